@@ -1,0 +1,324 @@
+"""TreeCache: the public cache. Drives a replica from its session's stream and hands what follows to listeners."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from kazoo.client import KazooClient
+from kazoo.exceptions import KazooException
+from kazoo.protocol.paths import normpath
+
+from exporter.treecache.delivery import Call, Delivery, Listener, logger, report
+from exporter.treecache.events import NodeData, TreeEvent
+from exporter.treecache.replica import Event, Fault, Replica
+from exporter.treecache.stats import EVENT_NAMES, FAULT_KINDS, CacheStats
+from exporter.treecache.tree import Branch, record_of
+from exporter.zookeeper.messages import Connected, Message
+from exporter.zookeeper.records import UNREADABLE, data_of, stat_of
+from exporter.zookeeper.session import Session, Subscription
+
+MODES = ("auto", "recursive")
+#: Seconds that `close` grants a listener that is at work.
+_LAST_CALL = 1.0
+
+AnyListener = TypeVar("AnyListener", bound=Listener)
+
+
+class TreeCache:
+    """An in-memory copy of a subtree of znodes, kept up to date through one recursive watch.
+
+    A drop-in for ``kazoo.recipe.cache.TreeCache``; what is keyword-only goes beyond it. Needs ZooKeeper 3.6 or newer.
+
+    Args:
+        client: the kazoo client to read through, started or not; the cache follows its connection.
+        path: the root of the subtree, inside the client's chroot.
+        create_root: whether to create the root when it is missing, as kazoo's does. False never writes; a missing
+            root is then an empty cache that comes alive when the root appears.
+        keep_data: False keeps the znodes' stats without their data.
+        mode: how to keep up: ``"recursive"``, or ``"auto"`` for the best the server can do.
+        batch_size: the most znodes that one request reads, from 1 on.
+        window: the most requests in flight, from 1 on.
+
+    Raises:
+        ValueError: the path is relative upwards, or an argument is out of its range.
+    """
+
+    STATE_LATENT = 0
+    STATE_STARTED = 1
+    STATE_CLOSED = 2
+
+    def __init__(
+        self,
+        client: KazooClient,
+        path: str,
+        *,
+        create_root: bool = True,
+        keep_data: bool = True,
+        mode: str = "auto",
+        batch_size: int = 1024,
+        window: int = 4,
+    ) -> None:
+        if mode not in MODES:
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
+        if batch_size < 1 or window < 1:
+            raise ValueError(f"batch_size and window start at 1, not at {min(batch_size, window)}")
+        self._client = client
+        self._path = normpath("/" + path)
+        self._prefix = "" if self._path == "/" else self._path
+        self._create_root = create_root
+        root = normpath((client.chroot or "") + self._path)
+        self._replica = Replica(root, batch_size=batch_size, window=window, keep_data=keep_data)
+        self._root_on_server = root
+        self._state = self.STATE_LATENT
+        self._session: Session | None = None
+        self._subscription: Subscription | None = None
+        self._inbox: deque[Message] = deque()
+        self._wake = client.handler.event_object()
+        self._engine_stopped = client.handler.event_object()
+        self._initialized = client.handler.event_object()
+        self._delivery = Delivery(client.handler)
+        self._listeners: list[Listener] = []
+        self._fault_listeners: list[Listener] = []
+        self._event_counts = [0] * len(EVENT_NAMES)
+        self._fault_counts = dict.fromkeys(FAULT_KINDS, 0)
+
+    # Lifecycle
+
+    def start(self) -> None:
+        """Starts the cache. Needs no connection and waits for none.
+
+        With `create_root` and a connected client the root is created before this returns; otherwise it is created
+        once there is a connection, and a refusal goes to the fault listeners.
+
+        Raises:
+            KazooException: the cache was started or closed before, or the root cannot be created.
+            IncompatibleKazooError: the installed kazoo lacks what the cache reads its session's stream through.
+        """
+        if self._state == self.STATE_CLOSED:
+            raise KazooException("already closed")
+        if self._state == self.STATE_STARTED:
+            raise KazooException("already started")
+        self._session = Session.attach(self._client)
+        self._state = self.STATE_STARTED
+        if self._create_root and self._client.connected:
+            self._create_root = False
+            self._client.ensure_path(self._path)
+        self._delivery.start()
+        self._client.handler.spawn(self._run)
+        self._subscription = self._session.subscribe(self._root_on_server, self._hear)
+
+    def close(self) -> None:
+        """Closes the cache: takes its watch off the server, ends its threads and forgets its znodes.
+
+        Events that were not yet delivered still are. Closing again does nothing; so does closing before the start.
+        """
+        if self._state != self.STATE_STARTED:
+            return
+        self._state = self.STATE_CLOSED
+        if self._subscription is not None:
+            self._subscription.close()
+            self._wake.set()
+            self._engine_stopped.wait()
+        self._inbox.clear()
+        self._delivery.close()
+        if self._subscription is not None and not self._delivery.is_current():
+            self._delivery.wait_stopped(_LAST_CALL)
+
+    def __enter__(self) -> TreeCache:
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    # Listening
+
+    def listen(self, listener: AnyListener) -> AnyListener:
+        """Calls `listener` with each `TreeEvent` from now on, one at a time and in order. Usable as a decorator."""
+        self._listeners.append(listener)
+        return listener
+
+    def listen_fault(self, listener: AnyListener) -> AnyListener:
+        """Calls `listener` with each exception that the cache or its listeners meet. Usable as a decorator."""
+        self._fault_listeners.append(listener)
+        return listener
+
+    # Reading
+
+    def get_data(self, path: str, default: Any = None) -> Any:
+        """The `NodeData` of a znode, or `default` when it is not in the cache or may not be read.
+
+        Raises:
+            ValueError: the path is outside of this subtree.
+        """
+        below = self._below_root(path)
+        entry = self._replica.tree.find(below)
+        if entry is None:
+            return default
+        record = record_of(entry)
+        return default if record == UNREADABLE else self._node_data(below, record)
+
+    def get_children(self, path: str, default: Any = None) -> Any:
+        """The names of a znode's children as a frozenset, or `default` when the znode is not in the cache.
+
+        Raises:
+            ValueError: the path is outside of this subtree.
+        """
+        entry = self._replica.tree.find(self._below_root(path))
+        if entry is None:
+            return default
+        return frozenset(entry.children) if isinstance(entry, Branch) else frozenset()
+
+    def __len__(self) -> int:
+        return len(self._replica.tree)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        """The absolute paths of the znodes in the cache, parents before children."""
+        for below, entry in self._replica.tree.walk():
+            if record_of(entry) != UNREADABLE:
+                yield self._absolute(below)
+
+    @property
+    def initialized(self) -> bool:
+        """Whether the session's first load is complete."""
+        return bool(self._initialized.is_set())
+
+    @property
+    def _is_initialized(self) -> bool:
+        """What users of kazoo's cache poll."""
+        return self.initialized
+
+    def wait_initialized(self, timeout: float | None = None) -> bool:
+        """Waits until the session's first load is complete, at most `timeout` seconds; gives whether it is."""
+        self._initialized.wait(timeout)
+        return self.initialized
+
+    def stats(self) -> CacheStats:
+        """What the cache holds and does now; costs the same for any number of znodes."""
+        replica, tree = self._replica, self._replica.tree
+        oldest = replica.oldest_sent_at
+        return CacheStats(
+            path=self._path,
+            mode="recursive",
+            initialized=self.initialized,
+            nodes=dict(tree.kinds),
+            data_bytes=tree.data_bytes,
+            unreadable_nodes=tree.unreadable,
+            outstanding_operations=replica.outstanding_operations,
+            pending_paths=replica.pending_paths,
+            undelivered_events=len(self._delivery),
+            oldest_operation_age=0.0 if oldest is None else time.monotonic() - oldest,
+            events=dict(zip(EVENT_NAMES, self._event_counts, strict=True)),
+            faults=dict(self._fault_counts),
+            syncs=dict(replica.syncs),
+        )
+
+    # The engine's thread
+
+    def _hear(self, message: Message) -> None:
+        self._inbox.append(message)
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def _run(self) -> None:
+        while self._state == self.STATE_STARTED:
+            try:
+                self._turn()
+                self._wake.wait(self._patience())
+            except Exception as error:
+                logger.exception("the tree cache of %s failed and starts over", self._path)
+                self._publish_faults([Fault("request", error)])
+                self._replica.start_over(time.monotonic())
+        self._replica.forget()
+        self._initialized.clear()
+        self._engine_stopped.set()
+
+    def _turn(self) -> None:
+        """Applies every message that has arrived, then sends and publishes what follows."""
+        self._wake.clear()
+        inbox, replica, now = self._inbox, self._replica, time.monotonic()
+        while inbox:
+            message = inbox.popleft()
+            if self._create_root and isinstance(message, Connected):
+                self._create_root_later()
+            replica.receive(message, now)
+        output = replica.take(now)
+        assert self._session is not None
+        for request in output.requests:
+            self._session.submit(request, self._hear)
+        if replica.initialized != self._initialized.is_set():
+            if replica.initialized:
+                self._initialized.set()
+            else:
+                self._initialized.clear()
+        self._publish_events(output.events)
+        self._publish_faults(output.faults)
+
+    def _patience(self) -> float | None:
+        """How many seconds to wait for a message, None for as long as it takes."""
+        wake_at = self._replica.wake_at
+        return None if wake_at is None else max(0.0, wake_at - time.monotonic())
+
+    def _create_root_later(self) -> None:
+        self._create_root = False
+
+        def created(result: Any) -> None:
+            if not result.successful():
+                self._publish_faults([Fault("root", result.exception)])
+
+        self._client.ensure_path_async(self._path).rawlink(created)
+
+    # Publishing
+
+    def _publish_events(self, events: list[Event]) -> None:
+        for event_type, _, _ in events:
+            self._event_counts[event_type] += 1
+        if self._listeners and events:
+            self._delivery.put([self._telling(event) for event in events])
+
+    def _publish_faults(self, faults: list[Fault]) -> None:
+        for kind, error in faults:
+            self._fault_counts[kind] += 1
+            self._delivery.put([self._reporting(error)])
+
+    def _telling(self, event: Event) -> Call:
+        def tell() -> None:
+            told = self._tree_event(event)
+            for listener in list(self._listeners):
+                try:
+                    listener(told)
+                except Exception as error:
+                    self._fault_counts["listener"] += 1
+                    report(error, self._fault_listeners)
+
+        return tell
+
+    def _reporting(self, error: Exception) -> Call:
+        return lambda: report(error, self._fault_listeners)
+
+    def _tree_event(self, event: Event) -> TreeEvent:
+        event_type, below, record = event
+        return TreeEvent.make(event_type, None if record is None else self._node_data(below, record))
+
+    # Paths
+
+    def _below_root(self, path: str) -> str:
+        """An absolute path as the tree knows it, relative to the root."""
+        if path != self._path and not path.startswith(self._prefix + "/"):
+            raise ValueError(f"{path!r} is outside of the tree at {self._path!r}")
+        below = path[len(self._prefix) :]
+        if below.endswith("/") or "//" in below:
+            below = "".join("/" + name for name in below.split("/") if name)
+        return below
+
+    def _absolute(self, below: str) -> str:
+        return self._prefix + below or "/"
+
+    def _node_data(self, below: str, record: bytes) -> NodeData:
+        return NodeData.make(self._absolute(below), data_of(record), stat_of(record))

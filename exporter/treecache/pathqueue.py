@@ -1,0 +1,61 @@
+"""PathQueue: paths that wait to be read, each once, first come first served."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+
+class PathQueue:
+    """A queue of distinct paths; each remembers whether a load (not just a refresh) waits for it."""
+
+    def __init__(self) -> None:
+        self._order: deque[str] = deque()
+        self._load: dict[str, bool] = {}
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def push(self, paths: Iterable[str], load: bool) -> int:
+        """Adds paths, or marks those that wait already. Gives how many have newly become a load's."""
+        order, loads = self._order, self._load
+        became = 0
+        for path in paths:
+            waiting = loads.get(path)
+            if waiting is None:
+                order.append(path)
+            elif waiting or not load:
+                continue
+            loads[path] = load
+            became += load
+        return became
+
+    def first(self) -> str:
+        """The path that came first."""
+        return self._order[0]
+
+    def pop(self) -> tuple[str, bool]:
+        """Takes the path that came first, and whether a load waits for it."""
+        path = self._order.popleft()
+        return path, self._load.pop(path)
+
+    def pop_some(self, count: int, characters: int) -> tuple[list[str], list[str]]:
+        """Takes up to `count` paths while they have not more than so many `characters` in all, but for the last.
+
+        Gives the paths, and those of them that a load waits for.
+        """
+        order, loads = self._order, self._load
+        paths: list[str] = []
+        loaded: list[str] = []
+        while order and len(paths) < count and characters > 0:
+            path = order.popleft()
+            paths.append(path)
+            if loads.pop(path):
+                loaded.append(path)
+            characters -= len(path)
+        return paths, loaded
+
+    def mark_all(self) -> int:
+        """Makes every waiting path a load's; gives their number."""
+        self._load = dict.fromkeys(self._load, True)
+        return len(self._load)

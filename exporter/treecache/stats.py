@@ -1,0 +1,43 @@
+"""CacheStats: everything one tree cache can say about itself at a moment, for whoever measures it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+NODE_KINDS = ("persistent", "ephemeral", "container", "ttl")
+EVENT_NAMES = (
+    "node_added",
+    "node_updated",
+    "node_removed",
+    "connection_suspended",
+    "connection_reconnected",
+    "connection_lost",
+    "initialized",
+)
+FAULT_KINDS = ("listener", "no_auth", "request", "root", "unsupported")
+SYNC_REASONS = ("start", "reconnect", "session_lost")
+
+
+@dataclass(frozen=True)
+class CacheStats:
+    """A snapshot of one cache; taking it costs the same for ten znodes and for ten million.
+
+    Every mapping holds each of its known keys, zero included: ``nodes`` by ``NODE_KINDS``, ``events`` by
+    ``EVENT_NAMES`` (in the order of the event types' numbers), ``faults`` by ``FAULT_KINDS`` and ``syncs`` by
+    ``SYNC_REASONS``. Sizes are bytes, ages are seconds.
+    """
+
+    path: str
+    mode: str
+    initialized: bool
+    nodes: Mapping[str, int]
+    data_bytes: int
+    unreadable_nodes: int
+    outstanding_operations: int
+    pending_paths: int
+    undelivered_events: int
+    oldest_operation_age: float
+    events: Mapping[str, int]
+    faults: Mapping[str, int]
+    syncs: Mapping[str, int]

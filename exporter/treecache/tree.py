@@ -1,0 +1,221 @@
+"""Tree: the znodes of one cache, kept small, with running totals.
+
+A znode without children is just its record (see `exporter.zookeeper.records`) in its parent's table; one with
+children is a `Branch`. Paths are relative to the cache's root: ``""`` is the root itself, ``"/a/b"`` a descendant.
+
+One thread changes a tree and any number may read it meanwhile, without locks: each change that readers can notice is
+a single assignment to, or deletion from, one table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from exporter.treecache.stats import NODE_KINDS
+from exporter.zookeeper.records import child_count, kind_of, owner_and_size, pzxid_of
+
+#: The `listed_pzxid` of a znode whose children were never listed.
+NEVER_LISTED = -1
+
+
+class Branch:
+    """A znode with children.
+
+    ``listed_pzxid`` is the pzxid at which its list of children was last read whole: the list need not be read again
+    while the znode's own pzxid is still that.
+    """
+
+    __slots__ = ("children", "listed_pzxid", "record")
+
+    def __init__(self, record: bytes, listed_pzxid: int = NEVER_LISTED) -> None:
+        self.record = record
+        self.children: dict[str, Entry] = {}
+        self.listed_pzxid = listed_pzxid
+
+
+Entry = bytes | Branch
+
+
+def record_of(entry: Entry) -> bytes:
+    """The record of a znode, with or without children."""
+    return entry if isinstance(entry, bytes) else entry.record
+
+
+def listed_pzxid_of(entry: Entry) -> int:
+    """The pzxid at which the children of a znode are completely known, or NEVER_LISTED."""
+    if isinstance(entry, Branch):
+        return entry.listed_pzxid
+    return pzxid_of(entry) if entry and child_count(entry) == 0 else NEVER_LISTED
+
+
+class OrphanError(LookupError):
+    """A znode cannot be in a tree that does not have its parent."""
+
+
+class Tree:
+    """The znodes of one cache. Totals count readable znodes; unreadable ones are counted apart."""
+
+    def __init__(self) -> None:
+        self.root: Branch | None = None
+        self.kinds = dict.fromkeys(NODE_KINDS, 0)
+        self.data_bytes = 0
+        self.unreadable = 0
+        self._cursor: tuple[str, Branch] | None = None
+
+    def __len__(self) -> int:
+        return sum(self.kinds.values())
+
+    # Reading, from any thread
+
+    def find(self, path: str) -> Entry | None:
+        """The znode at a path, or None."""
+        entry: Entry | None = self.root
+        if path:
+            for name in path[1:].split("/"):
+                if not isinstance(entry, Branch):
+                    return None
+                entry = entry.children.get(name)
+        return entry
+
+    def walk(self) -> Iterator[tuple[str, Entry]]:
+        """Every znode with its path, parents before their children, whatever changes meanwhile."""
+        root = self.root
+        if root is None:
+            return
+        yield "", root
+        levels = [("/", iter(list(root.children.items())))]
+        while levels:
+            prefix, siblings = levels[-1]
+            for name, entry in siblings:
+                path = prefix + name
+                yield path, entry
+                if isinstance(entry, Branch):
+                    levels.append((path + "/", iter(list(entry.children.items()))))
+                    break
+            else:
+                levels.pop()
+
+    # Changing, from the one thread that may
+
+    def get(self, path: str) -> Entry | None:
+        """The same as `find`, and quick for siblings one after another."""
+        if not path:
+            return self.root
+        cut = path.rindex("/")
+        parent = self._parent(path[:cut])
+        return None if parent is None else parent.children.get(path[cut + 1 :])
+
+    def add(self, path: str, record: bytes) -> Entry | None:
+        """Puts a znode in unless it is in already, in which case what is held is given and nothing done.
+
+        Raises:
+            OrphanError: the znode's parent is not in the tree.
+        """
+        if not path:
+            return self._add_root(record)
+        cut = path.rindex("/")
+        head = path[:cut]
+        cursor = self._cursor
+        parent = cursor[1] if cursor is not None and cursor[0] == head else self._parent_to_be(head)
+        held = parent.children.setdefault(path[cut + 1 :], record)
+        if held is not record:
+            return held
+        self._count(record, +1)
+        return None
+
+    def replace(self, path: str, record: bytes) -> None:
+        """Gives a znode that is in the tree another record."""
+        entry = self.get(path)
+        assert entry is not None
+        self._count(record_of(entry), -1)
+        self._count(record, +1)
+        if isinstance(entry, Branch):
+            entry.record = record
+            return
+        head, _, name = path.rpartition("/")
+        parent = self._parent(head)
+        assert parent is not None
+        parent.children[name] = record
+
+    def branch(self, path: str) -> Branch | None:
+        """The znode at a path as one that can have children, None when it is not in the tree."""
+        entry = self.get(path)
+        if isinstance(entry, bytes):
+            head, _, name = path.rpartition("/")
+            parent = self._parent(head)
+            assert parent is not None
+            entry = parent.children[name] = Branch(entry, listed_pzxid_of(entry))
+        return entry
+
+    def fold(self, path: str) -> None:
+        """Turns a branch without children back into a plain record."""
+        head, _, name = path.rpartition("/")
+        parent = self._parent(head) if path else None
+        entry = self.get(path)
+        if parent is not None and isinstance(entry, Branch) and not entry.children:
+            parent.children[name] = entry.record
+            self._cursor = None
+
+    def remove(self, path: str) -> list[tuple[str, bytes]]:
+        """Takes a znode and all below it away; gives the paths and records of them, children before parents."""
+        entry = self.get(path)
+        if entry is None:
+            return []
+        if path:
+            head, _, name = path.rpartition("/")
+            parent = self._parent(head)
+            assert parent is not None
+            del parent.children[name]
+        else:
+            self.root = None
+        self._cursor = None
+        removed = list(_descend(path, entry))
+        removed.reverse()
+        for _, record in removed:
+            self._count(record, -1)
+        return removed
+
+    def _add_root(self, record: bytes) -> Entry | None:
+        if self.root is not None:
+            return self.root
+        self.root = Branch(record, listed_pzxid_of(record))
+        self._count(record, +1)
+        return None
+
+    def _parent(self, head: str) -> Branch | None:
+        """The branch at a path; the last one asked for is at hand."""
+        cursor = self._cursor
+        if cursor is not None and cursor[0] == head:
+            return cursor[1]
+        entry = self.find(head)
+        if not isinstance(entry, Branch):
+            return None
+        self._cursor = (head, entry)
+        return entry
+
+    def _parent_to_be(self, head: str) -> Branch:
+        branch = self._parent(head) or self.branch(head)
+        if branch is None:
+            raise OrphanError(head)
+        self._cursor = (head, branch)
+        return branch
+
+    def _count(self, record: bytes, sign: int) -> None:
+        if not record:
+            self.unreadable += sign
+            return
+        owner, size = owner_and_size(record)
+        self.kinds["persistent" if owner == 0 else kind_of(owner)] += sign
+        self.data_bytes += sign * size
+
+
+def _descend(path: str, entry: Entry) -> Iterator[tuple[str, bytes]]:
+    """A detached znode and all below it, parents before children."""
+    stack = [(path, entry)]
+    while stack:
+        path, entry = stack.pop()
+        if isinstance(entry, Branch):
+            yield path, entry.record
+            stack.extend((f"{path}/{name}", child) for name, child in entry.children.items())
+        else:
+            yield path, entry

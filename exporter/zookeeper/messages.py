@@ -1,0 +1,57 @@
+"""What a session's stream is made of: replies, watch events and state changes, in the order they arrived."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from exporter.zookeeper.wire import Request
+
+CREATED = 1
+DELETED = 2
+CHANGED = 3
+CHILD = 4
+
+
+class Connected(NamedTuple):
+    """A connection to a server stands; ``read_only`` when that server is cut off from its quorum."""
+
+    server: str
+    read_only: bool
+
+
+class Suspended(NamedTuple):
+    """The connection is gone; the session may live on."""
+
+
+class Lost(NamedTuple):
+    """The session is over: expired, refused for its credentials, or closed by its client."""
+
+
+class WatchEvent(NamedTuple):
+    """A watch fired: one of CREATED, DELETED, CHANGED and CHILD on the server's path.
+
+    ``zxid`` is the change's own from ZooKeeper 3.9 on and -1 before.
+    """
+
+    kind: int
+    path: str
+    zxid: int
+
+
+class Reply(NamedTuple):
+    """The answer to a request: an error code, or 0 and a body that starts at ``offset``."""
+
+    request: Request
+    zxid: int
+    error: int
+    body: bytes
+    offset: int
+
+
+class Unanswered(NamedTuple):
+    """A request that gets no answer, since its connection or session is gone."""
+
+    request: Request
+
+
+Message = Connected | Suspended | Lost | WatchEvent | Reply | Unanswered

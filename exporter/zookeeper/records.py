@@ -1,0 +1,85 @@
+"""Records: a znode as the raw bytes of its getData reply, decoded only where someone asks.
+
+A record is the jute encoding of ``GetDataResponse`` (ZooKeeper's ``zookeeper.jute``): the data, preceded by its
+length (-1 for null), then the 68 bytes of its ``Stat``. A record without data is the ``Stat`` alone. ``UNREADABLE``
+stands for a znode whose data the session may not read.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from kazoo.protocol.states import ZnodeStat
+
+STAT_SIZE = 68
+UNREADABLE = b""
+
+_STAT = struct.Struct("!qqqqiiiqiiq")
+_DATA_LENGTH = struct.Struct("!i")
+_ZXIDS = struct.Struct("!qq")
+_AGE = struct.Struct("!qqqqiii")
+_OWNER_AND_SIZE = struct.Struct("!qi")
+_OWNER_FROM_END = 24
+
+#: ``ephemeralOwner`` values that are not a session's id (ZooKeeper's ``EphemeralType``).
+_CONTAINER = -(1 << 63)
+_TTL_MASK = 0xFFFF_FF00_0000_0000
+_TTL_BITS = 0xFF00_0000_0000_0000
+
+
+def data_of(record: bytes) -> bytes | None:
+    """The znode's data: None when it is null on the server or was not kept."""
+    if len(record) == STAT_SIZE or _DATA_LENGTH.unpack_from(record)[0] < 0:
+        return None
+    return record[_DATA_LENGTH.size : -STAT_SIZE]
+
+
+def stat_of(record: bytes) -> ZnodeStat:
+    """The znode's ``Stat`` as kazoo's ``ZnodeStat``."""
+    return ZnodeStat._make(_STAT.unpack_from(record, len(record) - STAT_SIZE))
+
+
+def without_data(record: bytes) -> bytes:
+    """The same record with its data left out."""
+    return record[-STAT_SIZE:]
+
+
+def zxids(record: bytes) -> tuple[int, int]:
+    """The zxids of the transactions that created the znode and that last changed its data: czxid, mzxid."""
+    czxid, mzxid = _ZXIDS.unpack_from(record, len(record) - STAT_SIZE)
+    return czxid, mzxid
+
+
+def version_of(record: bytes) -> tuple[int, int, int, int]:
+    """What only ever grows while a znode lives: mzxid, pzxid, cversion and aversion, in order of comparison."""
+    _, mzxid, _, _, _, cversion, aversion = _AGE.unpack_from(record, len(record) - STAT_SIZE)
+    return mzxid, pzxid_of(record), cversion, aversion
+
+
+def pzxid_of(record: bytes) -> int:
+    """The zxid of the transaction that last created or deleted a child of the znode."""
+    return int.from_bytes(record[-8:], "big", signed=True)
+
+
+def child_count(record: bytes) -> int:
+    """How many children the server counted when it answered."""
+    return int.from_bytes(record[-12:-8], "big")
+
+
+def owner_and_size(record: bytes) -> tuple[int, int]:
+    """The znode's ``ephemeralOwner`` and the length of its data in bytes."""
+    owner, size = _OWNER_AND_SIZE.unpack_from(record, len(record) - _OWNER_FROM_END)
+    return owner, size
+
+
+def kind_of(owner: int) -> str:
+    """What an ``ephemeralOwner`` makes of its znode: persistent, ephemeral, container or ttl.
+
+    Source: ZooKeeper's ``EphemeralType``. A TTL needs extended types on the server; where they are off, the same
+    bits belong to an ephemeral of the server with id 255, which is not told apart here.
+    """
+    if owner == 0:
+        return "persistent"
+    if owner == _CONTAINER:
+        return "container"
+    return "ttl" if owner & _TTL_MASK == _TTL_BITS else "ephemeral"

@@ -1,0 +1,490 @@
+"""Session: everything one kazoo client hears, as streams in the order the server sent it, and its measurements.
+
+kazoo hands replies and watch events to different threads and so loses their order; it also drops the events of
+recursive watches. A Session steps in where the client's connection reads from its socket. This is the one file that
+names private attributes of kazoo; `PRIVATE_NAMES` lists them, and attaching to a client that lacks one is refused.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from kazoo.client import KazooClient
+from kazoo.exceptions import (
+    EXCEPTIONS,
+    AuthFailedError,
+    ConnectionDropped,
+    KazooException,
+    SessionExpiredError,
+)
+from kazoo.protocol.connection import AUTH_XID, CLOSE_RESPONSE, PING_XID, WATCH_XID
+from kazoo.protocol.serialization import ReplyHeader
+from kazoo.protocol.states import KazooState, KeeperState
+
+from exporter.zookeeper.messages import Connected, Lost, Message, Reply, Suspended, Unanswered, WatchEvent
+from exporter.zookeeper.stats import (
+    CLIENT_STATES,
+    FAILURE_REASONS,
+    LOST_REASONS,
+    WATCH_EVENTS,
+    ClientStats,
+)
+from exporter.zookeeper.wire import OK, AddWatch, RemoveWatches, Request
+
+#: The private attributes of kazoo that this file uses, by the object that must have them.
+PRIVATE_NAMES = {
+    "client": (
+        "_call",
+        "_child_watchers",
+        "_connection",
+        "_data_watchers",
+        "_pending",
+        "_queue",
+        "_session_callback",
+        "_session_id",
+        "_session_timeout",
+    ),
+    "client._connection": (
+        "_connect",
+        "_expand_client_hosts",
+        "_read",
+        "_read_response",
+        "_read_socket",
+        "_read_watch_event",
+        "_socket",
+        "_write",
+        "ping_outstanding",
+    ),
+}
+
+_READ_SIZE = 256 * 1024
+#: Enough for one turn of the connection's loop, which also sends requests and pings.
+_READ_LIMIT = 1024 * 1024
+_LENGTH = struct.Struct("!i")
+_HEADER = struct.Struct("!iqi")
+_WATCH_EVENT = struct.Struct("!iii")
+
+_attaching = threading.Lock()
+
+Sink = Callable[[Message], None]
+
+
+class IncompatibleKazooError(KazooException):  # type: ignore[misc]
+    """This release of kazoo does not have what the session's stream is read through."""
+
+
+class Session:
+    """The stream and the measurements of one client, shared by all who attach to it.
+
+    A Session lives as long as its client. Sinks are called on the connection's thread and must not block.
+    """
+
+    @classmethod
+    def attach(cls, client: KazooClient) -> Session:
+        """The client's one Session, made when first asked for. Attach before the client starts, to miss nothing.
+
+        Raises:
+            IncompatibleKazooError: the installed kazoo lacks a private attribute that is needed.
+        """
+        with _attaching:
+            session = client.__dict__.get("_treecache_session")
+            if session is None:
+                session = client.__dict__["_treecache_session"] = cls(client)
+        assert isinstance(session, Session)
+        return session
+
+    def __init__(self, client: KazooClient) -> None:
+        check_private_names(client)
+        self._client = client
+        self._connection = client._connection
+        self._lock = threading.RLock()
+        self._subscriptions: list[Subscription] = []
+        self._recursive_watches: set[str] = set()
+        self._buffer = bytearray()
+        self._buffered_socket: Any = None
+        self._enqueued_at: deque[float] = deque()
+        self._server: str | None = None
+        self._granted_timeout: float | None = None
+        self._session_started: float | None = None
+        self._last_heard: float | None = None
+        self._ever_connected = client.connected
+        self._sent_bytes = 0
+        self._received_bytes = 0
+        self._connection_attempts = 0
+        self._transitions = dict.fromkeys(CLIENT_STATES, 0)
+        self._sessions_lost = dict.fromkeys(LOST_REASONS, 0)
+        self._connection_failures = dict.fromkeys(FAILURE_REASONS, 0)
+        self._watch_events = dict.fromkeys(WATCH_EVENTS, 0)
+        self._step_in()
+
+    # Public: streams and requests
+
+    def subscribe(self, root: str, sink: Sink) -> Subscription:
+        """Streams to `sink` the watch events at and below the server's path `root`, and every state change.
+
+        When the client is connected, the stream begins with `Connected`.
+        """
+        with self._lock:
+            subscription = Subscription(self, root, sink)
+            self._subscriptions.append(subscription)
+            if self._client.connected:
+                sink(self._connected())
+        return subscription
+
+    def submit(self, request: Request, sink: Sink) -> None:
+        """Queues a request; its `Reply`, or that it stays `Unanswered`, goes to `sink`.
+
+        Not for the connection's own thread, which this may wait for.
+        """
+        self._client._call(request, _Result(request, sink))
+
+    def stats(self) -> ClientStats:
+        """What the client is doing now."""
+        client, connection = self._client, self._connection
+        timeout = self._granted_timeout or client._session_timeout / 1000
+        return ClientStats(
+            state=self._state(),
+            server=self._server_now(),
+            transitions=dict(self._transitions),
+            sessions_lost=dict(self._sessions_lost),
+            session_started_at=_unix(self._session_started),
+            session_timeout=timeout if self._ever_connected else 0.0,
+            session_deadline_at=_unix(self._last_heard and self._last_heard + timeout),
+            last_heard_at=_unix(self._last_heard),
+            last_zxid=client.last_zxid,
+            connection_attempts=self._connection_attempts,
+            connection_failures=dict(self._connection_failures),
+            requests_outstanding=self._outstanding(),
+            oldest_request_age=self._oldest_request_age(),
+            sent_bytes=self._sent_bytes,
+            received_bytes=self._received_bytes,
+            watch_events=dict(self._watch_events),
+            watches={
+                "data": _watcher_count(client._data_watchers),
+                "child": _watcher_count(client._child_watchers),
+                "recursive": len(self._recursive_watches) if connection._socket is not None else 0,
+            },
+        )
+
+    # Stepping in
+
+    def _step_in(self) -> None:
+        client, connection = self._client, self._connection
+        self._original_call = client._call
+        self._original_connect = connection._connect
+        self._original_expand = connection._expand_client_hosts
+        self._original_read = connection._read
+        self._original_write = connection._write
+        client._call = self._call
+        connection._connect = self._connect
+        connection._expand_client_hosts = self._expand_client_hosts
+        connection._read = self._read
+        connection._write = self._write
+        connection._read_socket = self._read_socket
+        client.add_listener(self._on_state)
+
+    def _call(self, request: Any, result: Any) -> Any:
+        self._forget_answered()
+        self._enqueued_at.append(time.monotonic())
+        return self._original_call(request, result)
+
+    def _write(self, message: Any, timeout: Any) -> None:
+        self._original_write(message, timeout)
+        self._sent_bytes += len(message)
+
+    def _read(self, length: int, timeout: Any) -> Any:
+        """kazoo's own read, which remains in use while a connection is being made."""
+        data = self._original_read(length, timeout)
+        self._heard(len(data))
+        return data
+
+    def _expand_client_hosts(self) -> Any:
+        addresses = self._original_expand()
+        if not addresses:
+            self._connection_failures["dns"] += 1
+        return addresses
+
+    def _connect(self, host: str, *where: Any) -> Any:
+        self._connection_attempts += 1
+        self._server = f"[{host}]:{where[-1]}" if ":" in host else f"{host}:{where[-1]}"
+        previous = self._client._session_id
+        try:
+            timeouts = self._original_connect(host, *where)
+        except SessionExpiredError:
+            raise
+        except Exception as error:
+            self._connection_failures[_failure_reason(error, self._client.handler.timeout_exception)] += 1
+            raise
+        read_timeout = timeouts[0]
+        # kazoo keeps of the granted timeout only two thirds, as its time to wait for a read, in milliseconds.
+        self._granted_timeout = round(read_timeout * 3 / 2) / 1000
+        if self._client._session_id != previous:
+            self._session_started = time.monotonic()
+        return timeouts
+
+    # State changes
+
+    def _on_state(self, state: KazooState) -> None:
+        with self._lock:
+            if state == KazooState.CONNECTED:
+                self._ever_connected = True
+                message: Message = self._connected()
+            else:
+                self._recursive_watches.clear()
+                message = Suspended() if state == KazooState.SUSPENDED else self._lost()
+            self._transitions[self._state()] += 1
+            for subscription in self._subscriptions:
+                subscription.sink(message)
+
+    def _connected(self) -> Connected:
+        read_only = self._client.client_state == KeeperState.CONNECTED_RO
+        return Connected(self._server_now() or "", read_only)
+
+    def _lost(self) -> Lost:
+        reasons = {KeeperState.EXPIRED_SESSION: "expired", KeeperState.AUTH_FAILED: "auth_failed"}
+        reason = reasons.get(self._client.client_state)
+        if reason is not None:
+            self._sessions_lost[reason] += 1
+        return Lost()
+
+    def _state(self) -> str:
+        if self._client.state == KazooState.CONNECTED:
+            return "connected_ro" if self._client.client_state == KeeperState.CONNECTED_RO else "connected"
+        if self._client.state == KazooState.SUSPENDED:
+            return "suspended"
+        return "lost" if self._ever_connected else "connecting"
+
+    def _server_now(self) -> str | None:
+        if not self._client.connected:
+            return None
+        if self._server is None:
+            self._server = _peer(self._connection._socket)
+        return self._server
+
+    # The stream: reading whole frames, as many as have arrived
+
+    def _read_socket(self, _read_timeout: float) -> Any:
+        """Stands in for kazoo's method of the same name, which reads one frame with several system calls."""
+        self._receive(self._connection._socket)
+        buffer, offset = self._buffer, 0
+        try:
+            while len(buffer) - offset >= _LENGTH.size:
+                (length,) = _LENGTH.unpack_from(buffer, offset)
+                start = offset + _LENGTH.size
+                if len(buffer) - start < length:
+                    break
+                offset = start + length
+                if self._on_frame(bytes(memoryview(buffer)[start:offset])) == CLOSE_RESPONSE:
+                    return CLOSE_RESPONSE
+        finally:
+            del buffer[:offset]
+        return None
+
+    def _receive(self, sock: Any) -> None:
+        """Moves what the socket has into the buffer."""
+        if sock is not self._buffered_socket:
+            self._buffered_socket = sock
+            self._buffer.clear()
+        # TLS hides what it has decrypted from select, so all of that must be taken at once.
+        pending = getattr(sock, "pending", int)
+        received = 0
+        while received < _READ_LIMIT or pending():
+            try:
+                chunk = sock.recv(_READ_SIZE)
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                break
+            if not chunk:
+                if received:
+                    break
+                raise ConnectionDropped("socket connection broken")
+            self._buffer += chunk
+            received += len(chunk)
+            if len(chunk) < _READ_SIZE and not pending():
+                break
+        self._heard(received)
+
+    def _on_frame(self, frame: bytes) -> Any:
+        xid, zxid, error = _HEADER.unpack_from(frame)
+        if xid == WATCH_XID:
+            self._on_watch_event(frame, zxid)
+        elif xid == PING_XID:
+            self._connection.ping_outstanding.clear()
+        elif xid == AUTH_XID:
+            self._on_auth_reply(error)
+        else:
+            return self._on_reply(frame, xid, zxid, error)
+        return None
+
+    def _on_reply(self, frame: bytes, xid: int, zxid: int, error: int) -> Any:
+        client = self._client
+        if not client._pending or client._pending[0][2] != xid:
+            raise ConnectionDropped(f"a reply with xid {xid} that nothing waits for")
+        request, result, _ = client._pending[0]
+        if isinstance(request, Request):
+            client._pending.popleft()
+            if zxid > 0:
+                client.last_zxid = zxid
+            self._note_watches(request, error)
+            result.sink(Reply(request, zxid, error, frame, _HEADER.size))
+            return None
+        if error and error not in EXCEPTIONS:
+            raise ConnectionDropped(f"a reply with the unknown error code {error}")
+        return self._connection._read_response(ReplyHeader(xid, zxid, error), frame, _HEADER.size)
+
+    def _on_auth_reply(self, error: int) -> None:
+        """Answers the auth request itself: the server lets its reply overtake those of earlier requests."""
+        pending = self._client._pending
+        position = next((i for i, (_, _, xid) in enumerate(pending) if xid == AUTH_XID), None)
+        if position is None:
+            raise ConnectionDropped("a reply to an authentication that nothing waits for")
+        _, result, _ = pending[position]
+        del pending[position]
+        if error:
+            result.set_exception(AuthFailedError())
+            self._client._session_callback(KeeperState.AUTH_FAILED)
+        else:
+            result.set(True)
+
+    def _on_watch_event(self, frame: bytes, zxid: int) -> None:
+        kind, _, length = _WATCH_EVENT.unpack_from(frame, _HEADER.size)
+        start = _HEADER.size + _WATCH_EVENT.size
+        path = frame[start : start + length].decode()
+        if 1 <= kind <= len(WATCH_EVENTS):
+            self._watch_events[WATCH_EVENTS[kind - 1]] += 1
+        event = WatchEvent(kind, path, zxid)
+        for subscription in self._subscriptions:
+            if subscription.covers(path):
+                subscription.sink(event)
+        if self._has_one_shot_watchers(path) or hasattr(self._client, "add_watch"):
+            self._connection._read_watch_event(frame, _HEADER.size)
+
+    def _has_one_shot_watchers(self, path: str) -> bool:
+        return path in self._client._data_watchers or path in self._client._child_watchers
+
+    # Recursive watches: the server does not count them, so this end must
+
+    def _note_watches(self, request: Request, error: int) -> None:
+        if error != OK:
+            return
+        if isinstance(request, AddWatch):
+            self._recursive_watches.add(request.path)
+        elif isinstance(request, RemoveWatches):
+            self._recursive_watches.discard(request.path)
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Ends a subscription, and its watch on the server unless someone else needs a watch on that path."""
+        with self._lock:
+            if subscription not in self._subscriptions:
+                return
+            self._subscriptions = [other for other in self._subscriptions if other is not subscription]
+            root = subscription.root
+            shared = any(other.root == root for other in self._subscriptions)
+            # Removing ours would take the one-shot watches of other recipes on the same path along.
+            if self._client.connected and not shared and not self._has_one_shot_watchers(root):
+                self.submit(RemoveWatches(root), _ignore)
+
+    # Measurements
+
+    def _heard(self, size: int) -> None:
+        self._received_bytes += size
+        self._last_heard = time.monotonic()
+
+    def _outstanding(self) -> int:
+        return len(self._client._queue) + len(self._client._pending)
+
+    def _forget_answered(self) -> None:
+        """Requests are answered in the order they were made, so those still out are the youngest."""
+        outstanding = self._outstanding()
+        while len(self._enqueued_at) > outstanding:
+            self._enqueued_at.popleft()
+
+    def _oldest_request_age(self) -> float:
+        outstanding = self._outstanding()
+        times = list(self._enqueued_at)[-outstanding:] if outstanding else []
+        return max(0.0, time.monotonic() - times[0]) if times else 0.0
+
+
+class Subscription:
+    """One reader of a session's stream; `close` it when done."""
+
+    def __init__(self, session: Session, root: str, sink: Sink) -> None:
+        self.root = root
+        self.sink = sink
+        self._session = session
+        self._below = root if root == "/" else root + "/"
+
+    def covers(self, path: str) -> bool:
+        """Whether a path of the server is the root or below it."""
+        return path == self.root or path.startswith(self._below)
+
+    def close(self) -> None:
+        """Ends the stream and takes the recursive watch off the server, unless others need a watch there."""
+        self._session.unsubscribe(self)
+
+
+class _Result:
+    """What kazoo completes when it fails a request of ours itself; the session answers all others."""
+
+    def __init__(self, request: Request, sink: Sink) -> None:
+        self._request = request
+        self.sink = sink
+
+    def set(self, value: object = None) -> None:
+        raise AssertionError("kazoo answered a request that is not its own")
+
+    def set_exception(self, exception: Exception) -> None:
+        self.sink(Unanswered(self._request))
+
+
+def check_private_names(client: KazooClient) -> None:
+    """Raises IncompatibleKazooError, naming what is missing, unless the client has all of `PRIVATE_NAMES`."""
+    owners = {"client": client, "client._connection": getattr(client, "_connection", None)}
+    missing = [
+        f"{owner}.{name}"
+        for owner, names in PRIVATE_NAMES.items()
+        for name in names
+        if not hasattr(owners[owner], name)
+    ]
+    if missing:
+        raise IncompatibleKazooError(f"this release of kazoo has no {', '.join(missing)}")
+
+
+def _failure_reason(error: BaseException, timeout_exception: type[BaseException]) -> str:
+    """Sorts what kept a connection from being made into one of `FAILURE_REASONS`."""
+    cause = error.__context__ if isinstance(error, ConnectionDropped) and error.__context__ else error
+    reasons: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
+        (socket.gaierror, "dns"),
+        (ConnectionRefusedError, "refused"),
+        (ssl.SSLError, "tls"),
+        ((TimeoutError, socket.timeout, timeout_exception), "timeout"),
+        (AuthFailedError, "auth"),
+    )
+    return next((reason for kind, reason in reasons if isinstance(cause, kind)), "other")
+
+
+def _peer(sock: Any) -> str | None:
+    try:
+        host, port = sock.getpeername()[:2]
+    except (AttributeError, OSError):
+        return None
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _watcher_count(watchers: dict[str, set[Any]]) -> int:
+    return sum(map(len, list(watchers.values())))
+
+
+def _unix(monotonic: float | None) -> float:
+    """A point of the monotonic clock as Unix seconds, 0 for never."""
+    return 0.0 if monotonic is None else time.time() - (time.monotonic() - monotonic)
+
+
+def _ignore(message: Message) -> None:
+    """A sink for replies that change nothing."""

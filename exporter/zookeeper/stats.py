@@ -1,0 +1,44 @@
+"""ClientStats: what one ZooKeeper client's session and connection look like at a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+CLIENT_STATES = ("connecting", "connected", "connected_ro", "suspended", "lost")
+LOST_REASONS = ("expired", "auth_failed")
+FAILURE_REASONS = ("dns", "refused", "timeout", "tls", "auth", "other")
+WATCH_EVENTS = ("created", "deleted", "changed", "child")
+WATCH_KINDS = ("data", "child", "recursive")
+
+
+@dataclass(frozen=True)
+class ClientStats:
+    """A snapshot of one client, safe to take from any thread at any time.
+
+    Every mapping holds each of its known keys, zero included: ``transitions`` by ``CLIENT_STATES`` (how often each
+    was entered), ``sessions_lost`` by ``LOST_REASONS``, ``connection_failures`` by ``FAILURE_REASONS``,
+    ``watch_events`` by ``WATCH_EVENTS`` and ``watches`` by ``WATCH_KINDS``. Points in time are Unix seconds and
+    0 when the thing never happened; ages and timeouts are seconds.
+
+    ``server`` is ``host:port`` of the connection, None while there is none. ``session_timeout`` is what the server
+    granted. ``session_deadline_at`` is when the server may expire the session unless it hears from us.
+    """
+
+    state: str
+    server: str | None
+    transitions: Mapping[str, int]
+    sessions_lost: Mapping[str, int]
+    session_started_at: float
+    session_timeout: float
+    session_deadline_at: float
+    last_heard_at: float
+    last_zxid: int
+    connection_attempts: int
+    connection_failures: Mapping[str, int]
+    requests_outstanding: int
+    oldest_request_age: float
+    sent_bytes: int
+    received_bytes: int
+    watch_events: Mapping[str, int]
+    watches: Mapping[str, int]

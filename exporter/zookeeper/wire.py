@@ -1,0 +1,175 @@
+"""The jute requests that kazoo lacks: AddWatch, RemoveWatches, MultiRead, and a Sync without its wrapping.
+
+Layouts and opcodes are those of ZooKeeper's ``zookeeper.jute`` and ``ZooDefs.OpCode``. A request is what kazoo's
+connection sends: an object with a ``type`` (the opcode) and ``serialize()``. Paths are the server's, chroot included.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import ClassVar
+
+OP_GET_DATA = 4
+OP_GET_CHILDREN = 8
+
+OK = 0
+CONNECTION_LOSS = -4
+MARSHALLING_ERROR = -5
+UNIMPLEMENTED = -6
+NO_NODE = -101
+NO_AUTH = -102
+
+#: Bytes that one path costs in a MultiRead request besides itself: its header, length and watch flag.
+READ_OVERHEAD = 14
+
+_INT = struct.Struct("!i")
+_MULTI_HEADER = struct.Struct("!iBi")
+_RESULT = struct.Struct("!iBii")
+
+_GET_DATA_HEADER = _MULTI_HEADER.pack(OP_GET_DATA, False, -1)
+_GET_CHILDREN_HEADER = _MULTI_HEADER.pack(OP_GET_CHILDREN, False, -1)
+_END_OF_MULTI = _MULTI_HEADER.pack(-1, True, -1)
+_NO_WATCH = b"\0"
+
+_STAT_SIZE = 68
+
+#: One operation's answer in a MultiRead: a record (getData), names (getChildren) or an error code.
+ReadResult = bytes | list[str] | int
+
+
+def encode_string(text: str) -> bytes:
+    """A jute ustring: UTF-8 bytes preceded by their count."""
+    encoded = text.encode()
+    return _INT.pack(len(encoded)) + encoded
+
+
+class Request:
+    """One request of ours: identified by being itself, sent at most once."""
+
+    type: ClassVar[int]
+
+    def serialize(self) -> bytes:
+        """The request's body, without header and length."""
+        raise NotImplementedError
+
+
+class AddWatch(Request):
+    """Sets a persistent recursive watch on a path, which need not exist."""
+
+    type = 106
+    _PERSISTENT_RECURSIVE = 1
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __repr__(self) -> str:
+        return f"AddWatch({self.path!r})"
+
+    def serialize(self) -> bytes:
+        return encode_string(self.path) + _INT.pack(self._PERSISTENT_RECURSIVE)
+
+
+class RemoveWatches(Request):
+    """Removes every watch that this session holds on exactly this path."""
+
+    type = 18
+    _ANY = 3
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __repr__(self) -> str:
+        return f"RemoveWatches({self.path!r})"
+
+    def serialize(self) -> bytes:
+        return encode_string(self.path) + _INT.pack(self._ANY)
+
+
+class Sync(Request):
+    """Brings the connected server up to what its leader had committed."""
+
+    type = 9
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __repr__(self) -> str:
+        return f"Sync({self.path!r})"
+
+    def serialize(self) -> bytes:
+        return encode_string(self.path)
+
+
+class MultiRead(Request):
+    """Reads the data of some paths, and both data and children of others, in one request.
+
+    Args:
+        prefix: what stands before each path on the server.
+        reads: paths whose data and stat are wanted.
+        lists: paths whose data, stat and children are wanted, as one consistent pair.
+    """
+
+    type = 22
+
+    def __init__(self, prefix: str, reads: Sequence[str], lists: Sequence[str]) -> None:
+        self.prefix = prefix
+        self.reads = reads
+        self.lists = lists
+
+    def __repr__(self) -> str:
+        return f"MultiRead(reads={len(self.reads)}, lists={len(self.lists)})"
+
+    @property
+    def operations(self) -> int:
+        """How many operations the request holds."""
+        return len(self.reads) + 2 * len(self.lists)
+
+    def serialize(self) -> bytes:
+        prefix, pack = self.prefix, _INT.pack
+        parts: list[bytes] = []
+        for path in self.reads:
+            encoded = (prefix + path or "/").encode()
+            parts += (_GET_DATA_HEADER, pack(len(encoded)), encoded, _NO_WATCH)
+        for path in self.lists:
+            encoded = encode_string(prefix + path or "/") + _NO_WATCH
+            parts += (_GET_DATA_HEADER, encoded, _GET_CHILDREN_HEADER, encoded)
+        parts.append(_END_OF_MULTI)
+        return b"".join(parts)
+
+    def decode(self, body: bytes, offset: int) -> list[ReadResult]:
+        """The answers in the order of the operations.
+
+        Raises:
+            struct.error, ValueError: the body is not the answer to this request.
+        """
+        results: list[ReadResult] = []
+        append, unpack = results.append, _RESULT.unpack_from
+        for _ in range(self.operations):
+            kind, _, _, number = unpack(body, offset)
+            offset += _MULTI_HEADER.size
+            if kind == OP_GET_DATA:
+                end = offset + _INT.size + (number if number > 0 else 0) + _STAT_SIZE
+                append(body[offset:end])
+                offset = end
+            elif kind == OP_GET_CHILDREN:
+                names, offset = _decode_names(body, offset + _INT.size, number)
+                append(names)
+            elif kind == -1:
+                append(number)
+                offset += _INT.size
+            else:
+                raise ValueError(f"operation {kind} in the answer to a MultiRead")
+        if offset > len(body):
+            raise ValueError("the answer to a MultiRead is cut short")
+        return results
+
+
+def _decode_names(body: bytes, offset: int, count: int) -> tuple[list[str], int]:
+    names = []
+    unpack = _INT.unpack_from
+    for _ in range(count):
+        start = offset + _INT.size
+        offset = start + unpack(body, offset)[0]
+        names.append(body[start:offset].decode())
+    return names, offset
