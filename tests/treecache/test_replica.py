@@ -1,0 +1,492 @@
+"""The replica against a model server: every message in its hands, no server, no thread, no clock."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kazoo.exceptions import NoAuthError
+
+from exporter.treecache.events import TreeEvent
+from exporter.treecache.replica import UnsupportedServerError
+from exporter.zookeeper.messages import CHANGED, Connected, Lost, Reply, Suspended, WatchEvent
+from exporter.zookeeper.wire import UNIMPLEMENTED, AddWatch, MultiRead, Sync
+from tests.treecache.model import SERVER, Harness
+
+ADDED = TreeEvent.NODE_ADDED
+UPDATED = TreeEvent.NODE_UPDATED
+REMOVED = TreeEvent.NODE_REMOVED
+SUSPENDED = TreeEvent.CONNECTION_SUSPENDED
+RECONNECTED = TreeEvent.CONNECTION_RECONNECTED
+LOST = TreeEvent.CONNECTION_LOST
+INITIALIZED = TreeEvent.INITIALIZED
+
+
+@pytest.fixture
+def harness() -> Harness:
+    """A replica of /app at a server that has /app/a/b and /app/c, not connected yet."""
+    harness = Harness()
+    for path in ("/app", "/app/a", "/app/a/b", "/app/c"):
+        harness.server.create(path, path.encode())
+    return harness
+
+
+def test_loads_parents_before_children_and_is_initialized_last(harness: Harness) -> None:
+    harness.start()
+    harness.check()
+    published = harness.published()
+    assert published[0] == (ADDED, "")
+    assert published[-1] == (INITIALIZED, "")
+    assert sorted(published[1:-1]) == [(ADDED, "/a"), (ADDED, "/a/b"), (ADDED, "/c")]
+
+
+def test_sets_the_watch_before_the_first_read(harness: Harness) -> None:
+    harness.server.connect()
+    harness.deliver()
+    harness.take()
+    assert [type(request) for request in harness.server.requests] == [AddWatch]
+
+
+def test_large_tree_takes_few_requests_within_the_window() -> None:
+    harness = Harness(window=3)
+    harness.server.create("/app")
+    for number in range(5000):
+        harness.server.create(f"/app/{number}")
+    harness.server.connect()
+    sent = 0
+    while not harness.replica.initialized:
+        harness.deliver(len(harness.server.stream))
+        harness.take()
+        assert len(harness.server.requests) <= 3
+        if harness.server.requests:
+            harness.server.execute()
+            sent += 1
+    harness.settle()
+    harness.check()
+    assert sent < 20
+
+
+def test_batches_are_bounded_by_operations() -> None:
+    harness = Harness(batch_size=10)
+    harness.server.create("/app")
+    for number in range(100):
+        harness.server.create(f"/app/{number}")
+    harness.server.connect()
+    while not harness.replica.initialized:
+        harness.deliver(len(harness.server.stream))
+        harness.take()
+        assert all(r.operations <= 11 for r in harness.server.requests if isinstance(r, MultiRead))
+        if harness.server.requests:
+            harness.server.execute()
+    harness.settle()
+    harness.check()
+
+
+@pytest.mark.parametrize("root", ["/", "/app", "/app/deep/er"])
+def test_any_root(root: str) -> None:
+    harness = Harness(root)
+    below = "" if root == "/" else root
+    path = ""
+    for name in root[1:].split("/") if below else ():
+        path += "/" + name
+        harness.server.create(path)
+    harness.server.create(f"{below}/x")
+    harness.server.create(f"{below}/x/y")
+    harness.server.create("/applied")
+    harness.start()
+    harness.server.set(f"{below}/x/y", b"new")
+    harness.server.set("/applied", b"new")
+    harness.settle()
+    harness.check()
+
+
+def test_changes_become_events(harness: Harness) -> None:
+    harness.start()
+    harness.published()
+    harness.server.set("/app/a", b"new")
+    harness.settle()
+    assert harness.published() == [(UPDATED, "/a")]
+    harness.server.create("/app/a/n")
+    harness.settle()
+    assert harness.published() == [(ADDED, "/a/n")]
+    harness.server.delete("/app/c")
+    harness.settle()
+    assert harness.published() == [(REMOVED, "/c")]
+    harness.check()
+
+
+def test_removed_node_is_told_with_its_last_record(harness: Harness) -> None:
+    harness.start()
+    record = harness.server.nodes["/app/c"].record
+    harness.server.delete("/app/c")
+    harness.settle()
+    assert harness.log.events[-1] == (REMOVED, "/c", record)
+
+
+def test_a_node_created_again_is_removed_then_added(harness: Harness) -> None:
+    harness.start()
+    harness.published()
+    harness.server.delete_all("/app/a")
+    harness.server.create("/app/a")
+    harness.server.create("/app/a/b")
+    harness.settle()
+    assert harness.published() == [(REMOVED, "/a/b"), (REMOVED, "/a"), (ADDED, "/a"), (ADDED, "/a/b")]
+    harness.check()
+
+
+def test_events_for_one_path_coalesce(harness: Harness) -> None:
+    harness.start()
+    for number in range(1000):
+        harness.server.set("/app/c", b"%d" % number)
+    harness.deliver(1000)
+    assert harness.replica.pending_paths == 1
+    harness.settle()
+    harness.check()
+
+
+def test_a_read_sent_before_the_event_does_not_clear_it(harness: Harness) -> None:
+    harness.start()
+    harness.server.set("/app/c", b"one")
+    harness.deliver()
+    harness.take()
+    # Executed before the second change, answered after its event.
+    harness.server.execute()
+    reply = harness.server.stream.pop()
+    harness.server.set("/app/c", b"two")
+    harness.server.stream.append(reply)
+    harness.settle()
+    harness.check()
+
+
+def test_older_version_never_replaces_a_newer_one(harness: Harness) -> None:
+    harness.start()
+    harness.replica.receive(WatchEvent(CHANGED, "/app/c", -1), 0.0)
+    harness.take()
+    harness.server.execute()
+    late = harness.server.stream.pop()
+    harness.server.set("/app/c", b"new")
+    harness.settle()
+    harness.published()
+    harness.server.stream.append(late)
+    harness.settle()
+    assert harness.published() == []
+    harness.check()
+
+
+def test_parents_stat_stays_true(harness: Harness) -> None:
+    harness.start()
+    harness.server.create("/app/a/n")
+    harness.settle()
+    assert harness.held()["/app/a"] == harness.server.nodes["/app/a"].record
+
+
+def test_ignores_child_events_of_other_recipes_watches(harness: Harness) -> None:
+    harness.start()
+    harness.replica.receive(WatchEvent(4, "/app/a", -1), 0.0)
+    harness.take()
+    assert not harness.server.requests
+
+
+def test_missing_root_is_empty_and_initialized_and_comes_alive(harness: Harness) -> None:
+    harness.server.delete_all("/app")
+    harness.start()
+    assert harness.published() == [(INITIALIZED, "")]
+    for _ in range(2):
+        harness.server.create("/app")
+        harness.server.create("/app/x")
+        harness.settle()
+        harness.check()
+        assert harness.published() == [(ADDED, ""), (ADDED, "/x")]
+        harness.server.delete_all("/app")
+        harness.settle()
+        harness.check()
+        assert harness.published() == [(REMOVED, "/x"), (REMOVED, "")]
+
+
+def test_unreadable_nodes_are_counted_and_do_not_stop_the_rest(harness: Harness) -> None:
+    harness.server.set_readable("/app/a", False)
+    harness.start()
+    assert harness.held().keys() == {"/app", "/app/c"}
+    assert harness.replica.tree.unreadable == 1
+    assert [type(fault) for fault in harness.faults] == [NoAuthError]
+    assert "/app/a may not be read" in str(harness.faults[0])
+    harness.server.set("/app/a/b", b"told by an event, although its parent cannot be listed")
+    harness.settle()
+    harness.check()
+
+
+def test_unreadable_node_may_become_readable_again(harness: Harness) -> None:
+    harness.server.set_readable("/app/a", False)
+    harness.start()
+    harness.server.set_readable("/app/a", True)
+    harness.server.set("/app/a", b"now")
+    harness.settle()
+    harness.check()
+    assert harness.replica.tree.unreadable == 0
+
+
+def test_readable_node_may_become_unreadable(harness: Harness) -> None:
+    harness.start()
+    harness.published()
+    harness.server.set_readable("/app/c", False)
+    harness.server.disconnect()
+    harness.server.connect()
+    harness.settle()
+    harness.check()
+    assert harness.published() == [(SUSPENDED, ""), (RECONNECTED, ""), (REMOVED, "/c")]
+    assert harness.replica.tree.unreadable == 1
+
+
+def test_reconnect_publishes_differences_only(harness: Harness) -> None:
+    harness.start()
+    harness.published()
+    harness.server.disconnect()
+    harness.server.set("/app/a/b", b"new")
+    harness.server.delete("/app/c")
+    harness.server.create("/app/a/n")
+    harness.server.connect()
+    harness.settle()
+    harness.check()
+    published = harness.published()
+    assert published[:2] == [(SUSPENDED, ""), (RECONNECTED, "")]
+    assert sorted(published[2:]) == [(ADDED, "/a/n"), (UPDATED, "/a/b"), (REMOVED, "/c")]
+
+
+def test_reconnect_waits_for_a_barrier_before_it_reads(harness: Harness) -> None:
+    harness.start()
+    harness.server.disconnect()
+    harness.server.connect()
+    harness.deliver(9)
+    sent = []
+    for _ in range(3):
+        harness.take()
+        sent += [type(request) for request in harness.server.requests]
+        harness.server.execute()
+        harness.deliver()
+    assert sent == [Sync, AddWatch, MultiRead]
+
+
+def test_no_barrier_on_a_read_only_server(harness: Harness) -> None:
+    harness.start()
+    harness.server.disconnect()
+    harness.server.connect(read_only=True)
+    harness.deliver(9)
+    harness.take()
+    assert [type(request) for request in harness.server.requests] == [AddWatch]
+
+
+def test_reconnect_lists_only_children_that_changed(harness: Harness) -> None:
+    harness.start()
+    harness.server.disconnect()
+    harness.server.create("/app/a/n")
+    harness.server.connect()
+    listed: list[str] = []
+    for _ in range(100):
+        harness.deliver(len(harness.server.stream))
+        harness.take()
+        if not harness.server.requests:
+            break
+        request = harness.server.requests[0]
+        if isinstance(request, MultiRead):
+            listed += request.lists
+        harness.server.execute()
+    harness.check()
+    assert listed == ["/a"]
+
+
+def test_child_created_while_its_parents_stat_already_tells_is_not_lost_by_a_reconnect(harness: Harness) -> None:
+    harness.start()
+    harness.server.set("/app/a", b"dirty")
+    harness.deliver()
+    harness.take()
+    # The read sees the child's creation in its parent's stat; the event of the creation is lost with the connection.
+    harness.server.create("/app/a/n")
+    events, harness.server.stream = harness.server.stream, type(harness.server.stream)()
+    harness.server.execute()
+    harness.deliver()
+    assert len(events) == 1
+    harness.server.disconnect()
+    harness.server.connect()
+    harness.settle()
+    harness.check()
+
+
+def test_lost_session_loads_again_by_difference(harness: Harness) -> None:
+    harness.start()
+    harness.published()
+    harness.server.disconnect(expire=True)
+    harness.deliver(9)
+    assert not harness.replica.initialized
+    harness.server.set("/app/c", b"new")
+    harness.server.connect()
+    harness.settle()
+    harness.check()
+    assert harness.published() == [
+        (SUSPENDED, ""),
+        (LOST, ""),
+        (RECONNECTED, ""),
+        (UPDATED, "/c"),
+        (INITIALIZED, ""),
+    ]
+    assert harness.replica.syncs == {"start": 1, "reconnect": 0, "session_lost": 1}
+
+
+def test_ensemble_that_was_wiped_is_followed(harness: Harness) -> None:
+    harness.start()
+    harness.server.disconnect(expire=True)
+    harness.server.zxid = 0
+    for path in ("/app/a/b", "/app/a", "/app/c", "/app"):
+        harness.server.nodes.pop(path)
+    harness.server.nodes["/"].children.clear()
+    harness.server.create("/app", b"restored")
+    harness.server.connect()
+    harness.settle()
+    harness.check()
+
+
+def test_suspended_load_goes_on_and_initializes_once(harness: Harness) -> None:
+    harness.server.connect()
+    for _ in range(3):
+        harness.deliver(9)
+        harness.take()
+        harness.server.execute()
+    harness.server.disconnect()
+    harness.server.connect()
+    harness.settle()
+    harness.check()
+    assert harness.published().count((INITIALIZED, "")) == 1
+
+
+def test_old_server_is_refused_with_the_version_it_takes(harness: Harness) -> None:
+    harness.server.connect()
+    harness.deliver()
+    harness.take()
+    request = harness.server.requests.popleft()
+    harness.server.stream.append(Reply(request, 0, UNIMPLEMENTED, b"", 0))
+    harness.deliver()
+    harness.take()
+    harness.server.disconnect()
+    harness.server.connect()
+    harness.settle()
+    assert [type(fault) for fault in harness.faults] == [UnsupportedServerError]
+    assert f"{SERVER} does not know AddWatch" in str(harness.faults[0])
+    assert "ZooKeeper 3.6" in str(harness.faults[0])
+    assert not harness.server.requests
+
+
+def test_failed_operation_is_retried_later(harness: Harness) -> None:
+    harness.server.connect()
+    harness.deliver()
+    harness.take()
+    harness.server.execute()
+    harness.deliver()
+    harness.take()
+    request = harness.server.requests.popleft()
+    harness.server.stream.append(Reply(request, 0, -127, b"", 0))
+    harness.deliver()
+    harness.take()
+    assert not harness.server.requests
+    assert harness.replica.wake_at is not None
+    assert harness.replica.wake_at > harness.now
+    harness.settle()
+    harness.check()
+    assert len(harness.faults) == 1
+
+
+def test_reply_that_cannot_be_decoded_is_a_fault_and_read_again(harness: Harness) -> None:
+    harness.server.connect()
+    harness.deliver()
+    harness.take()
+    harness.server.execute()
+    harness.deliver()
+    harness.take()
+    request = harness.server.requests.popleft()
+    harness.server.stream.append(Reply(request, 0, 0, b"short", 0))
+    harness.settle()
+    harness.check()
+    assert len(harness.faults) == 1
+
+
+def test_lost_event_heals_when_the_parents_count_tells(harness: Harness) -> None:
+    harness.start()
+    harness.server.create("/app/a/silent")
+    harness.server.stream.clear()
+    harness.server.set("/app/a", b"touched")
+    harness.settle()
+    harness.check()
+
+
+def test_start_over_reads_everything_again(harness: Harness) -> None:
+    harness.start()
+    harness.server.set("/app/c", b"missed")
+    harness.server.stream.clear()
+    harness.replica.start_over(harness.now)
+    harness.settle()
+    harness.check()
+
+
+def test_without_data_keeps_stats() -> None:
+    harness = Harness()
+    harness.replica._keep_data = False
+    harness.server.create("/app", b"secret")
+    harness.start()
+    assert harness.held() == {"/app": harness.server.nodes["/app"].record[-68:]}
+    assert harness.replica.tree.data_bytes == 6
+
+
+def test_states_before_the_first_connection_are_no_reconnect(harness: Harness) -> None:
+    harness.replica.receive(Connected(SERVER, False), 0.0)
+    harness.take()
+    assert (RECONNECTED, "") not in harness.published()
+    harness.replica.receive(Suspended(), 0.0)
+    harness.replica.receive(Lost(), 0.0)
+    harness.take()
+    assert harness.published() == [(SUSPENDED, ""), (LOST, "")]
+
+
+NAMES = st.sampled_from(["a", "b", "c"])
+PATHS = st.lists(NAMES, max_size=3).map(lambda names: "/".join(["/app", *names]))
+STEPS = st.one_of(
+    st.tuples(st.sampled_from(["create", "set", "delete", "hide", "show"]), PATHS),
+    st.tuples(st.sampled_from(["execute", "take", "drop", "expire"]), st.just("")),
+    st.tuples(st.just("deliver"), st.integers(1, 4)),
+)
+
+
+@given(st.lists(STEPS, max_size=80), st.integers(1, 8), st.integers(1, 3))
+@settings(max_examples=400, deadline=None)
+def test_every_schedule_ends_in_the_servers_tree(steps: list[tuple[str, object]], batch_size: int, window: int) -> None:
+    harness = Harness(batch_size=batch_size, window=window)
+    server = harness.server
+    server.create("/app")
+    server.connect()
+    for step, argument in steps:
+        path = str(argument)
+        if step == "deliver":
+            assert isinstance(argument, int)
+            harness.deliver(argument)
+        elif step == "take":
+            harness.take()
+        elif step == "execute":
+            if server.requests:
+                server.execute()
+        elif step in ("drop", "expire"):
+            server.disconnect(expire=step == "expire")
+            server.connect()
+        elif step == "create":
+            if path not in server.nodes and path.rpartition("/")[0] in server.nodes:
+                server.create(path)
+        elif path in server.nodes:
+            if step == "set":
+                server.set(path, b"%d" % server.zxid)
+            elif step == "delete":
+                server.delete_all(path)
+            else:
+                server.set_readable(path, step == "show")
+    # What no watch tells of (ACLs) only a resync finds.
+    server.disconnect()
+    for node in server.nodes.values():
+        node.readable = True
+    server.connect()
+    harness.settle()
+    harness.check()

@@ -1,0 +1,112 @@
+"""The tree against a plain dictionary of paths, and the promises it makes to readers."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.treecache.tree import NEVER_LISTED, Branch, OrphanError, Tree, listed_pzxid_of, record_of
+from exporter.zookeeper.records import UNREADABLE
+from tests.treecache.model import Znode
+
+NAMES = st.sampled_from("abc")
+PATHS = st.lists(NAMES, max_size=4).map(lambda names: "".join("/" + name for name in names))
+RECORDS = st.builds(
+    lambda data, owner: Znode(data, 1, 1, 1, owner).record, st.binary(max_size=3), st.sampled_from([0, 7, -(1 << 63)])
+) | st.just(UNREADABLE)
+STEPS = st.tuples(st.sampled_from(["add", "replace", "remove", "branch", "fold"]), PATHS, RECORDS)
+
+
+@given(st.lists(STEPS, max_size=60))
+@settings(deadline=None)
+def test_equals_a_dictionary_of_paths(steps: list[tuple[str, str, bytes]]) -> None:
+    tree, plain = Tree(), dict[str, bytes]()
+    for step, path, record in steps:
+        if step == "add":
+            if path and path.rpartition("/")[0] not in plain:
+                with pytest.raises(OrphanError):
+                    tree.add(path, record)
+            elif (held := tree.add(path, record)) is None:
+                plain[path] = record
+            else:
+                assert record_of(held) == plain[path]
+        elif step == "replace" and path in plain:
+            tree.replace(path, record)
+            plain[path] = record
+        elif step == "remove":
+            removed = tree.remove(path)
+            gone = {p for p in plain if p == path or p.startswith(path + "/")}
+            assert {p for p, _ in removed} == gone
+            assert all(plain.pop(p) == r for p, r in removed)
+            order = [p for p, _ in removed]
+            assert all(order.index(p) < order.index(p.rpartition("/")[0]) for p in order if p != path)
+        elif step == "branch":
+            assert (tree.branch(path) is None) == (path not in plain)
+        else:
+            tree.fold(path)
+        assert {p: record_of(entry) for p, entry in tree.walk()} == plain
+    readable = [record for record in plain.values() if record]
+    assert len(tree) == len(readable)
+    assert tree.unreadable == len(plain) - len(readable)
+    assert tree.kinds["ephemeral"] == sum(Znode(b"", 1, 1, 1, 7).record[-24:-16] == r[-24:-16] for r in readable)
+    assert all(record_of(tree.find(path) or b"") == record for path, record in plain.items())
+
+
+def test_leaf_is_nothing_but_its_record() -> None:
+    tree, record = Tree(), Znode(b"x", 1, 1, 1).record
+    tree.add("", record)
+    tree.add("/a", record)
+    assert tree.find("/a") is record
+
+
+def test_children_of_a_leaf_are_completely_known() -> None:
+    leaf = Znode(b"", 1, 1, 5).record
+    assert listed_pzxid_of(leaf) == 5
+    assert listed_pzxid_of(Znode(b"", 1, 1, 5, children={"x"}).record) == NEVER_LISTED
+    assert listed_pzxid_of(UNREADABLE) == NEVER_LISTED
+    tree = Tree()
+    tree.add("", leaf)
+    tree.add("/a", leaf)
+    tree.add("/a/b", leaf)
+    branch = tree.find("/a")
+    assert isinstance(branch, Branch)
+    assert branch.listed_pzxid == 5
+
+
+def test_deep_trees_need_no_recursion() -> None:
+    tree, record, path = Tree(), Znode(b"", 1, 1, 1).record, ""
+    tree.add("", record)
+    for _ in range(3000):
+        path += "/d"
+        tree.add(path, record)
+    assert sum(1 for _ in tree.walk()) == 3001
+    assert len(tree.remove("/d")) == 3000
+
+
+def test_readers_see_all_of_a_removal_or_nothing() -> None:
+    for _ in range(100):
+        tree, record = Tree(), Znode(b"", 1, 1, 1).record
+        for path in ("", "/p", *(f"/p/{number}" for number in range(50))):
+            tree.add(path, record)
+        seen: set[int] = set()
+        reading, removed = threading.Event(), threading.Event()
+        reader = threading.Thread(target=watch_children, args=(tree, seen, reading, removed))
+        reader.start()
+        reading.wait()
+        tree.remove("/p")
+        removed.set()
+        reader.join()
+        assert seen <= {0, 50}
+
+
+def watch_children(tree: Tree, seen: set[int], reading: threading.Event, removed: threading.Event) -> None:
+    """Notes how many children of /p there are to be seen (0 when it is gone) until after it was removed."""
+    done = False
+    while not done:
+        done = removed.is_set()
+        parent = tree.find("/p")
+        seen.add(len(list(parent.children)) if isinstance(parent, Branch) else 0)
+        reading.set()

@@ -1,0 +1,246 @@
+"""The seam to kazoo: what it needs of kazoo is there, and what it says of a client is true."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from kazoo.client import KazooClient
+from kazoo.exceptions import AuthFailedError, NoNodeError
+
+from exporter.demo.server import ZooKeeperServer
+from exporter.zookeeper.messages import Connected, Lost, Message, Reply, Suspended, Unanswered, WatchEvent
+from exporter.zookeeper.session import PRIVATE_NAMES, IncompatibleKazooError, Session, check_private_names
+from exporter.zookeeper.wire import NO_NODE, OK, AddWatch, MultiRead
+from tests.conftest import ClientFactory, ZooKeeper
+from tests.support import eventually
+
+
+class Stream:
+    """Collects a session's messages."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self._arrived = threading.Condition()
+
+    def __call__(self, message: Message) -> None:
+        with self._arrived:
+            self.messages.append(message)
+            self._arrived.notify_all()
+
+    def wait_for(self, kind: type[Message], timeout: float = 10.0) -> Message:
+        """The first message of a kind, once it is there."""
+        with self._arrived:
+            self._arrived.wait_for(lambda: any(isinstance(m, kind) for m in self.messages), timeout)
+            return next(message for message in self.messages if isinstance(message, kind))
+
+
+def test_installed_kazoo_has_every_private_name_the_seam_uses() -> None:
+    check_private_names(KazooClient())
+
+
+@pytest.mark.parametrize(("owner", "name"), [(owner, names[0]) for owner, names in PRIVATE_NAMES.items()])
+def test_kazoo_without_a_private_name_is_refused_by_that_name(owner: str, name: str) -> None:
+    class Changed:
+        def __init__(self, original: object) -> None:
+            self._original = original
+
+        def __getattr__(self, asked: str) -> object:
+            if asked == name:
+                raise AttributeError(asked)
+            return getattr(self._original, asked)
+
+    client = KazooClient()
+    if owner == "client":
+        client = Changed(client)
+    else:
+        client._connection = Changed(client._connection)
+    with pytest.raises(IncompatibleKazooError, match=f"this release of kazoo has no {owner}.{name}"):
+        Session.attach(client)
+
+
+def test_a_client_has_one_session(client: KazooClient) -> None:
+    assert Session.attach(client) is Session.attach(client)
+
+
+def test_stream_begins_with_the_connection(client: KazooClient) -> None:
+    stream = Stream()
+    Session.attach(client).subscribe("/", stream)
+    message = stream.wait_for(Connected)
+    assert message == Connected(Session.attach(client).stats().server or "", False)
+
+
+def test_replies_and_watch_events_come_in_wire_order(client: KazooClient, zookeeper: ZooKeeper) -> None:
+    session, stream = Session.attach(client), Stream()
+    session.subscribe(zookeeper.root, stream)
+    session.submit(AddWatch(zookeeper.root), stream)
+    stream.wait_for(Reply)
+    client.create("/a")
+    client.set("/a", b"1")
+    session.submit(MultiRead(zookeeper.root, ["/a", "/missing"], []), stream)
+    eventually(lambda: sum(isinstance(message, Reply) for message in stream.messages) == 2)
+    connected, watching, created, changed, read = stream.messages
+    assert isinstance(connected, Connected)
+    assert isinstance(watching, Reply)
+    assert created == WatchEvent(1, zookeeper.root + "/a", created.zxid if isinstance(created, WatchEvent) else 0)
+    assert isinstance(changed, WatchEvent)
+    assert isinstance(read, Reply)
+    assert isinstance(read.request, MultiRead)
+    assert read.error == OK
+    assert read.zxid == client.last_zxid
+    assert read.request.decode(read.body, read.offset)[1] == NO_NODE
+
+
+def test_events_outside_of_the_root_are_left_out(client: KazooClient, zookeeper: ZooKeeper) -> None:
+    session, inside, everywhere = Session.attach(client), Stream(), Stream()
+    client.create("/a")
+    session.subscribe(f"{zookeeper.root}/a", inside)
+    session.subscribe("/", everywhere)
+    session.submit(AddWatch(zookeeper.root), everywhere)
+    everywhere.wait_for(Reply)
+    client.create("/ab")
+    client.create("/a/b")
+    eventually(lambda: sum(isinstance(message, WatchEvent) for message in everywhere.messages) == 2)
+    assert [m.path for m in inside.messages if isinstance(m, WatchEvent)] == [f"{zookeeper.root}/a/b"]
+
+
+def test_one_shot_watches_of_others_still_fire(client: KazooClient, zookeeper: ZooKeeper) -> None:
+    session, stream = Session.attach(client), Stream()
+    session.submit(AddWatch(zookeeper.root), stream)
+    stream.wait_for(Reply)
+    fired: list[str] = []
+    client.create("/a")
+    client.get("/a", watch=lambda event: fired.append(event.path))
+    client.set("/a", b"1")
+    eventually(lambda: fired == ["/a"])
+
+
+def test_request_of_a_closed_client_stays_unanswered(zookeeper: ZooKeeper) -> None:
+    client, stream, request = KazooClient(zookeeper.hosts), Stream(), AddWatch("/")
+    Session.attach(client).submit(request, stream)
+    assert stream.messages[0] == Unanswered(request)
+
+
+def test_cut_connection_leaves_requests_unanswered_and_suspends(own_zookeeper: ZooKeeperServer) -> None:
+    client, stream = KazooClient(own_zookeeper.hosts, timeout=4), Stream()
+    session = Session.attach(client)
+    session.subscribe("/", stream)
+    client.start()
+    stream.wait_for(Connected)
+    own_zookeeper.suspend()
+    request = AddWatch("/")
+    session.submit(request, stream)
+    eventually(lambda: session.stats().requests_outstanding == 1)
+    assert session.stats().oldest_request_age >= 0
+    own_zookeeper.kill()
+    stream.wait_for(Suspended)
+    assert [type(message) for message in stream.messages] == [Connected, Unanswered, Suspended]
+    stats = session.stats()
+    assert (stats.state, stats.server, stats.requests_outstanding) == ("suspended", None, 0)
+    own_zookeeper.start()
+    eventually(lambda: session.stats().state == "connected", timeout=20)
+    stats = session.stats()
+    assert stats.transitions["connected"] == 2
+    assert stats.transitions["suspended"] == 1
+    assert stats.connection_attempts >= 2
+    client.stop()
+    client.close()
+    assert stream.messages[-1] == Lost()
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A loopback port that nothing listens on."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+@pytest.mark.parametrize(("hosts", "reason"), [("127.0.0.1:{port}", "refused"), ("host.invalid:2181", "dns")])
+def test_failed_connections_are_counted_by_reason(silent_port: int, hosts: str, reason: str) -> None:
+    client = KazooClient(hosts.format(port=silent_port))
+    session = Session.attach(client)
+    assert session.stats().state == "connecting"
+    client.start_async()
+    eventually(lambda: session.stats().connection_failures[reason] >= 2)
+    stats = session.stats()
+    assert stats.state == "connecting"
+    assert stats.session_started_at == stats.last_heard_at == stats.session_deadline_at == stats.session_timeout == 0
+    client.stop()
+    client.close()
+
+
+def test_what_a_session_is_measured_by(zookeeper: ZooKeeper) -> None:
+    before = time.time()
+    client = KazooClient(zookeeper.hosts, timeout=2.0)
+    session = Session.attach(client)
+    client.start()
+    client.create("/a", b"x" * 1000)
+    client.get("/a", watch=lambda event: None)
+    client.get_children("/", watch=lambda event: None)
+    stats = session.stats()
+    assert stats.state == "connected"
+    assert stats.server == zookeeper.server.hosts
+    assert stats.session_timeout == 2.0
+    assert before <= stats.session_started_at <= stats.last_heard_at <= time.time()
+    assert stats.session_deadline_at == pytest.approx(stats.last_heard_at + 2.0, abs=0.01)
+    assert stats.last_zxid == client.last_zxid > 0
+    assert 1000 < stats.sent_bytes < 2000
+    assert 1000 < stats.received_bytes < 2000
+    assert stats.watches == {"data": 1, "child": 1, "recursive": 0}
+    client.set("/a", b"")
+    eventually(lambda: session.stats().watch_events == {"created": 0, "deleted": 0, "changed": 1, "child": 0})
+    client.stop()
+    client.close()
+    assert session.stats().state == "lost"
+
+
+def test_pings_are_heard(zookeeper: ZooKeeper) -> None:
+    client = KazooClient(zookeeper.hosts, timeout=1.0)
+    session = Session.attach(client)
+    client.start()
+    heard = session.stats().last_heard_at
+    eventually(lambda: session.stats().last_heard_at > heard + 0.1)
+    client.stop()
+    client.close()
+
+
+def test_expired_session_is_counted(client_factory: ClientFactory, zookeeper: ZooKeeper) -> None:
+    client = client_factory()
+    session, stream = Session.attach(client), Stream()
+    session.subscribe("/", stream)
+    started = session.stats().session_started_at
+    thief = KazooClient(zookeeper.hosts, client_id=client.client_id)
+    thief.start()
+    thief.stop()
+    thief.close()
+    stream.wait_for(Lost)
+    eventually(lambda: session.stats().state == "connected")
+    stats = session.stats()
+    assert stats.sessions_lost == {"expired": 1, "auth_failed": 0}
+    assert stats.transitions["lost"] == 1
+    assert stats.session_started_at > started
+
+
+def test_authentication_does_not_mix_up_replies_in_flight(client: KazooClient) -> None:
+    Session.attach(client)
+    client.create("/a", b"x" * 10_000)
+    reads = [client.get_async("/a") for _ in range(2000)]
+    auth = client.add_auth_async("digest", "user:secret")
+    reads += [client.get_async("/a") for _ in range(2000)]
+    missing = client.get_async("/missing")
+    assert auth.get(timeout=20) is True
+    assert all(len(read.get(timeout=20)[0]) == 10_000 for read in reads)
+    with pytest.raises(NoNodeError):
+        missing.get(timeout=20)
+
+
+def test_refused_credentials_lose_the_session(client_factory: ClientFactory) -> None:
+    client = client_factory()
+    session = Session.attach(client)
+    with pytest.raises(AuthFailedError):
+        client.add_auth("no-such-scheme", "x")
+    eventually(lambda: session.stats().sessions_lost["auth_failed"] == 1)
