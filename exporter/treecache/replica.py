@@ -404,7 +404,10 @@ class Replica:
             return
         if entry is None:
             self._output.events.append((TreeEvent.NODE_ADDED, path, record))
-            if not listed and child_count(record):
+            if listed and path:
+                # Only its child led here: the event of its own creation was lost, and with it its parent's new stat.
+                self._want_read(_parent(path), load)
+            elif child_count(record):
                 self._want_list(path, load)
         elif self._update(path, entry, record, load, listed) and not listed:
             self._check_children(path, entry, record, load)

@@ -416,6 +416,50 @@ def test_lost_event_heals_when_the_parents_count_tells(harness: Harness) -> None
     harness.check()
 
 
+def test_lost_deletion_heals_when_the_parents_count_tells(harness: Harness) -> None:
+    harness.start()
+    harness.server.delete("/app/a/b")
+    harness.server.stream.clear()
+    harness.server.set("/app/a", b"touched")
+    harness.settle()
+    harness.check()
+
+
+def test_child_of_a_parent_that_is_not_known_leads_to_the_parent(harness: Harness) -> None:
+    harness.start()
+    harness.server.create("/app/c/n")
+    harness.server.create("/app/c/n/m")
+    harness.server.create("/app/c/n/m/o")
+    last = harness.server.stream.pop()
+    harness.server.stream.clear()
+    harness.server.stream.append(last)
+    harness.settle()
+    harness.check()
+
+
+def test_children_listed_but_not_yet_read_survive_a_reconnect(harness: Harness) -> None:
+    harness.server.connect()
+    harness.deliver(9)
+    harness.take()
+    while "/app/a" not in harness.held():
+        harness.server.execute()
+        harness.deliver(9)
+        harness.take()
+    request = harness.server.requests[0]
+    assert isinstance(request, MultiRead)
+    assert request.lists == ["/a"]
+    harness.server.execute()
+    harness.deliver(9)
+    harness.take()
+    request = harness.server.requests[0]
+    assert isinstance(request, MultiRead)
+    assert request.reads == ["/a/b"]
+    harness.server.disconnect()
+    harness.server.connect()
+    harness.settle()
+    harness.check()
+
+
 def test_start_over_reads_everything_again(harness: Harness) -> None:
     harness.start()
     harness.server.set("/app/c", b"missed")
