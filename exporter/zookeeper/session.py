@@ -28,7 +28,19 @@ from kazoo.protocol.connection import AUTH_XID, CLOSE_RESPONSE, PING_XID, WATCH_
 from kazoo.protocol.serialization import ReplyHeader
 from kazoo.protocol.states import KazooState, KeeperState
 
-from exporter.zookeeper.messages import Connected, Lost, Message, Reply, Suspended, Unanswered, WatchEvent
+from exporter.zookeeper.messages import (
+    CHANGED,
+    CHILD,
+    CREATED,
+    DELETED,
+    Connected,
+    Lost,
+    Message,
+    Reply,
+    Suspended,
+    Unanswered,
+    WatchEvent,
+)
 from exporter.zookeeper.stats import (
     CLIENT_STATES,
     FAILURE_REASONS,
@@ -36,7 +48,7 @@ from exporter.zookeeper.stats import (
     WATCH_EVENTS,
     ClientStats,
 )
-from exporter.zookeeper.wire import OK, AddWatch, RemoveWatches, Request
+from exporter.zookeeper.wire import OK, AddWatch, RemoveWatches, Request, encode_string
 
 #: The private attributes of kazoo that this file uses, by the object that must have them.
 PRIVATE_NAMES = {
@@ -59,6 +71,7 @@ PRIVATE_NAMES = {
         "_read_socket",
         "_read_watch_event",
         "_socket",
+        "_submit",
         "_write",
         "ping_outstanding",
     ),
@@ -181,11 +194,13 @@ class Session:
         self._original_connect = connection._connect
         self._original_expand = connection._expand_client_hosts
         self._original_read = connection._read
+        self._original_submit = connection._submit
         self._original_write = connection._write
         client._call = self._call
         connection._connect = self._connect
         connection._expand_client_hosts = self._expand_client_hosts
         connection._read = self._read
+        connection._submit = self._submit
         connection._write = self._write
         connection._read_socket = self._read_socket
         client.add_listener(self._on_state)
@@ -331,7 +346,7 @@ class Session:
             client._pending.popleft()
             if zxid > 0:
                 client.last_zxid = zxid
-            self._note_watches(request, error)
+            self._on_own_reply(request, error)
             result.sink(Reply(request, zxid, error, frame, _HEADER.size))
             return None
         if error and error not in EXCEPTIONS:
@@ -364,19 +379,49 @@ class Session:
                 subscription.sink(event)
         if self._has_one_shot_watchers(path) or hasattr(self._client, "add_watch"):
             self._connection._read_watch_event(frame, _HEADER.size)
+        if kind in (CREATED, DELETED):
+            self._fire_child_watchers(path)
 
     def _has_one_shot_watchers(self, path: str) -> bool:
         return path in self._client._data_watchers or path in self._client._child_watchers
 
-    # Recursive watches: the server does not count them, so this end must
+    # Recursive watches beside the one-shot watches of others.
+    #
+    # The server does not count watches, and before 3.9 a path has one mode for the whole session, the last one set:
+    # a one-shot watch ends a recursive one on the same path and the other way round (ZOOKEEPER-4466, 4472). But a
+    # recursive watch tells all that one-shot watches on its path would. So those are set on this side only, and fired
+    # from the recursive watch's events.
 
-    def _note_watches(self, request: Request, error: int) -> None:
-        if error != OK:
-            return
+    def _submit(self, request: Any, timeout: Any, xid: Any = None) -> None:
+        """Sends a request: here, in the order of the wire, it is known which paths are watched recursively."""
         if isinstance(request, AddWatch):
             self._recursive_watches.add(request.path)
         elif isinstance(request, RemoveWatches):
             self._recursive_watches.discard(request.path)
+        elif getattr(request, "watcher", None) and request.path in self._recursive_watches:
+            request = request._replace(watcher=None)
+        self._original_submit(request, timeout, xid)
+
+    def _on_own_reply(self, request: Request, error: int) -> None:
+        if isinstance(request, AddWatch) and error != OK:
+            self._recursive_watches.discard(request.path)
+        elif not isinstance(request, RemoveWatches):
+            return
+        if request.path not in self._recursive_watches:
+            # One-shot watches that were set on this side only have lost what fired them: fire them while it is known.
+            self._fire(CHANGED, request.path)
+            self._fire(CHILD, request.path)
+
+    def _fire_child_watchers(self, path: str) -> None:
+        """A recursive watch tells of a child where a watch for children would tell of its parent."""
+        parent = path[: path.rindex("/")] or "/"
+        if parent in self._recursive_watches and parent in self._client._child_watchers:
+            self._fire(CHILD, parent)
+
+    def _fire(self, kind: int, path: str) -> None:
+        """Has kazoo fire its one-shot watches as if this event had come."""
+        connected = 3
+        self._connection._read_watch_event(struct.pack("!ii", kind, connected) + encode_string(path), 0)
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Ends a subscription, and its watch on the server unless someone else needs a watch on that path."""
@@ -386,7 +431,6 @@ class Session:
             self._subscriptions = [other for other in self._subscriptions if other is not subscription]
             root = subscription.root
             shared = any(other.root == root for other in self._subscriptions)
-            # Removing ours would take the one-shot watches of other recipes on the same path along.
             if self._client.connected and not shared and not self._has_one_shot_watchers(root):
                 self.submit(RemoveWatches(root), _ignore)
 
