@@ -1,0 +1,49 @@
+# Every command starts with the set-up, which installs what is missing and is quick the next time.
+# Arguments for the demo: make run ARGS="--web.listen-address=:0"
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format bench lock clean setup setup-dev
+
+PYTHON := .venv/bin/python
+ARGS ?=
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
+
+run: setup ## Start a throw-away ZooKeeper with a living tree and the exporter on it
+	@echo "run: starting the demo (Ctrl-C stops and removes everything)"
+	@$(PYTHON) -m exporter demo $(ARGS)
+
+test: lint ## Check format, lint and types, then run the tests
+	@echo "test: pytest"
+	@$(PYTHON) -m pytest --quiet
+
+lint: setup-dev ## Check format, lint and types
+	@echo "lint: ruff format"
+	@$(PYTHON) -m ruff format --quiet --check --diff .
+	@echo "lint: ruff check"
+	@$(PYTHON) -m ruff check --quiet .
+	@echo "lint: mypy --strict"
+	@$(PYTHON) -m mypy --no-error-summary
+
+format: setup-dev ## Format the code and mend what ruff can mend
+	@$(PYTHON) -m ruff format .
+	@$(PYTHON) -m ruff check --fix .
+
+bench: setup-dev ## Load the same tree with kazoo's TreeCache and ours, side by side
+	@echo "bench: loading the same tree with kazoo's TreeCache and ours"
+	@$(PYTHON) -m bench.sync $(ARGS)
+
+lock: ## Resolve requirements/*.txt anew from pyproject.toml (ARGS=--upgrade for newer versions)
+	@sh scripts/lock.sh $(ARGS)
+
+setup: ## Install what `make run` needs
+	@sh scripts/setup.sh run
+
+setup-dev: ## Install what `make test` needs
+	@sh scripts/setup.sh dev
+
+clean: ## Remove the environment and every cache
+	@echo "clean: removing .venv and caches"
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,259 @@
+"""A real standalone ZooKeeper server on a loopback port, with its data in a temporary directory."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from exporter.demo.java import GuardedProcess, LaunchError, find_jars, find_java
+
+MAIN_CLASS = "org.apache.zookeeper.server.ZooKeeperServerMain"
+START_TIMEOUT = 30.0
+
+# Below every system's range of ephemeral ports: no outgoing connection takes the port while the server is down, and
+# a client that keeps trying to reconnect cannot end up connected to itself.
+PORTS = range(20000, 30000)
+
+SYSTEM_PROPERTIES = {
+    "zookeeper.extendedTypesEnabled": "true",
+    "zookeeper.forceSync": "no",
+    "org.slf4j.simpleLogger.defaultLogLevel": "warn",
+    "java.awt.headless": "true",
+}
+
+# System properties for a server that is restarted under living clients. ZooKeeper's default server, NIO, may leave a
+# client that connects in the milliseconds before the data is loaded without an answer for ever (a NullPointerException
+# in 3.8's NIOServerCnxn.close), and kazoo then waits for its whole session timeout. The Netty server hangs up.
+NETTY = {"zookeeper.serverCnxnFactory": "org.apache.zookeeper.server.NettyServerCnxnFactory"}
+
+CONFIG = {
+    "admin.enableServer": "false",
+    "clientPortAddress": "127.0.0.1",
+    "4lw.commands.whitelist": "*",
+    "maxClientCnxns": "0",
+}
+
+# Without it, the logger in a release's archive writes every debug message.
+LOGBACK = """\
+<configuration>
+  <appender name="console" class="ch.qos.logback.core.ConsoleAppender">
+    <encoder><pattern>%d %level %logger - %msg%n</pattern></encoder>
+  </appender>
+  <root level="WARN"><appender-ref ref="console"/></root>
+</configuration>
+"""
+
+
+def four_letter_word(port: int, word: bytes, timeout: float = 5.0) -> str:
+    """What the server on a loopback port answers to one of its four-letter words, for example `b"mntr"`.
+
+    Raises OSError if it does not answer within `timeout` seconds.
+    """
+    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
+        connection.sendall(word)
+        with connection.makefile("rb") as reply:
+            return reply.read().decode()
+
+
+class ZooKeeperServer:
+    """A ZooKeeper server that serves when `start` returns, and that leaves nothing behind after `stop`.
+
+    `home` is an installation's folder (see `exporter.demo.java.find_jars`), `port` a loopback port (by default a
+    free one), `tick_time` is in milliseconds (sessions last 2 to 20 of them), `heap` is java's -Xmx.
+    `system_properties` and `config` (lines of zoo.cfg) are added to the launcher's own and win over them.
+    """
+
+    def __init__(
+        self,
+        *,
+        home: str | os.PathLike[str] | None = None,
+        port: int | None = None,
+        tick_time: int = 2000,
+        heap: str = "512m",
+        system_properties: Mapping[str, str] | None = None,
+        config: Mapping[str, str] | None = None,
+    ) -> None:
+        self._home = home
+        self._port = port
+        self._heap = heap
+        self._system_properties = {**SYSTEM_PROPERTIES, **(system_properties or {})}
+        self._config = {**CONFIG, "tickTime": str(tick_time), **(config or {})}
+        self._directory: Path | None = None
+        self._process: GuardedProcess | None = None
+
+    def __enter__(self) -> ZooKeeperServer:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def port(self) -> int:
+        """The client port, the same after every restart. Raises RuntimeError before the first start."""
+        if self._port is None:
+            raise RuntimeError("the server was never started")
+        return self._port
+
+    @property
+    def hosts(self) -> str:
+        """What a client connects to: `127.0.0.1:PORT`."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The process id of java itself. Raises RuntimeError while the server is not running."""
+        return self._running.pid
+
+    @property
+    def directory(self) -> Path:
+        """The temporary directory: data, zoo.cfg, java's log. Raises RuntimeError while there is none."""
+        if self._directory is None:
+            raise RuntimeError("the server is stopped")
+        return self._directory
+
+    def start(self) -> None:
+        """Starts the server, on the data that `kill` left if there is any, and waits until it serves.
+
+        Raises LaunchError if java, the jars or the port are not to be had, or if the server does not come up.
+        """
+        if self._process is not None:
+            raise RuntimeError("the server is already running")
+        java, jars = find_java(), find_jars(self._home)
+        try:
+            if self._directory is None:
+                self._directory = Path(tempfile.mkdtemp(prefix="treecache-zookeeper-"))
+            if self._port is not None:
+                self._launch(java, jars, self._port)
+            else:
+                self._launch_on_free_port(java, jars)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Ends the server and removes its directory. Does nothing if it is stopped already."""
+        self.kill()
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+            self._directory = None
+
+    def kill(self) -> None:
+        """Ends the server as a crash does (kill -9), keeping data and port for the next `start`."""
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+
+    def restart(self) -> None:
+        """Kills the server and starts it again: same port, same data. See `NETTY` if clients are to reconnect."""
+        self.kill()
+        self.start()
+
+    def suspend(self) -> None:
+        """Stops java where it is (SIGSTOP): connections stay open, nothing is answered."""
+        self._running.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Lets java go on after `suspend`."""
+        self._running.send_signal(signal.SIGCONT)
+
+    def four_letter_word(self, word: bytes, timeout: float = 5.0) -> str:
+        """The answer to a four-letter word. Raises OSError if there is none within `timeout` seconds."""
+        return four_letter_word(self.port, word, timeout)
+
+    def mntr(self) -> dict[str, str]:
+        """The server's own metrics, for example `zk_watch_count`. Raises OSError if it does not answer."""
+        lines = self.four_letter_word(b"mntr").splitlines()
+        return dict(line.split("\t", 1) for line in lines if "\t" in line)
+
+    @property
+    def _running(self) -> GuardedProcess:
+        if self._process is None:
+            raise RuntimeError("the server is not running")
+        return self._process
+
+    def _launch_on_free_port(self, java: Path, jars: list[Path]) -> None:
+        for tries_left in (4, 3, 2, 1, 0):
+            port = _free_port()
+            try:
+                self._launch(java, jars, port)
+            except _PortTakenError:
+                if not tries_left:
+                    raise
+            else:
+                self._port = port
+                return
+
+    def _launch(self, java: Path, jars: list[Path], port: int) -> None:
+        log = self.directory / "java.log"
+        log.unlink(missing_ok=True)
+        command = [str(java), *self._java_options(jars), MAIN_CLASS, self._write_config(port)]
+        self._process = GuardedProcess(command, folder=self.directory, log=log)
+        if not self._wait_until_serving(port):
+            self.kill()
+            output = log.read_text(errors="replace")
+            problem = f"ZooKeeper did not start on port {port}; java's last words:\n{_tail(output)}"
+            raise _PortTakenError(problem) if "BindException" in output else LaunchError(problem)
+
+    def _java_options(self, jars: list[Path]) -> list[str]:
+        properties = {**self._system_properties, "java.io.tmpdir": str(self.directory)}
+        return [
+            f"-Xmx{self._heap}",
+            "-XX:+UseSerialGC",
+            "-XX:-UsePerfData",
+            *(f"-D{name}={value}" for name, value in properties.items()),
+            "-classpath",
+            os.pathsep.join(map(str, [self.directory, *jars])),
+        ]
+
+    def _write_config(self, port: int) -> str:
+        config = {**self._config, "clientPort": str(port), "dataDir": str(self.directory / "data")}
+        (self.directory / "logback.xml").write_text(LOGBACK)
+        path = self.directory / "zoo.cfg"
+        path.write_text("".join(f"{name}={value}\n" for name, value in config.items()))
+        return str(path)
+
+    def _wait_until_serving(self, port: int) -> bool:
+        deadline = time.monotonic() + START_TIMEOUT
+        while self._running.running and time.monotonic() < deadline:
+            try:
+                if "Mode:" in four_letter_word(port, b"srvr", timeout=0.1) and self._is_ours(port):
+                    return True
+            except OSError:
+                pass
+            time.sleep(0.02)
+        return False
+
+    def _is_ours(self, port: int) -> bool:
+        """Tells our server from another ZooKeeper that already listens on the port."""
+        return f"dataDir={self.directory}/" in four_letter_word(port, b"conf", timeout=0.1)
+
+
+class _PortTakenError(LaunchError):
+    """Another program listens on the port that was chosen for the server."""
+
+
+def _free_port() -> int:
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise LaunchError(f"no free loopback port between {PORTS.start} and {PORTS.stop - 1}")
+
+
+def _tail(output: str, lines: int = 20) -> str:
+    return "\n".join(output.splitlines()[-lines:])

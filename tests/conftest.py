@@ -1,0 +1,89 @@
+"""Real ZooKeeper servers and clients for every test."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from kazoo.client import KazooClient
+
+from exporter.demo.server import NETTY, ZooKeeperServer
+from tests.support import wipe
+
+# Sessions last 2 to 20 ticks, so the shortest is 0.4 s.
+TICK_TIME = 200
+
+# ZooKeeper's superuser, whom no ACL stops: what a test locks away can still be wiped.
+SUPERUSER = ("digest", "super:secret")
+SUPERUSER_DIGEST = "super:" + base64.b64encode(hashlib.sha1(b"super:secret").digest()).decode()
+
+ClientFactory = Callable[..., KazooClient]
+
+
+@dataclass(frozen=True)
+class ZooKeeper:
+    """A path of its own on the shared server: `hosts` ends in it (a chroot), `root` is its absolute path."""
+
+    server: ZooKeeperServer
+    root: str
+
+    @property
+    def hosts(self) -> str:
+        """Connection string with the chroot: what a client of this test alone uses."""
+        return self.server.hosts + self.root
+
+
+@pytest.fixture(scope="session")
+def zookeeper_server() -> Iterator[ZooKeeperServer]:
+    """One server for the whole test run. Do not stop it: tests that kill a server use `own_zookeeper`."""
+    superuser = {"zookeeper.DigestAuthenticationProvider.superDigest": SUPERUSER_DIGEST}
+    with ZooKeeperServer(tick_time=TICK_TIME, system_properties=superuser) as server:
+        yield server
+
+
+@pytest.fixture
+def zookeeper(zookeeper_server: ZooKeeperServer) -> Iterator[ZooKeeper]:
+    """The shared server with a fresh root, which is wiped after the test."""
+    place = ZooKeeper(zookeeper_server, f"/test-{uuid.uuid4().hex[:12]}")
+    with connected(zookeeper_server.hosts, auth_data=[SUPERUSER]) as admin:
+        admin.create(place.root)
+        yield place
+        wipe(admin, place.root)
+
+
+@pytest.fixture
+def own_zookeeper() -> Iterator[ZooKeeperServer]:
+    """A server that the test may kill, suspend and restart."""
+    with ZooKeeperServer(tick_time=TICK_TIME, system_properties=NETTY) as server:
+        yield server
+
+
+@pytest.fixture
+def client_factory(zookeeper: ZooKeeper) -> Iterator[ClientFactory]:
+    """Makes started clients: `client_factory()` in the test's chroot, or `client_factory(hosts, **options)`."""
+    with contextlib.ExitStack() as clients:
+        yield lambda hosts=zookeeper.hosts, **options: clients.enter_context(connected(hosts, **options))
+
+
+@pytest.fixture
+def client(client_factory: ClientFactory) -> KazooClient:
+    """A started client in the test's chroot."""
+    return client_factory()
+
+
+@contextlib.contextmanager
+def connected(hosts: str, **options: Any) -> Iterator[KazooClient]:
+    """A started client, stopped and closed afterwards."""
+    client = KazooClient(hosts, **options)
+    try:
+        client.start()
+        yield client
+    finally:
+        client.stop()
+        client.close()

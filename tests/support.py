@@ -1,0 +1,68 @@
+"""What tests share: waiting for what happens elsewhere, processes, and reading a tree directly."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from kazoo.client import KazooClient
+from kazoo.exceptions import NoNodeError
+from kazoo.protocol.states import ZnodeStat
+
+T = TypeVar("T")
+
+
+def eventually(predicate: Callable[[], T], timeout: float = 10.0, interval: float = 0.01) -> T:
+    """The first true value that `predicate` returns; fails with the last one after `timeout` seconds.
+
+    An AssertionError that `predicate` raises counts as not yet true, and is the failure at the deadline.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        late = time.monotonic() >= deadline
+        try:
+            value = predicate()
+        except AssertionError:
+            if late:
+                raise
+        else:
+            if value:
+                return value
+            if late:
+                raise AssertionError(f"not true within {timeout:g} s; last value: {value!r}")
+        time.sleep(interval)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and is not yet waited for does not."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def walk(client: KazooClient, root: str) -> dict[str, ZnodeStat]:
+    """The stat of every znode at and below `root` by path, parents first, read with nothing but kazoo's own calls."""
+    found: dict[str, ZnodeStat] = {}
+    level = [root]
+    while level:
+        replies = [(path, client.exists_async(path), client.get_children_async(path)) for path in level]
+        level = []
+        for path, stat, children in replies:
+            with contextlib.suppress(NoNodeError):
+                level += [f"{path.rstrip('/')}/{name}" for name in children.get()]
+                if stat.get() is not None:
+                    found[path] = stat.get()
+    return found
+
+
+def wipe(client: KazooClient, root: str) -> None:
+    """Deletes `root` and everything below it."""
+    deletions = [client.delete_async(path) for path in reversed(walk(client, root))]
+    for deletion in deletions:
+        with contextlib.suppress(NoNodeError):
+            deletion.get()
