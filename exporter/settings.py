@@ -1,0 +1,209 @@
+"""Settings: what the daemon is asked to watch and where it serves, checked before anything starts."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+HOSTS_ACCEPTED = "accepted: HOST[:PORT][,HOST[:PORT]...][/CHROOT], an IPv6 address in brackets"
+PATH_ACCEPTED = "accepted: an absolute path such as /services"
+LISTEN_ACCEPTED = "accepted: [HOST]:PORT, an IPv6 address in brackets, port 0 for a free one"
+TELEMETRY_PATH_ACCEPTED = "accepted: an absolute path such as /metrics, of letters, digits and . _ ~ -"
+NAME_ACCEPTED = "accepted: any printable text"
+
+DEFAULT_ZOOKEEPER_PORT = 2181
+
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
+_HOST_PORT = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]*)(?::(?P<port>[^:]*))?")
+# What ZooKeeper's own PathUtils.validatePath refuses.
+_NOT_IN_ZNODE_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff]")
+_TELEMETRY_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; its text is one line that names the setting, its value and what is accepted."""
+
+    def __init__(self, setting: str, value: str | None, problem: str) -> None:
+        named = setting if value is None else f"{setting}={value}"
+        super().__init__(one_line(f"{named}: {problem}"))
+
+
+@dataclass(frozen=True)
+class Tree:
+    """One subtree to watch: `path` is its root inside the ensemble's chroot, `name` its value of the label `tree`."""
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """One ZooKeeper ensemble to connect to and the trees to watch there; `session_timeout` is asked for, in seconds."""
+
+    name: str
+    hosts: str
+    trees: tuple[Tree, ...]
+    session_timeout: float = 10.0
+
+
+@dataclass(frozen=True)
+class ListenAddress:
+    """Where to listen: an empty host means every address of the machine, port 0 a free port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{in_brackets(self.host)}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Web:
+    """How to serve: the listen address, and the path that Prometheus scrapes."""
+
+    listen_address: ListenAddress = ListenAddress("", 19141)
+    telemetry_path: str = "/metrics"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a daemon is told."""
+
+    ensembles: tuple[Ensemble, ...]
+    web: Web = Web()
+
+
+def parse_hosts(text: str) -> str:
+    """A connection string in kazoo's syntax, with every port spelled out and the chroot normalised.
+
+    Raises ValueError, saying which part is wrong and what is accepted.
+    """
+    addresses, slash, chroot = text.partition("/")
+    hosts = ",".join(_parse_zookeeper_host(address.strip()) for address in addresses.split(","))
+    return hosts + (_normalised(slash + chroot, "chroot", HOSTS_ACCEPTED).rstrip("/") if slash else "")
+
+
+def parse_path(text: str) -> str:
+    """The absolute path of a znode, without repeated or trailing slashes.
+
+    Raises ValueError, saying what is wrong and what is accepted.
+    """
+    return _normalised(text, "path", PATH_ACCEPTED)
+
+
+def parse_trees(paths: Iterable[str]) -> tuple[Tree, ...]:
+    """One tree for each path, named after it.
+
+    Raises SettingsError for a path that cannot be used or that comes twice.
+    """
+    trees: dict[str, Tree] = {}
+    for text in paths:
+        try:
+            path = parse_path(text)
+        except ValueError as error:
+            raise SettingsError("--treecache.path", text, str(error)) from None
+        if path in trees:
+            raise SettingsError("--treecache.path", text, f"{path} is given twice; accepted: each path once")
+        trees[path] = Tree(name=path, path=path)
+    return tuple(trees.values())
+
+
+def parse_name(text: str) -> str:
+    """The name of an ensemble, as it appears in the label `ensemble`.
+
+    Raises ValueError, saying what is wrong and what is accepted.
+    """
+    if not text.strip():
+        raise ValueError(f"the name is empty; {NAME_ACCEPTED}")
+    if not text.isprintable():
+        raise ValueError(f"the name has a character that cannot be printed; {NAME_ACCEPTED}")
+    return text
+
+
+def parse_listen_address(text: str) -> ListenAddress:
+    """`[HOST]:PORT` as a ListenAddress.
+
+    Raises ValueError, saying what is wrong and what is accepted.
+    """
+    host, port = _split_host_port(text, LISTEN_ACCEPTED)
+    if port is None:
+        raise ValueError(f"the port is missing; {LISTEN_ACCEPTED}")
+    return ListenAddress(
+        host=_checked_host(host, LISTEN_ACCEPTED) if host else "",
+        port=_checked_port(port, range(65536), LISTEN_ACCEPTED),
+    )
+
+
+def parse_telemetry_path(text: str, reserved: Iterable[str] = ()) -> str:
+    """The path that Prometheus scrapes; `reserved` are the paths that are taken.
+
+    Raises ValueError, saying what is wrong and what is accepted.
+    """
+    if text in reserved:
+        raise ValueError(f"this path is taken by another page; {TELEMETRY_PATH_ACCEPTED}")
+    if not _TELEMETRY_PATH.fullmatch(text) or {".", ".."} & set(text.split("/")):
+        raise ValueError(f"not a path that can be served; {TELEMETRY_PATH_ACCEPTED}")
+    return text
+
+
+def in_brackets(host: str) -> str:
+    """A host as it stands before a colon and a port."""
+    return f"[{host}]" if ":" in host else host
+
+
+def one_line(text: str) -> str:
+    """The text with everything escaped that cannot be printed on one line."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+
+
+def _parse_zookeeper_host(text: str) -> str:
+    host, port = _split_host_port(text, HOSTS_ACCEPTED)
+    if not host:
+        raise ValueError(f"a host is empty; {HOSTS_ACCEPTED}")
+    host = _checked_host(host, HOSTS_ACCEPTED)
+    number = DEFAULT_ZOOKEEPER_PORT if port is None else _checked_port(port, range(1, 65536), HOSTS_ACCEPTED)
+    return f"{in_brackets(host)}:{number}"
+
+
+def _split_host_port(text: str, accepted: str) -> tuple[str, str | None]:
+    match = _HOST_PORT.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no HOST:PORT; {accepted}")
+    return match["host"], match["port"]
+
+
+def _checked_host(host: str, accepted: str) -> str:
+    """A host name, an IPv4 address or an IPv6 address, the last without its brackets."""
+    try:
+        if host.startswith("["):
+            return str(ipaddress.IPv6Address(host[1:-1]))
+        if re.fullmatch("[0-9.]+", host):
+            return str(ipaddress.IPv4Address(host))
+    except ValueError:
+        raise ValueError(f"{host!r} is no IP address; {accepted}") from None
+    if len(host) > 253 or not _HOST_NAME.fullmatch(host):
+        raise ValueError(f"{host!r} is no host name; {accepted}")
+    return host
+
+
+def _checked_port(text: str, allowed: range, accepted: str) -> int:
+    # Not int() alone, which also takes signs, spaces, underscores and other scripts' digits.
+    if not re.fullmatch("[0-9]{1,5}", text) or int(text) not in allowed:
+        problem = f"{text!r} is no port between {allowed.start} and {allowed.stop - 1}"
+        raise ValueError(f"{problem}; {accepted}")
+    return int(text)
+
+
+def _normalised(path: str, what: str, accepted: str) -> str:
+    if not path.startswith("/"):
+        raise ValueError(f"the {what} is not absolute; {accepted}")
+    names = [name for name in path.split("/") if name]
+    for name in names:
+        if name in (".", ".."):
+            raise ValueError(f"the {what} has the relative part {name!r}; {accepted}")
+        if _NOT_IN_ZNODE_NAMES.search(name):
+            raise ValueError(f"the {what} has a character that ZooKeeper refuses in {name!r}; {accepted}")
+    return "/" + "/".join(names)

@@ -1,0 +1,252 @@
+"""Catalogue: every metric of the exporter, once. Collectors, documentation and dashboards are checked against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from prometheus_client import Metric as Family
+
+from exporter.treecache.stats import EVENT_NAMES, FAULT_KINDS, NODE_KINDS, SYNC_REASONS
+from exporter.zookeeper.stats import CLIENT_STATES, FAILURE_REASONS, LOST_REASONS, WATCH_EVENTS, WATCH_KINDS
+
+Kind = Literal["gauge", "counter", "info"]
+#: Label names with the values they can take; an empty tuple for values that are not known beforehand.
+Labels = Mapping[str, tuple[str, ...]]
+
+_SUFFIXES = {"gauge": "", "counter": "_total", "info": "_info"}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric as a query names it, with the labels it has beyond those of its group."""
+
+    name: str
+    kind: Kind
+    help: str
+    labels: Labels = field(default_factory=dict)
+    unit: str = ""
+
+    def family(self) -> Family:
+        """An empty family of this metric, for prometheus_client to write out."""
+        return Family(self.name.removesuffix(_SUFFIXES[self.kind]), self.help, self.kind, self.unit)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Metrics that describe the same kind of thing and share the labels that tell one such thing from another."""
+
+    title: str
+    labels: tuple[str, ...]
+    metrics: tuple[Metric, ...]
+
+
+def _gauge(name: str, help: str, labels: Labels | None = None, unit: str = "") -> Metric:
+    return Metric(name, "gauge", help, labels or {}, unit)
+
+
+def _counter(name: str, help: str, labels: Labels | None = None, unit: str = "") -> Metric:
+    return Metric(name, "counter", help, labels or {}, unit)
+
+
+def _info(name: str, help: str, labels: Labels) -> Metric:
+    return Metric(name, "info", help, labels)
+
+
+CLIENT_UP = _gauge(
+    "zookeeper_client_up",
+    "Whether the client is connected to a server of the ensemble, read-only connections included.",
+)
+CLIENT_STATE = _gauge(
+    "zookeeper_client_state",
+    "1 for the state that the client is in, 0 for the others.",
+    {"state": CLIENT_STATES},
+)
+CLIENT_STATE_TRANSITIONS = _counter(
+    "zookeeper_client_state_transitions_total",
+    "How often the client entered a state.",
+    {"state": CLIENT_STATES},
+)
+CLIENT_SESSIONS_LOST = _counter(
+    "zookeeper_client_sessions_lost_total",
+    "Sessions that ended against the client's will.",
+    {"reason": LOST_REASONS},
+)
+CLIENT_SESSION_INFO = _info(
+    "zookeeper_client_session_info",
+    "The server that the client is connected to; absent while there is no connection.",
+    {"server": ()},
+)
+CLIENT_SESSION_START = _gauge(
+    "zookeeper_client_session_start_timestamp_seconds",
+    "When the current session began, in Unix time; 0 before the first one.",
+    unit="seconds",
+)
+CLIENT_SESSION_TIMEOUT = _gauge(
+    "zookeeper_client_session_timeout_seconds",
+    "The session timeout that the server granted; 0 before the first session.",
+    unit="seconds",
+)
+CLIENT_SESSION_DEADLINE = _gauge(
+    "zookeeper_client_session_deadline_timestamp_seconds",
+    "When the ensemble may expire the session unless it hears from the client, in Unix time: last heard plus timeout; "
+    "0 before the first session.",
+    unit="seconds",
+)
+CLIENT_LAST_HEARD = _gauge(
+    "zookeeper_client_last_heard_timestamp_seconds",
+    "When the client last received anything from a server, in Unix time; 0 for never.",
+    unit="seconds",
+)
+CLIENT_CONNECTION_ATTEMPTS = _counter(
+    "zookeeper_client_connection_attempts_total",
+    "Connections that the client tried to make, the successful ones included.",
+)
+CLIENT_CONNECTION_FAILURES = _counter(
+    "zookeeper_client_connection_failures_total",
+    "Connections that could not be made.",
+    {"reason": FAILURE_REASONS},
+)
+CLIENT_REQUESTS_OUTSTANDING = _gauge(
+    "zookeeper_client_requests_outstanding",
+    "Requests of the client that are queued or that no reply has come to yet.",
+)
+CLIENT_OLDEST_REQUEST_AGE = _gauge(
+    "zookeeper_client_oldest_request_age_seconds",
+    "How long the oldest outstanding request has been waiting; 0 when there is none.",
+    unit="seconds",
+)
+CLIENT_SENT_BYTES = _counter(
+    "zookeeper_client_sent_bytes_total",
+    "Bytes that the client sent to servers, before TLS.",
+    unit="bytes",
+)
+CLIENT_RECEIVED_BYTES = _counter(
+    "zookeeper_client_received_bytes_total",
+    "Bytes that the client received from servers, after TLS.",
+    unit="bytes",
+)
+CLIENT_WATCH_EVENTS = _counter(
+    "zookeeper_client_watch_events_total",
+    "Watch events that the client received.",
+    {"event": WATCH_EVENTS},
+)
+CLIENT_WATCHES = _gauge(
+    "zookeeper_client_watches",
+    "Watches that the client holds, by what they are set on.",
+    {"kind": WATCH_KINDS},
+)
+CLIENT_LAST_ZXID = _gauge(
+    "zookeeper_client_last_zxid",
+    "The newest transaction id that a reply to the client carried; 0 before the first reply of a session.",
+)
+
+CACHE_INFO = _info(
+    "zookeeper_cache_info",
+    "The root of the tree, and how the cache keeps up with it.",
+    {"path": (), "mode": ()},
+)
+CACHE_INITIALIZED = _gauge(
+    "zookeeper_cache_initialized",
+    "Whether the session's first load of the tree is complete.",
+)
+CACHE_NODES = _gauge(
+    "zookeeper_cache_nodes",
+    "Znodes in the cache, the tree's root included.",
+    {"kind": NODE_KINDS},
+)
+CACHE_DATA_BYTES = _gauge(
+    "zookeeper_cache_data_bytes",
+    "Size of the data of all znodes in the cache.",
+    unit="bytes",
+)
+CACHE_UNREADABLE_NODES = _gauge(
+    "zookeeper_cache_unreadable_nodes",
+    "Znodes of the tree that are known by name but may not be read.",
+)
+CACHE_OUTSTANDING_OPERATIONS = _gauge(
+    "zookeeper_cache_outstanding_operations",
+    "Reads that were sent to the server and that no reply has come to yet.",
+)
+CACHE_PENDING_PATHS = _gauge(
+    "zookeeper_cache_pending_paths",
+    "Znodes that changed or may have changed and wait to be read.",
+)
+CACHE_UNDELIVERED_EVENTS = _gauge(
+    "zookeeper_cache_undelivered_events",
+    "Tree events that the listeners have not been told yet.",
+)
+CACHE_OLDEST_OPERATION_AGE = _gauge(
+    "zookeeper_cache_oldest_operation_age_seconds",
+    "How long the oldest outstanding read has been waiting; 0 when there is none.",
+    unit="seconds",
+)
+CACHE_EVENTS = _counter(
+    "zookeeper_cache_events_total",
+    "Tree events that the cache published.",
+    {"event": EVENT_NAMES},
+)
+CACHE_FAULTS = _counter(
+    "zookeeper_cache_faults_total",
+    "Faults that the cache met: a listener that raised, a znode that may not be read, a request that failed, a root "
+    "that could not be created, a server that cannot serve the cache.",
+    {"kind": FAULT_KINDS},
+)
+CACHE_SYNCS = _counter(
+    "zookeeper_cache_syncs_total",
+    "Times that the cache began to read the whole tree.",
+    {"reason": SYNC_REASONS},
+)
+
+BUILD_INFO = _info(
+    "treecache_exporter_build_info",
+    "The version of the exporter and of the Python that runs it.",
+    {"version": (), "python_version": ()},
+)
+
+CLIENT = Group(
+    title="ZooKeeper client",
+    labels=("ensemble",),
+    metrics=(
+        CLIENT_UP,
+        CLIENT_STATE,
+        CLIENT_STATE_TRANSITIONS,
+        CLIENT_SESSIONS_LOST,
+        CLIENT_SESSION_INFO,
+        CLIENT_SESSION_START,
+        CLIENT_SESSION_TIMEOUT,
+        CLIENT_SESSION_DEADLINE,
+        CLIENT_LAST_HEARD,
+        CLIENT_CONNECTION_ATTEMPTS,
+        CLIENT_CONNECTION_FAILURES,
+        CLIENT_REQUESTS_OUTSTANDING,
+        CLIENT_OLDEST_REQUEST_AGE,
+        CLIENT_SENT_BYTES,
+        CLIENT_RECEIVED_BYTES,
+        CLIENT_WATCH_EVENTS,
+        CLIENT_WATCHES,
+        CLIENT_LAST_ZXID,
+    ),
+)
+CACHE = Group(
+    title="Tree cache",
+    labels=("ensemble", "tree"),
+    metrics=(
+        CACHE_INFO,
+        CACHE_INITIALIZED,
+        CACHE_NODES,
+        CACHE_DATA_BYTES,
+        CACHE_UNREADABLE_NODES,
+        CACHE_OUTSTANDING_OPERATIONS,
+        CACHE_PENDING_PATHS,
+        CACHE_UNDELIVERED_EVENTS,
+        CACHE_OLDEST_OPERATION_AGE,
+        CACHE_EVENTS,
+        CACHE_FAULTS,
+        CACHE_SYNCS,
+    ),
+)
+EXPORTER = Group(title="Exporter", labels=(), metrics=(BUILD_INFO,))
+
+GROUPS = (CACHE, CLIENT, EXPORTER)

@@ -1,0 +1,1 @@
+"""What the exporter serves over HTTP: the metrics, health and readiness, and a status page."""

@@ -1,0 +1,65 @@
+"""Exposition: one scrape's answer, in the format and the compression that the request asks for."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from starlette.requests import Request
+from starlette.responses import Response
+
+#: Versions of the text formats that are served, as an Accept header names them.
+_KNOWN_VERSIONS = ("version=0.0.4", "version=1.0.0")
+
+
+def expose(registry: CollectorRegistry, request: Request) -> Response:
+    """Collects `registry` and writes it out; blocks while it collects.
+
+    The query parameters `name[]` restrict the samples to those names.
+    """
+    encode, content_type = choose_encoder(_formats(request.headers.getlist("accept")))
+    names = request.query_params.getlist("name[]")
+    # prometheus_client types its encoders for a whole registry, and uses of it only collect().
+    source: CollectorRegistry = registry.restricted_registry(names) if names else registry  # type: ignore[assignment]
+    body = encode(source)
+    headers = {"Vary": "Accept, Accept-Encoding", "Cache-Control": "no-store"}
+    if _accepts_gzip(request.headers.getlist("accept-encoding")):
+        body = gzip.compress(body)
+        headers["Content-Encoding"] = "gzip"
+    return Response(body, media_type=content_type, headers=headers)
+
+
+def _formats(accept: Sequence[str]) -> str:
+    """What prometheus_client should choose from: the header's formats, the most wanted first.
+
+    It takes the first one that it knows, whatever the weights, and stumbles over versions that it does not know.
+    """
+    ranges = _by_weight(accept)
+    return ",".join(item for item in ranges if "version" not in item or _has_known_version(item))
+
+
+def _has_known_version(media_range: str) -> bool:
+    return any(parameter.strip() in _KNOWN_VERSIONS for parameter in media_range.split(";"))
+
+
+def _accepts_gzip(accept_encoding: Sequence[str]) -> bool:
+    return any(item.partition(";")[0].strip().lower() == "gzip" for item in _by_weight(accept_encoding))
+
+
+def _by_weight(header: Sequence[str]) -> list[str]:
+    """The items of a header with weights (RFC 9110, 12.4.2), the heaviest first, without those that are refused."""
+    weighted = [(_weight(item), item.strip()) for item in ",".join(header).split(",") if item.strip()]
+    return [item for weight, item in sorted(weighted, key=lambda pair: -pair[0]) if weight > 0]
+
+
+def _weight(item: str) -> float:
+    for parameter in item.split(";")[1:]:
+        name, _, value = parameter.strip().partition("=")
+        if name.lower() == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0

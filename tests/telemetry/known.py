@@ -1,0 +1,155 @@
+"""Sources whose stats are known, and what a scrape of them must look like, byte for byte.
+
+`python -m tests.telemetry.known` writes the files in tests/golden/ anew; read the difference before keeping it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from exporter.telemetry.collectors import cache_collector, client_collector
+from exporter.telemetry.sources import EnsembleSource
+from exporter.treecache.stats import EVENT_NAMES, FAULT_KINDS, NODE_KINDS, SYNC_REASONS, CacheStats
+from exporter.zookeeper.stats import (
+    CLIENT_STATES,
+    FAILURE_REASONS,
+    LOST_REASONS,
+    WATCH_EVENTS,
+    WATCH_KINDS,
+    ClientStats,
+)
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+
+Stats = TypeVar("Stats")
+
+
+@dataclass
+class Source(Generic[Stats]):
+    """Tells the stats it was given, and counts how often it was asked."""
+
+    told: Stats
+    asked: int = 0
+
+    def stats(self) -> Stats:
+        self.asked += 1
+        return self.told
+
+
+def _numbered(keys: tuple[str, ...], start: int) -> dict[str, int]:
+    return {key: number for number, key in enumerate(keys, start)}
+
+
+BUSY_CLIENT = ClientStats(
+    state="connected",
+    server="zk1.example:2181",
+    transitions=_numbered(CLIENT_STATES, 1),
+    sessions_lost=_numbered(LOST_REASONS, 11),
+    session_started_at=1_700_000_000.25,
+    session_timeout=10.0,
+    session_deadline_at=1_700_000_110.5,
+    last_heard_at=1_700_000_100.5,
+    last_zxid=0x1_0000_0002,
+    connection_attempts=21,
+    connection_failures=_numbered(FAILURE_REASONS, 31),
+    requests_outstanding=4,
+    oldest_request_age=0.125,
+    sent_bytes=5_000,
+    received_bytes=6_000_000,
+    watch_events=_numbered(WATCH_EVENTS, 41),
+    watches=_numbered(WATCH_KINDS, 51),
+)
+NEW_CLIENT = ClientStats(
+    state="connecting",
+    server=None,
+    transitions=dict.fromkeys(CLIENT_STATES, 0),
+    sessions_lost=dict.fromkeys(LOST_REASONS, 0),
+    session_started_at=0.0,
+    session_timeout=0.0,
+    session_deadline_at=0.0,
+    last_heard_at=0.0,
+    last_zxid=0,
+    connection_attempts=0,
+    connection_failures=dict.fromkeys(FAILURE_REASONS, 0),
+    requests_outstanding=0,
+    oldest_request_age=0.0,
+    sent_bytes=0,
+    received_bytes=0,
+    watch_events=dict.fromkeys(WATCH_EVENTS, 0),
+    watches=dict.fromkeys(WATCH_KINDS, 0),
+)
+BUSY_CACHE = CacheStats(
+    path="/services",
+    mode="recursive",
+    initialized=True,
+    nodes=_numbered(NODE_KINDS, 101),
+    data_bytes=123_456,
+    unreadable_nodes=3,
+    outstanding_operations=512,
+    pending_paths=7,
+    undelivered_events=2,
+    oldest_operation_age=0.5,
+    events=_numbered(EVENT_NAMES, 111),
+    faults=_numbered(FAULT_KINDS, 121),
+    syncs=_numbered(SYNC_REASONS, 131),
+)
+NEW_CACHE = CacheStats(
+    path="/services",
+    mode="recursive",
+    initialized=False,
+    nodes=dict.fromkeys(NODE_KINDS, 0),
+    data_bytes=0,
+    unreadable_nodes=0,
+    outstanding_operations=0,
+    pending_paths=0,
+    undelivered_events=0,
+    oldest_operation_age=0.0,
+    events=dict.fromkeys(EVENT_NAMES, 0),
+    faults=dict.fromkeys(FAULT_KINDS, 0),
+    syncs=dict.fromkeys(SYNC_REASONS, 0),
+)
+
+
+def ensemble(name: str = "main", client: ClientStats = BUSY_CLIENT, cache: CacheStats = BUSY_CACHE) -> EnsembleSource:
+    """An ensemble with one tree, named after its path."""
+    return EnsembleSource(name, Source(client), {cache.path: Source(cache)})
+
+
+def registry() -> CollectorRegistry:
+    """A busy ensemble, whose name needs escaping, and a new one."""
+    odd = replace(BUSY_CACHE, path='/odd "path"\\')
+    ensembles = [ensemble("main", cache=odd), ensemble("new", NEW_CLIENT, NEW_CACHE)]
+    known = CollectorRegistry()
+    known.register(cache_collector(ensembles))
+    known.register(client_collector(ensembles))
+    return known
+
+
+def plain(registry: CollectorRegistry) -> bytes:
+    """A scrape in Prometheus' text format."""
+    encode, _ = choose_encoder("text/plain")
+    return encode(registry)
+
+
+def openmetrics(registry: CollectorRegistry) -> bytes:
+    """A scrape in OpenMetrics' text format."""
+    encode, _ = choose_encoder("application/openmetrics-text; version=1.0.0")
+    return encode(registry)
+
+
+def expositions() -> dict[Path, bytes]:
+    """What each golden file must hold."""
+    return {
+        GOLDEN / "metrics.txt": plain(registry()),
+        GOLDEN / "metrics.openmetrics.txt": openmetrics(registry()),
+    }
+
+
+if __name__ == "__main__":
+    for path, text in expositions().items():
+        path.write_bytes(text)

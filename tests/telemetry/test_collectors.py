@@ -1,0 +1,101 @@
+"""What a scrape says: each number under its name and labels, in both text formats."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+
+from exporter.telemetry.catalogue import CACHE, CLIENT, EXPORTER, GROUPS, Group, Metric
+from exporter.telemetry.collectors import CACHE_READERS, CLIENT_READERS, build_registry
+from exporter.telemetry.sources import EnsembleSource
+from exporter.zookeeper.stats import CLIENT_STATES
+from tests.telemetry.known import BUSY_CLIENT, NEW_CACHE, NEW_CLIENT, Source, ensemble, expositions, openmetrics, plain
+
+
+@pytest.mark.parametrize(("path", "text"), expositions().items(), ids=lambda value: getattr(value, "name", ""))
+def test_known_stats_are_exposed_as_ever(path: Path, text: bytes) -> None:
+    assert text.decode() == path.read_text("utf-8"), "`python -m tests.telemetry.known` writes it anew"
+
+
+def test_each_metric_of_the_catalogue_is_read() -> None:
+    assert set(CLIENT_READERS) == {metric.name for metric in CLIENT.metrics}
+    assert set(CACHE_READERS) == {metric.name for metric in CACHE.metrics}
+
+
+@pytest.mark.parametrize(
+    ("group", "metric"),
+    [pytest.param(group, metric, id=metric.name) for group in GROUPS for metric in group.metrics],
+)
+def test_the_first_scrape_has_every_known_label_value_at_zero(group: Group, metric: Metric) -> None:
+    registry = build_registry([ensemble("main", NEW_CLIENT, NEW_CACHE)], "1.2.3")
+    for labels in known_labels(group, metric):
+        value = registry.get_sample_value(metric.name, labels)
+        is_the_state = metric.name == "zookeeper_client_state" and labels["state"] == "connecting"
+        assert value == is_the_state
+
+
+def known_labels(group: Group, metric: Metric) -> Iterator[dict[str, str]]:
+    """Every combination of values that is known beforehand; none if a label has others."""
+    known = {"ensemble": ("main",), "tree": ("/services",), **metric.labels}
+    names = [*group.labels, *metric.labels]
+    for values in itertools.product(*(known[name] for name in names)):
+        yield dict(zip(names, values, strict=True))
+
+
+def test_build_info() -> None:
+    (build,) = EXPORTER.metrics
+    registry = build_registry([], "1.2.3")
+    (sample,) = next(family for family in registry.collect() if family.name == build.name.removesuffix("_info")).samples
+    assert (sample.labels["version"], sample.value) == ("1.2.3", 1)
+
+
+def test_process_platform_and_gc_are_exposed() -> None:
+    text = plain(build_registry([], "1.2.3")).decode()
+    assert all(f"\n{name}" in text for name in ("process_cpu_seconds_total", "python_info{", "python_gc_collections"))
+
+
+def test_openmetrics_can_be_parsed() -> None:
+    text = openmetrics(build_registry([ensemble()], "1.2.3")).decode()
+    families = {family.name: family for family in parse_openmetrics(text)}  # type: ignore[no-untyped-call]
+    assert families["zookeeper_cache_events"].type == "counter"
+    assert families["zookeeper_cache"].type == "info"
+
+
+def test_no_created_series() -> None:
+    assert b"_created" not in openmetrics(build_registry([ensemble()], "1.2.3"))
+
+
+def test_promtool_finds_nothing_to_mend() -> None:
+    scrape = plain(build_registry([ensemble()], "1.2.3"))
+    verdict = subprocess.run(["promtool", "check", "metrics"], input=scrape, capture_output=True)
+    assert (verdict.returncode, verdict.stdout, verdict.stderr) == (0, b"", b"")
+
+
+def test_registering_asks_nobody_and_a_scrape_asks_once() -> None:
+    client, cache = Source(NEW_CLIENT), Source(NEW_CACHE)
+    registry = build_registry([EnsembleSource("main", client, {"/services": cache})], "1.2.3")
+    assert (client.asked, cache.asked) == (0, 0)
+    plain(registry)
+    assert (client.asked, cache.asked) == (1, 1)
+
+
+@pytest.mark.parametrize("state", CLIENT_STATES)
+def test_the_client_is_up_when_connected_in_whatever_way(state: str) -> None:
+    registry = build_registry([ensemble(client=replace(BUSY_CLIENT, state=state))], "1.2.3")
+    up = registry.get_sample_value("zookeeper_client_up", {"ensemble": "main"})
+    assert up == (state in ("connected", "connected_ro"))
+    states = {
+        s: registry.get_sample_value("zookeeper_client_state", {"ensemble": "main", "state": s}) for s in CLIENT_STATES
+    }
+    assert states == {s: s == state for s in CLIENT_STATES}
+
+
+def test_several_ensembles_share_a_registry() -> None:
+    registry = build_registry([ensemble("a"), ensemble("b", NEW_CLIENT, NEW_CACHE)], "1.2.3")
+    assert [registry.get_sample_value("zookeeper_client_up", {"ensemble": name}) for name in ("a", "b")] == [1, 0]

@@ -1,0 +1,125 @@
+"""The log: one event a line, in both formats, the libraries' messages included but never in floods."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+import structlog
+
+from exporter import logs
+from tests.untouched import untouched_logging  # noqa: F401 - a fixture
+
+
+pytestmark = pytest.mark.usefixtures("untouched_logging")
+
+
+def json_lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    output, errors = capsys.readouterr()
+    assert output == ""
+    return [json.loads(line) for line in errors.splitlines()]
+
+
+def test_logfmt(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", "logfmt")
+    structlog.stdlib.get_logger("exporter").info("connected", server="zk 1:2181", read_only=True, more="a\nb\x1b[0m")
+    timestamp, rest = capsys.readouterr().err.rstrip("\n").split(" ", 1)
+    assert rest == r'level=info logger=exporter event=connected server="zk 1:2181" read_only=true more=a\nb\x1b[0m'
+    moment = datetime.fromisoformat(timestamp.removeprefix("timestamp=").replace("Z", "+00:00"))
+    assert abs((datetime.now(timezone.utc) - moment).total_seconds()) < 60
+
+
+def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", "json")
+    structlog.stdlib.get_logger("exporter").warning("session lost", ensemble="default")
+    (line,) = json_lines(capsys)
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {"level": "warning", "logger": "exporter", "event": "session lost", "ensemble": "default"}
+
+
+@pytest.mark.parametrize("format", logs.FORMATS)
+def test_an_exception_is_one_line(capsys: pytest.CaptureFixture[str], format: str) -> None:
+    logs.configure("info", format)
+    try:
+        raise ValueError("two\nlines")
+    except ValueError:
+        logging.getLogger("kazoo.client").exception("Unhandled exception in connection loop")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "Unhandled exception in connection loop" in line
+    assert r"ValueError: two\nlines" in line
+
+
+@pytest.mark.parametrize("level", logs.LEVELS)
+def test_the_level_is_the_least_severe_that_is_logged(capsys: pytest.CaptureFixture[str], level: str) -> None:
+    logs.configure(level, "json")
+    for each in logs.LEVELS:
+        logging.getLogger("exporter").log(logging.getLevelName(each.upper()), each)
+    assert [line["event"] for line in json_lines(capsys)] == list(logs.LEVELS[logs.LEVELS.index(level) :])
+
+
+def test_kazoo_repeats_itself_only_once_in_a_while(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", "json")
+    kazoo = logging.getLogger("kazoo.client")
+    for _ in range(1000):
+        kazoo.info("Connecting to %s", "zk")
+        kazoo.warning("Connection dropped: %s", "refused")
+        kazoo.warning("Cannot resolve %s", "zk")
+        kazoo.warning("Transition to CONNECTING")
+    kazoo.warning("Session has expired")
+    assert [line["event"] for line in json_lines(capsys)] == ["Connection dropped: refused", "Cannot resolve zk"]
+
+
+def test_what_was_held_back_is_counted_when_the_message_comes_again() -> None:
+    now = [0.0]
+    quiet = logs.QuietLibraries(logging.INFO, clock=lambda: now[0])
+    assert quiet.filter(kazoo_warning())
+    assert not quiet.filter(kazoo_warning())
+    assert not quiet.filter(kazoo_warning())
+    now[0] = logs.REPEAT_INTERVAL
+    again = kazoo_warning()
+    assert quiet.filter(again)
+    assert again.__dict__["held_back"] == 2
+    now[0] *= 2
+    afterwards = kazoo_warning()
+    assert quiet.filter(afterwards)
+    assert "held_back" not in afterwards.__dict__
+
+
+def test_the_count_of_held_back_messages_is_logged(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "REPEAT_INTERVAL", 0)
+    logs.configure("info", "json")
+    record = kazoo_warning()
+    record.__dict__["held_back"] = 7
+    logging.getLogger("kazoo").handle(record)
+    (line,) = json_lines(capsys)
+    assert line["held_back"] == 7
+
+
+def test_different_messages_without_end_are_not_remembered_without_end() -> None:
+    quiet = logs.QuietLibraries(logging.INFO)
+    assert all(quiet.filter(kazoo_warning(f"Connection dropped: {n}")) for n in range(10_000))
+    assert quiet.filter(kazoo_warning("Connection dropped: 0"))
+    assert not quiet.filter(kazoo_warning("Connection dropped: 9999"))
+
+
+def test_debug_shows_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("debug", "json")
+    for _ in range(3):
+        logging.getLogger("kazoo.client").info("Connecting to zk")
+    assert [line["event"] for line in json_lines(capsys)] == ["Connecting to zk"] * 3
+
+
+def test_our_own_events_are_never_held_back(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", "json")
+    for _ in range(3):
+        structlog.stdlib.get_logger("exporter").info("connection suspended")
+    assert len(json_lines(capsys)) == 3
+
+
+def kazoo_warning(message: str = "Connection dropped: refused") -> logging.LogRecord:
+    return logging.LogRecord("kazoo.client", logging.WARNING, __file__, 1, message, None, None)

@@ -1,0 +1,92 @@
+"""The listening socket, and what the HTTP server sends and refuses by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from exporter.settings import ListenAddress, SettingsError
+from exporter.web.server import base_url, listen, serving
+
+T = TypeVar("T")
+
+
+def greet(_request: Request) -> Response:
+    return PlainTextResponse("hello")
+
+
+def talk(to: Callable[[httpx.AsyncClient], Awaitable[T]]) -> T:
+    """What `to` finds out when it talks to the server about an app that greets."""
+
+    async def converse() -> T:
+        listener = listen(ListenAddress("127.0.0.1", 0))
+        async with (
+            serving(Starlette(routes=[Route("/", greet)]), listener),
+            httpx.AsyncClient(base_url=base_url(listener)) as client,
+        ):
+            return await to(client)
+
+    return asyncio.run(converse())
+
+
+def test_it_serves() -> None:
+    assert talk(lambda client: client.get("/")).text == "hello"
+
+
+def test_head_has_the_headers_alone() -> None:
+    response = talk(lambda client: client.head("/"))
+    assert (response.status_code, response.headers["content-length"], response.content) == (200, "5", b"")
+
+
+def test_it_does_not_tell_what_it_runs_on() -> None:
+    assert "server" not in talk(lambda client: client.get("/")).headers
+
+
+def test_headers_without_end_are_refused() -> None:
+    async def send_headers(client: httpx.AsyncClient) -> bytes:
+        reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+        writer.write(b"GET / HTTP/1.1\r\nX-Huge: " + b"x" * 20_000)
+        answer = await reader.readline()
+        writer.close()
+        return answer
+
+    assert talk(send_headers).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_connection_that_stays_open_does_not_hold_up_the_end() -> None:
+    async def serve_and_end() -> None:
+        listener = listen(ListenAddress("127.0.0.1", 0))
+        async with serving(Starlette(), listener):
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            writer.write(b"GET / HTTP/1.1\r\n")
+            await writer.drain()
+        writer.close()
+
+    asyncio.run(asyncio.wait_for(serve_and_end(), 5))
+
+
+def test_an_empty_host_means_every_address() -> None:
+    with listen(ListenAddress("", 0)) as listener:
+        port = listener.getsockname()[1]
+        socket.create_connection(("127.0.0.1", port)).close()
+        assert base_url(listener) == f"http://localhost:{port}"
+
+
+def test_the_url_of_an_ipv6_address_has_brackets() -> None:
+    with listen(ListenAddress("::1", 0)) as listener:
+        assert base_url(listener) == f"http://[::1]:{listener.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("address", [ListenAddress("192.0.2.1", 0), ListenAddress("nowhere.invalid", 0)])
+def test_an_address_of_another_machine_is_refused(address: ListenAddress) -> None:
+    with pytest.raises(SettingsError, match=rf"^--web.listen-address={address}: cannot listen there: \w.+; accepted: "):
+        listen(address)
