@@ -11,7 +11,7 @@ help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
 
 run: setup ## Start a throw-away ZooKeeper with a living tree and the exporter on it
-	@echo "run: starting the demo (Ctrl-C stops and removes everything)"
+	@echo "run: starting the demo"
 	@$(PYTHON) -m exporter demo $(ARGS)
 
 test: lint ## Check format, lint and types, then run the tests

@@ -13,7 +13,6 @@ import structlog
 from exporter import logs
 from tests.untouched import untouched_logging  # noqa: F401 - a fixture
 
-
 pytestmark = pytest.mark.usefixtures("untouched_logging")
 
 
