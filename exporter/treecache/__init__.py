@@ -3,5 +3,6 @@
 from exporter.treecache.cache import TreeCache
 from exporter.treecache.events import NodeData, TreeEvent
 from exporter.treecache.replica import UnsupportedServerError
+from exporter.treecache.scope import Selector
 
-__all__ = ["NodeData", "TreeCache", "TreeEvent", "UnsupportedServerError"]
+__all__ = ["NodeData", "Selector", "TreeCache", "TreeEvent", "UnsupportedServerError"]

@@ -25,9 +25,10 @@ class BatchSize:
         self._size = min(_FIRST_SIZE, ceiling)
         self._answer_bytes = 1024.0
 
-    def room(self, prefix: int) -> Room:
-        """An empty batch to fill with paths that all have so many bytes before them."""
-        return Room(self._size, self._answer_bytes, prefix + READ_OVERHEAD)
+    def room(self, prefix: int, allowance: int | None = None) -> Room:
+        """An empty batch to fill with paths that all have so many bytes before them, `allowance` of them at most."""
+        size = self._size if allowance is None else min(self._size, allowance)
+        return Room(size, self._answer_bytes, prefix + READ_OVERHEAD)
 
     def answered(self, operations: int, size: int) -> None:
         """Learns from the bytes that so many operations brought back."""

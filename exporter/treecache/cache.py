@@ -13,14 +13,15 @@ from kazoo.protocol.paths import normpath
 
 from exporter.treecache.delivery import Call, Delivery, Listener, logger, report
 from exporter.treecache.events import NodeData, TreeEvent
-from exporter.treecache.replica import Event, Fault, Replica
+from exporter.treecache.outcome import Event, Fault
+from exporter.treecache.replica import MODES, Replica
+from exporter.treecache.scope import Selector
 from exporter.treecache.stats import EVENT_NAMES, FAULT_KINDS, CacheStats
 from exporter.treecache.tree import Branch, record_of
 from exporter.zookeeper.messages import Connected, Message
 from exporter.zookeeper.records import UNREADABLE, data_of, stat_of
 from exporter.zookeeper.session import Session, Subscription
 
-MODES = ("auto", "recursive")
 #: Seconds that `close` grants a listener that is at work.
 _LAST_CALL = 1.0
 
@@ -28,9 +29,9 @@ AnyListener = TypeVar("AnyListener", bound=Listener)
 
 
 class TreeCache:
-    """An in-memory copy of a subtree of znodes, kept up to date through one recursive watch.
+    """An in-memory copy of a subtree of znodes, kept up to date through watches.
 
-    A drop-in for ``kazoo.recipe.cache.TreeCache``; what is keyword-only goes beyond it. Needs ZooKeeper 3.6 or newer.
+    A drop-in for ``kazoo.recipe.cache.TreeCache``; what is keyword-only goes beyond it.
 
     Args:
         client: the kazoo client to read through, started or not; the cache follows its connection.
@@ -38,12 +39,18 @@ class TreeCache:
         create_root: whether to create the root when it is missing, as kazoo's does. False never writes; a missing
             root is then an empty cache that comes alive when the root appears.
         keep_data: False keeps the znodes' stats without their data.
-        mode: how to keep up: ``"recursive"``, or ``"auto"`` for the best the server can do.
-        batch_size: the most znodes that one request reads, from 1 on.
-        window: the most requests in flight, from 1 on.
+        mode: how to keep up: ``"recursive"`` with one recursive watch and bulk reads, which takes ZooKeeper 3.6;
+            ``"classic"`` with one-shot watches on each znode and single reads; ``"auto"`` recursively where the server
+            can, else classically.
+        batch_size: the most operations that one request holds, from 1 on.
+        window: the most bulk reads in flight, from 1 on.
+        selector: which znodes belong to the cache and which are descended into; None for all.
+        max_depth: how far below the root znodes may be, 0 for the root alone; None for any depth.
+        max_nodes_per_second: how many znodes are read in a second at most; None for no limit.
+        old_data: whether events carry what was known before, as `TreeEvent.old_data`.
 
     Raises:
-        ValueError: the path is relative upwards, or an argument is out of its range.
+        ValueError: the path has a part ``.`` or ``..``, or an argument is out of its range.
     """
 
     STATE_LATENT = 0
@@ -60,17 +67,36 @@ class TreeCache:
         mode: str = "auto",
         batch_size: int = 1024,
         window: int = 4,
+        selector: Selector | None = None,
+        max_depth: int | None = None,
+        max_nodes_per_second: float | None = None,
+        old_data: bool = False,
     ) -> None:
         if mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
         if batch_size < 1 or window < 1:
             raise ValueError(f"batch_size and window start at 1, not at {min(batch_size, window)}")
+        if max_depth is not None and max_depth < 0:
+            raise ValueError(f"max_depth starts at 0, not at {max_depth}")
+        if max_nodes_per_second is not None and not max_nodes_per_second > 0:
+            raise ValueError(f"max_nodes_per_second must be above 0, not {max_nodes_per_second}")
         self._client = client
         self._path = normpath("/" + path)
         self._prefix = "" if self._path == "/" else self._path
         self._create_root = create_root
         root = normpath((client.chroot or "") + self._path)
-        self._replica = Replica(root, batch_size=batch_size, window=window, keep_data=keep_data)
+        self._replica = Replica(
+            root,
+            self._path,
+            batch_size=batch_size,
+            window=window,
+            mode=mode,
+            keep_data=keep_data,
+            selector=selector,
+            max_depth=max_depth,
+            max_nodes_per_second=max_nodes_per_second,
+        )
+        self._tell_old_data = old_data
         self._root_on_server = root
         self._state = self.STATE_LATENT
         self._session: Session | None = None
@@ -205,7 +231,7 @@ class TreeCache:
         oldest = replica.oldest_sent_at
         return CacheStats(
             path=self._path,
-            mode="recursive",
+            mode=replica.mode,
             initialized=self.initialized,
             nodes=dict(tree.kinds),
             data_bytes=tree.data_bytes,
@@ -248,17 +274,17 @@ class TreeCache:
             if self._create_root and isinstance(message, Connected):
                 self._create_root_later()
             replica.receive(message, now)
-        output = replica.take(now)
+        outcome = replica.take(now)
         assert self._session is not None
-        for request in output.requests:
+        for request in outcome.requests:
             self._session.submit(request, self._hear)
         if replica.initialized != self._initialized.is_set():
             if replica.initialized:
                 self._initialized.set()
             else:
                 self._initialized.clear()
-        self._publish_events(output.events)
-        self._publish_faults(output.faults)
+        self._publish_events(outcome.events)
+        self._publish_faults(outcome.faults)
 
     def _patience(self) -> float | None:
         """How many seconds to wait for a message, None for as long as it takes."""
@@ -277,8 +303,8 @@ class TreeCache:
     # Publishing
 
     def _publish_events(self, events: list[Event]) -> None:
-        for event_type, _, _ in events:
-            self._event_counts[event_type] += 1
+        for event in events:
+            self._event_counts[event[0]] += 1
         if self._listeners and events:
             self._delivery.put([self._telling(event) for event in events])
 
@@ -303,8 +329,9 @@ class TreeCache:
         return lambda: report(error, self._fault_listeners)
 
     def _tree_event(self, event: Event) -> TreeEvent:
-        event_type, below, record = event
-        return TreeEvent.make(event_type, None if record is None else self._node_data(below, record))
+        data = None if event.record is None else self._node_data(event.path, event.record)
+        old = self._node_data(event.path, event.old) if self._tell_old_data and event.old is not None else None
+        return TreeEvent.make(event.type, data, old)
 
     # Paths
 

@@ -25,10 +25,11 @@ class TreeEvent(tuple[Any, ...]):
     """A change of the cache: `event_type`, one of the numbers below, and `event_data`.
 
     ``event_data`` is the `NodeData` of an added or updated znode, the last known one of a removed znode, and None
-    for the other types.
+    for the other types. ``old_data``, for a cache that was asked to tell it, is what was known before: the previous
+    `NodeData` of an updated znode, the last of a removed one, None otherwise. It is no part of the tuple.
     """
 
-    __slots__ = ()
+    old_data: NodeData | None = None
 
     NODE_ADDED = 0
     NODE_UPDATED = 1
@@ -42,7 +43,10 @@ class TreeEvent(tuple[Any, ...]):
     event_data = property(operator.itemgetter(1))
 
     @classmethod
-    def make(cls, event_type: int, event_data: NodeData | None) -> TreeEvent:
+    def make(cls, event_type: int, event_data: NodeData | None, old_data: NodeData | None = None) -> TreeEvent:
         """Makes an event of one of the types above."""
         assert cls.NODE_ADDED <= event_type <= cls.INITIALIZED
-        return cls((event_type, event_data))
+        event = cls((event_type, event_data))
+        if old_data is not None:
+            event.old_data = old_data
+        return event

@@ -1,81 +1,61 @@
 """Replica: keeps a tree equal to the server's, as a state machine without I/O, threads or clocks.
 
 `receive` takes in the session's messages in their order; `take` gives out the requests to send, the events to
-publish and the faults to report that follow from them. Nothing but the answer to a read changes the tree:
+publish and the faults to report that follow from them:
 
-- *Watch first, read after.* The recursive watch is set before the first read, so a later change is an event.
+- *Watch first, read after.* Whatever watches is set before, or with, the first read, so a later change is an event.
 - *Dirty until re-read.* An event only marks its path; only a read sent afterwards clears the mark.
-- *Never backwards.* Within a connection an older version of a znode never replaces a newer one. After a reconnect a
-  barrier precedes the reads, so that a server that lags cannot bring back what was already seen to go.
+- *Never backwards.* After a reconnect a barrier precedes the reads, so that a server that lags cannot bring back what
+  was already seen to go.
 - *By difference.* After a reconnect every known znode is read again, and only what differs becomes an event.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from enum import Enum, auto
-from itertools import islice
 from typing import NamedTuple
 
-from kazoo.exceptions import EXCEPTIONS, KazooException, NoAuthError
+from kazoo.exceptions import EXCEPTIONS, KazooException
 
-from exporter.treecache.batching import BatchSize
+from exporter.treecache.agenda import NO_LOADS, Agenda, Loads
+from exporter.treecache.classic import ClassicStrategy
 from exporter.treecache.events import TreeEvent
-from exporter.treecache.pathqueue import PathQueue
+from exporter.treecache.outcome import Event, Fault, Outcome
+from exporter.treecache.ratelimit import RateLimit
+from exporter.treecache.reconciler import Reconciler
+from exporter.treecache.recursive import RecursiveStrategy
+from exporter.treecache.scope import Selector
 from exporter.treecache.stats import SYNC_REASONS
-from exporter.treecache.tree import Branch, Entry, OrphanError, Tree, listed_pzxid_of, record_of
-from exporter.zookeeper.messages import (
-    CHANGED,
-    CREATED,
-    DELETED,
-    Connected,
-    Lost,
-    Message,
-    Reply,
-    Suspended,
-    Unanswered,
-    WatchEvent,
-)
-from exporter.zookeeper.records import UNREADABLE, child_count, pzxid_of, version_of, without_data, zxids
+from exporter.treecache.strategy import Strategy
+from exporter.treecache.tree import Tree
+from exporter.zookeeper.messages import Connected, Lost, Message, Reply, Suspended, Unanswered, WatchEvent
+from exporter.zookeeper.records import pzxid_of
 from exporter.zookeeper.wire import (
     MARSHALLING_ERROR,
     NO_AUTH,
     NO_NODE,
     OK,
     UNIMPLEMENTED,
-    AddWatch,
+    Exists,
+    GetChildren,
+    GetData,
     MultiRead,
+    ReadRequest,
     ReadResult,
     Request,
     Sync,
 )
 
+MODES = ("auto", "recursive", "classic")
+
 _FIRST_DELAY = 0.05
 _LONGEST_DELAY = 5.0
+_MEMBER_EVENTS = (1, 2, 3, 4)
 
 
 class UnsupportedServerError(KazooException):  # type: ignore[misc]
-    """The server lacks the requests this cache is built on."""
-
-
-#: A tree event not yet decoded: its type, and for znodes the path below the root and the record.
-Event = tuple[int, str, "bytes | None"]
-
-
-class Fault(NamedTuple):
-    """Something that went wrong, by one of `FAULT_KINDS`, and the exception that says what."""
-
-    kind: str
-    error: Exception
-
-
-class Output(NamedTuple):
-    """What follows from the messages received: to be sent, published and reported in this order."""
-
-    requests: list[Request]
-    events: list[Event]
-    faults: list[Fault]
+    """The server lacks the requests that the cache was told to use."""
 
 
 class _Phase(Enum):
@@ -86,13 +66,9 @@ class _Phase(Enum):
     REFUSED = auto()
 
 
-class _Batch(NamedTuple):
-    sent_at: float
-    loads: frozenset[str] | bool
-    """Which of the batch's paths a load waits for: True for all, False for none."""
-
-    def is_load(self, path: str) -> bool:
-        return self.loads if isinstance(self.loads, bool) else path in self.loads
+class _Sent(NamedTuple):
+    at: float
+    loads: Loads
 
 
 class Replica:
@@ -100,34 +76,49 @@ class Replica:
 
     Args:
         root: the server's path of the root, chroot included.
-        batch_size: the most operations in one request.
-        window: the most requests in flight.
-        keep_data: False keeps stats only.
+        told_root: the same as users see it, without the client's chroot; by default `root`.
+        batch_size, window, mode, keep_data, selector, max_depth, max_nodes_per_second: see `TreeCache`.
     """
 
-    def __init__(self, root: str, *, batch_size: int, window: int, keep_data: bool = True) -> None:
-        self.tree = Tree()
+    def __init__(
+        self,
+        root: str,
+        told_root: str | None = None,
+        *,
+        batch_size: int = 1024,
+        window: int = 4,
+        mode: str = "auto",
+        keep_data: bool = True,
+        selector: Selector | None = None,
+        max_depth: int | None = None,
+        max_nodes_per_second: float | None = None,
+    ) -> None:
         self.initialized = False
         self.syncs = dict.fromkeys(SYNC_REASONS, 0)
         self._root = root
-        self._prefix = "" if root == "/" else root
-        self._window = window
-        self._keep_data = keep_data
-        self._batch_size = BatchSize(batch_size)
+        self._prefix = _prefix(root)
+        self._mode = mode
+        self._recursive = RecursiveStrategy(root, batch_size, window)
+        self._classic = ClassicStrategy(root, batch_size)
+        self._strategy: Strategy = self._classic if mode == "classic" else self._recursive
+        self._agenda = Agenda()
+        self._reconciler = Reconciler(
+            self._prefix,
+            _prefix(told_root or root),
+            self._agenda,
+            keep_data=keep_data,
+            selector=selector,
+            max_depth=max_depth,
+        )
+        self._rate = RateLimit(max_nodes_per_second)
         self._phase = _Phase.DETACHED
         self._server = ""
-        self._refused_servers: set[str] = set()
+        self._given_up: set[str] = set()
         self._interrupted: str | None = None
-        self._reads = PathQueue()
-        self._lists = PathQueue()
-        self._survey: Iterator[str] | None = None
-        self._suspects: set[str] = set()
-        self._in_flight: dict[Request, _Batch] = {}
-        self._loading = 0
-        self._syncing = False
+        self._in_flight: dict[Request, _Sent] = {}
         self._delay = _FIRST_DELAY
-        self._paused_until: float | None = None
-        self._output = Output([], [], [])
+        self._wake_at: float | None = None
+        self._outcome = Outcome([], [], [])
 
     # Input and output
 
@@ -144,20 +135,24 @@ class Replica:
         else:
             self._on_disconnected(message)
 
-    def take(self, now: float) -> Output:
+    def take(self, now: float) -> Outcome:
         """Gives out what is to be done, once every message at hand was received. Also to be called at `wake_at`."""
+        if self._wake_at is not None and now >= self._wake_at:
+            self._wake_at = None
+            if self._phase is _Phase.ARMING:
+                self._arm(now)
         if self._phase is _Phase.LIVE:
-            if self._paused_until is not None and now >= self._paused_until:
-                self._paused_until = None
-            if self._paused_until is None:
-                self._recheck_suspects()
+            if self._wake_at is None:
                 self._fill_window(now)
             self._settle()
-        elif self._paused_until is not None and now >= self._paused_until:
-            self._paused_until = None
-            self._arm(now)
-        output, self._output = self._output, Output([], [], [])
-        return output
+        self._collect()
+        outcome, self._outcome = self._outcome, Outcome([], [], [])
+        return outcome
+
+    @property
+    def wake_at(self) -> float | None:
+        """When `take` is due although no message came, or None."""
+        return self._wake_at
 
     def start_over(self, now: float) -> None:
         """Reads everything again as after a reconnect, for a driver that lost its way."""
@@ -170,44 +165,49 @@ class Replica:
     def forget(self) -> None:
         """Lets go of every znode without a word."""
         self._abandon()
-        self.tree = Tree()
+        self._reconciler.tree = Tree()
         self.initialized = False
         self._phase = _Phase.DETACHED
-
-    @property
-    def wake_at(self) -> float | None:
-        """When `take` is due although no message came, or None."""
-        return self._paused_until
 
     # Measurements
 
     @property
+    def tree(self) -> Tree:
+        """The znodes held."""
+        return self._reconciler.tree
+
+    @property
+    def mode(self) -> str:
+        """How the replica keeps up with the server it was last connected to."""
+        return self._strategy.mode
+
+    @property
     def outstanding_operations(self) -> int:
         """Operations sent and not yet answered."""
-        return sum(r.operations if isinstance(r, MultiRead) else 1 for r in list(self._in_flight))
+        return sum(r.operations if isinstance(r, ReadRequest) else 1 for r in list(self._in_flight))
 
     @property
     def pending_paths(self) -> int:
         """Paths known to want a read that was not sent yet."""
-        return len(self._reads) + len(self._lists)
+        return len(self._agenda)
 
     @property
     def oldest_sent_at(self) -> float | None:
         """When the oldest unanswered request was sent, or None."""
-        return min((batch.sent_at for batch in list(self._in_flight.values())), default=None)
+        return min((sent.at for sent in list(self._in_flight.values())), default=None)
 
     # Connection states
 
     def _on_connected(self, message: Connected, now: float) -> None:
         reason, self._interrupted = self._interrupted, None
         self._server = message.server
-        if reason is None:
-            self._begin_sync("start")
-        else:
+        if reason is not None:
             self._publish(TreeEvent.CONNECTION_RECONNECTED)
-            self._begin_sync(reason)
-        if message.server in self._refused_servers:
-            self._phase = _Phase.REFUSED
+        if self._mode == "auto":
+            self._strategy = self._recursive if message.recursive else self._classic
+        self._begin_sync(reason or "start")
+        if self._mode == "recursive" and not message.recursive:
+            self._give_up()
         elif reason is None or message.read_only:
             self._arm(now)
         else:
@@ -230,104 +230,77 @@ class Replica:
         """Ends what is under way; the paths that it was about wait for the next sync."""
         for request in list(self._in_flight):
             self._on_unanswered(Unanswered(request))
-        self._syncing = False
-        self._survey = None
-        self._paused_until = None
+        self._reconciler.syncing = False
+        self._agenda.break_off()
+        self._wake_at = None
 
     def _begin_sync(self, reason: str) -> None:
         self.syncs[reason] += 1
-        self._syncing = True
-        self._suspects.clear()
-        self._want_read("", True)
-        self._survey = (path for path, _ in self.tree.walk())
-        self._loading = self._reads.mark_all() + self._lists.mark_all()
+        self._reconciler.begin_sync()
+        self._agenda.want_reads(("",), True)
+        tree = self.tree
+        self._agenda.survey(path for path, _ in tree.walk())
 
     def _arm(self, now: float) -> None:
-        self._phase = _Phase.ARMING
-        self._send(AddWatch(self._root), now)
+        self._reconciler.lists_leaves = self._strategy.lists_leaves
+        watch = self._strategy.arm()
+        if watch is None:
+            self._phase = _Phase.LIVE
+        else:
+            self._phase = _Phase.ARMING
+            self._send(watch, now)
 
     # Events
 
     def _on_watch_event(self, event: WatchEvent) -> None:
-        if event.kind not in (CREATED, DELETED, CHANGED):
+        if event.kind not in _MEMBER_EVENTS:
             return
         path = "" if event.path == self._root else event.path[len(self._prefix) :]
-        self._want_read(path, False)
-        if path and event.kind != CHANGED:
-            # A recursive watch sends no child events: the parent's stat moves unannounced.
-            self._want_read(_parent(path), False)
-
-    def _want_read(self, path: str, load: bool) -> None:
-        self._loading += self._reads.push((path,), load)
-
-    def _want_list(self, path: str, load: bool) -> None:
-        self._loading += self._lists.push((path,), load)
+        if not self._reconciler.scope.covers(path):
+            return
+        reads, lists = self._strategy.dirty(event.kind, path)
+        self._agenda.want_reads(reads, False)
+        for listed in lists:
+            self._agenda.want_list(listed, False)
 
     # Sending
 
-    def _send(self, request: Request, now: float, loads: frozenset[str] | bool = False) -> None:
-        self._in_flight[request] = _Batch(now, loads)
-        self._output.requests.append(request)
+    def _send(self, request: Request, now: float, loads: Loads = NO_LOADS) -> None:
+        self._in_flight[request] = _Sent(now, loads)
+        self._outcome.requests.append(request)
 
     def _fill_window(self, now: float) -> None:
-        while len(self._in_flight) < self._window:
-            reads, lists, loads = self._next_paths()
-            if not reads and not lists:
-                return
-            self._send(MultiRead(self._prefix, reads, lists), now, loads)
+        if not self._in_flight and not self._agenda:
+            self._reconciler.recheck_suspects()
+        allowance = self._rate.allowance(now)
+        children_of = self._reconciler.children_of
+        for request, loads in self._strategy.requests(self._agenda, len(self._in_flight), allowance, children_of):
+            self._rate.spend(request.operations)
+            self._send(request, now, loads)
+        if allowance is not None and not self._in_flight and not self._at_rest():
+            self._wake_at = self._rate.next_at(now)
 
-    def _next_paths(self) -> tuple[list[str], list[str], frozenset[str] | bool]:
-        """The paths of the next batch: what is dirty, then lists, then the survey of what a sync must re-read."""
-        room = self._batch_size.room(len(self._prefix))
-        reads, loads = self._reads.pop_some(room.operations, room.characters)
-        room.take(len(reads), sum(map(len, reads)))
-        lists: list[str] = []
-        while self._lists and room.operations:
-            path, load = self._lists.pop()
-            lists.append(path)
-            if load:
-                loads.append(path)
-            room.take(2, 2 * len(path), self._children_of(path))
-        if self._survey is not None and room.operations:
-            surveyed = list(islice(self._survey, room.operations))
-            if not surveyed:
-                self._survey = None
-            reads += surveyed
-            loads += surveyed
-            self._loading += len(surveyed)
-        if len(loads) == len(reads) + len(lists):
-            return reads, lists, True
-        # Parents first: a znode that was created again must not take away what was just read below it.
-        reads.sort()
-        return reads, lists, frozenset(loads) if loads else False
-
-    def _children_of(self, path: str) -> int:
-        entry = self.tree.get(path)
-        record = record_of(entry) if entry is not None else UNREADABLE
-        return child_count(record) if record else 0
-
-    def _put_back(self, request: MultiRead, batch: _Batch) -> None:
-        """Makes the paths of a request that brought nothing wait again."""
-        self._loading -= self._loads_in(request, batch)
-        for queue, paths in ((self._reads, request.reads), (self._lists, request.lists)):
-            for path in paths:
-                self._loading += queue.push((path,), batch.is_load(path))
+    def _at_rest(self) -> bool:
+        return not self._agenda and self._agenda.loaded
 
     def _pause(self, now: float) -> None:
-        self._paused_until = now + self._delay
+        self._wake_at = now + self._delay
         self._delay = min(2 * self._delay, _LONGEST_DELAY)
 
     # Replies
 
     def _on_reply(self, reply: Reply, now: float) -> None:
-        batch = self._in_flight.pop(reply.request, None)
-        if batch is None:
+        sent = self._in_flight.pop(reply.request, None)
+        if sent is None:
             return
-        if reply.error in (UNIMPLEMENTED, MARSHALLING_ERROR) and not isinstance(reply.request, Sync):
-            self._refuse(reply)
-        elif isinstance(reply.request, MultiRead):
-            self._on_batch(reply, reply.request, batch, now)
-        elif isinstance(reply.request, Sync):
+        request = reply.request
+        if reply.error in (UNIMPLEMENTED, MARSHALLING_ERROR) and self._strategy is self._recursive:
+            if isinstance(request, ReadRequest):
+                self._agenda.put_back(request, sent.loads)
+            self._refused(now)
+        elif isinstance(request, ReadRequest):
+            self._on_answer(reply, request, sent.loads, now)
+        elif isinstance(request, Sync):
             # A server that cannot sync still holds the truth that can be had.
             self._arm(now)
         elif reply.error == OK:
@@ -338,200 +311,132 @@ class Replica:
 
     def _on_unanswered(self, message: Unanswered) -> None:
         """The end of the connection is on its way or has just been heard of: the request waits for the next one."""
-        batch = self._in_flight.pop(message.request, None)
-        if batch is not None and isinstance(message.request, MultiRead):
-            self._put_back(message.request, batch)
+        sent = self._in_flight.pop(message.request, None)
+        if sent is not None and isinstance(message.request, ReadRequest):
+            self._agenda.put_back(message.request, sent.loads)
 
-    def _refuse(self, reply: Reply) -> None:
+    def _refused(self, now: float) -> None:
+        """The server does not know the request, and may be about to close the connection for that."""
+        if self._mode == "auto":
+            self._strategy = self._classic
+            self._arm(now)
+        else:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Does nothing more at this server, and says so once."""
         self._phase = _Phase.REFUSED
-        self._refused_servers.add(self._server)
-        message = (
-            f"{self._server} does not know {reply.request!r}: this cache needs ZooKeeper 3.6 or newer "
-            "(persistent recursive watches and multi-reads)"
-        )
-        self._fault("unsupported", UnsupportedServerError(message))
+        if self._server not in self._given_up:
+            self._given_up.add(self._server)
+            message = (
+                f"{self._server} refuses recursive watches or multi-reads: the recursive mode needs ZooKeeper 3.6 or "
+                "newer without a proxy that knows less"
+            )
+            self._fault("unsupported", UnsupportedServerError(message))
 
-    def _on_batch(self, reply: Reply, request: MultiRead, batch: _Batch, now: float) -> None:
+    def _on_answer(self, reply: Reply, request: ReadRequest, loads: Loads, now: float) -> None:
         try:
-            results = request.decode(reply.body, reply.offset) if reply.error == OK else None
+            understood = self._apply(reply, request, loads, now)
         except (struct.error, ValueError) as error:
-            results = None
+            understood = False
             self._fault("request", error)
-        if results is None:
+        if understood:
+            self._strategy.answered(request, len(reply.body))
+            self._agenda.done(request, loads)
+        else:
+            self._agenda.put_back(request, loads)
+            self._pause(now)
+
+    # Answers
+
+    def _apply(self, reply: Reply, request: ReadRequest, loads: Loads, now: float) -> bool:
+        """Applies an answer; False when it is to be asked for again.
+
+        Raises:
+            struct.error, ValueError: it cannot be decoded, and nothing of it was applied.
+        """
+        if isinstance(request, MultiRead):
             if reply.error != OK:
                 self._fault("request", _error(reply.error, repr(request)))
-            self._put_back(request, batch)
-            self._pause(now)
-            return
-        self._batch_size.answered(request.operations, len(reply.body))
-        self._delay = _FIRST_DELAY
-        self._apply(request, batch, results, now)
-        self._loading -= self._loads_in(request, batch)
+                return False
+            self._apply_multi_read(request, request.decode(reply.body, reply.offset), loads, now)
+            self._delay = _FIRST_DELAY
+            return True
+        path = (*request.reads, *request.lists)[0]
+        load = path in loads
+        if isinstance(request, Exists):
+            if reply.error == OK:
+                self._agenda.want_reads((path,), load)
+        elif reply.error != OK:
+            self._apply_error(path, reply.error, load, now)
+        elif isinstance(request, GetChildren):
+            names, stat = request.decode(reply.body, reply.offset)
+            self._reconciler.apply_names(path, pzxid_of(stat), names, load)
+        elif isinstance(request, GetData):
+            self._reconciler.apply_record(path, reply.body[reply.offset :], load)
+        return True
 
-    @staticmethod
-    def _loads_in(request: MultiRead, batch: _Batch) -> int:
-        if isinstance(batch.loads, bool):
-            return (len(request.reads) + len(request.lists)) * batch.loads
-        return len(batch.loads)
-
-    # Applying what was read
-
-    def _apply(self, request: MultiRead, batch: _Batch, results: list[ReadResult], now: float) -> None:
-        loads = batch.loads
+    def _apply_multi_read(self, request: MultiRead, results: list[ReadResult], loads: Loads, now: float) -> None:
+        apply_record = self._reconciler.apply_record
+        everything, loaded = loads.everything, loads.paths
         for path, result in zip(request.reads, results, strict=False):
-            load = loads if isinstance(loads, bool) else path in loads
+            load = everything or path in loaded
             if isinstance(result, bytes):
-                self._apply_record(path, result, load)
+                apply_record(path, result, load)
             else:
                 self._apply_error(path, result, load, now)
         answers = iter(results[len(request.reads) :])
         for path, result, names in zip(request.lists, answers, answers, strict=True):
-            load = batch.is_load(path)
+            load = path in loads
             if isinstance(result, bytes) and isinstance(names, list):
-                self._apply_record(path, result, load, listed=True)
-                self._apply_names(path, result, names, load)
+                apply_record(path, result, load, listed=True)
+                self._reconciler.apply_names(path, pzxid_of(result), names, load)
             else:
                 self._apply_error(path, result if isinstance(result, int) else names, load, now)
 
-    def _apply_record(self, path: str, record: bytes, load: bool, listed: bool = False) -> None:
-        if not self._keep_data:
-            record = without_data(record)
-        try:
-            entry = self.tree.add(path, record)
-        except OrphanError:
-            # Its parent came or went meanwhile: let a list of the parent, sent from now on, decide.
-            self._want_list(_parent(path), load)
-            return
-        if entry is None:
-            self._output.events.append((TreeEvent.NODE_ADDED, path, record))
-            if listed and path:
-                # Only its child led here: the event of its own creation was lost, and with it its parent's new stat.
-                self._want_read(_parent(path), load)
-            elif child_count(record):
-                self._want_list(path, load)
-        elif self._update(path, entry, record, load, listed) and not listed:
-            self._check_children(path, entry, record, load)
-
-    def _update(self, path: str, entry: Entry, record: bytes, load: bool, listed: bool) -> bool:
-        """Takes over a known znode's new record; False when that ends what was known of its children."""
-        held = record_of(entry)
-        if held == record:
-            return True
-        if held == UNREADABLE:
-            self.tree.replace(path, record)
-            self._publish(TreeEvent.NODE_ADDED, path, record)
-            return True
-        (held_czxid, held_mzxid), (czxid, mzxid) = zxids(held), zxids(record)
-        if held_czxid != czxid:
-            if not self._goes_back((czxid,), (held_czxid,)):
-                self._remove(path)
-                self._apply_record(path, record, load, listed)
-            return False
-        if self._goes_back(version_of(record), version_of(held)):
-            return False
-        self.tree.replace(path, record)
-        if held_mzxid != mzxid:
-            self._publish(TreeEvent.NODE_UPDATED, path, record)
-        return True
-
-    def _goes_back(self, read: tuple[int, ...], held: tuple[int, ...]) -> bool:
-        """Whether a read is older than what is held. During a sync the server's word is final, even so."""
-        return read < held and not self._syncing
-
-    def _check_children(self, path: str, entry: Entry, record: bytes, load: bool) -> None:
-        """Sees to it that the children held are those that a known znode's new record counts."""
-        count = child_count(record)
-        held = len(entry.children) if isinstance(entry, Branch) else 0
-        if load:
-            if (count or held) and listed_pzxid_of(entry) != pzxid_of(record):
-                self._want_list(path, load)
-        elif count != held:
-            self._suspects.add(path)
-
-    def _apply_names(self, path: str, record: bytes, names: list[str], load: bool) -> None:
-        pzxid = pzxid_of(record)
-        entry = self.tree.get(path)
-        if entry is None or self._goes_back((pzxid,), (listed_pzxid_of(entry),)):
-            return
-        branch = self.tree.branch(path) if names else entry
-        if not isinstance(branch, Branch):
-            return
-        for name in branch.children.keys() - names:
-            child = record_of(branch.children[name])
-            # A child that is younger than the list was read after it.
-            if not child or zxids(child)[0] <= pzxid or self._syncing:
-                self._remove(f"{path}/{name}")
-        unknown = [f"{path}/{name}" for name in names if name not in branch.children]
-        self._loading += self._reads.push(unknown, load)
-        branch.listed_pzxid = pzxid
-        if not names:
-            self.tree.fold(path)
-
     def _apply_error(self, path: str, result: ReadResult, load: bool, now: float) -> None:
         if result == NO_NODE:
-            self._remove(path)
+            self._reconciler.remove(path)
+            watch = None if path else self._strategy.missing_root()
+            if watch is not None:
+                self._send(watch, now)
         elif result == NO_AUTH:
-            self._hide(path, load)
+            self._reconciler.hide(path, load)
         else:
             code = result if isinstance(result, int) else MARSHALLING_ERROR
             self._fault("request", _error(code, f"reading {self._prefix + path or '/'}"))
-            self._want_read(path, load)
+            self._agenda.want_reads((path,), load)
             self._pause(now)
-
-    def _remove(self, path: str) -> None:
-        for gone, record in self.tree.remove(path):
-            if record:
-                self._publish(TreeEvent.NODE_REMOVED, gone, record)
-
-    def _hide(self, path: str, load: bool) -> None:
-        """The znode exists and may not be read: its data is gone from here, what is known below it stays."""
-        try:
-            entry = self.tree.add(path, UNREADABLE)
-        except OrphanError:
-            self._want_list(_parent(path), load)
-            return
-        if entry is not None:
-            if record_of(entry) == UNREADABLE:
-                return
-            self.tree.replace(path, UNREADABLE)
-            self._publish(TreeEvent.NODE_REMOVED, path, record_of(entry))
-        self._fault("no_auth", NoAuthError(f"{self._prefix + path or '/'} may not be read"))
 
     # Coming to rest
 
     def _settle(self) -> None:
-        if self._syncing and not self._loading and self._survey is None:
-            self._syncing = False
+        if self._reconciler.syncing and self._agenda.loaded:
+            self._reconciler.syncing = False
             if not self.initialized:
                 self.initialized = True
                 self._publish(TreeEvent.INITIALIZED)
 
-    def _recheck_suspects(self) -> None:
-        """At rest, when no event is left to explain it, lists again whatever still counts other children."""
-        if self._suspects and not self._in_flight and not self.pending_paths:
-            suspects, self._suspects = self._suspects, set()
-            for path in suspects:
-                if self._miscounts(path):
-                    self._want_list(path, False)
-
-    def _miscounts(self, path: str) -> bool:
-        """Whether a znode's count of children does not fit the children held, and no list has settled that."""
-        entry = self.tree.get(path)
-        record = record_of(entry) if entry is not None else UNREADABLE
-        if entry is None or not record:
-            return False
-        held = len(entry.children) if isinstance(entry, Branch) else 0
-        return child_count(record) != held and listed_pzxid_of(entry) != pzxid_of(record)
-
-    def _publish(self, event_type: int, path: str = "", record: bytes | None = None) -> None:
-        self._output.events.append((event_type, path, record))
+    def _publish(self, event_type: int) -> None:
+        self._collect()
+        self._outcome.events.append(Event(event_type))
 
     def _fault(self, kind: str, error: Exception) -> None:
-        self._output.faults.append(Fault(kind, error))
+        self._outcome.faults.append(Fault(kind, error))
+
+    def _collect(self) -> None:
+        """Takes over what the reconciler has to tell, in order with what is told here."""
+        reconciler = self._reconciler
+        if reconciler.events:
+            self._outcome.events.extend(reconciler.events)
+            reconciler.events.clear()
+        if reconciler.faults:
+            self._outcome.faults.extend(reconciler.faults)
+            reconciler.faults.clear()
 
 
-def _parent(path: str) -> str:
-    return path[: path.rindex("/")]
+def _prefix(root: str) -> str:
+    return "" if root == "/" else root
 
 
 def _error(code: int, doing: str) -> Exception:

@@ -15,7 +15,7 @@ EVENT_NAMES = (
     "connection_lost",
     "initialized",
 )
-FAULT_KINDS = ("listener", "no_auth", "request", "root", "unsupported")
+FAULT_KINDS = ("listener", "no_auth", "request", "root", "selector", "unsupported")
 SYNC_REASONS = ("start", "reconnect", "session_lost")
 
 

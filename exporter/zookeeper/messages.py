@@ -13,10 +13,15 @@ CHILD = 4
 
 
 class Connected(NamedTuple):
-    """A connection to a server stands; ``read_only`` when that server is cut off from its quorum."""
+    """A connection to a server stands.
+
+    ``read_only`` when that server is cut off from its quorum, ``recursive`` unless it is known to refuse recursive
+    watches or bulk reads.
+    """
 
     server: str
-    read_only: bool
+    read_only: bool = False
+    recursive: bool = True
 
 
 class Suspended(NamedTuple):

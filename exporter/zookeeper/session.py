@@ -48,7 +48,16 @@ from exporter.zookeeper.stats import (
     WATCH_EVENTS,
     ClientStats,
 )
-from exporter.zookeeper.wire import OK, AddWatch, RemoveWatches, Request, encode_string
+from exporter.zookeeper.wire import (
+    MARSHALLING_ERROR,
+    OK,
+    UNIMPLEMENTED,
+    AddWatch,
+    MultiRead,
+    RemoveWatches,
+    Request,
+    encode_string,
+)
 
 #: The private attributes of kazoo that this file uses, by the object that must have them.
 PRIVATE_NAMES = {
@@ -120,6 +129,7 @@ class Session:
         self._lock = threading.RLock()
         self._subscriptions: list[Subscription] = []
         self._recursive_watches: set[str] = set()
+        self._without_recursive: set[str] = set()
         self._buffer = bytearray()
         self._buffered_socket: Any = None
         self._enqueued_at: deque[float] = deque()
@@ -260,7 +270,8 @@ class Session:
 
     def _connected(self) -> Connected:
         read_only = self._client.client_state == KeeperState.CONNECTED_RO
-        return Connected(self._server_now() or "", read_only)
+        server = self._server_now() or ""
+        return Connected(server, read_only, server not in self._without_recursive)
 
     def _lost(self) -> Lost:
         reasons = {KeeperState.EXPIRED_SESSION: "expired", KeeperState.AUTH_FAILED: "auth_failed"}
@@ -403,10 +414,14 @@ class Session:
         self._original_submit(request, timeout, xid)
 
     def _on_own_reply(self, request: Request, error: int) -> None:
+        if error in (UNIMPLEMENTED, MARSHALLING_ERROR) and isinstance(request, AddWatch | MultiRead):
+            # It closes the connection for that: once is enough to know.
+            self._without_recursive.add(self._server or "")
         if isinstance(request, AddWatch) and error != OK:
             self._recursive_watches.discard(request.path)
         elif not isinstance(request, RemoveWatches):
             return
+        assert isinstance(request, AddWatch | RemoveWatches)
         if request.path not in self._recursive_watches:
             # One-shot watches that were set on this side only have lost what fired them: fire them while it is known.
             self._fire(CHANGED, request.path)

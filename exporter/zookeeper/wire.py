@@ -1,4 +1,4 @@
-"""The jute requests that kazoo lacks: AddWatch, RemoveWatches, MultiRead, and a Sync without its wrapping.
+"""The jute requests that kazoo lacks, AddWatch, RemoveWatches and MultiRead, and those whose raw answers are wanted.
 
 Layouts and opcodes are those of ZooKeeper's ``zookeeper.jute`` and ``ZooDefs.OpCode``. A request is what kazoo's
 connection sends: an object with a ``type`` (the opcode) and ``serialize()``. Paths are the server's, chroot included.
@@ -31,6 +31,7 @@ _GET_DATA_HEADER = _MULTI_HEADER.pack(OP_GET_DATA, False, -1)
 _GET_CHILDREN_HEADER = _MULTI_HEADER.pack(OP_GET_CHILDREN, False, -1)
 _END_OF_MULTI = _MULTI_HEADER.pack(-1, True, -1)
 _NO_WATCH = b"\0"
+_WATCH = b"\1"
 
 _STAT_SIZE = 68
 
@@ -101,16 +102,14 @@ class Sync(Request):
         return encode_string(self.path)
 
 
-class MultiRead(Request):
-    """Reads the data of some paths, and both data and children of others, in one request.
+class ReadRequest(Request):
+    """A request that reads znodes: the data of some, the children of others.
 
     Args:
         prefix: what stands before each path on the server.
         reads: paths whose data and stat are wanted.
-        lists: paths whose data, stat and children are wanted, as one consistent pair.
+        lists: paths whose children are wanted.
     """
-
-    type = 22
 
     def __init__(self, prefix: str, reads: Sequence[str], lists: Sequence[str]) -> None:
         self.prefix = prefix
@@ -118,11 +117,73 @@ class MultiRead(Request):
         self.lists = lists
 
     def __repr__(self) -> str:
-        return f"MultiRead(reads={len(self.reads)}, lists={len(self.lists)})"
+        return f"{type(self).__name__}(reads={len(self.reads)}, lists={len(self.lists)})"
 
     @property
     def operations(self) -> int:
-        """How many operations the request holds."""
+        """How many operations the request makes the server do."""
+        return len(self.reads) + len(self.lists)
+
+
+class GetData(ReadRequest):
+    """Reads one znode's data and stat, and sets a one-shot watch on it. The answer is a record."""
+
+    type = OP_GET_DATA
+
+    def __init__(self, prefix: str, path: str) -> None:
+        super().__init__(prefix, (path,), ())
+
+    def serialize(self) -> bytes:
+        return encode_string(self.prefix + self.reads[0] or "/") + _WATCH
+
+
+class GetChildren(ReadRequest):
+    """Lists one znode's children, with its stat, and sets a one-shot watch on them."""
+
+    type = 12
+
+    def __init__(self, prefix: str, path: str) -> None:
+        super().__init__(prefix, (), (path,))
+
+    def serialize(self) -> bytes:
+        return encode_string(self.prefix + self.lists[0] or "/") + _WATCH
+
+    def decode(self, body: bytes, offset: int) -> tuple[list[str], bytes]:
+        """The names, and the znode's stat as a record without data.
+
+        Raises:
+            struct.error, ValueError: the body is not the answer to this request.
+        """
+        (count,) = _INT.unpack_from(body, offset)
+        names, offset = _decode_names(body, offset + _INT.size, count)
+        if len(body) != offset + _STAT_SIZE:
+            raise ValueError("the answer to a GetChildren has another length than its parts")
+        return names, body[offset:]
+
+
+class Exists(ReadRequest):
+    """Sets a one-shot watch for the creation of the root, which is the znode at the prefix itself."""
+
+    type = 3
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__(prefix, ("",), ())
+
+    def serialize(self) -> bytes:
+        return encode_string(self.prefix or "/") + _WATCH
+
+
+class MultiRead(ReadRequest):
+    """Reads the data of some paths, and both data and children of others, in one request, without watches.
+
+    Data and children of a listed path are one consistent pair.
+    """
+
+    type = 22
+
+    @property
+    def operations(self) -> int:
+        """How many operations the request makes the server do."""
         return len(self.reads) + 2 * len(self.lists)
 
     def serialize(self) -> bytes:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import struct
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Any
 
 from exporter.treecache.events import TreeEvent
-from exporter.treecache.replica import Event, Replica
+from exporter.treecache.outcome import Event
+from exporter.treecache.replica import Replica
 from exporter.treecache.tree import Branch, record_of
 from exporter.zookeeper.messages import (
     CHANGED,
+    CHILD,
     CREATED,
     DELETED,
     Connected,
@@ -26,7 +29,18 @@ from exporter.zookeeper.messages import (
     WatchEvent,
 )
 from exporter.zookeeper.records import UNREADABLE
-from exporter.zookeeper.wire import NO_AUTH, NO_NODE, OK, AddWatch, MultiRead, Request
+from exporter.zookeeper.wire import (
+    NO_AUTH,
+    NO_NODE,
+    OK,
+    UNIMPLEMENTED,
+    AddWatch,
+    Exists,
+    GetChildren,
+    MultiRead,
+    ReadRequest,
+    Request,
+)
 
 STAT = struct.Struct("!qqqqiiiqiiq")
 HEADER = struct.Struct("!iBi")
@@ -76,6 +90,10 @@ class ModelServer:
         self.zxid = 0
         self.nodes = {"/": Znode(b"", 0, 0, 0)}
         self.watching = False
+        self.data_watches: set[str] = set()
+        self.child_watches: set[str] = set()
+        self.knows_recursive = True
+        self.has_refused = False
         self.connected = False
         self.requests: deque[Request] = deque()
         self.stream: deque[Message] = deque()
@@ -121,7 +139,7 @@ class ModelServer:
     def connect(self, read_only: bool = False) -> None:
         """Accepts the session's connection."""
         self.connected = True
-        self.stream.append(Connected(SERVER, read_only))
+        self.stream.append(Connected(SERVER, read_only, self.knows_recursive or not self.has_refused))
 
     def disconnect(self, *, expire: bool = False) -> None:
         """Cuts the connection: requests get no answer, watches are gone, what was on its way does not arrive."""
@@ -131,6 +149,8 @@ class ModelServer:
         self.stream.extend(map(Unanswered, [*lost, *self.requests]))
         self.requests.clear()
         self.connected = self.watching = False
+        self.data_watches.clear()
+        self.child_watches.clear()
         self.stream.append(Suspended())
         if expire:
             self.stream.append(Lost())
@@ -138,10 +158,34 @@ class ModelServer:
     def execute(self) -> None:
         """Executes the session's next request and sends the answer."""
         request = self.requests.popleft()
-        if isinstance(request, AddWatch):
+        if isinstance(request, AddWatch | MultiRead) and not self.knows_recursive:
+            self.has_refused = True
+            self._answer(request, UNIMPLEMENTED)
+        elif isinstance(request, AddWatch):
             self.watching = True
-        body = self._multi_read(request) if isinstance(request, MultiRead) else b""
-        self.stream.append(Reply(request, self.zxid, OK, body, 0))
+            self._answer(request)
+        elif isinstance(request, MultiRead):
+            self._answer(request, OK, self._multi_read(request))
+        elif isinstance(request, ReadRequest):
+            self._read_one(request)
+        else:
+            self._answer(request)
+
+    def _answer(self, request: Request, error: int = OK, body: bytes = b"") -> None:
+        self.stream.append(Reply(request, self.zxid, error, body, 0))
+
+    def _read_one(self, request: ReadRequest) -> None:
+        path = request.prefix + (*request.reads, *request.lists)[0] or "/"
+        node = self.nodes.get(path)
+        code = NO_NODE if node is None else OK if node.readable or isinstance(request, Exists) else NO_AUTH
+        if code == OK or isinstance(request, Exists):
+            (self.child_watches if isinstance(request, GetChildren) else self.data_watches).add(path)
+        if code or node is None:
+            self._answer(request, code)
+        elif isinstance(request, GetChildren):
+            self._answer(request, OK, self._encoded_names(node) + node.record[-STAT.size :])
+        else:
+            self._answer(request, OK, node.record)
 
     def contents(self) -> dict[str, bytes]:
         """The readable znodes at and below the root, by path."""
@@ -160,9 +204,12 @@ class ModelServer:
         error = self._error(path)
         if error:
             return error
-        names = sorted(self.nodes[path].children)
-        encoded = b"".join(INT.pack(len(name)) + name.encode() for name in names)
-        return HEADER.pack(8, False, 0) + INT.pack(len(names)) + encoded
+        return HEADER.pack(8, False, 0) + self._encoded_names(self.nodes[path])
+
+    @staticmethod
+    def _encoded_names(node: Znode) -> bytes:
+        encoded = b"".join(INT.pack(len(name.encode())) + name.encode() for name in sorted(node.children))
+        return INT.pack(len(node.children)) + encoded
 
     def _error(self, path: str) -> bytes:
         node = self.nodes.get(path)
@@ -176,9 +223,18 @@ class ModelServer:
         return parent
 
     def _notify(self, kind: int, path: str) -> None:
-        node = self.nodes[path]
-        if self.watching and self._below_root(path) and node.readable:
+        readable, covered = self.nodes[path].readable, self._below_root(path)
+        if self.watching and covered and readable:
             self.stream.append(WatchEvent(kind, path, -1))
+        parent = path.rpartition("/")[0] or "/"
+        if path in self.data_watches or (kind == DELETED and path in self.child_watches):
+            self.data_watches.discard(path)
+            if kind != CHANGED:
+                self.child_watches.discard(path)
+            self.stream.append(WatchEvent(kind, path, -1))
+        if kind in (CREATED, DELETED) and parent in self.child_watches:
+            self.child_watches.discard(parent)
+            self.stream.append(WatchEvent(CHILD, parent, -1))
 
     def _below_root(self, path: str) -> bool:
         return self.root == "/" or path == self.root or path.startswith(self.root + "/")
@@ -196,7 +252,7 @@ class EventLog:
         """Takes in what a replica published."""
         for event in events:
             self.events.append(event)
-            self._replay(*event, replica)
+            self._replay(event.type, event.path, event.record, replica)
 
     def _replay(self, kind: int, path: str, record: bytes | None, replica: Replica) -> None:
         if kind == TreeEvent.NODE_ADDED:
@@ -233,9 +289,9 @@ def replica_unreadable(replica: Replica, path: str) -> bool:
 class Harness:
     """A replica at a model server, one step at a time; every event it publishes is checked."""
 
-    def __init__(self, root: str = "/app", *, batch_size: int = 1024, window: int = 4) -> None:
+    def __init__(self, root: str = "/app", **options: Any) -> None:
         self.server = ModelServer(root)
-        self.replica = Replica(root, batch_size=batch_size, window=window)
+        self.replica = Replica(root, **options)
         self.log = EventLog()
         self.faults: list[Exception] = []
         self.now = 0.0
@@ -247,13 +303,13 @@ class Harness:
 
     def take(self) -> None:
         """Sends and publishes what follows."""
-        output = self.replica.take(self.now)
+        outcome = self.replica.take(self.now)
         if self.server.connected:
-            self.server.requests.extend(output.requests)
+            self.server.requests.extend(outcome.requests)
         else:
-            self.server.stream.extend(map(Unanswered, output.requests))
-        self.log.extend(output.events, self.replica)
-        self.faults.extend(fault.error for fault in output.faults)
+            self.server.stream.extend(map(Unanswered, outcome.requests))
+        self.log.extend(outcome.events, self.replica)
+        self.faults.extend(fault.error for fault in outcome.faults)
 
     def settle(self) -> None:
         """Lets everything happen until nothing is left to do."""
@@ -265,7 +321,7 @@ class Harness:
             elif self.server.stream:
                 continue
             elif self.replica.wake_at is not None:
-                self.now = self.replica.wake_at
+                self.now = max(self.now, self.replica.wake_at)
             else:
                 return
         raise AssertionError("the replica does not come to rest")
@@ -284,7 +340,7 @@ class Harness:
     def published(self) -> list[tuple[int, str]]:
         """Type and path of every event so far; forgets them."""
         events, self.log.events = self.log.events, []
-        return [(kind, path) for kind, path, _ in events]
+        return [(event.type, event.path) for event in events]
 
     def check(self) -> None:
         """At rest the replica equals the server, the events replayed equal the replica, and nothing is left over."""

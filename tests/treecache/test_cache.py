@@ -114,9 +114,11 @@ def test_starts_and_closes_once(client: KazooClient) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mode": "fast"}, "mode must be one of auto, recursive, not 'fast'"),
+        ({"mode": "fast"}, "mode must be one of auto, recursive, classic, not 'fast'"),
         ({"batch_size": 0}, "batch_size and window start at 1, not at 0"),
         ({"window": -1}, "batch_size and window start at 1, not at -1"),
+        ({"max_depth": -1}, "max_depth starts at 0, not at -1"),
+        ({"max_nodes_per_second": 0}, "max_nodes_per_second must be above 0, not 0"),
     ],
 )
 def test_bad_arguments(client: KazooClient, options: dict[str, Any], message: str) -> None:

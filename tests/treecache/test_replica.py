@@ -10,7 +10,7 @@ from kazoo.exceptions import NoAuthError
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.replica import UnsupportedServerError
 from exporter.zookeeper.messages import CHANGED, Connected, Lost, Reply, Suspended, WatchEvent
-from exporter.zookeeper.wire import UNIMPLEMENTED, AddWatch, MultiRead, Sync
+from exporter.zookeeper.wire import AddWatch, MultiRead, Sync
 from tests.treecache.model import SERVER, Harness
 
 ADDED = TreeEvent.NODE_ADDED
@@ -22,10 +22,20 @@ LOST = TreeEvent.CONNECTION_LOST
 INITIALIZED = TreeEvent.INITIALIZED
 
 
+@pytest.fixture(params=["recursive", "classic"])
+def harness(request: pytest.FixtureRequest) -> Harness:
+    """A replica of /app at a server that has /app/a/b and /app/c, not connected yet; with either strategy."""
+    return small_harness(request.param)
+
+
 @pytest.fixture
-def harness() -> Harness:
-    """A replica of /app at a server that has /app/a/b and /app/c, not connected yet."""
-    harness = Harness()
+def recursive() -> Harness:
+    """The same with what only the recursive strategy does."""
+    return small_harness("recursive")
+
+
+def small_harness(mode: str) -> Harness:
+    harness = Harness(mode=mode)
     for path in ("/app", "/app/a", "/app/a/b", "/app/c"):
         harness.server.create(path, path.encode())
     return harness
@@ -40,11 +50,11 @@ def test_loads_parents_before_children_and_is_initialized_last(harness: Harness)
     assert sorted(published[1:-1]) == [(ADDED, "/a"), (ADDED, "/a/b"), (ADDED, "/c")]
 
 
-def test_sets_the_watch_before_the_first_read(harness: Harness) -> None:
-    harness.server.connect()
-    harness.deliver()
-    harness.take()
-    assert [type(request) for request in harness.server.requests] == [AddWatch]
+def test_sets_the_watch_before_the_first_read(recursive: Harness) -> None:
+    recursive.server.connect()
+    recursive.deliver()
+    recursive.take()
+    assert [type(request) for request in recursive.server.requests] == [AddWatch]
 
 
 def test_large_tree_takes_few_requests_within_the_window() -> None:
@@ -120,18 +130,18 @@ def test_removed_node_is_told_with_its_last_record(harness: Harness) -> None:
     record = harness.server.nodes["/app/c"].record
     harness.server.delete("/app/c")
     harness.settle()
-    assert harness.log.events[-1] == (REMOVED, "/c", record)
+    assert harness.log.events[-1] == (REMOVED, "/c", record, record)
 
 
-def test_a_node_created_again_is_removed_then_added(harness: Harness) -> None:
-    harness.start()
-    harness.published()
-    harness.server.delete_all("/app/a")
-    harness.server.create("/app/a")
-    harness.server.create("/app/a/b")
-    harness.settle()
-    assert harness.published() == [(REMOVED, "/a/b"), (REMOVED, "/a"), (ADDED, "/a"), (ADDED, "/a/b")]
-    harness.check()
+def test_a_node_created_again_is_removed_then_added(recursive: Harness) -> None:
+    recursive.start()
+    recursive.published()
+    recursive.server.delete_all("/app/a")
+    recursive.server.create("/app/a")
+    recursive.server.create("/app/a/b")
+    recursive.settle()
+    assert recursive.published() == [(REMOVED, "/a/b"), (REMOVED, "/a"), (ADDED, "/a"), (ADDED, "/a/b")]
+    recursive.check()
 
 
 def test_events_for_one_path_coalesce(harness: Harness) -> None:
@@ -180,11 +190,11 @@ def test_parents_stat_stays_true(harness: Harness) -> None:
     assert harness.held()["/app/a"] == harness.server.nodes["/app/a"].record
 
 
-def test_ignores_child_events_of_other_recipes_watches(harness: Harness) -> None:
-    harness.start()
-    harness.replica.receive(WatchEvent(4, "/app/a", -1), 0.0)
-    harness.take()
-    assert not harness.server.requests
+def test_ignores_child_events_of_other_recipes_watches(recursive: Harness) -> None:
+    recursive.start()
+    recursive.replica.receive(WatchEvent(4, "/app/a", -1), 0.0)
+    recursive.take()
+    assert not recursive.server.requests
 
 
 def test_missing_root_is_empty_and_initialized_and_comes_alive(harness: Harness) -> None:
@@ -203,26 +213,26 @@ def test_missing_root_is_empty_and_initialized_and_comes_alive(harness: Harness)
         assert harness.published() == [(REMOVED, "/x"), (REMOVED, "")]
 
 
-def test_unreadable_nodes_are_counted_and_do_not_stop_the_rest(harness: Harness) -> None:
-    harness.server.set_readable("/app/a", False)
-    harness.start()
-    assert harness.held().keys() == {"/app", "/app/c"}
-    assert harness.replica.tree.unreadable == 1
-    assert [type(fault) for fault in harness.faults] == [NoAuthError]
-    assert "/app/a may not be read" in str(harness.faults[0])
-    harness.server.set("/app/a/b", b"told by an event, although its parent cannot be listed")
-    harness.settle()
-    harness.check()
+def test_unreadable_nodes_are_counted_and_do_not_stop_the_rest(recursive: Harness) -> None:
+    recursive.server.set_readable("/app/a", False)
+    recursive.start()
+    assert recursive.held().keys() == {"/app", "/app/c"}
+    assert recursive.replica.tree.unreadable == 1
+    assert [type(fault) for fault in recursive.faults] == [NoAuthError]
+    assert "/app/a may not be read" in str(recursive.faults[0])
+    recursive.server.set("/app/a/b", b"told by an event, although its parent cannot be listed")
+    recursive.settle()
+    recursive.check()
 
 
-def test_unreadable_node_may_become_readable_again(harness: Harness) -> None:
-    harness.server.set_readable("/app/a", False)
-    harness.start()
-    harness.server.set_readable("/app/a", True)
-    harness.server.set("/app/a", b"now")
-    harness.settle()
-    harness.check()
-    assert harness.replica.tree.unreadable == 0
+def test_unreadable_node_may_become_readable_again(recursive: Harness) -> None:
+    recursive.server.set_readable("/app/a", False)
+    recursive.start()
+    recursive.server.set_readable("/app/a", True)
+    recursive.server.set("/app/a", b"now")
+    recursive.settle()
+    recursive.check()
+    assert recursive.replica.tree.unreadable == 0
 
 
 def test_readable_node_may_become_unreadable(harness: Harness) -> None:
@@ -252,45 +262,45 @@ def test_reconnect_publishes_differences_only(harness: Harness) -> None:
     assert sorted(published[2:]) == [(ADDED, "/a/n"), (UPDATED, "/a/b"), (REMOVED, "/c")]
 
 
-def test_reconnect_waits_for_a_barrier_before_it_reads(harness: Harness) -> None:
-    harness.start()
-    harness.server.disconnect()
-    harness.server.connect()
-    harness.deliver(9)
+def test_reconnect_waits_for_a_barrier_before_it_reads(recursive: Harness) -> None:
+    recursive.start()
+    recursive.server.disconnect()
+    recursive.server.connect()
+    recursive.deliver(9)
     sent = []
     for _ in range(3):
-        harness.take()
-        sent += [type(request) for request in harness.server.requests]
-        harness.server.execute()
-        harness.deliver()
+        recursive.take()
+        sent += [type(request) for request in recursive.server.requests]
+        recursive.server.execute()
+        recursive.deliver()
     assert sent == [Sync, AddWatch, MultiRead]
 
 
-def test_no_barrier_on_a_read_only_server(harness: Harness) -> None:
-    harness.start()
-    harness.server.disconnect()
-    harness.server.connect(read_only=True)
-    harness.deliver(9)
-    harness.take()
-    assert [type(request) for request in harness.server.requests] == [AddWatch]
+def test_no_barrier_on_a_read_only_server(recursive: Harness) -> None:
+    recursive.start()
+    recursive.server.disconnect()
+    recursive.server.connect(read_only=True)
+    recursive.deliver(9)
+    recursive.take()
+    assert [type(request) for request in recursive.server.requests] == [AddWatch]
 
 
-def test_reconnect_lists_only_children_that_changed(harness: Harness) -> None:
-    harness.start()
-    harness.server.disconnect()
-    harness.server.create("/app/a/n")
-    harness.server.connect()
+def test_reconnect_lists_only_children_that_changed(recursive: Harness) -> None:
+    recursive.start()
+    recursive.server.disconnect()
+    recursive.server.create("/app/a/n")
+    recursive.server.connect()
     listed: list[str] = []
     for _ in range(100):
-        harness.deliver(len(harness.server.stream))
-        harness.take()
-        if not harness.server.requests:
+        recursive.deliver(len(recursive.server.stream))
+        recursive.take()
+        if not recursive.server.requests:
             break
-        request = harness.server.requests[0]
+        request = recursive.server.requests[0]
         if isinstance(request, MultiRead):
             listed += request.lists
-        harness.server.execute()
-    harness.check()
+        recursive.server.execute()
+    recursive.check()
     assert listed == ["/a"]
 
 
@@ -357,21 +367,72 @@ def test_suspended_load_goes_on_and_initializes_once(harness: Harness) -> None:
     assert harness.published().count((INITIALIZED, "")) == 1
 
 
-def test_old_server_is_refused_with_the_version_it_takes(harness: Harness) -> None:
+def test_server_that_knows_no_recursive_watches_is_kept_up_with_classically() -> None:
+    harness = small_harness("auto")
+    harness.server.knows_recursive = False
+    harness.start()
+    harness.check()
+    assert harness.replica.mode == "classic"
+    assert not harness.faults
+    harness.server.create("/app/n")
+    harness.server.create("/app/n/m")
+    harness.server.delete("/app/c")
+    harness.settle()
+    harness.check()
+
+
+def test_refusal_that_closes_the_connection_is_remembered() -> None:
+    harness = small_harness("auto")
+    harness.server.knows_recursive = False
     harness.server.connect()
     harness.deliver()
     harness.take()
-    request = harness.server.requests.popleft()
-    harness.server.stream.append(Reply(request, 0, UNIMPLEMENTED, b"", 0))
+    harness.server.execute()
+    refusal = harness.server.stream.popleft()
+    harness.server.disconnect()
+    harness.server.stream.appendleft(refusal)
+    harness.server.connect()
+    harness.settle()
+    harness.check()
+    assert harness.replica.mode == "classic"
+    assert harness.published().count((INITIALIZED, "")) == 1
+
+
+def test_bulk_reads_refused_by_a_server_that_knows_recursive_watches() -> None:
+    harness = small_harness("auto")
+    harness.server.connect()
     harness.deliver()
     harness.take()
+    harness.server.execute()
+    harness.server.knows_recursive = False
+    harness.settle()
+    harness.check()
+    assert harness.replica.mode == "classic"
+
+
+def test_better_server_is_used_better() -> None:
+    harness = small_harness("auto")
+    harness.server.knows_recursive = False
+    harness.start()
+    harness.server.disconnect()
+    harness.server.knows_recursive = True
+    harness.server.connect()
+    harness.settle()
+    harness.check()
+    assert harness.replica.mode == "recursive"
+
+
+def test_old_server_is_refused_with_the_version_the_recursive_mode_takes() -> None:
+    harness = small_harness("recursive")
+    harness.server.knows_recursive = False
+    harness.start()
     harness.server.disconnect()
     harness.server.connect()
     harness.settle()
     assert [type(fault) for fault in harness.faults] == [UnsupportedServerError]
-    assert f"{SERVER} does not know AddWatch" in str(harness.faults[0])
+    assert f"{SERVER} refuses recursive watches" in str(harness.faults[0])
     assert "ZooKeeper 3.6" in str(harness.faults[0])
-    assert not harness.server.requests
+    assert not harness.replica.initialized
 
 
 def test_failed_operation_is_retried_later(harness: Harness) -> None:
@@ -437,27 +498,27 @@ def test_child_of_a_parent_that_is_not_known_leads_to_the_parent(harness: Harnes
     harness.check()
 
 
-def test_children_listed_but_not_yet_read_survive_a_reconnect(harness: Harness) -> None:
-    harness.server.connect()
-    harness.deliver(9)
-    harness.take()
-    while "/app/a" not in harness.held():
-        harness.server.execute()
-        harness.deliver(9)
-        harness.take()
-    request = harness.server.requests[0]
+def test_children_listed_but_not_yet_read_survive_a_reconnect(recursive: Harness) -> None:
+    recursive.server.connect()
+    recursive.deliver(9)
+    recursive.take()
+    while "/app/a" not in recursive.held():
+        recursive.server.execute()
+        recursive.deliver(9)
+        recursive.take()
+    request = recursive.server.requests[0]
     assert isinstance(request, MultiRead)
     assert request.lists == ["/a"]
-    harness.server.execute()
-    harness.deliver(9)
-    harness.take()
-    request = harness.server.requests[0]
+    recursive.server.execute()
+    recursive.deliver(9)
+    recursive.take()
+    request = recursive.server.requests[0]
     assert isinstance(request, MultiRead)
     assert request.reads == ["/a/b"]
-    harness.server.disconnect()
-    harness.server.connect()
-    harness.settle()
-    harness.check()
+    recursive.server.disconnect()
+    recursive.server.connect()
+    recursive.settle()
+    recursive.check()
 
 
 def test_start_over_reads_everything_again(harness: Harness) -> None:
@@ -470,8 +531,7 @@ def test_start_over_reads_everything_again(harness: Harness) -> None:
 
 
 def test_without_data_keeps_stats() -> None:
-    harness = Harness()
-    harness.replica._keep_data = False
+    harness = Harness(keep_data=False)
     harness.server.create("/app", b"secret")
     harness.start()
     assert harness.held() == {"/app": harness.server.nodes["/app"].record[-68:]}
@@ -488,8 +548,80 @@ def test_states_before_the_first_connection_are_no_reconnect(harness: Harness) -
     assert harness.published() == [(SUSPENDED, ""), (LOST, "")]
 
 
+class Chosen:
+    """Keeps nothing called c and does not descend into b."""
+
+    def keep(self, path: str) -> bool:
+        return not path.endswith("/c")
+
+    def descend(self, path: str) -> bool:
+        return not path.endswith("/b")
+
+
+@pytest.mark.parametrize("mode", ["recursive", "classic"])
+def test_selector_chooses_the_znodes(mode: str) -> None:
+    harness = Harness(mode=mode, selector=Chosen())
+    for path in ("/app", "/app/a", "/app/a/b", "/app/a/b/x", "/app/c", "/app/c/x"):
+        harness.server.create(path)
+    harness.start()
+    assert harness.held().keys() == {"/app", "/app/a", "/app/a/b"}
+    harness.server.create("/app/a/b/y")
+    harness.server.create("/app/a/c")
+    harness.server.create("/app/n")
+    harness.server.set("/app/c", b"new")
+    harness.server.delete_all("/app/c")
+    harness.settle()
+    assert harness.held().keys() == {"/app", "/app/a", "/app/a/b", "/app/n"}
+    harness.server.disconnect()
+    harness.server.connect()
+    harness.settle()
+    assert harness.held().keys() == {"/app", "/app/a", "/app/a/b", "/app/n"}
+    assert harness.replica.pending_paths == harness.replica.outstanding_operations == 0
+
+
+@pytest.mark.parametrize("mode", ["recursive", "classic"])
+@pytest.mark.parametrize(("depth", "held"), [(0, {"/app"}), (1, {"/app", "/app/a", "/app/c", "/app/n"})])
+def test_depth_is_limited(mode: str, depth: int, held: set[str]) -> None:
+    harness = Harness(mode=mode, max_depth=depth)
+    for path in ("/app", "/app/a", "/app/a/b", "/app/c"):
+        harness.server.create(path)
+    harness.start()
+    harness.server.create("/app/n")
+    harness.server.create("/app/n/m")
+    harness.settle()
+    assert harness.held().keys() == held
+
+
+def test_selector_that_raises_is_a_fault_and_keeps() -> None:
+    class Broken:
+        def keep(self, path: str) -> bool:
+            raise RuntimeError(path)
+
+        def descend(self, path: str) -> bool:
+            return True
+
+    harness = Harness(selector=Broken())
+    harness.server.create("/app")
+    harness.server.create("/app/a")
+    harness.start()
+    harness.check()
+    assert [str(fault) for fault in harness.faults] == ["/app/a"]
+
+
+@pytest.mark.parametrize("mode", ["recursive", "classic"])
+def test_rate_of_reads_is_limited(mode: str) -> None:
+    harness = Harness(mode=mode, max_nodes_per_second=100)
+    harness.server.create("/app")
+    for number in range(500):
+        harness.server.create(f"/app/{number}")
+    harness.start()
+    harness.check()
+    assert 4.5 <= harness.now <= (6 if mode == "recursive" else 11)
+
+
 NAMES = st.sampled_from(["a", "b", "c"])
 PATHS = st.lists(NAMES, max_size=3).map(lambda names: "/".join(["/app", *names]))
+MODES = st.sampled_from(["recursive", "classic"])
 STEPS = st.one_of(
     st.tuples(st.sampled_from(["create", "set", "delete", "hide", "show"]), PATHS),
     st.tuples(st.sampled_from(["execute", "take", "drop", "expire"]), st.just("")),
@@ -497,10 +629,12 @@ STEPS = st.one_of(
 )
 
 
-@given(st.lists(STEPS, max_size=80), st.integers(1, 8), st.integers(1, 3))
+@given(st.lists(STEPS, max_size=80), st.integers(1, 8), st.integers(1, 3), MODES)
 @settings(max_examples=400, deadline=None)
-def test_every_schedule_ends_in_the_servers_tree(steps: list[tuple[str, object]], batch_size: int, window: int) -> None:
-    harness = Harness(batch_size=batch_size, window=window)
+def test_every_schedule_ends_in_the_servers_tree(
+    steps: list[tuple[str, object]], batch_size: int, window: int, mode: str
+) -> None:
+    harness = Harness(batch_size=batch_size, window=window, mode=mode)
     server = harness.server
     server.create("/app")
     server.connect()

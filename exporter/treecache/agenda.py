@@ -1,0 +1,104 @@
+"""Agenda: what waits to be read, and how much of it a load still waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from exporter.treecache.pathqueue import PathQueue
+from exporter.zookeeper.wire import ReadRequest
+
+
+@dataclass(frozen=True)
+class Loads:
+    """Which of a request's paths a load waits for."""
+
+    paths: frozenset[str]
+    everything: bool
+
+    def __contains__(self, path: str) -> bool:
+        return self.everything or path in self.paths
+
+
+NO_LOADS = Loads(frozenset(), False)
+ALL_LOADS = Loads(frozenset(), True)
+
+
+class Agenda:
+    """Paths whose record is to be read, paths whose children are to be listed, and the survey of a sync.
+
+    A *load* is the reading that a sync must have done before it is complete; a *refresh* follows an event.
+    """
+
+    def __init__(self) -> None:
+        self._reads = PathQueue()
+        self._lists = PathQueue()
+        self._survey: Iterator[str] | None = None
+        self._loading = 0
+
+    def __len__(self) -> int:
+        return len(self._reads) + len(self._lists)
+
+    @property
+    def loaded(self) -> bool:
+        """Whether nothing is left that a load waits for."""
+        return self._loading == 0 and self._survey is None
+
+    # What is wanted
+
+    def want_reads(self, paths: Iterable[str], load: bool) -> None:
+        """Wants the records at some paths."""
+        self._loading += self._reads.push(paths, load)
+
+    def want_list(self, path: str, load: bool) -> None:
+        """Wants the children of the znode at a path."""
+        self._loading += self._lists.push((path,), load)
+
+    def survey(self, paths: Iterator[str]) -> None:
+        """Begins a load: of everything that waits already, and of all these paths, which are taken up bit by bit."""
+        self._survey = paths
+        self._loading = self._reads.mark_all() + self._lists.mark_all()
+
+    def break_off(self) -> None:
+        """Ends the load; what waits goes on waiting."""
+        self._survey = None
+
+    # What is sent
+
+    def take_reads(self, count: int, characters: int) -> tuple[list[str], list[str]]:
+        """Takes up to `count` paths to read, of so many characters; gives them, and which of them a load waits for."""
+        return self._reads.pop_some(count, characters)
+
+    def first_list(self) -> str | None:
+        """The path that is to be listed next, or None."""
+        return self._lists.first() if self._lists else None
+
+    def take_list(self) -> tuple[str, bool]:
+        """Takes the path that is to be listed next, and whether a load waits for it."""
+        return self._lists.pop()
+
+    def take_surveyed(self, count: int) -> list[str]:
+        """Takes up to `count` paths of the survey, all of them a load's."""
+        if self._survey is None or count <= 0:
+            return []
+        paths = list(islice(self._survey, count))
+        if not paths:
+            self._survey = None
+        self._loading += len(paths)
+        return paths
+
+    # What comes back
+
+    def done(self, request: ReadRequest, loads: Loads) -> None:
+        """Notes that a request was answered and everything that followed from it was wanted."""
+        every = len(request.reads) + len(request.lists)
+        self._loading -= every if loads.everything else len(loads.paths)
+
+    def put_back(self, request: ReadRequest, loads: Loads) -> None:
+        """Makes the paths of a request that brought nothing wait again."""
+        self.done(request, loads)
+        for path in request.reads:
+            self.want_reads((path,), path in loads)
+        for path in request.lists:
+            self.want_list(path, path in loads)

@@ -1,0 +1,60 @@
+"""ClassicStrategy: one-shot watches and single reads, for servers and proxies that know nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from exporter.treecache.agenda import ALL_LOADS, NO_LOADS, Agenda
+from exporter.treecache.strategy import Sending
+from exporter.zookeeper.messages import CHILD
+from exporter.zookeeper.wire import Exists, GetChildren, GetData, ReadRequest
+
+#: The most requests in flight: enough to hide the way to the server, few enough to leave it to others as well.
+_WINDOW = 256
+
+
+class ClassicStrategy:
+    """Watches each znode's data and children apart, with the read that each event calls for setting the watch anew.
+
+    Args:
+        root: the server's path of the root.
+        batch_size: the most requests in flight, if that is less than 256.
+    """
+
+    mode = "classic"
+    lists_leaves = True
+
+    def __init__(self, root: str, batch_size: int) -> None:
+        self._prefix = "" if root == "/" else root
+        self._window = min(batch_size, _WINDOW)
+
+    def arm(self) -> None:
+        """Nothing: each read sets its own watch."""
+
+    def dirty(self, kind: int, path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The path, and its children where those changed."""
+        return ((path,), (path,)) if kind == CHILD else ((path,), ())
+
+    def requests(
+        self, agenda: Agenda, in_flight: int, allowance: int | None, children_of: Callable[[str], int]
+    ) -> Iterator[Sending]:
+        """One request for each path, as many as the window and the allowance have room for."""
+        room = self._window - in_flight if allowance is None else min(allowance, self._window - in_flight)
+        reads, loads = agenda.take_reads(max(0, room), room * 1024)
+        loaded = set(loads)
+        for path in reads:
+            yield Sending(GetData(self._prefix, path), ALL_LOADS if path in loaded else NO_LOADS)
+        room -= len(reads)
+        while room > 0 and agenda.first_list() is not None:
+            path, load = agenda.take_list()
+            room -= 1
+            yield Sending(GetChildren(self._prefix, path), ALL_LOADS if load else NO_LOADS)
+        for path in agenda.take_surveyed(room):
+            yield Sending(GetData(self._prefix, path), ALL_LOADS)
+
+    def answered(self, request: ReadRequest, size: int) -> None:
+        """Nothing to learn: every request is as small as can be."""
+
+    def missing_root(self) -> Exists:
+        """Watches for the root's creation."""
+        return Exists(self._prefix)

@@ -1,0 +1,89 @@
+"""RecursiveStrategy: one persistent recursive watch and bulk reads, for ZooKeeper 3.6 and newer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from exporter.treecache.agenda import ALL_LOADS, NO_LOADS, Agenda, Loads
+from exporter.treecache.batching import BatchSize
+from exporter.treecache.strategy import Sending
+from exporter.zookeeper.messages import CHANGED, CHILD
+from exporter.zookeeper.wire import AddWatch, MultiRead, ReadRequest
+
+
+class RecursiveStrategy:
+    """Watches everything at and below the root at once and reads in batches.
+
+    Args:
+        root: the server's path of the root.
+        batch_size: the most operations in one request.
+        window: the most requests in flight.
+    """
+
+    mode = "recursive"
+    lists_leaves = False
+
+    def __init__(self, root: str, batch_size: int, window: int) -> None:
+        self._root = root
+        self._prefix = "" if root == "/" else root
+        self._window = window
+        self._batch_size = BatchSize(batch_size)
+
+    def arm(self) -> AddWatch:
+        """The watch comes before the first read, so that a change after the read is an event."""
+        return AddWatch(self._root)
+
+    def dirty(self, kind: int, path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The path, and its parent where that has a child more or less.
+
+        A recursive watch sends no child events, so a parent's stat moves unannounced; those that do come belong to
+        other recipes' watches.
+        """
+        if kind == CHILD:
+            return (), ()
+        if path and kind != CHANGED:
+            return (path, path[: path.rindex("/")]), ()
+        return (path,), ()
+
+    def requests(
+        self, agenda: Agenda, in_flight: int, allowance: int | None, children_of: Callable[[str], int]
+    ) -> Iterator[Sending]:
+        """Batches of what is dirty first, then of lists, then of the survey."""
+        while in_flight < self._window:
+            sending = self._next_batch(agenda, allowance, children_of)
+            if sending is None:
+                return
+            in_flight += 1
+            if allowance is not None:
+                allowance -= sending.request.operations
+            yield sending
+
+    def answered(self, request: ReadRequest, size: int) -> None:
+        """Adapts the size of batches."""
+        self._batch_size.answered(request.operations, size)
+
+    def missing_root(self) -> None:
+        """Nothing: the recursive watch tells of the root's creation."""
+
+    def _next_batch(self, agenda: Agenda, allowance: int | None, children_of: Callable[[str], int]) -> Sending | None:
+        room = self._batch_size.room(len(self._prefix), allowance)
+        reads, loads = agenda.take_reads(room.operations, room.characters)
+        room.take(len(reads), sum(map(len, reads)))
+        lists: list[str] = []
+        while room.operations and (path := agenda.first_list()) is not None:
+            _, load = agenda.take_list()
+            lists.append(path)
+            if load:
+                loads.append(path)
+            room.take(2, 2 * len(path), children_of(path))
+        surveyed = agenda.take_surveyed(room.operations)
+        reads += surveyed
+        loads += surveyed
+        if not reads and not lists:
+            return None
+        request = MultiRead(self._prefix, reads, lists)
+        if len(loads) == len(reads) + len(lists):
+            return Sending(request, ALL_LOADS)
+        # Parents first: a znode that was created again must not take away what was just read below it.
+        reads.sort()
+        return Sending(request, Loads(frozenset(loads), False) if loads else NO_LOADS)

@@ -1,0 +1,79 @@
+"""Scope: which znodes below a root belong to a cache, by a selector and by depth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+
+class Selector(Protocol):
+    """Chooses the znodes of a cache, as Curator's ``TreeCacheSelector`` does; paths are the client's, absolute.
+
+    The root of the cache always belongs to it. A znode that is not kept is not descended into either.
+    """
+
+    def keep(self, path: str) -> bool:
+        """Whether the znode belongs to the cache."""
+
+    def descend(self, path: str) -> bool:
+        """Whether the children of a kept znode are looked at."""
+
+
+class Scope:
+    """What belongs to a cache. Paths are relative to its root.
+
+    Args:
+        prefix: what stands before a relative path in the paths the selector is asked about.
+        selector: None for every znode.
+        max_depth: how far below the root znodes may be, 0 for the root alone; None for any depth.
+        on_error: told when the selector raises; the znode it was asked about then belongs to the cache.
+    """
+
+    def __init__(
+        self,
+        prefix: str,
+        selector: Selector | None,
+        max_depth: int | None,
+        on_error: Callable[[Exception], None],
+    ) -> None:
+        self._prefix = prefix
+        self._selector = selector
+        self._max_depth = max_depth
+        self._on_error = on_error
+
+    def children(self, path: str, names: Iterable[str]) -> list[str]:
+        """The paths of those children of a znode of the cache that belong to it too."""
+        children = [f"{path}/{name}" for name in names]
+        if self._max_depth is not None and path.count("/") >= self._max_depth:
+            return []
+        if self._selector is None:
+            return children
+        if not self._asks(self._selector.descend, path):
+            return []
+        return [child for child in children if self._asks(self._selector.keep, child)]
+
+    def covers(self, path: str) -> bool:
+        """Whether the znode at a path belongs to the cache, were it there."""
+        if self._max_depth is not None and path.count("/") > self._max_depth:
+            return False
+        if self._selector is None:
+            return True
+        ancestor = ""
+        for name in path.split("/")[1:]:
+            if not self._asks(self._selector.descend, ancestor):
+                return False
+            ancestor = f"{ancestor}/{name}"
+            if not self._asks(self._selector.keep, ancestor):
+                return False
+        return True
+
+    def may_leave_out_children(self, path: str) -> bool:
+        """Whether a znode may rightly hold fewer children than the server counts."""
+        return self._selector is not None or (self._max_depth is not None and path.count("/") >= self._max_depth)
+
+    def _asks(self, question: Callable[[str], bool], path: str) -> bool:
+        try:
+            return bool(question(self._prefix + path or "/"))
+        except Exception as error:
+            self._on_error(error)
+            return True

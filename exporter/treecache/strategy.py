@@ -1,0 +1,42 @@
+"""Strategy: how a replica keeps up with a server. What a replica asks of one, whatever the server can do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol
+
+from exporter.treecache.agenda import Agenda, Loads
+from exporter.zookeeper.wire import ReadRequest, Request
+
+
+class Sending(NamedTuple):
+    """A request to send, and which of its paths a load waits for."""
+
+    request: ReadRequest
+    loads: Loads
+
+
+class Strategy(Protocol):
+    """Turns what is wanted into requests, and watch events into what is wanted."""
+
+    #: What `zookeeper_cache_info` calls it.
+    mode: str
+    #: Whether the children of a znode must be listed even when it has none, because only a list watches for them.
+    lists_leaves: bool
+
+    def arm(self) -> Request | None:
+        """What must have been answered before the first read, if anything."""
+
+    def dirty(self, kind: int, path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The paths to read and the paths to list after a watch event."""
+
+    def requests(
+        self, agenda: Agenda, in_flight: int, allowance: int | None, children_of: Callable[[str], int]
+    ) -> Iterator[Sending]:
+        """The requests to send now, with `in_flight` under way and at most `allowance` reads granted."""
+
+    def answered(self, request: ReadRequest, size: int) -> None:
+        """Learns from the size of an answer, in bytes."""
+
+    def missing_root(self) -> ReadRequest | None:
+        """What to send when the root does not exist, to hear of its creation."""
