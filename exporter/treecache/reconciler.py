@@ -6,14 +6,17 @@ a sync is under way the server's word is final, since the ensemble may have been
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kazoo.exceptions import NoAuthError
 
-from exporter.treecache.agenda import Agenda
+from exporter.treecache.agenda import Agenda, Loads
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.outcome import Event, Fault
 from exporter.treecache.scope import Scope, Selector
 from exporter.treecache.tree import Branch, Entry, OrphanError, Tree, listed_pzxid_of, record_of
 from exporter.zookeeper.records import UNREADABLE, child_count, pzxid_of, version_of, without_data, zxids
+from exporter.zookeeper.wire import ReadResult
 
 
 class Reconciler:
@@ -55,6 +58,19 @@ class Reconciler:
         self._suspects.clear()
 
     # What was read
+
+    def apply_run(self, paths: Sequence[str], results: Sequence[ReadResult], start: int, loads: Loads) -> int:
+        """Takes over records from position `start` on, for as long as their znodes are new; gives where it came to."""
+        if not self._keep_data:
+            results = [without_data(result) if isinstance(result, bytes) else result for result in results]
+        end = self.tree.add_run(paths, results, start)
+        for position in range(start, end):
+            path, record = paths[position], results[position]
+            assert isinstance(record, bytes)
+            self.events.append(Event(TreeEvent.NODE_ADDED, path, record))
+            if child_count(record):
+                self._agenda.want_list(path, path in loads)
+        return end
 
     def apply_record(self, path: str, record: bytes, load: bool, listed: bool = False) -> None:
         """Takes over a record; `listed` when the children that go with it are about to be applied as well."""

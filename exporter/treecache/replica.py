@@ -377,20 +377,21 @@ class Replica:
         return True
 
     def _apply_multi_read(self, request: MultiRead, results: list[ReadResult], loads: Loads, now: float) -> None:
-        apply_record = self._reconciler.apply_record
-        everything, loaded = loads.everything, loads.paths
-        for path, result in zip(request.reads, results, strict=False):
-            load = everything or path in loaded
+        reads, reconciler = request.reads, self._reconciler
+        position = reconciler.apply_run(reads, results, 0, loads)
+        while position < len(reads):
+            path, result = reads[position], results[position]
             if isinstance(result, bytes):
-                apply_record(path, result, load)
+                reconciler.apply_record(path, result, path in loads)
             else:
-                self._apply_error(path, result, load, now)
+                self._apply_error(path, result, path in loads, now)
+            position = reconciler.apply_run(reads, results, position + 1, loads)
         answers = iter(results[len(request.reads) :])
         for path, result, names in zip(request.lists, answers, answers, strict=True):
             load = path in loads
             if isinstance(result, bytes) and isinstance(names, list):
-                apply_record(path, result, load, listed=True)
-                self._reconciler.apply_names(path, pzxid_of(result), names, load)
+                reconciler.apply_record(path, result, load, listed=True)
+                reconciler.apply_names(path, pzxid_of(result), names, load)
             else:
                 self._apply_error(path, result if isinstance(result, int) else names, load, now)
 

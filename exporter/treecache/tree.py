@@ -9,7 +9,7 @@ a single assignment to, or deletion from, one table.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from exporter.treecache.stats import NODE_KINDS
 from exporter.zookeeper.records import child_count, kind_of, owner_and_size, pzxid_of
@@ -122,6 +122,41 @@ class Tree:
             return held
         self._count(record, +1)
         return None
+
+    def add_run(self, paths: Sequence[str], records: Sequence[object], start: int) -> int:
+        """Adds znodes from position `start` on, for as long as they are new; gives the position it came to.
+
+        The same as `add` for each, at a fraction of the cost. Comes to a halt at a path that is in the tree already, at
+        one without a parent in it, and at whatever is no record.
+        """
+        head, children = None, {}
+        position, persistent, data_bytes = start, 0, 0
+        for position in range(start, len(paths)):
+            path, record = paths[position], records[position]
+            cut = path.rfind("/")
+            if not path or not isinstance(record, bytes):
+                break
+            if path[:cut] != head:
+                head = path[:cut]
+                parent = self._parent(head) or self.branch(head)
+                if parent is None:
+                    break
+                children = parent.children
+            name = path[cut + 1 :]
+            if name in children:
+                break
+            children[name] = record
+            owner, size = owner_and_size(record)
+            data_bytes += size
+            if owner == 0:
+                persistent += 1
+            else:
+                self.kinds[kind_of(owner)] += 1
+        else:
+            position = len(paths)
+        self.kinds["persistent"] += persistent
+        self.data_bytes += data_bytes
+        return position
 
     def replace(self, path: str, record: bytes) -> None:
         """Gives a znode that is in the tree another record."""
