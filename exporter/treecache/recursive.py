@@ -11,6 +11,10 @@ from exporter.zookeeper.messages import CHANGED, CHILD
 from exporter.zookeeper.wire import AddWatch, MultiRead, ReadRequest
 
 
+#: So many paths are not kept waiting for others to join them.
+_WORTHWHILE = 64
+
+
 class RecursiveStrategy:
     """Watches everything at and below the root at once and reads in batches.
 
@@ -48,8 +52,14 @@ class RecursiveStrategy:
     def requests(
         self, agenda: Agenda, in_flight: int, allowance: int | None, children_of: Callable[[str], int]
     ) -> Iterator[Sending]:
-        """Batches of what is dirty first, then of lists, then of the survey."""
+        """Batches of what is dirty first, then of lists, then of the survey.
+
+        Refreshes are gathered while an answer is under way: low latency when it is quiet, large batches under load.
+        """
         while in_flight < self._window:
+            if in_flight and len(agenda) < _WORTHWHILE and agenda.loaded:
+                # Few paths wait for the answer under way, so that those which follow may leave with them.
+                return
             sending = self._next_batch(agenda, allowance, children_of)
             if sending is None:
                 return

@@ -24,8 +24,9 @@ from kazoo.exceptions import (
     KazooException,
     SessionExpiredError,
 )
+from kazoo.handlers.threading import SequentialThreadingHandler
 from kazoo.protocol.connection import AUTH_XID, CLOSE_RESPONSE, PING_XID, WATCH_XID
-from kazoo.protocol.serialization import ReplyHeader
+from kazoo.protocol.serialization import Connect, ReplyHeader
 from kazoo.protocol.states import KazooState, KeeperState
 
 from exporter.zookeeper.messages import (
@@ -41,6 +42,7 @@ from exporter.zookeeper.messages import (
     Unanswered,
     WatchEvent,
 )
+from exporter.zookeeper.polling import PollingHandler
 from exporter.zookeeper.stats import (
     CLIENT_STATES,
     FAILURE_REASONS,
@@ -75,6 +77,7 @@ PRIVATE_NAMES = {
     "client._connection": (
         "_connect",
         "_expand_client_hosts",
+        "_invoke",
         "_read",
         "_read_response",
         "_read_socket",
@@ -203,16 +206,20 @@ class Session:
         self._original_call = client._call
         self._original_connect = connection._connect
         self._original_expand = connection._expand_client_hosts
+        self._original_invoke = connection._invoke
         self._original_read = connection._read
         self._original_submit = connection._submit
         self._original_write = connection._write
         client._call = self._call
         connection._connect = self._connect
         connection._expand_client_hosts = self._expand_client_hosts
+        connection._invoke = self._invoke
         connection._read = self._read
         connection._submit = self._submit
         connection._write = self._write
         connection._read_socket = self._read_socket
+        if type(client.handler) is SequentialThreadingHandler:
+            connection.handler = PollingHandler(client.handler)
         client.add_listener(self._on_state)
 
     def _call(self, request: Any, result: Any) -> Any:
@@ -239,20 +246,22 @@ class Session:
     def _connect(self, host: str, *where: Any) -> Any:
         self._connection_attempts += 1
         self._server = f"[{host}]:{where[-1]}" if ":" in host else f"{host}:{where[-1]}"
-        previous = self._client._session_id
         try:
-            timeouts = self._original_connect(host, *where)
+            return self._original_connect(host, *where)
         except SessionExpiredError:
             raise
         except Exception as error:
             self._connection_failures[_failure_reason(error, self._client.handler.timeout_exception)] += 1
             raise
-        read_timeout = timeouts[0]
-        # kazoo keeps of the granted timeout only two thirds, as its time to wait for a read, in milliseconds.
-        self._granted_timeout = round(read_timeout * 3 / 2) / 1000
-        if self._client._session_id != previous:
-            self._session_started = time.monotonic()
-        return timeouts
+
+    def _invoke(self, timeout: float, request: Any, xid: Any = None) -> Any:
+        """One exchange while a connection is being made; the first of them opens or resumes the session."""
+        answer = self._original_invoke(timeout, request, xid)
+        if isinstance(request, Connect) and answer[0].time_out > 0:
+            self._granted_timeout = answer[0].time_out / 1000
+            if answer[0].session_id != self._client._session_id:
+                self._session_started = time.monotonic()
+        return answer
 
     # State changes
 

@@ -173,11 +173,14 @@ def test_older_version_never_replaces_a_newer_one(harness: Harness) -> None:
     harness.replica.receive(WatchEvent(CHANGED, "/app/c", -1), 0.0)
     harness.take()
     harness.server.execute()
-    late = harness.server.stream.pop()
+    old = harness.server.stream[-1]
+    assert isinstance(old, Reply)
     harness.server.set("/app/c", b"new")
     harness.settle()
     harness.published()
-    harness.server.stream.append(late)
+    harness.replica.receive(WatchEvent(CHANGED, "/app/c", -1), 0.0)
+    harness.take()
+    harness.server.stream.append(old._replace(request=harness.server.requests.popleft()))
     harness.settle()
     assert harness.published() == []
     harness.check()

@@ -1,0 +1,50 @@
+"""The polling select answers as kazoo's own does."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from kazoo.handlers.threading import SequentialThreadingHandler
+
+from exporter.zookeeper.polling import PollingHandler
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    left, right = socket.socketpair()
+    yield left, right
+    left.close()
+    right.close()
+
+
+@pytest.mark.parametrize("handler", [SequentialThreadingHandler(), PollingHandler(SequentialThreadingHandler())])
+class TestSelect:
+    def test_nothing_to_read_in_time(self, handler: PollingHandler, pair: tuple[socket.socket, socket.socket]) -> None:
+        assert handler.select([pair[0]], [], [], 0.01) == ([], [], [])
+
+    def test_what_can_be_read(self, handler: PollingHandler, pair: tuple[socket.socket, socket.socket]) -> None:
+        pair[1].send(b"x")
+        assert handler.select([pair[0], pair[1]], [], [], 10) == ([pair[0]], [], [])
+
+    def test_what_can_be_written(self, handler: PollingHandler, pair: tuple[socket.socket, socket.socket]) -> None:
+        assert handler.select([], [pair[0]], [], None) == ([], [pair[0]], [])
+
+    def test_end_of_a_connection_can_be_read(
+        self, handler: PollingHandler, pair: tuple[socket.socket, socket.socket]
+    ) -> None:
+        pair[1].close()
+        assert handler.select([pair[0]], [], [], 10)[0] == [pair[0]]
+
+    def test_closed_socket_is_refused(self, handler: PollingHandler, pair: tuple[socket.socket, socket.socket]) -> None:
+        pair[0].close()
+        with pytest.raises((TypeError, ValueError), match="file descriptor"):
+            handler.select([pair[0]], [], [], 0)
+
+
+def test_everything_else_is_the_other_handlers() -> None:
+    handler = SequentialThreadingHandler()
+    polling = PollingHandler(handler)
+    assert polling.timeout_exception is handler.timeout_exception
+    assert polling.running == handler.running
