@@ -30,9 +30,19 @@ format: setup-dev ## Format the code and mend what ruff can mend
 	@$(PYTHON) -m ruff format .
 	@$(PYTHON) -m ruff check --fix .
 
-bench: setup-dev ## Load the same tree with kazoo's TreeCache and ours, side by side
-	@echo "bench: loading the same tree with kazoo's TreeCache and ours"
-	@$(PYTHON) -m bench.sync $(ARGS)
+bench: setup-dev $(if $(filter curator,$(PEER)),.bench-venv/.stamp) ## Compare with kazoo's TreeCache, with PEER=curator also with Curator's caches
+	@echo "bench: the peers in turn on the same trees"
+	@$(PYTHON) -m bench.suite $(if $(filter curator,$(PEER)),$(CURATOR)) $(ARGS)
+
+# Curator's jars come with Spark's; they are no part of the project's own environment.
+CURATOR = --curator "$$(echo .bench-venv/lib/python3*/site-packages/pyspark/jars)" --peers kazoo,ours,tree-cache,curator-cache
+
+.bench-venv/.stamp:
+	@echo "bench: installing Curator's jars into .bench-venv"
+	@$(PYTHON) -m venv .bench-venv
+	@.bench-venv/bin/python -m pip install --quiet setuptools wheel
+	@.bench-venv/bin/python -m pip install --quiet --no-deps --no-build-isolation pyspark==4.0.1
+	@touch $@
 
 lock: ## Resolve requirements/*.txt anew from pyproject.toml (ARGS=--upgrade for newer versions)
 	@sh scripts/lock.sh $(ARGS)

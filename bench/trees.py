@@ -8,12 +8,17 @@ from dataclasses import dataclass
 
 from kazoo.client import KazooClient
 
+ROOT = "/bench/tree"
+
 _PIPELINE = 2000
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A tree of `directories` znodes below its root, each with `leaves` znodes of `data_size` bytes."""
+    """A root with `directories` znodes below it, each with `leaves` znodes of `data_size` bytes.
+
+    Without directories the leaves are right below the root.
+    """
 
     directories: int
     leaves: int
@@ -22,29 +27,50 @@ class Shape:
     @property
     def size(self) -> int:
         """How many znodes the tree has, its root included."""
-        return 1 + self.directories * (1 + self.leaves)
+        return 1 + self.directories + max(1, self.directories) * self.leaves
 
-    def paths(self, root: str) -> Iterator[str]:
+    def __str__(self) -> str:
+        return f"{self.size:,} znodes of {self.data_size:,} bytes"
+
+    def parents(self) -> list[str]:
+        """The znodes that have leaves."""
+        return [f"{ROOT}/service-{number:04}" for number in range(self.directories)] or [ROOT]
+
+    def leaf_paths(self) -> Iterator[str]:
+        """Every leaf of the tree."""
+        for parent in self.parents():
+            for number in range(self.leaves):
+                yield f"{parent}/instance-{number:06}"
+
+    def paths(self) -> Iterator[str]:
         """Every path of the tree, parents first."""
-        yield root
-        for directory in range(self.directories):
-            yield f"{root}/service-{directory:04}"
-        for directory in range(self.directories):
-            for leaf in range(self.leaves):
-                yield f"{root}/service-{directory:04}/instance-{leaf:06}"
+        yield ROOT
+        if self.directories:
+            yield from self.parents()
+        yield from self.leaf_paths()
 
-    def seed(self, client: KazooClient, root: str) -> None:
+    def seed(self, client: KazooClient) -> None:
         """Creates the tree through a started client."""
+        client.ensure_path(ROOT.rpartition("/")[0])
+        under_way: deque[object] = deque()
         data = b"x" * self.data_size
-        under_way = deque(client.create_async(path, data) for path in self._first(root))
-        for path in self.paths(root):
+        for path in self.paths():
             under_way.append(client.create_async(path, data))
             if len(under_way) > _PIPELINE:
-                under_way.popleft().get()
+                finish(under_way.popleft())
         for created in under_way:
-            created.get()
+            finish(created)
 
-    def _first(self, root: str) -> Iterator[str]:
-        parents = root.split("/")[1:-1]
-        for depth in range(len(parents)):
-            yield "/" + "/".join(parents[: depth + 1])
+
+def finish(result: object) -> None:
+    """Waits for an asynchronous result of kazoo."""
+    result.get()  # type: ignore[attr-defined]
+
+
+TREES = {
+    "a": Shape(100, 99, 100),
+    "b": Shape(100, 1000, 100),
+    "c": Shape(0, 50_000, 100),
+    "d": Shape(100, 1000, 1024),
+    "e": Shape(100, 9_999, 100),
+}

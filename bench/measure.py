@@ -1,0 +1,195 @@
+"""Measurements: each drives one peer at one server and gives its figures by name."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kazoo.client import KazooClient
+
+from bench.proxy import Proxy
+from bench.trees import Shape, finish
+from exporter.demo.server import ZooKeeperServer
+
+Figures = dict[str, float]
+
+_UPDATES = 20_000
+_HOT = 100
+_LATENCY_SECONDS = 8
+_LATENCY_RATE = 500
+_PIPELINE = 1000
+
+
+class PeerProcess:
+    """A peer in a process of its own."""
+
+    def __init__(self, command: Sequence[str], hosts: str) -> None:
+        self._process = subprocess.Popen([*command, hosts], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self) -> PeerProcess:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
+        """Sends a command and waits for its answer; see `bench.peer`."""
+        self.send(do, **arguments)
+        return self.answer()
+
+    def send(self, do: str, **arguments: Any) -> None:
+        """Sends a command."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+        self._process.stdin.flush()
+
+    def answer(self) -> dict[str, Any]:
+        """Waits for the answer to a command."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            sys.exit(f"the peer ended with status {self._process.wait()}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+def sync(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Figures:
+    """Loads the tree: seconds, requests and watches at the server, bytes of memory for each znode."""
+    packets = int(server.mntr()["zk_packets_received"])
+    with PeerProcess(command, server.hosts) as peer:
+        seconds = peer.ask("load", size=shape.size)["seconds"]
+        seen = server.mntr()
+        memory = peer.ask("memory")
+    return {
+        "load, s": seconds,
+        "znodes/s": shape.size / seconds,
+        "requests": int(seen["zk_packets_received"]) - packets,
+        "watches": int(seen["zk_watch_count"]),
+        "live B/znode": memory["live"] / shape.size,
+        "resident B/znode": memory["resident"] / shape.size,
+    }
+
+
+def resync(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Figures:
+    """Cuts the connection, changes 100 znodes meanwhile: seconds from the new connection until all of it is held."""
+    leaves = list(shape.leaf_paths())
+    changed = leaves[:: max(1, len(leaves) // 100)]
+    with Proxy(server.port) as proxy, PeerProcess(command, f"127.0.0.1:{proxy.port}") as peer:
+        peer.ask("load", size=shape.size)
+        data = f"{time.time()}"
+        with _Writer(server) as client:
+            proxy.cut()
+            for path in changed:
+                client.set(path, data.encode())
+        proxy.mend()
+        held_at = max(peer.ask("wait", path=path, data=data)["at"] for path in changed)
+        return {"resync, s": held_at - peer.ask("reconnected")["at"]}
+
+
+def updates(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Figures:
+    """20,000 updates as fast as they go, over the whole tree and over 100 znodes: how far behind, at what cost."""
+    leaves = list(shape.leaf_paths())
+    figures: Figures = {}
+    with PeerProcess(command, server.hosts) as peer:
+        peer.ask("load", size=shape.size)
+        for name, count in (("", len(leaves)), ("hot ", _HOT)):
+            before = peer.ask("cpu")["seconds"]
+            ended_at, data = _update_from_another_process(server, shape, count)
+            held_at = peer.ask("wait", path=leaves[0], data=data)["at"]
+            figures[f"{name}behind, s"] = max(0.0, held_at - ended_at)
+            figures[f"{name}CPU us/update"] = (peer.ask("cpu")["seconds"] - before) / _UPDATES * 1e6
+    return figures
+
+
+def latency(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Figures:
+    """500 updates a second: milliseconds from the call that writes until the listener is told."""
+    leaves = list(shape.leaf_paths())
+    with PeerProcess(command, server.hosts) as peer, _Writer(server) as client:
+        peer.ask("load", size=shape.size)
+        peer.ask("listen")
+        started = time.perf_counter()
+        count = _LATENCY_RATE * _LATENCY_SECONDS
+        results = []
+        for number in range(count):
+            time.sleep(max(0.0, started + number / _LATENCY_RATE - time.perf_counter()))
+            path = leaves[number * 7919 % len(leaves)]
+            results.append(client.set_async(path, b"T%.6f" % time.time()))
+        for result in results:
+            finish(result)
+        deadline = time.monotonic() + 30
+        while len(ages := peer.ask("ages")["ages"]) < count * 0.99 and time.monotonic() < deadline:
+            time.sleep(0.1)
+    ages.sort()
+    return {"p50, ms": statistics.median(ages) * 1000, "p99, ms": ages[int(len(ages) * 0.99)] * 1000}
+
+
+def kindness(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Figures:
+    """Another client's writes while the tree is loaded, against none of it: throughput and p99, as ratios."""
+    with PeerProcess(command, server.hosts) as peer:
+        quiet = _WriterProcess(server)
+        time.sleep(2)
+        alone = quiet.stop()
+        busy = _WriterProcess(server)
+        peer.ask("load", size=shape.size)
+        during = busy.stop()
+    return {
+        "write rate during/without": during["rate"] / alone["rate"],
+        "write p99 during/without": during["p99"] / alone["p99"],
+    }
+
+
+MEASUREMENTS: dict[str, Callable[[Sequence[str], ZooKeeperServer, Shape], Figures]] = {
+    "sync": sync,
+    "resync": resync,
+    "updates": updates,
+    "latency": latency,
+    "kindness": kindness,
+}
+
+
+class _Writer:
+    """A started client, for a while."""
+
+    def __init__(self, server: ZooKeeperServer) -> None:
+        self._client = KazooClient(server.hosts)
+
+    def __enter__(self) -> KazooClient:
+        self._client.start()
+        return self._client
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._client.stop()
+        self._client.close()
+
+
+class _WriterProcess:
+    """Writes to one znode of its own, 32 at a time, until stopped."""
+
+    def __init__(self, server: ZooKeeperServer) -> None:
+        command = [sys.executable, "-m", "bench.writer", "steady", server.hosts]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        self._process.stdout.readline()
+
+    def stop(self) -> Figures:
+        """Stops it; gives its rate a second and the 99th percentile of its seconds for a write."""
+        os.kill(self._process.pid, signal.SIGTERM)
+        output, _ = self._process.communicate()
+        figures: Figures = json.loads(output)
+        return figures
+
+
+def _update_from_another_process(server: ZooKeeperServer, shape: Shape, count: int) -> tuple[float, str]:
+    """Updates the first `count` leaves in turn, the first of them last; gives when that ended, and its last data."""
+    arguments = [str(number) for number in (shape.directories, shape.leaves, count, _UPDATES, _PIPELINE)]
+    command = [sys.executable, "-m", "bench.writer", "burst", server.hosts, *arguments]
+    answer = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    return answer["ended_at"], answer["data"]

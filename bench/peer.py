@@ -1,0 +1,142 @@
+"""One cache in a process of its own, driven by JSON lines: `python -m bench.peer kazoo|ours HOSTS`.
+
+Each line on standard input is a command, each line on standard output its answer. Times are Unix seconds.
+
+    {"do": "load", "size": N}              -> {"seconds": S}, once the cache is initialised and holds N znodes
+    {"do": "memory"}                       -> {"resident": BYTES, "live": BYTES}, grown since before the load
+    {"do": "wait", "path": P, "data": D}   -> {"at": T}, once the cache holds D at P
+    {"do": "reconnected"}                  -> {"at": T}, when the last connection was made
+    {"do": "cpu"}                          -> {"seconds": S}, of processor time of this process so far
+    {"do": "listen"}                       -> {}; from now on the age of data "T<unix time>" is noted when it is told
+    {"do": "ages"}                         -> {"ages": [S, ...]}, the ages noted so far
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import sys
+import time
+from pathlib import Path
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any
+
+import kazoo.recipe.cache
+from kazoo.client import KazooClient
+from kazoo.protocol.states import KazooState
+
+import exporter
+from bench.trees import ROOT
+
+CACHES: dict[str, Any] = {"kazoo": kazoo.recipe.cache.TreeCache, "ours": exporter.TreeCache}
+
+
+class Peer:
+    """The commands, by name."""
+
+    def __init__(self, name: str, hosts: str) -> None:
+        self._client = KazooClient(hosts=hosts, randomize_hosts=False)
+        self._client.start()
+        self._cache = CACHES[name](self._client, ROOT)
+        self._connected_at = time.time()
+        self._client.add_listener(self._on_state)
+        self._resident = resident_bytes()
+        self._ages: list[float] = []
+
+    def load(self, size: int) -> dict[str, Any]:
+        started = time.perf_counter()
+        self._cache.start()
+        while not self._cache._is_initialized:
+            time.sleep(0.001)
+        seconds = time.perf_counter() - started
+        self._check(size)
+        return {"seconds": seconds}
+
+    def memory(self) -> dict[str, Any]:
+        return {"resident": resident_bytes() - self._resident, "live": live_bytes(self._held())}
+
+    def wait(self, path: str, data: str) -> dict[str, Any]:
+        wanted = data.encode()
+        while True:
+            node = self._cache.get_data(path)
+            if node is not None and node.data == wanted:
+                return {"at": time.time()}
+            time.sleep(0.0005)
+
+    def reconnected(self) -> dict[str, Any]:
+        return {"at": self._connected_at}
+
+    def cpu(self) -> dict[str, Any]:
+        return {"seconds": time.process_time()}
+
+    def listen(self) -> dict[str, Any]:
+        self._cache.listen(self._note_age)
+        return {}
+
+    def ages(self) -> dict[str, Any]:
+        return {"ages": self._ages}
+
+    def _on_state(self, state: KazooState) -> None:
+        if state == KazooState.CONNECTED:
+            self._connected_at = time.time()
+
+    def _note_age(self, event: Any) -> None:
+        if event.event_data is not None and event.event_data.data[:1] == b"T":
+            self._ages.append(time.time() - float(event.event_data.data[1:]))
+
+    def _check(self, size: int) -> None:
+        """Refuses to measure a cache that does not hold the whole tree."""
+        held, level = 0, [ROOT]
+        for path in level:
+            held += 1
+            node = self._cache.get_data(path)
+            if len(node.data) != node.stat.dataLength:
+                sys.exit(f"{path} has the wrong data")
+            level += [f"{path}/{name}" for name in self._cache.get_children(path)]
+        if held != size:
+            sys.exit(f"the cache holds {held} of {size} znodes")
+
+    def _held(self) -> list[Any]:
+        """What keeps the tree in memory: kazoo's cache also fills the client's tables of watchers."""
+        if isinstance(self._cache, exporter.TreeCache):
+            return [self._cache._replica.tree.root]
+        return [self._cache._root, self._client._data_watchers, self._client._child_watchers]
+
+
+def resident_bytes() -> int:
+    """This process's resident memory, after everything that is free was given back."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+def live_bytes(roots: list[Any]) -> int:
+    """The size of every object that can be reached from `roots` and belongs to the tree."""
+    elsewhere = (type, ModuleType, FunctionType, BuiltinFunctionType, KazooClient, *CACHES.values())
+    seen: set[int] = set()
+    total, level = 0, roots
+    while level:
+        fresh = [thing for thing in level if id(thing) not in seen and not isinstance(thing, elsewhere)]
+        level = []
+        for thing in fresh:
+            if id(thing) not in seen:
+                seen.add(id(thing))
+                total += sys.getsizeof(thing)
+                level += gc.get_referents(thing)
+                if isinstance(thing, dict):
+                    # A dictionary whose keys are all strings does not refer to them as the collector sees it.
+                    level += thing.keys()
+    return total
+
+
+def main() -> None:
+    """Serves commands until standard input ends."""
+    peer = Peer(*sys.argv[1:])
+    for line in sys.stdin:
+        command = json.loads(line)
+        print(json.dumps(getattr(peer, command.pop("do"))(**command)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""The whole comparison: every peer on the same trees at the same server, in turn, in one run.
+
+    python -m bench.suite [--trees a,b] [--measure sync,updates] [--rounds 3] [--peers kazoo,ours]
+
+Peers are kazoo, ours, and with `--curator DIRECTORY` (a folder with Curator's jars) tree-cache and curator-cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from kazoo.client import KazooClient
+
+from bench.measure import MEASUREMENTS, Figures
+from bench.trees import TREES, Shape
+from exporter.demo.server import ZooKeeperServer
+
+Results = dict[str, list[Figures]]
+
+
+def commands(peers: Sequence[str], curator: Path | None) -> dict[str, list[str]]:
+    """The command that starts each peer, which takes the hosts as its last argument."""
+    found = {peer: [sys.executable, "-m", "bench.peer", peer] for peer in ("kazoo", "ours")}
+    if curator is not None:
+        java = ["java", "-Xmx2g", "-cp", f"{compile_curator(curator)}:{curator}/*", "Peer"]
+        found |= {peer: [*java, peer] for peer in ("tree-cache", "curator-cache")}
+    unknown = [peer for peer in peers if peer not in found]
+    if unknown:
+        sys.exit(f"bench: --peers={','.join(unknown)}: unknown, or without --curator; accepted: {', '.join(found)}")
+    return {peer: found[peer] for peer in peers}
+
+
+def compile_curator(jars: Path) -> str:
+    """Compiles the peer that uses Curator; gives the folder of its classes."""
+    if shutil.which("javac") is None:
+        sys.exit("bench: --curator needs javac: install a JDK, such as Debian's default-jdk-headless")
+    classes = tempfile.mkdtemp(prefix="treecache-bench-")
+    source = Path(__file__).parent / "curator" / "Peer.java"
+    subprocess.run(["javac", "-cp", f"{jars}/*", "-d", classes, str(source)], check=True)
+    return classes
+
+
+def run(tree: str, measurements: Sequence[str], peers: dict[str, list[str]], rounds: int) -> None:
+    """Compares the peers on one tree and prints a table for each measurement."""
+    shape = TREES[tree]
+    with ZooKeeperServer(heap="3g", tick_time=4000) as server:
+        client = KazooClient(server.hosts)
+        client.start()
+        shape.seed(client)
+        client.stop()
+        print(f"\n## tree {tree}: {shape}, {rounds} rounds", flush=True)
+        for measurement in measurements:
+            results: Results = {peer: [] for peer in peers}
+            for _ in range(rounds):
+                for peer, command in peers.items():
+                    results[peer].append(MEASUREMENTS[measurement](command, server, shape))
+            if measurement == "sync":
+                results["limit"] = [limit(server, shape) for _ in range(rounds)]
+            report(measurement, results)
+
+
+def limit(server: ZooKeeperServer, shape: Shape) -> Figures:
+    """The time in which the answers can be received at all."""
+    command = [sys.executable, "-m", "bench.limit", server.hosts, str(shape.directories), str(shape.leaves)]
+    answer = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    return {"load, s": answer["seconds"]}
+
+
+def report(measurement: str, results: Results) -> None:
+    """Prints medians with their ranges, and how many times ours each other peer's figure is."""
+    print(f"\n{measurement:28}" + "".join(f"{peer:>34}" for peer in results), flush=True)
+    for name in next(iter(results.values()))[0]:
+        print(f"{name:28}" + "".join(f"{cell(results, peer, name):>34}" for peer in results), flush=True)
+
+
+def cell(results: Results, peer: str, name: str) -> str:
+    """One figure: its median, its range and its ratio to ours."""
+    if name not in results[peer][0]:
+        return "-"
+    values = [figures[name] for figures in results[peer]]
+    median = statistics.median(values)
+    ours = statistics.median(figures[name] for figures in results["ours"]) if "ours" in results else 0
+    ratio = f" {median / ours:8.2f}x" if ours and peer != "ours" else ""
+    return f"{median:,.4g} ({min(values):,.4g}..{max(values):,.4g}){ratio}"
+
+
+def main() -> None:
+    """Reads the arguments and runs what they ask for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trees", default="a,b")
+    parser.add_argument("--measure", default=",".join(MEASUREMENTS))
+    parser.add_argument("--peers", default="kazoo,ours")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--curator", type=Path)
+    arguments = parser.parse_args()
+    peers = commands(arguments.peers.split(","), arguments.curator)
+    for tree in arguments.trees.split(","):
+        run(tree, arguments.measure.split(","), peers, arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()
