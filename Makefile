@@ -2,7 +2,7 @@
 # Arguments for the demo: make run ARGS="--web.listen-address=:0"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench lock clean setup setup-dev
+.PHONY: help run test soak lint format bench lock clean setup setup-dev
 
 PYTHON := .venv/bin/python
 ARGS ?=
@@ -17,6 +17,12 @@ run: setup ## Start a throw-away ZooKeeper with a living tree and the exporter o
 test: lint ## Check format, lint and types, then run the tests
 	@echo "test: pytest"
 	@$(PYTHON) -m pytest --quiet
+
+soak: setup-dev ## Run the long forms: a million simulated schedules, hundreds of faulty ones, big trees, many cycles
+	@echo "soak: a million simulated schedules"
+	@$(PYTHON) -m tests.simulation --schedules 1000000 --jobs 2
+	@echo "soak: faults at real servers"
+	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/faults
 
 lint: setup-dev ## Check format, lint and types
 	@echo "lint: ruff format"

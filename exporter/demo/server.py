@@ -184,7 +184,7 @@ class ZooKeeperServer:
 
     def _launch_on_free_port(self, java: Path, jars: list[Path]) -> None:
         for tries_left in (4, 3, 2, 1, 0):
-            port = _free_port()
+            port = free_port()
             try:
                 self._launch(java, jars, port)
             except _PortTakenError:
@@ -197,7 +197,8 @@ class ZooKeeperServer:
     def _launch(self, java: Path, jars: list[Path], port: int) -> None:
         log = self.directory / "java.log"
         log.unlink(missing_ok=True)
-        command = [str(java), *self._java_options(jars), MAIN_CLASS, self._write_config(port)]
+        options = java_options(jars, self.directory, self._heap, self._system_properties)
+        command = [str(java), *options, MAIN_CLASS, self._write_config(port)]
         self._process = GuardedProcess(command, folder=self.directory, log=log)
         if not self._wait_until_serving(port):
             self.kill()
@@ -205,23 +206,9 @@ class ZooKeeperServer:
             problem = f"ZooKeeper did not start on port {port}; java's last words:\n{_tail(output)}"
             raise _PortTakenError(problem) if "BindException" in output else LaunchError(problem)
 
-    def _java_options(self, jars: list[Path]) -> list[str]:
-        properties = {**self._system_properties, "java.io.tmpdir": str(self.directory)}
-        return [
-            f"-Xmx{self._heap}",
-            "-XX:+UseSerialGC",
-            "-XX:-UsePerfData",
-            *(f"-D{name}={value}" for name, value in properties.items()),
-            "-classpath",
-            os.pathsep.join(map(str, [self.directory, *jars])),
-        ]
-
     def _write_config(self, port: int) -> str:
         config = {**self._config, "clientPort": str(port), "dataDir": str(self.directory / "data")}
-        (self.directory / "logback.xml").write_text(LOGBACK)
-        path = self.directory / "zoo.cfg"
-        path.write_text("".join(f"{name}={value}\n" for name, value in config.items()))
-        return str(path)
+        return str(write_config(self.directory, config))
 
     def _wait_until_serving(self, port: int) -> bool:
         deadline = time.monotonic() + START_TIMEOUT
@@ -239,11 +226,33 @@ class ZooKeeperServer:
         return f"dataDir={self.directory}/" in four_letter_word(port, b"conf", timeout=0.1)
 
 
+def java_options(jars: list[Path], directory: Path, heap: str, system_properties: Mapping[str, str]) -> list[str]:
+    """What stands before the main class of a server that lives in `directory`."""
+    properties = {**system_properties, "java.io.tmpdir": str(directory)}
+    return [
+        f"-Xmx{heap}",
+        "-XX:+UseSerialGC",
+        "-XX:-UsePerfData",
+        *(f"-D{name}={value}" for name, value in properties.items()),
+        "-classpath",
+        os.pathsep.join(map(str, [directory, *jars])),
+    ]
+
+
+def write_config(directory: Path, config: Mapping[str, str]) -> Path:
+    """Writes a server's zoo.cfg, and what its logger is set up by; gives the path of the former."""
+    (directory / "logback.xml").write_text(LOGBACK)
+    path = directory / "zoo.cfg"
+    path.write_text("".join(f"{name}={value}\n" for name, value in config.items()))
+    return path
+
+
 class _PortTakenError(LaunchError):
     """Another program listens on the port that was chosen for the server."""
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A loopback port of `PORTS` that nothing listens on. Raises LaunchError if there is none."""
     for port in random.sample(PORTS, len(PORTS)):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

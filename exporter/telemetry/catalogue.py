@@ -153,7 +153,8 @@ CACHE_INITIALIZED = _gauge(
 )
 CACHE_NODES = _gauge(
     "zookeeper_cache_nodes",
-    "Znodes in the cache, the tree's root included.",
+    "Znodes in the cache, the tree's root included. Servers hide what makes a znode a container or gives it a time to "
+    "live, as ZooKeeper 3.8 does: there those count as persistent.",
     {"kind": NODE_KINDS},
 )
 CACHE_DATA_BYTES = _gauge(

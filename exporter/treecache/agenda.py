@@ -12,10 +12,11 @@ from exporter.zookeeper.wire import ReadRequest
 
 @dataclass(frozen=True)
 class Loads:
-    """Which of a request's paths a load waits for."""
+    """Which of a request's paths a load waits for, and how often: a path may be asked for twice."""
 
     paths: frozenset[str]
     everything: bool
+    count: int = 0
 
     def __contains__(self, path: str) -> bool:
         return self.everything or path in self.paths
@@ -93,7 +94,7 @@ class Agenda:
     def done(self, request: ReadRequest, loads: Loads) -> None:
         """Notes that a request was answered and everything that followed from it was wanted."""
         every = len(request.reads) + len(request.lists)
-        self._loading -= every if loads.everything else len(loads.paths)
+        self._loading -= every if loads.everything else loads.count
 
     def put_back(self, request: ReadRequest, loads: Loads) -> None:
         """Makes the paths of a request that brought nothing wait again."""

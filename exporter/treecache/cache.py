@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from exporter.zookeeper.messages import Connected, Message
 from exporter.zookeeper.records import UNREADABLE, data_of, stat_of
 from exporter.zookeeper.session import Session, Subscription
 
+#: Seconds between looks at znodes that may not be read, of which no watch tells.
+_POLL_INTERVAL = 10.0
 #: Seconds that `close` grants a listener that is at work.
 _LAST_CALL = 1.0
 
@@ -100,11 +103,13 @@ class TreeCache:
         self._root_on_server = root
         self._state = self.STATE_LATENT
         self._session: Session | None = None
+        self._process: int | None = None
         self._subscription: Subscription | None = None
         self._inbox: deque[Message] = deque()
         self._wake = client.handler.event_object()
         self._engine_stopped = client.handler.event_object()
         self._initialized = client.handler.event_object()
+        self._poll_at = 0.0
         self._delivery = Delivery(client.handler)
         self._listeners: list[Listener] = []
         self._fault_listeners: list[Listener] = []
@@ -128,6 +133,7 @@ class TreeCache:
         if self._state == self.STATE_STARTED:
             raise KazooException("already started")
         self._session = Session.attach(self._client)
+        self._process = os.getpid()
         self._state = self.STATE_STARTED
         if self._create_root and self._client.connected:
             self._create_root = False
@@ -144,10 +150,13 @@ class TreeCache:
         if self._state != self.STATE_STARTED:
             return
         self._state = self.STATE_CLOSED
+        if self._process != os.getpid():
+            # A fork copies the cache without its threads, so none of them can be waited for: they are the parent's.
+            return
         if self._subscription is not None:
-            self._subscription.close()
             self._wake.set()
             self._engine_stopped.wait()
+            self._subscription.close()
         self._inbox.clear()
         self._delivery.close()
         if self._subscription is not None and not self._delivery.is_current():
@@ -288,8 +297,13 @@ class TreeCache:
 
     def _patience(self) -> float | None:
         """How many seconds to wait for a message, None for as long as it takes."""
-        wake_at = self._replica.wake_at
-        return None if wake_at is None else max(0.0, wake_at - time.monotonic())
+        now = time.monotonic()
+        if now >= self._poll_at:
+            self._poll_at = now + _POLL_INTERVAL
+            if self._replica.poll():
+                return 0.0
+        due = [self._replica.wake_at, self._poll_at if self._replica.tree.unreadable else None]
+        return min((max(0.0, at - now) for at in due if at is not None), default=None)
 
     def _create_root_later(self) -> None:
         self._create_root = False

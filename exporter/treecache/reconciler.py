@@ -7,6 +7,7 @@ a sync is under way the server's word is final, since the ensemble may have been
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from kazoo.exceptions import NoAuthError
 
@@ -14,8 +15,16 @@ from exporter.treecache.agenda import Agenda, Loads
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.outcome import Event, Fault
 from exporter.treecache.scope import Scope, Selector
-from exporter.treecache.tree import Branch, Entry, OrphanError, Tree, listed_pzxid_of, record_of
-from exporter.zookeeper.records import UNREADABLE, child_count, pzxid_of, version_of, without_data, zxids
+from exporter.treecache.tree import NEVER_LISTED, Branch, Entry, OrphanError, Tree, listed_pzxid_of, record_of
+from exporter.zookeeper.records import (
+    UNREADABLE,
+    child_count,
+    czxid_of,
+    origin_and_change,
+    pzxid_of,
+    version_of,
+    without_data,
+)
 from exporter.zookeeper.wire import ReadResult
 
 
@@ -47,6 +56,8 @@ class Reconciler:
         self.syncing = False
         #: Whether znodes without children must be listed too, because only a list watches for them.
         self.lists_leaves = False
+        #: The znodes of the tree that may not be read.
+        self.hidden: set[str] = set()
         self._told_prefix = told_prefix
         self._agenda = agenda
         self._keep_data = keep_data
@@ -63,26 +74,32 @@ class Reconciler:
         """Takes over records from position `start` on, for as long as their znodes are new; gives where it came to."""
         if not self._keep_data:
             results = [without_data(result) if isinstance(result, bytes) else result for result in results]
-        end = self.tree.add_run(paths, results, start)
-        for position in range(start, end):
-            path, record = paths[position], results[position]
-            assert isinstance(record, bytes)
-            self.events.append(Event(TreeEvent.NODE_ADDED, path, record))
-            if child_count(record):
-                self._agenda.want_list(path, path in loads)
+        end, parents = self.tree.add_run(paths, results, start)
+        for path, record in zip(paths[start:end], results[start:end], strict=True):
+            self.events.append(Event(TreeEvent.NODE_ADDED, path, cast(bytes, record)))
+        for path in parents:
+            self._agenda.want_list(path, self.syncing or path in loads)
+        if not loads.everything:
+            self._suspects.update(_parent(path) for path in paths[start:end] if path and path not in loads)
         return end
 
     def apply_record(self, path: str, record: bytes, load: bool, listed: bool = False) -> None:
-        """Takes over a record; `listed` when the children that go with it are about to be applied as well."""
+        """Takes over a record; `listed` when the children that go with it are about to be applied as well.
+
+        Whatever a new znode leads to during a sync is the load's, even where an event led to the znode first.
+        """
         if not self._keep_data:
             record = without_data(record)
         try:
             entry = self.tree.add(path, record)
         except OrphanError:
             # Its parent came or went meanwhile: let a list of the parent, sent from now on, decide.
-            self._agenda.want_list(_parent(path), load)
+            self._agenda.want_list(_parent(path), load or self.syncing)
             return
         if entry is None:
+            if path and not load:
+                self._suspects.add(_parent(path))
+            load = load or self.syncing
             self.events.append(Event(TreeEvent.NODE_ADDED, path, record))
             if listed and path:
                 # Only its child led here: the event of its own creation was lost, and with it its parent's new stat.
@@ -105,10 +122,12 @@ class Reconciler:
         for child in {f"{path}/{name}" for name in branch.children}.difference(wanted):
             record = record_of(branch.children[child[len(path) + 1 :]])
             # A child that is younger than the list was read after it.
-            if not record or zxids(record)[0] <= pzxid or self.syncing:
-                self.remove(child)
+            if not record or czxid_of(record) <= pzxid or self.syncing:
+                self._remove(child)
         cut = len(path) + 1
-        self._agenda.want_reads([child for child in wanted if child[cut:] not in branch.children], load)
+        # One that may not be read may be another by now: of that no watch tells.
+        unknown = [child for child in wanted if not _readable(branch.children.get(child[cut:]))]
+        self._agenda.want_reads(unknown, load or self.syncing)
         branch.listed_pzxid = pzxid
         if not wanted:
             self.tree.fold(path)
@@ -118,21 +137,38 @@ class Reconciler:
         try:
             entry = self.tree.add(path, UNREADABLE)
         except OrphanError:
-            self._agenda.want_list(_parent(path), load)
+            self._agenda.want_list(_parent(path), load or self.syncing)
             return
+        self.hidden.add(path)
         if entry is not None:
             held = record_of(entry)
             if held == UNREADABLE:
                 return
             self.tree.replace(path, UNREADABLE)
             self.events.append(Event(TreeEvent.NODE_REMOVED, path, held, held))
+        elif path and not load:
+            self._suspects.add(_parent(path))
         self._fault("no_auth", NoAuthError(f"{self._told_prefix + path or '/'} may not be read"))
 
     def remove(self, path: str) -> None:
         """The znode is gone, and with it all below it."""
+        self._remove(path)
+        if not path:
+            return
+        parent = _parent(path)
+        self.tree.fold(parent)
+        self._suspects.add(parent)
+        entry = self.tree.get(parent)
+        if isinstance(entry, Branch):
+            # An ensemble may be restored to when this child was listed.
+            entry.listed_pzxid = NEVER_LISTED
+
+    def _remove(self, path: str) -> None:
         for gone, record in self.tree.remove(path):
             if record:
                 self.events.append(Event(TreeEvent.NODE_REMOVED, gone, record, record))
+            else:
+                self.hidden.discard(gone)
 
     def recheck_suspects(self) -> None:
         """At rest, when no event is left to explain it, lists again whatever still counts other children."""
@@ -140,10 +176,15 @@ class Reconciler:
         for path in suspects:
             entry = self.tree.get(path)
             record = record_of(entry) if entry is not None else UNREADABLE
-            if entry is None or not record or child_count(record) == _held(entry):
-                continue
-            if listed_pzxid_of(entry) != pzxid_of(record):
+            counts_others = entry is not None and record and child_count(record) != _held(entry)
+            if counts_others and not self.scope.may_leave_out_children(path):
                 self._agenda.want_list(path, False)
+
+    def is_older(self, path: str, stat: bytes) -> bool:
+        """Whether what is held of a znode is older than this stat of it."""
+        entry = self.tree.get(path)
+        held = record_of(entry) if entry is not None else UNREADABLE
+        return bool(held) and version_of(held) < version_of(stat)
 
     def children_of(self, path: str) -> int:
         """How many names a list of the znode's children may bring."""
@@ -157,19 +198,20 @@ class Reconciler:
         if held == record:
             return True
         if held == UNREADABLE:
+            self.hidden.discard(path)
             self.tree.replace(path, record)
             self.events.append(Event(TreeEvent.NODE_ADDED, path, record))
             return True
-        (held_czxid, held_mzxid), (czxid, mzxid) = zxids(held), zxids(record)
-        if held_czxid != czxid:
-            if not self._goes_back((czxid,), (held_czxid,)):
-                self.remove(path)
+        (held_origin, held_change), (origin, change) = origin_and_change(held), origin_and_change(record)
+        if held_origin != origin:
+            if not self._goes_back(origin, held_origin):
+                self._remove(path)
                 self.apply_record(path, record, load, listed)
             return False
         if self._goes_back(version_of(record), version_of(held)):
             return False
         self.tree.replace(path, record)
-        if held_mzxid != mzxid:
+        if held_change != change:
             self.events.append(Event(TreeEvent.NODE_UPDATED, path, record, held))
         return True
 
@@ -182,7 +224,7 @@ class Reconciler:
         if load:
             if self.lists_leaves or ((count or held) and listed_pzxid_of(entry) != pzxid_of(record)):
                 self._agenda.want_list(path, load)
-        elif count != held and not self.scope.may_leave_out_children(path):
+        elif count != held:
             self._suspects.add(path)
 
     def _fault(self, kind: str, error: Exception) -> None:
@@ -191,6 +233,10 @@ class Reconciler:
 
 def _held(entry: Entry) -> int:
     return len(entry.children) if isinstance(entry, Branch) else 0
+
+
+def _readable(entry: Entry | None) -> bool:
+    return entry is not None and record_of(entry) != UNREADABLE
 
 
 def _parent(path: str) -> str:

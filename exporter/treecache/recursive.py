@@ -10,7 +10,6 @@ from exporter.treecache.strategy import Sending
 from exporter.zookeeper.messages import CHANGED, CHILD
 from exporter.zookeeper.wire import AddWatch, MultiRead, ReadRequest
 
-
 #: So many paths are not kept waiting for others to join them.
 _WORTHWHILE = 64
 
@@ -96,4 +95,4 @@ class RecursiveStrategy:
             return Sending(request, ALL_LOADS)
         # Parents first: a znode that was created again must not take away what was just read below it.
         reads.sort()
-        return Sending(request, Loads(frozenset(loads), False) if loads else NO_LOADS)
+        return Sending(request, Loads(frozenset(loads), False, len(loads)) if loads else NO_LOADS)

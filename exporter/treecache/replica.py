@@ -37,6 +37,7 @@ from exporter.zookeeper.wire import (
     NO_NODE,
     OK,
     UNIMPLEMENTED,
+    AddWatch,
     Exists,
     GetChildren,
     GetData,
@@ -129,7 +130,7 @@ class Replica:
         elif isinstance(message, Reply):
             self._on_reply(message, now)
         elif isinstance(message, Unanswered):
-            self._on_unanswered(message)
+            self._on_unanswered(message, now)
         elif isinstance(message, Connected):
             self._on_connected(message, now)
         else:
@@ -141,6 +142,8 @@ class Replica:
             self._wake_at = None
             if self._phase is _Phase.ARMING:
                 self._arm(now)
+            elif self._phase is _Phase.BARRIER:
+                self._send(Sync(self._root), now)
         if self._phase is _Phase.LIVE:
             if self._wake_at is None:
                 self._fill_window(now)
@@ -154,6 +157,12 @@ class Replica:
         """When `take` is due although no message came, or None."""
         return self._wake_at
 
+    def poll(self) -> bool:
+        """Reads again what no watch tells of: znodes that may not be read. False if there are none."""
+        if self._phase is _Phase.LIVE:
+            self._agenda.want_reads(self._reconciler.hidden, False)
+        return bool(self._reconciler.hidden)
+
     def start_over(self, now: float) -> None:
         """Reads everything again as after a reconnect, for a driver that lost its way."""
         if self._phase not in (_Phase.DETACHED, _Phase.REFUSED):
@@ -166,6 +175,7 @@ class Replica:
         """Lets go of every znode without a word."""
         self._abandon()
         self._reconciler.tree = Tree()
+        self._reconciler.hidden.clear()
         self.initialized = False
         self._phase = _Phase.DETACHED
 
@@ -229,13 +239,16 @@ class Replica:
     def _abandon(self) -> None:
         """Ends what is under way; the paths that it was about wait for the next sync."""
         for request in list(self._in_flight):
-            self._on_unanswered(Unanswered(request))
+            self._take_back(request)
         self._reconciler.syncing = False
         self._agenda.break_off()
         self._wake_at = None
 
     def _begin_sync(self, reason: str) -> None:
         self.syncs[reason] += 1
+        self._read_everything()
+
+    def _read_everything(self) -> None:
         self._reconciler.begin_sync()
         self._agenda.want_reads(("",), True)
         tree = self.tree
@@ -256,11 +269,10 @@ class Replica:
         if event.kind not in _MEMBER_EVENTS:
             return
         path = "" if event.path == self._root else event.path[len(self._prefix) :]
-        if not self._reconciler.scope.covers(path):
-            return
+        covers = self._reconciler.scope.covers
         reads, lists = self._strategy.dirty(event.kind, path)
-        self._agenda.want_reads(reads, False)
-        for listed in lists:
+        self._agenda.want_reads(filter(covers, reads), False)
+        for listed in filter(covers, lists):
             self._agenda.want_list(listed, False)
 
     # Sending
@@ -294,7 +306,7 @@ class Replica:
         if sent is None:
             return
         request = reply.request
-        if reply.error in (UNIMPLEMENTED, MARSHALLING_ERROR) and self._strategy is self._recursive:
+        if reply.error in (UNIMPLEMENTED, MARSHALLING_ERROR) and isinstance(request, AddWatch | MultiRead):
             if isinstance(request, ReadRequest):
                 self._agenda.put_back(request, sent.loads)
             self._refused(now)
@@ -309,16 +321,25 @@ class Replica:
             self._fault("request", _error(reply.error, f"setting the watch on {self._root}"))
             self._pause(now)
 
-    def _on_unanswered(self, message: Unanswered) -> None:
-        """The end of the connection is on its way or has just been heard of: the request waits for the next one."""
-        sent = self._in_flight.pop(message.request, None)
-        if sent is not None and isinstance(message.request, ReadRequest):
-            self._agenda.put_back(message.request, sent.loads)
+    def _on_unanswered(self, message: Unanswered, now: float) -> None:
+        """The end of the connection is on its way, or kazoo failed to queue the request: it waits a moment at least."""
+        if self._take_back(message.request) and self._wake_at is None:
+            self._pause(now)
+
+    def _take_back(self, request: Request) -> bool:
+        """Makes what a request was about wait again; False if nothing waits for the request any more."""
+        sent = self._in_flight.pop(request, None)
+        if sent is not None and isinstance(request, ReadRequest):
+            self._agenda.put_back(request, sent.loads)
+        return sent is not None
 
     def _refused(self, now: float) -> None:
         """The server does not know the request, and may be about to close the connection for that."""
         if self._mode == "auto":
             self._strategy = self._classic
+            # What was read in bulk has no one-shot watches.
+            self._abandon()
+            self._read_everything()
             self._arm(now)
         else:
             self._give_up()
@@ -364,16 +385,23 @@ class Replica:
             return True
         path = (*request.reads, *request.lists)[0]
         load = path in loads
+        if reply.error not in (OK, NO_NODE, NO_AUTH):
+            self._fault("request", _error(reply.error, repr(request)))
+            return False
+        self._delay = _FIRST_DELAY
         if isinstance(request, Exists):
-            if reply.error == OK:
+            if reply.error != NO_NODE:
                 self._agenda.want_reads((path,), load)
         elif reply.error != OK:
             self._apply_error(path, reply.error, load, now)
         elif isinstance(request, GetChildren):
             names, stat = request.decode(reply.body, reply.offset)
             self._reconciler.apply_names(path, pzxid_of(stat), names, load)
+            if self._reconciler.is_older(path, stat):
+                # A child came or went between the read and the list, before there was a watch to tell of it.
+                self._agenda.want_reads((path,), load)
         elif isinstance(request, GetData):
-            self._reconciler.apply_record(path, reply.body[reply.offset :], load)
+            self._reconciler.apply_record(path, request.decode(reply.body, reply.offset), load)
         return True
 
     def _apply_multi_read(self, request: MultiRead, results: list[ReadResult], loads: Loads, now: float) -> None:
@@ -393,9 +421,9 @@ class Replica:
                 reconciler.apply_record(path, result, load, listed=True)
                 reconciler.apply_names(path, pzxid_of(result), names, load)
             else:
-                self._apply_error(path, result if isinstance(result, int) else names, load, now)
+                self._apply_error(path, result if isinstance(result, int) else names, load, now, listed=True)
 
-    def _apply_error(self, path: str, result: ReadResult, load: bool, now: float) -> None:
+    def _apply_error(self, path: str, result: ReadResult, load: bool, now: float, listed: bool = False) -> None:
         if result == NO_NODE:
             self._reconciler.remove(path)
             watch = None if path else self._strategy.missing_root()
@@ -406,7 +434,10 @@ class Replica:
         else:
             code = result if isinstance(result, int) else MARSHALLING_ERROR
             self._fault("request", _error(code, f"reading {self._prefix + path or '/'}"))
-            self._agenda.want_reads((path,), load)
+            if listed:
+                self._agenda.want_list(path, load)
+            else:
+                self._agenda.want_reads((path,), load)
             self._pause(now)
 
     # Coming to rest

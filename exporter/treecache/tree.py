@@ -12,7 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from exporter.treecache.stats import NODE_KINDS
-from exporter.zookeeper.records import child_count, kind_of, owner_and_size, pzxid_of
+from exporter.zookeeper.records import (
+    OWNER_FROM_END,
+    OWNER_SIZE_AND_CHILDREN,
+    child_count,
+    kind_of,
+    owner_and_size,
+    pzxid_of,
+)
 
 #: The `listed_pzxid` of a znode whose children were never listed.
 NEVER_LISTED = -1
@@ -117,20 +124,25 @@ class Tree:
         head = path[:cut]
         cursor = self._cursor
         parent = cursor[1] if cursor is not None and cursor[0] == head else self._parent_to_be(head)
-        held = parent.children.setdefault(path[cut + 1 :], record)
-        if held is not record:
+        name = path[cut + 1 :]
+        held = parent.children.get(name)
+        if held is not None:
             return held
+        parent.children[name] = record
         self._count(record, +1)
         return None
 
-    def add_run(self, paths: Sequence[str], records: Sequence[object], start: int) -> int:
-        """Adds znodes from position `start` on, for as long as they are new; gives the position it came to.
+    def add_run(self, paths: Sequence[str], records: Sequence[object], start: int) -> tuple[int, list[str]]:
+        """Adds znodes from position `start` on, for as long as they are new.
 
-        The same as `add` for each, at a fraction of the cost. Comes to a halt at a path that is in the tree already, at
-        one without a parent in it, and at whatever is no record.
+        Gives the position it came to, and those of the added paths that have children on the server. The same as `add`
+        for each, at a fraction of the cost. Comes to a halt at a path that is in the tree already, at one without a
+        parent in it, and at whatever is no record.
         """
         head, children = None, {}
         position, persistent, data_bytes = start, 0, 0
+        parents: list[str] = []
+        unpack = OWNER_SIZE_AND_CHILDREN.unpack_from
         for position in range(start, len(paths)):
             path, record = paths[position], records[position]
             cut = path.rfind("/")
@@ -146,8 +158,10 @@ class Tree:
             if name in children:
                 break
             children[name] = record
-            owner, size = owner_and_size(record)
+            owner, size, count = unpack(record, len(record) - OWNER_FROM_END)
             data_bytes += size
+            if count:
+                parents.append(path)
             if owner == 0:
                 persistent += 1
             else:
@@ -156,7 +170,7 @@ class Tree:
             position = len(paths)
         self.kinds["persistent"] += persistent
         self.data_bytes += data_bytes
-        return position
+        return position, parents
 
     def replace(self, path: str, record: bytes) -> None:
         """Gives a znode that is in the tree another record."""

@@ -16,10 +16,12 @@ UNREADABLE = b""
 
 _STAT = struct.Struct("!qqqqiiiqiiq")
 _DATA_LENGTH = struct.Struct("!i")
-_ZXIDS = struct.Struct("!qq")
+_TIMES = struct.Struct("!qqqq")
 _AGE = struct.Struct("!qqqqiii")
-_OWNER_AND_SIZE = struct.Struct("!qi")
-_OWNER_FROM_END = 24
+
+#: A stat's ephemeralOwner, dataLength and numChildren, which stand together, and how far from its end they begin.
+OWNER_SIZE_AND_CHILDREN = struct.Struct("!qii")
+OWNER_FROM_END = 24
 
 #: ``ephemeralOwner`` values that are not a session's id (ZooKeeper's ``EphemeralType``).
 _CONTAINER = -(1 << 63)
@@ -44,10 +46,18 @@ def without_data(record: bytes) -> bytes:
     return record[-STAT_SIZE:]
 
 
-def zxids(record: bytes) -> tuple[int, int]:
-    """The zxids of the transactions that created the znode and that last changed its data: czxid, mzxid."""
-    czxid, mzxid = _ZXIDS.unpack_from(record, len(record) - STAT_SIZE)
-    return czxid, mzxid
+def czxid_of(record: bytes) -> int:
+    """The zxid of the transaction that created the znode."""
+    return int.from_bytes(record[-STAT_SIZE : 8 - STAT_SIZE], "big", signed=True)
+
+
+def origin_and_change(record: bytes) -> tuple[tuple[int, int], tuple[int, int]]:
+    """What tells a znode from others at its path, and its data from earlier ones: czxid and ctime, mzxid and mtime.
+
+    The times matter where an ensemble was wiped: it counts its zxids from the start again.
+    """
+    czxid, mzxid, ctime, mtime = _TIMES.unpack_from(record, len(record) - STAT_SIZE)
+    return (czxid, ctime), (mzxid, mtime)
 
 
 def version_of(record: bytes) -> tuple[int, int, int, int]:
@@ -68,7 +78,7 @@ def child_count(record: bytes) -> int:
 
 def owner_and_size(record: bytes) -> tuple[int, int]:
     """The znode's ``ephemeralOwner`` and the length of its data in bytes."""
-    owner, size = _OWNER_AND_SIZE.unpack_from(record, len(record) - _OWNER_FROM_END)
+    owner, size, _ = OWNER_SIZE_AND_CHILDREN.unpack_from(record, len(record) - OWNER_FROM_END)
     return owner, size
 
 

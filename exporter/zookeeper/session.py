@@ -89,6 +89,9 @@ PRIVATE_NAMES = {
     ),
 }
 
+#: In session timeouts. By then every ensemble that has a quorum has expired the session itself.
+_SESSION_GIVEN_UP_AFTER = 10.0
+
 _READ_SIZE = 256 * 1024
 #: Enough for one turn of the connection's loop, which also sends requests and pings.
 _READ_LIMIT = 1024 * 1024
@@ -130,6 +133,7 @@ class Session:
         self._client = client
         self._connection = client._connection
         self._lock = threading.RLock()
+        self._calling = client.handler.rlock_object()
         self._subscriptions: list[Subscription] = []
         self._recursive_watches: set[str] = set()
         self._without_recursive: set[str] = set()
@@ -174,7 +178,7 @@ class Session:
     def stats(self) -> ClientStats:
         """What the client is doing now."""
         client, connection = self._client, self._connection
-        timeout = self._granted_timeout or client._session_timeout / 1000
+        timeout = self._session_timeout()
         return ClientStats(
             state=self._state(),
             server=self._server_now(),
@@ -223,9 +227,12 @@ class Session:
         client.add_listener(self._on_state)
 
     def _call(self, request: Any, result: Any) -> Any:
-        self._forget_answered()
-        self._enqueued_at.append(time.monotonic())
-        return self._original_call(request, result)
+        # kazoo wakes its connection through a socket. Once that is full, gevent and eventlet let only one wait for it;
+        # kazoo would fail the request of any other, and yet send it as soon as something else wakes the connection.
+        with self._calling:
+            self._forget_answered()
+            self._enqueued_at.append(time.monotonic())
+            return self._original_call(request, result)
 
     def _write(self, message: Any, timeout: Any) -> None:
         self._original_write(message, timeout)
@@ -251,8 +258,25 @@ class Session:
         except SessionExpiredError:
             raise
         except Exception as error:
-            self._connection_failures[_failure_reason(error, self._client.handler.timeout_exception)] += 1
+            reason = _failure_reason(error, self._client.handler.timeout_exception)
+            self._connection_failures[reason] += 1
+            if reason == "other" and isinstance(error, ConnectionDropped) and self._is_refused_for_ever():
+                raise SessionExpiredError("servers have hung up on the session for too long") from error
             raise
+
+    def _is_refused_for_ever(self) -> bool:
+        """Whether a session that servers hang up on is given up.
+
+        An ensemble that has lost its history hangs up on every client that has seen more than it has, instead of
+        telling that the session is over, and kazoo would go on asking for ever.
+        """
+        if not self._client._session_id or self._last_heard is None:
+            return False
+        return time.monotonic() - self._last_heard > _SESSION_GIVEN_UP_AFTER * self._session_timeout()
+
+    def _session_timeout(self) -> float:
+        """In seconds: what was granted, else what was asked for."""
+        return self._granted_timeout or float(self._client._session_timeout) / 1000
 
     def _invoke(self, timeout: float, request: Any, xid: Any = None) -> Any:
         """One exchange while a connection is being made; the first of them opens or resumes the session."""
@@ -360,7 +384,8 @@ class Session:
     def _on_reply(self, frame: bytes, xid: int, zxid: int, error: int) -> Any:
         client = self._client
         if not client._pending or client._pending[0][2] != xid:
-            raise ConnectionDropped(f"a reply with xid {xid} that nothing waits for")
+            self._on_overtaking_reply(xid, error)
+            raise ConnectionDropped(f"a reply with xid {xid} that is not waited for next")
         request, result, _ = client._pending[0]
         if isinstance(request, Request):
             client._pending.popleft()
@@ -372,6 +397,12 @@ class Session:
         if error and error not in EXCEPTIONS:
             raise ConnectionDropped(f"a reply with the unknown error code {error}")
         return self._connection._read_response(ReplyHeader(xid, zxid, error), frame, _HEADER.size)
+
+    def _on_overtaking_reply(self, xid: int, error: int) -> None:
+        """A server refuses what it does not know at once, before it answers earlier requests, and hangs up."""
+        for request, _, pending_xid in self._client._pending:
+            if pending_xid == xid and isinstance(request, Request):
+                self._on_own_reply(request, error)
 
     def _on_auth_reply(self, error: int) -> None:
         """Answers the auth request itself: the server lets its reply overtake those of earlier requests."""
@@ -455,8 +486,14 @@ class Session:
             self._subscriptions = [other for other in self._subscriptions if other is not subscription]
             root = subscription.root
             shared = any(other.root == root for other in self._subscriptions)
-            if self._client.connected and not shared and not self._has_one_shot_watchers(root):
+            if self._watches_recursively(root) and not shared and not self._has_one_shot_watchers(root):
                 self.submit(RemoveWatches(root), _ignore)
+
+    def _watches_recursively(self, path: str) -> bool:
+        """Whether this connection watches a path recursively, or will as soon as it has sent what is queued."""
+        queued = (request for request, _ in list(self._client._queue))
+        asked = any(isinstance(request, AddWatch) and request.path == path for request in queued)
+        return bool(self._client.connected) and (asked or path in self._recursive_watches)
 
     # Measurements
 

@@ -136,6 +136,17 @@ class GetData(ReadRequest):
     def serialize(self) -> bytes:
         return encode_string(self.prefix + self.reads[0] or "/") + _WATCH
 
+    def decode(self, body: bytes, offset: int) -> bytes:
+        """The record.
+
+        Raises:
+            struct.error, ValueError: the body is not the answer to this request.
+        """
+        (length,) = _INT.unpack_from(body, offset)
+        if len(body) != offset + _INT.size + max(0, length) + _STAT_SIZE:
+            raise ValueError("the answer to a GetData has another length than its parts")
+        return body[offset:]
+
 
 class GetChildren(ReadRequest):
     """Lists one znode's children, with its stat, and sets a one-shot watch on them."""

@@ -4,56 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import threading
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 from kazoo.client import KazooClient
-from kazoo.exceptions import KazooException, NoNodeError
+from kazoo.exceptions import KazooException
 
-from exporter import NodeData, TreeCache, TreeEvent
+from exporter import TreeCache
 from tests.conftest import ClientFactory
+from tests.replay import Replay, held, read, same
 from tests.support import eventually
 
 NAMES = st.sampled_from(["a", "b", "c", "ü", "d.e"])
 BELOW = st.lists(NAMES, min_size=1, max_size=4).map(lambda names: "".join("/" + name for name in names))
 DATA = st.binary(max_size=20)
 _roots = itertools.count()
-
-
-class Replay:
-    """The tree that the events told so far make, and a refusal of every sequence that cannot be."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._nodes: dict[str, NodeData] = {}
-        self.wrong: list[str] = []
-
-    def __call__(self, event: TreeEvent) -> None:
-        with self._lock:
-            self._apply(event.event_type, event.event_data)
-
-    def _apply(self, kind: int, node: NodeData | None) -> None:
-        if node is None:
-            return
-        known = node.path in self._nodes
-        if known == (kind == TreeEvent.NODE_ADDED):
-            self.wrong.append(f"event {kind} for {node.path}, {'known' if known else 'unknown'}")
-        if kind == TreeEvent.NODE_REMOVED:
-            self._nodes.pop(node.path, None)
-            self.wrong += [f"{path} outlives {node.path}" for path in self._nodes if path.startswith(node.path + "/")]
-            return
-        parent = node.path.rpartition("/")[0]
-        if not known and len(self._nodes) and parent not in self._nodes:
-            self.wrong.append(f"{node.path} before its parent")
-        self._nodes[node.path] = node
-
-    def data(self) -> dict[str, tuple[bytes, int, int]]:
-        """Data, czxid and mzxid of every znode, as told by events."""
-        with self._lock:
-            return {path: (node.data, node.stat.czxid, node.stat.mzxid) for path, node in self._nodes.items()}
 
 
 class Changes(RuleBasedStateMachine):
@@ -140,32 +107,6 @@ class Changes(RuleBasedStateMachine):
             with contextlib.suppress(KazooException):
                 result.get(timeout=10)
         self._pending.clear()
-
-
-def read(client: KazooClient, path: str) -> dict[str, tuple[Any, Any, frozenset[str]]]:
-    """Data, stat and children of every znode on the server at and below a path."""
-    found: dict[str, tuple[Any, Any, frozenset[str]]] = {}
-    paths = [path]
-    for path in paths:
-        with contextlib.suppress(NoNodeError):
-            data, stat = client.get(path)
-            children = client.get_children(path)
-            found[path] = data, stat, frozenset(children)
-            paths += [f"{path}/{name}" for name in children]
-    return found
-
-
-def held(cache: TreeCache) -> dict[str, tuple[Any, Any, frozenset[str]]]:
-    """The same of every znode in a cache."""
-    nodes = ((path, cache.get_data(path), cache.get_children(path)) for path in cache)
-    return {path: (node.data, node.stat, children) for path, node, children in nodes if node is not None}
-
-
-def same(left: dict[str, Any], right: dict[str, Any]) -> bool:
-    """Whether two trees are equal; says what differs when they are not."""
-    different = [p for p in left.keys() | right.keys() if left.get(p) != right.get(p)]
-    assert not different, {path: (left.get(path), right.get(path)) for path in sorted(different)[:3]}
-    return True
 
 
 def test_cache_equals_the_server_after_every_burst(client_factory: ClientFactory) -> None:

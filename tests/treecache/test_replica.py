@@ -9,9 +9,10 @@ from kazoo.exceptions import NoAuthError
 
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.replica import UnsupportedServerError
-from exporter.zookeeper.messages import CHANGED, Connected, Lost, Reply, Suspended, WatchEvent
-from exporter.zookeeper.wire import AddWatch, MultiRead, Sync
-from tests.treecache.model import SERVER, Harness
+from exporter.zookeeper.messages import CHANGED, Connected, Lost, Reply, Suspended, Unanswered, WatchEvent
+from exporter.zookeeper.wire import AddWatch, GetChildren, GetData, MultiRead, Request, Sync
+from tests.simulation.harness import Harness
+from tests.simulation.server import SERVER
 
 ADDED = TreeEvent.NODE_ADDED
 UPDATED = TreeEvent.NODE_UPDATED
@@ -55,6 +56,29 @@ def test_sets_the_watch_before_the_first_read(recursive: Harness) -> None:
     recursive.deliver()
     recursive.take()
     assert [type(request) for request in recursive.server.requests] == [AddWatch]
+
+
+@pytest.mark.parametrize("refused", [AddWatch, MultiRead, Sync])
+def test_a_request_that_kazoo_fails_to_queue_is_made_again_and_not_at_once(
+    recursive: Harness, refused: type[Request]
+) -> None:
+    if refused is Sync:
+        recursive.start()
+        recursive.server.disconnect()
+    recursive.server.connect()
+    while not any(isinstance(request, refused) for request in recursive.server.requests):
+        recursive.deliver()
+        recursive.take()
+        if recursive.server.requests and not isinstance(recursive.server.requests[0], refused):
+            recursive.server.execute()
+    recursive.server.stream.append(Unanswered(recursive.server.requests.popleft()))
+    recursive.deliver(len(recursive.server.stream))
+    recursive.take()
+    assert not recursive.server.requests
+    assert recursive.replica.wake_at is not None
+    assert recursive.replica.wake_at > recursive.now
+    recursive.settle()
+    recursive.check()
 
 
 def test_large_tree_takes_few_requests_within_the_window() -> None:
@@ -193,6 +217,19 @@ def test_parents_stat_stays_true(harness: Harness) -> None:
     assert harness.held()["/app/a"] == harness.server.nodes["/app/a"].record
 
 
+def test_child_created_between_the_read_and_the_list_of_its_parent_updates_the_parents_stat() -> None:
+    harness = small_harness("classic")
+    harness.start()
+    harness.server.create("/app/a/first")
+    harness.deliver()
+    harness.take()
+    assert [type(request) for request in harness.server.requests] == [GetData, GetChildren]
+    harness.server.execute()
+    harness.server.create("/app/a/second")
+    harness.settle()
+    harness.check()
+
+
 def test_ignores_child_events_of_other_recipes_watches(recursive: Harness) -> None:
     recursive.start()
     recursive.replica.receive(WatchEvent(4, "/app/a", -1), 0.0)
@@ -226,6 +263,7 @@ def test_unreadable_nodes_are_counted_and_do_not_stop_the_rest(recursive: Harnes
     recursive.server.set("/app/a/b", b"told by an event, although its parent cannot be listed")
     recursive.settle()
     recursive.check()
+    assert "/app/a/b" in recursive.held()
 
 
 def test_unreadable_node_may_become_readable_again(recursive: Harness) -> None:
@@ -248,6 +286,26 @@ def test_readable_node_may_become_unreadable(harness: Harness) -> None:
     harness.check()
     assert harness.published() == [(SUSPENDED, ""), (RECONNECTED, ""), (REMOVED, "/c")]
     assert harness.replica.tree.unreadable == 1
+
+
+def test_poll_finds_what_became_of_unreadable_znodes(harness: Harness) -> None:
+    harness.start()
+    assert not harness.replica.poll()
+    for path in ("/app/a/b", "/app/c"):
+        harness.server.set_readable(path, False)
+    harness.server.disconnect()
+    harness.server.connect()
+    harness.settle()
+    assert harness.replica.tree.unreadable == 2
+    harness.published()
+    harness.server.set_readable("/app/a/b", True)
+    harness.server.delete("/app/c")
+    harness.server.stream.clear()
+    assert harness.replica.poll()
+    harness.settle()
+    assert harness.published() == [(ADDED, "/a/b")]
+    assert harness.replica.tree.unreadable == 0
+    assert not harness.replica.poll()
 
 
 def test_reconnect_publishes_differences_only(harness: Harness) -> None:
@@ -347,10 +405,7 @@ def test_lost_session_loads_again_by_difference(harness: Harness) -> None:
 def test_ensemble_that_was_wiped_is_followed(harness: Harness) -> None:
     harness.start()
     harness.server.disconnect(expire=True)
-    harness.server.zxid = 0
-    for path in ("/app/a/b", "/app/a", "/app/c", "/app"):
-        harness.server.nodes.pop(path)
-    harness.server.nodes["/"].children.clear()
+    harness.server.restore(0)
     harness.server.create("/app", b"restored")
     harness.server.connect()
     harness.settle()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exporter.treecache.tree import NEVER_LISTED, Branch, OrphanError, Tree, listed_pzxid_of, record_of
 from exporter.zookeeper.records import UNREADABLE
-from tests.treecache.model import Znode
+from tests.simulation.znodes import Znode
 
 NAMES = st.sampled_from("abc")
 PATHS = st.lists(NAMES, max_size=4).map(lambda names: "".join("/" + name for name in names))

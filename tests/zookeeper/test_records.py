@@ -27,7 +27,8 @@ def test_every_field(data: bytes | None, fields: tuple[int, ...]) -> None:
     stat = ZnodeStat(*fields)
     assert records.data_of(taken) == data
     assert records.stat_of(taken) == stat
-    assert records.zxids(taken) == (stat.czxid, stat.mzxid)
+    assert records.czxid_of(taken) == stat.czxid
+    assert records.origin_and_change(taken) == ((stat.czxid, stat.ctime), (stat.mzxid, stat.mtime))
     assert records.version_of(taken) == (stat.mzxid, stat.pzxid, stat.cversion, stat.aversion)
     assert records.pzxid_of(taken) == stat.pzxid
     assert records.child_count(taken) == stat.numChildren

@@ -1,0 +1,89 @@
+"""What the tests of faults share: clients that notice faults quickly, a proxy, and a cache observed through it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from kazoo.client import KazooClient
+from kazoo.retry import KazooRetry
+
+from exporter import TreeCache
+from tests.conftest import ZooKeeper
+from tests.faults.proxy import Proxy
+from tests.replay import Replay, settles
+from tests.support import eventually
+
+#: Seconds. A client notices a silent server after two thirds of it.
+SESSION_TIMEOUT = 1.5
+
+
+def quick_client(hosts: str, timeout: float = SESSION_TIMEOUT) -> KazooClient:
+    """A client that tries to reconnect several times a second."""
+    return KazooClient(hosts, timeout=timeout, connection_retry=KazooRetry(max_tries=-1, delay=0.05, max_delay=0.2))
+
+
+@contextlib.contextmanager
+def started(client: KazooClient) -> Iterator[KazooClient]:
+    """Starts a client, and stops and closes it afterwards."""
+    try:
+        client.start()
+        yield client
+    finally:
+        client.stop()
+        client.close()
+
+
+def expire(client_id: tuple[int, bytes], hosts: str) -> None:
+    """Ends a session as the server does when it has heard nothing for too long; a client has its id while connected."""
+    with started(KazooClient(hosts, client_id=client_id)):
+        pass
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A cache that is loaded through a proxy, everything it told, and a client that goes around the proxy."""
+
+    proxy: Proxy
+    client: KazooClient
+    cache: TreeCache
+    replay: Replay
+    writer: KazooClient
+    root: str
+
+    def settles(self, timeout: float = 10.0) -> bool:
+        """Waits until server, cache and events are one tree."""
+        return settles(self.cache, self.replay, self.writer, self.root, timeout)
+
+
+@contextlib.contextmanager
+def observed(
+    proxy: Proxy, hosts: str, root: str, mode: str = "auto", timeout: float = SESSION_TIMEOUT
+) -> Iterator[Observed]:
+    """An `Observed` of a small tree at `root`, which is created on the server at `hosts`."""
+    with started(KazooClient(hosts)) as writer:
+        for path in ("", "/a", "/a/b", "/c"):
+            writer.ensure_path(root + path)
+        replay = Replay()
+        with started(quick_client(proxy.hosts, timeout)) as client:
+            cache = TreeCache(client, root, mode=mode)
+            cache.listen(replay)
+            with cache:
+                assert cache.wait_initialized(10)
+                eventually(lambda: cache.stats().undelivered_events == 0)
+                yield Observed(proxy, client, cache, replay, writer, root)
+
+
+@pytest.fixture
+def proxy(zookeeper: ZooKeeper) -> Iterator[Proxy]:
+    """A proxy before the shared server."""
+    with Proxy(zookeeper.server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture(params=["recursive", "classic"])
+def strategy(request: pytest.FixtureRequest) -> str:
+    """Each of the two strategies."""
+    return str(request.param)

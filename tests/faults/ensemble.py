@@ -1,0 +1,145 @@
+"""Ensemble: three real ZooKeeper servers on loopback ports that elect a leader among them."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+
+from exporter.demo.java import GuardedProcess, find_jars, find_java
+from exporter.demo.server import (
+    CONFIG,
+    NETTY,
+    START_TIMEOUT,
+    SYSTEM_PROPERTIES,
+    four_letter_word,
+    free_port,
+    java_options,
+    write_config,
+)
+from tests.support import eventually
+
+MAIN_CLASS = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
+TICK_TIME = 200
+
+
+class Member:
+    """One server of an ensemble: its ports and data stay the same however often it is killed."""
+
+    def __init__(self, number: int, ports: tuple[int, int, int]) -> None:
+        self.number = number
+        self.port, self._peer_port, self._election_port = ports
+        self._directory = Path(tempfile.mkdtemp(prefix="treecache-ensemble-"))
+        self._process: GuardedProcess | None = None
+
+    @property
+    def address(self) -> str:
+        """Its line in every member's zoo.cfg, without the name."""
+        return f"127.0.0.1:{self._peer_port}:{self._election_port}"
+
+    def launch(self, members: Iterable[Member]) -> None:
+        """Starts the server with a fresh zoo.cfg (ZooKeeper rewrites its own); does not wait until it serves."""
+        if self._process is not None:
+            return
+        self._directory.mkdir(exist_ok=True)
+        data = self._directory / "data"
+        data.mkdir(exist_ok=True)
+        (data / "myid").write_text(f"{self.number}\n")
+        servers = {f"server.{member.number}": member.address for member in members}
+        limits = {"tickTime": str(TICK_TIME), "initLimit": "25", "syncLimit": "10"}
+        here = {"clientPort": str(self.port), "dataDir": str(data)}
+        options = java_options(find_jars(), self._directory, "256m", {**SYSTEM_PROPERTIES, **NETTY})
+        config = write_config(self._directory, {**CONFIG, **limits, **here, **servers})
+        command = [str(find_java()), *options, MAIN_CLASS, str(config)]
+        self._process = GuardedProcess(command, folder=self._directory, log=self._directory / "java.log")
+
+    def kill(self) -> None:
+        """Ends the server as a crash does (kill -9), keeping its data."""
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+
+    def wipe(self) -> None:
+        """Deletes everything a killed server knew."""
+        assert self._process is None
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def suspend(self) -> None:
+        """Stops java where it is (SIGSTOP)."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Lets java go on after `suspend`; does nothing if it runs or is killed."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
+    @property
+    def mode(self) -> str | None:
+        """`leader` or `follower`, None while it does not serve."""
+        with contextlib.suppress(OSError):
+            lines = four_letter_word(self.port, b"srvr", timeout=0.3).splitlines()
+            return next((line.removeprefix("Mode: ") for line in lines if line.startswith("Mode: ")), None)
+        return None
+
+
+class Ensemble:
+    """Three members, which serve when the block begins and are gone when it ends."""
+
+    def __init__(self) -> None:
+        ports: set[int] = set()
+        while len(ports) < 9:
+            ports.add(free_port())
+        self.members = [Member(number, (ports.pop(), ports.pop(), ports.pop())) for number in (1, 2, 3)]
+
+    def __enter__(self) -> Ensemble:
+        try:
+            self.heal()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def hosts(self) -> str:
+        """What a client connects to: all three."""
+        return ",".join(f"127.0.0.1:{member.port}" for member in self.members)
+
+    @property
+    def leader(self) -> Member:
+        """The member that leads; waits until there is one."""
+        return eventually(lambda: self._with_mode("leader"), timeout=START_TIMEOUT)[0]
+
+    @property
+    def followers(self) -> list[Member]:
+        """The members that follow a leader."""
+        return self._with_mode("follower")
+
+    def serving(self, address: str | None) -> Member:
+        """The member at an address, as `host:port`."""
+        return next(member for member in self.members if address == f"127.0.0.1:{member.port}")
+
+    def heal(self) -> None:
+        """Resumes and starts whatever is not running, and waits until all three serve."""
+        for member in self.members:
+            member.resume()
+            member.launch(self.members)
+        eventually(lambda: all(member.mode for member in self.members), timeout=START_TIMEOUT)
+
+    def stop(self) -> None:
+        """Kills every member and removes its data."""
+        for member in self.members:
+            member.kill()
+            member.wipe()
+
+    def _with_mode(self, mode: str) -> list[Member]:
+        return [member for member in self.members if member.mode == mode]

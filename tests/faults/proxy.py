@@ -1,0 +1,235 @@
+"""Proxy: a TCP proxy between ZooKeeper's clients and a server, which does to connections what networks do.
+
+It forwards whole frames (a length of four bytes, and so many bytes), so that it can break one in the middle on purpose
+and answer requests in the server's stead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from types import TracebackType
+
+from exporter.demo.server import free_port
+
+UP = "client to server"
+DOWN = "server to client"
+
+_LENGTH = struct.Struct("!i")
+_REQUEST_HEADER = struct.Struct("!ii")
+_REPLY = struct.Struct("!iiqi")
+
+
+class Proxy:
+    """Listens on a loopback port for as long as its block runs; `target` is the server's port and may be changed.
+
+    Faults concern connections that stand and those that come, until `heal`. `accepted` counts connections.
+    """
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.port = free_port()
+        self.accepted = 0
+        self.refused_requests: list[int] = []
+        self.delay = 0.0
+        self._flowing = {UP: threading.Event(), DOWN: threading.Event()}
+        self._breaking: str | None = None
+        self._refusal: tuple[frozenset[int], int, bool] = (frozenset(), 0, False)
+        self._links: list[_Link] = []
+        self._listener: socket.socket | None = None
+        self.heal()
+
+    @property
+    def hosts(self) -> str:
+        """What a client connects to."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def breaking(self) -> bool:
+        """Whether the frame that is to be broken has not come yet."""
+        return self._breaking is not None
+
+    def __enter__(self) -> Proxy:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.refuse()
+        self.cut()
+        for link in self._links:
+            link.join()
+
+    # Faults
+
+    def cut(self) -> None:
+        """Closes every connection."""
+        for link in list(self._links):
+            link.close()
+
+    def refuse(self) -> None:
+        """Refuses new connections from now on."""
+        if self._listener is not None:
+            # Closing alone would leave the thread waiting in accept().
+            with contextlib.suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
+            self._listener = None
+
+    def stall(self, direction: str) -> None:
+        """Forwards nothing more in one direction; connections stay open."""
+        self._flowing[direction].clear()
+
+    def break_frame(self, direction: str) -> None:
+        """Forwards the next frame in this direction half and then cuts its connection."""
+        self._breaking = direction
+
+    def refuse_requests(self, opcodes: set[int], error: int, *, close: bool) -> None:
+        """Answers requests with these opcodes with an error, as a server does that does not know them.
+
+        It does so at once, before requests that are still being worked on, and `close` says whether it then hangs up:
+        real servers do both.
+        """
+        self._refusal = frozenset(opcodes), error, close
+
+    def heal(self) -> None:
+        """Ends delay, stalls and refusal of connections. What requests are refused remains."""
+        self.delay = 0.0
+        self._breaking = None
+        for flowing in self._flowing.values():
+            flowing.set()
+        if self._listener is None:
+            self._listener = socket.create_server(("127.0.0.1", self.port))
+            threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    # What links ask
+
+    def wait_flowing(self, direction: str, link: _Link) -> None:
+        """Waits until this direction is not stalled, or the link closed."""
+        if self.delay:
+            time.sleep(self.delay)
+        while not self._flowing[direction].wait(0.05) and not link.closed.is_set():
+            pass
+
+    def takes_to_break(self, direction: str) -> bool:
+        """Whether this frame is the one to break."""
+        if self._breaking != direction:
+            return False
+        self._breaking = None
+        return True
+
+    def answer_to(self, request: bytes) -> tuple[bytes, bool] | None:
+        """The refusal of a request, and whether to hang up after it; None for requests that pass."""
+        opcodes, error, close = self._refusal
+        xid, opcode = _REQUEST_HEADER.unpack_from(request, _LENGTH.size)
+        if opcode not in opcodes:
+            return None
+        self.refused_requests.append(opcode)
+        return _REPLY.pack(_REPLY.size - _LENGTH.size, xid, 0, error), close
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            self._links = [link for link in self._links if not link.closed.is_set()]
+            try:
+                server = socket.create_connection(("127.0.0.1", self.target), timeout=5)
+            except OSError:
+                client.close()
+                continue
+            server.settimeout(None)
+            self._links.append(_Link(self, client, server))
+
+
+class _Link:
+    """One connection through the proxy, with a thread for each direction."""
+
+    def __init__(self, proxy: Proxy, client: socket.socket, server: socket.socket) -> None:
+        self.closed = threading.Event()
+        self._proxy = proxy
+        self._client = client
+        self._server = server
+        self._answering = threading.Lock()
+        for end in (client, server):
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._threads = [
+            threading.Thread(target=self._pump, args=(direction,), daemon=True) for direction in (UP, DOWN)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        self.closed.set()
+        for end in (self._client, self._server):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join(10)
+
+    def _pump(self, direction: str) -> None:
+        try:
+            self._forward(direction)
+        except OSError:
+            pass
+        finally:
+            self.close()
+            (self._client if direction == UP else self._server).close()
+
+    def _forward(self, direction: str) -> None:
+        source = self._client if direction == UP else self._server
+        begun = False
+        for frames in _frames(source):
+            self._proxy.wait_flowing(direction, self)
+            if self.closed.is_set():
+                return
+            if self._proxy.takes_to_break(direction):
+                self._send(direction, frames[0][: len(frames[0]) // 2])
+                return
+            # The first frame of a connection is no request.
+            refused = self._refused(frames if begun else frames[1:]) if direction == UP else None
+            begun = True
+            if refused is None:
+                self._send(direction, b"".join(frames))
+                continue
+            passing = [frame for frame in frames if frame not in refused]
+            self._send(UP, b"".join(passing))
+            for answer, hangs_up in refused.values():
+                self._send(DOWN, answer)
+                if hangs_up:
+                    return
+
+    def _refused(self, requests: list[bytes]) -> dict[bytes, tuple[bytes, bool]] | None:
+        answers = ((request, self._proxy.answer_to(request)) for request in requests)
+        return {request: answer for request, answer in answers if answer is not None} or None
+
+    def _send(self, direction: str, data: bytes) -> None:
+        if direction == UP:
+            self._server.sendall(data)
+        else:
+            with self._answering:
+                self._client.sendall(data)
+
+
+def _frames(source: socket.socket) -> Iterator[list[bytes]]:
+    """The whole frames that arrive together, time after time."""
+    buffer = bytearray()
+    while chunk := source.recv(1 << 16):
+        buffer += chunk
+        frames = []
+        while len(buffer) >= _LENGTH.size:
+            size = _LENGTH.size + _LENGTH.unpack_from(buffer)[0]
+            if len(buffer) < size:
+                break
+            frames.append(bytes(buffer[:size]))
+            del buffer[:size]
+        if frames:
+            yield frames

@@ -1,0 +1,125 @@
+"""A cache at a three-server ensemble whose servers are killed, stopped, restarted and cut off from each other."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+from kazoo.client import KazooClient
+from kazoo.exceptions import KazooException
+
+from exporter import TreeCache, TreeEvent
+from exporter.zookeeper.session import Session
+from tests.faults.conftest import expire, quick_client, started
+from tests.faults.ensemble import Ensemble, Member
+from tests.replay import Replay, settles
+from tests.support import eventually
+
+ROOT = "/app"
+
+
+@pytest.fixture(scope="module")
+def whole() -> Iterator[Ensemble]:
+    """One ensemble for this file."""
+    with Ensemble() as ensemble:
+        yield ensemble
+
+
+class Observer:
+    """A cache at the ensemble, everything it told, and what becomes of both."""
+
+    def __init__(self, ensemble: Ensemble, strategy: str) -> None:
+        self.ensemble = ensemble
+        self.client = quick_client(ensemble.hosts)
+        self.session = Session.attach(self.client)
+        self.replay = Replay()
+        self.cache = TreeCache(self.client, ROOT, mode=strategy)
+        self.cache.listen(self.replay)
+
+    @property
+    def server(self) -> Member:
+        """The member that the client is connected to."""
+        return self.ensemble.serving(eventually(lambda: self.session.stats().server))
+
+    def change(self) -> None:
+        """Changes something, with a client that does not give up before its change is made."""
+        with started(quick_client(self.ensemble.hosts)) as writer:
+            for name in ("x", "y"):
+                with contextlib.suppress(KazooException):
+                    writer.retry(writer.delete, f"{ROOT}/{name}", recursive=True)
+                writer.retry(writer.ensure_path, f"{ROOT}/{name}/below")
+                writer.retry(writer.set, f"{ROOT}/{name}", name.encode())
+
+    def settles(self, timeout: float = 10.0) -> bool:
+        """Waits until server, cache and events are one tree."""
+        with started(KazooClient(self.ensemble.hosts)) as reader:
+            return settles(self.cache, self.replay, reader, ROOT, timeout)
+
+
+@pytest.fixture
+def observer(whole: Ensemble, strategy: str) -> Iterator[Observer]:
+    """A loaded cache at a whole ensemble, which is whole again afterwards."""
+    whole.heal()
+    observer = Observer(whole, strategy)
+    with started(observer.client), observer.cache:
+        assert observer.cache.wait_initialized(10)
+        observer.change()
+        assert observer.settles()
+        yield observer
+        whole.heal()
+
+
+def test_its_server_is_killed(observer: Observer, whole: Ensemble) -> None:
+    before = observer.server
+    before.kill()
+    observer.change()
+    assert observer.settles()
+    assert observer.server is not before
+    assert observer.replay.kinds[TreeEvent.CONNECTION_RECONNECTED] >= 1
+    assert observer.replay.kinds[TreeEvent.INITIALIZED] == 1
+
+
+def test_its_server_stops_answering_and_comes_back(observer: Observer, whole: Ensemble) -> None:
+    before = observer.server
+    before.suspend()
+    eventually(lambda: observer.server is not before)
+    observer.change()
+    assert observer.settles()
+    before.resume()
+    observer.change()
+    assert observer.settles()
+
+
+def test_the_leader_is_killed(observer: Observer, whole: Ensemble) -> None:
+    whole.leader.kill()
+    observer.change()
+    assert observer.settles()
+
+
+def test_quorum_is_lost_and_regained(observer: Observer, whole: Ensemble) -> None:
+    held = set(observer.cache)
+    for member in whole.members[:2]:
+        member.kill()
+    eventually(lambda: observer.replay.kinds[TreeEvent.CONNECTION_SUSPENDED] >= 1)
+    eventually(lambda: not observer.client.connected)
+    assert set(observer.cache) == held
+    whole.heal()
+    observer.change()
+    assert observer.settles(timeout=20)
+
+
+def test_every_server_is_restarted_in_turn(observer: Observer, whole: Ensemble) -> None:
+    for member in whole.members:
+        member.kill()
+        observer.change()
+        whole.heal()
+    assert observer.settles()
+
+
+def test_its_session_expires(observer: Observer, whole: Ensemble) -> None:
+    expire(observer.client.client_id, whole.hosts)
+    eventually(lambda: observer.replay.kinds[TreeEvent.CONNECTION_LOST] == 1)
+    observer.change()
+    eventually(lambda: observer.replay.kinds[TreeEvent.INITIALIZED] == 2)
+    assert observer.settles()

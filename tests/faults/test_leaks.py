@@ -1,0 +1,168 @@
+"""Nothing leaks: after many caches, and after many events, everything is as it was before."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+from kazoo.client import KazooClient
+
+from exporter import TreeCache, TreeEvent
+from exporter.demo.server import ZooKeeperServer
+from tests.faults.conftest import quick_client, started
+from tests.faults.proxy import Proxy
+from tests.faults.size import size
+from tests.support import eventually
+
+CYCLES = size(50, 1_000)
+EVENTS = size(20_000, 1_000_000)
+ZNODES = 100
+#: Changes under way at once, each of another znode, so that no two of them can be told as one.
+AT_ONCE = 1_000
+
+#: Blocks of memory, of some 70 bytes on average, that Python itself keeps or gives back meanwhile.
+NOISE = 2_000
+
+
+class Belongings(NamedTuple):
+    """What a process and its server hold."""
+
+    threads: int
+    descriptors: int
+    watches: int
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ZooKeeperServer]:
+    """A server that nobody else sets watches on."""
+    with ZooKeeperServer(tick_time=200) as server:
+        yield server
+
+
+@pytest.fixture
+def writer(server: ZooKeeperServer) -> Iterator[KazooClient]:
+    """A client beside the cache's, which made the tree."""
+    with started(KazooClient(server.hosts)) as writer:
+        for number in range(ZNODES):
+            writer.ensure_path(f"/app/{number}")
+        yield writer
+
+
+def belongings(server: ZooKeeperServer) -> Belongings:
+    """What is held now."""
+    watches = int(server.mntr()["zk_watch_count"])
+    return Belongings(threading.active_count(), len(os.listdir("/proc/self/fd")), watches)
+
+
+def blocks() -> int:
+    """How many blocks of memory Python's objects take, garbage apart."""
+    gc.collect()
+    return sys.getallocatedblocks()
+
+
+def run(client: KazooClient, strategy: str) -> None:
+    """One life of a cache."""
+    cache = TreeCache(client, "/app", mode=strategy)
+    cache.listen(lambda event: None)
+    with cache:
+        assert cache.wait_initialized(10)
+        assert len(cache) == ZNODES + 1
+
+
+def test_caches_started_and_closed_on_one_client(server: ZooKeeperServer, writer: KazooClient, strategy: str) -> None:
+    # One-shot watches cannot be taken back one by one: those of a classic cache stay until they fire or the session
+    # ends. A server holds one of each kind for a session and path, so they do not add up.
+    left = 0 if strategy == "recursive" else 2 * (ZNODES + 1)
+    with started(quick_client(server.hosts)) as client:
+        for _ in range(10):
+            run(client, strategy)
+        before = eventually(lambda: belongings(server))
+        eventually(lambda: belongings(server).watches == left)
+        blocks_before = blocks()
+        for _ in range(CYCLES):
+            run(client, strategy)
+        eventually(lambda: belongings(server) == before._replace(watches=left))
+        eventually(lambda: blocks() - blocks_before < NOISE)
+    eventually(lambda: belongings(server).watches == 0)
+
+
+def test_caches_closed_before_they_are_loaded(server: ZooKeeperServer, writer: KazooClient) -> None:
+    """The watch must go also when it is still being set."""
+    with started(quick_client(server.hosts)) as client:
+        run(client, "recursive")
+        before = belongings(server)
+        for _ in range(CYCLES):
+            with TreeCache(client, "/app", create_root=False):
+                pass
+        eventually(lambda: belongings(server) == before._replace(watches=0))
+
+
+def test_clients_and_caches(server: ZooKeeperServer, writer: KazooClient, strategy: str) -> None:
+    before = belongings(server)
+    for cycle in range(CYCLES // 2):
+        with started(quick_client(server.hosts)) as client:
+            run(client, strategy)
+        if cycle == 5:
+            blocks_before = blocks()
+    eventually(lambda: belongings(server) == before)
+    eventually(lambda: blocks() - blocks_before < NOISE)
+
+
+def test_reconnects(server: ZooKeeperServer, writer: KazooClient, strategy: str) -> None:
+    with Proxy(server.port) as proxy, started(quick_client(proxy.hosts)) as client:
+        cache = TreeCache(client, "/app", mode=strategy)
+        with cache:
+            assert cache.wait_initialized(10)
+            before = belongings(server)
+            for number in range(1, size(10, 200)):
+                proxy.cut()
+                eventually(lambda n=number: cache.stats().syncs["reconnect"] == n and not busy(cache))  # type: ignore[misc]
+                if number == 5:
+                    blocks_before = blocks()
+            eventually(lambda: belongings(server) == before)
+            eventually(lambda: blocks() - blocks_before < NOISE)
+
+
+def test_many_events(server: ZooKeeperServer, writer: KazooClient, strategy: str) -> None:
+    told = 0
+
+    def count(event: TreeEvent) -> None:
+        nonlocal told
+        told += event.event_type == TreeEvent.NODE_UPDATED
+
+    paths = [f"/many/{number}" for number in range(AT_ONCE)]
+    for path in paths:
+        writer.ensure_path(path)
+    with started(quick_client(server.hosts, timeout=4.0)) as client:
+        cache = TreeCache(client, "/many", mode=strategy)
+        cache.listen(count)
+        with cache:
+            assert cache.wait_initialized(10)
+            before = belongings(server)
+            for turn in range(EVENTS // AT_ONCE):
+                set_all(writer, paths, b"%d" % turn)
+                eventually(lambda n=turn: told == (n + 1) * AT_ONCE)  # type: ignore[misc]
+                if turn == 5:
+                    blocks_before = blocks()
+            eventually(lambda: not busy(cache))
+            eventually(lambda: belongings(server) == before)
+            eventually(lambda: blocks() - blocks_before < NOISE)
+
+
+def set_all(writer: KazooClient, paths: list[str], data: bytes) -> None:
+    """Changes the data of many znodes."""
+    transaction = writer.transaction()
+    for path in paths:
+        transaction.set_data(path, data)
+    transaction.commit()
+
+
+def busy(cache: TreeCache) -> bool:
+    """Whether the cache still reads or tells."""
+    stats = cache.stats()
+    return bool(stats.outstanding_operations or stats.pending_paths or stats.undelivered_events)

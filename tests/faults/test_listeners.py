@@ -1,0 +1,187 @@
+"""Listeners that raise, block or call back: the cache, and kazoo's own listeners, go on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+from kazoo.protocol.states import KazooState
+
+from exporter import TreeCache, TreeEvent
+from tests.conftest import ZooKeeper
+from tests.faults.conftest import Observed, observed
+from tests.faults.proxy import Proxy
+from tests.support import eventually
+
+
+@pytest.fixture
+def seen(proxy: Proxy, zookeeper: ZooKeeper, strategy: str) -> Iterator[Observed]:
+    """A loaded cache of the test's root, through the proxy."""
+    with observed(proxy, zookeeper.server.hosts, zookeeper.root, strategy) as seen:
+        yield seen
+
+
+def change(seen: Observed, times: int = 20) -> None:
+    """Changes of every kind, a reconnect among them."""
+    for number in range(times):
+        seen.writer.create(f"{seen.root}/c/{number}", b"%d" % number)
+        seen.writer.set(f"{seen.root}/c", b"%d" % number)
+        if number % 2:
+            seen.writer.delete(f"{seen.root}/c/{number}")
+        if number == times // 2:
+            seen.proxy.cut()
+
+
+def test_one_that_raises_is_a_fault_each_time(seen: Observed) -> None:
+    faults: list[Exception] = []
+
+    def broken(event: TreeEvent) -> None:
+        raise RuntimeError(event.event_type)
+
+    seen.cache.listen(broken)
+    seen.cache.listen_fault(faults.append)
+    told = sum(seen.replay.kinds.values())
+    change(seen)
+    assert seen.settles()
+    eventually(lambda: len(faults) == sum(seen.replay.kinds.values()) - told)
+
+
+def test_fault_listener_that_raises(seen: Observed) -> None:
+    def broken(_: object) -> None:
+        raise RuntimeError("broken")
+
+    seen.cache.listen(broken)
+    seen.cache.listen_fault(broken)
+    change(seen)
+    assert seen.settles()
+
+
+def test_one_that_blocks_delays_events_and_nothing_else(seen: Observed) -> None:
+    go_on, blocked = threading.Event(), threading.Event()
+    states: list[KazooState] = []
+
+    def block(_: TreeEvent) -> None:
+        blocked.set()
+        go_on.wait(30)
+
+    seen.cache.listen(block)
+    seen.client.add_listener(states.append)
+    seen.writer.create(seen.root + "/first")
+    assert blocked.wait(10)
+    seen.proxy.cut()
+    eventually(lambda: states == [KazooState.SUSPENDED, KazooState.CONNECTED])
+    seen.writer.create(seen.root + "/second")
+    eventually(lambda: seen.root + "/second" in seen.cache)
+    assert seen.client.retry(seen.client.exists, seen.root + "/second")
+    assert seen.cache.stats().undelivered_events >= 3
+    go_on.set()
+    assert seen.settles()
+
+
+def test_one_that_blocks_does_not_hold_up_close_for_long(seen: Observed) -> None:
+    go_on, blocked = threading.Event(), threading.Event()
+    mode = seen.cache.stats().mode
+
+    def block(_: TreeEvent) -> None:
+        blocked.set()
+        go_on.wait(30)
+
+    with TreeCache(seen.client, seen.root, mode=mode) as cache:
+        assert cache.wait_initialized(10)
+        cache.listen(block)
+        seen.writer.create(seen.root + "/first")
+        assert blocked.wait(10)
+    assert len(cache) == 0
+    go_on.set()
+    assert seen.settles()
+
+
+def test_one_that_reads_the_cache_and_listens(seen: Observed) -> None:
+    read: list[object] = []
+    late: list[TreeEvent] = []
+
+    def nosy(event: TreeEvent) -> None:
+        read.append((list(seen.cache), len(seen.cache), seen.cache.stats(), seen.cache.get_children(seen.root)))
+        if event.event_data is not None:
+            read.append((seen.cache.get_data(event.event_data.path), seen.client.exists(event.event_data.path)))
+        if not late:
+            seen.cache.listen(late.append)
+
+    seen.cache.listen(nosy)
+    seen.writer.create(seen.root + "/first")
+    seen.writer.create(seen.root + "/second")
+    assert seen.settles()
+    eventually(lambda: [event.event_data.path for event in late] == [seen.root + "/second"])
+    assert len(read) == 4
+
+
+def test_one_that_starts_and_closes_caches(seen: Observed) -> None:
+    caches: list[TreeCache] = []
+
+    def open_another(event: TreeEvent) -> None:
+        caches.append(TreeCache(seen.client, seen.root, mode=seen.cache.stats().mode))
+        caches[-1].start()
+        assert caches[-1].wait_initialized(10)
+
+    seen.cache.listen(open_another)
+    seen.writer.create(seen.root + "/first")
+    eventually(lambda: len(caches) == 1 and len(caches[0]) == len(seen.cache))
+    for cache in caches:
+        cache.close()
+    assert seen.settles()
+
+
+def test_state_listener_that_closes_the_cache(seen: Observed) -> None:
+    """kazoo calls state listeners on its connection's thread, where nothing may be waited for that it would bring."""
+    cache = TreeCache(seen.client, seen.root, mode=seen.cache.stats().mode)
+    cache.start()
+    assert cache.wait_initialized(10)
+    closed = threading.Event()
+
+    def close(_: KazooState) -> None:
+        cache.close()
+        closed.set()
+
+    seen.client.add_listener(close)
+    seen.proxy.cut()
+    assert closed.wait(10)
+    assert seen.settles()
+
+
+FORK = """
+import os, signal, sys, time
+from kazoo.client import KazooClient
+from exporter import TreeCache
+
+client = KazooClient(sys.argv[1])
+client.start()
+with TreeCache(client, "/") as cache:
+    assert cache.wait_initialized(10)
+    cache.listen(lambda event: None)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        print("child", len(cache), flush=True)
+        {leaves}
+    else:
+        _, status = os.waitpid(child, 0)
+        client.create("/after")
+        while "/after" not in cache:
+            time.sleep(0.01)
+        print("parent", status, flush=True)
+client.stop()
+client.close()
+"""
+
+
+@pytest.mark.parametrize("leaves", ["sys.exit(0)", "cache.close(); sys.exit(0)", "os._exit(0)"])
+def test_fork_wedges_neither_child_nor_parent(zookeeper: ZooKeeper, leaves: str) -> None:
+    """A child has none of its parent's threads; it can leave, by a `with` block or `close()` or neither."""
+    script = FORK.format(leaves=leaves)
+    done = subprocess.run(
+        [sys.executable, "-c", script, zookeeper.hosts], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert done.stdout.splitlines() == ["child 1", "parent 0"], done.stderr

@@ -1,0 +1,22 @@
+"""The cache under each of kazoo's handlers, in a process of its own: what one patches must not reach the others."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ZooKeeper
+
+FOLDER = Path(__file__).parent.parent.parent
+
+
+@pytest.mark.parametrize("mode", ["recursive", "classic"])
+@pytest.mark.parametrize("handler", ["threading", "gevent", "gevent-patched", "eventlet", "eventlet-patched"])
+def test_cache_works_under(handler: str, mode: str, zookeeper: ZooKeeper) -> None:
+    command = [sys.executable, "-m", "tests.handlers.scenario", handler, zookeeper.hosts, mode]
+    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=100)
+    steps = ["start", "load", "hear", "reconnect", "listen_badly", "close"]
+    assert (done.stdout.split(), done.returncode) == (steps, 0), done.stderr

@@ -1,0 +1,119 @@
+"""The cache over TLS: a real server with a secure port, PEM files and client certificates."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from cryptography.hazmat.primitives import serialization
+from kazoo.client import KazooClient
+
+from exporter import TreeCache, TreeEvent
+from exporter.demo.server import NETTY, ZooKeeperServer, free_port
+from tests.conftest import TICK_TIME, connected
+from tests.support import eventually
+
+NODES = 2_000
+DATA = b"x" * 4_000
+
+
+@dataclass(frozen=True)
+class Secure:
+    """A server with a secure port, and what a client needs to come in by it."""
+
+    server: ZooKeeperServer
+    options: dict[str, Any]
+    port: int
+
+    def client(self) -> Any:
+        """A started client, by TLS, for a with statement."""
+        return connected(f"127.0.0.1:{self.port}", use_ssl=True, check_hostname=True, **self.options)
+
+
+def write_pem(path: Path, certificate: trustme.LeafCert) -> tuple[str, str, str]:
+    """Writes a certificate and its key, apart and (as Java wants them, the key in PKCS 8) together."""
+    key = serialization.load_pem_private_key(certificate.private_key_pem.bytes(), password=None)
+    encryption = serialization.NoEncryption()
+    key_pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+    chain = b"".join(blob.bytes() for blob in certificate.cert_chain_pems)
+    parts = {"key": key_pem, "cert": chain, "both": key_pem + chain}
+    for name, content in parts.items():
+        (path / f"{name}.pem").write_bytes(content)
+    return str(path / "key.pem"), str(path / "cert.pem"), str(path / "both.pem")
+
+
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secure]:
+    authority = trustme.CA()
+    trust = tmp_path_factory.mktemp("trust") / "ca.pem"
+    authority.cert_pem.write_to_path(str(trust))
+    _, _, store = write_pem(tmp_path_factory.mktemp("server"), authority.issue_cert("127.0.0.1", "localhost"))
+    key, cert, _ = write_pem(tmp_path_factory.mktemp("client"), authority.issue_cert("client@example.org"))
+    port = free_port()
+    config = {
+        "secureClientPort": str(port),
+        "secureClientPortAddress": "127.0.0.1",
+        "ssl.keyStore.location": store,
+        "ssl.trustStore.location": str(trust),
+        "ssl.clientAuth": "need",
+        "ssl.hostnameVerification": "false",
+    }
+    with ZooKeeperServer(tick_time=TICK_TIME, system_properties=NETTY, config=config) as server:
+        yield Secure(server, {"ca": str(trust), "certfile": cert, "keyfile": key}, port)
+
+
+@pytest.fixture
+def client(secure: Secure) -> Iterator[KazooClient]:
+    with secure.client() as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def large_tree(secure: Secure) -> str:
+    """The path of a tree that comes in frames of many TLS records."""
+    with secure.client() as client:
+        client.create("/large")
+        for creation in [client.create_async(f"/large/{number}", DATA) for number in range(NODES)]:
+            creation.get(20)
+    return "/large"
+
+
+@pytest.mark.parametrize("mode", ["recursive", "classic"])
+def test_a_large_tree_is_loaded(client: KazooClient, large_tree: str, mode: str) -> None:
+    with TreeCache(client, large_tree, mode=mode) as cache:
+        assert cache.wait_initialized(30)
+        assert len(cache) == NODES + 1
+        assert all(cache.get_data(f"{large_tree}/{number}").data == DATA for number in range(NODES))
+        assert cache.stats().mode == mode
+
+
+def test_live_events_and_a_reconnection(client: KazooClient, secure: Secure, large_tree: str) -> None:
+    kinds: list[int] = []
+    cache = TreeCache(client, large_tree)
+    cache.listen(lambda event: kinds.append(event.event_type))
+    with cache, secure.client() as writer:
+        assert cache.wait_initialized(30)
+        for number in range(50):
+            writer.create(f"{large_tree}/n{number}", DATA)
+        eventually(lambda: len(cache) == NODES + 51)
+        client._connection._socket.shutdown(socket.SHUT_RDWR)
+        eventually(lambda: TreeEvent.CONNECTION_RECONNECTED in kinds)
+        writer.set(f"{large_tree}/0", b"new")
+        eventually(lambda: cache.get_data(f"{large_tree}/0").data == b"new")
+        for number in range(50):
+            writer.delete(f"{large_tree}/n{number}")
+        writer.set(f"{large_tree}/0", DATA)
+        eventually(lambda: len(cache) == NODES + 1 and cache.get_data(f"{large_tree}/0").data == DATA)
+
+
+def test_every_change_of_a_burst_arrives(client: KazooClient, secure: Secure) -> None:
+    with TreeCache(client, "/burst") as cache, secure.client() as writer:
+        assert cache.wait_initialized(10)
+        for number in range(3_000):
+            writer.create_async(f"/burst/{number}")
+        eventually(lambda: len(cache) == 3_001, timeout=20)

@@ -1,0 +1,398 @@
+"""Mutations: each rule that makes the replica right, broken on purpose, to prove that the simulation can see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+from exporter.treecache import reconciler, recursive
+from exporter.treecache.agenda import NO_LOADS, Agenda, Loads
+from exporter.treecache.classic import ClassicStrategy
+from exporter.treecache.events import TreeEvent
+from exporter.treecache.pathqueue import PathQueue
+from exporter.treecache.ratelimit import RateLimit
+from exporter.treecache.reconciler import Reconciler
+from exporter.treecache.recursive import RecursiveStrategy
+from exporter.treecache.replica import Replica, _Phase
+from exporter.treecache.scope import Scope
+from exporter.treecache.tree import NEVER_LISTED, Branch, Tree
+from exporter.zookeeper.messages import DELETED, Connected, Suspended, WatchEvent
+from exporter.zookeeper.records import pzxid_of
+from exporter.zookeeper.wire import NO_AUTH, NO_NODE, AddWatch, MultiRead, ReadRequest, Request
+
+
+class Mutation(NamedTuple):
+    """A rule, by what it says when it is broken, and what takes the place of the code that keeps it."""
+
+    name: str
+    owner: Any
+    attribute: str
+    replacement: Callable[[Any], Any]
+
+    def applied(self) -> AbstractContextManager[Any]:
+        """Breaks the rule for as long as the context lasts."""
+        return patch.object(self.owner, self.attribute, self.replacement(getattr(self.owner, self.attribute)))
+
+
+MUTATIONS: list[Mutation] = []
+
+Replacement = Callable[[Any], Any]
+
+
+def breaks(owner: Any, attribute: str) -> Callable[[Replacement], Replacement]:
+    """Registers what makes, of an attribute of a class or module, one that breaks the rule it is named for."""
+
+    def register(replacement: Replacement) -> Replacement:
+        MUTATIONS.append(Mutation(replacement.__name__, owner, attribute, replacement))
+        return replacement
+
+    return register
+
+
+# Watch first, read after
+
+
+@breaks(Replica, "_arm")
+def watch_is_set_after_the_reads(original: Any) -> Any:
+    def arm(self: Replica, now: float) -> None:
+        original(self, now)
+        if self._phase is _Phase.ARMING:
+            self._phase = _Phase.LIVE
+            self._fill_window(now)
+            requests = self._outcome.requests
+            requests.sort(key=lambda request: isinstance(request, AddWatch))
+
+    return arm
+
+
+@breaks(ClassicStrategy, "requests")
+def one_shot_watch_is_not_set_again(original: Any) -> Any:
+    def requests(self: ClassicStrategy, *arguments: Any) -> Iterator[Any]:
+        for sending in original(self, *arguments):
+            if sending.loads is NO_LOADS:
+                body = sending.request.serialize()[:-1] + b"\0"
+                sending.request.serialize = lambda body=body: body
+            yield sending
+
+    return requests
+
+
+@breaks(ClassicStrategy, "lists_leaves")
+def leaves_are_not_watched_for_children(original: Any) -> Any:
+    return False
+
+
+@breaks(ClassicStrategy, "missing_root")
+def missing_root_is_not_watched_for(original: Any) -> Any:
+    return lambda self: None
+
+
+# Dirty until re-read
+
+
+@breaks(Replica, "_on_watch_event")
+def read_sent_before_the_event_clears_it(original: Any) -> Any:
+    def on_watch_event(self: Replica, event: WatchEvent) -> None:
+        path = event.path[len(self._prefix) :]
+        if not any(path in request.reads for request in self._in_flight if isinstance(request, ReadRequest)):
+            original(self, event)
+
+    return on_watch_event
+
+
+@breaks(Replica, "_abandon")
+def dirty_paths_are_forgotten_on_reconnect(original: Any) -> Any:
+    def abandon(self: Replica) -> None:
+        original(self)
+        self._agenda._reads, self._agenda._lists = PathQueue(), PathQueue()
+
+    return abandon
+
+
+@breaks(Replica, "_take_back")
+def unanswered_reads_are_not_sent_again(original: Any) -> Any:
+    def take_back(self: Replica, request: Request) -> bool:
+        sent = self._in_flight.pop(request, None)
+        if sent is not None and isinstance(request, ReadRequest):
+            self._agenda.done(request, sent.loads)
+        return sent is not None
+
+    return take_back
+
+
+@breaks(Replica, "_apply_error")
+def failed_operation_is_not_tried_again(original: Any) -> Any:
+    def apply_error(self: Replica, path: str, result: Any, *arguments: Any, **options: Any) -> None:
+        if result in (NO_NODE, NO_AUTH):
+            original(self, path, result, *arguments, **options)
+
+    return apply_error
+
+
+@breaks(Replica, "_apply")
+def failed_request_counts_as_answered(original: Any) -> Any:
+    def apply(self: Replica, *arguments: Any) -> bool:
+        original(self, *arguments)
+        return True
+
+    return apply
+
+
+@breaks(Replica, "_apply")
+def undecodable_answer_counts_as_understood(original: Any) -> Any:
+    def apply(self: Replica, *arguments: Any) -> bool:
+        try:
+            return bool(original(self, *arguments))
+        except Exception:
+            return True
+
+    return apply
+
+
+@breaks(RecursiveStrategy, "dirty")
+def parents_stat_is_not_refreshed(original: Any) -> Any:
+    def dirty(self: RecursiveStrategy, kind: int, path: str) -> Any:
+        reads, lists = original(self, kind, path)
+        return reads[:1], lists
+
+    return dirty
+
+
+@breaks(ClassicStrategy, "dirty")
+def children_that_came_are_not_listed(original: Any) -> Any:
+    return lambda self, kind, path: ((path,), ())
+
+
+@breaks(Reconciler, "recheck_suspects")
+def miscounted_children_are_not_listed_again(original: Any) -> Any:
+    return lambda self: self._suspects.clear()
+
+
+@breaks(Reconciler, "apply_record")
+def orphans_are_dropped(original: Any) -> Any:
+    def apply_record(self: Reconciler, path: str, record: bytes, load: bool, listed: bool = False) -> None:
+        if not path or self.tree.get(path[: path.rindex("/")]) is not None:
+            original(self, path, record, load, listed)
+
+    return apply_record
+
+
+# Never backwards
+
+
+@breaks(Reconciler, "_goes_back")
+def older_replaces_newer(original: Any) -> Any:
+    return lambda self, read, held: False
+
+
+@breaks(Reconciler, "_goes_back")
+def restored_ensemble_is_not_believed(original: Any) -> Any:
+    return lambda self, read, held: read < held
+
+
+@breaks(Replica, "_on_watch_event")
+def deletion_is_not_final(original: Any) -> Any:
+    def on_watch_event(self: Replica, event: WatchEvent) -> None:
+        """Believes the event at once, so that a read sent before it brings the znode back."""
+        path = event.path[len(self._prefix) :]
+        if event.kind == DELETED and path:
+            self._reconciler.remove(path)
+            self._agenda.want_reads((path[: path.rindex("/")],), False)
+        else:
+            original(self, event)
+
+    return on_watch_event
+
+
+@breaks(reconciler, "origin_and_change")
+def re_creation_is_an_update(original: Any) -> Any:
+    return lambda record: ((0, 0), original(record)[1])
+
+
+@breaks(reconciler, "origin_and_change")
+def zxids_alone_tell_znodes_apart(original: Any) -> Any:
+    def without_times(record: bytes) -> Any:
+        (czxid, _), (mzxid, _) = original(record)
+        return (czxid, 0), (mzxid, 0)
+
+    return without_times
+
+
+# Reconnecting
+
+
+@breaks(Replica, "_on_connected")
+def no_barrier_after_a_reconnect(original: Any) -> Any:
+    def on_connected(self: Replica, message: Connected, now: float) -> None:
+        original(self, message._replace(read_only=True), now)
+
+    return on_connected
+
+
+@breaks(Replica, "_begin_sync")
+def no_resync_after_a_reconnect(original: Any) -> Any:
+    def begin_sync(self: Replica, reason: str) -> None:
+        if reason == "start":
+            original(self, reason)
+        else:
+            self._reconciler.begin_sync()
+            self._agenda.survey(iter(()))
+
+    return begin_sync
+
+
+@breaks(Reconciler, "_check_children")
+def lists_are_skipped_although_children_came(original: Any) -> Any:
+    def check_children(self: Reconciler, path: str, entry: Any, record: bytes, load: bool) -> None:
+        if not load or not isinstance(entry, Branch) or entry.listed_pzxid == NEVER_LISTED:
+            original(self, path, entry, record, load)
+
+    return check_children
+
+
+@breaks(Reconciler, "_update")
+def any_read_counts_as_a_list(original: Any) -> Any:
+    def update(self: Reconciler, path: str, entry: Any, record: bytes, *arguments: Any) -> bool:
+        result = bool(original(self, path, entry, record, *arguments))
+        if isinstance(entry, Branch):
+            entry.listed_pzxid = pzxid_of(record)
+        return result
+
+    return update
+
+
+@breaks(Replica, "_on_connected")
+def refusal_is_not_remembered(original: Any) -> Any:
+    def on_connected(self: Replica, message: Connected, now: float) -> None:
+        original(self, message._replace(recursive=True), now)
+
+    return on_connected
+
+
+@breaks(Replica, "_on_disconnected")
+def watch_counts_as_kept_over_a_reconnect(original: Any) -> Any:
+    def on_disconnected(self: Replica, message: Any) -> None:
+        armed = self._phase is _Phase.LIVE
+        original(self, message)
+        if armed:
+            self._arm = lambda now: setattr(self, "_phase", _Phase.LIVE)  # type: ignore[method-assign]
+
+    return on_disconnected
+
+
+# What listeners see
+
+
+@breaks(Agenda, "loaded")
+def initialized_before_the_load_is_complete(original: Any) -> Any:
+    return property(lambda self: self._survey is None)
+
+
+@breaks(Reconciler, "apply_names")
+def children_of_a_load_are_not_the_loads(original: Any) -> Any:
+    def apply_names(self: Reconciler, path: str, pzxid: int, names: list[str], load: bool) -> None:
+        syncing, self.syncing = self.syncing, False
+        original(self, path, pzxid, names, False)
+        self.syncing = syncing
+
+    return apply_names
+
+
+@breaks(recursive, "Loads")
+def path_asked_for_twice_counts_once(original: Any) -> Any:
+    return lambda paths, everything, count: Loads(paths, everything, len(paths))
+
+
+@breaks(Replica, "_on_disconnected")
+def suspension_ends_the_initialization(original: Any) -> Any:
+    def on_disconnected(self: Replica, message: Any) -> None:
+        original(self, message)
+        if isinstance(message, Suspended):
+            self.initialized = False
+
+    return on_disconnected
+
+
+@breaks(Replica, "_on_disconnected")
+def lost_session_stays_initialized(original: Any) -> Any:
+    def on_disconnected(self: Replica, message: Any) -> None:
+        initialized = self.initialized
+        original(self, message)
+        self.initialized = initialized
+
+    return on_disconnected
+
+
+@breaks(Replica, "_publish")
+def reconnection_is_told_after_the_differences(original: Any) -> Any:
+    def publish(self: Replica, event_type: int) -> None:
+        if event_type == TreeEvent.INITIALIZED:
+            original(self, TreeEvent.CONNECTION_RECONNECTED)
+        if event_type != TreeEvent.CONNECTION_RECONNECTED:
+            original(self, event_type)
+
+    return publish
+
+
+@breaks(Tree, "remove")
+def parents_are_removed_before_their_children(original: Any) -> Any:
+    return lambda self, path: original(self, path)[::-1]
+
+
+@breaks(Reconciler, "hide")
+def unreadable_znode_stays_as_it_was(original: Any) -> Any:
+    return lambda self, path, load: None
+
+
+@breaks(Replica, "_apply_multi_read")
+def unreadable_znode_stops_the_rest(original: Any) -> Any:
+    def apply_multi_read(self: Replica, request: MultiRead, results: list[Any], *arguments: Any) -> None:
+        reads = results[: len(request.reads)]
+        if NO_AUTH in reads:
+            end = reads.index(NO_AUTH) + 1
+            request, results = MultiRead(request.prefix, request.reads[:end], []), results[:end]
+        original(self, request, results, *arguments)
+
+    return apply_multi_read
+
+
+@breaks(Scope, "covers")
+def events_outside_of_the_scope_are_followed(original: Any) -> Any:
+    return lambda self, path: True
+
+
+@breaks(reconciler, "without_data")
+def data_is_kept(original: Any) -> Any:
+    return lambda record: record
+
+
+# Kind to the ensemble, and to memory
+
+
+@breaks(RateLimit, "allowance")
+def rate_limit_is_ignored(original: Any) -> Any:
+    return lambda self, now: None
+
+
+@breaks(RecursiveStrategy, "requests")
+def window_is_ignored(original: Any) -> Any:
+    def requests(self: RecursiveStrategy, agenda: Any, in_flight: int, *arguments: Any) -> Any:
+        return original(self, agenda, 0, *arguments)
+
+    return requests
+
+
+@breaks(Tree, "fold")
+def branches_are_not_folded(original: Any) -> Any:
+    return lambda self, path: None
+
+
+@breaks(Tree, "_count")
+def totals_never_fall(original: Any) -> Any:
+    def count(self: Tree, record: bytes, sign: int) -> None:
+        if sign > 0:
+            original(self, record, sign)
+
+    return count

@@ -1,0 +1,441 @@
+"""ModelServer: an ensemble and one session at one of its servers, to drive a replica without either.
+
+The server executes one request at a time, in order, whenever it is told to; what it sends waits in `stream`, in order,
+until someone delivers it. Everything in between is the schedule's to arrange.
+
+Two things may happen to an answer on its way, and to nothing else: events overtake it (`execute(hold=True)`, until
+`release`), or later answers do (`delay`, until `arrive_late`).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from exporter.treecache.scope import Selector
+from exporter.zookeeper.messages import (
+    CHANGED,
+    CHILD,
+    CREATED,
+    DELETED,
+    Connected,
+    Lost,
+    Message,
+    Reply,
+    Suspended,
+    Unanswered,
+    WatchEvent,
+)
+from exporter.zookeeper.wire import (
+    NO_AUTH,
+    NO_NODE,
+    OK,
+    UNIMPLEMENTED,
+    AddWatch,
+    Exists,
+    GetChildren,
+    GetData,
+    MultiRead,
+    ReadRequest,
+    Request,
+    Sync,
+)
+from tests.simulation.znodes import ACL, INT, STAT, Txn, Znode, Znodes
+
+SERVER = "model:2181"
+NOT_READ_ONLY = -119
+THROTTLED = -127
+
+_HEADER = struct.Struct("!iBi")
+_END_OF_MULTI = _HEADER.pack(-1, True, -1)
+_EPOCH = 1 << 20
+
+
+class ModelServer:
+    """Znodes, one session with at most one recursive watch, and the stream to that session."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.history: list[Txn] = []
+        self.leader = Znodes()
+        #: What the session's server holds; it lags behind the leader by `backlog`.
+        self.view = self.leader
+        self.backlog: deque[Txn] = deque()
+        self.read_only = False
+        # What kind of server it is.
+        self.knows_recursive = True
+        self.closes_after_refusal = False
+        self.tells_of_unreadable = False
+        self.one_mode_a_path = False
+        # What the replica is to hold of it.
+        self.selector: Selector | None = None
+        self.max_depth: int | None = None
+        # The session.
+        self.connected = False
+        self.has_refused = False
+        self.watching = False
+        self.data_watches: set[str] = set()
+        self.child_watches: set[str] = set()
+        self.requests: deque[Request] = deque()
+        self.held: deque[Message] = deque()
+        self.late: list[tuple[Reply, dict[str, int]]] = []
+        self.stream: deque[Message] = deque()
+        #: What is to go wrong with the next requests: an error code, or "garble" or "part".
+        self.mishaps: deque[int | str] = deque()
+        # What a judge needs to know.
+        #: Whether something changed since this connection's first read of which no watch tells.
+        self.untold = False
+        #: The paths of which the recursive watch's events were lost on this connection.
+        self.lost: set[str] = set()
+        self.reads_began_at: int | None = None
+        #: For each connection so far, whether it may show an older state than those before.
+        self.rewound: list[bool] = []
+        self.ever_unreadable: set[str] = set()
+        self._time = 0
+        self._multi = False
+        self._restored = False
+
+    # Writers
+
+    @property
+    def nodes(self) -> dict[str, Znode]:
+        """The znodes as the session's server has them."""
+        return self.view.nodes
+
+    @property
+    def zxid(self) -> int:
+        """The last change that the session's server has."""
+        return self.view.zxid
+
+    def create(self, path: str, data: bytes = b"", owner: int = 0) -> None:
+        """Creates a znode whose parent exists."""
+        self._commit(CREATED, path, data, owner)
+
+    def set(self, path: str, data: bytes) -> None:
+        """Changes a znode's data."""
+        self._commit(CHANGED, path, data)
+
+    def delete(self, path: str) -> None:
+        """Deletes a znode without children."""
+        self._commit(DELETED, path)
+
+    def delete_all(self, path: str) -> None:
+        """Deletes a znode and everything below it, children first."""
+        for name in sorted(self.leader.nodes[path].children):
+            self.delete_all(f"{path}/{name}")
+        self.delete(path)
+
+    def set_readable(self, path: str, readable: bool) -> None:
+        """Changes a znode's ACL, of which no watch tells."""
+        if not readable:
+            self.ever_unreadable.add(path)
+        self._commit(ACL, path, readable=readable)
+
+    @contextmanager
+    def multi(self) -> Iterator[None]:
+        """Gives all changes within one zxid."""
+        self.leader.zxid += 1
+        self._multi = True
+        yield
+        self._multi = False
+
+    def restore(self, length: int) -> None:
+        """Goes back to the first changes of the history; only for a disconnected session.
+
+        A wiped ensemble (length 0) counts its zxids from the start again, a restored one elects anew.
+        """
+        length = self._boundary(length)
+        del self.history[length:]
+        zxid = self.leader.zxid
+        self.view = self.leader = Znodes(self.history)
+        # The znode / has no time of creation by which a replica could tell it from the one before.
+        self.leader.zxid = 0 if length == 0 and self.root != "/" else (zxid // _EPOCH + 1) * _EPOCH
+        self.backlog.clear()
+        self._restored = True
+
+    def _boundary(self, length: int) -> int:
+        """So many changes of the history or a few less, so that no multi is cut in two."""
+        history = self.history
+        while 0 < length < len(history) and history[length - 1].zxid == history[length].zxid:
+            length -= 1
+        return max(0, length)
+
+    def _commit(self, kind: int, path: str, data: bytes = b"", owner: int = 0, readable: bool = True) -> None:
+        self._time += 1
+        zxid = self.leader.zxid + (not self._multi)
+        txn = Txn(zxid, kind, path, self._time, data, owner, readable)
+        self.history.append(txn)
+        if self.view is self.leader:
+            self._apply(txn)
+        else:
+            self.leader.apply(txn)
+            self.backlog.append(txn)
+
+    def catch_up(self, count: int) -> None:
+        """The session's server learns of the next changes; one without a quorum learns nothing."""
+        if not self.read_only:
+            while self.backlog and (count > 0 or self.backlog[0].zxid == self.view.zxid):
+                self._apply(self.backlog.popleft())
+                count -= 1
+
+    def _apply(self, txn: Txn) -> None:
+        node = self.view.apply(txn)
+        if txn.kind != ACL:
+            self._notify(txn.kind, txn.path, node)
+        elif self._below_root(txn.path):
+            self._leave_untold()
+
+    def expected(self) -> tuple[dict[str, bytes], dict[str, bytes]]:
+        """The records that a replica must hold at rest, and those that it may: below what cannot be listed."""
+        required: dict[str, bytes] = {}
+        allowed: dict[str, bytes] = {}
+        nodes, selector = self.nodes, self.selector
+        stack = [(self.root, 0, required)] if self.root in nodes else []
+        while stack:
+            path, depth, records = stack.pop()
+            node = nodes[path]
+            if node.readable:
+                records[path] = node.record
+            else:
+                records = allowed
+            if depth == self.max_depth or (selector is not None and not _says(selector.descend, path)):
+                continue
+            for name in node.children:
+                child = f"{path}/{name}" if path != "/" else f"/{name}"
+                if selector is None or _says(selector.keep, child):
+                    stack.append((child, depth + 1, records))
+        return required, allowed
+
+    # The session
+
+    def connect(self, *, read_only: bool = False, lag: int = 0) -> None:
+        """Accepts the session's connection, at a server that lags by so many changes."""
+        if lag or read_only:
+            end = self._boundary(len(self.history) - lag)
+            self.view, self.backlog = Znodes(self.history[:end]), deque(self.history[end:])
+        else:
+            self.view, self.backlog = self.leader, deque()
+        self.connected, self.read_only = True, read_only
+        self.untold, self.reads_began_at = False, None
+        self.lost.clear()
+        self.rewound.append(self._restored or read_only)
+        self._restored = False
+        self.stream.append(Connected(SERVER, read_only, self.knows_recursive or not self.has_refused))
+
+    def disconnect(self, arrived: int = 0, *, expire: bool = False) -> None:
+        """Cuts the connection: requests get no answer and watches are gone.
+
+        Of the stream only the first `arrived` messages, and what the client told itself, still arrive.
+        """
+        messages = list(self.stream)
+        states = [i for i, message in enumerate(messages, 1) if not isinstance(message, Reply | WatchEvent)]
+        arrived = max([arrived, *states[-1:]])
+        lost = [*messages[arrived:], *self.held, *(reply for reply, _ in self.late)]
+        self.stream = deque(messages[:arrived])
+        self.stream.extend(Unanswered(message.request) for message in lost if isinstance(message, Reply))
+        self.held.clear()
+        self.late.clear()
+        self.mishaps.clear()
+        self.connected = self.watching = False
+        self.data_watches.clear()
+        self.child_watches.clear()
+        self._fail_requests()
+        self.stream.append(Suspended())
+        if expire:
+            self.expire()
+
+    def expire(self) -> None:
+        """Ends the session, whose connection is gone; what was asked for meanwhile goes with it."""
+        self.stream.append(Lost())
+        self._fail_requests()
+
+    def _fail_requests(self) -> None:
+        self.stream.extend(map(Unanswered, self.requests))
+        self.requests.clear()
+
+    # Requests
+
+    def execute(self, *, hold: bool = False) -> None:
+        """Executes the session's next request and sends the answer; `hold` lets events overtake it."""
+        request = self.requests.popleft()
+        mishap = self.mishaps.popleft() if self.mishaps else None
+        if isinstance(mishap, int):
+            code, body = mishap, b""
+            if isinstance(request, Sync):
+                self.rewound[-1] = True
+        else:
+            code, body = self._carry_out(request)
+            if code == OK and mishap is not None and isinstance(request, ReadRequest):
+                body = self._spoil(mishap, request, body)
+        reply = Reply(request, self.view.zxid, code, body, 0)
+        (self.held if hold or self.held else self.stream).append(reply)
+        if code == UNIMPLEMENTED and self.closes_after_refusal:
+            self.release()
+            self.disconnect(len(self.stream))
+
+    def release(self) -> None:
+        """Lets the held answers go."""
+        self.stream.extend(self.held)
+        self.held.clear()
+
+    def delay(self) -> str | None:
+        """Keeps back the last answer on its way, if it found all it was to find; gives a path that it is about."""
+        reply = self.stream[-1] if self.stream else None
+        if isinstance(reply, Reply) and isinstance(reply.request, ReadRequest) and not self.held and reply.error == OK:
+            found = {path: self.nodes.get(path) for path in _paths(reply.request)}
+            if all(node is not None and node.readable for node in found.values()):
+                self.stream.pop()
+                self.late.append((reply, {path: node.czxid for path, node in found.items() if node is not None}))
+                return next(iter(found))
+        return None
+
+    def arrive_late(self) -> None:
+        """Sends the answers kept back, after later ones.
+
+        Those of znodes that are gone cut the connection instead, as the session does at any answer out of order.
+        """
+        late, self.late = self.late, []
+        for _, czxids in late:
+            if any(path not in self.nodes or self.nodes[path].czxid != czxid for path, czxid in czxids.items()):
+                self.late = late
+                self.disconnect(len(self.stream))
+                return
+        self.stream.extend(reply for reply, _ in late)
+
+    def _carry_out(self, request: Request) -> tuple[int, bytes]:
+        if isinstance(request, AddWatch | MultiRead) and not self.knows_recursive:
+            self.has_refused = True
+            return UNIMPLEMENTED, b""
+        if isinstance(request, ReadRequest) and self.reads_began_at is None:
+            self.reads_began_at = self.view.zxid
+        if isinstance(request, MultiRead):
+            return OK, self._multi_read(request)
+        if isinstance(request, ReadRequest):
+            return self._read_one(request)
+        if isinstance(request, Sync) and self.read_only:
+            return NOT_READ_ONLY, b""
+        if isinstance(request, AddWatch):
+            self.watching = True
+            if self.one_mode_a_path:
+                self.data_watches.discard(request.path)
+                self.child_watches.discard(request.path)
+        elif isinstance(request, Sync):
+            self.catch_up(len(self.backlog))
+        return OK, b""
+
+    def _read_one(self, request: ReadRequest) -> tuple[int, bytes]:
+        (path,) = _paths(request)
+        node = self.nodes.get(path)
+        code = NO_NODE if node is None else OK if node.readable or isinstance(request, Exists) else NO_AUTH
+        watches = request.serialize()[-1]
+        if watches and (code == OK or isinstance(request, Exists)):
+            (self.child_watches if isinstance(request, GetChildren) else self.data_watches).add(path)
+            if path == self.root and self.one_mode_a_path:
+                self.watching = False
+        if code or node is None:
+            return code, b""
+        if isinstance(request, GetChildren):
+            return OK, _encoded_names(node) + node.record[-STAT.size :]
+        return OK, node.record if isinstance(request, GetData) else node.record[-STAT.size :]
+
+    def _multi_read(self, request: MultiRead) -> bytes:
+        parts = [self._get_data(request.prefix + path or "/") for path in request.reads]
+        for path in request.lists:
+            parts += [self._get_data(request.prefix + path or "/"), self._get_children(request.prefix + path or "/")]
+        parts.append(_END_OF_MULTI)
+        return b"".join(parts)
+
+    def _get_data(self, path: str) -> bytes:
+        return self._error(path) or _HEADER.pack(4, False, 0) + self.nodes[path].record
+
+    def _get_children(self, path: str) -> bytes:
+        return self._error(path) or _HEADER.pack(8, False, 0) + _encoded_names(self.nodes[path])
+
+    def _error(self, path: str) -> bytes:
+        node = self.nodes.get(path)
+        if node is not None and node.readable:
+            return b""
+        return _error_part(NO_NODE if node is None else NO_AUTH)
+
+    def _spoil(self, mishap: str, request: ReadRequest, body: bytes) -> bytes:
+        if mishap == "garble" or not isinstance(request, MultiRead):
+            return body[: len(body) // 2] if len(body) > STAT.size else b"\0"
+        return _error_part(THROTTLED) * request.operations + _END_OF_MULTI
+
+    # Events
+
+    def stray(self, kind: int, path: str) -> None:
+        """Sends an event that nothing happened for."""
+        self.stream.append(WatchEvent(kind, path, -1))
+
+    def lose(self, number: int, instead: str | None = None) -> None:
+        """Loses one of the events on their way, or has it tell of another path."""
+        positions = [i for i, message in enumerate(self.stream) if isinstance(message, WatchEvent)]
+        if not positions:
+            return
+        position = positions[number % len(positions)]
+        event = self.stream[position]
+        assert isinstance(event, WatchEvent)
+        if instead is None:
+            del self.stream[position]
+        else:
+            self.stream[position] = event._replace(path=instead)
+        if self.watching and not self.data_watches and not self.child_watches:
+            self.lost.add(event.path)
+        else:
+            self.untold = True
+
+    def _notify(self, kind: int, path: str, node: Znode) -> None:
+        covered = self._below_root(path)
+        told = node.readable or self.tells_of_unreadable
+        if covered and self.watching:
+            self._tell(kind, path, told)
+        elif path == self.root and not node.readable:
+            # No parent's watch tells of the root, and one-shot watches are not set on what may not be read.
+            self._leave_untold()
+        if path in self.data_watches or (kind == DELETED and path in self.child_watches):
+            self.data_watches.discard(path)
+            if kind != CHANGED:
+                self.child_watches.discard(path)
+            self._tell(kind, path, told)
+        parent = path.rpartition("/")[0] or "/"
+        if kind in (CREATED, DELETED) and parent in self.child_watches:
+            self.child_watches.discard(parent)
+            self._tell(CHILD, parent, self.nodes[parent].readable or self.tells_of_unreadable)
+
+    def _tell(self, kind: int, path: str, told: bool) -> None:
+        if told:
+            self.stream.append(WatchEvent(kind, path, -1))
+        else:
+            self._leave_untold()
+
+    def _leave_untold(self) -> None:
+        if self.reads_began_at is not None:
+            self.untold = True
+
+    def _below_root(self, path: str) -> bool:
+        return self.root == "/" or path == self.root or path.startswith(self.root + "/")
+
+
+def _says(question: Callable[[str], bool], path: str) -> bool:
+    """What a selector says; one that raises leaves nothing out."""
+    try:
+        return question(path)
+    except Exception:
+        return True
+
+
+def _paths(request: ReadRequest) -> list[str]:
+    """The server's paths of the znodes that a request is about."""
+    return [request.prefix + path or "/" for path in (*request.reads, *request.lists)]
+
+
+def _encoded_names(node: Znode) -> bytes:
+    encoded = b"".join(INT.pack(len(name.encode())) + name.encode() for name in sorted(node.children))
+    return INT.pack(len(node.children)) + encoded
+
+
+def _error_part(code: int) -> bytes:
+    return _HEADER.pack(-1, False, code) + INT.pack(code)
