@@ -7,6 +7,7 @@ names private attributes of kazoo; `PRIVATE_NAMES` lists them, and attaching to 
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import struct
@@ -235,7 +236,13 @@ class Session:
             return self._original_call(request, result)
 
     def _write(self, message: Any, timeout: Any) -> None:
-        self._original_write(message, timeout)
+        try:
+            self._original_write(message, timeout)
+        except ConnectionDropped:
+            # Why the server hung up may have arrived before: hear that out.
+            with contextlib.suppress(Exception):
+                self._read_socket(timeout)
+            raise
         self._sent_bytes += len(message)
 
     def _read(self, length: int, timeout: Any) -> Any:
