@@ -20,7 +20,7 @@ test: lint ## Check format, lint and types, then run the tests
 
 soak: setup-dev ## Run the long forms: a million simulated schedules, hundreds of faulty ones, big trees, many cycles
 	@echo "soak: a million simulated schedules"
-	@$(PYTHON) -m tests.simulation --schedules 1000000 --jobs 2
+	@$(PYTHON) -m tests.simulation 1000000 --schedules 1000000 --jobs 2
 	@echo "soak: faults at real servers"
 	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/faults
 
