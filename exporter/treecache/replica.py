@@ -322,8 +322,14 @@ class Replica:
             self._pause(now)
 
     def _on_unanswered(self, message: Unanswered, now: float) -> None:
-        """The end of the connection is on its way, or kazoo failed to queue the request: it waits a moment at least."""
-        if self._take_back(message.request) and self._wake_at is None:
+        """Waits a moment, or, where the end of the connection is on its way, for as long as that takes."""
+        if not self._take_back(message.request):
+            return
+        if not message.connected:
+            # Whatever is sent now would wait in kazoo's queue for the next connection.
+            self._phase = _Phase.DETACHED
+            self._wake_at = None
+        elif self._wake_at is None:
             self._pause(now)
 
     def _take_back(self, request: Request) -> bool:

@@ -54,9 +54,13 @@ class Reply(NamedTuple):
 
 
 class Unanswered(NamedTuple):
-    """A request that gets no answer, since its connection or session is gone."""
+    """A request that gets no answer: its connection or session is gone, or kazoo failed to queue it.
+
+    ``connected`` where the connection lives on. Otherwise the news of its end is still on the way, or has come.
+    """
 
     request: Request
+    connected: bool = False
 
 
 Message = Connected | Suspended | Lost | WatchEvent | Reply | Unanswered

@@ -174,7 +174,7 @@ class Session:
 
         Not for the connection's own thread, which this may wait for.
         """
-        self._client._call(request, _Result(request, sink))
+        self._client._call(request, _Result(self._client, request, sink))
 
     def stats(self) -> ClientStats:
         """What the client is doing now."""
@@ -544,7 +544,8 @@ class Subscription:
 class _Result:
     """What kazoo completes when it fails a request of ours itself; the session answers all others."""
 
-    def __init__(self, request: Request, sink: Sink) -> None:
+    def __init__(self, client: KazooClient, request: Request, sink: Sink) -> None:
+        self._client = client
         self._request = request
         self.sink = sink
 
@@ -552,7 +553,7 @@ class _Result:
         raise AssertionError("kazoo answered a request that is not its own")
 
     def set_exception(self, exception: Exception) -> None:
-        self.sink(Unanswered(self._request))
+        self.sink(Unanswered(self._request, bool(self._client.connected)))
 
 
 def check_private_names(client: KazooClient) -> None:

@@ -36,9 +36,6 @@ KAZOO_FAILS = {
     "test_a_node_created_again_meanwhile_is_removed_and_added": (
         "A znode deleted and created again while the client was away is told as an update: only mzxid is compared."
     ),
-    "test_an_interruption_while_loading_does_not_make_it_initialized": (
-        "A read that fails with the connection counts as done: INITIALIZED is told of a tree that is not complete."
-    ),
     "test_a_tree_deeper_than_pythons_stack": (
         "After a reconnection the tree is walked by recursion: RecursionError, and everything deeper is not watched "
         "any more."

@@ -51,6 +51,21 @@ def test_loads_parents_before_children_and_is_initialized_last(harness: Harness)
     assert sorted(published[1:-1]) == [(ADDED, "/a"), (ADDED, "/a/b"), (ADDED, "/c")]
 
 
+def test_nothing_is_sent_between_a_request_that_gets_no_answer_and_the_end_of_its_connection(harness: Harness) -> None:
+    harness.start()
+    harness.server.set("/app/c", b"new")
+    harness.deliver()
+    harness.take()
+    harness.replica.receive(Unanswered(harness.server.requests.popleft()), harness.now)
+    harness.now += 10
+    harness.take()
+    assert not harness.server.requests
+    harness.server.disconnect()
+    harness.server.connect()
+    harness.settle()
+    harness.check()
+
+
 def test_sets_the_watch_before_the_first_read(recursive: Harness) -> None:
     recursive.server.connect()
     recursive.deliver()
@@ -71,7 +86,7 @@ def test_a_request_that_kazoo_fails_to_queue_is_made_again_and_not_at_once(
         recursive.take()
         if recursive.server.requests and not isinstance(recursive.server.requests[0], refused):
             recursive.server.execute()
-    recursive.server.stream.append(Unanswered(recursive.server.requests.popleft()))
+    recursive.server.stream.append(Unanswered(recursive.server.requests.popleft(), connected=True))
     recursive.deliver(len(recursive.server.stream))
     recursive.take()
     assert not recursive.server.requests
