@@ -201,7 +201,10 @@ class Reconciler:
             self.hidden.discard(path)
             self.tree.replace(path, record)
             self.events.append(Event(TreeEvent.NODE_ADDED, path, record))
-            return True
+            if not listed and (self.lists_leaves or child_count(record) or _held(entry)):
+                # Nothing below it could be listed, or watched, for as long as it was unreadable.
+                self._agenda.want_list(path, load or self.syncing)
+            return False
         (held_origin, held_change), (origin, change) = origin_and_change(held), origin_and_change(record)
         if held_origin != origin:
             if not self._goes_back(origin, held_origin):

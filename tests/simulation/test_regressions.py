@@ -8,6 +8,8 @@ from exporter.treecache.events import TreeEvent
 from exporter.zookeeper.messages import CREATED
 from exporter.zookeeper.wire import MARSHALLING_ERROR, Exists, GetChildren, GetData, MultiRead, ReadRequest
 from tests.simulation.harness import Harness
+from tests.simulation.plan import Options, Plan
+from tests.simulation.schedule import run
 from tests.simulation.server import THROTTLED
 
 INITIALIZED = (TreeEvent.INITIALIZED, "")
@@ -210,3 +212,8 @@ def test_lost_creation_heals_in_the_parents_stat_once_the_child_changes(recursiv
     recursive.server.set("/app/a/n", b"new")
     recursive.settle()
     recursive.check()
+
+
+def test_znode_that_becomes_readable_again_is_listed_although_a_selector_may_leave_out_children() -> None:
+    steps = [("create_root", 0, 0), ("hide", 1, 0), ("settle", 0, 0), ("create_deep", 0, 0), ("create_again", 1, 1)]
+    run(Plan(Options(mode="classic", selects=True), steps))
