@@ -76,9 +76,9 @@ def limit(server: ZooKeeperServer, shape: Shape) -> Figures:
 
 def report(measurement: str, results: Results) -> None:
     """Prints medians with their ranges, and how many times ours each other peer's figure is."""
-    print(f"\n{measurement:28}" + "".join(f"{peer:>34}" for peer in results), flush=True)
+    print(f"\n{measurement:28}" + "".join(f"{peer:>40}" for peer in results), flush=True)
     for name in next(iter(results.values()))[0]:
-        print(f"{name:28}" + "".join(f"{cell(results, peer, name):>34}" for peer in results), flush=True)
+        print(f"{name:28}" + "".join(f"{cell(results, peer, name):>40}" for peer in results), flush=True)
 
 
 def cell(results: Results, peer: str, name: str) -> str:
@@ -89,7 +89,12 @@ def cell(results: Results, peer: str, name: str) -> str:
     median = statistics.median(values)
     ours = statistics.median(figures[name] for figures in results["ours"]) if "ours" in results else 0
     ratio = f" {median / ours:8.2f}x" if ours and peer != "ours" else ""
-    return f"{median:,.4g} ({min(values):,.4g}..{max(values):,.4g}){ratio}"
+    return f"{figure(median)} ({figure(min(values))}..{figure(max(values))}){ratio}"
+
+
+def figure(value: float) -> str:
+    """A number with four digits, or all of them where there are more before the point."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def main() -> None:
