@@ -32,15 +32,13 @@ class Reconciler:
     """The tree, and the rules by which reads change it.
 
     Args:
-        prefix: what stands before a relative path on the server.
-        told_prefix: the same in the paths that users see, without the client's chroot.
+        told_prefix: what stands before a relative path as users see it, without the client's chroot.
         agenda: where further reads are wanted.
         keep_data, selector, max_depth: see `TreeCache`.
     """
 
     def __init__(
         self,
-        prefix: str,
         told_prefix: str,
         agenda: Agenda,
         *,

@@ -29,7 +29,19 @@ from exporter.treecache.scope import Selector
 from exporter.treecache.stats import SYNC_REASONS
 from exporter.treecache.strategy import Strategy
 from exporter.treecache.tree import Tree
-from exporter.zookeeper.messages import Connected, Lost, Message, Reply, Suspended, Unanswered, WatchEvent
+from exporter.zookeeper.messages import (
+    CHANGED,
+    CHILD,
+    CREATED,
+    DELETED,
+    Connected,
+    Lost,
+    Message,
+    Reply,
+    Suspended,
+    Unanswered,
+    WatchEvent,
+)
 from exporter.zookeeper.records import pzxid_of
 from exporter.zookeeper.wire import (
     MARSHALLING_ERROR,
@@ -52,7 +64,7 @@ MODES = ("auto", "recursive", "classic")
 
 _FIRST_DELAY = 0.05
 _LONGEST_DELAY = 5.0
-_MEMBER_EVENTS = (1, 2, 3, 4)
+_ZNODE_EVENTS = (CREATED, DELETED, CHANGED, CHILD)
 
 
 class UnsupportedServerError(KazooException):  # type: ignore[misc]
@@ -104,7 +116,6 @@ class Replica:
         self._strategy: Strategy = self._classic if mode == "classic" else self._recursive
         self._agenda = Agenda()
         self._reconciler = Reconciler(
-            self._prefix,
             _prefix(told_root or root),
             self._agenda,
             keep_data=keep_data,
@@ -266,7 +277,7 @@ class Replica:
     # Events
 
     def _on_watch_event(self, event: WatchEvent) -> None:
-        if event.kind not in _MEMBER_EVENTS:
+        if event.kind not in _ZNODE_EVENTS:
             return
         path = "" if event.path == self._root else event.path[len(self._prefix) :]
         covers = self._reconciler.scope.covers

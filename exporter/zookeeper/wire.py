@@ -10,6 +10,8 @@ import struct
 from collections.abc import Sequence
 from typing import ClassVar
 
+from exporter.zookeeper.records import STAT_SIZE
+
 OP_GET_DATA = 4
 OP_GET_CHILDREN = 8
 
@@ -32,8 +34,6 @@ _GET_CHILDREN_HEADER = _MULTI_HEADER.pack(OP_GET_CHILDREN, False, -1)
 _END_OF_MULTI = _MULTI_HEADER.pack(-1, True, -1)
 _NO_WATCH = b"\0"
 _WATCH = b"\1"
-
-_STAT_SIZE = 68
 
 #: One operation's answer in a MultiRead: a record (getData), names (getChildren) or an error code.
 ReadResult = bytes | list[str] | int
@@ -143,7 +143,7 @@ class GetData(ReadRequest):
             struct.error, ValueError: the body is not the answer to this request.
         """
         (length,) = _INT.unpack_from(body, offset)
-        if len(body) != offset + _INT.size + max(0, length) + _STAT_SIZE:
+        if len(body) != offset + _INT.size + max(0, length) + STAT_SIZE:
             raise ValueError("the answer to a GetData has another length than its parts")
         return body[offset:]
 
@@ -167,7 +167,7 @@ class GetChildren(ReadRequest):
         """
         (count,) = _INT.unpack_from(body, offset)
         names, offset = _decode_names(body, offset + _INT.size, count)
-        if len(body) != offset + _STAT_SIZE:
+        if len(body) != offset + STAT_SIZE:
             raise ValueError("the answer to a GetChildren has another length than its parts")
         return names, body[offset:]
 
@@ -221,7 +221,7 @@ class MultiRead(ReadRequest):
             kind, _, _, number = unpack(body, offset)
             offset += _MULTI_HEADER.size
             if kind == OP_GET_DATA:
-                end = offset + _INT.size + (number if number > 0 else 0) + _STAT_SIZE
+                end = offset + _INT.size + (number if number > 0 else 0) + STAT_SIZE
                 append(body[offset:end])
                 offset = end
             elif kind == OP_GET_CHILDREN:

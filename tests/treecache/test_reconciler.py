@@ -24,9 +24,7 @@ class Reconciling:
 
     def __init__(self, *, keep_data: bool = True, max_depth: int | None = None) -> None:
         self.agenda = Agenda()
-        self.reconciler = Reconciler(
-            "/chroot/app", "/app", self.agenda, keep_data=keep_data, selector=None, max_depth=max_depth
-        )
+        self.reconciler = Reconciler("/app", self.agenda, keep_data=keep_data, selector=None, max_depth=max_depth)
         self.reconciler.apply_record("", record(children=1), False)
         self.told()
         self.wanted()
