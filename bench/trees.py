@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from kazoo.client import KazooClient
 
 ROOT = "/bench/tree"
 
-_PIPELINE = 2000
+_TRANSACTION = 200
+_PIPELINE = 20
 
 
 @dataclass(frozen=True)
@@ -54,17 +56,28 @@ class Shape:
         client.ensure_path(ROOT.rpartition("/")[0])
         under_way: deque[object] = deque()
         data = b"x" * self.data_size
-        for path in self.paths():
-            under_way.append(client.create_async(path, data))
+        paths = self.paths()
+        while batch := list(islice(paths, _TRANSACTION)):
+            transaction = client.transaction()
+            for path in batch:
+                transaction.create(path, data)
+            under_way.append(transaction.commit_async())
             if len(under_way) > _PIPELINE:
-                finish(under_way.popleft())
-        for created in under_way:
-            finish(created)
+                _finish_transaction(under_way.popleft())
+        for committed in under_way:
+            _finish_transaction(committed)
 
 
-def finish(result: object) -> None:
-    """Waits for an asynchronous result of kazoo."""
-    result.get()  # type: ignore[attr-defined]
+def finish(result: object) -> object:
+    """Waits for an asynchronous result of kazoo, and gives it."""
+    return result.get()  # type: ignore[attr-defined]
+
+
+def _finish_transaction(result: object) -> None:
+    """Waits for a transaction, which does not raise but answers with its errors."""
+    for answer in finish(result):  # type: ignore[attr-defined]
+        if isinstance(answer, Exception):
+            raise answer
 
 
 TREES = {
