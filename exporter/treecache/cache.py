@@ -19,12 +19,14 @@ from exporter.treecache.replica import MODES, Replica
 from exporter.treecache.scope import Selector
 from exporter.treecache.stats import EVENT_NAMES, FAULT_KINDS, CacheStats
 from exporter.treecache.tree import Branch, record_of
-from exporter.zookeeper.messages import Connected, Message
+from exporter.zookeeper.messages import Connected, Message, WatchEvent
 from exporter.zookeeper.records import UNREADABLE, data_of, stat_of
 from exporter.zookeeper.session import Session, Subscription
 
 #: Seconds between looks at znodes that may not be read, of which no watch tells.
 _POLL_INTERVAL = 10.0
+#: Events that wake the engine although it would only note them.
+_GATHERED = 256
 #: Seconds that `close` grants a listener that is at work.
 _LAST_CALL = 1.0
 
@@ -109,6 +111,7 @@ class TreeCache:
         self._wake = client.handler.event_object()
         self._engine_stopped = client.handler.event_object()
         self._initialized = client.handler.event_object()
+        self._gathering = False
         self._poll_at = 0.0
         self._delivery = Delivery(client.handler)
         self._listeners: list[Listener] = []
@@ -257,9 +260,11 @@ class TreeCache:
     # The engine's thread
 
     def _hear(self, message: Message) -> None:
-        self._inbox.append(message)
-        if not self._wake.is_set():
-            self._wake.set()
+        inbox = self._inbox
+        inbox.append(message)
+        if self._wake.is_set() or (self._gathering and type(message) is WatchEvent and len(inbox) < _GATHERED):
+            return
+        self._wake.set()
 
     def _run(self) -> None:
         while self._state == self.STATE_STARTED:
@@ -294,6 +299,9 @@ class TreeCache:
                 self._initialized.clear()
         self._publish_events(outcome.events)
         self._publish_faults(outcome.faults)
+        self._gathering = replica.is_gathering
+        if inbox:
+            self._wake.set()
 
     def _patience(self) -> float | None:
         """How many seconds to wait for a message, None for as long as it takes."""

@@ -22,6 +22,7 @@ from exporter.treecache.agenda import NO_LOADS, Agenda, Loads
 from exporter.treecache.classic import ClassicStrategy
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.outcome import Event, Fault, Outcome
+from exporter.treecache.pace import Pace
 from exporter.treecache.ratelimit import RateLimit
 from exporter.treecache.reconciler import Reconciler
 from exporter.treecache.recursive import RecursiveStrategy
@@ -123,6 +124,7 @@ class Replica:
             max_depth=max_depth,
         )
         self._rate = RateLimit(max_nodes_per_second)
+        self._pace = Pace()
         self._phase = _Phase.DETACHED
         self._server = ""
         self._given_up: set[str] = set()
@@ -167,6 +169,11 @@ class Replica:
     def wake_at(self) -> float | None:
         """When `take` is due although no message came, or None."""
         return self._wake_at
+
+    @property
+    def is_gathering(self) -> bool:
+        """Whether an event that comes now would wait for others: for an answer, or for the moment to send."""
+        return self._phase is _Phase.LIVE and bool(self._in_flight or self._wake_at is not None)
 
     def poll(self) -> bool:
         """Reads again what no watch tells of: znodes that may not be read. False if there are none."""
@@ -295,11 +302,19 @@ class Replica:
     def _fill_window(self, now: float) -> None:
         if not self._in_flight and not self._agenda:
             self._reconciler.recheck_suspects()
+        refreshing = self._agenda.loaded and bool(self._agenda)
+        if refreshing and now < self._pace.due_at:
+            self._wake_at = self._pace.due_at
+            return
         allowance = self._rate.allowance(now)
         children_of = self._reconciler.children_of
+        sent = 0
         for request, loads in self._strategy.requests(self._agenda, len(self._in_flight), allowance, children_of):
             self._rate.spend(request.operations)
             self._send(request, now, loads)
+            sent += request.operations
+        if refreshing and sent:
+            self._pace.sent(sent, now)
         if allowance is not None and not self._in_flight and not self._at_rest():
             self._wake_at = self._rate.next_at(now)
 

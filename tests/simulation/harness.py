@@ -13,6 +13,8 @@ from tests.simulation.server import ModelServer
 from tests.simulation.znodes import STAT
 
 #: Rounds after which a replica that still has something to do is going round in circles.
+#: Seconds that pass from one turn to the next.
+_TURN = 0.001
 _PATIENCE = 2_000
 _EVERYTHING = 1_000_000
 
@@ -38,6 +40,7 @@ class Harness:
 
     def take(self) -> None:
         """Sends and publishes what follows; what is sent without a connection waits for the next one."""
+        self.now += _TURN
         outcome = self.replica.take(self.now)
         self.server.requests.extend(outcome.requests)
         self.log.extend(outcome.events)

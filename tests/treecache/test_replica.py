@@ -115,6 +115,22 @@ def test_large_tree_takes_few_requests_within_the_window() -> None:
     assert sent < 20
 
 
+def test_a_stream_of_changes_is_gathered_into_few_requests(recursive: Harness) -> None:
+    recursive.start()
+    server, sent = recursive.server, 0
+    for number in range(300):
+        for path in ("/app/a", "/app/a/b", "/app/c"):
+            server.set(path, b"%d" % number)
+        recursive.deliver(len(server.stream))
+        recursive.take()
+        if server.requests:
+            sent += 1
+            server.execute()
+    assert sent < 100
+    recursive.settle()
+    recursive.check()
+
+
 def test_batches_are_bounded_by_operations() -> None:
     harness = Harness(batch_size=10)
     harness.server.create("/app")

@@ -1,0 +1,32 @@
+"""Pace: when the next refresh may leave. At once while changes are few; gathered for a moment when they stream in.
+
+Each request costs the client and the ensemble about as much as a dozen of the operations in it. A stream of changes
+that is followed request by request takes most of a processor; one that is looked at two hundred times a second is as
+fresh to any reader and takes a fraction.
+"""
+
+from __future__ import annotations
+
+#: Seconds between refreshes of a stream.
+_INTERVAL = 0.005
+#: Changes in a second that make a stream.
+_STREAM = 2000.0
+
+
+class Pace:
+    """Spaces refreshes out. Times are monotonic seconds, given by the caller."""
+
+    def __init__(self) -> None:
+        self._sent_at = float("-inf")
+        self._due_at = float("-inf")
+
+    @property
+    def due_at(self) -> float:
+        """When the next refresh may leave."""
+        return self._due_at
+
+    def sent(self, operations: int, now: float) -> None:
+        """Notes that a refresh of so many operations left."""
+        streaming = operations > _STREAM * (now - self._sent_at)
+        self._sent_at = now
+        self._due_at = now + _INTERVAL if streaming else now
