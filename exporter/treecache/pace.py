@@ -17,6 +17,7 @@ class Pace:
     """Spaces refreshes out. Times are monotonic seconds, given by the caller."""
 
     def __init__(self) -> None:
+        self._noted = 0
         self._sent_at = float("-inf")
         self._due_at = float("-inf")
 
@@ -25,8 +26,13 @@ class Pace:
         """When the next refresh may leave."""
         return self._due_at
 
-    def sent(self, operations: int, now: float) -> None:
-        """Notes that a refresh of so many operations left."""
-        streaming = operations > _STREAM * (now - self._sent_at)
+    def note(self) -> None:
+        """Notes a change, which the next refresh will follow."""
+        self._noted += 1
+
+    def sent(self, now: float) -> None:
+        """Notes that a refresh left."""
+        streaming = self._noted > _STREAM * (now - self._sent_at)
+        self._noted = 0
         self._sent_at = now
         self._due_at = now + _INTERVAL if streaming else now

@@ -289,6 +289,7 @@ class Replica:
         path = "" if event.path == self._root else event.path[len(self._prefix) :]
         covers = self._reconciler.scope.covers
         reads, lists = self._strategy.dirty(event.kind, path)
+        self._pace.note()
         self._agenda.want_reads(filter(covers, reads), False)
         for listed in filter(covers, lists):
             self._agenda.want_list(listed, False)
@@ -308,13 +309,11 @@ class Replica:
             return
         allowance = self._rate.allowance(now)
         children_of = self._reconciler.children_of
-        sent = 0
         for request, loads in self._strategy.requests(self._agenda, len(self._in_flight), allowance, children_of):
             self._rate.spend(request.operations)
             self._send(request, now, loads)
-            sent += request.operations
-        if refreshing and sent:
-            self._pace.sent(sent, now)
+            if refreshing:
+                self._pace.sent(now)
         if allowance is not None and not self._in_flight and not self._at_rest():
             self._wake_at = self._rate.next_at(now)
 
