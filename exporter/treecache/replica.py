@@ -309,11 +309,13 @@ class Replica:
             return
         allowance = self._rate.allowance(now)
         children_of = self._reconciler.children_of
+        sent = False
         for request, loads in self._strategy.requests(self._agenda, len(self._in_flight), allowance, children_of):
             self._rate.spend(request.operations)
             self._send(request, now, loads)
-            if refreshing:
-                self._pace.sent(now)
+            sent = True
+        if refreshing and sent:
+            self._pace.sent(now)
         if allowance is not None and not self._in_flight and not self._at_rest():
             self._wake_at = self._rate.next_at(now)
 
