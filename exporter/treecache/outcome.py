@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from exporter.zookeeper.wire import Request
+from exporter.zookeeper.wire import ReadRequest, Request
 
 
 class Event(NamedTuple):
@@ -26,9 +26,34 @@ class Fault(NamedTuple):
     error: Exception
 
 
+class SyncBegun(NamedTuple):
+    """The whole tree is being read, for one of `SYNC_REASONS`; ``at`` is a monotonic time."""
+
+    reason: str
+    at: float
+
+
+class SyncEnded(NamedTuple):
+    """The whole tree was read, or, unless ``complete``, the connection went before that."""
+
+    at: float
+    complete: bool
+
+
 class Outcome(NamedTuple):
-    """What follows from the messages received: requests to send, events to publish, faults to report, in order."""
+    """What follows from the messages received, each in order.
+
+    Requests to send, events to publish and faults to report; and for observers the syncs that began and ended, and
+    those requests that followed watch events and have been applied.
+    """
 
     requests: list[Request]
     events: list[Event]
     faults: list[Fault]
+    syncs: list[SyncBegun | SyncEnded]
+    refreshed: list[ReadRequest]
+
+    @classmethod
+    def empty(cls) -> Outcome:
+        """An outcome to fill."""
+        return cls([], [], [], [], [])

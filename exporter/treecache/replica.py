@@ -21,7 +21,7 @@ from kazoo.exceptions import EXCEPTIONS, KazooException
 from exporter.treecache.agenda import NO_LOADS, Agenda, Loads
 from exporter.treecache.classic import ClassicStrategy
 from exporter.treecache.events import TreeEvent
-from exporter.treecache.outcome import Event, Fault, Outcome
+from exporter.treecache.outcome import Event, Fault, Outcome, SyncBegun, SyncEnded
 from exporter.treecache.pace import Pace
 from exporter.treecache.ratelimit import RateLimit
 from exporter.treecache.reconciler import Reconciler
@@ -49,6 +49,7 @@ from exporter.zookeeper.wire import (
     NO_AUTH,
     NO_NODE,
     OK,
+    REFRESH,
     UNIMPLEMENTED,
     AddWatch,
     Exists,
@@ -130,9 +131,11 @@ class Replica:
         self._given_up: set[str] = set()
         self._interrupted: str | None = None
         self._in_flight: dict[Request, _Sent] = {}
+        #: Of each path that waits to be read, the first event since it last was.
+        self._heard: dict[str, WatchEvent] = {}
         self._delay = _FIRST_DELAY
         self._wake_at: float | None = None
-        self._outcome = Outcome([], [], [])
+        self._outcome = Outcome.empty()
 
     # Input and output
 
@@ -147,7 +150,7 @@ class Replica:
         elif isinstance(message, Connected):
             self._on_connected(message, now)
         else:
-            self._on_disconnected(message)
+            self._on_disconnected(message, now)
 
     def take(self, now: float) -> Outcome:
         """Gives out what is to be done, once every message at hand was received. Also to be called at `wake_at`."""
@@ -160,9 +163,9 @@ class Replica:
         if self._phase is _Phase.LIVE:
             if self._wake_at is None:
                 self._fill_window(now)
-            self._settle()
+            self._settle(now)
         self._collect()
-        outcome, self._outcome = self._outcome, Outcome([], [], [])
+        outcome, self._outcome = self._outcome, Outcome.empty()
         return outcome
 
     @property
@@ -184,8 +187,8 @@ class Replica:
     def start_over(self, now: float) -> None:
         """Reads everything again as after a reconnect, for a driver that lost its way."""
         if self._phase not in (_Phase.DETACHED, _Phase.REFUSED):
-            self._abandon()
-            self._begin_sync("reconnect")
+            self._break_off(now)
+            self._begin_sync("reconnect", now)
             self._phase = _Phase.ARMING
             self._pause(now)
 
@@ -194,6 +197,7 @@ class Replica:
         self._abandon()
         self._reconciler.tree = Tree()
         self._reconciler.hidden.clear()
+        self._heard.clear()
         self.initialized = False
         self._phase = _Phase.DETACHED
 
@@ -233,7 +237,7 @@ class Replica:
             self._publish(TreeEvent.CONNECTION_RECONNECTED)
         if self._mode == "auto":
             self._strategy = self._recursive if message.recursive else self._classic
-        self._begin_sync(reason or "start")
+        self._begin_sync(reason or "start", now)
         if self._mode == "recursive" and not message.recursive:
             self._give_up()
         elif reason is None or message.read_only:
@@ -242,8 +246,8 @@ class Replica:
             self._phase = _Phase.BARRIER
             self._send(Sync(self._root), now)
 
-    def _on_disconnected(self, message: Suspended | Lost) -> None:
-        self._abandon()
+    def _on_disconnected(self, message: Suspended | Lost, now: float) -> None:
+        self._break_off(now)
         self._phase = _Phase.DETACHED
         self._delay = _FIRST_DELAY
         if isinstance(message, Lost):
@@ -254,6 +258,12 @@ class Replica:
             self._interrupted = self._interrupted or "reconnect"
             self._publish(TreeEvent.CONNECTION_SUSPENDED)
 
+    def _break_off(self, now: float) -> None:
+        """Abandons what is under way, the sync included."""
+        if self._reconciler.syncing:
+            self._outcome.syncs.append(SyncEnded(now, False))
+        self._abandon()
+
     def _abandon(self) -> None:
         """Ends what is under way; the paths that it was about wait for the next sync."""
         for request in list(self._in_flight):
@@ -262,8 +272,9 @@ class Replica:
         self._agenda.break_off()
         self._wake_at = None
 
-    def _begin_sync(self, reason: str) -> None:
+    def _begin_sync(self, reason: str, now: float) -> None:
         self.syncs[reason] += 1
+        self._outcome.syncs.append(SyncBegun(reason, now))
         self._read_everything()
 
     def _read_everything(self) -> None:
@@ -290,6 +301,8 @@ class Replica:
         covers = self._reconciler.scope.covers
         reads, lists = self._strategy.dirty(event.kind, path)
         self._pace.note()
+        if path in reads and covers(path):
+            self._heard.setdefault(path, event)
         self._agenda.want_reads(filter(covers, reads), False)
         for listed in filter(covers, lists):
             self._agenda.want_list(listed, False)
@@ -297,8 +310,18 @@ class Replica:
     # Sending
 
     def _send(self, request: Request, now: float, loads: Loads = NO_LOADS) -> None:
+        if self._heard and isinstance(request, ReadRequest):
+            self._take_causes(request)
         self._in_flight[request] = _Sent(now, loads)
         self._outcome.requests.append(request)
+
+    def _take_causes(self, request: ReadRequest) -> None:
+        heard = self._heard
+        causes = {path: heard.pop(path) for path in (*request.reads, *request.lists) if path in heard}
+        if causes:
+            request.causes = causes
+            if not self._reconciler.syncing:
+                request.purpose = REFRESH
 
     def _fill_window(self, now: float) -> None:
         if not self._in_flight and not self._agenda:
@@ -335,7 +358,7 @@ class Replica:
         request = reply.request
         if reply.error in (UNIMPLEMENTED, MARSHALLING_ERROR) and isinstance(request, AddWatch | MultiRead):
             if isinstance(request, ReadRequest):
-                self._agenda.put_back(request, sent.loads)
+                self._put_back(request, sent.loads)
             self._refused(now)
         elif isinstance(request, ReadRequest):
             self._on_answer(reply, request, sent.loads, now)
@@ -363,8 +386,12 @@ class Replica:
         """Makes what a request was about wait again; False if nothing waits for the request any more."""
         sent = self._in_flight.pop(request, None)
         if sent is not None and isinstance(request, ReadRequest):
-            self._agenda.put_back(request, sent.loads)
+            self._put_back(request, sent.loads)
         return sent is not None
+
+    def _put_back(self, request: ReadRequest, loads: Loads) -> None:
+        self._agenda.put_back(request, loads)
+        self._heard.update(request.causes)
 
     def _refused(self, now: float) -> None:
         """The server does not know the request, and may be about to close the connection for that."""
@@ -397,8 +424,10 @@ class Replica:
         if understood:
             self._strategy.answered(request, len(reply.body))
             self._agenda.done(request, loads)
+            if request.causes:
+                self._outcome.refreshed.append(request)
         else:
-            self._agenda.put_back(request, loads)
+            self._put_back(request, loads)
             self._pause(now)
 
     # Answers
@@ -475,9 +504,10 @@ class Replica:
 
     # Coming to rest
 
-    def _settle(self) -> None:
+    def _settle(self, now: float) -> None:
         if self._reconciler.syncing and self._agenda.loaded:
             self._reconciler.syncing = False
+            self._outcome.syncs.append(SyncEnded(now, True))
             if not self.initialized:
                 self.initialized = True
                 self._publish(TreeEvent.INITIALIZED)

@@ -35,12 +35,15 @@ class Lost(NamedTuple):
 class WatchEvent(NamedTuple):
     """A watch fired: one of CREATED, DELETED, CHANGED and CHILD on the server's path.
 
-    ``zxid`` is the change's own from ZooKeeper 3.9 on and -1 before.
+    ``zxid`` is the change's own from ZooKeeper 3.9 on and -1 before. ``heard_at`` is the monotonic time at which it was
+    read from the connection. ``trace`` is whatever an observer of the client made of it.
     """
 
     kind: int
     path: str
     zxid: int
+    heard_at: float = 0.0
+    trace: object = None
 
 
 class Reply(NamedTuple):

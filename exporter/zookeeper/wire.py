@@ -7,13 +7,23 @@ connection sends: an object with a ``type`` (the opcode) and ``serialize()``. Pa
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar
 
 from exporter.zookeeper.records import STAT_SIZE
 
+if TYPE_CHECKING:
+    from exporter.zookeeper.messages import WatchEvent
+
 OP_GET_DATA = 4
 OP_GET_CHILDREN = 8
+
+#: What a request is for: to load a tree, to follow watch events, to prove how fresh the tree is, to check the tree.
+SYNC = "sync"
+REFRESH = "refresh"
+VERIFICATION = "verification"
+AUDIT = "audit"
 
 OK = 0
 CONNECTION_LOSS = -4
@@ -46,9 +56,14 @@ def encode_string(text: str) -> bytes:
 
 
 class Request:
-    """One request of ours: identified by being itself, sent at most once."""
+    """One request of ours: identified by being itself, sent at most once.
+
+    ``purpose`` says what it is for, ``causes`` which watch events it follows: of each path the first since it was read.
+    """
 
     type: ClassVar[int]
+    purpose: str = SYNC
+    causes: Mapping[str, WatchEvent] = MappingProxyType({})
 
     def serialize(self) -> bytes:
         """The request's body, without header and length."""

@@ -139,6 +139,7 @@ class Harness:
         assert replica.outstanding_operations == 0
         assert replica.pending_paths == 0
         assert not replica._in_flight
+        assert not replica._heard
         assert agenda.loaded, f"{agenda._loading} paths are waited for by no one"
         assert not replica._reconciler._suspects
         assert not replica._reconciler.syncing
