@@ -72,13 +72,12 @@ class Reconciler:
         """Takes over records from position `start` on, for as long as their znodes are new; gives where it came to."""
         if not self._keep_data:
             results = [without_data(result) if isinstance(result, bytes) else result for result in results]
-        end, parents = self.tree.add_run(paths, results, start)
+        end, parents, heads = self.tree.add_run(paths, results, start)
         for path, record in zip(paths[start:end], results[start:end], strict=True):
             self.events.append(Event(TreeEvent.NODE_ADDED, path, cast(bytes, record)))
         for path in parents:
             self._agenda.want_list(path, self.syncing or path in loads)
-        if not loads.everything:
-            self._suspects.update(_parent(path) for path in paths[start:end] if path and path not in loads)
+        self._suspects.update(heads)
         return end
 
     def apply_record(self, path: str, record: bytes, load: bool, listed: bool = False) -> None:
@@ -179,9 +178,11 @@ class Reconciler:
                 self._agenda.want_list(path, False)
 
     def is_older(self, path: str, stat: bytes) -> bool:
-        """Whether what is held of a znode is older than this stat of it."""
+        """Whether what is held of a znode, if anything is, is older than this stat of it."""
         entry = self.tree.get(path)
-        held = record_of(entry) if entry is not None else UNREADABLE
+        if entry is None:
+            return True
+        held = record_of(entry)
         return bool(held) and version_of(held) < version_of(stat)
 
     def children_of(self, path: str) -> int:

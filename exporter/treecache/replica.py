@@ -460,7 +460,8 @@ class Replica:
             names, stat = request.decode(reply.body, reply.offset)
             self._reconciler.apply_names(path, pzxid_of(stat), names, load)
             if self._reconciler.is_older(path, stat):
-                # A child came or went between the read and the list, before there was a watch to tell of it.
+                # It is not known at all, or a child came or went between the read and the list, before there was a
+                # watch to tell of it.
                 self._agenda.want_reads((path,), load)
         elif isinstance(request, GetData):
             self._reconciler.apply_record(path, request.decode(reply.body, reply.offset), load)

@@ -217,3 +217,13 @@ def test_lost_creation_heals_in_the_parents_stat_once_the_child_changes(recursiv
 def test_znode_that_becomes_readable_again_is_listed_although_a_selector_may_leave_out_children() -> None:
     steps = [("create_root", 0, 0), ("hide", 1, 0), ("settle", 0, 0), ("create_deep", 0, 0), ("create_again", 1, 1)]
     run(Plan(Options(mode="classic", selects=True), steps))
+
+
+def test_lost_creation_of_the_root_heals_once_a_descendant_is_told_of_without_bulk_reads() -> None:
+    steps = [("turn", 0, 0), ("delete_root", 0, 0), ("fail", 3, 0), *[("turn", 0, 0)] * 3, ("lose", 7, 1)]
+    run(Plan(Options(mode="auto"), steps))
+
+
+def test_lost_creations_during_a_load_heal_in_the_stats_of_the_parents() -> None:
+    steps = [("deliver", 0, 0), ("take", 0, 0), ("execute", 0, 0), ("create_again", 0, 2), ("turn", 0, 0)]
+    run(Plan(Options(), [*steps, ("lose", 5941, 1), ("delay", 0, 0), ("create_again", 29788, 0)]))
