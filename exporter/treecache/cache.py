@@ -6,6 +6,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 from kazoo.client import KazooClient
@@ -14,14 +15,16 @@ from kazoo.protocol.paths import normpath
 
 from exporter.treecache.delivery import Call, Delivery, Listener, logger, report
 from exporter.treecache.events import NodeData, TreeEvent
-from exporter.treecache.outcome import Event, Fault
+from exporter.treecache.observer import CacheObserver
+from exporter.treecache.outcome import Event, Fault, SyncBegun, SyncEnded
 from exporter.treecache.replica import MODES, Replica
 from exporter.treecache.scope import Selector
 from exporter.treecache.stats import EVENT_NAMES, FAULT_KINDS, CacheStats
 from exporter.treecache.tree import Branch, record_of
 from exporter.zookeeper.messages import Connected, Message, WatchEvent
-from exporter.zookeeper.records import UNREADABLE, data_of, stat_of
+from exporter.zookeeper.records import UNREADABLE, data_of, modified_at, stat_of
 from exporter.zookeeper.session import Session, Subscription
+from exporter.zookeeper.wire import ReadRequest, Request
 
 #: Seconds between looks at znodes that may not be read, of which no watch tells.
 _POLL_INTERVAL = 10.0
@@ -53,6 +56,7 @@ class TreeCache:
         max_depth: how far below the root znodes may be, 0 for the root alone; None for any depth.
         max_nodes_per_second: how many znodes are read in a second at most; None for no limit.
         old_data: whether events carry what was known before, as `TreeEvent.old_data`.
+        name: what metrics and spans call the cache; by default its path.
 
     Raises:
         ValueError: the path has a part ``.`` or ``..``, or an argument is out of its range.
@@ -76,6 +80,7 @@ class TreeCache:
         max_depth: int | None = None,
         max_nodes_per_second: float | None = None,
         old_data: bool = False,
+        name: str | None = None,
     ) -> None:
         if mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
@@ -101,6 +106,7 @@ class TreeCache:
             max_depth=max_depth,
             max_nodes_per_second=max_nodes_per_second,
         )
+        self._name = name or self._path
         self._tell_old_data = old_data
         self._root_on_server = root
         self._state = self.STATE_LATENT
@@ -111,6 +117,7 @@ class TreeCache:
         self._wake = client.handler.event_object()
         self._engine_stopped = client.handler.event_object()
         self._initialized = client.handler.event_object()
+        self._observers: tuple[CacheObserver, ...] = ()
         self._gathering = False
         self._poll_at = 0.0
         self._delivery = Delivery(client.handler)
@@ -129,6 +136,7 @@ class TreeCache:
 
         Raises:
             KazooException: the cache was started or closed before, or the root cannot be created.
+            ValueError: the client is instrumented and has another cache of this name.
             IncompatibleKazooError: the installed kazoo lacks what the cache reads its session's stream through.
         """
         if self._state == self.STATE_CLOSED:
@@ -136,6 +144,7 @@ class TreeCache:
         if self._state == self.STATE_STARTED:
             raise KazooException("already started")
         self._session = Session.attach(self._client)
+        self._session.observers.join(self)
         self._process = os.getpid()
         self._state = self.STATE_STARTED
         if self._create_root and self._client.connected:
@@ -161,6 +170,8 @@ class TreeCache:
             self._engine_stopped.wait()
             self._subscription.close()
         self._inbox.clear()
+        if self._session is not None:
+            self._session.observers.leave(self)
         self._delivery.close()
         if self._subscription is not None and not self._delivery.is_current():
             self._delivery.wait_stopped(_LAST_CALL)
@@ -183,6 +194,21 @@ class TreeCache:
         """Calls `listener` with each exception that the cache or its listeners meet. Usable as a decorator."""
         self._fault_listeners.append(listener)
         return listener
+
+    # Observing
+
+    @property
+    def name(self) -> str:
+        """What metrics and spans call the cache."""
+        return self._name
+
+    def observe(self, observer: CacheObserver) -> None:
+        """Tells an observer of the cache's work from now on."""
+        self._observers = (*self._observers, observer)
+
+    def disregard(self, observer: CacheObserver) -> None:
+        """Tells an observer nothing more."""
+        self._observers = tuple(other for other in self._observers if other is not observer)
 
     # Reading
 
@@ -290,18 +316,30 @@ class TreeCache:
             replica.receive(message, now)
         outcome = replica.take(now)
         assert self._session is not None
+        for sync in outcome.syncs:
+            self._tell_of_sync(sync)
         for request in outcome.requests:
-            self._session.submit(request, self._hear)
+            self._submit(request)
         if replica.initialized != self._initialized.is_set():
             if replica.initialized:
                 self._initialized.set()
             else:
                 self._initialized.clear()
+        if outcome.refreshed and self._observers:
+            self._tell_of_refreshes(outcome.refreshed, outcome.events)
         self._publish_events(outcome.events)
         self._publish_faults(outcome.faults)
         self._gathering = replica.is_gathering
         if inbox:
             self._wake.set()
+
+    def _submit(self, request: Request) -> None:
+        assert self._session is not None
+        with ExitStack() as sending:
+            for observer in self._observers:
+                with _observing():
+                    sending.enter_context(observer.sending(request))
+            self._session.submit(request, self._hear)
 
     def _patience(self) -> float | None:
         """How many seconds to wait for a message, None for as long as it takes."""
@@ -322,6 +360,36 @@ class TreeCache:
 
         self._client.ensure_path_async(self._path).rawlink(created)
 
+    # Observers
+
+    def _tell_of_sync(self, sync: SyncBegun | SyncEnded) -> None:
+        for observer in self._observers:
+            with _observing():
+                if isinstance(sync, SyncBegun):
+                    observer.sync_began(sync.reason, sync.at)
+                else:
+                    observer.sync_ended(sync.at, sync.complete)
+
+    def _tell_of_refreshes(self, requests: list[ReadRequest], events: list[Event]) -> None:
+        at, unix_now = time.monotonic(), time.time()
+        told = {path for request in requests for path in request.causes}
+        delays = [
+            max(0.0, unix_now - modified_at(event.record))
+            for event in events
+            if event.type in (TreeEvent.NODE_ADDED, TreeEvent.NODE_UPDATED) and event.path in told and event.record
+        ]
+        for observer in self._observers:
+            with _observing():
+                for request in requests:
+                    observer.refreshed(request, at)
+                if delays:
+                    observer.propagated(delays)
+
+    def _tell_of_listener(self, seconds: float) -> None:
+        for observer in self._observers:
+            with _observing():
+                observer.listened(seconds)
+
     # Publishing
 
     def _publish_events(self, events: list[Event]) -> None:
@@ -339,11 +407,13 @@ class TreeCache:
         def tell() -> None:
             told = self._tree_event(event)
             for listener in list(self._listeners):
+                began_at = time.monotonic()
                 try:
                     listener(told)
                 except Exception as error:
                     self._fault_counts["listener"] += 1
                     report(error, self._fault_listeners)
+                self._tell_of_listener(time.monotonic() - began_at)
 
         return tell
 
@@ -371,3 +441,12 @@ class TreeCache:
 
     def _node_data(self, below: str, record: bytes) -> NodeData:
         return NodeData.make(self._absolute(below), data_of(record), stat_of(record))
+
+
+@contextmanager
+def _observing() -> Iterator[None]:
+    """Keeps what an observer does wrong from doing harm."""
+    try:
+        yield
+    except Exception:
+        logger.exception("an observer of a tree cache failed")

@@ -51,6 +51,12 @@ def czxid_of(record: bytes) -> int:
     return int.from_bytes(record[-STAT_SIZE : 8 - STAT_SIZE], "big", signed=True)
 
 
+def modified_at(record: bytes) -> float:
+    """When the znode's data was last changed or, if it never was, made: Unix seconds by the server's clock."""
+    _, _, _, mtime = _TIMES.unpack_from(record, len(record) - STAT_SIZE)
+    return float(mtime) / 1000
+
+
 def origin_and_change(record: bytes) -> tuple[tuple[int, int], tuple[int, int]]:
     """What tells a znode from others at its path, and its data from earlier ones: czxid and ctime, mzxid and mtime.
 

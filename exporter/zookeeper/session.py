@@ -27,9 +27,11 @@ from kazoo.exceptions import (
 )
 from kazoo.handlers.threading import SequentialThreadingHandler
 from kazoo.protocol.connection import AUTH_XID, CLOSE_RESPONSE, PING_XID, WATCH_XID
-from kazoo.protocol.serialization import Connect, ReplyHeader
+from kazoo.protocol.serialization import Close, Connect, ReplyHeader
 from kazoo.protocol.states import KazooState, KeeperState
 
+from exporter.zookeeper.calls import Call, error_of
+from exporter.zookeeper.frames import FrameBuffer
 from exporter.zookeeper.messages import (
     CHANGED,
     CHILD,
@@ -43,6 +45,7 @@ from exporter.zookeeper.messages import (
     Unanswered,
     WatchEvent,
 )
+from exporter.zookeeper.observers import Observers
 from exporter.zookeeper.polling import PollingHandler
 from exporter.zookeeper.stats import (
     CLIENT_STATES,
@@ -53,9 +56,11 @@ from exporter.zookeeper.stats import (
 )
 from exporter.zookeeper.wire import (
     MARSHALLING_ERROR,
+    NO_NODE,
     OK,
     UNIMPLEMENTED,
     AddWatch,
+    Exists,
     MultiRead,
     RemoveWatches,
     Request,
@@ -93,12 +98,11 @@ PRIVATE_NAMES = {
 #: In session timeouts. By then every ensemble that has a quorum has expired the session itself.
 _SESSION_GIVEN_UP_AFTER = 10.0
 
-_READ_SIZE = 256 * 1024
-#: Enough for one turn of the connection's loop, which also sends requests and pings.
-_READ_LIMIT = 1024 * 1024
-_LENGTH = struct.Struct("!i")
 _HEADER = struct.Struct("!iqi")
 _WATCH_EVENT = struct.Struct("!iii")
+
+#: The states in which kazoo fails a request at once.
+_OVER = (KeeperState.AUTH_FAILED, KeeperState.CLOSED, KeeperState.EXPIRED_SESSION)
 
 _attaching = threading.Lock()
 
@@ -131,6 +135,8 @@ class Session:
 
     def __init__(self, client: KazooClient) -> None:
         check_private_names(client)
+        #: Who is told of each call, and what lives on this session.
+        self.observers = Observers()
         self._client = client
         self._connection = client._connection
         self._lock = threading.RLock()
@@ -138,8 +144,7 @@ class Session:
         self._subscriptions: list[Subscription] = []
         self._recursive_watches: set[str] = set()
         self._without_recursive: set[str] = set()
-        self._buffer = bytearray()
-        self._buffered_socket: Any = None
+        self._buffer = FrameBuffer()
         self._enqueued_at: deque[float] = deque()
         self._server: str | None = None
         self._granted_timeout: float | None = None
@@ -174,7 +179,7 @@ class Session:
 
         Not for the connection's own thread, which this may wait for.
         """
-        self._client._call(request, _Result(self._client, request, sink))
+        self._client._call(request, _OwnResult(self._client, request, sink))
 
     def stats(self) -> ClientStats:
         """What the client is doing now."""
@@ -228,6 +233,8 @@ class Session:
         client.add_listener(self._on_state)
 
     def _call(self, request: Any, result: Any) -> Any:
+        if self.observers and self._client.client_state not in _OVER:
+            result = self._observed(request, result)
         # kazoo wakes its connection through a socket. Once that is full, gevent and eventlet let only one wait for it;
         # kazoo would fail the request of any other, and yet send it as soon as something else wakes the connection.
         with self._calling:
@@ -287,7 +294,15 @@ class Session:
 
     def _invoke(self, timeout: float, request: Any, xid: Any = None) -> Any:
         """One exchange while a connection is being made; the first of them opens or resumes the session."""
-        answer = self._original_invoke(timeout, request, xid)
+        if self.observers:
+            with self.observers.exchange(request) as call:
+                call.server, call.xid = self._server, xid or 0
+                sent_before, received_before = self._sent_bytes, self._received_bytes
+                answer = self._original_invoke(timeout, request, xid)
+                call.sent_bytes = self._sent_bytes - sent_before
+                call.received_bytes = self._received_bytes - received_before
+        else:
+            answer = self._original_invoke(timeout, request, xid)
         if isinstance(request, Connect) and answer[0].time_out > 0:
             self._granted_timeout = answer[0].time_out / 1000
             if answer[0].session_id != self._client._session_id:
@@ -303,6 +318,7 @@ class Session:
                 message: Message = self._connected()
             else:
                 self._recursive_watches.clear()
+                self.observers.connection_lost()
                 message = Suspended() if state == KazooState.SUSPENDED else self._lost()
             self._transitions[self._state()] += 1
             for subscription in self._subscriptions:
@@ -338,43 +354,12 @@ class Session:
 
     def _read_socket(self, _read_timeout: float) -> Any:
         """Stands in for kazoo's method of the same name, which reads one frame with several system calls."""
-        self._receive(self._connection._socket)
-        buffer, offset = self._buffer, 0
-        try:
-            while len(buffer) - offset >= _LENGTH.size:
-                (length,) = _LENGTH.unpack_from(buffer, offset)
-                start = offset + _LENGTH.size
-                if len(buffer) - start < length:
-                    break
-                offset = start + length
-                if self._on_frame(bytes(memoryview(buffer)[start:offset])) == CLOSE_RESPONSE:
+        self._heard(self._buffer.receive(self._connection._socket))
+        with contextlib.closing(self._buffer.frames()) as frames:
+            for frame in frames:
+                if self._on_frame(frame) == CLOSE_RESPONSE:
                     return CLOSE_RESPONSE
-        finally:
-            del buffer[:offset]
         return None
-
-    def _receive(self, sock: Any) -> None:
-        """Moves what the socket has into the buffer."""
-        if sock is not self._buffered_socket:
-            self._buffered_socket = sock
-            self._buffer.clear()
-        # TLS hides what it has decrypted from select, so all of that must be taken at once.
-        pending = getattr(sock, "pending", int)
-        received = 0
-        while received < _READ_LIMIT or pending():
-            try:
-                chunk = sock.recv(_READ_SIZE)
-            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-                break
-            if not chunk:
-                if received:
-                    break
-                raise ConnectionDropped("socket connection broken")
-            self._buffer += chunk
-            received += len(chunk)
-            if len(chunk) < _READ_SIZE and not pending():
-                break
-        self._heard(received)
 
     def _on_frame(self, frame: bytes) -> Any:
         xid, zxid, error = _HEADER.unpack_from(frame)
@@ -382,6 +367,7 @@ class Session:
             self._on_watch_event(frame, zxid)
         elif xid == PING_XID:
             self._connection.ping_outstanding.clear()
+            self.observers.end_unasked(xid, len(frame))
         elif xid == AUTH_XID:
             self._on_auth_reply(error)
         else:
@@ -394,15 +380,22 @@ class Session:
             self._on_overtaking_reply(xid, error)
             raise ConnectionDropped(f"a reply with xid {xid} that is not waited for next")
         request, result, _ = client._pending[0]
+        call: Call | None = getattr(result, "call", None)
+        if call is not None:
+            call.zxid, call.received_bytes = zxid, len(frame)
         if isinstance(request, Request):
             client._pending.popleft()
             if zxid > 0:
                 client.last_zxid = zxid
             self._on_own_reply(request, error)
+            if call is not None:
+                call.end(None if error == NO_NODE and isinstance(request, Exists) else error_of(error))
             result.sink(Reply(request, zxid, error, frame, _HEADER.size))
             return None
         if error and error not in EXCEPTIONS:
             raise ConnectionDropped(f"a reply with the unknown error code {error}")
+        if result is None:
+            self.observers.end_unasked(xid, len(frame))
         return self._connection._read_response(ReplyHeader(xid, zxid, error), frame, _HEADER.size)
 
     def _on_overtaking_reply(self, xid: int, error: int) -> None:
@@ -431,7 +424,8 @@ class Session:
         path = frame[start : start + length].decode()
         if 1 <= kind <= len(WATCH_EVENTS):
             self._watch_events[WATCH_EVENTS[kind - 1]] += 1
-        event = WatchEvent(kind, path, zxid)
+        trace = self.observers.watch_fired(kind, path) if self.observers else None
+        event = WatchEvent(kind, path, zxid, self._last_heard or 0.0, trace)
         for subscription in self._subscriptions:
             if subscription.covers(path):
                 subscription.sink(event)
@@ -456,9 +450,13 @@ class Session:
             self._recursive_watches.add(request.path)
         elif isinstance(request, RemoveWatches):
             self._recursive_watches.discard(request.path)
-        elif getattr(request, "watcher", None) and request.path in self._recursive_watches:
+        call = self._call_being_sent(request, xid)
+        if getattr(request, "watcher", None) and request.path in self._recursive_watches:
             request = request._replace(watcher=None)
+        sent_before = self._sent_bytes
         self._original_submit(request, timeout, xid)
+        if call is not None:
+            call.sent_bytes = self._sent_bytes - sent_before
 
     def _on_own_reply(self, request: Request, error: int) -> None:
         if error in (UNIMPLEMENTED, MARSHALLING_ERROR) and isinstance(request, AddWatch | MultiRead):
@@ -502,6 +500,30 @@ class Session:
         asked = any(isinstance(request, AddWatch) and request.path == path for request in queued)
         return bool(self._client.connected) and (asked or path in self._recursive_watches)
 
+    # Calls, for observers
+
+    def _observed(self, request: Any, result: Any) -> Any:
+        """Begins a call; gives what kazoo is to complete instead of `result`, so that its end is seen."""
+        call = self.observers.begin(request)
+        if isinstance(result, _OwnResult):
+            result.call = call
+            return result
+        return _ObservedResult(result, call)
+
+    def _call_being_sent(self, request: Any, xid: int | None) -> Call | None:
+        """The call that a request belongs to; begins it for those that kazoo makes by itself."""
+        call: Call | None = None
+        if xid == PING_XID or isinstance(request, Close):
+            if self.observers:
+                call = self.observers.begin_unasked(request, xid or 0)
+        else:
+            queue = self._client._queue
+            queued, result = queue[0] if queue else (None, None)
+            call = getattr(result, "call", None) if queued is request else None
+        if call is not None:
+            call.server, call.xid = self._server_now(), xid or 0
+        return call
+
     # Measurements
 
     def _heard(self, size: int) -> None:
@@ -541,19 +563,40 @@ class Subscription:
         self._session.unsubscribe(self)
 
 
-class _Result:
+class _OwnResult:
     """What kazoo completes when it fails a request of ours itself; the session answers all others."""
 
     def __init__(self, client: KazooClient, request: Request, sink: Sink) -> None:
         self._client = client
         self._request = request
         self.sink = sink
+        self.call: Call | None = None
 
     def set(self, value: object = None) -> None:
         raise AssertionError("kazoo answered a request that is not its own")
 
     def set_exception(self, exception: Exception) -> None:
+        if self.call is not None:
+            self.call.end(error_of(exception))
         self.sink(Unanswered(self._request, bool(self._client.connected)))
+
+
+class _ObservedResult:
+    """What kazoo completes in place of a caller's result, so that the end of the call is seen first."""
+
+    __slots__ = ("_result", "call")
+
+    def __init__(self, result: Any, call: Call) -> None:
+        self._result = result
+        self.call = call
+
+    def set(self, value: object = None) -> None:
+        self.call.end(error_of(value))
+        self._result.set(value)
+
+    def set_exception(self, exception: Exception) -> None:
+        self.call.end(error_of(exception))
+        self._result.set_exception(exception)
 
 
 def check_private_names(client: KazooClient) -> None:

@@ -1,0 +1,38 @@
+"""CacheObserver: what a cache tells of its work to whoever measures or traces it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+from exporter.zookeeper.wire import ReadRequest, Request
+
+
+class CacheObserver:
+    """What an observer of a cache may want to know; every method may be left out.
+
+    They are called on the cache's own threads and must not block; an exception is logged and otherwise ignored. Times
+    ``at`` are monotonic, in seconds.
+    """
+
+    def sync_began(self, reason: str, at: float) -> None:
+        """The whole tree is being read, for one of `SYNC_REASONS`."""
+
+    def sync_ended(self, at: float, complete: bool) -> None:
+        """The whole tree was read, or the connection went before that."""
+
+    def sending(self, request: Request) -> AbstractContextManager[object]:
+        """A request is being sent within the context given back; its ``purpose`` and ``causes`` say why."""
+        return nullcontext()
+
+    def refreshed(self, request: ReadRequest, at: float) -> None:
+        """The answer to a request that has ``causes`` was applied: what those watch events told of is in the cache."""
+
+    def propagated(self, delays: Sequence[float]) -> None:
+        """So many seconds passed between changes at the server, by its clock, and their being in the cache."""
+
+    def listened(self, seconds: float) -> None:
+        """A listener was called and took so long."""
+
+    def verified(self, seconds: float) -> None:
+        """A proof of freshness ended well, so long after it began."""

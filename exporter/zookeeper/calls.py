@@ -1,0 +1,199 @@
+"""Calls: each request that a client makes of its ensemble, from the asking to its end, for whoever observes them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+#: The names of ZooKeeper's operations (``ZooDefs.OpCode``) by their codes, for those that clients send.
+_OPERATIONS: Mapping[int | None, str] = {
+    -11: "closeSession",
+    None: "createSession",
+    1: "create",
+    2: "delete",
+    3: "exists",
+    4: "getData",
+    5: "setData",
+    6: "getACL",
+    7: "setACL",
+    8: "getChildren",
+    9: "sync",
+    11: "ping",
+    12: "getChildren2",
+    13: "check",
+    14: "multi",
+    15: "create2",
+    16: "reconfig",
+    17: "checkWatches",
+    18: "removeWatches",
+    19: "createContainer",
+    21: "createTTL",
+    22: "multiRead",
+    100: "auth",
+    101: "setWatches",
+    102: "sasl",
+    103: "getEphemerals",
+    104: "getAllChildrenNumber",
+    105: "setWatches2",
+    106: "addWatch",
+    107: "whoAmI",
+}
+#: The names of ZooKeeper's errors (``KeeperException.Code``) by their codes.
+_ERRORS: Mapping[int, str] = {
+    -1: "SYSTEMERROR",
+    -2: "RUNTIMEINCONSISTENCY",
+    -3: "DATAINCONSISTENCY",
+    -4: "CONNECTIONLOSS",
+    -5: "MARSHALLINGERROR",
+    -6: "UNIMPLEMENTED",
+    -7: "OPERATIONTIMEOUT",
+    -8: "BADARGUMENTS",
+    -13: "NEWCONFIGNOQUORUM",
+    -14: "RECONFIGINPROGRESS",
+    -100: "APIERROR",
+    -101: "NONODE",
+    -102: "NOAUTH",
+    -103: "BADVERSION",
+    -108: "NOCHILDRENFOREPHEMERALS",
+    -110: "NODEEXISTS",
+    -111: "NOTEMPTY",
+    -112: "SESSIONEXPIRED",
+    -113: "INVALIDCALLBACK",
+    -114: "INVALIDACL",
+    -115: "AUTHFAILED",
+    -118: "SESSIONMOVED",
+    -119: "NOTREADONLY",
+    -120: "EPHEMERALONLOCALSESSION",
+    -121: "NOWATCHER",
+    -122: "REQUESTTIMEOUT",
+    -123: "RECONFIGDISABLED",
+    -124: "SESSIONCLOSEDREQUIRESASLAUTH",
+    -125: "QUOTAEXCEEDED",
+    -127: "THROTTLEDOP",
+}
+OTHER = "other"
+
+CONNECTION_LOST = _ERRORS[-4]
+#: What a transaction answers for operations that failed because another one did.
+_CONSEQUENCES = (_ERRORS[-2], OTHER)
+
+OPERATIONS = (*_OPERATIONS.values(), OTHER)
+ERRORS = (*_ERRORS.values(), OTHER)
+
+
+class Call:
+    """One request of a client and what became of it.
+
+    ``request`` is kazoo's or one of ours. ``began_at`` and ``ended_at`` are monotonic times: it begins when it is asked
+    for and ends with its reply, its error or the loss of its connection. Until it is sent, ``server`` is None and
+    ``xid`` and ``sent_bytes`` are 0. ``zxid`` and ``received_bytes`` are the reply's, 0 without one. ``error`` is one
+    of `ERRORS`, None unless it failed; that an ``exists`` finds no znode is no failure.
+
+    ``span`` and ``exemplar`` are for observers: what the one that traces keeps with the call, and what others may
+    refer to (a trace id and a span id by OpenMetrics' names), if the trace is sampled.
+    """
+
+    __slots__ = (
+        "began_at",
+        "ended_at",
+        "error",
+        "exemplar",
+        "observers",
+        "received_bytes",
+        "request",
+        "sent_bytes",
+        "server",
+        "span",
+        "xid",
+        "zxid",
+    )
+
+    def __init__(self, request: Any, observers: tuple[ClientObserver, ...]) -> None:
+        self.request = request
+        self.observers = observers
+        self.began_at = time.monotonic()
+        self.ended_at: float | None = None
+        self.server: str | None = None
+        self.xid = 0
+        self.zxid = 0
+        self.sent_bytes = 0
+        self.received_bytes = 0
+        self.error: str | None = None
+        self.span: Any = None
+        self.exemplar: Mapping[str, str] | None = None
+
+    def end(self, error: str | None) -> None:
+        """Ends the call, unless it has ended: kazoo may fail a request that it still answers."""
+        if self.ended_at is not None:
+            return
+        self.ended_at = time.monotonic()
+        self.error = error
+        for observer in self.observers:
+            try:
+                observer.call_ended(self)
+            except Exception:
+                logger.exception("an observer of ZooKeeper calls failed")
+
+    @property
+    def operation(self) -> str:
+        """One of `OPERATIONS`."""
+        return _OPERATIONS.get(self.request.type, OTHER)
+
+    @property
+    def path(self) -> str | None:
+        """The path on the server that the call is about, None where it is about none or several."""
+        path = getattr(self.request, "path", None)
+        return path if isinstance(path, str) else None
+
+    @property
+    def watches(self) -> bool:
+        """Whether it leaves a one-shot watch."""
+        return bool(getattr(self.request, "watcher", None))
+
+    @property
+    def batch_size(self) -> int | None:
+        """How many operations a multi or a multiRead has, None for anything else."""
+        operations = getattr(self.request, "operations", None)
+        return operations if isinstance(operations, int) else None if operations is None else len(operations)
+
+
+class ClientObserver:
+    """What an observer of a client may want to know. Its methods are called on any thread and must not block."""
+
+    def call_began(self, call: Call) -> None:
+        """A request was asked for: called where that happens."""
+
+    def call_ended(self, call: Call) -> None:
+        """A call got its reply, its error, or lost its connection; called once for each that began."""
+
+    def watch_fired(self, kind: int, path: str) -> object:
+        """A watch event came for a path on the server; what is given back goes with the event as its ``trace``."""
+        return None
+
+    def joined(self, tenant: object) -> None:
+        """Something that lives on the client's session, such as a cache, started; raises to refuse it."""
+
+    def left(self, tenant: object) -> None:
+        """Something that had joined is no more."""
+
+
+def error_of(failure: object) -> str | None:
+    """The name of what a call ended with: an exception, a server's error code, or a result.
+
+    A transaction's result is a list that has the error of each operation; the one that made it fail counts.
+    """
+    if isinstance(failure, bool) or failure is None:
+        return None
+    if isinstance(failure, int):
+        return _ERRORS.get(failure, OTHER) if failure else None
+    if isinstance(failure, Exception):
+        return _ERRORS.get(getattr(failure, "code", 0), OTHER)
+    if isinstance(failure, list):
+        errors = [error_of(part) for part in failure if isinstance(part, Exception)]
+        causes = [error for error in errors if error not in _CONSEQUENCES]
+        return next(iter((*causes, *errors)), None)
+    return None

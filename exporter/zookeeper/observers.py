@@ -1,0 +1,140 @@
+"""Observers: who wants to know what a client does, told of it without ever being able to disturb it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from exporter.zookeeper.calls import CONNECTION_LOST, Call, ClientObserver, error_of
+
+logger = logging.getLogger(__name__)
+
+
+class Observers:
+    """The observers of one client, and the tenants of its session: caches and whatever else lives on it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._observers: tuple[ClientObserver, ...] = ()
+        self._tenants: list[object] = []
+        #: Calls that kazoo makes by itself and tells nobody of, by their xid.
+        self._unasked: dict[int, Call] = {}
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._observers)
+
+    def __iter__(self) -> Iterator[ClientObserver]:
+        return iter(self._observers)
+
+    # Observers and tenants
+
+    def add(self, observer: ClientObserver) -> None:
+        """Tells an observer of every call and watch event from now on, and of who has joined.
+
+        Raises:
+            Exception: whatever the observer refuses a tenant with; it then observes nothing.
+        """
+        with self._lock:
+            told: list[object] = []
+            try:
+                for tenant in self._tenants:
+                    observer.joined(tenant)
+                    told.append(tenant)
+            except Exception:
+                for tenant in told:
+                    observer.left(tenant)
+                raise
+            self._observers = (*self._observers, observer)
+
+    def remove(self, observer: ClientObserver) -> None:
+        """Tells an observer nothing more, but for the ends of calls whose beginnings it knows."""
+        with self._lock:
+            if observer in self._observers:
+                self._observers = tuple(other for other in self._observers if other is not observer)
+                for tenant in self._tenants:
+                    observer.left(tenant)
+
+    def join(self, tenant: object) -> None:
+        """Lets observers know of a tenant.
+
+        Raises:
+            Exception: whatever an observer refuses it with; no observer then knows of it.
+        """
+        with self._lock:
+            told: list[ClientObserver] = []
+            try:
+                for observer in self._observers:
+                    observer.joined(tenant)
+                    told.append(observer)
+            except Exception:
+                for observer in told:
+                    observer.left(tenant)
+                raise
+            self._tenants.append(tenant)
+
+    def leave(self, tenant: object) -> None:
+        """Takes back a `join`; does nothing without one."""
+        with self._lock:
+            if tenant in self._tenants:
+                self._tenants.remove(tenant)
+                for observer in self._observers:
+                    observer.left(tenant)
+
+    # Calls and events
+
+    def begin(self, request: Any) -> Call:
+        """A call that begins now."""
+        call = Call(request, self._observers)
+        for observer in call.observers:
+            try:
+                observer.call_began(call)
+            except Exception:
+                logger.exception("an observer of ZooKeeper calls failed")
+        return call
+
+    def begin_unasked(self, request: Any, xid: int) -> Call:
+        """The same for a call whose end is known by its xid alone."""
+        call = self._unasked[xid] = self.begin(request)
+        return call
+
+    def end_unasked(self, xid: int, size: int) -> None:
+        """Ends such a call, with a reply of so many bytes."""
+        call = self._unasked.pop(xid, None)
+        if call is not None:
+            call.received_bytes = size
+            call.end(None)
+
+    def connection_lost(self) -> None:
+        """Ends all such calls."""
+        while self._unasked:
+            self._unasked.popitem()[1].end(CONNECTION_LOST)
+
+    @contextlib.contextmanager
+    def exchange(self, request: Any) -> Iterator[Call]:
+        """Observes a call that is made and answered within the context."""
+        call = self.begin(request)
+        error: str | None = CONNECTION_LOST
+        try:
+            yield call
+            error = None
+        except Exception as failure:
+            error = error_of(failure) if hasattr(failure, "code") else CONNECTION_LOST
+            raise
+        finally:
+            call.end(error)
+
+    def watch_fired(self, kind: int, path: str) -> object:
+        """Tells of a watch event; gives what the first observer who makes something of it does."""
+        for observer in self._observers:
+            try:
+                trace = observer.watch_fired(kind, path)
+            except Exception:
+                logger.exception("an observer of watch events failed")
+                continue
+            if trace is not None:
+                return trace
+        return None
