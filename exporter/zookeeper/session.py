@@ -31,6 +31,7 @@ from kazoo.protocol.serialization import Close, Connect, ReplyHeader
 from kazoo.protocol.states import KazooState, KeeperState
 
 from exporter.zookeeper.calls import Call, error_of
+from exporter.zookeeper.capabilities import Capabilities
 from exporter.zookeeper.frames import FrameBuffer
 from exporter.zookeeper.messages import (
     CHANGED,
@@ -55,15 +56,13 @@ from exporter.zookeeper.stats import (
     ClientStats,
 )
 from exporter.zookeeper.wire import (
-    MARSHALLING_ERROR,
     NO_NODE,
     OK,
-    UNIMPLEMENTED,
     AddWatch,
     Exists,
-    MultiRead,
     RemoveWatches,
     Request,
+    WatchingRead,
     encode_string,
 )
 
@@ -143,7 +142,7 @@ class Session:
         self._calling = client.handler.rlock_object()
         self._subscriptions: list[Subscription] = []
         self._recursive_watches: set[str] = set()
-        self._without_recursive: set[str] = set()
+        self._capabilities = Capabilities()
         self._buffer = FrameBuffer()
         self._enqueued_at: deque[float] = deque()
         self._server: str | None = None
@@ -318,6 +317,7 @@ class Session:
                 message: Message = self._connected()
             else:
                 self._recursive_watches.clear()
+                self._capabilities.disconnected(self._server or "", time.monotonic())
                 self.observers.connection_lost()
                 message = Suspended() if state == KazooState.SUSPENDED else self._lost()
             self._transitions[self._state()] += 1
@@ -327,7 +327,7 @@ class Session:
     def _connected(self) -> Connected:
         read_only = self._client.client_state == KeeperState.CONNECTED_RO
         server = self._server_now() or ""
-        return Connected(server, read_only, server not in self._without_recursive)
+        return Connected(server, read_only, self._capabilities.recursive(server))
 
     def _lost(self) -> Lost:
         reasons = {KeeperState.EXPIRED_SESSION: "expired", KeeperState.AUTH_FAILED: "auth_failed"}
@@ -426,13 +426,11 @@ class Session:
             self._watch_events[WATCH_EVENTS[kind - 1]] += 1
         trace = self.observers.watch_fired(kind, path) if self.observers else None
         event = WatchEvent(kind, path, zxid, self._last_heard or 0.0, trace)
-        for subscription in self._subscriptions:
-            if subscription.covers(path):
-                subscription.sink(event)
+        self._tell(event)
         if self._has_one_shot_watchers(path) or hasattr(self._client, "add_watch"):
             self._connection._read_watch_event(frame, _HEADER.size)
         if kind in (CREATED, DELETED):
-            self._fire_child_watchers(path)
+            self._fire_child_watchers(event)
 
     def _has_one_shot_watchers(self, path: str) -> bool:
         return path in self._client._data_watchers or path in self._client._child_watchers
@@ -451,7 +449,11 @@ class Session:
         elif isinstance(request, RemoveWatches):
             self._recursive_watches.discard(request.path)
         call = self._call_being_sent(request, xid)
-        if getattr(request, "watcher", None) and request.path in self._recursive_watches:
+        if isinstance(request, Request):
+            self._capabilities.asked(request, time.monotonic())
+            if isinstance(request, WatchingRead) and request.path in self._recursive_watches:
+                request.watch = False
+        elif getattr(request, "watcher", None) and request.path in self._recursive_watches:
             request = request._replace(watcher=None)
         sent_before = self._sent_bytes
         self._original_submit(request, timeout, xid)
@@ -459,9 +461,7 @@ class Session:
             call.sent_bytes = self._sent_bytes - sent_before
 
     def _on_own_reply(self, request: Request, error: int) -> None:
-        if error in (UNIMPLEMENTED, MARSHALLING_ERROR) and isinstance(request, AddWatch | MultiRead):
-            # It closes the connection for that: once is enough to know.
-            self._without_recursive.add(self._server or "")
+        self._capabilities.answered(request, error, self._server or "")
         if isinstance(request, AddWatch) and error != OK:
             self._recursive_watches.discard(request.path)
         elif not isinstance(request, RemoveWatches):
@@ -469,14 +469,22 @@ class Session:
         assert isinstance(request, AddWatch | RemoveWatches)
         if request.path not in self._recursive_watches:
             # One-shot watches that were set on this side only have lost what fired them: fire them while it is known.
-            self._fire(CHANGED, request.path)
-            self._fire(CHILD, request.path)
+            for kind in (CHANGED, CHILD):
+                self._fire(kind, request.path)
+                self._tell(WatchEvent(kind, request.path, -1, time.monotonic()))
 
-    def _fire_child_watchers(self, path: str) -> None:
+    def _fire_child_watchers(self, event: WatchEvent) -> None:
         """A recursive watch tells of a child where a watch for children would tell of its parent."""
-        parent = path[: path.rindex("/")] or "/"
-        if parent in self._recursive_watches and parent in self._client._child_watchers:
-            self._fire(CHILD, parent)
+        parent = event.path[: event.path.rindex("/")] or "/"
+        if parent in self._recursive_watches:
+            self._tell(event._replace(kind=CHILD, path=parent))
+            if parent in self._client._child_watchers:
+                self._fire(CHILD, parent)
+
+    def _tell(self, event: WatchEvent) -> None:
+        for subscription in self._subscriptions:
+            if subscription.covers(event.path):
+                subscription.sink(event)
 
     def _fire(self, kind: int, path: str) -> None:
         """Has kazoo fire its one-shot watches as if this event had come."""

@@ -59,11 +59,13 @@ class Request:
     """One request of ours: identified by being itself, sent at most once.
 
     ``purpose`` says what it is for, ``causes`` which watch events it follows: of each path the first since it was read.
+    ``exemplar`` is for observers, as a `Call` has it.
     """
 
     type: ClassVar[int]
     purpose: str = SYNC
     causes: Mapping[str, WatchEvent] = MappingProxyType({})
+    exemplar: Mapping[str, str] | None = None
 
     def serialize(self) -> bytes:
         """The request's body, without header and length."""
@@ -140,16 +142,27 @@ class ReadRequest(Request):
         return len(self.reads) + len(self.lists)
 
 
-class GetData(ReadRequest):
+class WatchingRead(ReadRequest):
+    """Reads one znode and sets a one-shot watch on it, unless ``watch`` was taken back before it is sent."""
+
+    watch = True
+
+    @property
+    def path(self) -> str:
+        """The server's path of the znode."""
+        return self.prefix + (*self.reads, *self.lists)[0] or "/"
+
+    def serialize(self) -> bytes:
+        return encode_string(self.path) + (_WATCH if self.watch else _NO_WATCH)
+
+
+class GetData(WatchingRead):
     """Reads one znode's data and stat, and sets a one-shot watch on it. The answer is a record."""
 
     type = OP_GET_DATA
 
     def __init__(self, prefix: str, path: str) -> None:
         super().__init__(prefix, (path,), ())
-
-    def serialize(self) -> bytes:
-        return encode_string(self.prefix + self.reads[0] or "/") + _WATCH
 
     def decode(self, body: bytes, offset: int) -> bytes:
         """The record.
@@ -163,16 +176,13 @@ class GetData(ReadRequest):
         return body[offset:]
 
 
-class GetChildren(ReadRequest):
+class GetChildren(WatchingRead):
     """Lists one znode's children, with its stat, and sets a one-shot watch on them."""
 
     type = 12
 
     def __init__(self, prefix: str, path: str) -> None:
         super().__init__(prefix, (), (path,))
-
-    def serialize(self) -> bytes:
-        return encode_string(self.prefix + self.lists[0] or "/") + _WATCH
 
     def decode(self, body: bytes, offset: int) -> tuple[list[str], bytes]:
         """The names, and the znode's stat as a record without data.
@@ -187,16 +197,13 @@ class GetChildren(ReadRequest):
         return names, body[offset:]
 
 
-class Exists(ReadRequest):
+class Exists(WatchingRead):
     """Sets a one-shot watch for the creation of the root, which is the znode at the prefix itself."""
 
     type = 3
 
     def __init__(self, prefix: str) -> None:
         super().__init__(prefix, ("",), ())
-
-    def serialize(self) -> bytes:
-        return encode_string(self.prefix or "/") + _WATCH
 
 
 class MultiRead(ReadRequest):

@@ -53,7 +53,7 @@ def test_nodes_directly_below_the_root_of_all_come_and_go(run: Run, client: Kazo
         soon(lambda: program.cache.get_children("/") == frozenset())
 
 
-def added(program: Program) -> list[str]:
+def added(program: Program) -> list[str | None]:
     """The paths that a program was told were added."""
     return [path for kind, path in program.told() if kind == TreeEvent.NODE_ADDED]
 

@@ -88,11 +88,11 @@ class Proxy:
         """Forwards the next frame in this direction half and then cuts its connection."""
         self._breaking = direction
 
-    def refuse_requests(self, opcodes: set[int], error: int, *, close: bool) -> None:
+    def refuse_requests(self, opcodes: set[int], error: int | None, *, close: bool) -> None:
         """Answers requests with these opcodes with an error, as a server does that does not know them.
 
         It does so at once, before requests that are still being worked on, and `close` says whether it then hangs up:
-        real servers do both.
+        real servers do both. Without an `error` it hangs up and says nothing.
         """
         self._refusal = frozenset(opcodes), error, close
 
@@ -129,7 +129,8 @@ class Proxy:
         if opcode not in opcodes:
             return None
         self.refused_requests.append(opcode)
-        return _REPLY.pack(_REPLY.size - _LENGTH.size, xid, 0, error), close
+        answer = b"" if error is None else _REPLY.pack(_REPLY.size - _LENGTH.size, xid, 0, error)
+        return answer, close
 
     def _accept(self, listener: socket.socket) -> None:
         while True:

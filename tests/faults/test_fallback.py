@@ -65,6 +65,19 @@ def test_the_answer_is_remembered_for_other_caches_and_after_a_reconnect(old: Pr
     assert old.refused_requests == [ADD_WATCH]
 
 
+@pytest.mark.parametrize("opcode", [ADD_WATCH, MULTI_READ])
+def test_a_proxy_that_hangs_up_without_a_word_is_asked_three_times(
+    proxy: Proxy, zookeeper: ZooKeeper, opcode: int
+) -> None:
+    proxy.refuse_requests({opcode}, None, close=True)
+    with observed(proxy, zookeeper.server.hosts, zookeeper.root) as seen:
+        assert seen.cache.stats().mode == "classic"
+        change(seen.writer, seen.root)
+        assert seen.settles()
+    assert set(proxy.refused_requests) == {opcode}
+    assert proxy.accepted == 4
+
+
 def test_closing_a_cache_costs_an_old_server_no_connection(old: Proxy, zookeeper: ZooKeeper) -> None:
     with started(quick_client(old.hosts)) as client:
         for _ in range(5):

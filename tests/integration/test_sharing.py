@@ -32,9 +32,9 @@ class Recipes:
         self.children = sorted(children)
 
 
-def loaded(client: KazooClient, path: str = "/app") -> TreeCache:
+def loaded(client: KazooClient, path: str = "/app", mode: str = "auto") -> TreeCache:
     """A started cache whose first load is complete."""
-    cache = TreeCache(client, path)
+    cache = TreeCache(client, path, mode=mode)
     cache.start()
     assert cache.wait_initialized(10)
     return cache
@@ -146,6 +146,22 @@ def test_closing_one_cache_blinds_no_other(client: KazooClient, app: str, roots:
         for number in order:
             create_and_delete(client, f"/app/in/{number}", list(caches.values()))
             caches.pop(number).close()
+
+
+@pytest.mark.parametrize("modes", list(itertools.permutations(["classic", "recursive"])))
+def test_both_strategies_on_one_root(client: KazooClient, app: str, modes: tuple[str, str]) -> None:
+    for first_to_close in (0, 1):
+        caches = [loaded(client, mode=mode) for mode in modes]
+        change_until_seen(client, app, [seen_by_cache(cache) for cache in caches])
+        caches.pop(first_to_close).close()
+        client.delete("/app/n0", recursive=True)
+        for number in range(1, 4):
+            client.delete(f"/app/n{number}", recursive=True)
+        change_until_seen(client, app, [seen_by_cache(caches[0])])
+        assert caches[0].get_data(app).stat.numChildren == 4
+        caches[0].close()
+        for number in range(4):
+            client.delete(f"/app/n{number}", recursive=True)
 
 
 def create_and_delete(client: KazooClient, path: str, caches: list[TreeCache]) -> None:

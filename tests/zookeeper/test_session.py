@@ -12,7 +12,17 @@ from kazoo.client import KazooClient
 from kazoo.exceptions import AuthFailedError, NoNodeError
 
 from exporter.demo.server import ZooKeeperServer
-from exporter.zookeeper.messages import Connected, Lost, Message, Reply, Suspended, Unanswered, WatchEvent
+from exporter.zookeeper.messages import (
+    CHILD,
+    CREATED,
+    Connected,
+    Lost,
+    Message,
+    Reply,
+    Suspended,
+    Unanswered,
+    WatchEvent,
+)
 from exporter.zookeeper.session import PRIVATE_NAMES, IncompatibleKazooError, Session, check_private_names
 from exporter.zookeeper.wire import NO_NODE, OK, AddWatch, MultiRead
 from tests.conftest import ClientFactory, ZooKeeper
@@ -36,6 +46,10 @@ class Stream:
         with self._arrived:
             self._arrived.wait_for(lambda: any(isinstance(m, kind) for m in self.messages), timeout)
             return next(message for message in self.messages if isinstance(message, kind))
+
+    def created(self) -> list[str]:
+        """The paths of which a watch told that they were created."""
+        return [m.path for m in self.messages if isinstance(m, WatchEvent) and m.kind == CREATED]
 
 
 def test_installed_kazoo_has_every_private_name_the_seam_uses() -> None:
@@ -82,11 +96,13 @@ def test_replies_and_watch_events_come_in_wire_order(client: KazooClient, zookee
     client.set("/a", b"1")
     session.submit(MultiRead(zookeeper.root, ["/a", "/missing"], []), stream)
     eventually(lambda: sum(isinstance(message, Reply) for message in stream.messages) == 2)
-    connected, watching, created, changed, read = stream.messages
+    connected, watching, created, child, changed, read = stream.messages
     assert isinstance(connected, Connected)
     assert isinstance(watching, Reply)
     assert isinstance(created, WatchEvent)
     assert created[:2] == (1, zookeeper.root + "/a")
+    assert isinstance(child, WatchEvent)
+    assert child[:2] == (CHILD, zookeeper.root)
     assert isinstance(changed, WatchEvent)
     assert isinstance(read, Reply)
     assert isinstance(read.request, MultiRead)
@@ -104,8 +120,8 @@ def test_events_outside_of_the_root_are_left_out(client: KazooClient, zookeeper:
     everywhere.wait_for(Reply)
     client.create("/ab")
     client.create("/a/b")
-    eventually(lambda: sum(isinstance(message, WatchEvent) for message in everywhere.messages) == 2)
-    assert [m.path for m in inside.messages if isinstance(m, WatchEvent)] == [f"{zookeeper.root}/a/b"]
+    eventually(lambda: everywhere.created() == [f"{zookeeper.root}/ab", f"{zookeeper.root}/a/b"])
+    assert inside.created() == [f"{zookeeper.root}/a/b"]
 
 
 def test_one_shot_watches_of_others_still_fire(client: KazooClient, zookeeper: ZooKeeper) -> None:
