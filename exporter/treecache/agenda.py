@@ -41,6 +41,10 @@ class Agenda:
     def __len__(self) -> int:
         return len(self._reads) + len(self._lists)
 
+    def __contains__(self, path: str) -> bool:
+        """Whether a path waits to be read or listed."""
+        return path in self._reads or path in self._lists
+
     @property
     def loaded(self) -> bool:
         """Whether nothing is left that a load waits for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -105,6 +106,7 @@ class TreeCache:
             selector=selector,
             max_depth=max_depth,
             max_nodes_per_second=max_nodes_per_second,
+            jitter=random.random,
         )
         self._name = name or self._path
         self._tell_old_data = old_data

@@ -16,6 +16,9 @@ class PathQueue:
     def __len__(self) -> int:
         return len(self._order)
 
+    def __contains__(self, path: str) -> bool:
+        return path in self._load
+
     def push(self, paths: Iterable[str], load: bool) -> int:
         """Adds paths, or marks those that wait already. Gives how many have newly become a load's."""
         order, loads = self._order, self._load

@@ -13,6 +13,7 @@ publish and the faults to report that follow from them:
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -50,6 +51,7 @@ from exporter.zookeeper.wire import (
     NO_NODE,
     OK,
     REFRESH,
+    THROTTLED,
     UNIMPLEMENTED,
     AddWatch,
     Exists,
@@ -69,8 +71,12 @@ _LONGEST_DELAY = 5.0
 _ZNODE_EVENTS = (CREATED, DELETED, CHANGED, CHILD)
 
 
+#: Seconds for each znode over which resyncs after a reconnect are spread, about what its reading takes.
+_SPREAD = 1e-6
+
+
 class UnsupportedServerError(KazooException):  # type: ignore[misc]
-    """The server lacks the requests that the cache was told to use."""
+    """The server lacks the requests that the cache was told to use, or its watches do not tell what changed."""
 
 
 class _Phase(Enum):
@@ -93,6 +99,8 @@ class Replica:
         root: the server's path of the root, chroot included.
         told_root: the same as users see it, without the client's chroot; by default `root`.
         batch_size, window, mode, keep_data, selector, max_depth, max_nodes_per_second: see `TreeCache`.
+        jitter: gives a number from 0 to 1, by which resyncs after a reconnect are put off: the servers of an ensemble
+            lose all of their clients at once.
     """
 
     def __init__(
@@ -107,6 +115,7 @@ class Replica:
         selector: Selector | None = None,
         max_depth: int | None = None,
         max_nodes_per_second: float | None = None,
+        jitter: Callable[[], float] = float,
     ) -> None:
         self.initialized = False
         self.syncs = dict.fromkeys(SYNC_REASONS, 0)
@@ -129,6 +138,9 @@ class Replica:
         self._phase = _Phase.DETACHED
         self._server = ""
         self._given_up: set[str] = set()
+        self._misleading: set[str] = set()
+        self._doubted: WatchEvent | None = None
+        self._jitter = jitter
         self._interrupted: str | None = None
         self._in_flight: dict[Request, _Sent] = {}
         #: Of each path that waits to be read, the first event since it last was.
@@ -233,10 +245,11 @@ class Replica:
     def _on_connected(self, message: Connected, now: float) -> None:
         reason, self._interrupted = self._interrupted, None
         self._server = message.server
+        recursive = message.recursive and message.server not in self._misleading
         if reason is not None:
             self._publish(TreeEvent.CONNECTION_RECONNECTED)
         if self._mode == "auto":
-            self._strategy = self._recursive if message.recursive else self._classic
+            self._strategy = self._recursive if recursive else self._classic
         self._begin_sync(reason or "start", now)
         if self._mode == "recursive" and not message.recursive:
             self._give_up()
@@ -244,7 +257,7 @@ class Replica:
             self._arm(now)
         else:
             self._phase = _Phase.BARRIER
-            self._send(Sync(self._root), now)
+            self._wake_at = now + self._jitter() * _SPREAD * len(self.tree)
 
     def _on_disconnected(self, message: Suspended | Lost, now: float) -> None:
         self._break_off(now)
@@ -260,6 +273,7 @@ class Replica:
 
     def _break_off(self, now: float) -> None:
         """Abandons what is under way, the sync included."""
+        self._doubted = None
         if self._reconciler.syncing:
             self._outcome.syncs.append(SyncEnded(now, False))
         self._abandon()
@@ -302,10 +316,31 @@ class Replica:
         reads, lists = self._strategy.dirty(event.kind, path)
         self._pace.note()
         if path in reads and covers(path):
+            if not path and event.kind != CHILD and not self._reads_root():
+                self._doubted = event
             self._heard.setdefault(path, event)
         self._agenda.want_reads(filter(covers, reads), False)
         for listed in filter(covers, lists):
             self._agenda.want_list(listed, False)
+
+    def _reads_root(self) -> bool:
+        """Whether the root is being read, or is about to be."""
+        return "" in self._agenda or any(
+            "" in request.reads or "" in request.lists
+            for request in self._in_flight
+            if isinstance(request, ReadRequest)
+        )
+
+    def _was_misled(self, request: ReadRequest, before: bytes | None) -> bool:
+        """Whether an event told of the root, which had been read since its last change, and nothing of it has changed.
+
+        ClickHouse Keeper tells of the root whatever changes below it.
+        """
+        event, after = request.causes.get(""), self.tree.root
+        if event is None or event is not self._doubted or not before or after is None:
+            return False
+        self._doubted = None
+        return before == after.record
 
     # Sending
 
@@ -363,8 +398,11 @@ class Replica:
         elif isinstance(request, ReadRequest):
             self._on_answer(reply, request, sent.loads, now)
         elif isinstance(request, Sync):
-            # A server that cannot sync still holds the truth that can be had.
-            self._arm(now)
+            if reply.error == THROTTLED:
+                self._pause(now)
+            else:
+                # A server that cannot sync still holds the truth that can be had.
+                self._arm(now)
         elif reply.error == OK:
             self._phase = _Phase.LIVE
         else:
@@ -404,6 +442,18 @@ class Replica:
         else:
             self._give_up()
 
+    def _mistrust(self, now: float) -> None:
+        """The server's recursive watches do not tell what changed: only one-shot watches, or a resync, do."""
+        if self._strategy.mode == "recursive" and self._server not in self._misleading:
+            self._misleading.add(self._server)
+            message = f"{self._server} tells of the root of a recursive watch whatever changes below it"
+            self._fault("unsupported", UnsupportedServerError(message))
+        if self._strategy.mode == "recursive":
+            if self._mode == "auto":
+                self._refused(now)
+            else:
+                self.start_over(now)
+
     def _give_up(self) -> None:
         """Does nothing more at this server, and says so once."""
         self._phase = _Phase.REFUSED
@@ -416,6 +466,8 @@ class Replica:
             self._fault("unsupported", UnsupportedServerError(message))
 
     def _on_answer(self, reply: Reply, request: ReadRequest, loads: Loads, now: float) -> None:
+        root = self.tree.root
+        before = None if root is None else root.record
         try:
             understood = self._apply(reply, request, loads, now)
         except (struct.error, ValueError) as error:
@@ -426,6 +478,8 @@ class Replica:
             self._agenda.done(request, loads)
             if request.causes:
                 self._outcome.refreshed.append(request)
+                if self._was_misled(request, before):
+                    self._mistrust(now)
         else:
             self._put_back(request, loads)
             self._pause(now)

@@ -469,9 +469,9 @@ class Session:
         assert isinstance(request, AddWatch | RemoveWatches)
         if request.path not in self._recursive_watches:
             # One-shot watches that were set on this side only have lost what fired them: fire them while it is known.
-            for kind in (CHANGED, CHILD):
-                self._fire(kind, request.path)
-                self._tell(WatchEvent(kind, request.path, -1, time.monotonic()))
+            self._fire(CHANGED, request.path)
+            self._fire(CHILD, request.path)
+            self._tell(WatchEvent(CHILD, request.path, -1, time.monotonic()))
 
     def _fire_child_watchers(self, event: WatchEvent) -> None:
         """A recursive watch tells of a child where a watch for children would tell of its parent."""

@@ -31,6 +31,7 @@ MARSHALLING_ERROR = -5
 UNIMPLEMENTED = -6
 NO_NODE = -101
 NO_AUTH = -102
+THROTTLED = -127
 
 #: Bytes that one path costs in a MultiRead request besides itself: its header, length and watch flag.
 READ_OVERHEAD = 14

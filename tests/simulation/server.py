@@ -263,7 +263,7 @@ class ModelServer:
         mishap = self.mishaps.popleft() if self.mishaps else None
         if isinstance(mishap, int):
             code, body = mishap, b""
-            if isinstance(request, Sync):
+            if isinstance(request, Sync) and code != THROTTLED:
                 self.rewound[-1] = True
         else:
             code, body = self._carry_out(request)

@@ -10,7 +10,7 @@ from kazoo.exceptions import NoAuthError
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.replica import UnsupportedServerError
 from exporter.zookeeper.messages import CHANGED, Connected, Lost, Reply, Suspended, Unanswered, WatchEvent
-from exporter.zookeeper.wire import AddWatch, GetChildren, GetData, MultiRead, Request, Sync
+from exporter.zookeeper.wire import THROTTLED, AddWatch, GetChildren, GetData, MultiRead, Request, Sync
 from tests.simulation.harness import Harness
 from tests.simulation.server import SERVER
 
@@ -757,3 +757,75 @@ def test_every_schedule_ends_in_the_servers_tree(
     server.connect()
     harness.settle()
     harness.check()
+
+
+@pytest.mark.parametrize(("mode", "mode_then"), [("auto", "classic"), ("recursive", "recursive")])
+def test_a_server_that_tells_of_the_root_whatever_changes_is_not_believed(mode: str, mode_then: str) -> None:
+    harness = small_harness(mode)
+    harness.start()
+    for number in range(3):
+        harness.server.set("/app/a/b", b"%d" % number)
+        if harness.replica.mode == "recursive":
+            harness.server.lose(0, instead="/app")
+        harness.settle()
+        harness.check()
+    assert harness.replica.mode == mode_then
+    assert [type(fault) for fault in harness.faults] == [UnsupportedServerError]
+    harness.resync()
+    harness.check()
+    assert harness.replica.mode == mode_then
+
+
+def test_changes_of_the_root_itself_are_believed(recursive: Harness) -> None:
+    recursive.start()
+    for number in range(10):
+        recursive.server.set("/app", b"%d" % number)
+        if number % 2:
+            recursive.settle()
+        else:
+            recursive.deliver(len(recursive.server.stream))
+            recursive.take()
+    recursive.settle()
+    recursive.check()
+    assert recursive.faults == []
+
+
+def test_a_throttled_barrier_is_sent_again(recursive: Harness) -> None:
+    recursive.start()
+    recursive.server.disconnect()
+    recursive.server.connect()
+    recursive.deliver(len(recursive.server.stream))
+    recursive.take()
+    assert [type(request) for request in recursive.server.requests] == [Sync]
+    recursive.server.stream.append(Reply(recursive.server.requests.popleft(), 0, THROTTLED, b"", 0))
+    recursive.deliver(len(recursive.server.stream))
+    recursive.take()
+    assert not recursive.server.requests
+    recursive.settle()
+    recursive.check()
+
+
+def test_resyncs_are_spread_over_about_the_time_that_they_take() -> None:
+    harness = Harness(jitter=lambda: 0.5)
+    harness.server.create("/app")
+    for number in range(1000):
+        harness.server.create(f"/app/{number}")
+    harness.start()
+    harness.server.disconnect()
+    harness.server.connect()
+    harness.deliver(len(harness.server.stream))
+    harness.replica.take(harness.now)
+    assert harness.replica.wake_at == pytest.approx(harness.now + 0.0005, rel=0.01)
+    harness.settle()
+    harness.check()
+
+
+def test_events_of_an_unreadable_root_prove_nothing(recursive: Harness) -> None:
+    recursive.server.tells_of_unreadable = True
+    recursive.start()
+    recursive.server.set_readable("/app", False)
+    recursive.resync()
+    recursive.server.set("/app", b"new")
+    recursive.settle()
+    assert recursive.replica.mode == "recursive"
+    assert not any(isinstance(fault, UnsupportedServerError) for fault in recursive.faults)
