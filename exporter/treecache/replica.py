@@ -13,6 +13,7 @@ publish and the faults to report that follow from them:
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import NamedTuple
@@ -73,6 +74,8 @@ _ZNODE_EVENTS = (CREATED, DELETED, CHANGED, CHILD)
 
 #: Seconds for each znode over which resyncs after a reconnect are spread, about what its reading takes.
 _SPREAD = 1e-6
+#: Events that told of nothing until a server is not believed any more.
+_MISLED = 3
 
 
 class UnsupportedServerError(KazooException):  # type: ignore[misc]
@@ -138,7 +141,7 @@ class Replica:
         self._phase = _Phase.DETACHED
         self._server = ""
         self._given_up: set[str] = set()
-        self._misleading: set[str] = set()
+        self._misled: Counter[str] = Counter()
         self._doubted: WatchEvent | None = None
         self._jitter = jitter
         self._interrupted: str | None = None
@@ -245,7 +248,7 @@ class Replica:
     def _on_connected(self, message: Connected, now: float) -> None:
         reason, self._interrupted = self._interrupted, None
         self._server = message.server
-        recursive = message.recursive and message.server not in self._misleading
+        recursive = message.recursive and self._misled[message.server] < _MISLED
         if reason is not None:
             self._publish(TreeEvent.CONNECTION_RECONNECTED)
         if self._mode == "auto":
@@ -443,16 +446,17 @@ class Replica:
             self._give_up()
 
     def _mistrust(self, now: float) -> None:
-        """The server's recursive watches do not tell what changed: only one-shot watches, or a resync, do."""
-        if self._strategy.mode == "recursive" and self._server not in self._misleading:
-            self._misleading.add(self._server)
+        """The server's recursive watches may not tell what changed: a resync does, and in the end one-shot watches."""
+        if self._strategy.mode != "recursive":
+            return
+        self._misled[self._server] += 1
+        if self._misled[self._server] == _MISLED:
             message = f"{self._server} tells of the root of a recursive watch whatever changes below it"
             self._fault("unsupported", UnsupportedServerError(message))
-        if self._strategy.mode == "recursive":
-            if self._mode == "auto":
-                self._refused(now)
-            else:
-                self.start_over(now)
+        if self._misled[self._server] >= _MISLED and self._mode == "auto":
+            self._refused(now)
+        else:
+            self.start_over(now)
 
     def _give_up(self) -> None:
         """Does nothing more at this server, and says so once."""

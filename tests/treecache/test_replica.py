@@ -763,7 +763,7 @@ def test_every_schedule_ends_in_the_servers_tree(
 def test_a_server_that_tells_of_the_root_whatever_changes_is_not_believed(mode: str, mode_then: str) -> None:
     harness = small_harness(mode)
     harness.start()
-    for number in range(3):
+    for number in range(5):
         harness.server.set("/app/a/b", b"%d" % number)
         if harness.replica.mode == "recursive":
             harness.server.lose(0, instead="/app")
