@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 from exporter.treecache.pathqueue import PathQueue
@@ -26,6 +26,17 @@ NO_LOADS = Loads(frozenset(), False)
 ALL_LOADS = Loads(frozenset(), True)
 
 
+@dataclass(eq=False)
+class Wanted:
+    """Paths whose record is wanted, and paths whose children are."""
+
+    reads: set[str] = field(default_factory=set)
+    lists: set[str] = field(default_factory=set)
+
+    def __contains__(self, path: str) -> bool:
+        return path in self.reads or path in self.lists
+
+
 class Agenda:
     """Paths whose record is to be read, paths whose children are to be listed, and the survey of a sync.
 
@@ -37,6 +48,7 @@ class Agenda:
         self._lists = PathQueue()
         self._survey: Iterator[str] | None = None
         self._loading = 0
+        self._notes: tuple[Wanted, ...] = ()
 
     def __len__(self) -> int:
         return len(self._reads) + len(self._lists)
@@ -54,11 +66,29 @@ class Agenda:
 
     def want_reads(self, paths: Iterable[str], load: bool) -> None:
         """Wants the records at some paths."""
+        if self._notes:
+            paths = tuple(paths)
+            for note in self._notes:
+                note.reads.update(paths)
         self._loading += self._reads.push(paths, load)
 
     def want_list(self, path: str, load: bool) -> None:
         """Wants the children of the znode at a path."""
+        for note in self._notes:
+            note.lists.add(path)
         self._loading += self._lists.push((path,), load)
+
+    def note(self, wanted: Wanted) -> None:
+        """Adds to `wanted` whatever is wanted from now on, also what waits already."""
+        self._notes = (*self._notes, wanted)
+
+    def stop_noting(self, wanted: Wanted) -> None:
+        """Takes back a `note`; does nothing without one."""
+        self._notes = tuple(note for note in self._notes if note is not wanted)
+
+    def waiting(self) -> Wanted:
+        """Everything that waits now."""
+        return Wanted(set(self._reads), set(self._lists))
 
     def survey(self, paths: Iterator[str]) -> None:
         """Begins a load: of everything that waits already, and of all these paths, which are taken up bit by bit."""

@@ -7,7 +7,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, TypeVar
 
 from kazoo.client import KazooClient
@@ -16,13 +16,14 @@ from kazoo.protocol.paths import normpath
 
 from exporter.treecache.delivery import Call, Delivery, Listener, logger, report
 from exporter.treecache.events import NodeData, TreeEvent
+from exporter.treecache.freshness import Proven
 from exporter.treecache.observer import CacheObserver
 from exporter.treecache.outcome import Event, Fault, SyncBegun, SyncEnded
 from exporter.treecache.replica import MODES, Replica
 from exporter.treecache.scope import Selector
 from exporter.treecache.stats import EVENT_NAMES, FAULT_KINDS, CacheStats
 from exporter.treecache.tree import Branch, record_of
-from exporter.zookeeper.messages import Connected, Message, WatchEvent
+from exporter.zookeeper.messages import BARRIERS, Connected, Message, WatchEvent
 from exporter.zookeeper.records import UNREADABLE, data_of, modified_at, stat_of
 from exporter.zookeeper.session import Session, Subscription
 from exporter.zookeeper.wire import ReadRequest, Request
@@ -57,6 +58,15 @@ class TreeCache:
         max_depth: how far below the root znodes may be, 0 for the root alone; None for any depth.
         max_nodes_per_second: how many znodes are read in a second at most; None for no limit.
         old_data: whether events carry what was known before, as `TreeEvent.old_data`.
+        freshness_interval: the seconds from one proof of freshness to the next, see `verified_at`; None proves on
+            demand only, by `verify`. Caches that share a client share what a proof costs the ensemble.
+        freshness_timeout: the seconds after which a proof that has not succeeded counts as failed.
+        freshness_barrier: what a proof asks of the ensemble: ``"quorum"``, a write that changes nothing, which is
+            airtight and takes one record in the ensemble's log; or ``"sync"``, which writes nothing and is a best
+            effort: while it is answered by the leader, or by one that was deposed, it may miss what was written last.
+        audit_interval: the seconds from the beginning of one audit to that of the next; None for none. An audit reads
+            znodes that nothing was told of, and reads everything again if they are not what the cache holds.
+        audit_sample: how many znodes one audit reads, each audit others, 0 for all.
         name: what metrics and spans call the cache; by default its path.
 
     Raises:
@@ -81,6 +91,11 @@ class TreeCache:
         max_depth: int | None = None,
         max_nodes_per_second: float | None = None,
         old_data: bool = False,
+        freshness_interval: float | None = None,
+        freshness_timeout: float = 10.0,
+        freshness_barrier: str = "quorum",
+        audit_interval: float | None = None,
+        audit_sample: int = 0,
         name: str | None = None,
     ) -> None:
         if mode not in MODES:
@@ -91,6 +106,13 @@ class TreeCache:
             raise ValueError(f"max_depth starts at 0, not at {max_depth}")
         if max_nodes_per_second is not None and not max_nodes_per_second > 0:
             raise ValueError(f"max_nodes_per_second must be above 0, not {max_nodes_per_second}")
+        _check_times(
+            freshness_interval=freshness_interval, freshness_timeout=freshness_timeout, audit_interval=audit_interval
+        )
+        if freshness_barrier not in BARRIERS:
+            raise ValueError(f"freshness_barrier must be one of {', '.join(BARRIERS)}, not {freshness_barrier!r}")
+        if audit_sample < 0:
+            raise ValueError(f"audit_sample starts at 0, not at {audit_sample}")
         self._client = client
         self._path = normpath("/" + path)
         self._prefix = "" if self._path == "/" else self._path
@@ -106,6 +128,11 @@ class TreeCache:
             selector=selector,
             max_depth=max_depth,
             max_nodes_per_second=max_nodes_per_second,
+            freshness_interval=freshness_interval,
+            freshness_timeout=freshness_timeout,
+            freshness_barrier=freshness_barrier,
+            audit_interval=audit_interval,
+            audit_sample=audit_sample,
             jitter=random.random,
         )
         self._name = name or self._path
@@ -122,6 +149,8 @@ class TreeCache:
         self._observers: tuple[CacheObserver, ...] = ()
         self._gathering = False
         self._poll_at = 0.0
+        #: Those who wait for a proof of a moment after they called, which is a monotonic time.
+        self._verifications: list[tuple[float, Any]] = []
         self._delivery = Delivery(client.handler)
         self._listeners: list[Listener] = []
         self._fault_listeners: list[Listener] = []
@@ -151,7 +180,11 @@ class TreeCache:
         self._state = self.STATE_STARTED
         if self._create_root and self._client.connected:
             self._create_root = False
-            self._client.ensure_path(self._path)
+            try:
+                self._client.ensure_path(self._path)
+            except Exception:
+                self._session.observers.leave(self)
+                raise
         self._delivery.start()
         self._client.handler.spawn(self._run)
         self._subscription = self._session.subscribe(self._root_on_server, self._hear)
@@ -167,13 +200,14 @@ class TreeCache:
         if self._process != os.getpid():
             # A fork copies the cache without its threads, so none of them can be waited for: they are the parent's.
             return
+        # First, so that nobody measures a cache that is being emptied.
+        if self._session is not None:
+            self._session.observers.leave(self)
         if self._subscription is not None:
             self._wake.set()
             self._engine_stopped.wait()
             self._subscription.close()
         self._inbox.clear()
-        if self._session is not None:
-            self._session.observers.leave(self)
         self._delivery.close()
         if self._subscription is not None and not self._delivery.is_current():
             self._delivery.wait_stopped(_LAST_CALL)
@@ -265,6 +299,37 @@ class TreeCache:
         self._initialized.wait(timeout)
         return self.initialized
 
+    @property
+    def verified_at(self) -> float:
+        """Up to when the cache is proven to hold every change, in Unix seconds; 0.0 before the first proof.
+
+        What was committed before this moment is in the cache. It never goes back, and stands still for as long as
+        nothing can be proven; so ``time.time() - cache.verified_at`` bounds how old the cache may be, whatever is
+        wrong, and no clock of the ensemble's matters. What it covers is in docs/staleness.md.
+        """
+        verified = self._replica.freshness.verified
+        if verified is None:
+            return 0.0
+        # The monotonic clock stands still while the machine sleeps, the wall clock may be set: the older of the two.
+        return min(verified.asked_at_unix, time.time() - (time.monotonic() - verified.asked_at))
+
+    def verify(self, timeout: float | None = None) -> bool:
+        """Waits until the cache is proven to hold everything that was committed before this call.
+
+        Gives True then, and False when that takes longer than `timeout` seconds, None for any time, or when the cache
+        is not started or gets closed. Not to be called where kazoo calls its own listeners and watchers.
+        """
+        called, proven = time.monotonic(), self._client.handler.event_object()
+        waiting = (called, proven)
+        self._verifications.append(waiting)
+        self._wake.set()
+        if self._state == self.STATE_STARTED:
+            proven.wait(timeout)
+        with suppress(ValueError):
+            self._verifications.remove(waiting)
+        verified = self._replica.freshness.verified
+        return self._state == self.STATE_STARTED and verified is not None and verified.asked_at >= called
+
     def stats(self) -> CacheStats:
         """What the cache holds and does now; costs the same for any number of znodes."""
         replica, tree = self._replica, self._replica.tree
@@ -283,6 +348,11 @@ class TreeCache:
             events=dict(zip(EVENT_NAMES, self._event_counts, strict=True)),
             faults=dict(self._fault_counts),
             syncs=dict(replica.syncs),
+            verified_at=self.verified_at,
+            verification_failures=dict(replica.freshness.failures),
+            audits=replica.audit.completed,
+            audited_nodes=replica.audit.audited_nodes,
+            audit_mismatches=dict(replica.audit.mismatches),
         )
 
     # The engine's thread
@@ -306,6 +376,8 @@ class TreeCache:
         self._replica.forget()
         self._initialized.clear()
         self._engine_stopped.set()
+        for _, proven in list(self._verifications):
+            proven.set()
 
     def _turn(self) -> None:
         """Applies every message that has arrived, then sends and publishes what follows."""
@@ -316,12 +388,18 @@ class TreeCache:
             if self._create_root and isinstance(message, Connected):
                 self._create_root_later()
             replica.receive(message, now)
+        for called, _ in list(self._verifications):
+            replica.verify(called, now)
         outcome = replica.take(now)
         assert self._session is not None
         for sync in outcome.syncs:
             self._tell_of_sync(sync)
         for request in outcome.requests:
             self._submit(request)
+        for kind in outcome.probes:
+            self._session.probe(kind, self._root_on_server)
+        for proof in outcome.proofs:
+            self._on_verified(proof)
         if replica.initialized != self._initialized.is_set():
             if replica.initialized:
                 self._initialized.set()
@@ -352,6 +430,15 @@ class TreeCache:
                 return 0.0
         due = [self._replica.wake_at, self._poll_at if self._replica.tree.unreadable else None]
         return min((max(0.0, at - now) for at in due if at is not None), default=None)
+
+    def _on_verified(self, proof: Proven) -> None:
+        """Called once for each proof: what was asked for at ``proof.asked_at`` took until ``proof.at``."""
+        for observer in self._observers:
+            with _observing():
+                observer.verified(proof.at - proof.asked_at)
+        for called, proven in list(self._verifications):
+            if proof.asked_at >= called:
+                proven.set()
 
     def _create_root_later(self) -> None:
         self._create_root = False
@@ -452,3 +539,10 @@ def _observing() -> Iterator[None]:
         yield
     except Exception:
         logger.exception("an observer of a tree cache failed")
+
+
+def _check_times(**seconds: float | None) -> None:
+    """Raises ValueError for a number of seconds that is not above 0; None is none."""
+    for name, value in seconds.items():
+        if value is not None and not value > 0:
+            raise ValueError(f"{name} must be above 0, not {value}")

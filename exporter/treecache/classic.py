@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from exporter.treecache.agenda import ALL_LOADS, NO_LOADS, Agenda
 from exporter.treecache.strategy import Sending
 from exporter.zookeeper.messages import CHILD
-from exporter.zookeeper.wire import Exists, GetChildren, GetData, ReadRequest
+from exporter.zookeeper.wire import Exists, GetChildren, GetData, ReadRequest, WatchingRead
 
 #: The most requests in flight: enough to hide the way to the server, few enough to leave it to others as well.
 _WINDOW = 256
+#: The most requests of an audit in flight: few enough to hold up no refresh.
+_AUDITED = 16
 
 
 class ClassicStrategy:
@@ -51,6 +53,19 @@ class ClassicStrategy:
             yield Sending(GetChildren(self._prefix, path), ALL_LOADS if load else NO_LOADS)
         for path in agenda.take_surveyed(room):
             yield Sending(GetData(self._prefix, path), ALL_LOADS)
+
+    def audit_room(self, in_flight: int, allowance: int | None) -> int:
+        """A few single reads."""
+        room = min(_AUDITED, self._window - in_flight)
+        return room if allowance is None else min(room, allowance)
+
+    def audits(self, reads: list[str], lists: list[str]) -> list[ReadRequest]:
+        """A request for each record and for each list of children."""
+        requests: list[WatchingRead] = [GetData(self._prefix, path) for path in (*reads, *lists)]
+        requests += [GetChildren(self._prefix, path) for path in lists]
+        for request in requests:
+            request.watch = False
+        return [*requests]
 
     def answered(self, request: ReadRequest, size: int) -> None:
         """Nothing to learn: every request is as small as can be."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from exporter.treecache.freshness import Proven
 from exporter.zookeeper.wire import ReadRequest, Request
 
 
@@ -44,7 +45,8 @@ class Outcome(NamedTuple):
     """What follows from the messages received, each in order.
 
     Requests to send, events to publish and faults to report; and for observers the syncs that began and ended, and
-    those requests that followed watch events and have been applied.
+    those requests that followed watch events and have been applied; then the kinds of barriers to ask for, and the
+    proofs of freshness that succeeded.
     """
 
     requests: list[Request]
@@ -52,8 +54,10 @@ class Outcome(NamedTuple):
     faults: list[Fault]
     syncs: list[SyncBegun | SyncEnded]
     refreshed: list[ReadRequest]
+    probes: list[str]
+    proofs: list[Proven]
 
     @classmethod
     def empty(cls) -> Outcome:
         """An outcome to fill."""
-        return cls([], [], [], [], [])
+        return cls([], [], [], [], [], [], [])

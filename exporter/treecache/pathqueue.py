@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class PathQueue:
@@ -18,6 +18,9 @@ class PathQueue:
 
     def __contains__(self, path: str) -> bool:
         return path in self._load
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._order)
 
     def push(self, paths: Iterable[str], load: bool) -> int:
         """Adds paths, or marks those that wait already. Gives how many have newly become a load's."""

@@ -60,10 +60,15 @@ class Reconciler:
         self._agenda = agenda
         self._keep_data = keep_data
         self._suspects: set[str] = set()
+        self._lists_all = False
 
-    def begin_sync(self) -> None:
-        """From now on the server's word is final, until `syncing` is reset."""
+    def begin_sync(self, *, lists_all: bool = False) -> None:
+        """From now on the server's word is final, until `syncing` is reset.
+
+        With `lists_all` no list of children is taken for good because its parent says that nothing has changed.
+        """
         self.syncing = True
+        self._lists_all = lists_all
         self._suspects.clear()
 
     # What was read
@@ -224,7 +229,8 @@ class Reconciler:
         """Sees to it that the children held are those that a known znode's new record counts."""
         count, held = child_count(record), _held(entry)
         if load:
-            if self.lists_leaves or ((count or held) and listed_pzxid_of(entry) != pzxid_of(record)):
+            is_listed = listed_pzxid_of(entry) == pzxid_of(record) and not self._lists_all
+            if self.lists_leaves or ((count or held) and not is_listed):
                 self._agenda.want_list(path, load)
         elif count != held:
             self._suspects.add(path)

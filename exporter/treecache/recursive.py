@@ -12,6 +12,8 @@ from exporter.zookeeper.wire import AddWatch, MultiRead, ReadRequest
 
 #: So many paths are not kept waiting for others to join them.
 _WORTHWHILE = 64
+#: The most operations that one audit's request has: few enough to hold up no refresh.
+_AUDITED = 128
 
 
 class RecursiveStrategy:
@@ -66,6 +68,16 @@ class RecursiveStrategy:
             if allowance is not None:
                 allowance -= sending.request.operations
             yield sending
+
+    def audit_room(self, in_flight: int, allowance: int | None) -> int:
+        """One small batch."""
+        if in_flight >= self._window:
+            return 0
+        return _AUDITED if allowance is None else min(_AUDITED, allowance)
+
+    def audits(self, reads: list[str], lists: list[str]) -> list[ReadRequest]:
+        """One batch, if there is anything to read."""
+        return [MultiRead(self._prefix, reads, lists)] if reads or lists else []
 
     def answered(self, request: ReadRequest, size: int) -> None:
         """Adapts the size of batches."""

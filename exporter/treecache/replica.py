@@ -8,6 +8,8 @@ publish and the faults to report that follow from them:
 - *Never backwards.* After a reconnect a barrier precedes the reads, so that a server that lags cannot bring back what
   was already seen to go.
 - *By difference.* After a reconnect every known znode is read again, and only what differs becomes an event.
+
+How fresh the tree is gets proven by `Freshness`, and whether it is right gets checked by `Audit`.
 """
 
 from __future__ import annotations
@@ -21,8 +23,10 @@ from typing import NamedTuple
 from kazoo.exceptions import EXCEPTIONS, KazooException
 
 from exporter.treecache.agenda import NO_LOADS, Agenda, Loads
+from exporter.treecache.audit import Audit
 from exporter.treecache.classic import ClassicStrategy
 from exporter.treecache.events import TreeEvent
+from exporter.treecache.freshness import Freshness
 from exporter.treecache.outcome import Event, Fault, Outcome, SyncBegun, SyncEnded
 from exporter.treecache.pace import Pace
 from exporter.treecache.ratelimit import RateLimit
@@ -37,6 +41,8 @@ from exporter.zookeeper.messages import (
     CHILD,
     CREATED,
     DELETED,
+    Barrier,
+    BarrierFailed,
     Connected,
     Lost,
     Message,
@@ -47,6 +53,7 @@ from exporter.zookeeper.messages import (
 )
 from exporter.zookeeper.records import pzxid_of
 from exporter.zookeeper.wire import (
+    AUDIT,
     MARSHALLING_ERROR,
     NO_AUTH,
     NO_NODE,
@@ -101,7 +108,8 @@ class Replica:
     Args:
         root: the server's path of the root, chroot included.
         told_root: the same as users see it, without the client's chroot; by default `root`.
-        batch_size, window, mode, keep_data, selector, max_depth, max_nodes_per_second: see `TreeCache`.
+        batch_size, window, mode, keep_data, selector, max_depth, max_nodes_per_second, freshness_interval,
+            freshness_timeout, freshness_barrier, audit_interval, audit_sample: see `TreeCache`.
         jitter: gives a number from 0 to 1, by which resyncs after a reconnect are put off: the servers of an ensemble
             lose all of their clients at once.
     """
@@ -118,6 +126,11 @@ class Replica:
         selector: Selector | None = None,
         max_depth: int | None = None,
         max_nodes_per_second: float | None = None,
+        freshness_interval: float | None = None,
+        freshness_timeout: float = 10.0,
+        freshness_barrier: str = "quorum",
+        audit_interval: float | None = None,
+        audit_sample: int = 0,
         jitter: Callable[[], float] = float,
     ) -> None:
         self.initialized = False
@@ -140,6 +153,7 @@ class Replica:
         self._pace = Pace()
         self._phase = _Phase.DETACHED
         self._server = ""
+        self._read_only = False
         self._given_up: set[str] = set()
         self._misled: Counter[str] = Counter()
         self._doubted: WatchEvent | None = None
@@ -151,6 +165,22 @@ class Replica:
         self._delay = _FIRST_DELAY
         self._wake_at: float | None = None
         self._outcome = Outcome.empty()
+        self.freshness = Freshness(
+            self._agenda,
+            self._in_flight.keys(),
+            interval=freshness_interval,
+            timeout=freshness_timeout,
+            kind=freshness_barrier,
+        )
+        self.audit = Audit(
+            self._prefix,
+            self._reconciler,
+            self._agenda,
+            self._in_flight.keys(),
+            interval=audit_interval,
+            sample=audit_sample,
+            keep_data=keep_data,
+        )
 
     # Input and output
 
@@ -162,6 +192,10 @@ class Replica:
             self._on_reply(message, now)
         elif isinstance(message, Unanswered):
             self._on_unanswered(message, now)
+        elif isinstance(message, Barrier):
+            self.freshness.came(message, self._is_complete)
+        elif isinstance(message, BarrierFailed):
+            self.freshness.failed(message, now)
         elif isinstance(message, Connected):
             self._on_connected(message, now)
         else:
@@ -175,10 +209,13 @@ class Replica:
                 self._arm(now)
             elif self._phase is _Phase.BARRIER:
                 self._send(Sync(self._root), now)
+        if self._is_complete:
+            self._check(now)
         if self._phase is _Phase.LIVE:
             if self._wake_at is None:
                 self._fill_window(now)
             self._settle(now)
+        self._prove(now)
         self._collect()
         outcome, self._outcome = self._outcome, Outcome.empty()
         return outcome
@@ -186,7 +223,10 @@ class Replica:
     @property
     def wake_at(self) -> float | None:
         """When `take` is due although no message came, or None."""
-        return self._wake_at
+        due = [self._wake_at, self.freshness.deadline]
+        if self._is_complete:
+            due += [self.audit.due_at, None if self._read_only else self.freshness.due_at]
+        return min((at for at in due if at is not None), default=None)
 
     @property
     def is_gathering(self) -> bool:
@@ -198,6 +238,10 @@ class Replica:
         if self._phase is _Phase.LIVE:
             self._agenda.want_reads(self._reconciler.hidden, False)
         return bool(self._reconciler.hidden)
+
+    def verify(self, since: float, now: float) -> None:
+        """Wants a proof that the tree holds what the ensemble had at a moment not before `since`."""
+        self.freshness.demand(since, now)
 
     def start_over(self, now: float) -> None:
         """Reads everything again as after a reconnect, for a driver that lost its way."""
@@ -229,6 +273,11 @@ class Replica:
         return self._strategy.mode
 
     @property
+    def _is_complete(self) -> bool:
+        """Whether everything was read since the connection stands, and watches tell of whatever changes."""
+        return self._phase is _Phase.LIVE and not self._reconciler.syncing
+
+    @property
     def outstanding_operations(self) -> int:
         """Operations sent and not yet answered."""
         return sum(r.operations if isinstance(r, ReadRequest) else 1 for r in list(self._in_flight))
@@ -247,7 +296,7 @@ class Replica:
 
     def _on_connected(self, message: Connected, now: float) -> None:
         reason, self._interrupted = self._interrupted, None
-        self._server = message.server
+        self._server, self._read_only = message.server, message.read_only
         recursive = message.recursive and self._misled[message.server] < _MISLED
         if reason is not None:
             self._publish(TreeEvent.CONNECTION_RECONNECTED)
@@ -263,6 +312,7 @@ class Replica:
             self._wake_at = now + self._jitter() * _SPREAD * len(self.tree)
 
     def _on_disconnected(self, message: Suspended | Lost, now: float) -> None:
+        self.freshness.drop(disconnected=True)
         self._break_off(now)
         self._phase = _Phase.DETACHED
         self._delay = _FIRST_DELAY
@@ -283,6 +333,8 @@ class Replica:
 
     def _abandon(self) -> None:
         """Ends what is under way; the paths that it was about wait for the next sync."""
+        self.freshness.drop(disconnected=False)
+        self.audit.break_off()
         for request in list(self._in_flight):
             self._take_back(request)
         self._reconciler.syncing = False
@@ -292,10 +344,10 @@ class Replica:
     def _begin_sync(self, reason: str, now: float) -> None:
         self.syncs[reason] += 1
         self._outcome.syncs.append(SyncBegun(reason, now))
-        self._read_everything()
+        self._read_everything(lists_all=reason == "audit")
 
-    def _read_everything(self) -> None:
-        self._reconciler.begin_sync()
+    def _read_everything(self, *, lists_all: bool = False) -> None:
+        self._reconciler.begin_sync(lists_all=lists_all)
         self._agenda.want_reads(("",), True)
         tree = self.tree
         self._agenda.survey(path for path, _ in tree.walk())
@@ -348,7 +400,7 @@ class Replica:
     # Sending
 
     def _send(self, request: Request, now: float, loads: Loads = NO_LOADS) -> None:
-        if self._heard and isinstance(request, ReadRequest):
+        if self._heard and isinstance(request, ReadRequest) and request.purpose != AUDIT:
             self._take_causes(request)
         self._in_flight[request] = _Sent(now, loads)
         self._outcome.requests.append(request)
@@ -374,14 +426,26 @@ class Replica:
         for request, loads in self._strategy.requests(self._agenda, len(self._in_flight), allowance, children_of):
             self._rate.spend(request.operations)
             self._send(request, now, loads)
+            self.freshness.sent(request)
             sent = True
         if refreshing and sent:
             self._pace.sent(now)
+        if self.audit.is_running:
+            self._send_audit(now)
         if allowance is not None and not self._in_flight and not self._at_rest():
             self._wake_at = self._rate.next_at(now)
 
+    def _send_audit(self, now: float) -> None:
+        """Sends an audit's next reads, if there is room beside those of refreshes."""
+        room = self._strategy.audit_room(len(self._in_flight), self._rate.allowance(now))
+        if room > 0:
+            for request in self._strategy.audits(*self.audit.next_round(room)):
+                self._rate.spend(request.operations)
+                self.audit.asked(request)
+                self._send(request, now)
+
     def _at_rest(self) -> bool:
-        return not self._agenda and self._agenda.loaded
+        return not self._agenda and self._agenda.loaded and not self.audit.is_running
 
     def _pause(self, now: float) -> None:
         self._wake_at = now + self._delay
@@ -394,10 +458,19 @@ class Replica:
         if sent is None:
             return
         request = reply.request
+        self.freshness.begin_answer(request)
+        try:
+            self._on_own_reply(reply, request, sent, now)
+        finally:
+            self.freshness.end_answer(request)
+
+    def _on_own_reply(self, reply: Reply, request: Request, sent: _Sent, now: float) -> None:
         if reply.error in (UNIMPLEMENTED, MARSHALLING_ERROR) and isinstance(request, AddWatch | MultiRead):
             if isinstance(request, ReadRequest):
                 self._put_back(request, sent.loads)
             self._refused(now)
+        elif isinstance(request, ReadRequest) and request.purpose == AUDIT:
+            self._on_audited(reply, request)
         elif isinstance(request, ReadRequest):
             self._on_answer(reply, request, sent.loads, now)
         elif isinstance(request, Sync):
@@ -427,10 +500,15 @@ class Replica:
         """Makes what a request was about wait again; False if nothing waits for the request any more."""
         sent = self._in_flight.pop(request, None)
         if sent is not None and isinstance(request, ReadRequest):
+            self.freshness.begin_answer(request)
             self._put_back(request, sent.loads)
+            self.freshness.end_answer(request)
         return sent is not None
 
     def _put_back(self, request: ReadRequest, loads: Loads) -> None:
+        if request.purpose == AUDIT:
+            self.audit.over(request)
+            return
         self._agenda.put_back(request, loads)
         self._heard.update(request.causes)
 
@@ -487,6 +565,35 @@ class Replica:
         else:
             self._put_back(request, loads)
             self._pause(now)
+
+    # Freshness and audits
+
+    def _prove(self, now: float) -> None:
+        self._outcome.proofs.extend(self.freshness.settle(now))
+        if self._is_complete and not self._read_only and self.freshness.asks(now):
+            self._outcome.probes.append(self.freshness.kind)
+
+    def _check(self, now: float) -> None:
+        """Begins an audit when it is time, and heals what one has found by reading everything again."""
+        if self.audit.take_finding():
+            self._break_off(now)
+            self._begin_sync("audit", now)
+            self._arm(now)
+        else:
+            self.audit.begin_if_due(now)
+
+    def _on_audited(self, reply: Reply, request: ReadRequest) -> None:
+        """Hands an audit its answer; one that cannot be understood is left to the next audit."""
+        try:
+            if isinstance(request, MultiRead) and reply.error == OK:
+                self.audit.answered(request, request.decode(reply.body, reply.offset))
+            elif isinstance(request, GetChildren) and reply.error == OK:
+                self.audit.listed(request, request.decode(reply.body, reply.offset)[0])
+            elif isinstance(request, GetData):
+                self.audit.answered(request, [reply.error or request.decode(reply.body, reply.offset)])
+        except (struct.error, ValueError) as error:
+            self._fault("request", error)
+        self.audit.over(request)
 
     # Answers
 
@@ -567,6 +674,8 @@ class Replica:
         if self._reconciler.syncing and self._agenda.loaded:
             self._reconciler.syncing = False
             self._outcome.syncs.append(SyncEnded(now, True))
+            self.freshness.loaded(now)
+            self.audit.loaded(now)
             if not self.initialized:
                 self.initialized = True
                 self._publish(TreeEvent.INITIALIZED)

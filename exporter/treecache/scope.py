@@ -44,7 +44,7 @@ class Scope:
     def children(self, path: str, names: Iterable[str]) -> list[str]:
         """The paths of those children of a znode of the cache that belong to it too."""
         children = [f"{path}/{name}" for name in names]
-        if self._max_depth is not None and path.count("/") >= self._max_depth:
+        if self.is_deepest(path):
             return []
         if self._selector is None:
             return children
@@ -67,9 +67,13 @@ class Scope:
                 return False
         return True
 
+    def is_deepest(self, path: str) -> bool:
+        """Whether the children of a znode at a path would be too deep."""
+        return self._max_depth is not None and path.count("/") >= self._max_depth
+
     def may_leave_out_children(self, path: str) -> bool:
         """Whether a znode may rightly hold fewer children than the server counts."""
-        return self._selector is not None or (self._max_depth is not None and path.count("/") >= self._max_depth)
+        return self._selector is not None or self.is_deepest(path)
 
     def _asks(self, question: Callable[[str], bool], path: str) -> bool:
         try:

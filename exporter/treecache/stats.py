@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 NODE_KINDS = ("persistent", "ephemeral", "container", "ttl")
 EVENT_NAMES = (
@@ -16,7 +16,9 @@ EVENT_NAMES = (
     "initialized",
 )
 FAULT_KINDS = ("listener", "no_auth", "request", "root", "selector", "unsupported")
-SYNC_REASONS = ("start", "reconnect", "session_lost")
+SYNC_REASONS = ("start", "reconnect", "session_lost", "audit")
+VERIFICATION_FAILURES = ("timeout", "connection_loss", "throttled", "refused", "other")
+MISMATCH_KINDS = ("missing", "extra", "stale")
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,9 @@ class CacheStats:
     """A snapshot of one cache; taking it costs the same for ten znodes and for ten million.
 
     Every mapping holds each of its known keys, zero included: ``nodes`` by ``NODE_KINDS``, ``events`` by
-    ``EVENT_NAMES`` (in the order of the event types' numbers), ``faults`` by ``FAULT_KINDS`` and ``syncs`` by
-    ``SYNC_REASONS``. Sizes are bytes, ages are seconds.
+    ``EVENT_NAMES`` (in the order of the event types' numbers), ``faults`` by ``FAULT_KINDS``, ``syncs`` by
+    ``SYNC_REASONS``, ``verification_failures`` by ``VERIFICATION_FAILURES`` and ``audit_mismatches`` by
+    ``MISMATCH_KINDS``. Sizes are bytes, ages are seconds, ``verified_at`` is in Unix seconds and 0 for never.
     """
 
     path: str
@@ -41,3 +44,8 @@ class CacheStats:
     events: Mapping[str, int]
     faults: Mapping[str, int]
     syncs: Mapping[str, int]
+    verified_at: float = 0.0
+    verification_failures: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(VERIFICATION_FAILURES, 0))
+    audits: int = 0
+    audited_nodes: int = 0
+    audit_mismatches: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(MISMATCH_KINDS, 0))

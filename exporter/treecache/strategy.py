@@ -35,6 +35,12 @@ class Strategy(Protocol):
     ) -> Iterator[Sending]:
         """The requests to send now, with `in_flight` under way and at most `allowance` reads granted."""
 
+    def audit_room(self, in_flight: int, allowance: int | None) -> int:
+        """How many operations an audit may ask for now, beside `in_flight` requests."""
+
+    def audits(self, reads: list[str], lists: list[str]) -> list[ReadRequest]:
+        """Requests that read and list these paths and set no watches."""
+
     def answered(self, request: ReadRequest, size: int) -> None:
         """Learns from the size of an answer, in bytes."""
 

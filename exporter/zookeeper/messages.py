@@ -1,4 +1,4 @@
-"""What a session's stream is made of: replies, watch events and state changes, in the order they arrived."""
+"""What a session's stream is made of: replies, watch events, barriers and state changes, in the order they arrived."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ CREATED = 1
 DELETED = 2
 CHANGED = 3
 CHILD = 4
+
+#: The kinds of barriers: a write that changes nothing and goes through the quorum, and ZooKeeper's ``sync``.
+BARRIERS = ("quorum", "sync")
 
 
 class Connected(NamedTuple):
@@ -66,4 +69,23 @@ class Unanswered(NamedTuple):
     connected: bool = False
 
 
-Message = Connected | Suspended | Lost | WatchEvent | Reply | Unanswered
+class Barrier(NamedTuple):
+    """A barrier's answer came: all that was committed before it was asked for has been told of, or needs no telling.
+
+    ``kind`` is one of `BARRIERS`. ``asked_at`` is when it was asked for, as a monotonic time, and ``asked_at_unix`` the
+    same by the wall clock of that moment.
+    """
+
+    kind: str
+    asked_at: float
+    asked_at_unix: float
+
+
+class BarrierFailed(NamedTuple):
+    """A barrier proves nothing: it was answered with an error code, or, where that is None, not at all."""
+
+    kind: str
+    error: int | None
+
+
+Message = Connected | Suspended | Lost | WatchEvent | Reply | Unanswered | Barrier | BarrierFailed

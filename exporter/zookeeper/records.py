@@ -72,6 +72,14 @@ def version_of(record: bytes) -> tuple[int, int, int, int]:
     return mzxid, pzxid_of(record), cversion, aversion
 
 
+def told_of(record: bytes) -> bytes:
+    """What cannot change without a watch event: all but aversion, and cversion, numChildren and pzxid.
+
+    A change of an ACL tells nothing, and so do children that may not be read.
+    """
+    return record[:-32] + record[-OWNER_FROM_END:-12]
+
+
 def pzxid_of(record: bytes) -> int:
     """The zxid of the transaction that last created or deleted a child of the znode."""
     return int.from_bytes(record[-8:], "big", signed=True)

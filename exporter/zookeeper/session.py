@@ -8,6 +8,7 @@ names private attributes of kazoo; `PRIVATE_NAMES` lists them, and attaching to 
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import ssl
 import struct
@@ -48,6 +49,7 @@ from exporter.zookeeper.messages import (
 )
 from exporter.zookeeper.observers import Observers
 from exporter.zookeeper.polling import PollingHandler
+from exporter.zookeeper.probe import Probe
 from exporter.zookeeper.stats import (
     CLIENT_STATES,
     FAILURE_REASONS,
@@ -157,6 +159,7 @@ class Session:
         self._sessions_lost = dict.fromkeys(LOST_REASONS, 0)
         self._connection_failures = dict.fromkeys(FAILURE_REASONS, 0)
         self._watch_events = dict.fromkeys(WATCH_EVENTS, 0)
+        self._probing: set[str] = set()
         self._step_in()
 
     # Public: streams and requests
@@ -179,6 +182,24 @@ class Session:
         Not for the connection's own thread, which this may wait for.
         """
         self._client._call(request, _OwnResult(self._client, request, sink))
+
+    def probe(self, kind: str, path: str) -> None:
+        """Asks for a barrier of a kind of `BARRIERS`, unless one is under way; any path on the server will do.
+
+        Every subscription's stream has its `Barrier`, or `BarrierFailed`, at its place. Not for the connection's own
+        thread, nor at a server that is cut off from its quorum.
+        """
+        with self._lock:
+            if kind in self._probing:
+                return
+            self._probing.add(kind)
+        probe = Probe.of_kind(kind, path)
+        self.submit(probe.request, functools.partial(self._on_probed, probe))
+
+    def _on_probed(self, probe: Probe, answer: Message) -> None:
+        self._probing.discard(probe.kind)
+        for subscription in self._subscriptions:
+            subscription.sink(probe.verdict(answer))
 
     def stats(self) -> ClientStats:
         """What the client is doing now."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 OP_GET_DATA = 4
 OP_GET_CHILDREN = 8
+OP_CHECK = 13
 
 #: What a request is for: to load a tree, to follow watch events, to prove how fresh the tree is, to check the tree.
 SYNC = "sync"
@@ -31,6 +32,7 @@ MARSHALLING_ERROR = -5
 UNIMPLEMENTED = -6
 NO_NODE = -101
 NO_AUTH = -102
+NOT_READ_ONLY = -119
 THROTTLED = -127
 
 #: Bytes that one path costs in a MultiRead request besides itself: its header, length and watch flag.
@@ -118,6 +120,27 @@ class Sync(Request):
 
     def serialize(self) -> bytes:
         return encode_string(self.path)
+
+
+class Check(Request):
+    """A multi of the single operation ``check(path, -1)``: passes the quorum as a write does, and changes nothing.
+
+    It takes READ on the path at most; the answer is as good when the znode is missing or may not be read.
+    """
+
+    type = 14
+    operations = 1
+    _ANY_VERSION = -1
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __repr__(self) -> str:
+        return f"Check({self.path!r})"
+
+    def serialize(self) -> bytes:
+        check = encode_string(self.path) + _INT.pack(self._ANY_VERSION)
+        return _MULTI_HEADER.pack(OP_CHECK, False, -1) + check + _END_OF_MULTI
 
 
 class ReadRequest(Request):

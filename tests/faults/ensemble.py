@@ -1,4 +1,4 @@
-"""Ensemble: three real ZooKeeper servers on loopback ports that elect a leader among them."""
+"""Ensemble: three real ZooKeeper servers on loopback ports that elect a leader among them, and maybe an observer."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ TICK_TIME = 200
 class Member:
     """One server of an ensemble: its ports and data stay the same however often it is killed."""
 
-    def __init__(self, number: int, ports: tuple[int, int, int]) -> None:
+    def __init__(self, number: int, ports: tuple[int, int, int], *, votes: bool = True) -> None:
         self.number = number
+        self._votes = votes
         self.port, self._peer_port, self._election_port = ports
         self._directory = Path(tempfile.mkdtemp(prefix="treecache-ensemble-"))
         self._process: GuardedProcess | None = None
@@ -39,7 +40,7 @@ class Member:
     @property
     def address(self) -> str:
         """Its line in every member's zoo.cfg, without the name."""
-        return f"127.0.0.1:{self._peer_port}:{self._election_port}"
+        return f"127.0.0.1:{self._peer_port}:{self._election_port}" + ("" if self._votes else ":observer")
 
     def launch(self, members: Iterable[Member]) -> None:
         """Starts the server with a fresh zoo.cfg (ZooKeeper rewrites its own); does not wait until it serves."""
@@ -52,6 +53,8 @@ class Member:
         servers = {f"server.{member.number}": member.address for member in members}
         limits = {"tickTime": str(TICK_TIME), "initLimit": "25", "syncLimit": "10"}
         here = {"clientPort": str(self.port), "dataDir": str(data)}
+        if not self._votes:
+            here["peerType"] = "observer"
         options = java_options(find_jars(), self._directory, "256m", {**SYSTEM_PROPERTIES, **NETTY})
         config = write_config(self._directory, {**CONFIG, **limits, **here, **servers})
         command = [str(find_java()), *options, MAIN_CLASS, str(config)]
@@ -80,7 +83,7 @@ class Member:
 
     @property
     def mode(self) -> str | None:
-        """`leader` or `follower`, None while it does not serve."""
+        """`leader`, `follower` or `observer`, None while it does not serve."""
         with contextlib.suppress(OSError):
             lines = four_letter_word(self.port, b"srvr", timeout=0.3).splitlines()
             return next((line.removeprefix("Mode: ") for line in lines if line.startswith("Mode: ")), None)
@@ -88,13 +91,14 @@ class Member:
 
 
 class Ensemble:
-    """Three members, which serve when the block begins and are gone when it ends."""
+    """Three members, and an observer if wanted, which serve when the block begins and are gone when it ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, observer: bool = False) -> None:
+        numbers = range(1, 5 if observer else 4)
         ports: set[int] = set()
-        while len(ports) < 9:
+        while len(ports) < 3 * len(numbers):
             ports.add(free_port())
-        self.members = [Member(number, (ports.pop(), ports.pop(), ports.pop())) for number in (1, 2, 3)]
+        self.members = [Member(n, (ports.pop(), ports.pop(), ports.pop()), votes=n < 4) for n in numbers]
 
     def __enter__(self) -> Ensemble:
         try:
@@ -111,7 +115,7 @@ class Ensemble:
 
     @property
     def hosts(self) -> str:
-        """What a client connects to: all three."""
+        """What a client connects to: all of them."""
         return ",".join(f"127.0.0.1:{member.port}" for member in self.members)
 
     @property
@@ -124,12 +128,17 @@ class Ensemble:
         """The members that follow a leader."""
         return self._with_mode("follower")
 
+    @property
+    def observer(self) -> Member:
+        """The member that does not vote; waits until it serves."""
+        return eventually(lambda: self._with_mode("observer"), timeout=START_TIMEOUT)[0]
+
     def serving(self, address: str | None) -> Member:
         """The member at an address, as `host:port`."""
         return next(member for member in self.members if address == f"127.0.0.1:{member.port}")
 
     def heal(self) -> None:
-        """Resumes and starts whatever is not running, and waits until all three serve."""
+        """Resumes and starts whatever is not running, and waits until all serve."""
         for member in self.members:
             member.resume()
             member.launch(self.members)

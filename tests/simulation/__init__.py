@@ -5,6 +5,10 @@ session (`harness`, `server`, `znodes`), and every event is judged as it comes (
 equal the server, whole records with data and stat, and nothing may be left over. What fails is made small (`shrink`);
 `mutations` breaks each rule of the replica to prove that all of that would be seen.
 
+Whenever a proof of freshness succeeds, each path must be in a state that it had at the moment proven or later, and no
+audit may find anything. Both are left out once something happened that no watch tells of, and proofs once answers
+overtook one another.
+
     python -m tests.simulation 4711                          # carries out one seed, and makes it small if it fails
     python -m tests.simulation --schedules 1000000 --jobs 2
 

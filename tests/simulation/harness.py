@@ -6,8 +6,10 @@ from typing import Any
 
 from exporter.treecache.replica import Replica
 from exporter.treecache.tree import Branch, record_of
+from exporter.zookeeper.messages import BARRIERS, Barrier, Reply, Unanswered
+from exporter.zookeeper.probe import Probe
 from exporter.zookeeper.records import UNREADABLE, child_count, owner_and_size
-from exporter.zookeeper.wire import GetChildren, GetData, MultiRead
+from exporter.zookeeper.wire import Check, GetChildren, GetData, MultiRead, Request, Sync
 from tests.simulation.eventlog import EventLog, gist
 from tests.simulation.server import ModelServer
 from tests.simulation.znodes import STAT
@@ -15,8 +17,12 @@ from tests.simulation.znodes import STAT
 #: Rounds after which a replica that still has something to do is going round in circles.
 #: Seconds that pass from one turn to the next.
 _TURN = 0.001
+#: Seconds that tell what happens after something from what happened with it.
+_INSTANT = 1e-7
 _PATIENCE = 2_000
 _EVERYTHING = 1_000_000
+#: Seconds. What is due later than this is due time and again: a replica that waits for it is at rest.
+_SOON = 6.0
 
 
 class Harness:
@@ -31,18 +37,35 @@ class Harness:
         self.now = 0.0
         self._keeps_data = options.get("keep_data", True)
         self._rate = options.get("max_nodes_per_second")
+        self._proves = options.get("freshness_interval") is not None
         self._read = 0
+        self._probes: dict[Request, Probe] = {}
+        self._judged: Barrier | None = None
+        self.server.clock = lambda: self.now
+
+    def probe(self, kind: str) -> None:
+        """Sends a barrier, as the session does for all replicas on it, unless one of this kind is under way."""
+        if all(probe.kind != kind for probe in self._probes.values()):
+            self.now += _INSTANT
+            request: Request = Check(self.server.root) if kind == BARRIERS[0] else Sync(self.server.root)
+            self._probes[request] = Probe(kind, request, self.now, 0.0)
+            self.server.requests.append(request)
 
     def deliver(self, count: int = 1) -> None:
         """Gives the replica the next messages of the stream."""
         for _ in range(min(count, len(self.server.stream))):
-            self.replica.receive(self.server.stream.popleft(), self.now)
+            message = self.server.stream.popleft()
+            if isinstance(message, Reply | Unanswered) and message.request in self._probes:
+                message = self._probes.pop(message.request).verdict(message)
+            self.replica.receive(message, self.now)
 
     def take(self) -> None:
         """Sends and publishes what follows; what is sent without a connection waits for the next one."""
         self.now += _TURN
         outcome = self.replica.take(self.now)
         self.server.requests.extend(outcome.requests)
+        for kind in outcome.probes:
+            self.probe(kind)
         self.log.extend(outcome.events)
         self.faults.extend(fault.error for fault in outcome.faults)
         if self._rate is not None:
@@ -51,6 +74,32 @@ class Harness:
             )
             # A tenth of a second's reads may be saved up, and the last batch may end in a list, which takes two.
             assert self._read <= self._rate * self.now + max(1, self._rate / 10) + 2, "reads faster than it may"
+        if not self.server.ever_untold:
+            self._judge_audits()
+            if not self.server.ever_overtook:
+                self._judge_proof()
+
+    def _judge_proof(self) -> None:
+        """What is proven to be held is held: of each path a state that is not older than the moment proven."""
+        proven = self.replica.freshness.verified
+        if proven is self._judged or proven is None:
+            return
+        self._judged = proven
+        held = self.held()
+        states: dict[str, set[bytes | None]] = {path: {None} for path in held}
+        for at, path, record in self.server.versions:
+            if at < proven.asked_at:
+                states[path] = set()
+            states.setdefault(path, {None}).add(self._kept(record))
+        for path, allowed in states.items():
+            if self.server.covers(path) and not self.server.may_be_hidden(path):
+                assert held.get(path) in allowed, f"{path} is older than is proven"
+
+    def _judge_audits(self) -> None:
+        assert not any(self.replica.audit.mismatches.values()), "an audit found what is not wrong"
+
+    def _kept(self, record: bytes | None) -> bytes | None:
+        return record if record is None or self._keeps_data else record[-STAT.size :]
 
     def settle(self) -> None:
         """Lets everything happen until nothing is left to do; a connection that goes meanwhile is made again."""
@@ -66,7 +115,7 @@ class Harness:
                 continue
             elif reconnects and not server.connected:
                 server.connect()
-            elif self.replica.wake_at is not None:
+            elif self.replica.wake_at is not None and self.replica.wake_at < self.now + _SOON:
                 self.now = max(self.now, self.replica.wake_at)
             else:
                 return
@@ -82,6 +131,15 @@ class Harness:
         self.server.disconnect(_EVERYTHING)
         self.server.connect()
         self.settle()
+
+    def verify(self) -> None:
+        """Settles until it is proven that the replica holds everything up to now."""
+        since = self.now
+        self.replica.verify(since, since)
+        self.settle()
+        proven = self.replica.freshness.verified
+        assert proven is not None, "nothing is proven"
+        assert proven.asked_at >= since, "nothing newer is proven"
 
     def held(self) -> dict[str, bytes]:
         """The readable znodes in the replica's tree, by path on the server."""
@@ -105,6 +163,7 @@ class Harness:
         assert all(allowed[path] == record for path, record in held.items() if path in allowed)
         self.log.assert_equals(tree, held)
         assert replica.initialized
+        assert not self._proves or self.server.read_only or replica.freshness.verified, "nothing is proven"
         assert self.log.initialized
         self.check_itself()
         assert len(tree) == len(held)
@@ -139,6 +198,8 @@ class Harness:
         assert replica.outstanding_operations == 0
         assert replica.pending_paths == 0
         assert not replica._in_flight
+        assert not replica.audit.is_running
+        assert replica.freshness.deadline is None
         assert not replica._heard
         assert agenda.loaded, f"{agenda._loading} paths are waited for by no one"
         assert not replica._reconciler._suspects

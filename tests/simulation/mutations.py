@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from exporter.treecache import reconciler, recursive
-from exporter.treecache.agenda import NO_LOADS, Agenda, Loads
+from exporter.treecache.agenda import NO_LOADS, Agenda, Loads, Wanted
+from exporter.treecache.audit import Audit
 from exporter.treecache.classic import ClassicStrategy
 from exporter.treecache.events import TreeEvent
+from exporter.treecache.freshness import Freshness
 from exporter.treecache.pathqueue import PathQueue
 from exporter.treecache.ratelimit import RateLimit
 from exporter.treecache.reconciler import Reconciler
@@ -18,7 +20,8 @@ from exporter.treecache.recursive import RecursiveStrategy
 from exporter.treecache.replica import Replica, _Phase
 from exporter.treecache.scope import Scope
 from exporter.treecache.tree import NEVER_LISTED, Branch, Tree
-from exporter.zookeeper.messages import DELETED, Connected, Suspended, WatchEvent
+from exporter.zookeeper.messages import DELETED, Barrier, Connected, Message, Reply, Suspended, WatchEvent
+from exporter.zookeeper.probe import Probe
 from exporter.zookeeper.records import pzxid_of
 from exporter.zookeeper.wire import NO_AUTH, NO_NODE, AddWatch, MultiRead, ReadRequest, Request
 
@@ -366,6 +369,85 @@ def events_outside_of_the_scope_are_followed(original: Any) -> Any:
 @breaks(reconciler, "without_data")
 def data_is_kept(original: Any) -> Any:
     return lambda record: record
+
+
+# What is proven
+
+
+@breaks(Freshness, "_begin")
+def proof_does_not_wait_for_reads_under_way(original: Any) -> Any:
+    def begin(self: Freshness, barrier: Barrier) -> None:
+        original(self, barrier)
+        assert self._proof is not None
+        self._proof.requests.clear()
+
+    return begin
+
+
+@breaks(Agenda, "waiting")
+def proof_does_not_wait_for_what_was_not_sent_yet(original: Any) -> Any:
+    return lambda self: Wanted()
+
+
+@breaks(Freshness, "begin_answer")
+def proof_does_not_wait_for_what_its_reads_lead_to(original: Any) -> Any:
+    return lambda self, request: None
+
+
+@breaks(Freshness, "sent")
+def what_was_sent_counts_as_read(original: Any) -> Any:
+    def sent(self: Freshness, request: ReadRequest) -> None:
+        original(self, request)
+        if self._proof is not None:
+            self._proof.requests.discard(request)
+
+    return sent
+
+
+@breaks(Replica, "_is_complete")
+def barrier_counts_during_a_load(original: Any) -> Any:
+    return property(lambda self: self._phase is _Phase.LIVE)
+
+
+@breaks(Probe, "verdict")
+def barrier_that_was_refused_counts(original: Any) -> Any:
+    def verdict(self: Probe, answer: Message) -> Any:
+        return original(self, answer._replace(error=0) if isinstance(answer, Reply) else answer)
+
+    return verdict
+
+
+@breaks(Replica, "receive")
+def moment_proven_is_that_of_the_answer(original: Any) -> Any:
+    def receive(self: Replica, message: Message, now: float) -> None:
+        original(self, message._replace(asked_at=now) if isinstance(message, Barrier) else message, now)
+
+    return receive
+
+
+@breaks(Freshness, "failed")
+def failed_barrier_is_waited_for(original: Any) -> Any:
+    return lambda self, message, now: None
+
+
+@breaks(Freshness, "loaded")
+def loaded_tree_is_not_proven(original: Any) -> Any:
+    return lambda self, now: None
+
+
+@breaks(Audit, "_compare")
+def audit_compares_what_became_dirty(original: Any) -> Any:
+    def compare(self: Audit, path: str, result: Any) -> None:
+        self._touched = Wanted()
+        self._is_second_look = True
+        original(self, path, result)
+
+    return compare
+
+
+@breaks(Audit, "_end")
+def audit_does_not_end(original: Any) -> Any:
+    return lambda self: None
 
 
 # Kind to the ensemble, and to memory

@@ -39,6 +39,8 @@ COURSE = {
     "delay": 3,
     "arrive_late": 3,
     "poll": 1,
+    "probe": 4,
+    "verify": 2,
     "tick": 4,
     "catch_up": 6,
     "settle": 1,
@@ -71,6 +73,9 @@ class Options(NamedTuple):
     selects: bool = False
     max_depth: int | None = None
     max_nodes_per_second: float | None = None
+    freshness_interval: float | None = None
+    audit_interval: float | None = None
+    audit_sample: int = 0
     knows_recursive: bool = True
     closes_after_refusal: bool = False
     tells_of_unreadable: bool = False
@@ -134,4 +139,7 @@ def _draw_options(random: Random) -> Options:
         tells_of_unreadable=rarely(0.3),
         one_mode_a_path=rarely(0.5),
         begins=random.choice(("empty", "tree", "loaded", "loaded")),
+        freshness_interval=30.0 if rarely(0.7) else None,
+        audit_interval=30.0 if rarely(0.5) else None,
+        audit_sample=random.choice((0, 0, 2)),
     )

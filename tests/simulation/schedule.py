@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from exporter.treecache.classic import _WINDOW as CLASSIC_WINDOW
-from exporter.zookeeper.messages import CHANGED, CHILD, CREATED, DELETED
-from exporter.zookeeper.wire import MARSHALLING_ERROR, ReadRequest
+from exporter.zookeeper.messages import BARRIERS, CHANGED, CHILD, CREATED, DELETED
+from exporter.zookeeper.wire import MARSHALLING_ERROR, THROTTLED, ReadRequest
 from tests.simulation.harness import Harness
 from tests.simulation.plan import Options, Plan, draw
-from tests.simulation.server import THROTTLED
 
 _ABSENT_PARENT = "/nowhere"
 _NAMES = ("a", "b", "c")
@@ -47,6 +46,9 @@ class Schedule:
             selector=Chosen() if options.selects else None,
             max_depth=options.max_depth,
             max_nodes_per_second=options.max_nodes_per_second,
+            freshness_interval=options.freshness_interval,
+            audit_interval=options.audit_interval,
+            audit_sample=options.audit_sample,
         )
         server = self._server = self._harness.server
         server.knows_recursive = options.knows_recursive
@@ -80,7 +82,7 @@ class Schedule:
         if refused or server.untold or server.lost or server.read_only:
             self._harness.resync()
         server.catch_up(_EVERYTHING)
-        self._harness.settle()
+        self._harness.verify()
         self._harness.check()
 
     # Steps: changes
@@ -200,10 +202,17 @@ class Schedule:
         self._server.arrive_late()
 
     def _tick(self, number: int, other: int) -> None:
-        self._harness.now += (0.01, 0.1, 1.0, 10.0)[number % 4]
+        self._harness.now += (0.01, 0.1, 1.0, 30.0)[number % 4]
 
     def _poll(self, number: int, other: int) -> None:
         self._harness.replica.poll()
+
+    def _probe(self, number: int, other: int) -> None:
+        if self._server.connected:
+            self._harness.probe(BARRIERS[number % len(BARRIERS)])
+
+    def _verify(self, number: int, other: int) -> None:
+        self._harness.replica.verify(self._harness.now, self._harness.now)
 
     def _catch_up(self, number: int, other: int) -> None:
         self._server.catch_up(number % 4 + 1)

@@ -31,9 +31,12 @@ from exporter.zookeeper.messages import (
 from exporter.zookeeper.wire import (
     NO_AUTH,
     NO_NODE,
+    NOT_READ_ONLY,
     OK,
+    THROTTLED,
     UNIMPLEMENTED,
     AddWatch,
+    Check,
     Exists,
     GetChildren,
     GetData,
@@ -45,8 +48,6 @@ from exporter.zookeeper.wire import (
 from tests.simulation.znodes import ACL, INT, STAT, Txn, Znode, Znodes
 
 SERVER = "model:2181"
-NOT_READ_ONLY = -119
-THROTTLED = -127
 
 _HEADER = struct.Struct("!iBi")
 _END_OF_MULTI = _HEADER.pack(-1, True, -1)
@@ -87,12 +88,19 @@ class ModelServer:
         # What a judge needs to know.
         #: Whether something changed since this connection's first read of which no watch tells.
         self.untold = False
+        #: The same for all connections, and events that were lost.
+        self.ever_untold = False
+        #: Whether answers overtook one another, which the order of a session rules out.
+        self.ever_overtook = False
         #: The paths of which the recursive watch's events were lost on this connection.
         self.lost: set[str] = set()
         self.reads_began_at: int | None = None
         #: For each connection so far, whether it may show an older state than those before.
         self.rewound: list[bool] = []
         self.ever_unreadable: set[str] = set()
+        #: What time it is, and every record that a path ever had on the leader since which time, None for its deletion.
+        self.clock: Callable[[], float] = float
+        self.versions: list[tuple[float, str, bytes | None]] = [(-1.0, "/", self.leader.nodes["/"].record)]
         self._time = 0
         self._multi = False
         self._restored = False
@@ -148,8 +156,10 @@ class ModelServer:
         """
         length = self._boundary(length)
         del self.history[length:]
-        zxid = self.leader.zxid
+        zxid, lost = self.leader.zxid, self.leader.nodes.keys()
         self.view = self.leader = Znodes(self.history)
+        for path in lost | self.leader.nodes.keys():
+            self._note_version(path)
         # The znode / has no time of creation by which a replica could tell it from the one before.
         self.leader.zxid = 0 if length == 0 and self.root != "/" else (zxid // _EPOCH + 1) * _EPOCH
         self.backlog.clear()
@@ -172,6 +182,12 @@ class ModelServer:
         else:
             self.leader.apply(txn)
             self.backlog.append(txn)
+        self._note_version(path)
+        self._note_version(path.rpartition("/")[0] or "/")
+
+    def _note_version(self, path: str) -> None:
+        node = self.leader.nodes.get(path)
+        self.versions.append((self.clock(), path, node.record if node is not None else None))
 
     def catch_up(self, count: int) -> None:
         """The session's server learns of the next changes; one without a quorum learns nothing."""
@@ -186,6 +202,24 @@ class ModelServer:
             self._notify(txn.kind, txn.path, node)
         elif self._below_root(txn.path):
             self._leave_untold()
+
+    def covers(self, path: str) -> bool:
+        """Whether the znode at a path, were it there, would be one that a replica is to hold."""
+        if not self._below_root(path):
+            return False
+        ancestors = [self.root]
+        for name in path[len(self.root) :].strip("/").split("/") if path != self.root else ():
+            ancestors.append(f"{ancestors[-1].rstrip('/')}/{name}")
+        if self.max_depth is not None and len(ancestors) > self.max_depth + 1:
+            return False
+        if self.selector is None:
+            return True
+        kept = all(_says(self.selector.keep, ancestor) for ancestor in ancestors[1:])
+        return kept and all(_says(self.selector.descend, ancestor) for ancestor in ancestors[:-1])
+
+    def may_be_hidden(self, path: str) -> bool:
+        """Whether the znode at a path, or one above it, was ever unreadable."""
+        return any(path == hidden or path.startswith(hidden.rstrip("/") + "/") for hidden in self.ever_unreadable)
 
     def expected(self) -> tuple[dict[str, bytes], dict[str, bytes]]:
         """The records that a replica must hold at rest, and those that it may: below what cannot be listed."""
@@ -287,6 +321,7 @@ class ModelServer:
             found = {path: self.nodes.get(path) for path in _paths(reply.request)}
             if all(node is not None and node.readable for node in found.values()):
                 self.stream.pop()
+                self.ever_overtook = True
                 self.late.append((reply, {path: node.czxid for path, node in found.items() if node is not None}))
                 return next(iter(found))
         return None
@@ -314,15 +349,19 @@ class ModelServer:
             return OK, self._multi_read(request)
         if isinstance(request, ReadRequest):
             return self._read_one(request)
-        if isinstance(request, Sync) and self.read_only:
+        if isinstance(request, Sync | Check) and self.read_only:
             return NOT_READ_ONLY, b""
         if isinstance(request, AddWatch):
             self.watching = True
             if self.one_mode_a_path:
                 self.data_watches.discard(request.path)
                 self.child_watches.discard(request.path)
-        elif isinstance(request, Sync):
+        elif isinstance(request, Sync | Check):
             self.catch_up(len(self.backlog))
+        if isinstance(request, Check):
+            # Committed as a transaction of its own.
+            self.leader.zxid += 1
+            self.view.zxid = self.leader.zxid
         return OK, b""
 
     def _read_one(self, request: ReadRequest) -> tuple[int, bytes]:
@@ -386,6 +425,7 @@ class ModelServer:
             self.lost.add(event.path)
         else:
             self.untold = True
+        self.ever_untold = True
 
     def _notify(self, kind: int, path: str, node: Znode) -> None:
         covered = self._below_root(path)
@@ -412,6 +452,7 @@ class ModelServer:
             self._leave_untold()
 
     def _leave_untold(self) -> None:
+        self.ever_untold = True
         if self.reads_began_at is not None:
             self.untold = True
 

@@ -6,11 +6,10 @@ import pytest
 
 from exporter.treecache.events import TreeEvent
 from exporter.zookeeper.messages import CREATED
-from exporter.zookeeper.wire import MARSHALLING_ERROR, Exists, GetChildren, GetData, MultiRead, ReadRequest
+from exporter.zookeeper.wire import MARSHALLING_ERROR, THROTTLED, Exists, GetChildren, GetData, MultiRead, ReadRequest
 from tests.simulation.harness import Harness
 from tests.simulation.plan import Options, Plan
 from tests.simulation.schedule import run
-from tests.simulation.server import THROTTLED
 
 INITIALIZED = (TreeEvent.INITIALIZED, "")
 
@@ -227,3 +226,8 @@ def test_lost_creation_of_the_root_heals_once_a_descendant_is_told_of_without_bu
 def test_lost_creations_during_a_load_heal_in_the_stats_of_the_parents() -> None:
     steps = [("deliver", 0, 0), ("take", 0, 0), ("execute", 0, 0), ("create_again", 0, 2), ("turn", 0, 0)]
     run(Plan(Options(), [*steps, ("lose", 5941, 1), ("delay", 0, 0), ("create_again", 29788, 0)]))
+
+
+def test_audit_waits_for_a_list_that_brings_back_what_was_read_too_early() -> None:
+    steps = [("create_again", 0, 2), ("turn", 0, 0), ("turn", 0, 0), ("tick", 3, 0), ("take", 0, 0)]
+    run(Plan(Options(batch_size=3, audit_interval=30.0, begins="loaded"), steps))

@@ -344,7 +344,7 @@ def test_stats(cache: TreeCache, client: KazooClient) -> None:
         "connection_lost": 0,
         "initialized": 1,
     }
-    assert stats.syncs == {"start": 1, "reconnect": 0, "session_lost": 0}
+    assert stats.syncs == {"start": 1, "reconnect": 0, "session_lost": 0, "audit": 0}
     assert set(stats.faults.values()) == {0}
 
 

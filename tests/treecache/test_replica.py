@@ -430,7 +430,7 @@ def test_lost_session_loads_again_by_difference(harness: Harness) -> None:
         (UPDATED, "/c"),
         (INITIALIZED, ""),
     ]
-    assert harness.replica.syncs == {"start": 1, "reconnect": 0, "session_lost": 1}
+    assert harness.replica.syncs == {"start": 1, "reconnect": 0, "session_lost": 1, "audit": 0}
 
 
 def test_ensemble_that_was_wiped_is_followed(harness: Harness) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.zookeeper.wire import NO_NODE, AddWatch, MultiRead, RemoveWatches, Sync
+from exporter.zookeeper.wire import NO_NODE, AddWatch, Check, MultiRead, RemoveWatches, Sync
 
 STAT = bytes(range(68))
 
@@ -34,6 +34,11 @@ def test_remove_watches_removes_any_kind() -> None:
 
 def test_sync_is_a_path() -> None:
     assert Sync("/a").serialize() == string("/a")
+
+
+def test_check_is_a_multi_of_one_check_of_any_version() -> None:
+    check = struct.pack("!iBi", 13, False, -1) + string("/a") + struct.pack("!i", -1)
+    assert Check("/a").serialize() == check + END
 
 
 def test_multi_read_asks_for_data_and_for_pairs_of_data_and_children() -> None:

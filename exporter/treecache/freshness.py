@@ -1,0 +1,229 @@
+"""Freshness: proves that the tree holds at least what the ensemble had at some moment. Sans-I/O, like the replica.
+
+A *barrier* is asked for at a moment T0. Its answer comes after the watch events of all that was committed before T0; so
+whatever the tree lacks of that is dirty by then: it waits to be read, or is being read. Once all of this was read, and
+what those reads led to, T0 is proven. What becomes dirty later is not waited for, so a proof ends under any load.
+
+docs/staleness.md has the argument in full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from exporter.treecache.agenda import Agenda, Wanted
+from exporter.treecache.stats import VERIFICATION_FAILURES
+from exporter.zookeeper.messages import BARRIERS, Barrier, BarrierFailed
+from exporter.zookeeper.wire import (
+    AUDIT,
+    MARSHALLING_ERROR,
+    NO_AUTH,
+    NOT_READ_ONLY,
+    THROTTLED,
+    UNIMPLEMENTED,
+    ReadRequest,
+    Request,
+)
+
+#: Seconds to the next barrier after one that failed, at least.
+_RETRY = 1.0
+_REFUSALS = (NO_AUTH, NOT_READ_ONLY, UNIMPLEMENTED, MARSHALLING_ERROR)
+_NEVER = float("-inf")
+
+
+class Proven(NamedTuple):
+    """What was asked for at one monotonic time, ``asked_at``, was proven at another, ``at``."""
+
+    asked_at: float
+    at: float
+
+
+class Freshness:
+    """The latest proof, the one under way, and when to begin the next. Times are monotonic seconds, the caller's.
+
+    Args:
+        agenda: where paths wait to be read.
+        in_flight: the requests that were sent and not yet answered.
+        interval: the seconds from one barrier to the next; None to ask for one on demand only.
+        timeout: the seconds from T0 after which a proof that has not succeeded counts as failed.
+        kind: which barrier to ask for, one of `BARRIERS`.
+    """
+
+    def __init__(
+        self,
+        agenda: Agenda,
+        in_flight: Collection[Request],
+        *,
+        interval: float | None,
+        timeout: float,
+        kind: str,
+    ) -> None:
+        #: The latest moment that is proven.
+        self.verified: Barrier | None = None
+        self.failures = dict.fromkeys(VERIFICATION_FAILURES, 0)
+        self.kind = kind
+        self._agenda = agenda
+        self._in_flight = in_flight
+        self._interval = interval
+        self._timeout = timeout
+        # What is as good as the barrier asked for: itself and every stronger one.
+        self._sufficient = BARRIERS[: BARRIERS.index(kind) + 1]
+        self._demanded = _NEVER
+        self._due_at: float | None = None
+        self._is_asked = False
+        self._deadline: float | None = None
+        self._proof: _Proof | None = None
+        self._newest: Barrier | None = None
+
+    # Asking
+
+    def loaded(self, now: float) -> None:
+        """The tree is complete again, and wants to be proven so at once."""
+        self._due_at = now if self._interval is not None or self._is_in_demand() else None
+
+    def demand(self, since: float, now: float) -> None:
+        """Wants a proof of a moment that is not before `since`."""
+        if since > self._demanded:
+            self._demanded = since
+            self._due_at = now
+
+    def asks(self, now: float) -> bool:
+        """Whether a barrier is to be asked for now, which this counts as done. Only while the tree is complete."""
+        if self.due_at is None or now < self.due_at:
+            return False
+        self._due_at = None
+        self._is_asked = True
+        self._deadline = now + self._timeout
+        return True
+
+    @property
+    def due_at(self) -> float | None:
+        """When the next barrier is due, should the tree be complete then."""
+        return None if self._is_asked or self._proof is not None else self._due_at
+
+    @property
+    def deadline(self) -> float | None:
+        """When what is under way will count as failed."""
+        return self._deadline
+
+    # What becomes of a barrier
+
+    def failed(self, message: BarrierFailed, now: float) -> None:
+        """A barrier proves nothing. Whoever did not ask for it takes no notice."""
+        if message.kind != self.kind or not self._is_asked:
+            return
+        self._is_asked = False
+        self._fail(_reason(message.error))
+        wanted = self._interval is not None or self._is_in_demand()
+        self._due_at = now + _RETRY if wanted else None
+
+    def came(self, barrier: Barrier, complete: bool) -> None:
+        """A barrier's answer came, and the tree was complete then, or else nothing can be concluded."""
+        asked = barrier.kind == self.kind and self._is_asked
+        if asked:
+            self._is_asked = False
+        if barrier.kind not in self._sufficient:
+            return
+        if self._interval is not None:
+            self._due_at = barrier.asked_at + self._interval
+        if not complete:
+            if asked:
+                self._deadline = None
+        elif self._proof is None:
+            self._begin(barrier)
+            if not asked and self._deadline is None:
+                # Asked for by another tree on the same session.
+                self._deadline = barrier.asked_at + self._timeout
+        else:
+            self._newest = barrier
+
+    def drop(self, *, disconnected: bool) -> None:
+        """The tree is complete no more. Whatever was being proven is not, and what was asked for is not waited for."""
+        if disconnected:
+            self._fail("connection_loss")
+        if self._proof is not None:
+            self._agenda.stop_noting(self._proof.wanted)
+        self._proof = self._newest = self._deadline = self._due_at = None
+        self._is_asked = False
+
+    # The proof under way
+
+    def sent(self, request: ReadRequest) -> None:
+        """A request was sent for paths that waited."""
+        if self._proof is not None:
+            self._proof.sent(request)
+
+    def begin_answer(self, request: Request) -> None:
+        """What is wanted from now on follows from this request."""
+        if self._proof is not None and request in self._proof.requests:
+            self._agenda.note(self._proof.wanted)
+
+    def end_answer(self, request: Request) -> None:
+        """All that follows from this request is wanted."""
+        if self._proof is not None and request in self._proof.requests:
+            self._agenda.stop_noting(self._proof.wanted)
+            self._proof.requests.discard(request)
+
+    def settle(self, now: float) -> list[Proven]:
+        """Gives the proofs that succeeded by now, and counts as failed what takes too long."""
+        proven = []
+        while self._proof is not None and self._proof.is_complete:
+            barrier = self._proof.barrier
+            if self.verified is None or barrier.asked_at > self.verified.asked_at:
+                self.verified = barrier
+                proven.append(Proven(barrier.asked_at, now))
+            self._proof = None
+            if not self._is_asked:
+                self._deadline = None
+            if self._newest is not None:
+                self._begin(self._newest)
+                self._deadline = self._deadline or self._newest.asked_at + self._timeout
+                self._newest = None
+            elif self._is_in_demand():
+                self._due_at = now
+        if self._deadline is not None and now >= self._deadline:
+            self._fail("timeout")
+        return proven
+
+    def _begin(self, barrier: Barrier) -> None:
+        reads = {r for r in self._in_flight if isinstance(r, ReadRequest) and r.purpose != AUDIT}
+        self._proof = _Proof(barrier, self._agenda.waiting(), reads)
+
+    def _is_in_demand(self) -> bool:
+        return self._demanded > (_NEVER if self.verified is None else self.verified.asked_at)
+
+    def _fail(self, reason: str) -> None:
+        """Counts what is under way as failed, once."""
+        if self._deadline is not None:
+            self._deadline = None
+            self.failures[reason] += 1
+
+
+class _Proof:
+    """What is still to be read before a barrier's T0 is proven: what waits, and the requests under way."""
+
+    def __init__(self, barrier: Barrier, wanted: Wanted, requests: set[ReadRequest]) -> None:
+        self.barrier = barrier
+        self.wanted = wanted
+        self.requests: set[Request] = set(requests)
+
+    @property
+    def is_complete(self) -> bool:
+        return not (self.requests or self.wanted.reads or self.wanted.lists)
+
+    def sent(self, request: ReadRequest) -> None:
+        reads, lists = self.wanted.reads, self.wanted.lists
+        waiting = len(reads) + len(lists)
+        reads.difference_update(request.reads)
+        lists.difference_update(request.lists)
+        if len(reads) + len(lists) < waiting:
+            self.requests.add(request)
+
+
+def _reason(error: int | None) -> str:
+    if error is None:
+        return "connection_loss"
+    if error == THROTTLED:
+        return "throttled"
+    return "refused" if error in _REFUSALS else "other"
