@@ -8,28 +8,49 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from exporter import __version__, daemon, demo, logs
+from exporter import __version__, config, daemon, demo, healthcheck, logs
 from exporter.settings import (
+    BARRIERS,
     HOSTS_ACCEPTED,
     PATH_ACCEPTED,
+    Audit,
     Ensemble,
+    Freshness,
     Settings,
     SettingsError,
     Web,
+    parse_count,
+    parse_duration,
     parse_hosts,
     parse_listen_address,
     parse_name,
     parse_telemetry_path,
     parse_trees,
 )
+from exporter.web import config as web_config
 from exporter.web.app import RESERVED_PATHS
+from exporter.web.current import CurrentConfig
 
 PROGRAM = "treecache-exporter"
+#: The flags that say what a configuration file says otherwise.
+_OF_ONE_ENSEMBLE = (
+    "--zookeeper.hosts",
+    "--zookeeper.name",
+    "--treecache.path",
+    "--freshness.interval",
+    "--freshness.timeout",
+    "--freshness.barrier",
+    "--audit.interval",
+    "--audit.sample",
+)
 _MULTIPROCESS_VARIABLES = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 
 Value = TypeVar("Value")
+Choice = TypeVar("Choice", bound=str)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,9 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         refuse_multiprocess_mode()
         if words[:1] == ["demo"]:
             return _demo(words[1:])
+        if words[:1] == ["healthcheck"]:
+            return _healthcheck(words[1:])
         return _export(words)
     except SettingsError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        for line in error.lines:
+            print(f"{PROGRAM}: {line}", file=sys.stderr)
         return 2
 
 
@@ -64,7 +88,19 @@ def refuse_multiprocess_mode() -> None:
 def _export(arguments: Sequence[str]) -> int:
     given = _given(_exporter_parser(), arguments)
     _configure_logs(given)
-    return daemon.run(_settings(given))
+    settings = _settings(given)
+    if given["--config.check"]:
+        return _tell_that_it_is_good(settings)
+    file = given["--config.file"]
+    return daemon.run(settings, load=None if file is None else lambda: config.load(Path(file)))
+
+
+def _tell_that_it_is_good(settings: Settings) -> int:
+    if settings.web.config_file is not None:
+        CurrentConfig(web_config.load(settings.web.config_file))
+    trees = sum(len(ensemble.trees) for ensemble in settings.ensembles)
+    print(f"The configuration is good; ensembles: {len(settings.ensembles)}, trees: {trees}.")
+    return 0
 
 
 def _demo(arguments: Sequence[str]) -> int:
@@ -74,21 +110,69 @@ def _demo(arguments: Sequence[str]) -> int:
     return demo.run(address, zookeeper_home=given["--zookeeper.home"])
 
 
+def _healthcheck(arguments: Sequence[str]) -> int:
+    given = _given(_healthcheck_parser(), arguments)
+    file, cert, key = (given[flag] for flag in ("--web.config.file", "--tls.cert-file", "--tls.key-file"))
+    if (cert is None) != (key is None):
+        alone, missing = ("--tls.cert-file", "--tls.key-file") if key is None else ("--tls.key-file", "--tls.cert-file")
+        raise SettingsError(alone, given[alone], f"given without {missing}; accepted: both or neither")
+    return healthcheck.run(
+        _parsed(given, "--web.listen-address", parse_listen_address),
+        None if file is None else web_config.load(file),
+        ready=given["--ready"],
+        certificate=None if cert is None else healthcheck.Certificate(Path(cert), Path(key)),
+    )
+
+
 def _settings(given: Mapping[str, Any]) -> Settings:
+    ensembles = (_ensemble(given),) if given["--config.file"] is None else _ensembles_of_file(given)
+    return Settings(ensembles=ensembles, web=_web(given))
+
+
+def _ensembles_of_file(given: Mapping[str, Any]) -> tuple[Ensemble, ...]:
+    others = [flag for flag in _OF_ONE_ENSEMBLE if flag in given["given"]]
+    if others:
+        problem = f"contradicts {', '.join(others)}; accepted: ensembles and trees by a file or by flags, not by both"
+        raise SettingsError("--config.file", given["--config.file"], problem)
+    return config.load(Path(given["--config.file"]))
+
+
+def _ensemble(given: Mapping[str, Any]) -> Ensemble:
     if given["--zookeeper.hosts"] is None:
-        raise SettingsError("--zookeeper.hosts", None, f"required; {HOSTS_ACCEPTED}")
+        raise SettingsError("--zookeeper.hosts", None, f"required without --config.file; {HOSTS_ACCEPTED}")
     if not given["--treecache.path"]:
-        raise SettingsError("--treecache.path", None, f"required; {PATH_ACCEPTED}")
-    ensemble = Ensemble(
+        raise SettingsError("--treecache.path", None, f"required without --config.file; {PATH_ACCEPTED}")
+    freshness = Freshness(
+        interval=_parsed(given, "--freshness.interval", parse_duration),
+        timeout=_parsed(given, "--freshness.timeout", lambda text: parse_duration(text, least=0.1)),
+        barrier=_parsed(given, "--freshness.barrier", _one_of(BARRIERS)),
+    )
+    audit = Audit(
+        interval=_parsed(given, "--audit.interval", parse_duration),
+        sample=_parsed(given, "--audit.sample", parse_count),
+    )
+    return Ensemble(
         name=_parsed(given, "--zookeeper.name", parse_name),
         hosts=_parsed(given, "--zookeeper.hosts", parse_hosts),
-        trees=parse_trees(given["--treecache.path"]),
+        trees=tuple(
+            replace(tree, keep_data=given["--web.expose-data"])
+            for tree in parse_trees(given["--treecache.path"], freshness, audit)
+        ),
     )
-    web = Web(
+
+
+def _web(given: Mapping[str, Any]) -> Web:
+    if given["--web.systemd-socket"] and "--web.listen-address" in given["given"]:
+        problem = "contradicts --web.systemd-socket; accepted: one of the two"
+        raise SettingsError("--web.listen-address", given["--web.listen-address"], problem)
+    return Web(
         listen_address=_parsed(given, "--web.listen-address", parse_listen_address),
         telemetry_path=_parsed(given, "--web.telemetry-path", lambda path: parse_telemetry_path(path, RESERVED_PATHS)),
+        config_file=None if given["--web.config.file"] is None else Path(given["--web.config.file"]),
+        enable_lifecycle=given["--web.enable-lifecycle"],
+        expose_data=given["--web.expose-data"],
+        systemd_socket=given["--web.systemd-socket"],
     )
-    return Settings(ensembles=(ensemble,), web=web)
 
 
 def _parsed(given: Mapping[str, Any], flag: str, parse: Callable[[str], Value]) -> Value:
@@ -98,11 +182,12 @@ def _parsed(given: Mapping[str, Any], flag: str, parse: Callable[[str], Value]) 
         raise SettingsError(flag, given[flag], str(error)) from None
 
 
-def _one_of(accepted: Sequence[str]) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in accepted:
-            raise ValueError(f"accepted: {', '.join(accepted)}")
-        return text
+def _one_of(accepted: Sequence[Choice]) -> Callable[[str], Choice]:
+    def parse(text: str) -> Choice:
+        for choice in accepted:
+            if choice == text:
+                return choice
+        raise ValueError(f"accepted: {', '.join(accepted)}")
 
     return parse
 
@@ -122,11 +207,19 @@ class _Once(argparse.Action):
     """Stores a value, and refuses a second one."""
 
     def __call__(self, _parser: object, namespace: argparse.Namespace, value: Any, _option: object = None) -> None:
-        given = namespace.__dict__.setdefault("given", set())
-        if self.dest in given:
-            raise SettingsError(self.dest, value, "the flag is given twice; accepted: once")
-        given.add(self.dest)
-        setattr(namespace, self.dest, value)
+        if self.dest in namespace.given:
+            shown = None if self.nargs == 0 else value
+            raise SettingsError(self.dest, shown, "the flag is given twice; accepted: once")
+        namespace.given.add(self.dest)
+        setattr(namespace, self.dest, True if self.nargs == 0 else value)
+
+
+class _Repeatable(argparse.Action):
+    """Gathers values."""
+
+    def __call__(self, _parser: object, namespace: argparse.Namespace, value: Any, _option: object = None) -> None:
+        namespace.given.add(self.dest)
+        setattr(namespace, self.dest, [*getattr(namespace, self.dest), value])
 
 
 class _Parser(argparse.ArgumentParser):
@@ -151,17 +244,22 @@ class _Parser(argparse.ArgumentParser):
         self.add_argument(name, dest=name, metavar=metavar, help=shown, default=default, action=action)
         self.flags.append(name)
 
+    def switch(self, name: str, help: str) -> None:
+        """Adds a flag without a value."""
+        self.add_argument(name, dest=name, help=help, default=False, nargs=0, action=_Once)
+        self.flags.append(name)
+
     def error(self, message: str) -> NoReturn:
         raise SettingsError(self.prog, None, f"{message}; {_listed(self)}")
 
 
 def _given(parser: _Parser, arguments: Sequence[str]) -> dict[str, Any]:
-    """The value of each flag, by the flag's name.
+    """The value of each flag by the flag's name, and under `given` the flags that were given.
 
     Raises SettingsError for words that are no flag and for flags without a value.
     """
     try:
-        namespace, unknown = parser.parse_known_args(arguments)
+        namespace, unknown = parser.parse_known_args(arguments, argparse.Namespace(given=set()))
     except argparse.ArgumentError as error:
         raise SettingsError(error.argument_name or "arguments", None, f"{error.message}; {_listed(parser)}") from None
     if unknown:
@@ -186,15 +284,36 @@ def _exporter_parser() -> _Parser:
         "Holds ZooKeeper subtrees in memory and exposes what is true of that copy to Prometheus.",
         epilog=f"To try it out: `{PROGRAM} demo` starts a real ZooKeeper with a living tree and the exporter on it.",
     )
+    parser.flag("--config.file", "FILE", "YAML file of ensembles and trees, instead of the flags about them")
+    parser.switch("--config.check", "check the configuration, files included, and exit with status 0 or 2")
     parser.flag("--zookeeper.hosts", "HOSTS", f"the ensemble to connect to; {HOSTS_ACCEPTED}")
     parser.flag("--zookeeper.name", "NAME", "value of the label `ensemble`", "default")
     parser.flag(
-        "--treecache.path", "PATH", "root of a tree to watch, inside the chroot; may be repeated", [], action="append"
+        "--treecache.path",
+        "PATH",
+        "root of a tree to watch, inside the chroot; may be repeated",
+        [],
+        action=_Repeatable,
     )
+    _add_proof_flags(parser)
     parser.flag("--web.listen-address", "[HOST]:PORT", "where to serve; port 0 picks a free one", ":19141")
+    parser.switch("--web.systemd-socket", "serve on the socket that systemd passes, instead of a listen address")
     parser.flag("--web.telemetry-path", "PATH", "what Prometheus scrapes", "/metrics")
+    parser.flag("--web.config.file", "FILE", "TLS, basic authentication and headers, in exporter-toolkit's format")
+    parser.switch("--web.enable-lifecycle", "allow POST /-/reload")
+    parser.switch("--web.expose-data", "show what is in znodes on the pages; trees of a file also need keep_data")
     _add_common_flags(parser)
     return parser
+
+
+def _add_proof_flags(parser: _Parser) -> None:
+    freshness, audit = Freshness(), Audit()
+    interval, timeout = f"{freshness.interval:g}s", f"{freshness.timeout:g}s"
+    parser.flag("--freshness.interval", "DURATION", "time between two proofs of freshness, 0 for none", interval)
+    parser.flag("--freshness.timeout", "DURATION", "time after which a proof without an answer has failed", timeout)
+    parser.flag("--freshness.barrier", "BARRIER", f"what proves: {' or '.join(BARRIERS)}", freshness.barrier)
+    parser.flag("--audit.interval", "DURATION", "time between two audits, 0 for none", f"{audit.interval:g}s")
+    parser.flag("--audit.sample", "ZNODES", "how many znodes an audit reads, 0 for all", str(audit.sample))
 
 
 def _demo_parser() -> _Parser:
@@ -207,9 +326,27 @@ def _demo_parser() -> _Parser:
     return parser
 
 
+def _healthcheck_parser() -> _Parser:
+    parser = _Parser(
+        f"{PROGRAM} healthcheck",
+        "Asks the exporter on this machine whether it serves, and exits with status 0 or 1.",
+    )
+    parser.flag("--web.listen-address", "[HOST]:PORT", "where the exporter serves", ":19141")
+    parser.flag("--web.config.file", "FILE", "the exporter's own: whether it speaks TLS, and which certificate to show")
+    parser.switch("--ready", "ask whether every tree was loaded once")
+    parser.flag("--tls.cert-file", "FILE", "certificate to show instead, in PEM, where clients need one")
+    parser.flag("--tls.key-file", "FILE", "its key")
+    _add_version(parser)
+    return parser
+
+
 def _add_common_flags(parser: _Parser) -> None:
     parser.flag("--log.level", "LEVEL", f"least severe messages to log: {', '.join(logs.LEVELS)}", "info")
     parser.flag("--log.format", "FORMAT", f"form of the log: {' or '.join(logs.FORMATS)}", "logfmt")
+    _add_version(parser)
+
+
+def _add_version(parser: _Parser) -> None:
     parser.add_argument(
         "--version", action="version", version=f"{PROGRAM} {__version__} (Python {platform.python_version()})"
     )

@@ -1,4 +1,4 @@
-"""Logs: one event a line on standard error, as logfmt or JSON, ours and the libraries' alike."""
+"""Logs: one event a line on standard error, as logfmt or JSON, ours and the libraries' alike, never in floods."""
 
 from __future__ import annotations
 
@@ -9,17 +9,26 @@ import time
 from collections.abc import Callable
 
 import structlog
+from kazoo.protocol.serialization import SASL, Auth
+from opentelemetry import trace
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("logfmt", "json")
 
-#: Seconds within which a library's message is not repeated.
+#: Seconds within which a library's message is not repeated, and those for a fault of one kind of a tree.
 REPEAT_INTERVAL = 300.0
-#: kazoo's warnings that say no more than the daemon's own record of the same change of state.
-_TOLD_BY_THE_DAEMON = ("Session has expired", "Transition to CONNECTING")
+FAULT_INTERVAL = 60.0
+#: kazoo's warnings that say no more than the daemon's own record of the same change of state. The last is how kazoo,
+#: which is told never to give up, ends when it is stopped without a connection.
+_TOLD_BY_THE_DAEMON = (
+    "Session has expired",
+    "Transition to CONNECTING",
+    "Failed connecting to Zookeeper within the connection retry policy.",
+)
 #: Distinct messages to remember; a library that makes up more of them is no flood of repetitions.
 _REMEMBERED = 256
+_HIDDEN = "(credentials)"
 
 
 def configure(level: str = "info", format: str = "logfmt") -> None:
@@ -49,36 +58,84 @@ class QuietLibraries(logging.Filter):
     def __init__(self, minimum: int, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._minimum = minimum
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._let_through_at: dict[str, float] = {}
-        self._held_back: dict[str, int] = {}
+        self._repetitions = Repetitions(REPEAT_INTERVAL, clock)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is to be written; the daemon's own always are."""
+        _hide_secrets(record)
         if self._minimum <= logging.DEBUG or record.name == "exporter" or record.name.startswith("exporter."):
             return True
         return not _says_nothing_new(record) and self._let_through(record)
 
     def _let_through(self, record: logging.LogRecord) -> bool:
-        message = f"{record.name} {record.levelno} {record.getMessage()}"
-        now = self._clock()
-        with self._lock:
-            last = self._let_through_at.get(message)
-            if last is not None and now - last < REPEAT_INTERVAL:
-                self._held_back[message] = self._held_back.get(message, 0) + 1
-                return False
-            while len(self._let_through_at) >= _REMEMBERED:
-                oldest = next(iter(self._let_through_at))
-                del self._let_through_at[oldest]
-                self._held_back.pop(oldest, None)
-            # Taken out first, so that the dictionary stays in the order of time.
-            self._let_through_at.pop(message, None)
-            self._let_through_at[message] = now
-            held_back = self._held_back.pop(message, 0)
+        ensemble = record.__dict__.get("ensemble", "")
+        # OpenTelemetry's exporters tell with each failure how long they will wait, never the same.
+        message = record.msg if record.name.startswith("opentelemetry.") else record.getMessage()
+        held_back = self._repetitions.admit(f"{record.name} {record.levelno} {ensemble} {message}")
         if held_back:
             record.held_back = held_back
-        return True
+        return held_back is not None
+
+
+class Repetitions:
+    """Admits each message once in `interval` seconds, and counts how often it was held back since; thread-safe."""
+
+    def __init__(self, interval: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._interval = interval
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._admitted_at: dict[str, float] = {}
+        self._held_back: dict[str, int] = {}
+
+    def admit(self, message: str) -> int | None:
+        """How often the message was held back since it was last admitted, or None when it is held back now."""
+        now = self._clock()
+        with self._lock:
+            last = self._admitted_at.get(message)
+            if last is not None and now - last < self._interval:
+                self._held_back[message] = self._held_back.get(message, 0) + 1
+                return None
+            while len(self._admitted_at) >= _REMEMBERED:
+                oldest = next(iter(self._admitted_at))
+                del self._admitted_at[oldest]
+                self._held_back.pop(oldest, None)
+            # Taken out first, so that the dictionary stays in the order of time.
+            self._admitted_at.pop(message, None)
+            self._admitted_at[message] = now
+            return self._held_back.pop(message, 0)
+
+
+class FaultLog:
+    """Logs the faults of one tree: one of each kind in a minute as a warning, with how many were held back before it.
+
+    Faults that are held back are counted in metrics, and logged at debug.
+    """
+
+    def __init__(self, logger: structlog.stdlib.BoundLogger, clock: Callable[[], float] = time.monotonic) -> None:
+        self._log = logger
+        self._repetitions = Repetitions(FAULT_INTERVAL, clock)
+
+    def __call__(self, fault: Exception) -> None:
+        """To be given to a cache as its fault listener."""
+        kind = type(fault).__name__
+        held_back = self._repetitions.admit(kind)
+        if held_back is None:
+            self._log.debug("fault", fault=kind, reason=str(fault))
+        elif held_back:
+            self._log.warning("fault", fault=kind, reason=str(fault), held_back=held_back)
+        else:
+            self._log.warning("fault", fault=kind, reason=str(fault))
+
+
+def of_ensemble(name: str) -> logging.LoggerAdapter[logging.Logger]:
+    """The logger for the kazoo client of an ensemble, whose messages then say which ensemble they are about."""
+    return logging.LoggerAdapter(logging.getLogger("kazoo.client"), {"ensemble": name})
+
+
+def _hide_secrets(record: logging.LogRecord) -> None:
+    """Takes credentials out of kazoo's records of the requests that it sends, which it writes at debug."""
+    if record.name.startswith("kazoo") and isinstance(record.args, tuple):
+        record.args = tuple(_HIDDEN if isinstance(value, (Auth, SASL)) else value for value in record.args)
 
 
 def _says_nothing_new(record: logging.LogRecord) -> bool:
@@ -90,6 +147,7 @@ def _says_nothing_new(record: logging.LogRecord) -> bool:
 def _shared_processors() -> list[Processor]:
     return [
         structlog.contextvars.merge_contextvars,
+        _add_trace,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.stdlib.PositionalArgumentsFormatter(),
@@ -109,13 +167,22 @@ def _formatter(format: str) -> structlog.stdlib.ProcessorFormatter:
         ],
     }
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[*_shared_processors(), structlog.stdlib.ExtraAdder(allow=["held_back"])],
+        foreign_pre_chain=[*_shared_processors(), structlog.stdlib.ExtraAdder(allow=["ensemble", "held_back"])],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
             *renderers[format],
         ],
     )
+
+
+def _add_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """The ids of the span that the line is written within, if it is sampled: what leads from the line to the trace."""
+    context = trace.get_current_span().get_span_context()
+    if context.trace_flags.sampled:
+        event["trace_id"] = trace.format_trace_id(context.trace_id)
+        event["span_id"] = trace.format_span_id(context.span_id)
+    return event
 
 
 def _escape_control_characters(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

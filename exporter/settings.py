@@ -6,12 +6,23 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import SecretStr
 
 HOSTS_ACCEPTED = "accepted: HOST[:PORT][,HOST[:PORT]...][/CHROOT], an IPv6 address in brackets"
 PATH_ACCEPTED = "accepted: an absolute path such as /services"
 LISTEN_ACCEPTED = "accepted: [HOST]:PORT, an IPv6 address in brackets, port 0 for a free one"
 TELEMETRY_PATH_ACCEPTED = "accepted: an absolute path such as /metrics, of letters, digits and . _ ~ -"
 NAME_ACCEPTED = "accepted: any printable text"
+DURATION_ACCEPTED = "accepted: a duration such as 500ms, 10s, 5m or 1h30m"
+COUNT_ACCEPTED = "accepted: a whole number from 0 on"
+
+Barrier = Literal["quorum", "sync"]
+BARRIERS: tuple[Barrier, ...] = ("quorum", "sync")
+#: Seconds; what is longer is a mistake.
+LONGEST_DURATION = 86_400.0
 
 DEFAULT_ZOOKEEPER_PORT = 2181
 
@@ -20,6 +31,9 @@ _HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 _HOST_PORT = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]*)(?::(?P<port>[^:]*))?")
 # What ZooKeeper's own PathUtils.validatePath refuses.
 _NOT_IN_ZNODE_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff]")
+# Prometheus' own syntax of durations.
+_DURATION = re.compile("".join(rf"(?:([0-9]{{1,9}}){unit})?" for unit in ("d", "h", "m", "s", "ms")))
+_DURATION_UNITS = (86_400.0, 3_600.0, 60.0, 1.0, 0.001)
 _TELEMETRY_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 
 
@@ -30,23 +44,98 @@ class SettingsError(ValueError):
         named = setting if value is None else f"{setting}={value}"
         super().__init__(one_line(f"{named}: {problem}"))
 
+    @property
+    def lines(self) -> list[str]:
+        """The complaints, one for each thing that is wrong."""
+        return str(self).split("\n")
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """How a tree's staleness is measured: seconds between proofs (0 for none), seconds for one, and the barrier."""
+
+    interval: float = 5.0
+    timeout: float = 10.0
+    barrier: Barrier = "quorum"
+
+
+@dataclass(frozen=True)
+class Audit:
+    """How a tree is compared with ZooKeeper: seconds between audits (0 for none), and znodes in each (0 for all)."""
+
+    interval: float = 300.0
+    sample: int = 1000
+
 
 @dataclass(frozen=True)
 class Tree:
-    """One subtree to watch: `path` is its root inside the ensemble's chroot, `name` its value of the label `tree`."""
+    """One subtree to watch.
+
+    `path` is its root inside the ensemble's chroot, `name` its value of the label `tree`. `include` and `exclude` are
+    globs (see `exporter.globs`), `max_depth` counts levels below the root.
+    """
 
     name: str
     path: str
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    max_depth: int | None = None
+    keep_data: bool = False
+    max_nodes_per_second: float | None = None
+    freshness: Freshness = Freshness()
+    audit: Audit = Audit()
+
+
+@dataclass(frozen=True)
+class Digest:
+    """A user of ZooKeeper's digest scheme."""
+
+    username: str
+    password: SecretStr
+
+
+@dataclass(frozen=True)
+class DigestMd5:
+    """A user to be authenticated by SASL's DIGEST-MD5."""
+
+    username: str
+    password: SecretStr
+
+
+@dataclass(frozen=True)
+class Gssapi:
+    """Kerberos: the service's name, and whose tickets to use, None for the process's own."""
+
+    service: str = "zookeeper"
+    principal: str | None = None
+
+
+@dataclass(frozen=True)
+class Tls:
+    """How to speak TLS with an ensemble; files are PEM. The system's authorities are trusted besides `ca_file`."""
+
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    key_password: SecretStr | None = None
+    check_hostname: bool = True
+    insecure_skip_verify: bool = False
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """One ZooKeeper ensemble to connect to and the trees to watch there; `session_timeout` is asked for, in seconds."""
+    """One ZooKeeper ensemble: how to reach it and as whom, and the trees to watch there.
+
+    `name` is its value of the label `ensemble`; `session_timeout` is asked for, in seconds.
+    """
 
     name: str
     hosts: str
     trees: tuple[Tree, ...]
     session_timeout: float = 10.0
+    digest: tuple[Digest, ...] = ()
+    sasl: DigestMd5 | Gssapi | None = None
+    tls: Tls | None = None
 
 
 @dataclass(frozen=True)
@@ -62,10 +151,18 @@ class ListenAddress:
 
 @dataclass(frozen=True)
 class Web:
-    """How to serve: the listen address, and the path that Prometheus scrapes."""
+    """How to serve.
+
+    The listen address, unless systemd hands over a listening socket; the path that Prometheus scrapes;
+    exporter-toolkit's configuration file; whether `POST /-/reload` is allowed; whether pages show what is in znodes.
+    """
 
     listen_address: ListenAddress = ListenAddress("", 19141)
     telemetry_path: str = "/metrics"
+    config_file: Path | None = None
+    enable_lifecycle: bool = False
+    systemd_socket: bool = False
+    expose_data: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,8 +191,10 @@ def parse_path(text: str) -> str:
     return _normalised(text, "path", PATH_ACCEPTED)
 
 
-def parse_trees(paths: Iterable[str]) -> tuple[Tree, ...]:
-    """One tree for each path, named after it.
+def parse_trees(
+    paths: Iterable[str], freshness: Freshness | None = None, audit: Audit | None = None
+) -> tuple[Tree, ...]:
+    """One tree for each path of `--treecache.path`, named after it.
 
     Raises SettingsError for a path that cannot be used or that comes twice.
     """
@@ -107,7 +206,7 @@ def parse_trees(paths: Iterable[str]) -> tuple[Tree, ...]:
             raise SettingsError("--treecache.path", text, str(error)) from None
         if path in trees:
             raise SettingsError("--treecache.path", text, f"{path} is given twice; accepted: each path once")
-        trees[path] = Tree(name=path, path=path)
+        trees[path] = Tree(name=path, path=path, freshness=freshness or Freshness(), audit=audit or Audit())
     return tuple(trees.values())
 
 
@@ -121,6 +220,31 @@ def parse_name(text: str) -> str:
     if not text.isprintable():
         raise ValueError(f"the name has a character that cannot be printed; {NAME_ACCEPTED}")
     return text
+
+
+def parse_duration(text: str, least: float = 0.0) -> float:
+    """Seconds of a duration in Prometheus' syntax, for example `1m30s`; at least `least`, at most a day.
+
+    Raises ValueError, saying what is wrong and what is accepted.
+    """
+    match = _DURATION.fullmatch(text)
+    if not text or (match is None and text != "0"):
+        raise ValueError(f"not a duration; {DURATION_ACCEPTED}")
+    parts = match.groups() if match else ()
+    duration = sum(int(number) * unit for number, unit in zip(parts, _DURATION_UNITS, strict=False) if number)
+    if not least <= duration <= LONGEST_DURATION:
+        raise ValueError(f"not between {least:g}s and 1d; {DURATION_ACCEPTED}")
+    return duration
+
+
+def parse_count(text: str) -> int:
+    """A whole number from 0 on.
+
+    Raises ValueError, saying what is accepted.
+    """
+    if not re.fullmatch("[0-9]{1,18}", text):
+        raise ValueError(f"not a count; {COUNT_ACCEPTED}")
+    return int(text)
 
 
 def parse_listen_address(text: str) -> ListenAddress:

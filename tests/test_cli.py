@@ -12,7 +12,7 @@ import pytest
 
 import exporter
 from exporter.cli import main, parse_settings
-from exporter.settings import Ensemble, ListenAddress, Settings, Tree, Web
+from exporter.settings import Audit, Ensemble, Freshness, ListenAddress, Settings, Tree, Web
 from tests.untouched import untouched_logging  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.usefixtures("untouched_logging")
@@ -48,6 +48,81 @@ def test_flags_become_settings() -> None:
     )
 
 
+def test_freshness_and_audit_are_the_same_for_each_tree_of_the_flags() -> None:
+    flags = [
+        "--freshness.interval=1m30s",
+        "--freshness.timeout=500ms",
+        "--freshness.barrier=sync",
+        "--audit.interval=0",
+    ]
+    (ensemble,) = parse_settings([*ENOUGH, "--treecache.path=/b", *flags, "--audit.sample=0"]).ensembles
+    assert [tree.freshness for tree in ensemble.trees] == [Freshness(90, 0.5, "sync")] * 2
+    assert [tree.audit for tree in ensemble.trees] == [Audit(0, 0)] * 2
+
+
+def test_flags_of_the_web_part() -> None:
+    flags = ["--web.config.file=web.yml", "--web.enable-lifecycle", "--web.systemd-socket"]
+    web = parse_settings([*ENOUGH, *flags]).web
+    assert web == Web(config_file=Path("web.yml"), enable_lifecycle=True, systemd_socket=True)
+
+
+def test_a_configuration_file_replaces_the_flags_about_ensembles(tmp_path: Path) -> None:
+    file = tmp_path / "config.yml"
+    file.write_text("ensembles: [{name: a, hosts: zk, trees: [{path: /a}]}]")
+    settings = parse_settings([f"--config.file={file}", "--web.listen-address=:0"])
+    assert settings.ensembles == (Ensemble("a", "zk:2181", (Tree("/a", "/a"),)),)
+    assert settings.web.listen_address == ListenAddress("", 0)
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "--zookeeper.hosts=zk",
+        "--zookeeper.name=default",
+        "--treecache.path=/a",
+        "--freshness.interval=5s",
+        "--freshness.timeout=5s",
+        "--freshness.barrier=quorum",
+        "--audit.interval=5m",
+        "--audit.sample=1",
+    ],
+)
+def test_flag_and_file_do_not_contradict_each_other_silently(capsys: pytest.CaptureFixture[str], flag: str) -> None:
+    said = complaint(capsys, "--config.file=any.yml", flag)
+    assert said.startswith(f"--config.file=any.yml: contradicts {flag.partition('=')[0]}; accepted:")
+
+
+def test_a_check_tells_what_is_good(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "config.yml"
+    file.write_text("ensembles: [{name: a, hosts: zk, trees: [{path: /a}, {path: /b}]}]")
+    assert main([f"--config.file={file}", "--config.check"]) == 0
+    assert capsys.readouterr() == ("The configuration is good; ensembles: 1, trees: 2.\n", "")
+    assert main([*ENOUGH, "--config.check"]) == 0
+
+
+@pytest.mark.parametrize("check", [[], ["--config.check"]])
+def test_everything_wrong_with_a_file_gets_a_line_of_its_own(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, check: list[str]
+) -> None:
+    file = tmp_path / "config.yml"
+    file.write_text("ensembles:\n- name: a\n  host: zk\n  trees: [{path: a}]\n")
+    assert main([f"--config.file={file}", *check]) == 2
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert [line.partition(" accepted:")[0] for line in errors.splitlines()] == [
+        f"treecache-exporter: {file}:2: ensembles[0].hosts: required;",
+        f"treecache-exporter: {file}:3: ensembles[0].host: unknown key, perhaps meant as hosts;",
+        f"treecache-exporter: {file}:4: ensembles[0].trees[0].path=a: the path is not absolute;",
+    ]
+
+
+def test_a_check_looks_at_the_web_configuration_too(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "web.yml"
+    file.write_text("tls_server_config: {cert_file: none.pem, key_file: none.pem}")
+    said = complaint(capsys, *ENOUGH, f"--web.config.file={file}", "--config.check")
+    assert "none.pem" in said
+
+
 def test_defaults() -> None:
     settings = parse_settings(ENOUGH)
     assert settings.ensembles[0].name == "default"
@@ -57,8 +132,8 @@ def test_defaults() -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ([], "--zookeeper.hosts: required; accepted: HOST"),
-        (["--zookeeper.hosts=zk"], "--treecache.path: required; accepted: an absolute path"),
+        ([], "--zookeeper.hosts: required without --config.file; accepted: HOST"),
+        (["--zookeeper.hosts=zk"], "--treecache.path: required without --config.file; accepted: an absolute path"),
         ([*ENOUGH, "--zookeeper.hosts=zk"], "--zookeeper.hosts=zk: the flag is given twice; accepted: once"),
         ([*ENOUGH, "--treecache.path=/a/"], "--treecache.path=/a/: /a is given twice; accepted: each path once"),
         ([*ENOUGH, "--treecache.path=b"], "--treecache.path=b: the path is not absolute; accepted: an absolute path"),
@@ -72,6 +147,15 @@ def test_defaults() -> None:
         ([*ENOUGH, "--web.telemetry-path=/-/ready"], "--web.telemetry-path=/-/ready: this path is taken"),
         ([*ENOUGH, "--web.telemetry-path=/"], "--web.telemetry-path=/: this path is taken"),
         ([*ENOUGH, "--web.telemetry-path=x"], "--web.telemetry-path=x: not a path that can be served; accepted:"),
+        ([*ENOUGH, "--freshness.interval=5"], "--freshness.interval=5: not a duration; accepted: a duration such as"),
+        ([*ENOUGH, "--freshness.timeout=1ms"], "--freshness.timeout=1ms: not between 0.1s and 1d; accepted:"),
+        ([*ENOUGH, "--freshness.barrier=best"], "--freshness.barrier=best: accepted: quorum, sync"),
+        ([*ENOUGH, "--audit.interval=1w"], "--audit.interval=1w: not a duration; accepted:"),
+        ([*ENOUGH, "--audit.sample=-1"], "--audit.sample=-1: not a count; accepted: a whole number from 0 on"),
+        ([*ENOUGH, "--web.enable-lifecycle", "--web.enable-lifecycle"], "--web.enable-lifecycle: the flag is given"),
+        ([*ENOUGH, "--web.enable-lifecycle=yes"], "--web.enable-lifecycle: ignored explicit argument 'yes'; accepted:"),
+        ([*ENOUGH, "--web.listen-address=:1", "--web.systemd-socket"], "--web.listen-address=:1: contradicts --web."),
+        ([*ENOUGH, "--web.systemd-socket"], "--web.systemd-socket: systemd passed 0 sockets; accepted: with one"),
         ([*ENOUGH, "--log.level=loud"], "--log.level=loud: accepted: debug, info, warning, error"),
         ([*ENOUGH, "--log.format=xml"], "--log.format=xml: accepted: logfmt, json"),
         ([*ENOUGH, "--zookeeper.host=zk"], "--zookeeper.host=zk: unknown flag, perhaps meant as --zookeeper.hosts;"),

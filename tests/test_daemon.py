@@ -1,22 +1,20 @@
-"""The daemon in this process: how it begins, how it ends, and what it logs of faults."""
+"""The daemon in this process: how it begins, how it ends, and what systemd is told of it."""
 
 from __future__ import annotations
 
 import os
 import signal
 import socket
-from collections.abc import Mapping, Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
-import structlog
-from kazoo.exceptions import NoAuthError, OperationTimeoutError
 
 from exporter import daemon
 from exporter.settings import Ensemble, ListenAddress, Settings, SettingsError, Tree, Web
-from tests.conftest import ClientFactory, ZooKeeper
-from tests.support import eventually
+from tests.conftest import ZooKeeper
 
 UNREACHABLE = "127.0.0.1:1"
 
@@ -53,42 +51,35 @@ def test_an_occupied_port_is_refused_before_anything_starts() -> None:
             daemon.run(settings(port=port))
 
 
-def test_the_first_fault_of_each_type_is_a_warning_and_the_others_are_not() -> None:
-    with structlog.testing.capture_logs() as logged:
-        fault_log = daemon.FaultLog(structlog.stdlib.get_logger("exporter"))
-        for fault in (NoAuthError("/a"), NoAuthError("/b"), OperationTimeoutError(), NoAuthError("/c")):
-            fault_log(fault)
-    levels = [(entry["log_level"], entry["fault"]) for entry in logged]
-    assert levels == [
-        ("warning", "NoAuthError"),
-        ("debug", "NoAuthError"),
-        ("warning", "OperationTimeoutError"),
-        ("debug", "NoAuthError"),
-    ]
+@pytest.fixture
+def service_manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
+    """What systemd is told, datagram by datagram."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagrams:
+        datagrams.bind(str(tmp_path / "notify"))
+        datagrams.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        yield lambda: datagrams.recv(4096).decode()
 
 
-def test_a_lost_session_is_one_warning(zookeeper: ZooKeeper, client_factory: ClientFactory) -> None:
-    with structlog.testing.capture_logs() as logged:
-        ensemble = daemon.WatchedEnsemble(settings(zookeeper.hosts).ensembles[0])
-        ensemble.start()
-        try:
-            eventually(lambda: count(logged, "connected") == 1)
-            expire(ensemble, client_factory)
-            eventually(lambda: count(logged, "connected", after="session lost") == 1)
-        finally:
-            ensemble.stop()
-    assert [entry["event"] for entry in logged if entry["log_level"] == "warning"] == ["session lost"]
+def test_systemd_is_told_of_readiness_reloads_and_the_end(service_manager: Callable[[], str]) -> None:
+    def on_ready(url: str) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        # In this order: asyncio handles the signals as they come, and the end waits for the reload.
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = time.monotonic_ns() // 1000
+    assert daemon.run(settings(), load=lambda: settings().ensembles, on_ready=on_ready) == 0
+    told = [service_manager() for _ in range(4)]
+    assert told[0] == "READY=1"
+    reloading = next(state for state in told if state.startswith("RELOADING=1\nMONOTONIC_USEC="))
+    assert before <= int(reloading.rpartition("=")[2]) <= time.monotonic_ns() // 1000
+    assert told[told.index(reloading) + 1 :].count("READY=1") == 1
+    assert told.count("STOPPING=1") == 1
 
 
-def expire(ensemble: daemon.WatchedEnsemble, client_factory: ClientFactory) -> None:
-    """Ends the ensemble's session on the server, as its owner in another place."""
-    usurper = client_factory(client_id=ensemble._client.client_id)
-    usurper.stop()
+def test_a_hangup_without_a_file_changes_nothing(service_manager: Callable[[], str]) -> None:
+    def on_ready(url: str) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGTERM)
 
-
-def count(logged: Sequence[Mapping[str, Any]], event: str, after: str | None = None) -> int:
-    """How often an event was logged, in all or since another one last was."""
-    events = [entry["event"] for entry in logged]
-    if after is not None:
-        events = events[len(events) - events[::-1].index(after) :] if after in events else []
-    return events.count(event)
+    assert daemon.run(settings(), on_ready=on_ready) == 0

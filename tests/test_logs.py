@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 import structlog
+from kazoo.exceptions import NoAuthError, OperationTimeoutError
+from kazoo.protocol.serialization import SASL, Auth
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
 from exporter import logs
 from tests.untouched import untouched_logging  # noqa: F401 - a fixture
@@ -37,6 +41,19 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = json_lines(capsys)
     assert line.pop("timestamp").endswith("Z")
     assert line == {"level": "warning", "logger": "exporter", "event": "session lost", "ensemble": "default"}
+
+
+@pytest.mark.parametrize("ratio", [0.0, 1.0])
+def test_a_line_within_a_sampled_span_leads_to_its_trace(capsys: pytest.CaptureFixture[str], ratio: float) -> None:
+    logs.configure("info", "json")
+    tracer = TracerProvider(sampler=TraceIdRatioBased(ratio), shutdown_on_exit=False).get_tracer("test")
+    with tracer.start_as_current_span("span") as span:
+        structlog.stdlib.get_logger("exporter").info("within")
+        logging.getLogger("library").warning("within")
+    context = span.get_span_context()
+    ids = {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
+    for line in json_lines(capsys):
+        assert {name: line.get(name) for name in ids} == (ids if ratio else dict.fromkeys(ids))
 
 
 @pytest.mark.parametrize("format", logs.FORMATS)
@@ -118,6 +135,48 @@ def test_our_own_events_are_never_held_back(capsys: pytest.CaptureFixture[str]) 
     for _ in range(3):
         structlog.stdlib.get_logger("exporter").info("connection suspended")
     assert len(json_lines(capsys)) == 3
+
+
+def test_one_fault_of_each_kind_in_a_minute_is_a_warning_and_the_others_are_counted() -> None:
+    now = [0.0]
+    with structlog.testing.capture_logs() as logged:
+        fault_log = logs.FaultLog(structlog.stdlib.get_logger("exporter"), clock=lambda: now[0])
+        for fault in (NoAuthError("/a"), NoAuthError("/b"), OperationTimeoutError(), NoAuthError("/c")):
+            fault_log(fault)
+        now[0] = logs.FAULT_INTERVAL
+        fault_log(NoAuthError("/d"))
+        fault_log(NoAuthError("/e"))
+    levels = [(entry["log_level"], entry["fault"], entry["reason"], entry.get("held_back")) for entry in logged]
+    assert levels == [
+        ("warning", "NoAuthError", "/a", None),
+        ("debug", "NoAuthError", "/b", None),
+        ("warning", "OperationTimeoutError", "", None),
+        ("debug", "NoAuthError", "/c", None),
+        ("warning", "NoAuthError", "/d", 2),
+        ("debug", "NoAuthError", "/e", None),
+    ]
+
+
+@pytest.mark.parametrize("format", logs.FORMATS)
+@pytest.mark.parametrize("request_", [Auth(0, "digest", "user:hunter2"), SASL(b"hunter2")])
+def test_credentials_are_not_logged_even_at_debug(
+    capsys: pytest.CaptureFixture[str], format: str, request_: object
+) -> None:
+    logs.configure("debug", format)
+    logging.getLogger("kazoo.client").debug("Sending request(xid=%s): %s", -4, request_)
+    said = capsys.readouterr().err
+    assert "Sending request(xid=-4): (credentials)" in said
+    assert "hunter2" not in said
+
+
+def test_a_client_s_messages_name_its_ensemble_and_are_held_back_each_for_itself(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure("info", "json")
+    for _ in range(2):
+        for name in ("main", "other"):
+            logs.of_ensemble(name).warning("Connection dropped: %s", "refused")
+    assert [line["ensemble"] for line in json_lines(capsys)] == ["main", "other"]
 
 
 def kazoo_warning(message: str = "Connection dropped: refused") -> logging.LogRecord:

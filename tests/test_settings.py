@@ -9,6 +9,8 @@ from exporter.settings import (
     ListenAddress,
     SettingsError,
     Tree,
+    parse_count,
+    parse_duration,
     parse_hosts,
     parse_listen_address,
     parse_name,
@@ -139,6 +141,38 @@ def test_listen_addresses(text: str, address: ListenAddress) -> None:
 def test_unusable_listen_addresses_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"accepted: \[HOST\]:PORT"):
         parse_listen_address(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0),
+        ("0s", 0),
+        ("500ms", 0.5),
+        ("10s", 10),
+        ("5m", 300),
+        ("1h30m", 5400),
+        ("1d", 86400),
+        ("1m1s1ms", 61.001),
+    ],
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "5", "-1s", "+1s", "1.5s", "1 s", "1s1m", "s", "1S", "٣s", "1d1ms", "9999999999s", "9" * 9 + "s"]
+)
+def test_unusable_durations_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="accepted: a duration such as"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["", "-1", "+1", "1.0", "1e3", "1_000", "٣", "1" * 19])
+def test_unusable_counts_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="accepted: a whole number from 0 on"):
+        parse_count(text)
+    assert parse_count("1000") == 1000
 
 
 @pytest.mark.parametrize("text", ["/metrics", "/a/b-c_d.e~f", "/..a"])

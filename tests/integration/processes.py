@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +26,17 @@ Labels = Mapping[str, str]
 
 
 class Exporter:
-    """`python -m exporter` on a free loopback port, logging JSON to `log`."""
+    """`python -m exporter` on a free loopback port, logging JSON to `log`; or another module with the same flags."""
 
-    def __init__(self, log: Path, hosts: str, *paths: str, flags: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, log: Path, flags: Sequence[str], environment: Mapping[str, str] | None = None, module: str = "exporter"
+    ) -> None:
         self._log = log
-        command = [sys.executable, "-m", "exporter", f"--zookeeper.hosts={hosts}"]
-        command += [f"--treecache.path={path}" for path in paths]
-        command += ["--web.listen-address=127.0.0.1:0", "--log.format=json", *flags]
+        command = [sys.executable, "-m", module, "--web.listen-address=127.0.0.1:0", "--log.format=json", *flags]
         with log.open("wb") as stderr:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=stderr)
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stderr=stderr, env={**os.environ, **(environment or {})}
+            )
 
     @property
     def url(self) -> str:
@@ -88,9 +91,31 @@ class Exporter:
 
 
 @contextlib.contextmanager
-def running_exporter(folder: Path, hosts: str, *paths: str, flags: tuple[str, ...] = ()) -> Iterator[Exporter]:
+def running_exporter(
+    folder: Path,
+    hosts: str,
+    *paths: str,
+    flags: tuple[str, ...] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Exporter]:
     """An exporter that is ended afterwards in any case."""
-    exporter = Exporter(folder / "exporter.log", hosts, *paths, flags=flags)
+    words = [f"--zookeeper.hosts={hosts}", *(f"--treecache.path={path}" for path in paths), *flags]
+    with _ended_afterwards(Exporter(folder / "exporter.log", words, environment)) as exporter:
+        yield exporter
+
+
+@contextlib.contextmanager
+def configured_exporter(
+    config: Path, flags: Sequence[str] = (), environment: Mapping[str, str] | None = None
+) -> Iterator[Exporter]:
+    """An exporter with a configuration file, which is ended afterwards in any case."""
+    log = config.parent / "exporter.log"
+    with _ended_afterwards(Exporter(log, [f"--config.file={config}", *flags], environment)) as exporter:
+        yield exporter
+
+
+@contextlib.contextmanager
+def _ended_afterwards(exporter: Exporter) -> Iterator[Exporter]:
     try:
         yield exporter
     finally:
@@ -98,14 +123,17 @@ def running_exporter(folder: Path, hosts: str, *paths: str, flags: tuple[str, ..
 
 
 class Prometheus:
-    """A real Prometheus on a free loopback port that scrapes one target every second."""
+    """A real Prometheus on a free loopback port that scrapes each target every second, or at another interval.
 
-    def __init__(self, folder: Path, target: str) -> None:
+    It evaluates rules as often; `more` is added to its configuration.
+    """
+
+    def __init__(self, folder: Path, *targets: str, interval: str = "1s", more: str = "") -> None:
         config = folder / "prometheus.yml"
         config.write_text(
-            "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
+            f"global: {{scrape_interval: {interval}, scrape_timeout: {interval}, evaluation_interval: {interval}}}\n"
             "scrape_configs:\n"
-            f"- {{job_name: treecache, static_configs: [{{targets: ['{target}']}}]}}\n"
+            f"- {{job_name: treecache, static_configs: [{{targets: {list(targets)}}}]}}\n{more}"
         )
         self._log = folder / "prometheus.log"
         command = [
@@ -114,12 +142,14 @@ class Prometheus:
             f"--storage.tsdb.path={folder / 'prometheus'}",
             "--web.listen-address=127.0.0.1:0",
             "--log.format=json",
+            "--enable-feature=exemplar-storage",
         ]
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
     @property
-    def _url(self) -> str:
+    def url(self) -> str:
+        """Where it serves; waits until it does."""
         return str(eventually(self._listening, timeout=30))
 
     def _listening(self) -> str | None:
@@ -130,7 +160,7 @@ class Prometheus:
 
     def query(self, expression: str) -> list[float]:
         """The values of an instant query."""
-        response = httpx.get(f"{self._url}/api/v1/query", params={"query": expression})
+        response = httpx.get(f"{self.url}/api/v1/query", params={"query": expression})
         response.raise_for_status()
         return [float(sample["value"][1]) for sample in response.json()["data"]["result"]]
 
@@ -151,9 +181,9 @@ class Prometheus:
 
 
 @contextlib.contextmanager
-def running_prometheus(folder: Path, url: str) -> Iterator[Prometheus]:
-    """A Prometheus that scrapes the exporter at `url` and is ended afterwards in any case."""
-    prometheus = Prometheus(folder, url.removeprefix("http://"))
+def running_prometheus(folder: Path, *urls: str, interval: str = "1s", more: str = "") -> Iterator[Prometheus]:
+    """A Prometheus that scrapes the exporters at these addresses and is ended afterwards in any case."""
+    prometheus = Prometheus(folder, *(url.removeprefix("http://") for url in urls), interval=interval, more=more)
     try:
         yield prometheus
     finally:

@@ -141,8 +141,12 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path, own_zookeeper: ZooKeepe
 
 def test_it_never_writes(tmp_path: Path, own_zookeeper: ZooKeeperServer) -> None:
     begin, znodes = zxid(own_zookeeper), own_zookeeper.mntr()["zk_znode_count"]
-    with running_exporter(tmp_path, own_zookeeper.hosts, "/", "/absent/tree", "/zookeeper") as exporter:
+    # The other barrier changes no znode either, but takes a transaction's number for each proof.
+    flags = ("--freshness.barrier=sync", "--freshness.interval=100ms", "--audit.interval=100ms")
+    with running_exporter(tmp_path, own_zookeeper.hosts, "/", "/absent/tree", "/zookeeper", flags=flags) as exporter:
         exporter.wait_ready()
+        eventually(lambda: exporter.metric("zookeeper_cache_verified_timestamp_seconds", tree="/") > 0)
+        eventually(lambda: exporter.metric("zookeeper_cache_audits_total", tree="/") > 0)
         # What begins a session is a transaction, and so is what ends it.
         assert zxid(own_zookeeper) == begin + 1
         assert_stops(exporter, signal.SIGTERM)
@@ -160,17 +164,19 @@ def test_it_logs_where_it_serves_and_what_happens_to_the_connection(
     tmp_path: Path, own_zookeeper: ZooKeeperServer
 ) -> None:
     with running_exporter(tmp_path, own_zookeeper.hosts, "/") as exporter:
-        exporter.wait_ready()
+        eventually(lambda: len(exporter.logged("tree in sync")) == 1)
         own_zookeeper.restart()
-        eventually(lambda: len(exporter.logged("connected")) == 2)
+        eventually(lambda: len(exporter.logged("tree in sync")) == 2)
         assert_stops(exporter, signal.SIGTERM)
         told = [(line["level"], line["event"]) for line in exporter.log_lines() if line["logger"] == "exporter"]
     assert told == [
         ("info", "connecting"),
         ("info", "serving"),
         ("info", "connected"),
+        ("info", "tree in sync"),
         ("info", "connection suspended"),
         ("info", "connected"),
+        ("info", "tree in sync"),
         ("info", "stopping"),
         ("info", "stopped"),
     ]

@@ -1,0 +1,168 @@
+"""Document: a YAML file as plain values, with the line of each key, for complaints that say where to look."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from exporter.config.problems import Problem
+
+#: Bytes that a file may have, and values that it may hold once its aliases are followed.
+SIZE_LIMIT = 1024 * 1024
+VALUES_LIMIT = 100_000
+
+#: Where a value stands: keys of mappings and indices of lists, from the top.
+Location = tuple[str | int, ...]
+
+_YAML_ACCEPTED = "accepted: a YAML mapping in UTF-8"
+_CORE_TAGS = "tag:yaml.org,2002:"
+_NUMBER = re.compile(r"[-+]?[0-9]+(?P<fraction>\.[0-9]*)?", re.ASCII)
+_BOOLEANS = {"true": True, "false": False}
+_NULLS = ("", "~", "null")
+_REFERENCE = re.compile(r"\$(?:\$|\{(?P<name>[^}]*)\}|(?P<other>.?))", re.DOTALL)
+_VARIABLE_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass
+class Document:
+    """What a file holds, the line of each value, scalars as they are written, and what is wrong with single values."""
+
+    path: Path
+    content: Any = None
+    lines: dict[Location, int] = field(default_factory=dict)
+    written: dict[Location, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def line(self, location: Location) -> int:
+        """The line of a value, or of what holds the value that is missing."""
+        while location and location not in self.lines:
+            location = location[:-1]
+        return self.lines.get(location, 1)
+
+
+def read(path: Path) -> Document:
+    """The document in a file, with `${NAME}` in texts replaced by environment variables and `$$` by `$`.
+
+    A document that is no YAML has problems and no content.
+    """
+    document = Document(path)
+    try:
+        with path.open("rb") as file:
+            source = file.read(SIZE_LIMIT + 1)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        document.problems.append(Problem((), f"cannot be read: {reason}; accepted: a YAML file", line=None))
+        return document
+    if len(source) > SIZE_LIMIT:
+        problem = f"larger than {SIZE_LIMIT} bytes; accepted: a smaller file"
+        document.problems.append(Problem((), problem, line=None))
+        return document
+    _Reader(document).read(source)
+    return document
+
+
+class _Reader:
+    """Turns YAML's nodes into values, YAML 1.2's core types alone."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._values = 0
+
+    def read(self, source: bytes) -> None:
+        try:
+            root = YAML(typ="safe", pure=True).compose(source.decode("utf-8-sig"))
+            if root is not None:
+                self._document.content = self._value(root, ())
+        except UnicodeDecodeError as error:
+            self._refuse(source.count(b"\n", 0, error.start) + 1, "not UTF-8")
+        except (RecursionError, _TooLargeError):
+            self._refuse(1, "nested too deeply, or too large once its aliases are followed")
+        except MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            self._refuse(mark.line + 1 if mark else 1, f"no YAML: {_without_quotes(error)}")
+        except (YAMLError, ValueError):
+            self._refuse(1, "no YAML: it has characters that YAML does not allow")
+
+    def _refuse(self, line: int, problem: str) -> None:
+        self._document.content = None
+        self._document.problems = [Problem((), f"{problem}; {_YAML_ACCEPTED}", line=line)]
+
+    def _problem(self, location: Location, problem: str, key: Node | None = None) -> None:
+        line = self._document.line(location) if key is None else key.start_mark.line + 1
+        self._document.problems.append(Problem(location, problem, line))
+
+    def _value(self, node: Node, location: Location) -> Any:
+        self._document.lines.setdefault(location, node.start_mark.line + 1)
+        self._values += 1
+        if self._values > VALUES_LIMIT:
+            raise _TooLargeError
+        if not str(node.tag).startswith(_CORE_TAGS):
+            self._problem(location, "a value with a tag; accepted: one without")
+        if isinstance(node, SequenceNode):
+            return [self._value(item, (*location, index)) for index, item in enumerate(node.value)]
+        if isinstance(node, MappingNode):
+            return self._mapping(node, location)
+        assert isinstance(node, ScalarNode)
+        return self._scalar(node, location)
+
+    def _mapping(self, node: MappingNode, location: Location) -> dict[str, Any]:
+        mapping: dict[str, Any] = {}
+        for key, value in node.value:
+            name = key.value if isinstance(key, ScalarNode) else None
+            if name is None:
+                self._problem(location, "a key is no text; accepted: a text as the key", key)
+            elif name in mapping:
+                self._problem((*location, name), "the key is given twice; accepted: once", key)
+            else:
+                place = (*location, name)
+                self._document.lines[place] = key.start_mark.line + 1
+                mapping[name] = self._value(value, place)
+        return mapping
+
+    def _scalar(self, node: ScalarNode, location: Location) -> Any:
+        text = str(node.value)
+        self._document.written[location] = text
+        if node.style is None and text.lower() in _NULLS and location:
+            self._problem(location, "no value; accepted: a value, or no such line")
+        if node.style is None and text.lower() in _BOOLEANS:
+            return _BOOLEANS[text.lower()]
+        if node.style is None and (number := _NUMBER.fullmatch(text)) and len(text) < 20:
+            return float(text) if number["fraction"] is not None else int(text)
+        try:
+            return _expanded(text)
+        except ValueError as error:
+            self._problem(location, str(error))
+            return text
+
+
+class _TooLargeError(Exception):
+    pass
+
+
+def _expanded(text: str) -> str:
+    """The text with environment variables in it. Raises ValueError, saying what is wrong and what is accepted."""
+
+    def value(match: re.Match[str]) -> str:
+        name = match["name"]
+        if name is None and match["other"] is None:
+            return "$"
+        if name is None or not _VARIABLE_NAME.fullmatch(name):
+            raise ValueError("a $ that begins no ${NAME}; accepted: ${NAME} for an environment variable, $$ for a $")
+        if name not in os.environ:
+            raise ValueError(f"the environment variable {name} is not set; accepted: the name of one that is")
+        return os.environ[name]
+
+    return _REFERENCE.sub(value, text)
+
+
+def _without_quotes(error: MarkedYAMLError) -> str:
+    """What a parser complains about; what it quotes is left out, which may be the beginning of a secret."""
+    complaint = " ".join(str(error.problem or error.context).split())
+    return re.sub(r"'([^']*)'", lambda quoted: quoted[0] if len(quoted[1]) == 1 else "...", complaint)

@@ -1,0 +1,184 @@
+"""Meaning: the settings that a well-formed configuration stands for, with the files that it names read."""
+
+from __future__ import annotations
+
+import importlib.util
+import ssl
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from exporter import settings
+from exporter.config import schema
+from exporter.config.document import Location
+from exporter.config.problems import Problem
+from exporter.globs import Pattern
+
+#: Characters that a secret may have.
+_SECRET_LIMIT = 64 * 1024
+
+
+@dataclass
+class Meaning:
+    """The ensembles that a configuration stands for, and what is wrong with them."""
+
+    ensembles: tuple[settings.Ensemble, ...] = ()
+    problems: list[Problem] = field(default_factory=list)
+
+
+def ensembles(config: schema.Config, folder: Path) -> Meaning:
+    """What a configuration means; the files that it names are looked for in `folder`."""
+    reader = _Reader(folder)
+    reader.once(((("ensembles", i, "name"), ensemble.name) for i, ensemble in enumerate(config.ensembles)), "ensemble")
+    meant = tuple(reader.ensemble(section, ("ensembles", i)) for i, section in enumerate(config.ensembles))
+    return Meaning(meant, reader.problems)
+
+
+class _Reader:
+    """Gathers problems on its way, so that all are told at once; what has one is not used."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.problems: list[Problem] = []
+
+    def once(self, names: Iterable[tuple[Location, Hashable]], what: str) -> None:
+        """Complains about names that come again."""
+        seen = set()
+        for location, name in names:
+            if name in seen:
+                self._refuse(location, f"another {what} has this name; accepted: each name once", str(name))
+            seen.add(name)
+
+    def ensemble(self, section: schema.Ensemble, at: Location) -> settings.Ensemble:
+        trees = tuple(self._tree(tree, (*at, "trees", i)) for i, tree in enumerate(section.trees))
+        self.once((((*at, "trees", i, "name"), tree.name) for i, tree in enumerate(trees)), "tree of the ensemble")
+        return settings.Ensemble(
+            name=section.name,
+            hosts=section.hosts,
+            trees=trees,
+            session_timeout=section.session_timeout,
+            digest=tuple(
+                settings.Digest(user.username, self._password(user, (*at, "digest", i)))
+                for i, user in enumerate(section.digest)
+            ),
+            sasl=self._sasl(section.sasl, (*at, "sasl")),
+            tls=None if section.tls is None else self._tls(section.tls, (*at, "tls")),
+        )
+
+    def _tree(self, section: schema.Tree, at: Location) -> settings.Tree:
+        for i, glob in enumerate(section.include):
+            pattern = Pattern(glob)
+            if not (pattern.covers(section.path) or pattern.leads_on(section.path)):
+                problem = f"matches nothing below {section.path}; accepted: a pattern that begins with the tree's path"
+                self._refuse((*at, "include", i), problem, glob)
+        for i, glob in enumerate(section.exclude):
+            if Pattern(glob).covers(section.path):
+                problem = f"leaves nothing of the tree at {section.path}; accepted: a pattern for what is below"
+                self._refuse((*at, "exclude", i), problem, glob)
+        return settings.Tree(
+            name=section.path if section.name is None else section.name,
+            path=section.path,
+            include=tuple(section.include),
+            exclude=tuple(section.exclude),
+            max_depth=section.max_depth,
+            keep_data=section.keep_data,
+            max_nodes_per_second=section.max_nodes_per_second,
+            freshness=settings.Freshness(**section.freshness.model_dump()),
+            audit=settings.Audit(**section.audit.model_dump()),
+        )
+
+    def _sasl(
+        self, section: schema.DigestMd5 | schema.Gssapi | None, at: Location
+    ) -> settings.DigestMd5 | settings.Gssapi | None:
+        if isinstance(section, schema.DigestMd5):
+            return settings.DigestMd5(section.username, self._password(section, at))
+        if isinstance(section, schema.Gssapi):
+            if importlib.util.find_spec("kerberos") is None:
+                problem = "the Python package kerberos is missing; accepted: with the extra treecache-exporter[gssapi]"
+                self._refuse((*at, "mechanism"), problem, section.mechanism)
+            return settings.Gssapi(section.service, section.principal)
+        return None
+
+    def _password(self, section: schema.Password, at: Location) -> SecretStr:
+        secret = self._secret(section, "password", at)
+        if secret is None:
+            self._refuse(at, "no password; accepted: password or password_file")
+            return SecretStr("")
+        return secret
+
+    def _secret(self, section: schema.Section, key: str, at: Location) -> SecretStr | None:
+        """The secret under `key` or in the file under `key`_file."""
+        in_place: SecretStr | None = getattr(section, key)
+        file: str | None = getattr(section, f"{key}_file")
+        if file is None:
+            return in_place
+        location = (*at, f"{key}_file")
+        if in_place is not None:
+            self._refuse(location, f"given beside {key}; accepted: one of the two", file)
+            return in_place
+        return self._read_secret(file, location)
+
+    def _read_secret(self, file: str, location: Location) -> SecretStr | None:
+        try:
+            with (self._folder / file).open(encoding="utf-8") as stream:
+                text = stream.read(_SECRET_LIMIT + 1).rstrip("\r\n")
+        except (OSError, ValueError) as error:
+            self._refuse(location, f"cannot be read: {_reason(error)}; accepted: a text file", file)
+            return SecretStr("")
+        if not text or len(text) > _SECRET_LIMIT:
+            self._refuse(location, f"empty or too large; accepted: a file of 1 to {_SECRET_LIMIT} characters", file)
+        return SecretStr(text)
+
+    def _tls(self, section: schema.Tls, at: Location) -> settings.Tls:
+        tls = settings.Tls(
+            ca_file=self._found(section.ca_file),
+            cert_file=self._found(section.cert_file),
+            key_file=self._found(section.key_file),
+            key_password=self._secret(section, "key_password", at),
+            check_hostname=section.check_hostname and not section.insecure_skip_verify,
+            insecure_skip_verify=section.insecure_skip_verify,
+        )
+        if (tls.cert_file is None) != (tls.key_file is None):
+            missing, given = ("key_file", "cert_file") if tls.key_file is None else ("cert_file", "key_file")
+            self._refuse((*at, given), f"given without {missing}; accepted: both or neither", getattr(section, given))
+        elif tls.key_file is None and tls.key_password is not None:
+            self._refuse((*at, "key_file"), "required for a key's password; accepted: a PEM file")
+        self._try_certificates(tls, section, at)
+        return tls
+
+    def _found(self, file: str | None) -> Path | None:
+        return None if file is None else self._folder / file
+
+    def _try_certificates(self, tls: settings.Tls, section: schema.Tls, at: Location) -> None:
+        """Complains now about files that every connection would fail on."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        try:
+            if tls.ca_file is not None:
+                context.load_verify_locations(tls.ca_file)
+        except (OSError, ValueError) as error:
+            self._refuse((*at, "ca_file"), f"{_reason(error)}; accepted: a PEM file of authorities", section.ca_file)
+        if tls.cert_file is None or tls.key_file is None:
+            return
+        # An empty password, not none: OpenSSL would ask for one on the terminal.
+        password = "" if tls.key_password is None else tls.key_password.get_secret_value()
+        try:
+            context.load_cert_chain(tls.cert_file, tls.key_file, password)
+        except (OSError, ValueError) as error:
+            problem = f"{_reason(error)}; accepted: PEM files, with key_password if the key is encrypted"
+            self._refuse(
+                (*at, "cert_file"), f"not usable with key_file {section.key_file}: {problem}", section.cert_file
+            )
+
+    def _refuse(self, location: Location, problem: str, value: str | None = None) -> None:
+        self.problems.append(Problem(location, problem, None, value))
+
+
+def _reason(error: Any) -> str:
+    if isinstance(error, ssl.SSLError):
+        return str(error.reason or "no PEM that OpenSSL understands").lower().replace("_", " ")
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8"
+    return str(getattr(error, "strerror", None) or error)

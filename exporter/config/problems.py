@@ -1,0 +1,42 @@
+"""Problems: what is wrong with a configuration file, one line for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from exporter.settings import SettingsError, one_line
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with the value at a location, in a line; `value` is None where it is not to be shown."""
+
+    location: tuple[str | int, ...]
+    text: str
+    line: int | None
+    value: str | None = None
+
+    def at(self, line: int) -> Problem:
+        """The same, in a line."""
+        return replace(self, line=line)
+
+    def told(self, path: Path) -> str:
+        """The complaint, with file, line, key and value."""
+        place = f"{path}:{self.line}" if self.line is not None else str(path)
+        named = f"{place}: {key(self.location)}" if self.location else place
+        return one_line(f"{named if self.value is None else f'{named}={self.value}'}: {self.text}")
+
+
+class ConfigError(SettingsError):
+    """A configuration file that cannot be used; its text has a line for each thing that is wrong."""
+
+    def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
+        told = [problem.told(path) for problem in sorted(problems, key=lambda problem: problem.line or 0)]
+        ValueError.__init__(self, "\n".join(dict.fromkeys(told)))
+
+
+def key(location: tuple[str | int, ...]) -> str:
+    """A location as a person writes it, for example `ensembles[0].trees[1].path`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")

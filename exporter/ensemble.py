@@ -1,0 +1,218 @@
+"""Ensemble: one ZooKeeper ensemble under watch, a client that keeps trying to connect and a cache for each tree."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+import structlog
+from kazoo.client import KazooClient
+from kazoo.protocol.states import KazooState, KeeperState
+from kazoo.retry import KazooRetry
+
+from exporter.globs import Globs
+from exporter.logs import FaultLog, of_ensemble
+from exporter.settings import DigestMd5, Ensemble, Gssapi, Tls, Tree
+from exporter.telemetry.instruments import ClientInstruments
+from exporter.telemetry.sources import EnsembleSource
+from exporter.telemetry.tracing import trace_client
+from exporter.treecache import TreeCache
+from exporter.treecache.observer import CacheObserver
+from exporter.zookeeper.session import Session
+
+#: Seconds between attempts to authenticate anew: the first, doubled each time up to the second.
+FIRST_REVIVAL, LAST_REVIVAL = 1.0, 60.0
+
+log = structlog.stdlib.get_logger("exporter")
+
+
+class WatchedEnsemble:
+    """One ensemble: a client that keeps trying to connect, and a cache for each tree.
+
+    `start`, `update` and `stop` are called one after the other, from any thread.
+    """
+
+    def __init__(self, settings: Ensemble) -> None:
+        self._settings = settings
+        self._log = log.bind(ensemble=settings.name)
+        self._client = KazooClient(**client_options(settings))
+        self._session = Session.attach(self._client)
+        trace_client(self._client)
+        self._instruments = ClientInstruments(settings.name, self._session)
+        self._instruments.start()
+        self._caches = {tree.name: self._cache(tree) for tree in settings.trees}
+        self._revival: threading.Timer | None = None
+        self._revival_delay = FIRST_REVIVAL
+        self._connected_at = 0.0
+        self._stopped = False
+
+    @property
+    def source(self) -> EnsembleSource:
+        """What can be read of it now: every tree that it is told to watch, also before it has started."""
+        return replace(self._instruments.source, caches=self._caches)
+
+    @property
+    def settings(self) -> Ensemble:
+        """What it is told to watch."""
+        return self._settings
+
+    def start(self) -> None:
+        """Starts connecting and caching, and waits for neither."""
+        for cache in self._caches.values():
+            cache.start()
+        self._client.add_listener(self._hear_state)
+        self._log.info("connecting", hosts=self._settings.hosts, trees=", ".join(self._caches))
+        self._client.start_async()
+
+    def can_become(self, settings: Ensemble) -> bool:
+        """Whether it can go on in the same session with these settings: only the trees are others."""
+        return replace(self._settings, trees=()) == replace(settings, trees=())
+
+    def update(self, settings: Ensemble) -> None:
+        """Ends the caches of trees that are gone or other than before, starts those of new ones, leaves the rest alone.
+
+        `settings` are such as it can become.
+        """
+        before = {tree.name: tree for tree in self._settings.trees}
+        after = {tree.name: tree for tree in settings.trees}
+        ended = [name for name, tree in before.items() if after.get(name) != tree]
+        begun = [name for name, tree in after.items() if before.get(name) != tree]
+        caches = {name: cache for name, cache in self._caches.items() if name not in ended}
+        closing = [self._caches[name] for name in ended]
+        # Out of sight first: a scrape must not find caches that are being emptied.
+        self._caches = caches
+        for cache in closing:
+            cache.close()
+        new = {name: self._cache(after[name]) for name in begun}
+        self._caches = {name: caches.get(name) or new[name] for name in after}
+        self._settings = settings
+        for cache in new.values():
+            cache.start()
+        for name in ended:
+            self._log.info("tree ended", tree=name)
+        for name in begun:
+            self._log.info("tree begun", tree=name, path=after[name].path)
+
+    def stop(self) -> None:
+        """Ends the caches and the session; blocks for as long as the server does not answer."""
+        self._stopped = True
+        self._client.remove_listener(self._hear_state)
+        if self._revival is not None:
+            self._revival.cancel()
+            self._revival.join()
+        for cache in self._caches.values():
+            cache.close()
+        self._client.stop()
+        self._client.close()
+
+    def _cache(self, tree: Tree) -> TreeCache:
+        cache = TreeCache(self._client, tree.path, **cache_options(tree))
+        tree_log = self._log.bind(tree=tree.name)
+        cache.listen_fault(FaultLog(tree_log))
+        cache.observe(_SyncLog(tree_log, cache))
+        return cache
+
+    def _hear_state(self, state: str) -> None:
+        """Tells of a change of the connection's state; kazoo calls it on the connection's thread."""
+        if state == KazooState.CONNECTED:
+            self._connected_at = time.monotonic()
+            self._log.info("connected", server=self._session.stats().server)
+        elif state == KazooState.SUSPENDED:
+            self._log.info("connection suspended")
+        elif self._client.client_state == KeeperState.AUTH_FAILED:
+            self._revive_later()
+        else:
+            self._log.warning("session lost")
+
+    # kazoo gives up for ever once a server refuses the credentials, and takes a connection that drops while SASL is at
+    # work for such a refusal. An exporter goes on: passwords are mended on servers too.
+
+    def _revive_later(self) -> None:
+        if time.monotonic() - self._connected_at > LAST_REVIVAL:
+            self._revival_delay = FIRST_REVIVAL
+        delay = self._revival_delay
+        self._revival_delay = min(2 * delay, LAST_REVIVAL)
+        self._log.warning("authentication failed", retry_in=f"{delay:g}s")
+        self._revival = threading.Timer(delay, self._revive)
+        self._revival.daemon = True
+        self._revival.start()
+
+    def _revive(self) -> None:
+        # Not stopped before: kazoo's stop would leave a request to close for the next connection to send.
+        if not self._stopped:
+            self._client.start_async()
+
+
+class _SyncLog(CacheObserver):
+    """Logs when a tree was read as a whole."""
+
+    def __init__(self, logger: structlog.stdlib.BoundLogger, cache: TreeCache) -> None:
+        self._log = logger
+        self._cache = cache
+        self._reason = ""
+        self._began = 0.0
+
+    def sync_began(self, reason: str, at: float) -> None:
+        self._reason, self._began = reason, at
+
+    def sync_ended(self, at: float, complete: bool) -> None:
+        if complete:
+            self._log.info(
+                "tree in sync", reason=self._reason, znodes=len(self._cache), seconds=round(at - self._began, 3)
+            )
+
+
+def client_options(settings: Ensemble) -> dict[str, Any]:
+    """What KazooClient is made with."""
+    return {
+        "hosts": settings.hosts,
+        "timeout": settings.session_timeout,
+        "connection_retry": KazooRetry(max_tries=-1, delay=0.1, backoff=2, max_delay=5),
+        "auth_data": [("digest", f"{user.username}:{user.password.get_secret_value()}") for user in settings.digest],
+        "logger": of_ensemble(settings.name),
+        **_sasl_options(settings.sasl),
+        **_tls_options(settings.tls),
+    }
+
+
+def _sasl_options(sasl: DigestMd5 | Gssapi | None) -> dict[str, Any]:
+    if isinstance(sasl, DigestMd5):
+        options = {"username": sasl.username, "password": sasl.password.get_secret_value()}
+        return {"sasl_options": {"mechanism": "DIGEST-MD5", **options}}
+    if isinstance(sasl, Gssapi):
+        principal = {} if sasl.principal is None else {"principal": sasl.principal}
+        return {"sasl_options": {"mechanism": "GSSAPI", "service": sasl.service, **principal}}
+    return {}
+
+
+def _tls_options(tls: Tls | None) -> dict[str, Any]:
+    if tls is None:
+        return {}
+    return {
+        "use_ssl": True,
+        "ca": tls.ca_file and str(tls.ca_file),
+        "certfile": tls.cert_file and str(tls.cert_file),
+        "keyfile": tls.key_file and str(tls.key_file),
+        "keyfile_password": tls.key_password and tls.key_password.get_secret_value(),
+        "verify_certs": not tls.insecure_skip_verify,
+        "check_hostname": tls.check_hostname,
+    }
+
+
+def cache_options(tree: Tree) -> dict[str, Any]:
+    """What TreeCache is made with, besides the client and the path."""
+    return {
+        "create_root": False,
+        "keep_data": tree.keep_data,
+        "selector": Globs(tree.include, tree.exclude) if tree.include or tree.exclude else None,
+        "max_depth": tree.max_depth,
+        "max_nodes_per_second": tree.max_nodes_per_second,
+        "name": tree.name,
+        "freshness_interval": tree.freshness.interval or None,
+        "freshness_timeout": tree.freshness.timeout,
+        "freshness_barrier": tree.freshness.barrier,
+        "audit_interval": tree.audit.interval or None,
+        "audit_sample": tree.audit.sample,
+    }

@@ -1,0 +1,348 @@
+"""The configuration file: what it means, what is refused, and that no secret is ever told."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+
+import pytest
+import trustme
+from cryptography.hazmat.primitives import serialization
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from exporter.config import ConfigError, load
+from exporter.settings import Audit, Digest, DigestMd5, Ensemble, Freshness, Tls, Tree
+from tests.faults.size import size
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+SECRET = "hunter2"
+
+ENOUGH = """\
+ensembles:
+- name: main
+  hosts: zk
+  trees:
+  - path: /a
+"""
+
+
+def loaded(folder: Path, text: str) -> tuple[Ensemble, ...]:
+    file = folder / "config.yml"
+    file.write_text(text)
+    return load(file)
+
+
+def refused(folder: Path, text: str | bytes) -> list[str]:
+    """What is said of a configuration: its lines, without the path of the file."""
+    file = folder / "config.yml"
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises(ConfigError) as refusal:
+        load(file)
+    lines = refusal.value.lines
+    assert all(line.startswith(str(file)) and "; accepted: " in line and line.isprintable() for line in lines)
+    return [line.removeprefix(str(file)) for line in lines]
+
+
+def write_certificates(folder: Path, password: bytes | None = None) -> None:
+    """ca.pem, client.pem and client-key.pem, the last encrypted if there is a password."""
+    folder.mkdir(exist_ok=True)
+    authority = trustme.CA()
+    certificate = authority.issue_cert("client@example.org")
+    key = serialization.load_pem_private_key(certificate.private_key_pem.bytes(), password=None)
+    encryption = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    certificate.cert_chain_pems[0].write_to_path(str(folder / "client.pem"))
+    key_pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+    (folder / "client-key.pem").write_bytes(key_pem)
+
+
+# What a file means
+
+
+def test_the_least(tmp_path: Path) -> None:
+    assert loaded(tmp_path, ENOUGH) == (Ensemble("main", "zk:2181", (Tree("/a", "/a"),)),)
+
+
+def test_the_minimal_example() -> None:
+    assert load(EXAMPLES / "minimal.yml") == (Ensemble("local", "127.0.0.1:2181", (Tree("/", "/"),)),)
+
+
+def test_the_annotated_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_certificates(tmp_path / "tls", b"of the key")
+    (tmp_path / "secrets").mkdir()
+    for name, secret in {"key-password": "of the key", "reader-password": "r", "legacy-password": "l"}.items():
+        (tmp_path / "secrets" / name).write_text(secret + "\n")
+    monkeypatch.setenv("AUDITOR_PASSWORD", "a")
+    main, legacy = loaded(tmp_path, (EXAMPLES / "treecache-exporter.yml").read_text())
+    services = Tree(
+        "services",
+        "/services",
+        include=("/services/*/instances",),
+        exclude=("/services/**/locks",),
+        max_depth=8,
+        max_nodes_per_second=20000,
+        freshness=Freshness(5, 10, "quorum"),
+        audit=Audit(300, 1000),
+    )
+    tls = tmp_path / "tls"
+    assert main == Ensemble(
+        "main",
+        "zk1.example:2281,zk2.example:2281,zk3.example:2281/apps",
+        (services, Tree("/config", "/config")),
+        digest=(Digest("reader", SecretStr("r")), Digest("auditor", SecretStr("a"))),
+        tls=Tls(tls / "ca.pem", tls / "client.pem", tls / "client-key.pem", SecretStr("of the key")),
+    )
+    assert legacy.sasl == DigestMd5("exporter", SecretStr("l"))
+    assert legacy.trees == (Tree("/", "/", exclude=("/zookeeper",)),)
+
+
+def test_what_is_commented_out_in_the_example_are_the_defaults(tmp_path: Path) -> None:
+    shown = {"session_timeout: 10s", "check_hostname: true", "insecure_skip_verify: false", "keep_data: false"}
+    example = (EXAMPLES / "treecache-exporter.yml").read_text()
+    assert {match for match in re.findall("# ([a-z_]+: [a-z0-9]+)$", example, re.MULTILINE) if match in shown} == shown
+    defaults = Ensemble("", "", ())
+    assert (defaults.session_timeout, Tls().check_hostname, Tls().insecure_skip_verify) == (10, True, False)
+    assert not Tree("", "").keep_data
+
+
+def test_environment_variables_in_any_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOSTS", "zk1,zk2")
+    monkeypatch.setenv("ROOT", "x")
+    text = ENOUGH.replace("/a", "/$${ROOT}/${ROOT}").replace("hosts: zk", "hosts: ${HOSTS}/apps")
+    (ensemble,) = loaded(tmp_path, text)
+    assert ensemble.hosts == "zk1:2181,zk2:2181/apps"
+    assert ensemble.trees[0].path == "/${ROOT}/x"
+
+
+def test_anchors_save_repetition(tmp_path: Path) -> None:
+    text = ENOUGH + "    audit: &often {interval: 1m}\n  - {path: /b, audit: *often}\n"
+    (ensemble,) = loaded(tmp_path, text)
+    assert [tree.audit for tree in ensemble.trees] == [Audit(60, 1000)] * 2
+
+
+def test_one_path_may_be_two_trees_of_different_names(tmp_path: Path) -> None:
+    (ensemble,) = loaded(tmp_path, ENOUGH + "  - {path: /a, name: shallow, max_depth: 1}\n")
+    assert [(tree.name, tree.path) for tree in ensemble.trees] == [("/a", "/a"), ("shallow", "/a")]
+
+
+def test_a_secret_s_file_loses_its_newline_alone(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(" p w \n")
+    (ensemble,) = loaded(tmp_path, ENOUGH + "  digest: [{username: u, password_file: secret}]\n")
+    assert ensemble.digest == (Digest("u", SecretStr(" p w ")),)
+
+
+def test_a_secret_is_not_shown_by_what_holds_it(tmp_path: Path) -> None:
+    (ensemble,) = loaded(tmp_path, ENOUGH + f"  digest: [{{username: u, password: {SECRET}}}]\n")
+    assert SECRET not in f"{ensemble} {ensemble!r}"
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("extra", "line"),
+    [
+        ("  - {path: a}", ":6: ensembles[0].trees[1].path=a: the path is not absolute; accepted: an absolute path"),
+        ("  - {path: /a/}", ":6: ensembles[0].trees[1].name=/a: another tree of the ensemble has this name; accepted:"),
+        ("  - {name: b}", ":6: ensembles[0].trees[1].path: required; accepted: Root of the tree"),
+        ("  - {path: 7}", ":6: ensembles[0].trees[1].path=7: no text; accepted: a text, in quotes if"),
+        ("  - /b", ":6: ensembles[0].trees[1]: no mapping; accepted: lines of KEY: VALUE"),
+        ("    max_depth: -1", ":6: ensembles[0].trees[0].max_depth=-1: too small; accepted: a whole number from 0 on"),
+        ("    max_depth: 1.5", ":6: ensembles[0].trees[0].max_depth=1.5: no whole number; accepted: a whole number"),
+        ("    max_nodes_per_second: 0", ":6: ensembles[0].trees[0].max_nodes_per_second=0: too small; accepted: a w"),
+        (
+            "    keep_data: yes",
+            ":6: ensembles[0].trees[0].keep_data=yes: neither true nor false; accepted: true, false",
+        ),
+        ("    max_deph: 1", ":6: ensembles[0].trees[0].max_deph: unknown key, perhaps meant as max_depth; accepted: n"),
+        ("    include: /a", ":6: ensembles[0].trees[0].include: no list; accepted: a list, each item on a line"),
+        ("    include: [/b]", ":6: ensembles[0].trees[0].include[0]=/b: matches nothing below /a; accepted: a pattern"),
+        ("    include: [a]", ":6: ensembles[0].trees[0].include[0]=a: the pattern is not absolute; accepted: an abso"),
+        ("    exclude: [/a]", ":6: ensembles[0].trees[0].exclude[0]=/a: leaves nothing of the tree at /a; accepted:"),
+        ("    freshness: {interval: 5}", ":6: ensembles[0].trees[0].freshness.interval=5: not a duration; accepted:"),
+        ("    freshness: {timeout: 0}", ":6: ensembles[0].trees[0].freshness.timeout=0: not between 0.1s and 1d; acc"),
+        (
+            "    freshness: {barrier: x}",
+            ":6: ensembles[0].trees[0].freshness.barrier=x: unknown; accepted: quorum, sync",
+        ),
+        ("    audit: {sample: all}", ":6: ensembles[0].trees[0].audit.sample=all: no whole number; accepted: a whole"),
+        ("    audit:", ":6: ensembles[0].trees[0].audit: no value; accepted: a value, or no such line"),
+        ("    name: ${NOT_SET}", ":6: ensembles[0].trees[0].name: the environment variable NOT_SET is not set; acc"),
+        ("    name: $x", ":6: ensembles[0].trees[0].name: a $ that begins no ${NAME}; accepted: ${NAME} for an env"),
+        ("    name: !x y", ":6: ensembles[0].trees[0].name: a value with a tag; accepted: one without"),
+        ("    path: /b", ":6: ensembles[0].trees[0].path: the key is given twice; accepted: once"),
+        ("    [1]: 2", ":6: ensembles[0].trees[0]: a key is no text; accepted: a text as the key"),
+        ("  session_timeout: 2d", ":6: ensembles[0].session_timeout=2d: not between 0.1s and 1d; accepted: a duration"),
+        ("  sasl: {mechanism: PLAIN}", ":6: ensembles[0].sasl: unknown mechanism; accepted: DIGEST-MD5, GSSAPI"),
+        ("  sasl: {}", ":6: ensembles[0].sasl: the key mechanism is missing; accepted: DIGEST-MD5, GSSAPI"),
+        ("  sasl: {mechanism: DIGEST-MD5, username: u}", ":6: ensembles[0].sasl: no password; accepted: password or"),
+        ("  sasl: {mechanism: DIGEST-MD5}", ":6: ensembles[0].sasl.username: required; accepted: The user's name"),
+        ("  sasl: {mechanism: GSSAPI, user: u}", ":6: ensembles[0].sasl.user: unknown key; accepted: mechanism, ser"),
+        ("  digest: [{username: u}]", ":6: ensembles[0].digest[0]: no password; accepted: password or password_file"),
+        ("  digest: [{username: 'a:b', password: p}]", ":6: ensembles[0].digest[0].username=a:b: a colon ends the"),
+        ("  digest: [{username: u, password_file: no}]", ":6: ensembles[0].digest[0].password_file=no: cannot be"),
+        ("  digest: [{username: u, password_file: .}]", ":6: ensembles[0].digest[0].password_file=.: cannot be read"),
+        (
+            "  tls: {cert_file: c}",
+            ":6: ensembles[0].tls.cert_file=c: given without key_file; accepted: both or neither",
+        ),
+        ("  tls: {key_file: c}", ":6: ensembles[0].tls.key_file=c: given without cert_file; accepted: both or neither"),
+        ("  tls: {key_password: x}", ":6: ensembles[0].tls.key_file: required for a key's password; accepted: a PEM"),
+        ("  tls: {ca_file: no}", ":6: ensembles[0].tls.ca_file=no: No such file or directory; accepted: a PEM file"),
+        ("  tls: {ca_file: config.yml}", ":6: ensembles[0].tls.ca_file=config.yml: no certificate or crl found; acc"),
+        ("- {name: main, hosts: zk, trees: [{path: /}]}", ":6: ensembles[1].name=main: another ensemble has this name"),
+        ("- {name: b, hosts: 'a b', trees: []}", ":6: ensembles[1].hosts=a b: 'a b' is no host name; accepted: HOST["),
+        ("global: {}", ":6: global: unknown key; accepted: ensembles"),
+    ],
+)
+def test_a_mistake_is_told_with_line_key_value_and_what_is_accepted(tmp_path: Path, extra: str, line: str) -> None:
+    assert refused(tmp_path, ENOUGH + extra + "\n")[0].startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", ":1: the file is empty; accepted: ensembles"),
+        ("# nothing\n", ":1: the file is empty; accepted: ensembles"),
+        ("text", ":1: no mapping; accepted: lines of KEY: VALUE"),
+        ("ensembles: []", ":1: ensembles: an empty list; accepted: one item or more"),
+        ("a: [b\nc: d", ":2: no YAML: expected ',' or ']', but got ':'; accepted: a YAML mapping in UTF-8"),
+        (b"\n\xff", ":2: not UTF-8; accepted: a YAML mapping in UTF-8"),
+        ("a: \x01", ":1: no YAML: it has characters that YAML does not allow; accepted:"),
+        ("[" * 500, ":1: nested too deeply, or too large once its aliases are followed; accepted:"),
+        ("a: &a [*a]", ":1: nested too deeply, or too large once its aliases are followed; accepted:"),
+        (
+            "\n".join(["a0: &a0 [x]", *(f"a{n + 1}: &a{n + 1} [{f'*a{n},' * 9}]" for n in range(9))]),
+            ":1: nested too deeply, or too large once its aliases are followed; accepted:",
+        ),
+        ("#" * 1024 * 1024 + "#", ": larger than 1048576 bytes; accepted: a smaller file"),
+    ],
+)
+def test_what_is_no_configuration_at_all(tmp_path: Path, text: str | bytes, line: str) -> None:
+    (said,) = refused(tmp_path, text)
+    assert said.startswith(line)
+
+
+@pytest.mark.parametrize(("name", "reason"), [("none.yml", "No such file or directory"), (".", "Is a directory")])
+def test_a_file_that_cannot_be_read(tmp_path: Path, name: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=rf"cannot be read: {reason}; accepted: a YAML file"):
+        load(tmp_path / name)
+
+
+def test_a_key_that_needs_a_password_is_told_of_and_asks_nobody(tmp_path: Path) -> None:
+    write_certificates(tmp_path, b"right")
+    tls = "  tls: {cert_file: client.pem, key_file: client-key.pem"
+    assert loaded(tmp_path, ENOUGH + tls + ", key_password: right}\n")
+    for wrong in ("}\n", ", key_password: wrong}\n"):
+        (line,) = refused(tmp_path, ENOUGH + tls + wrong)
+        assert line.startswith(":6: ensembles[0].tls.cert_file=client.pem: not usable with key_file client-key.pem: ")
+
+
+def test_kerberos_needs_its_package(tmp_path: Path) -> None:
+    (line,) = refused(tmp_path, ENOUGH + "  sasl: {mechanism: GSSAPI}\n")
+    assert "the Python package kerberos is missing; accepted: with the extra treecache-exporter[gssapi]" in line
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        f"  digest: user:{SECRET}",
+        f"  digest: [user:{SECRET}]",
+        f"  digest: [{{username: u, passwd: {SECRET}}}]",
+        f"  digest: [{{username: u, password: [{SECRET}]}}]",
+        f"  digest: [{{username: u, password: {{{SECRET}: x}}}}]",
+        f"  digest: [{{username: u, password: {SECRET}, password_file: x}}]",
+        f"  digest: [{{username: u, password: *{SECRET}}}]",
+        f"  digest: [{{username: u, password: !{SECRET} x}}]",
+        f"  digest: [{{username: u, password: '{SECRET}\n",
+        f"  digest: [{{username: u, password: &{SECRET} }}]",
+        f"  digest: [{{username: u, password: '${SECRET}'}}]",
+        f"  digest: {{username: u, password: {SECRET}}}",
+        f"  sasl: {{mechanism: DIGEST-MD5, username: u, password: {SECRET}, extra: {SECRET}}}",
+        f"  sasl: {SECRET}",
+        f"  tls: {SECRET}",
+        f"  tls: {{cert_file: config.yml, key_file: config.yml, key_password: {SECRET}}}",
+        f"  password: {SECRET}",
+        "  session_timeout: ${HUNTER}",
+        "  hosts: a b,${HUNTER}",
+        "    keep_data: ${HUNTER}",
+        "    path: ${HUNTER}",
+        "    include: ['${HUNTER}']",
+        "    freshness: {barrier: '${HUNTER}'}",
+        "    max_depth: ${HUNTER}",
+    ],
+)
+def test_no_complaint_shows_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: str) -> None:
+    monkeypatch.setenv("HUNTER", SECRET)
+    key = extra.strip().partition(":")[0]
+    without_key = "".join(
+        line for line in ENOUGH.splitlines(keepends=True) if key not in ("hosts", "path") or key not in line
+    )
+    text = without_key + ("  - name: x\n" if key == "path" else "") + extra
+    assert SECRET not in "".join(refused(tmp_path, text))
+
+
+# Whatever the file holds
+
+
+@settings(max_examples=size(200, 100_000), deadline=None)
+@given(st.binary(max_size=200))
+def test_any_bytes_are_refused_in_words(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    refused(tmp_path_factory.getbasetemp(), content)
+
+
+KEYS = [
+    "ensembles",
+    "name",
+    "hosts",
+    "trees",
+    "path",
+    "digest",
+    "sasl",
+    "tls",
+    "username",
+    "password",
+    "include",
+    "audit",
+]
+MARKS = [
+    "-",
+    ":",
+    "[",
+    "]",
+    "{",
+    "}",
+    "&",
+    "*",
+    "*a",
+    "!",
+    "|",
+    ">",
+    "'",
+    '"',
+    "#",
+    "$",
+    "${",
+    "${HOME}",
+    "<<",
+    "%",
+    "@",
+]
+VALUES = ["DIGEST-MD5", "5s", "0", "-1", "1.5", "true", "null", "~", "a", "/a", "/**"]
+WORDS = st.tuples(st.sampled_from(KEYS + MARKS + VALUES), st.sampled_from(["", " ", "\n", "\n  ", "\n- ", ": "]))
+
+
+@settings(max_examples=size(200, 100_000), deadline=None)
+@given(st.lists(WORDS, max_size=40))
+def test_any_words_are_accepted_or_refused_in_words(
+    tmp_path_factory: pytest.TempPathFactory, words: list[tuple[str, str]]
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "words.yml"
+    text = "".join(map("".join, words))
+    for each in (text, ENOUGH + text):
+        file.write_text(each)
+        with contextlib.suppress(ConfigError):
+            load(file)

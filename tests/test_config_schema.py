@@ -1,0 +1,81 @@
+"""The published schema: current, and of one mind with what the exporter accepts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from ruamel.yaml import YAML
+
+from exporter.config.schema import SECRET_KEYS, Config, json_schema
+from exporter.config.validation import sections
+
+ROOT = Path(__file__).parent.parent
+DOCUMENT = ROOT / "docs" / "config.schema.json"
+
+
+def test_the_document_is_current() -> None:
+    assert DOCUMENT.read_text("utf-8") == json_schema(), "run `python -m exporter.config > docs/config.schema.json`"
+
+
+def valid(content: Any) -> bool:
+    return bool(Draft202012Validator(json.loads(json_schema())).is_valid(content))
+
+
+@pytest.mark.parametrize("name", ["minimal.yml", "treecache-exporter.yml"])
+def test_the_examples_are_valid(name: str) -> None:
+    content = YAML(typ="safe", pure=True).load((ROOT / "examples" / name).read_text())
+    Draft202012Validator.check_schema(json.loads(json_schema()))
+    assert valid(content)
+
+
+def test_the_file_in_the_readme_is_valid() -> None:
+    blocks = (ROOT / "README.md").read_text("utf-8").split("```yaml\n")[1:]
+    assert blocks
+    assert all(valid(YAML(typ="safe", pure=True).load(block.partition("```")[0])) for block in blocks)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": None},
+        {"hosts": 1},
+        {"trees": []},
+        {"trees": [{"path": "a"}]},
+        {"trees": [{"path": "/a", "max_depth": -1}]},
+        {"trees": [{"path": "/a", "audit": {"interval": 5}}]},
+        {"trees": [{"path": "/a", "audit": {"interval": ""}}]},
+        {"trees": [{"path": "/a", "freshness": {"barrier": "x"}}]},
+        {"tls": None},
+        {"digest": [{"username": "a:b", "password": "x"}]},
+        {"sasl": {"mechanism": "PLAIN"}},
+        {"unknown": 1},
+    ],
+)
+def test_mistakes_are_invalid(change: dict[str, Any]) -> None:
+    right: dict[str, Any] = {"name": "a", "hosts": "zk", "trees": [{"path": "/a", "audit": {"interval": 0}}]}
+    assert valid({"ensembles": [right]})
+    assert not valid({"ensembles": [right | change]})
+
+
+def test_every_secret_is_known_as_one() -> None:
+    found, todo = set(), [Config]
+    while todo:
+        section = todo.pop()
+        for name, field in section.model_fields.items():
+            todo += sections(field.annotation)  # type: ignore[arg-type]
+            if "SecretStr" in str(field):
+                found.add(name)
+    assert found == set(SECRET_KEYS)
+
+
+def test_every_key_is_described() -> None:
+    todo = [Config]
+    while todo:
+        section = todo.pop()
+        for name, field in section.model_fields.items():
+            todo += sections(field.annotation)  # type: ignore[arg-type]
+            assert field.description or name == "mechanism", f"{section.__name__}.{name}"

@@ -1,0 +1,121 @@
+"""An ensemble under watch: its log, the credentials it comes with, and how it goes on after a refusal."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from pydantic import SecretStr
+
+from exporter.ensemble import WatchedEnsemble, cache_options, client_options
+from exporter.settings import Audit, Digest, DigestMd5, Ensemble, Freshness, Gssapi, Tls, Tree
+from tests.conftest import ClientFactory, ZooKeeper
+from tests.support import eventually
+
+
+@contextlib.contextmanager
+def watching(settings: Ensemble) -> Iterator[WatchedEnsemble]:
+    ensemble = WatchedEnsemble(settings)
+    ensemble.start()
+    try:
+        yield ensemble
+    finally:
+        ensemble.stop()
+
+
+def test_a_lost_session_is_one_warning(zookeeper: ZooKeeper, client_factory: ClientFactory) -> None:
+    settings = Ensemble("main", zookeeper.hosts, (Tree("root", "/"),))
+    with structlog.testing.capture_logs() as logged, watching(settings) as ensemble:
+        eventually(lambda: count(logged, "tree in sync") == 1)
+        expire(ensemble, client_factory)
+        eventually(lambda: count(logged, "tree in sync", after="session lost") == 1)
+    assert [entry["event"] for entry in logged if entry["log_level"] == "warning"] == ["session lost"]
+    assert all(entry["ensemble"] == "main" for entry in logged)
+    assert [entry["tree"] for entry in logged if entry["event"] == "tree in sync"] == ["root", "root"]
+
+
+def test_nothing_is_logged_for_a_znode_above_debug(zookeeper: ZooKeeper, client_factory: ClientFactory) -> None:
+    writer = client_factory()
+    settings = Ensemble("main", zookeeper.hosts, (Tree("root", "/"),))
+    with structlog.testing.capture_logs() as logged, watching(settings) as ensemble:
+        eventually(lambda: count(logged, "tree in sync") == 1)
+        for number in range(20):
+            writer.create(f"/{number}")
+        eventually(lambda: sum(ensemble.source.caches["root"].stats().nodes.values()) == 21)
+    assert [entry["event"] for entry in logged if entry["log_level"] != "debug"] == [
+        "connecting",
+        "connected",
+        "tree in sync",
+    ]
+
+
+def test_what_kazoo_is_given() -> None:
+    tls = Tls(Path("/ca"), Path("/cert"), Path("/key"), SecretStr("k"), check_hostname=True)
+    settings = Ensemble("a", "zk:2181/x", (), 4.0, (Digest("u", SecretStr("p")),), DigestMd5("s", SecretStr("q")), tls)
+    options = client_options(settings)
+    del options["connection_retry"], options["logger"]
+    assert options == {
+        "hosts": "zk:2181/x",
+        "timeout": 4.0,
+        "auth_data": [("digest", "u:p")],
+        "sasl_options": {"mechanism": "DIGEST-MD5", "username": "s", "password": "q"},
+        "use_ssl": True,
+        "ca": "/ca",
+        "certfile": "/cert",
+        "keyfile": "/key",
+        "keyfile_password": "k",
+        "verify_certs": True,
+        "check_hostname": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("sasl", "options"),
+    [
+        (Gssapi(), {"mechanism": "GSSAPI", "service": "zookeeper"}),
+        (Gssapi("zk", "me@X"), {"mechanism": "GSSAPI", "service": "zk", "principal": "me@X"}),
+    ],
+)
+def test_kerberos(sasl: Gssapi, options: Mapping[str, str]) -> None:
+    assert client_options(Ensemble("a", "zk:2181", (), sasl=sasl))["sasl_options"] == options
+
+
+def test_what_a_cache_is_given() -> None:
+    plain = cache_options(Tree("a", "/a"))
+    assert plain == {
+        "name": "a",
+        "create_root": False,
+        "keep_data": False,
+        "selector": None,
+        "max_depth": None,
+        "max_nodes_per_second": None,
+        "freshness_interval": 5.0,
+        "freshness_timeout": 10.0,
+        "freshness_barrier": "quorum",
+        "audit_interval": 300.0,
+        "audit_sample": 1000,
+    }
+    never = Tree("a", "/a", exclude=("/a/b",), max_depth=3, freshness=Freshness(0, 1, "sync"), audit=Audit(0, 0))
+    options = cache_options(never)
+    assert not options.pop("selector").keep("/a/b")
+    assert options["max_depth"] == 3
+    assert (options["freshness_interval"], options["audit_interval"], options["audit_sample"]) == (None, None, 0)
+    assert (options["freshness_timeout"], options["freshness_barrier"]) == (1, "sync")
+
+
+def expire(ensemble: WatchedEnsemble, client_factory: ClientFactory) -> None:
+    """Ends the ensemble's session on the server, as its owner in another place."""
+    usurper = client_factory(client_id=ensemble._client.client_id)
+    usurper.stop()
+
+
+def count(logged: Sequence[Mapping[str, Any]], event: str, after: str | None = None) -> int:
+    """How often an event was logged, in all or since another one last was."""
+    events = [entry["event"] for entry in logged]
+    if after is not None:
+        events = events[len(events) - events[::-1].index(after) :] if after in events else []
+    return events.count(event)
