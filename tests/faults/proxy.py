@@ -38,7 +38,7 @@ class Proxy:
         self.delay = 0.0
         self._flowing = {UP: threading.Event(), DOWN: threading.Event()}
         self._breaking: str | None = None
-        self._refusal: tuple[frozenset[int], int, bool] = (frozenset(), 0, False)
+        self._refusal: tuple[frozenset[int], int | None, bool] = (frozenset(), 0, False)
         self._links: list[_Link] = []
         self._listener: socket.socket | None = None
         self.heal()
