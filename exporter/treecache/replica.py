@@ -20,9 +20,10 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import NamedTuple
 
-from kazoo.exceptions import EXCEPTIONS, KazooException
+from kazoo.exceptions import KazooException
 
 from exporter.treecache.agenda import NO_LOADS, Agenda, Loads
+from exporter.treecache.answers import Answers, Verdict, error_with
 from exporter.treecache.audit import Audit
 from exporter.treecache.classic import ClassicStrategy
 from exporter.treecache.events import TreeEvent
@@ -51,23 +52,18 @@ from exporter.zookeeper.messages import (
     Unanswered,
     WatchEvent,
 )
-from exporter.zookeeper.records import pzxid_of
 from exporter.zookeeper.wire import (
     AUDIT,
     MARSHALLING_ERROR,
-    NO_AUTH,
-    NO_NODE,
     OK,
     REFRESH,
     THROTTLED,
     UNIMPLEMENTED,
     AddWatch,
-    Exists,
     GetChildren,
     GetData,
     MultiRead,
     ReadRequest,
-    ReadResult,
     Request,
     Sync,
 )
@@ -149,6 +145,7 @@ class Replica:
             selector=selector,
             max_depth=max_depth,
         )
+        self._answers = Answers(self._prefix, self._reconciler, self._agenda)
         self._rate = RateLimit(max_nodes_per_second)
         self._pace = Pace()
         self._phase = _Phase.DETACHED
@@ -482,7 +479,7 @@ class Replica:
         elif reply.error == OK:
             self._phase = _Phase.LIVE
         else:
-            self._fault("request", _error(reply.error, f"setting the watch on {self._root}"))
+            self._fault("request", error_with(reply.error, f"setting the watch on {self._root}"))
             self._pause(now)
 
     def _on_unanswered(self, message: Unanswered, now: float) -> None:
@@ -551,20 +548,26 @@ class Replica:
         root = self.tree.root
         before = None if root is None else root.record
         try:
-            understood = self._apply(reply, request, loads, now)
+            verdict = self._answers.apply(reply, request, loads)
         except (struct.error, ValueError) as error:
-            understood = False
+            verdict = Verdict(understood=False)
             self._fault("request", error)
-        if understood:
-            self._strategy.answered(request, len(reply.body))
-            self._agenda.done(request, loads)
-            if request.causes:
-                self._outcome.refreshed.append(request)
-                if self._was_misled(request, before):
-                    self._mistrust(now)
-        else:
+        if not verdict.understood:
             self._put_back(request, loads)
             self._pause(now)
+            return
+        if verdict.troubles:
+            self._pause(now)
+        self._delay = _FIRST_DELAY
+        watch = self._strategy.missing_root() if verdict.root_is_missing else None
+        if watch is not None:
+            self._send(watch, now)
+        self._strategy.answered(request, len(reply.body))
+        self._agenda.done(request, loads)
+        if request.causes:
+            self._outcome.refreshed.append(request)
+            if self._was_misled(request, before):
+                self._mistrust(now)
 
     # Freshness and audits
 
@@ -594,79 +597,6 @@ class Replica:
         except (struct.error, ValueError) as error:
             self._fault("request", error)
         self.audit.over(request)
-
-    # Answers
-
-    def _apply(self, reply: Reply, request: ReadRequest, loads: Loads, now: float) -> bool:
-        """Applies an answer; False when it is to be asked for again.
-
-        Raises:
-            struct.error, ValueError: it cannot be decoded, and nothing of it was applied.
-        """
-        if isinstance(request, MultiRead):
-            if reply.error != OK:
-                self._fault("request", _error(reply.error, repr(request)))
-                return False
-            self._apply_multi_read(request, request.decode(reply.body, reply.offset), loads, now)
-            self._delay = _FIRST_DELAY
-            return True
-        path = (*request.reads, *request.lists)[0]
-        load = path in loads
-        if reply.error not in (OK, NO_NODE, NO_AUTH):
-            self._fault("request", _error(reply.error, repr(request)))
-            return False
-        self._delay = _FIRST_DELAY
-        if isinstance(request, Exists):
-            if reply.error != NO_NODE:
-                self._agenda.want_reads((path,), load)
-        elif reply.error != OK:
-            self._apply_error(path, reply.error, load, now)
-        elif isinstance(request, GetChildren):
-            names, stat = request.decode(reply.body, reply.offset)
-            self._reconciler.apply_names(path, pzxid_of(stat), names, load)
-            if self._reconciler.is_older(path, stat):
-                # It is not known at all, or a child came or went between the read and the list, before there was a
-                # watch to tell of it.
-                self._agenda.want_reads((path,), load)
-        elif isinstance(request, GetData):
-            self._reconciler.apply_record(path, request.decode(reply.body, reply.offset), load)
-        return True
-
-    def _apply_multi_read(self, request: MultiRead, results: list[ReadResult], loads: Loads, now: float) -> None:
-        reads, reconciler = request.reads, self._reconciler
-        position = reconciler.apply_run(reads, results, 0, loads)
-        while position < len(reads):
-            path, result = reads[position], results[position]
-            if isinstance(result, bytes):
-                reconciler.apply_record(path, result, path in loads)
-            else:
-                self._apply_error(path, result, path in loads, now)
-            position = reconciler.apply_run(reads, results, position + 1, loads)
-        answers = iter(results[len(request.reads) :])
-        for path, result, names in zip(request.lists, answers, answers, strict=True):
-            load = path in loads
-            if isinstance(result, bytes) and isinstance(names, list):
-                reconciler.apply_record(path, result, load, listed=True)
-                reconciler.apply_names(path, pzxid_of(result), names, load)
-            else:
-                self._apply_error(path, result if isinstance(result, int) else names, load, now, listed=True)
-
-    def _apply_error(self, path: str, result: ReadResult, load: bool, now: float, listed: bool = False) -> None:
-        if result == NO_NODE:
-            self._reconciler.remove(path)
-            watch = None if path else self._strategy.missing_root()
-            if watch is not None:
-                self._send(watch, now)
-        elif result == NO_AUTH:
-            self._reconciler.hide(path, load)
-        else:
-            code = result if isinstance(result, int) else MARSHALLING_ERROR
-            self._fault("request", _error(code, f"reading {self._prefix + path or '/'}"))
-            if listed:
-                self._agenda.want_list(path, load)
-            else:
-                self._agenda.want_reads((path,), load)
-            self._pause(now)
 
     # Coming to rest
 
@@ -700,9 +630,3 @@ class Replica:
 
 def _prefix(root: str) -> str:
     return "" if root == "/" else root
-
-
-def _error(code: int, doing: str) -> Exception:
-    kind = EXCEPTIONS.get(code, KazooException)
-    error: Exception = kind(f"{doing} failed with error {code}")
-    return error

@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 from exporter.treecache import reconciler, recursive
 from exporter.treecache.agenda import NO_LOADS, Agenda, Loads, Wanted
+from exporter.treecache.answers import Answers, Verdict
 from exporter.treecache.audit import Audit
 from exporter.treecache.classic import ClassicStrategy
 from exporter.treecache.events import TreeEvent
@@ -125,31 +126,31 @@ def unanswered_reads_are_not_sent_again(original: Any) -> Any:
     return take_back
 
 
-@breaks(Replica, "_apply_error")
+@breaks(Answers, "_apply_error")
 def failed_operation_is_not_tried_again(original: Any) -> Any:
-    def apply_error(self: Replica, path: str, result: Any, *arguments: Any, **options: Any) -> None:
+    def apply_error(self: Answers, path: str, result: Any, *arguments: Any, **options: Any) -> Any:
         if result in (NO_NODE, NO_AUTH):
-            original(self, path, result, *arguments, **options)
+            return original(self, path, result, *arguments, **options)
+        return Verdict(understood=True)
 
     return apply_error
 
 
-@breaks(Replica, "_apply")
+@breaks(Answers, "apply")
 def failed_request_counts_as_answered(original: Any) -> Any:
-    def apply(self: Replica, *arguments: Any) -> bool:
-        original(self, *arguments)
-        return True
+    def apply(self: Answers, *arguments: Any) -> Any:
+        return original(self, *arguments)._replace(understood=True)
 
     return apply
 
 
-@breaks(Replica, "_apply")
+@breaks(Answers, "apply")
 def undecodable_answer_counts_as_understood(original: Any) -> Any:
-    def apply(self: Replica, *arguments: Any) -> bool:
+    def apply(self: Answers, *arguments: Any) -> Any:
         try:
-            return bool(original(self, *arguments))
+            return original(self, *arguments)
         except Exception:
-            return True
+            return Verdict(understood=True)
 
     return apply
 
@@ -349,14 +350,14 @@ def unreadable_znode_stays_as_it_was(original: Any) -> Any:
     return lambda self, path, load: None
 
 
-@breaks(Replica, "_apply_multi_read")
+@breaks(Answers, "_apply_multi_read")
 def unreadable_znode_stops_the_rest(original: Any) -> Any:
-    def apply_multi_read(self: Replica, request: MultiRead, results: list[Any], *arguments: Any) -> None:
+    def apply_multi_read(self: Answers, request: MultiRead, results: list[Any], *arguments: Any) -> Any:
         reads = results[: len(request.reads)]
         if NO_AUTH in reads:
             end = reads.index(NO_AUTH) + 1
             request, results = MultiRead(request.prefix, request.reads[:end], []), results[:end]
-        original(self, request, results, *arguments)
+        return original(self, request, results, *arguments)
 
     return apply_multi_read
 
