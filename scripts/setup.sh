@@ -2,7 +2,7 @@
 # Installs what is missing and nothing else, then leaves a stamp, so that the next call is quick.
 #
 #   scripts/setup.sh run   what `make run` needs: Python with venv, a Java runtime, ZooKeeper's jars, .venv
-#   scripts/setup.sh dev   the same, plus Prometheus and the developer tools for `make test`
+#   scripts/setup.sh dev   the same, plus Prometheus, Alertmanager, Chromium and the developer tools for `make test`
 #
 # Debian's packages come through apt (with sudo when not root), Python's into .venv from requirements/*.txt.
 set -eu
@@ -61,6 +61,8 @@ missing_packages() {
     have_zookeeper || echo libzookeeper-java
     if [ "$kind" = dev ]; then
         have prometheus && have promtool || echo prometheus
+        have prometheus-alertmanager || echo prometheus-alertmanager
+        have chromium || echo chromium
     fi
 }
 
@@ -85,9 +87,11 @@ forbid_services() {
 
 # Nor does a test's tool belong among the services of the next boot.
 disable_services() {
-    case " $packages " in
-    *" prometheus "*) as_root update-rc.d prometheus disable ;;
-    esac
+    for service in prometheus prometheus-alertmanager; do
+        case " $packages " in
+        *" $service "*) as_root update-rc.d "$service" disable ;;
+        esac
+    done
 }
 
 install_packages() {

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
@@ -12,23 +15,32 @@ from starlette.routing import Route
 
 from exporter.telemetry.sources import EnsembleSource
 from exporter.web.exposition import expose
-from exporter.web.status import StatusPage
+from exporter.web.lifecycle import RELOAD_PATH, Reload, reload_route
+from exporter.web.pages import PATHS, Pages
 
 HEALTHY_PATH = "/-/healthy"
 READY_PATH = "/-/ready"
+#: What needs no password, or a probe would need one.
+OPEN_TO_ALL = frozenset({HEALTHY_PATH, READY_PATH})
 #: What a telemetry path must not be.
-RESERVED_PATHS = ("/", HEALTHY_PATH, READY_PATH)
+RESERVED_PATHS = (*PATHS, HEALTHY_PATH, READY_PATH, RELOAD_PATH)
 
 
 def create_app(
-    registry: CollectorRegistry, ensembles: Sequence[EnsembleSource], *, telemetry_path: str, version: str
+    registry: CollectorRegistry,
+    ensembles: Sequence[EnsembleSource],
+    *,
+    telemetry_path: str,
+    version: str,
+    expose_data: bool = False,
+    reload: Reload | None = None,
 ) -> Starlette:
-    """The exporter's pages. `registry` is collected for each scrape of `telemetry_path`."""
-    status = StatusPage(
-        ensembles,
-        version=version,
-        links={"Metrics": telemetry_path, "Healthy": HEALTHY_PATH, "Ready": READY_PATH},
-    )
+    """The exporter's pages. `registry` is collected for each scrape of `telemetry_path`, `POST /-/reload` reloads.
+
+    With `expose_data` the pages show what is in znodes, if the caches keep it.
+    """
+    links = {"Metrics": telemetry_path, "Healthy": HEALTHY_PATH, "Ready": READY_PATH}
+    pages = Pages(ensembles, version=version, links=links, expose_data=expose_data)
 
     # Functions, not coroutines: Starlette runs those on a worker thread, and neither collecting nor asking a cache
     # for its stats may hold up the event loop.
@@ -46,14 +58,31 @@ def create_app(
 
     app = Starlette(
         routes=[
-            Route("/", status.respond),
+            *pages.routes,
             Route(telemetry_path, metrics),
             Route(HEALTHY_PATH, healthy),
             Route(READY_PATH, ready),
+            reload_route(reload),
         ],
+        lifespan=_kept_up_to_date(pages),
     )
     app.router.redirect_slashes = False
     return app
+
+
+def _kept_up_to_date(pages: Pages) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    """What keeps charts and open pages going for as long as the app is served."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        task = asyncio.create_task(pages.live.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    return lifespan
 
 
 def trees_never_loaded(ensemble: EnsembleSource) -> list[str]:

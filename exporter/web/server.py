@@ -6,18 +6,26 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator
+import ssl
+from asyncio import sslproto
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from exporter.settings import ListenAddress, SettingsError, in_brackets
+from exporter.web.config import WebConfig
+from exporter.web.connections import HttpProtocol, Lobby, TlsGate
+from exporter.web.current import CurrentConfig
+from exporter.web.guard import Guard
 
 _BACKLOG = 128
 _HEADER_LIMIT = 16 * 1024
 #: Longer than Prometheus waits between scrapes as a rule, so that its connection lives on.
 _KEEP_ALIVE = 75
 _GRACE = 1
+_TLS_BUFFER = 32 * 1024
 
 
 def listen(address: ListenAddress) -> socket.socket:
@@ -37,37 +45,87 @@ def listen(address: ListenAddress) -> socket.socket:
         ) from None
 
 
-def base_url(listener: socket.socket) -> str:
+def base_url(listener: socket.socket, config: WebConfig | None = None) -> str:
     """The URL under which a browser on this machine reaches the socket, without a slash at the end."""
+    scheme = "https" if config is not None and config.tls is not None else "http"
     host, port = listener.getsockname()[:2]
-    return f"http://{'localhost' if host in ('::', '0.0.0.0') else in_brackets(host)}:{port}"
+    return f"{scheme}://{'localhost' if host in ('::', '0.0.0.0') else in_brackets(host)}:{port}"
 
 
 @contextlib.asynccontextmanager
-async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
-    """Serves `app` on `listener` for as long as the body runs, then lets running requests end within a second."""
-    server = _Server(
-        uvicorn.Config(
-            app,
-            http="h11",
-            ws="none",
-            loop="asyncio",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            h11_max_incomplete_event_size=_HEADER_LIMIT,
-            timeout_keep_alive=_KEEP_ALIVE,
-            timeout_graceful_shutdown=_GRACE,
-        )
-    )
+async def serving(
+    app: ASGIApp, listener: socket.socket, config: WebConfig | None = None, *, open_to_all: Collection[str] = ()
+) -> AsyncIterator[None]:
+    """Serves `app` on `listener` for as long as the body runs, then lets running requests end within a second.
+
+    `config` says whether by TLS, to whom, and with which headers; its files are read again when they change. Paths in
+    `open_to_all` are served to those without a password too.
+
+    Raises SettingsError if a file that `config` names cannot be used.
+    """
+    current = CurrentConfig(config) if config is not None else None
+    guard = Guard(app, lambda: current.config if current else None, frozenset(open_to_all))
+    lobby, ending = Lobby(), asyncio.Event()
+    server = _Server(_uvicorn_config(guard, _protocol_factory(lobby, ending, current)))
     task = asyncio.create_task(server.serve([listener]))
     try:
         yield
     finally:
+        ending.set()
+        lobby.end_waiting()
+        # Just before uvicorn would complain about whoever is left.
+        last_call = asyncio.get_running_loop().call_later(0.8 * _GRACE, lobby.end_all)
         server.should_exit = True
         await task
+        last_call.cancel()
+        guard.close()
+
+
+def _uvicorn_config(app: ASGIApp, protocol: Callable[..., asyncio.Protocol]) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        # uvicorn calls it as it would call a class.
+        http=protocol,  # type: ignore[arg-type]
+        ws="none",
+        loop="asyncio",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        h11_max_incomplete_event_size=_HEADER_LIMIT,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=_GRACE,
+    )
+
+
+def _protocol_factory(
+    lobby: Lobby, ending: asyncio.Event, current: CurrentConfig | None
+) -> Callable[..., asyncio.Protocol]:
+    """What makes the protocol of a new connection: HTTP, or TLS with HTTP inside."""
+
+    def http(**of_uvicorn: Any) -> HttpProtocol:
+        return HttpProtocol(lobby=lobby, ending=ending, **of_uvicorn)
+
+    if current is None or current.config.tls is None:
+        return http
+
+    def context() -> ssl.SSLContext:
+        assert current.context is not None
+        return current.context
+
+    def allowed_names() -> tuple[str, ...]:
+        tls = current.config.tls
+        return tls.client_allowed_sans if tls else ()
+
+    # asyncio reserves 256 KiB for each TLS connection, which a crowd of them would turn into a quarter of a gigabyte;
+    # a TLS record has 16 KiB at most.
+    sslproto.SSLProtocol.max_size = _TLS_BUFFER  # type: ignore[attr-defined]
+
+    def tls(**of_uvicorn: Any) -> TlsGate:
+        return TlsGate(lobby, context, allowed_names, lambda: http(**of_uvicorn))
+
+    return tls
 
 
 class _Server(uvicorn.Server):

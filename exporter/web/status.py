@@ -1,71 +1,261 @@
-"""Status page: what a person sees at `/`, links and the state of each tree; no script, no data of znodes."""
+"""Status: what the page at `/` says of ensembles and their trees, the worst first, as texts that can change alone."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
-from collections.abc import Mapping, Sequence
-from importlib import resources
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from exporter.treecache.stats import NODE_KINDS, CacheStats
+from exporter.web.history import INTERVAL, POINTS, Change, History, Look, state_in_words
+from exporter.web.words import counted, human_bytes, human_count, human_duration, human_moment, human_rate, visible
+from exporter.zookeeper.stats import ClientStats
 
-from exporter.telemetry.sources import EnsembleSource
+#: From the best to the worst.
+LEVELS = ("good", "waiting", "bad")
+#: Trees of one ensemble that are shown.
+TREES_SHOWN = 200
+#: Seconds that a request may be outstanding before it is said to be stuck.
+_STUCK_AFTER = 5.0
+#: Seconds for which a connected tree may stay without a proof of freshness before it is called stale.
+_STALE_AFTER = 60.0
 
-_UNITS = ("KiB", "MiB", "GiB", "TiB")
+CHART_WIDTH, CHART_HEIGHT = 2 * (POINTS - 1), 28
 
 
-class StatusPage:
-    """The page at `/`. `links` are the other pages, by what they are called."""
+@dataclass(frozen=True)
+class Cell:
+    """A part of the page that changes by itself: its text, and what else of it may change; "" and None for nothing."""
 
-    def __init__(self, ensembles: Sequence[EnsembleSource], *, version: str, links: Mapping[str, str]) -> None:
-        environment = Environment(
-            loader=PackageLoader("exporter.web"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
+    id: str
+    text: str = ""
+    level: str = ""
+    value: int | None = None
+    maximum: int | None = None
+    points: str = ""
+
+    def as_told(self) -> dict[str, Any]:
+        """What a page is sent of it."""
+        told = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "id"}
+        return {name: value for name, value in told.items() if value not in ("", None)} or {"text": ""}
+
+
+@dataclass(frozen=True)
+class TreeStatus:
+    """One tree on the page."""
+
+    ensemble: str
+    name: str
+    path: str
+    level: str
+    state: Cell
+    progress: Cell
+    nodes: Cell
+    kinds: Cell
+    data: Cell
+    staleness: Cell
+    staleness_chart: Cell
+    rate: Cell
+    rate_chart: Cell
+    work: Cell
+
+
+@dataclass(frozen=True)
+class EnsembleStatus:
+    """One ensemble on the page; `hidden` are its trees for which there is no room."""
+
+    name: str
+    level: str
+    state: Cell
+    facts: Mapping[str, Cell]
+    trees: Sequence[TreeStatus]
+    hidden: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """The page at a moment."""
+
+    verdict: Cell
+    ensembles: Sequence[EnsembleStatus]
+    changes: Sequence[Change]
+
+    def cells(self) -> dict[str, dict[str, Any]]:
+        """Everything that changes by itself, by the id of its element."""
+        cells = [self.verdict]
+        for ensemble in self.ensembles:
+            cells += [ensemble.state, *ensemble.facts.values()]
+            for tree in ensemble.trees:
+                cells += [value for field in fields(tree) if isinstance(value := getattr(tree, field.name), Cell)]
+        return {cell.id: cell.as_told() for cell in cells}
+
+    def outline(self) -> list[str]:
+        """What a page is made for; when it is another, the page has to be loaded again."""
+        return sorted(tree.state.id for ensemble in self.ensembles for tree in ensemble.trees)
+
+
+def status(history: History) -> Status:
+    """Looks once, and gives what to say now."""
+    looks = history.look()
+    ensembles = sorted(
+        (_ensemble(look, history) for look in looks), key=lambda one: (-LEVELS.index(one.level), one.name)
+    )
+    return Status(_verdict(ensembles), ensembles, history.changes())
+
+
+def _verdict(ensembles: Sequence[EnsembleStatus]) -> Cell:
+    trees = [tree for ensemble in ensembles for tree in ensemble.trees]
+    level = _worst(ensemble.level for ensemble in ensembles)
+    if level == "good":
+        trees_are = (
+            "The tree is complete, and its" if len(trees) == 1 else f"All {len(trees)} trees are complete, and their"
         )
-        environment.filters["bytes"] = human_bytes
-        environment.filters["count"] = human_count
-        style = resources.files("exporter.web").joinpath("templates/style.css").read_text("utf-8")
-        self._template = environment.get_template("status.html")
-        self._constants = {"version": version, "links": links, "style": Markup(style)}
-        self._ensembles = ensembles
-        self._headers = {
-            "Content-Security-Policy": f"default-src 'none'; img-src data:; style-src 'sha256-{_sha256(style)}'; "
-            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-            "X-Content-Type-Options": "nosniff",
-            "Cache-Control": "no-store",
-        }
-
-    def respond(self, _request: Request) -> Response:
-        """The page as of now."""
-        ensembles = [
-            {
-                "name": ensemble.name,
-                "client": ensemble.client.stats(),
-                "trees": [(name, cache.stats()) for name, cache in ensemble.caches.items()],
-            }
-            for ensemble in self._ensembles
-        ]
-        return HTMLResponse(self._template.render(self._constants, ensembles=ensembles), headers=self._headers)
+        return Cell("verdict", f"{trees_are} changes arrive.", level)
+    cut_off = sum(ensemble.state.level == "bad" for ensemble in ensembles)
+    if cut_off:
+        kept = "what is shown is what was known before"
+        return Cell("verdict", f"{counted(cut_off, 'ensemble')} of {len(ensembles)} cut off: {kept}.", level)
+    stale = sum(tree.state.text == "stale" for tree in trees)
+    loading = sum(tree.level != "good" for tree in trees) - stale
+    said = [f"{counted(loading, 'tree')} of {len(trees)} not complete yet"] if loading else []
+    said += [f"{counted(stale, 'tree')} of {len(trees)} without a recent proof of freshness"] if stale else []
+    return Cell("verdict", f"{', '.join(said)}." if said else "Connected to a read-only server.", level)
 
 
-def human_bytes(size: int) -> str:
-    """A size as a person reads it, for example `1.5 MiB`."""
-    if size < 1024:
-        return f"{size} B"
-    power = min(len(_UNITS), (size.bit_length() - 1) // 10)
-    return f"{size / 1024**power:.1f} {_UNITS[power - 1]}"
+def _ensemble(look: Look, history: History) -> EnsembleStatus:
+    key = _key(look.name)
+    level, words = state_in_words(look.client.state)
+    trees = [_tree(look, name, tree, history) for name, tree in look.trees.items()]
+    trees.sort(key=lambda tree: (-LEVELS.index(tree.level), tree.name))
+    return EnsembleStatus(
+        name=visible(look.name),
+        level=_worst([level, *(tree.level for tree in trees)]),
+        state=Cell(f"{key}-state", words, level),
+        facts=_facts(key, look.client),
+        trees=trees[:TREES_SHOWN],
+        hidden=max(0, len(trees) - TREES_SHOWN),
+    )
 
 
-def human_count(number: int) -> str:
-    """A number with its thousands apart."""
-    return f"{number:,}".replace(",", "\u202f")
+def _facts(key: str, client: ClientStats) -> dict[str, Cell]:
+    now = time.time()
+    stuck = "bad" if client.oldest_request_age > _STUCK_AFTER else "plain"
+    asked = counted(client.requests_outstanding, "request")
+    oldest = f", the oldest for {human_duration(client.oldest_request_age)}" if client.requests_outstanding else ""
+    return {
+        "Server": Cell(f"{key}-server", client.server or "none"),
+        "Session age": Cell(f"{key}-session", _since(client.session_started_at, now) or "none yet"),
+        "Session timeout": Cell(
+            f"{key}-timeout", f"{client.session_timeout:g} s" if client.session_timeout else "none granted"
+        ),
+        "Last heard": Cell(f"{key}-heard", f"{since} ago" if (since := _since(client.last_heard_at, now)) else "never"),
+        "Outstanding": Cell(f"{key}-outstanding", asked + oldest, stuck),
+        "Sessions lost": Cell(f"{key}-lost", human_count(sum(client.sessions_lost.values()))),
+    }
 
 
-def _sha256(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+def _since(at: float, now: float) -> str:
+    return human_duration(now - at) if at else ""
+
+
+def _tree(look: Look, name: str, tree: CacheStats, history: History) -> TreeStatus:
+    key = _key(look.name, name)
+    stale = max(0.0, time.time() - tree.verified_at) if tree.verified_at else None
+    level, words = _state_of_tree(look.client, tree, stale)
+    total = sum(tree.nodes.values())
+    rates, staleness = history.charts(look.name, name)
+    left = tree.pending_paths + tree.outstanding_operations
+    return TreeStatus(
+        ensemble=look.name,
+        name=name,
+        path=tree.path,
+        level=level,
+        state=Cell(f"{key}-state", words, level),
+        progress=Cell(f"{key}-progress", value=total, maximum=total if tree.initialized else max(1, total + left)),
+        nodes=Cell(f"{key}-nodes", human_count(total)),
+        kinds=Cell(f"{key}-kinds", _kinds(tree)),
+        data=Cell(f"{key}-data", human_bytes(tree.data_bytes)),
+        staleness=Cell(f"{key}-stale", "not proven" if stale is None else f"≤ {human_duration(stale)}", _alarm(stale)),
+        staleness_chart=_chart(f"{key}-stale-chart", "Staleness", staleness, human_duration, 15.0),
+        rate=Cell(f"{key}-rate", human_rate(rates[-1]) if rates else ""),
+        rate_chart=_chart(f"{key}-rate-chart", "Events a second", rates, human_rate, 1.0),
+        work=Cell(f"{key}-work", _work(tree), "bad" if tree.oldest_operation_age > _STUCK_AFTER else "plain"),
+    )
+
+
+def _alarm(stale: float | None) -> str:
+    return "bad" if stale is not None and stale > _STALE_AFTER else "plain"
+
+
+def _state_of_tree(client: ClientStats, tree: CacheStats, stale: float | None) -> tuple[str, str]:
+    level, _ = state_in_words(client.state)
+    if level == "bad":
+        return level, "cut off" if tree.events["initialized"] else "cut off, never complete"
+    if not tree.initialized:
+        return "waiting", "waiting for a connection" if client.state == "connecting" else "loading"
+    return ("waiting", "stale") if stale is not None and stale > _STALE_AFTER else ("good", "complete")
+
+
+def _kinds(tree: CacheStats) -> str:
+    parts = [f"{human_count(tree.nodes[kind])} {kind}" for kind in NODE_KINDS if tree.nodes[kind]]
+    if tree.unreadable_nodes:
+        parts.append(f"{human_count(tree.unreadable_nodes)} unreadable")
+    return ", ".join(parts)
+
+
+def _work(tree: CacheStats) -> str:
+    parts = [
+        counted(number, *words)
+        for number, words in (
+            (tree.outstanding_operations, ("operation under way", "operations under way")),
+            (tree.pending_paths, ("path to read", "paths to read")),
+            (tree.undelivered_events, ("event to deliver", "events to deliver")),
+            (sum(tree.faults.values()), ("fault so far", "faults so far")),
+        )
+        if number
+    ]
+    return ", ".join(parts) or "idle"
+
+
+def _points(values: Sequence[float], least: float) -> str:
+    """A chart's line, its latest point at the right edge; its scale reaches up to `least` at the least."""
+    top = max([least, *values])
+    start = CHART_WIDTH - 2 * (len(values) - 1)
+    return " ".join(
+        f"{start + 2 * index},{CHART_HEIGHT - 1 - round((CHART_HEIGHT - 2) * value / top)}"
+        for index, value in enumerate(values)
+    )
+
+
+def _chart(key: str, what: str, values: Sequence[float], in_words: Callable[[float], str], least: float) -> Cell:
+    if not values:
+        return Cell(key, f"{what}: not measured yet")
+    span = human_duration(INTERVAL * len(values))
+    text = f"{what} over the last {span}: {in_words(values[-1])} now, {in_words(max(values))} at most"
+    return Cell(key, text, points=_points(values, least))
+
+
+def _worst(levels: Iterable[str]) -> str:
+    return max(levels, key=LEVELS.index, default="good")
+
+
+def _key(*names: str) -> str:
+    """An id for an element that stands for these names."""
+    return "x" + hashlib.sha256("\0".join(names).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def changes_as_told(changes: Sequence[Change]) -> list[dict[str, str]]:
+    """The changes as a page is sent them."""
+    return [
+        {"at": human_moment(one.at), "where": visible(one.where), "what": one.what, "level": one.level}
+        for one in changes
+    ]
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What is new or other in `after`."""
+    for key, value in after.items():
+        if before.get(key) != value:
+            yield key, value

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import re
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeVar
@@ -18,8 +17,8 @@ from exporter.telemetry.collectors import build_registry
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache.stats import CacheStats
 from exporter.web.app import create_app
-from exporter.web.status import human_bytes, human_count
 from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT, NEW_CACHE, NEW_CLIENT, Source, ensemble
+from tests.web.running import fresh
 
 T = TypeVar("T")
 
@@ -82,7 +81,7 @@ def test_wrong_methods(path: str, method: str) -> None:
     assert set(response.headers["allow"].split(", ")) == {"GET", "HEAD"}
 
 
-@pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/-/ready"])
+@pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/-/ready", "/-/events", "/-/page.css"])
 def test_head(path: str) -> None:
     assert get(path, method="HEAD").status_code == 200
 
@@ -109,50 +108,58 @@ def test_a_slow_collection_holds_up_nobody() -> None:
 
 
 def test_the_page_tells_the_state_of_each_tree() -> None:
-    page = get("/", ensemble("main"), ensemble("new", NEW_CLIENT, NEW_CACHE)).text
-    busy, new = page.split("<section>")[1:]
-    for told in ("main", ">connected<", "zk1.example:2181", "10 s", "/services", ">initialized<", ">101<", ">104<"):
+    page = get("/", ensemble("main", cache=fresh()), ensemble("new", NEW_CLIENT, NEW_CACHE)).text
+    new, busy = page.split("<section")[1:3]
+    for told in ("main", ">connected<", "zk1.example:2181", ">10 s<", "/services", ">complete<", ">410<", "104 ttl"):
         assert told in busy
     assert "120.6 KiB" in busy
-    for told in ("new", ">connecting<", "none granted", ">loading<", "0 B"):
+    assert re.search(r">≤ \d\.\d s<", busy)
+    assert "512 operations under way, 7 paths to read, 2 events to deliver" in busy
+    for told in ("new", ">connecting<", "none granted", ">waiting for a connection<", "0 B"):
         assert told in new
+
+
+def test_a_tree_without_recent_proof_is_stale() -> None:
+    page = get("/", ensemble(cache=replace(fresh(), verified_at=time.time() - 300))).text
+    assert "1 tree of 1 without a recent proof of freshness." in page
+    assert ">stale<" in page
+    assert "≤ 5 min" in page
 
 
 def test_the_page_links_to_the_others() -> None:
     page = get("/").text
-    assert re.findall(r'<a href="([^"]+)">', page) == ["/metrics", "/-/healthy", "/-/ready"]
+    assert re.findall(r'<a href="(/[^"]*)">', page) == ["/", "/metrics", "/-/healthy", "/-/ready"]
     assert "1.2.3" in page
 
 
-def test_the_page_escapes_what_it_is_told() -> None:
-    page = get("/", ensemble("<script>alert(1)</script>", cache=replace(BUSY_CACHE, path='/"><b>'))).text
-    assert "<script" not in page
-    assert "<b>" not in page
+@pytest.mark.parametrize("path", ["/", "/browse?ensemble=%3Cscript%3E&tree=%22%3E%3Cb%3E"])
+def test_the_pages_escape_what_they_are_told(path: str) -> None:
+    page = get(path, ensemble("<script>alert(1)</script>", cache=replace(BUSY_CACHE, path='/"><b>'))).text
+    assert "&lt;script&gt;" in page
+    assert "<script>" not in page
+    assert "><b>" not in page
 
 
-def test_the_page_may_load_nothing_but_its_own_style() -> None:
-    response = get("/")
-    (style,) = re.findall("<style>(.*?)</style>", response.text, re.DOTALL)
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = response.headers["content-security-policy"]
-    assert policy.startswith(f"default-src 'none'; img-src data:; style-src 'sha256-{digest}';")
-    assert "&" not in style
+def test_the_pages_need_nothing_inline() -> None:
+    page = get("/").text
+    assert "<style" not in page
+    assert " style=" not in page
+    assert not re.search(r" on[a-z]+=", page)
+    assert not re.search(r"<script(?! src=)", page)
 
 
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [
-        (0, "0 B"),
-        (1023, "1023 B"),
-        (1024, "1.0 KiB"),
-        (1_572_864, "1.5 MiB"),
-        (3 * 1024**4, "3.0 TiB"),
-        (2048 * 1024**4, "2048.0 TiB"),
-    ],
-)
-def test_sizes_for_people(size: int, text: str) -> None:
-    assert human_bytes(size) == text
+def test_style_and_script_have_an_address_for_each_version() -> None:
+    page = get("/").text
+    for address, media_type in (("/-/page.css", "text/css"), ("/-/page.js", "text/javascript")):
+        found = re.search(rf'"({address}\?[0-9a-f]{{12}})"', page)
+        assert found
+        response = get(found[1])
+        assert response.headers["content-type"] == f"{media_type}; charset=utf-8"
+        assert "immutable" in response.headers["cache-control"]
+        assert len(response.text) > 1000
 
 
-def test_counts_for_people() -> None:
-    assert human_count(1234567) == "1\u202f234\u202f567"
+def test_a_tree_that_there_is_not() -> None:
+    response = get("/browse?ensemble=main&tree=/nope")
+    assert response.status_code == 404
+    assert "There is no tree /nope of an ensemble main here." in response.text

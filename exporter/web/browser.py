@@ -1,0 +1,191 @@
+"""Browser: one znode of a tree and a page of its children, as they are in the cache; ZooKeeper is not asked."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from exporter.telemetry.sources import EnsembleSource
+from exporter.treecache.stats import CacheStats
+from exporter.web.words import counted, human_bytes, human_count, human_duration, human_moment, visible
+from exporter.zookeeper.records import kind_of
+
+#: Children on one page.
+PAGE = 200
+#: Bytes of a znode's data that are shown.
+DATA_SHOWN = 64 * 1024
+VIEWS = ("text", "json", "hex")
+
+
+@runtime_checkable
+class Browsable(Protocol):
+    """A cache that can be looked into; a TreeCache can."""
+
+    def stats(self) -> CacheStats:
+        """A snapshot."""
+
+    def get_data(self, path: str, default: Any = None) -> Any:
+        """The znode's path, data and stat."""
+
+    def get_children(self, path: str, default: Any = None) -> Any:
+        """The names of its children."""
+
+
+@dataclass(frozen=True)
+class Child:
+    """A row of the list of children."""
+
+    name: str
+    path: str
+    kind: str
+    children: str
+    size: str
+    changed: str
+
+
+@dataclass(frozen=True)
+class Znode:
+    """A znode in words. `facts` is empty when it may not be read, `data` None when it is not shown."""
+
+    path: str
+    steps: list[tuple[str, str]]
+    facts: Mapping[str, str]
+    data: str | None
+    children: list[Child]
+    total: int
+    begins_with: str
+    after: str
+    next_after: str
+
+
+def find(ensembles: Iterable[EnsembleSource], ensemble: str, tree: str) -> Browsable | None:
+    """The cache of this tree, None when there is none that can be looked into."""
+    for one in ensembles:
+        if one.name == ensemble:
+            cache = one.caches.get(tree)
+            return cache if isinstance(cache, Browsable) else None
+    return None
+
+
+def look_up(cache: Browsable, path: str, *, after: str = "", view: str = "text", expose_data: bool = False) -> Znode:
+    """The znode at `path`, or the nearest one above it with those of its children that begin like the rest of it.
+
+    `after` is the name that the page of children starts behind; a `path` outside of the tree means its root.
+    """
+    root = cache.stats().path
+    found, rest = _nearest(cache, root, path.strip() or root)
+    names = cache.get_children(found, frozenset())
+    matching = [name for name in names if name.startswith(rest) and name > after]
+    shown = heapq.nsmallest(PAGE + 1, matching)
+    node = cache.get_data(found)
+    return Znode(
+        path=found,
+        steps=_steps(root, found),
+        facts=_facts(node, len(names)),
+        data=_shown(node.data, view) if expose_data and node is not None and node.data is not None else None,
+        children=[_child(cache, found, name) for name in shown[:PAGE]],
+        total=len(names),
+        begins_with=rest,
+        after=after,
+        next_after=shown[PAGE - 1] if len(shown) > PAGE else "",
+    )
+
+
+def _nearest(cache: Browsable, root: str, path: str) -> tuple[str, str]:
+    """The longest beginning of `path` that is a znode of the cache, and the name that follows it in `path`."""
+    path = "/" + "/".join(name for name in path.split("/") if name)
+    prefix = root.rstrip("/")
+    if path != root and not path.startswith(prefix + "/"):
+        return root, ""
+    found = root
+    for name in path[len(prefix) :].split("/"):
+        if not name:
+            continue
+        below = f"{found.rstrip('/')}/{name}"
+        if cache.get_children(below) is None:
+            return found, name
+        found = below
+    return found, ""
+
+
+def _steps(root: str, path: str) -> list[tuple[str, str]]:
+    """The way from the root to a znode: what each step is called and its path."""
+    steps = [(visible(root), root)]
+    for name in path[len(root.rstrip("/")) :].split("/"):
+        if name:
+            steps.append((visible(name), f"{steps[-1][1].rstrip('/')}/{name}"))
+    return steps
+
+
+def _child(cache: Browsable, parent: str, name: str) -> Child:
+    path = f"{parent.rstrip('/')}/{name}"
+    node = cache.get_data(path)
+    if node is None:
+        return Child(visible(name), path, "unreadable", "", "", "")
+    stat = node.stat
+    return Child(
+        name=visible(name),
+        path=path,
+        kind=kind_of(stat.ephemeralOwner),
+        children=human_count(stat.numChildren) if stat.numChildren else "",
+        size=human_bytes(stat.dataLength),
+        changed=_ago(stat.mtime),
+    )
+
+
+def _facts(node: Any, children: int) -> dict[str, str]:
+    if node is None:
+        return {}
+    stat = node.stat
+    kind = kind_of(stat.ephemeralOwner)
+    owner = {
+        "ephemeral": {"Owner": f"session {stat.ephemeralOwner & 0xFFFF_FFFF_FFFF_FFFF:#x}"},
+        "ttl": {"Lifetime": human_duration((stat.ephemeralOwner & 0xFF_FFFF_FFFF) / 1000)},
+    }
+    return {
+        "Kind": kind if kind != "ttl" else "TTL",
+        **owner.get(kind, {}),
+        "Created": f"{_ago(stat.ctime)}, {human_moment(stat.ctime / 1000)}, zxid {stat.czxid:#x}",
+        "Changed": f"{_ago(stat.mtime)}, {human_moment(stat.mtime / 1000)}, zxid {stat.mzxid:#x}",
+        "Children": f"{counted(children, 'child', 'children')}, last came or went with zxid {stat.pzxid:#x}"
+        if stat.cversion
+        else "none, ever",
+        "Data": human_bytes(stat.dataLength),
+        "Versions": f"data {stat.version}, children {stat.cversion}, ACL {stat.aversion}",
+    }
+
+
+def _ago(milliseconds: int) -> str:
+    seconds = time.time() - milliseconds / 1000
+    return f"{human_duration(seconds)} ago" if seconds >= 0 else f"in {human_duration(-seconds)}, by its clock"
+
+
+def _shown(data: bytes, view: str) -> str:
+    if not data:
+        return ""
+    cut = data[:DATA_SHOWN]
+    text = _dump(cut) if view == "hex" else _json(data) if view == "json" else cut.decode("utf-8", "backslashreplace")
+    lines = "\n".join(visible(line.expandtabs()) for line in text.splitlines())
+    return lines + (f"\n… {human_bytes(len(data) - DATA_SHOWN)} more" if len(data) > DATA_SHOWN else "")
+
+
+def _json(data: bytes) -> str:
+    if len(data) > DATA_SHOWN:
+        return "too large to be read as JSON here"
+    try:
+        return json.dumps(json.loads(data), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return "not JSON"
+
+
+def _dump(data: bytes) -> str:
+    lines = []
+    for start in range(0, len(data), 16):
+        part = data[start : start + 16]
+        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in part)
+        lines.append(f"{start:08x}  {part.hex(' '):<47}  {text}")
+    return "\n".join(lines)

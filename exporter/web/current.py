@@ -1,0 +1,85 @@
+"""Current: the web configuration as its files are now; changed ones are read again, bad ones leave what was."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from pathlib import Path
+
+import structlog
+
+from exporter.settings import SettingsError
+from exporter.web.config import WebConfig, load
+from exporter.web.tls import server_context
+
+log = structlog.stdlib.get_logger("exporter.web")
+
+#: A file's inode, its time of modification and its size.
+Mark = tuple[int, int, int]
+
+
+class CurrentConfig:
+    """Asks on each use whether a file of the configuration is another than before; that costs a stat for each.
+
+    Whether TLS is on is decided once: a change of that is refused like any other bad configuration, which is logged
+    once and leaves the last good one in force.
+
+    Raises SettingsError if a certificate, key or authority of the first configuration cannot be used.
+    """
+
+    def __init__(self, config: WebConfig) -> None:
+        self._config = config
+        self._files: tuple[Path, ...] = ()
+        self._marks: list[Mark | None] = []
+        self._watch(config, _mark(config.path))
+        self._context = server_context(config)
+
+    @property
+    def config(self) -> WebConfig:
+        """The configuration in force."""
+        self._refresh()
+        return self._config
+
+    @property
+    def context(self) -> ssl.SSLContext | None:
+        """The TLS context for a new connection, None without TLS."""
+        self._refresh()
+        return self._context
+
+    def _refresh(self) -> None:
+        marks = [_mark(file) for file in self._files]
+        if marks == self._marks:
+            return
+        self._marks = marks
+        try:
+            self._read_again()
+        except SettingsError as error:
+            log.error("web configuration not reloaded", reason=str(error))
+        else:
+            log.info("web configuration reloaded", path=str(self._config.path))
+
+    def _read_again(self) -> None:
+        path = self._config.path
+        mark = _mark(path)
+        config = load(path)
+        if (config.tls is None) != (self._config.tls is None):
+            raise SettingsError(f"{path}: tls_server_config", None, "cannot come or go without a restart")
+        # Also those of a bad one: what is wrong with it may be a file that is yet to come.
+        self._watch(config, mark)
+        self._context = server_context(config)
+        self._config = config
+
+    def _watch(self, config: WebConfig, mark: Mark | None) -> None:
+        """Notes the files of a configuration before they are opened, so that no later change escapes."""
+        named = config.tls.files if config.tls else ()
+        self._files = (config.path, *named)
+        self._marks = [mark, *map(_mark, named)]
+
+
+def _mark(file: Path) -> Mark | None:
+    """What changes with a file's content; None for a missing one."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size

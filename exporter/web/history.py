@@ -1,0 +1,165 @@
+"""History: what the sources told over the last ten minutes, for charts, and what changed between two looks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from exporter.telemetry.sources import EnsembleSource
+from exporter.treecache.stats import CacheStats
+from exporter.web.words import counted
+from exporter.zookeeper.stats import ClientStats
+
+#: Seconds between two points of a chart, and how many points there are.
+INTERVAL = 5.0
+POINTS = 120
+#: Changes to remember.
+_REMEMBERED = 30
+
+_STATES = {
+    "connecting": ("waiting", "connecting"),
+    "connected": ("good", "connected"),
+    "connected_ro": ("waiting", "connected, read-only"),
+    "suspended": ("bad", "connection suspended"),
+    "lost": ("bad", "session lost"),
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one ensemble told at a moment: its client's stats, and those of its trees by name."""
+
+    name: str
+    client: ClientStats
+    trees: Mapping[str, CacheStats]
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that happened: when, in Unix time; where; what; and whether it is good, bad or neither."""
+
+    at: float
+    where: str
+    what: str
+    level: str
+
+
+class Charts(NamedTuple):
+    """One tree's last ten minutes, oldest first: events a second, and the most staleness, in seconds, once proven."""
+
+    rates: tuple[float, ...] = ()
+    staleness: tuple[float, ...] = ()
+
+
+@dataclass
+class Series:
+    """What makes one tree's charts, and since the latest point: the events then, when it was, the most staleness."""
+
+    counted: int
+    at: float
+    stalest: float = 0.0
+    loading: bool = True
+    rates: deque[float] = field(default_factory=lambda: deque(maxlen=POINTS))
+    staleness: deque[float] = field(default_factory=lambda: deque(maxlen=POINTS))
+
+    def add(self, tree: CacheStats, at: float) -> None:
+        """Makes a point when it is time for one. What a load brings does not count, it would dwarf all that follows."""
+        events = changes_of(tree)
+        if tree.verified_at:
+            self.stalest = max(self.stalest, time.time() - tree.verified_at)
+        if self.loading:
+            self.counted = events
+        self.loading = not tree.initialized
+        if at - self.at < INTERVAL:
+            return
+        self.rates.append(max(0, events - self.counted) / (at - self.at))
+        self.counted, self.at = events, at
+        if tree.verified_at:
+            self.staleness.append(self.stalest)
+        self.stalest = 0.0
+
+
+class History:
+    """Remembers, whenever it is told to look. Can be read from any thread meanwhile."""
+
+    def __init__(self, ensembles: Sequence[EnsembleSource]) -> None:
+        self._ensembles = ensembles
+        self._lock = threading.Lock()
+        self._series: dict[tuple[str, str], Series] = {}
+        self._before: dict[str, Look] = {}
+        self._changes: deque[Change] = deque(maxlen=_REMEMBERED)
+
+    def look(self) -> list[Look]:
+        """Asks every source once, and notes what is new."""
+        looks = [
+            Look(ensemble.name, ensemble.client.stats(), {name: c.stats() for name, c in ensemble.caches.items()})
+            for ensemble in self._ensembles
+        ]
+        with self._lock:
+            self._note(looks)
+        return looks
+
+    def charts(self, ensemble: str, tree: str) -> Charts:
+        """The charts of one tree, a point for each `INTERVAL`."""
+        with self._lock:
+            series = self._series.get((ensemble, tree))
+            return Charts(tuple(series.rates), tuple(series.staleness)) if series else Charts()
+
+    def changes(self) -> list[Change]:
+        """What happened, the latest first."""
+        with self._lock:
+            return list(reversed(self._changes))
+
+    def _note(self, looks: Sequence[Look]) -> None:
+        now, moment = time.time(), time.monotonic()
+        series = {}
+        for look in looks:
+            before = self._before.get(look.name)
+            if before is not None:
+                self._changes.extend(_changes(before, look, now))
+            for name, tree in look.trees.items():
+                one = self._series.get((look.name, name)) or Series(changes_of(tree), moment)
+                one.add(tree, moment)
+                series[look.name, name] = one
+        self._series = series
+        self._before = {look.name: look for look in looks}
+
+
+def changes_of(tree: CacheStats) -> int:
+    """How many znodes were added, updated and removed so far."""
+    return sum(tree.events[name] for name in ("node_added", "node_updated", "node_removed"))
+
+
+def state_in_words(state: str) -> tuple[str, str]:
+    """A client's state: its level and what people call it."""
+    return _STATES[state]
+
+
+def _changes(before: Look, now: Look, at: float) -> Iterator[Change]:
+    if before.client.state != now.client.state:
+        level, words = state_in_words(now.client.state)
+        server = f" to {now.client.server}" if now.client.server and level != "bad" else ""
+        yield Change(at, now.name, words + server, level)
+    for reason, number in now.client.sessions_lost.items():
+        if number > before.client.sessions_lost[reason] and now.client.state != "lost":
+            yield Change(at, now.name, f"session lost: {reason.replace('_', ' ')}", "bad")
+    for name, tree in now.trees.items():
+        if name in before.trees:
+            yield from _changes_of_tree(f"{now.name} {name}", before.trees[name], tree, at)
+
+
+def _changes_of_tree(where: str, before: CacheStats, now: CacheStats, at: float) -> Iterator[Change]:
+    if before.initialized != now.initialized:
+        znodes = counted(sum(now.nodes.values()), "znode")
+        yield Change(at, where, f"complete, {znodes}" if now.initialized else "loading", _level(now))
+    for kind, number in now.faults.items():
+        if number > before.faults[kind]:
+            yield Change(at, where, counted(number - before.faults[kind], f"fault: {kind}", f"faults: {kind}"), "bad")
+
+
+def _level(tree: CacheStats) -> str:
+    return "good" if tree.initialized else "waiting"

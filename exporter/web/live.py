@@ -1,0 +1,98 @@
+"""Live: what changes on open pages, sent to all of them as server-sent events, one look for everyone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import anyio.to_thread
+import structlog
+
+from exporter.web.status import Status, changes_as_told, differences
+
+#: Seconds between two looks, and two messages to an open page.
+PACE = 1.0
+#: Pages that may be open at once.
+PAGES = 128
+
+log = structlog.stdlib.get_logger("exporter.web")
+
+
+class TooManyPagesError(Exception):
+    """As many pages are open as may be."""
+
+
+class Live:
+    """Looks every second, and tells open pages what changed.
+
+    `look` is what keeps the history going while no page is open; `status` does that too, and costs a little more.
+    """
+
+    def __init__(self, look: Callable[[], object], status: Callable[[], Status]) -> None:
+        self._look = look
+        self._status = status
+        self._told: dict[str, Any] = {}
+        self._number = 0
+        self._latest = ""
+        self._next: asyncio.Future[None] | None = None
+        self._pages = 0
+
+    async def run(self) -> None:
+        """Looks until it is cancelled."""
+        while True:
+            try:
+                if self._pages:
+                    self._tell(await anyio.to_thread.run_sync(self._status))
+                else:
+                    await anyio.to_thread.run_sync(self._look)
+            except Exception:
+                log.exception("the status page cannot be kept up to date")
+            await asyncio.sleep(PACE)
+
+    def open(self, ending: asyncio.Event | None) -> AsyncIterator[str]:
+        """The messages for one page, until `ending` is set. Raises TooManyPagesError."""
+        if self._pages >= PAGES:
+            raise TooManyPagesError
+        return self._messages(ending or asyncio.Event())
+
+    async def _messages(self, ending: asyncio.Event) -> AsyncIterator[str]:
+        self._pages += 1
+        end: asyncio.Future[Any] = asyncio.ensure_future(ending.wait())
+        number = -1
+        try:
+            yield "retry: 1000\n\n"
+            while True:
+                await asyncio.wait([end, self._next_one()], return_when=asyncio.FIRST_COMPLETED)
+                if ending.is_set():
+                    return
+                # Whoever missed a message is told everything.
+                yield self._latest if number == self._number - 1 else _message(self._told)
+                number = self._number
+        finally:
+            end.cancel()
+            self._pages -= 1
+
+    def _tell(self, status: Status) -> None:
+        told: dict[str, Any] = {
+            "outline": status.outline(),
+            "cells": status.cells(),
+            "changes": changes_as_told(status.changes),
+        }
+        new = dict(differences(self._told, told))
+        if "cells" in new:
+            new["cells"] = dict(differences(self._told.get("cells", {}), told["cells"]))
+        self._told, self._number, self._latest = told, self._number + 1, _message(new)
+        waiting, self._next = self._next, None
+        if waiting is not None:
+            waiting.set_result(None)
+
+    def _next_one(self) -> asyncio.Future[None]:
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_future()
+        return self._next
+
+
+def _message(told: dict[str, Any]) -> str:
+    return f"data: {json.dumps(told, separators=(',', ':'))}\n\n"

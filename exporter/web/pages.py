@@ -1,0 +1,126 @@
+"""Pages: what people see at `/` and `/browse`, their style and their script."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from exporter.telemetry.sources import EnsembleSource
+from exporter.web import browser, status
+from exporter.web.history import History
+from exporter.web.live import Live, TooManyPagesError
+from exporter.web.words import counted, human_count, visible
+
+STATUS_PATH, BROWSE_PATH, EVENTS_PATH = "/", "/browse", "/-/events"
+STYLE_PATH, SCRIPT_PATH = "/-/page.css", "/-/page.js"
+PATHS = (STATUS_PATH, BROWSE_PATH, EVENTS_PATH, STYLE_PATH, SCRIPT_PATH)
+
+
+class Pages:
+    """The pages about these ensembles. `links` are the other addresses, by what they are called."""
+
+    def __init__(
+        self, ensembles: Sequence[EnsembleSource], *, version: str, links: Mapping[str, str], expose_data: bool
+    ) -> None:
+        self._ensembles = ensembles
+        self._expose_data = expose_data
+        self._history = History(ensembles)
+        self.live = Live(self._history.look, lambda: status.status(self._history))
+        self._files = {name: _file(name) for name in ("page.css", "page.js")}
+        self._environment = _environment()
+        self._environment.globals.update(
+            version=version,
+            links=links,
+            style=f"{STYLE_PATH}?{_digest(self._files['page.css'])}",
+            script=f"{SCRIPT_PATH}?{_digest(self._files['page.js'])}",
+            browse=BROWSE_PATH,
+            events=EVENTS_PATH,
+            expose_data=expose_data,
+        )
+
+    @property
+    def routes(self) -> list[Route]:
+        """What is served where. Functions run on worker threads: looking into a cache may take a moment."""
+        return [
+            Route(STATUS_PATH, self._status),
+            Route(BROWSE_PATH, self._browse),
+            Route(EVENTS_PATH, self._events),
+            Route(STYLE_PATH, self._style),
+            Route(SCRIPT_PATH, self._script),
+        ]
+
+    def _status(self, _request: Request) -> Response:
+        now = status.status(self._history)
+        return self._page(
+            "status.html",
+            status=now,
+            changes=status.changes_as_told(now.changes),
+            browsable={
+                (one.name, name) for one in self._ensembles for name in one.caches if self._find(one.name, name)
+            },
+        )
+
+    def _browse(self, request: Request) -> Response:
+        asked = {name: request.query_params.get(name, "") for name in ("ensemble", "tree", "path", "after", "view")}
+        cache = self._find(asked["ensemble"], asked["tree"])
+        if cache is None:
+            return self._page("missing.html", status_code=404, asked=asked)
+        view = asked["view"] if asked["view"] in browser.VIEWS else "text"
+        znode = browser.look_up(cache, asked["path"], after=asked["after"], view=view, expose_data=self._expose_data)
+        return self._page("browse.html", asked=asked, znode=znode, view=view, views=browser.VIEWS, tree=cache.stats())
+
+    async def _events(self, request: Request) -> Response:
+        ending = request.scope.get("state", {}).get("ending")
+        try:
+            messages = self.live.open(ending)
+        except TooManyPagesError:
+            return PlainTextResponse("Too many open pages.\n", status_code=503, headers={"Retry-After": "10"})
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream", headers=headers)
+        return StreamingResponse(messages, media_type="text/event-stream", headers=headers)
+
+    def _style(self, _request: Request) -> Response:
+        return self._static("page.css", "text/css")
+
+    def _script(self, _request: Request) -> Response:
+        return self._static("page.js", "text/javascript")
+
+    def _static(self, name: str, media_type: str) -> Response:
+        # A changed file has another address.
+        headers = {"Cache-Control": "private, max-age=31536000, immutable"}
+        return Response(self._files[name], media_type=media_type, headers=headers)
+
+    def _find(self, ensemble: str, tree: str) -> browser.Browsable | None:
+        return browser.find(self._ensembles, ensemble, tree)
+
+    def _page(self, template: str, *, status_code: int = 200, **shown: object) -> Response:
+        content = self._environment.get_template(template).render(shown)
+        return HTMLResponse(content, status_code=status_code, headers={"Cache-Control": "no-store"})
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("exporter.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(count=human_count, counted=counted, visible=visible)
+    environment.globals.update(chart_width=status.CHART_WIDTH, chart_height=status.CHART_HEIGHT)
+    return environment
+
+
+def _file(name: str) -> str:
+    return resources.files("exporter.web").joinpath(f"static/{name}").read_text("utf-8")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

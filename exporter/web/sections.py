@@ -1,0 +1,159 @@
+"""Sections: a YAML file as nested sections that know their lines, for complaints that say where to look."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from exporter.settings import SettingsError
+
+#: Bytes that a file may have.
+SIZE_LIMIT = 1024 * 1024
+
+_NULL = "tag:yaml.org,2002:null"
+_BOOLEANS = {"true": True, "false": False}
+
+
+class Section:
+    """A mapping of a YAML file. Keys are taken out one by one; `end` complains about what nobody took.
+
+    A key whose value is null counts as absent. Every method raises SettingsError for a value of another type.
+    """
+
+    def __init__(self, path: Path, name: str, line: int, nodes: dict[str, tuple[ScalarNode, Node]]) -> None:
+        self._path = path
+        self._name = name
+        self._line = line
+        self._nodes = nodes
+        self._known: list[str] = []
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._nodes
+
+    def error(self, key: str, value: str | None, problem: str) -> SettingsError:
+        """The complaint about one key of this section, with the line that it stands in."""
+        line = self._nodes[key][0].start_mark.line + 1 if key in self._nodes else self._line
+        return SettingsError(f"{self._path}:{line}: {self._name}{key}", value, problem)
+
+    def names(self) -> Iterator[str]:
+        """The keys that are left, for sections whose keys are the user's own."""
+        yield from list(self._nodes)
+
+    def section(self, key: str) -> Section:
+        """The mapping under a key, empty when there is none."""
+        node = self._take(key)
+        if node is None:
+            return Section(self._path, f"{self._name}{key}.", self._line, {})
+        if not isinstance(node, MappingNode):
+            raise self._mistyped(key, node, "a mapping")
+        return _section(self._path, f"{self._name}{key}.", node)
+
+    def text(self, key: str, default: str = "") -> str:
+        """A scalar as it is written."""
+        node = self._take(key)
+        if node is None:
+            return default
+        if not isinstance(node, ScalarNode):
+            raise self._mistyped(key, node, "text")
+        return str(node.value)
+
+    def boolean(self, key: str, default: bool) -> bool:
+        """`true` or `false`."""
+        text = self.text(key, str(default))
+        if text.lower() not in _BOOLEANS:
+            raise self.error(key, text, "accepted: true, false")
+        return _BOOLEANS[text.lower()]
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of scalars, each as it is written."""
+        node = self._take(key)
+        if node is None:
+            return ()
+        if not isinstance(node, SequenceNode) or not all(isinstance(item, ScalarNode) for item in node.value):
+            raise self._mistyped(key, node, "a list of texts")
+        return tuple(str(item.value) for item in node.value)
+
+    def end(self) -> None:
+        """Raises SettingsError if a key of this section was never asked for."""
+        for key in self._nodes:
+            if key not in self._known:
+                raise self.error(key, None, f"unknown key; accepted: {', '.join(sorted(self._known))}")
+
+    def _take(self, key: str) -> Node | None:
+        self._known.append(key)
+        node = self._nodes[key][1] if key in self._nodes else None
+        return None if isinstance(node, ScalarNode) and node.tag == _NULL else node
+
+    def _mistyped(self, key: str, node: Node, accepted: str) -> SettingsError:
+        written = node.value if isinstance(node, ScalarNode) else None
+        return self.error(key, written, f"not the type of value that belongs here; accepted: {accepted}")
+
+
+def read(path: Path) -> Section:
+    """A file's top section.
+
+    Raises SettingsError if the file cannot be read or is no YAML mapping.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(SIZE_LIMIT + 1)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+        raise SettingsError(str(path), None, f"cannot be read: {reason}") from None
+    if len(content) > SIZE_LIMIT:
+        raise SettingsError(str(path), None, f"too large; accepted: up to {SIZE_LIMIT} bytes")
+    return parse(path, content)
+
+
+def parse(path: Path, content: bytes) -> Section:
+    """The top section of a file's content; an empty file has an empty one.
+
+    Raises SettingsError if it is no YAML mapping.
+    """
+    try:
+        # UTF-8 alone: YAML knows more encodings, and nobody writes configurations in them.
+        root = _compose(content.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        _refuse(path, 1, "not UTF-8")
+    except RecursionError:
+        _refuse(path, 1, "nested too deeply")
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        _refuse(path, mark.line + 1 if mark else 1, " ".join(str(error.problem or error.context).split()))
+    except (YAMLError, ValueError) as error:
+        _refuse(path, 1, " ".join(str(error).split()))
+    if root is None or (isinstance(root, ScalarNode) and root.tag == _NULL):
+        return Section(path, "", 1, {})
+    if not isinstance(root, MappingNode):
+        _refuse(path, root.start_mark.line + 1, "the file holds no keys")
+    return _section(path, "", root)
+
+
+def _compose(text: str) -> Node | None:
+    with warnings.catch_warnings():
+        # An anchor may be given again, says YAML; the library warns in several lines.
+        warnings.simplefilter("ignore", ReusedAnchorWarning)
+        root: Node | None = YAML(typ="safe", pure=True).compose(text)
+    return root
+
+
+def _section(path: Path, name: str, mapping: MappingNode) -> Section:
+    nodes: dict[str, tuple[ScalarNode, Node]] = {}
+    for key, value in mapping.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, ScalarNode):
+            _refuse(path, line, "a key is no text")
+        if key.value in nodes:
+            raise SettingsError(f"{path}:{line}: {name}{key.value}", None, "given twice; accepted: once")
+        nodes[key.value] = key, value
+    return Section(path, name, mapping.start_mark.line + 1, nodes)
+
+
+def _refuse(path: Path, line: int, problem: str) -> NoReturn:
+    raise SettingsError(f"{path}:{line}", None, f"{problem}; accepted: a YAML mapping in UTF-8") from None

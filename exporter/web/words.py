@@ -1,0 +1,62 @@
+"""Words: sizes, counts, times and names as people read them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+from exporter.settings import one_line
+
+_SIZES = ("KiB", "MiB", "GiB", "TiB")
+_DURATIONS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+
+
+def human_bytes(size: int) -> str:
+    """A size, for example `1.5 MiB`."""
+    if size < 1024:
+        return f"{size} B"
+    power = min(len(_SIZES), (size.bit_length() - 1) // 10)
+    return f"{size / 1024**power:.1f} {_SIZES[power - 1]}"
+
+
+def human_count(number: int) -> str:
+    """A number with its thousands apart."""
+    return f"{number:,}".replace(",", "\u202f")
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number and what it counts, for example `1 tree` and `3 trees`."""
+    return f"{human_count(number)} {one if number == 1 else many or one + 's'}"
+
+
+def human_rate(rate: float) -> str:
+    """A number of things in a second, exact where it is small."""
+    if rate and rate < 9.95:
+        return f"{rate:.1f}"
+    return human_count(round(rate))
+
+
+def human_duration(seconds: float) -> str:
+    """A duration in its two largest units, for example `3 h 5 min`; short ones to a tenth of a second."""
+    if seconds < 9.95:
+        return f"{max(0.0, seconds):.1f} s"
+    left = round(seconds)
+    parts = []
+    for unit, size in _DURATIONS:
+        number, left = divmod(left, size)
+        parts.append((number, unit))
+    first = next(index for index, (number, _) in enumerate(parts) if number)
+    return " ".join(f"{number} {unit}" for number, unit in parts[first : first + 2] if number)
+
+
+def human_moment(at: float) -> str:
+    """A point in Unix time, in UTC to the second."""
+    try:
+        return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):
+        # A znode's times are its ensemble's clocks', which may say anything.
+        return f"{at:g} s after 1970"
+
+
+def visible(name: str) -> str:
+    """A name whose every character can be seen, those that would turn or hide text among them."""
+    return one_line(name)

@@ -1,0 +1,253 @@
+"""The pages in a real Chromium, about a real ZooKeeper: what they show, follow and refuse to run."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from kazoo.client import KazooClient
+from kazoo.retry import KazooRetry
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from exporter.demo.server import ZooKeeperServer
+from exporter.telemetry.sources import EnsembleSource
+from exporter.treecache import TreeCache
+from exporter.web.browser import PAGE
+from exporter.zookeeper.session import Session
+from tests.conftest import ZooKeeper
+from tests.telemetry.known import NEW_CACHE, NEW_CLIENT, ensemble
+from tests.web.running import Running, fresh, running
+
+#: Milliseconds within which the page shows what has happened.
+SHOWN_WITHIN = 15_000
+HOSTILE = ["<script>alert(1)", '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}", "a&b=c?d#e%2f", "\u202egnp.exe", "'"]
+
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # Without its sandbox Chromium also runs as root, and in containers.
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[OpenPage]:
+    """Opens pages that must not complain, ask other hosts, or open dialogs; options are those of a browser context."""
+    complaints: list[str] = []
+    with contextlib.ExitStack() as contexts:
+
+        def open_one(url: str, **options: Any) -> Page:
+            context = browser.new_context(**options)
+            contexts.callback(context.close)
+            page = context.new_page()
+            page.on("console", lambda message: complaints.append(f"console: {message.text}"))
+            page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+            page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
+            page.on("request", lambda request: complaints.extend(foreign(request.url, url)))
+            page.goto(url)
+            return page
+
+        yield open_one
+    assert not complaints
+
+
+def foreign(requested: str, page: str) -> list[str]:
+    """A request to another host than the page's."""
+    is_own = urlsplit(requested).netloc == urlsplit(page).netloc or requested.startswith("data:")
+    return [] if is_own else [f"request: {requested}"]
+
+
+@contextlib.contextmanager
+def watched(hosts: str, *paths: str) -> Iterator[EnsembleSource]:
+    """A real ensemble with these trees, in this process."""
+    retry = KazooRetry(max_tries=-1, delay=0.05, max_delay=0.2)
+    client = KazooClient(hosts=hosts, timeout=10, connection_retry=retry)
+    session = Session.attach(client)
+    caches = {path: TreeCache(client, path, create_root=False, freshness_interval=0.5) for path in paths}
+    with contextlib.ExitStack() as started:
+        started.callback(client.close)
+        started.callback(client.stop)
+        for cache in caches.values():
+            started.enter_context(cache)
+        client.start()
+        for cache in caches.values():
+            assert cache.wait_initialized(10)
+        yield EnsembleSource("main", session, caches)
+
+
+@contextlib.contextmanager
+def served(hosts: str, *paths: str, expose_data: bool = False) -> Iterator[Running]:
+    with watched(hosts, *paths) as source, running(source, expose_data=expose_data) as server:
+        yield server
+
+
+def browse(server: Running, path: str, tree: str = "/", **more: str) -> str:
+    return f"{server.url}/browse?{urlencode({'ensemble': 'main', 'tree': tree, 'path': path, **more})}"
+
+
+def test_the_page_follows_zookeeper_down_and_up(own_zookeeper: ZooKeeperServer, open_page: OpenPage) -> None:
+    with served(own_zookeeper.hosts, "/") as server:
+        page = open_page(server.url)
+        page.evaluate("window.sameDocument = true")
+        verdict = page.get_by_role("heading", level=1)
+        recently = page.get_by_role("region", name="Recently")
+        expect(verdict).to_have_text("The tree is complete, and its changes arrive.")
+        expect(page.get_by_role("heading", level=2, name="main connected")).to_be_visible()
+
+        own_zookeeper.kill()
+        expect(page.get_by_role("heading", level=2, name="main connection suspended")).to_be_visible(
+            timeout=SHOWN_WITHIN
+        )
+        expect(verdict).to_have_text("1 ensemble of 1 cut off: what is shown is what was known before.")
+        expect(recently).to_contain_text("connection suspended")
+        staleness = page.get_by_role("row").nth(1).get_by_role("cell").nth(3)
+        for seconds in "23":
+            expect(staleness).to_contain_text(f"≤ {seconds}.", timeout=SHOWN_WITHIN)
+
+        own_zookeeper.start()
+        expect(verdict).to_have_text("The tree is complete, and its changes arrive.", timeout=SHOWN_WITHIN)
+        expect(recently).to_contain_text(f"connected to {own_zookeeper.hosts}")
+        expect(staleness).to_contain_text(re.compile(r"≤ [01]\.\d s"), timeout=SHOWN_WITHIN)
+        assert page.evaluate("window.sameDocument")
+
+
+def test_the_page_follows_the_tree(zookeeper: ZooKeeper, client: KazooClient, open_page: OpenPage) -> None:
+    client.create("/a")
+    with served(zookeeper.hosts, "/") as server:
+        page = open_page(server.url)
+        row = page.get_by_role("row").nth(1)
+        expect(row).to_contain_text("2 persistent")
+        client.create("/b", ephemeral=True)
+        expect(row).to_contain_text("2 persistent, 1 ephemeral", timeout=SHOWN_WITHIN)
+
+
+def test_the_page_tells_when_the_exporter_is_gone(browser: Browser) -> None:
+    # A page of its own: Chromium itself complains of a server that does not answer.
+    context = browser.new_context()
+    page = context.new_page()
+    with running() as server:
+        page.goto(server.url)
+        expect(page.locator("html[data-live=yes]")).to_be_attached(timeout=SHOWN_WITHIN)
+        expect(page.get_by_role("status")).to_be_hidden()
+    expect(page.get_by_role("status")).to_contain_text("does not answer", timeout=SHOWN_WITHIN)
+    context.close()
+
+
+def test_the_worst_comes_first_and_needs_no_script(open_page: OpenPage) -> None:
+    with running(ensemble("a fine one", cache=fresh()), ensemble("new", NEW_CLIENT, NEW_CACHE)) as server:
+        page = open_page(server.url, java_script_enabled=False)
+        expect(page.get_by_role("heading", level=1)).to_have_text("1 tree of 2 not complete yet.")
+        assert page.get_by_role("heading", level=2).all_inner_texts() == [
+            "new connecting",
+            "a fine one connected",
+            "Recently",
+        ]
+        expect(page.get_by_role("progressbar")).to_have_count(1)
+
+
+def test_names_are_text_whatever_they_are(zookeeper: ZooKeeper, client: KazooClient, open_page: OpenPage) -> None:
+    for name in HOSTILE:
+        client.create(f"/{name}", name.encode())
+    shown = {name.replace("\u202e", "\\u202e") for name in HOSTILE}
+    with served(zookeeper.hosts, "/", *(f"/{name}" for name in HOSTILE), expose_data=True) as server:
+        page = open_page(server.url)
+        assert shown == {text[1:] for text in page.get_by_role("rowheader").all_inner_texts()} - {""}
+        page.get_by_role("link", name="/", exact=True).click()
+        assert shown == set(page.get_by_role("rowheader").all_inner_texts())
+        for name in shown:
+            page.get_by_role("link", name=name, exact=True).click()
+            expect(page.get_by_role("heading", level=1)).to_have_text(f"/{name}")
+            expect(page.get_by_role("region", name="Data").locator("pre")).to_have_text(name)
+            page.go_back()
+
+
+def test_a_tree_is_browsed_level_by_level_with_the_keyboard(
+    zookeeper: ZooKeeper, client: KazooClient, open_page: OpenPage
+) -> None:
+    client.create("/services/orders/i-1", b"10.0.0.1", makepath=True, ephemeral=True)
+    with served(zookeeper.hosts, "/services") as server:
+        page = open_page(server.url)
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="To the content")).to_be_focused()
+        for name in ("/services", "orders", "i-1"):
+            page.get_by_role("link", name=name, exact=True).focus()
+            page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_have_text("/services/orders/i-1")
+        session = client.client_id[0]
+        expect(page.get_by_role("main")).to_contain_text(f"session {session & 0xFFFF_FFFF_FFFF_FFFF:#x}")
+        for told in ("ephemeral", "ago", "8 B", "data 0, children 0, ACL 0"):
+            expect(page.get_by_role("main")).to_contain_text(told)
+        assert "10.0.0.1" not in page.content()
+        page.get_by_role("navigation", name="Path").get_by_role("link", name="/services").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("/services")
+
+
+def test_data_is_shown_only_on_request(zookeeper: ZooKeeper, client: KazooClient, open_page: OpenPage) -> None:
+    client.create("/a", b'{"port": 8080}')
+    with served(zookeeper.hosts, "/") as server:
+        assert "8080" not in open_page(browse(server, "/a")).get_by_role("main").inner_text()
+    with served(zookeeper.hosts, "/", expose_data=True) as server:
+        page = open_page(browse(server, "/a"))
+        data = page.get_by_role("region", name="Data").locator("pre")
+        expect(data).to_have_text('{"port": 8080}')
+        page.get_by_role("link", name="json").click()
+        expect(data).to_have_text('{\n  "port": 8080\n}')
+        page.get_by_role("link", name="hex").click()
+        expect(data).to_contain_text("00000000  7b 22 70 6f 72 74 22 3a 20 38 30 38 30 7d")
+
+
+def test_many_children_come_in_pages(zookeeper: ZooKeeper, client: KazooClient, open_page: OpenPage) -> None:
+    names = [f"task-{number:04}" for number in range(2 * PAGE + 10)]
+    for result in [client.create_async(f"/{name}") for name in names]:
+        result.get()
+    with served(zookeeper.hosts, "/") as server:
+        page = open_page(browse(server, "/"))
+        seen = page.get_by_role("rowheader").all_inner_texts()
+        for _ in range(2):
+            page.get_by_role("link", name=f"The next {PAGE}").click()
+            seen += page.get_by_role("rowheader").all_inner_texts()
+        assert seen == names
+        assert not page.get_by_role("link", name="The next").count()
+
+
+def test_a_path_is_found_by_its_beginning(zookeeper: ZooKeeper, client: KazooClient, open_page: OpenPage) -> None:
+    for name in ("orders", "order-mails", "payments"):
+        client.create(f"/services/{name}/node", makepath=True)
+    with served(zookeeper.hosts, "/") as server:
+        page = open_page(browse(server, "/"))
+        field = page.get_by_label("Go to a path")
+        field.fill("/services/order")
+        field.press("Enter")
+        assert page.get_by_role("rowheader").all_inner_texts() == ["order-mails", "orders"]
+        field.fill("/services/payments/node")
+        field.press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_have_text("/services/payments/node")
+        field.fill("/../etc")
+        field.press("Enter")
+        expect(page.get_by_role("main")).to_contain_text("Nothing begins like it")
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_everyone_can_use_it(
+    zookeeper: ZooKeeper, client: KazooClient, open_page: OpenPage, scheme: str, width: int
+) -> None:
+    client.create("/a/a-rather-long-name-of-a-znode-" + "x" * 80, b'{"a": 1}', makepath=True)
+    with (
+        watched(zookeeper.hosts, "/") as source,
+        running(source, ensemble("new", NEW_CLIENT, NEW_CACHE), expose_data=True) as server,
+    ):
+        for url in (server.url, browse(server, "/a")):
+            page = open_page(url, color_scheme=scheme, viewport={"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            violations = Axe().run(page).response["violations"]
+            assert not [(violation["id"], violation["nodes"][0]["html"]) for violation in violations]

@@ -1,0 +1,342 @@
+"""Hostile clients: whatever they do, a well-behaved scraper is served within a second, and memory stays bounded."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import selectors
+import socket
+import ssl
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.faults.size import size
+from tests.support import eventually
+from tests.web.certificates import Authority
+from tests.web.serve import HANDSHAKE_TIMEOUT, REQUEST_TIMEOUT
+
+#: Seconds within which a well-behaved scrape is answered, and by how many bytes memory may grow.
+SCRAPE_LIMIT = 1.0
+MEMORY_LIMIT = 48 * 1024 * 1024
+#: A TLS connection alone keeps some 150 KiB.
+TLS_MEMORY_LIMIT = 128 * 1024 * 1024
+CROWD = 1000
+
+Attack = Callable[["Server"], None]
+
+
+class Server:
+    """The web server in a process of its own, with what it logs."""
+
+    def __init__(self, log: Path, *arguments: str, verify: ssl.SSLContext | bool = True) -> None:
+        self._log = log
+        self.verify = verify
+        command = [sys.executable, "-m", "tests.web.serve", *arguments]
+        with log.open("wb") as stderr:
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
+        assert self.process.stdout is not None
+        self.url = self.process.stdout.readline().strip()
+        self.port = int(self.url.rpartition(":")[2])
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    @property
+    def memory(self) -> int:
+        """Resident bytes."""
+        fields = Path(f"/proc/{self.process.pid}/statm").read_text().split()
+        return int(fields[1]) * resource.getpagesize()
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+
+    def scrape(self) -> float:
+        """The seconds that one scrape over a new connection takes."""
+        begun = time.monotonic()
+        assert httpx.get(f"{self.url}/metrics", verify=self.verify, timeout=30).status_code == 200
+        return time.monotonic() - begun
+
+    def exchange(self, request: bytes) -> bytes:
+        """Everything that is answered to these bytes, after which the client sends no more."""
+        with self.connect() as connection:
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(request)
+                connection.shutdown(socket.SHUT_WR)
+            return received(connection)
+
+    def end(self) -> None:
+        self.process.terminate()
+        self.process.communicate(timeout=20)
+
+
+def received(connection: socket.socket) -> bytes:
+    """What comes until the other side closes."""
+    parts = []
+    with contextlib.suppress(ConnectionError):
+        while part := connection.recv(65536):
+            parts.append(part)
+    return b"".join(parts)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _many_files() -> Iterator[None]:
+    """Enough open files for a crowd of clients in this process; the server keeps the usual soft limit."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(before[1], 4 * CROWD), before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    running = Server(tmp_path_factory.mktemp("http") / "log")
+    yield running
+    running.end()
+    assert "Traceback" not in running.log
+
+
+@pytest.fixture(scope="module")
+def tls_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("https")
+    authority = Authority(folder)
+    authority.issue("server", "127.0.0.1")
+    config = folder / "web.yml"
+    config.write_text("tls_server_config: {cert_file: server.crt, key_file: server.key}")
+    running = Server(folder / "log", str(config), verify=authority.client_context())
+    yield running
+    running.end()
+    assert "Traceback" not in running.log
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url) as one:
+        yield one
+
+
+@contextlib.contextmanager
+def crowd(server: Server, first: bytes = b"", number: int = CROWD) -> Iterator[list[socket.socket]]:
+    """So many connections, each having sent the same bytes."""
+    with contextlib.ExitStack() as connections:
+        clients = []
+        for _ in range(number):
+            client = connections.enter_context(server.connect())
+            clients.append(client)
+            with contextlib.suppress(ConnectionError):
+                client.sendall(first)
+        yield clients
+
+
+def open_ones(clients: list[socket.socket]) -> int:
+    """How many of the connections the server has not closed."""
+    with selectors.DefaultSelector() as selector:
+        for client in clients:
+            selector.register(client, selectors.EVENT_READ)
+        return len(clients) - len(selector.select(0))
+
+
+def assert_all_end(clients: list[socket.socket], within: float) -> None:
+    eventually(lambda: open_ones(clients) == 0, timeout=within + 5, interval=0.1)
+
+
+def assert_scrapes_are_quick(server: Server, number: int = 5) -> None:
+    # The median: what else runs on the machine may hold up one of them.
+    assert statistics.median(server.scrape() for _ in range(number)) < SCRAPE_LIMIT
+
+
+@pytest.mark.parametrize("first", [b"", b"GET /metrics HTTP/1.1\r\nHost: a\r\nX: "], ids=["silent", "half a request"])
+def test_a_crowd_of_idle_connections(server: Server, first: bytes) -> None:
+    before = server.memory
+    with crowd(server, first) as clients:
+        assert_scrapes_are_quick(server)
+        assert open_ones(clients) < CROWD
+        assert server.memory - before < MEMORY_LIMIT
+        assert_all_end(clients, REQUEST_TIMEOUT)
+
+
+def test_half_open_handshakes(tls_server: Server) -> None:
+    before = tls_server.memory
+    hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+    for _ in range(2):
+        with crowd(tls_server, hello) as clients:
+            assert_scrapes_are_quick(tls_server)
+            assert tls_server.memory - before < TLS_MEMORY_LIMIT
+            assert_all_end(clients, HANDSHAKE_TIMEOUT)
+
+
+def test_handshakes_that_are_no_tls(tls_server: Server) -> None:
+    for first in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x00\x00", b"\x80" * 1000, b"\0"):
+        with tls_server.connect() as client:
+            client.sendall(first)
+            client.shutdown(socket.SHUT_WR)
+            assert b"HTTP" not in received(client)
+    assert_scrapes_are_quick(tls_server, 3)
+
+
+def test_slow_headers_have_an_end(server: Server) -> None:
+    """Slowloris: a byte now and then does not extend the deadline."""
+    stop = threading.Event()
+    with crowd(server, b"GET /metrics HTTP/1.1\r\nHost: a\r\n", 100) as clients:
+
+        def drip() -> None:
+            while not stop.wait(0.5):
+                for client in clients:
+                    with contextlib.suppress(OSError):
+                        client.send(b"X")
+
+        begun = time.monotonic()
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        try:
+            assert_scrapes_are_quick(server)
+            assert_all_end(clients, REQUEST_TIMEOUT)
+        finally:
+            stop.set()
+            dripping.join()
+    assert REQUEST_TIMEOUT - 1 < time.monotonic() - begun < REQUEST_TIMEOUT + 5
+
+
+def test_headers_without_end(server: Server) -> None:
+    before = server.memory
+    begin = b"GET /metrics HTTP/1.1\r\nHost: a\r\nX: "
+    for _ in range(5):
+        answer = server.exchange(begin + b"x" * 10 * 1024 * 1024)
+        # The answer may be lost to a client that is still sending.
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
+    assert server.exchange(begin + b"x" * 20_000).startswith((b"HTTP/1.1 400 ", b""))
+    assert server.memory - before < MEMORY_LIMIT
+    assert_scrapes_are_quick(server, 3)
+
+
+def test_clients_that_do_not_read(server: Server) -> None:
+    before = server.memory
+    with crowd(server, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 20, 50):
+        assert_scrapes_are_quick(server)
+        assert server.memory - before < MEMORY_LIMIT
+
+
+def test_a_client_between_two_scrapes_outlasts_a_crowd_of_strangers(server: Server) -> None:
+    with httpx.Client(base_url=server.url) as client:
+        assert client.get("/metrics").status_code == 200
+        with crowd(server):
+            # httpx does not try again on a connection that was closed.
+            assert client.get("/metrics").status_code == 200
+
+
+CLOSE = b"Host: a\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET /metrics HTTP/1.1\r\n" + CLOSE, 200),
+        (b"GET /metrics HTTP/1.0\r\n\r\n", 200),
+        (b"BREW /metrics HTTP/1.1\r\n" + CLOSE, 405),
+        (b"TRACE /metrics HTTP/1.1\r\n" + CLOSE, 405),
+        (b"CONNECT a:1 HTTP/1.1\r\n" + CLOSE, 404),
+        (b"OPTIONS * HTTP/1.1\r\n" + CLOSE, 404),
+        (b"G(T / HTTP/1.1\r\n" + CLOSE, 400),
+        (b"PRI * HTTP/2.0\r\n\r\n", 404),
+        (b"GET\r\n" + CLOSE, 400),
+        (b"GET /\xff HTTP/1.1\r\n" + CLOSE, 400),
+        (b"GET /%ff%00%0d%0a HTTP/1.1\r\n" + CLOSE, 404),
+        (b"GET /%zz%u1234 HTTP/1.1\r\n" + CLOSE, 404),
+        (b"GET //metrics HTTP/1.1\r\n" + CLOSE, 404),
+        (b"GET /../../etc/passwd HTTP/1.1\r\n" + CLOSE, 404),
+        (b"GET /-/%2e%2e%2f%2e%2e%2fetc/passwd HTTP/1.1\r\n" + CLOSE, 404),
+        (b"GET /metrics?name[]=%ff%00&&=&name[]=\x7f HTTP/1.1\r\n" + CLOSE, 400),
+        (b"GET /metrics?name[]=%ff%00&&=& HTTP/1.1\r\n" + CLOSE, 200),
+        (b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: b\r\n" + CLOSE, 400),
+        (b"GET / HTTP/1.1\r\nX : 1\r\n" + CLOSE, 400),
+        (b"GET / HTTP/1.1\r\nX: a\0b\r\n" + CLOSE, 400),
+        (b"GET / HTTP/1.1\r\nAuthorization: Basic \xff\r\n" + CLOSE, 200),
+        (b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + CLOSE, 200),
+        (b"GET / HTTP/1.1\r\nExpect: 100-continue\r\n" + CLOSE, 200),
+        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n" + CLOSE, 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n" + CLOSE, 400),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n" + CLOSE, 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n" + CLOSE + b"0\r\n\r\nGET /", 400),
+    ],
+)
+def test_requests_that_are_not_as_they_should_be(server: Server, request_: bytes, status: int) -> None:
+    answer = server.exchange(request_)
+    assert answer.startswith(b"HTTP/1.1 %d " % status), answer
+    # Nothing behind the answer is taken for another request.
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"nosniff" in answer
+    assert b"root:" not in answer
+    if status == 405:
+        assert b"\r\nallow: " in answer.lower()
+
+
+def test_a_body_that_ends_badly_after_the_answer(server: Server) -> None:
+    with server.connect() as client:
+        client.sendall(b"POST /metrics HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+        assert client.recv(65536).startswith(b"HTTP/1.1 405 ")
+        client.sendall(b"no chunk\r\n")
+        received(client)
+    assert_scrapes_are_quick(server, 1)
+
+
+REQUEST_LINE = (
+    b"GET ",
+    b"POST ",
+    b"HEAD ",
+    b"/",
+    b"/metrics",
+    b"/browse?path=",
+    b"?",
+    b"name[]=",
+    b"%",
+    b"%00",
+    b"%ff",
+)
+SYNTAX = (b"..", b" ", b"HTTP/1.1", b"HTTP/1.0", b"\r\n", b"\n", b"\r\n\r\n", b": ", b"q=", b";", b",", b"\0")
+HEADERS = (
+    b"Host: a",
+    b"Accept: ",
+    b"Content-Length: 3",
+    b"Transfer-Encoding: chunked",
+    b"Connection: close",
+    b"0\r\n\r\n",
+)
+fragments = st.sampled_from(REQUEST_LINE + SYNTAX + HEADERS)
+requests = st.one_of(st.binary(max_size=300), st.lists(fragments, max_size=40).map(b"".join))
+paths = st.text(st.characters(codec="utf-8"), max_size=40)
+
+
+@settings(max_examples=size(300, 100_000), deadline=None, suppress_health_check=list(HealthCheck))
+@given(requests)
+def test_any_bytes_are_answered_without_an_error_of_ours(server: Server, request_: bytes) -> None:
+    answer = server.exchange(request_)
+    assert b"HTTP/1.1 5" not in answer
+    assert server.process.poll() is None
+
+
+@settings(max_examples=size(200, 100_000), deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.sampled_from(["/", "/metrics", "/browse", "/-/ready"]),
+    st.dictionaries(paths, paths, max_size=4),
+    st.binary(max_size=40),
+)
+def test_any_query_and_header_is_answered_without_an_error_of_ours(
+    server: Server, client: httpx.Client, path: str, query: dict[str, str], header: bytes
+) -> None:
+    known = {"ensemble": "main", "tree": "/services", **query}
+    value = header.translate(None, bytes(range(32)) + b"\x7f").strip()
+    names = (b"accept", b"accept-encoding", b"authorization", b"cookie", b"last-event-id")
+    answer = client.head(path, params=known, headers=[(name, value) for name in names])
+    assert answer.status_code < 500
+    assert server.process.poll() is None

@@ -1,0 +1,63 @@
+"""The web server with the app on it, in this process or in one of its own, for tests that talk to it by sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from exporter.settings import ListenAddress
+from exporter.telemetry.collectors import build_registry
+from exporter.telemetry.sources import EnsembleSource
+from exporter.treecache.stats import CacheStats
+from exporter.web.app import OPEN_TO_ALL, create_app
+from exporter.web.config import WebConfig
+from exporter.web.server import base_url, listen, serving
+from tests.telemetry.known import BUSY_CACHE, ensemble
+
+
+def fresh(**of_a: Any) -> CacheStats:
+    """A busy cache whose freshness has just been proven."""
+    return replace(BUSY_CACHE, verified_at=time.time(), **of_a)
+
+
+@dataclass(frozen=True)
+class Running:
+    """Where the server is."""
+
+    url: str
+    port: int
+
+
+@contextlib.contextmanager
+def running(
+    *ensembles: EnsembleSource, config: WebConfig | None = None, expose_data: bool = False
+) -> Iterator[Running]:
+    """The app about these ensembles, by default a busy one, on a free loopback port; its loop runs in a thread."""
+    known = ensembles or (ensemble(),)
+    app = create_app(
+        build_registry(known, "1.2.3"), known, telemetry_path="/metrics", version="1.2.3", expose_data=expose_data
+    )
+    listener = listen(ListenAddress("127.0.0.1", 0))
+    began: list[asyncio.AbstractEventLoop] = []
+    started, stop = threading.Event(), asyncio.Event()
+
+    async def serve() -> None:
+        async with serving(app, listener, config, open_to_all=OPEN_TO_ALL):
+            began.append(asyncio.get_running_loop())
+            started.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=asyncio.run, args=[serve()])
+    thread.start()
+    try:
+        assert started.wait(10)
+        yield Running(base_url(listener, config), listener.getsockname()[1])
+    finally:
+        began[0].call_soon_threadsafe(stop.set)
+        thread.join(10)
+        assert not thread.is_alive()

@@ -1,0 +1,162 @@
+"""Looking into a tree: which znode and which children, in what words; never more than a page of them."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from kazoo.protocol.states import ZnodeStat
+
+from exporter.telemetry.sources import EnsembleSource
+from exporter.treecache.events import NodeData
+from exporter.treecache.stats import CacheStats
+from exporter.web.browser import DATA_SHOWN, PAGE, Browsable, find, look_up
+from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT, Source
+
+STAT = ZnodeStat(0x10, 0x11, 1_700_000_000_000, 1_700_000_000_000, 3, 4, 5, 0, 6, 7, 0x12)
+
+
+class Znodes:
+    """A cache of these znodes by path: a stat or None for one that may not be read, and the same data in each."""
+
+    def __init__(self, root: str, stats: Mapping[str, ZnodeStat | None], data: bytes | None = b"data") -> None:
+        self._root, self._stats, self._data = root, stats, data
+        self._children: dict[str, set[str]] = {path: set() for path in stats}
+        for path in stats:
+            parent, _, name = path.rpartition("/")
+            if (parent or "/") in self._children and name:
+                self._children[parent or "/"].add(name)
+
+    def stats(self) -> CacheStats:
+        return replace(BUSY_CACHE, path=self._root)
+
+    def get_data(self, path: str, default: Any = None) -> Any:
+        stat = self._stats.get(path)
+        return default if stat is None else NodeData.make(path, self._data, stat)
+
+    def get_children(self, path: str, default: Any = None) -> Any:
+        return frozenset(self._children[path]) if path in self._children else default
+
+
+def small(data: bytes | None = b"data", **of_a: Any) -> Znodes:
+    paths = ("/app", "/app/a", "/app/a/b", "/app/ab", "/app/z")
+    return Znodes("/app", {**dict.fromkeys(paths, STAT), "/app/a": STAT._replace(**of_a), "/app/secret": None}, data)
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "begins_with", "children"),
+    [
+        ("", "/app", "", ["a", "ab", "secret", "z"]),
+        ("/app/a", "/app/a", "", ["b"]),
+        (" //app//a/ ", "/app/a", "", ["b"]),
+        ("/app/a/b", "/app/a/b", "", []),
+        ("/app/s", "/app", "s", ["secret"]),
+        ("/app/a/x/y", "/app/a", "x", []),
+        ("/elsewhere", "/app", "", ["a", "ab", "secret", "z"]),
+        ("/apple", "/app", "", ["a", "ab", "secret", "z"]),
+        ("/app/../a", "/app", "..", []),
+        ("no path", "/app", "", ["a", "ab", "secret", "z"]),
+    ],
+)
+def test_paths(asked: str, found: str, begins_with: str, children: list[str]) -> None:
+    znode = look_up(small(), asked)
+    assert (znode.path, znode.begins_with, [child.name for child in znode.children]) == (found, begins_with, children)
+
+
+def test_the_root_of_everything() -> None:
+    tree = Znodes("/", dict.fromkeys(("/", "/a", "/a/b"), STAT))
+    assert [child.path for child in look_up(tree, "/").children] == ["/a"]
+    assert look_up(tree, "/a/b").steps == [("/", "/"), ("a", "/a"), ("b", "/a/b")]
+
+
+def test_a_stat_in_words() -> None:
+    now = int(time.time() * 1000)
+    facts = look_up(small(ctime=now - 3_600_000, mtime=now - 90_000), "/app/a").facts
+    assert facts["Kind"] == "persistent"
+    assert facts["Created"].startswith("1 h ago, 20")
+    assert facts["Created"].endswith(" UTC, zxid 0x10")
+    assert re.match(r"1 min 3\d s ago, ", facts["Changed"])
+    assert facts["Children"] == "1 child, last came or went with zxid 0x12"
+    assert facts["Versions"] == "data 3, children 4, ACL 5"
+
+
+@pytest.mark.parametrize(
+    ("owner", "facts"),
+    [
+        (0x1234, {"Kind": "ephemeral", "Owner": "session 0x1234"}),
+        (-(1 << 63), {"Kind": "container"}),
+        (-(1 << 56) | 90_000, {"Kind": "TTL", "Lifetime": "1 min 30 s"}),
+    ],
+)
+def test_kinds_in_words(owner: int, facts: dict[str, str]) -> None:
+    assert facts.items() <= look_up(small(ephemeralOwner=owner), "/app/a").facts.items()
+
+
+def test_times_of_wrong_clocks() -> None:
+    facts = look_up(small(ctime=2**62, mtime=-(2**62)), "/app/a").facts
+    assert facts["Created"].startswith("in ")
+    assert "s after 1970" in facts["Changed"]
+
+
+def test_a_znode_that_may_not_be_read() -> None:
+    znode = look_up(small(), "/app/secret", expose_data=True)
+    assert (znode.path, znode.facts, znode.data) == ("/app/secret", {}, None)
+    assert [child.kind for child in look_up(small(), "/app/s").children] == ["unreadable"]
+
+
+def test_an_empty_tree() -> None:
+    znode = look_up(Znodes("/app", {}), "/app/a")
+    assert (znode.path, znode.facts, znode.children, znode.begins_with) == ("/app", {}, [], "a")
+
+
+@pytest.mark.parametrize(
+    ("data", "view", "shown"),
+    [
+        (b"a\tb\r\nc\x00\xff", "text", "a       b\nc\\x00\\xff"),
+        (b'{"a":[1,"\xc3\xbc"]}', "json", '{\n  "a": [\n    1,\n    "ü"\n  ]\n}'),
+        (b"{", "json", "not JSON"),
+        (b"[" * 60_000, "json", "not JSON"),
+        (b"\x00A" * 9, "hex", f"00000000  {'00 41 ' * 8} {'.A' * 8}\n00000010  {'00 41':<47}  .A"),
+        (b"", "text", ""),
+        (None, "text", None),
+    ],
+)
+def test_data(data: bytes | None, view: str, shown: str | None) -> None:
+    assert look_up(small(data), "/app/a", view=view, expose_data=True).data == shown
+    assert look_up(small(data), "/app/a", view=view).data is None
+
+
+@pytest.mark.parametrize("view", ["text", "json", "hex"])
+def test_no_more_data_than_fits(view: str) -> None:
+    shown = look_up(small(b"1" * 1_000_000), "/app/a", view=view, expose_data=True).data
+    assert shown is not None
+    assert len(shown) < 6 * DATA_SHOWN
+    assert shown.endswith("912.6 KiB more")
+
+
+def test_a_hundred_thousand_children_are_a_page_each_time() -> None:
+    tree = Znodes("/", dict.fromkeys(("/", *(f"/n{number:06}" for number in range(100_000))), STAT))
+    begun = time.perf_counter()
+    first = look_up(tree, "/")
+    second = look_up(tree, "/", after=first.next_after)
+    took = time.perf_counter() - begun
+    assert (len(first.children), len(second.children)) == (PAGE, PAGE)
+    assert (first.children[0].name, second.children[0].name) == ("n000000", f"n{PAGE:06}")
+    assert first.total == 100_000
+    assert took < 2
+    assert look_up(tree, "/n0999").children[-1].name == "n099999"
+    assert look_up(tree, "/n0999").next_after == ""
+
+
+def test_only_known_trees_that_can_be_looked_into() -> None:
+    tree = small()
+    assert isinstance(tree, Browsable)
+    ensembles = [EnsembleSource("main", Source(BUSY_CLIENT), {"app": tree, "closed": Source(BUSY_CACHE)})]
+    assert find(ensembles, "main", "app") is tree
+    assert find(ensembles, "main", "closed") is None
+    assert find(ensembles, "main", "nope") is None
+    assert find(ensembles, "nope", "app") is None

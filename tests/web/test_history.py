@@ -1,0 +1,100 @@
+"""What the page remembers: charts, and what changed between two looks."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from exporter.telemetry.sources import EnsembleSource
+from exporter.treecache.stats import CacheStats
+from exporter.web.history import INTERVAL, POINTS, History, Series
+from exporter.zookeeper.stats import ClientStats
+from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT, Source
+
+
+def with_events(number: int, *, initialized: bool = True) -> CacheStats:
+    events = {**BUSY_CACHE.events, "node_added": number, "node_updated": 0, "node_removed": 0}
+    return replace(BUSY_CACHE, events=events, initialized=initialized)
+
+
+def test_a_chart_has_a_point_for_each_interval() -> None:
+    series = Series(0, 0.0)
+    for second, events in enumerate([0, 10, 20, 30, 40, 50, 50, 50, 50, 50, 50, 51]):
+        series.add(with_events(events), float(second))
+    assert list(series.rates) == [50 / INTERVAL, 0.0]
+    for number in range(2 * POINTS):
+        series.add(with_events(51), 100 + number * INTERVAL)
+    assert len(series.rates) == POINTS
+
+
+def test_a_load_does_not_dwarf_what_follows() -> None:
+    series = Series(0, 0.0)
+    series.add(with_events(0, initialized=False), 1)
+    series.add(with_events(50_000, initialized=False), 3)
+    series.add(with_events(100_000), 4)
+    series.add(with_events(100_005), 5)
+    assert list(series.rates) == [1.0]
+
+
+def test_a_point_of_staleness_is_the_worst_since_the_one_before() -> None:
+    series = Series(0, 0.0)
+    for second, staleness in enumerate([1, 2, 9, 1, 2, 3]):
+        series.add(replace(BUSY_CACHE, verified_at=time.time() - staleness), float(second))
+    (worst,) = series.staleness
+    assert 9 <= worst < 10
+
+
+class Story:
+    """An ensemble whose stats the test tells one after the other, and what is made of them."""
+
+    def __init__(self) -> None:
+        self._client, self._cache = Source(BUSY_CLIENT), Source(BUSY_CACHE)
+        self._history = History([EnsembleSource("main", self._client, {"/services": self._cache})])
+        self._history.look()
+
+    def tell(self, client: ClientStats = BUSY_CLIENT, cache: CacheStats = BUSY_CACHE) -> list[tuple[str, str, str]]:
+        """What is known to have happened since the start, the latest first."""
+        self._client.told, self._cache.told = client, cache
+        self._history.look()
+        return [(change.where, change.what, change.level) for change in self._history.changes()]
+
+
+def test_nothing_happened() -> None:
+    assert Story().tell() == []
+
+
+def test_a_connection_goes_and_comes() -> None:
+    story = Story()
+    suspended = replace(BUSY_CLIENT, state="suspended", server=None)
+    assert story.tell(suspended) == [("main", "connection suspended", "bad")]
+    assert story.tell(suspended) == [("main", "connection suspended", "bad")]
+    assert story.tell()[0] == ("main", "connected to zk1.example:2181", "good")
+
+
+def test_a_session_is_lost_between_two_looks() -> None:
+    lost = {**BUSY_CLIENT.sessions_lost, "expired": BUSY_CLIENT.sessions_lost["expired"] + 1}
+    assert Story().tell(replace(BUSY_CLIENT, sessions_lost=lost)) == [("main", "session lost: expired", "bad")]
+
+
+def test_a_tree_is_loaded_again() -> None:
+    story = Story()
+    story.tell(cache=replace(BUSY_CACHE, initialized=False))
+    assert story.tell() == [
+        ("main /services", "complete, 410 znodes", "good"),
+        ("main /services", "loading", "waiting"),
+    ]
+
+
+def test_faults_are_counted() -> None:
+    faults = {**BUSY_CACHE.faults, "no_auth": BUSY_CACHE.faults["no_auth"] + 3}
+    assert Story().tell(cache=replace(BUSY_CACHE, faults=faults)) == [("main /services", "3 faults: no_auth", "bad")]
+
+
+def test_ensembles_and_trees_come_and_go() -> None:
+    sources = [EnsembleSource("a", Source(BUSY_CLIENT), {"/x": Source(BUSY_CACHE)})]
+    history = History(sources)
+    history.look()
+    sources[:] = [EnsembleSource("b", Source(BUSY_CLIENT), {"/y": Source(BUSY_CACHE)})]
+    history.look()
+    assert history.changes() == []
+    assert history.charts("a", "/x") == ((), ())

@@ -1,0 +1,213 @@
+"""TLS and users by real connections: who gets in, and what a change of the files changes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from pathlib import Path
+
+import bcrypt
+import httpx
+import pytest
+import structlog
+
+from exporter.settings import SettingsError
+from exporter.web.config import load
+from exporter.web.current import CurrentConfig
+from exporter.web.tls import has_allowed_name
+from tests.support import eventually
+from tests.web.certificates import Authority
+from tests.web.running import Running, running
+
+SERVER = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
+MUTUAL = SERVER + "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n"
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    made = Authority(tmp_path)
+    made.issue("server", "127.0.0.1")
+    return made
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "web.yml"
+
+
+def replace_file(file: Path, text: str) -> None:
+    """A new file in the old one's place, as tools that rotate certificates do it."""
+    fresh = file.with_suffix(".new")
+    fresh.write_text(text)
+    os.replace(fresh, file)
+
+
+def serial(server: Running, authority: Authority) -> str:
+    """Which certificate a new connection is shown."""
+    with (
+        socket.create_connection(("127.0.0.1", server.port)) as plain,
+        authority.client_context().wrap_socket(plain, server_hostname="127.0.0.1") as encrypted,
+    ):
+        return str((encrypted.getpeercert() or {})["serialNumber"])
+
+
+def test_https(file: Path, authority: Authority) -> None:
+    file.write_text(SERVER)
+    with running(config=load(file)) as server:
+        assert server.url.startswith("https://")
+        with httpx.Client(base_url=server.url, verify=authority.client_context()) as client:
+            for _ in range(2):
+                response = client.get("/metrics")
+                assert response.status_code == 200
+                assert response.headers["x-content-type-options"] == "nosniff"
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(server.url.replace("https", "http"), timeout=5)
+
+
+def test_client_certificates(file: Path, authority: Authority, tmp_path: Path) -> None:
+    file.write_text(MUTUAL + "  client_allowed_sans: [prometheus.example, 'fd00::1']\n")
+    (tmp_path / "other").mkdir()
+    stranger = Authority(tmp_path / "other")
+    contexts = {
+        "by name": authority.client_context(authority.issue("a", "prometheus.example")),
+        "by address": authority.client_context(authority.issue("b", "fd00::1")),
+        "another name": authority.client_context(authority.issue("c", "grafana.example")),
+        "another authority": authority.client_context(stranger.issue("d", "prometheus.example")),
+        "none": authority.client_context(),
+    }
+    with running(config=load(file)) as server:
+        welcome = {name for name, context in contexts.items() if answers(server, context)}
+    assert welcome == {"by name", "by address"}
+
+
+def answers(server: Running, context: ssl.SSLContext) -> bool:
+    try:
+        with httpx.Client(base_url=server.url, verify=context) as client:
+            return client.get("/metrics").status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("options", "maximum", "agreed"),
+    [
+        ("", None, ("TLSv1.3", "TLS_AES_256_GCM_SHA384")),
+        ("  max_version: TLS12\n", None, ("TLSv1.2", "ECDHE-ECDSA-AES256-GCM-SHA384")),
+        ("  cipher_suites: [TLS_AES_128_GCM_SHA256]\n", ssl.TLSVersion.TLSv1_2, None),
+        (
+            "  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]\n  curve_preferences: [CurveP256]\n",
+            ssl.TLSVersion.TLSv1_2,
+            ("TLSv1.2", "ECDHE-ECDSA-AES128-GCM-SHA256"),
+        ),
+        ("  min_version: TLS13\n", ssl.TLSVersion.TLSv1_2, None),
+    ],
+)
+def test_versions_and_ciphers(
+    file: Path, authority: Authority, options: str, maximum: ssl.TLSVersion | None, agreed: tuple[str, str] | None
+) -> None:
+    file.write_text(SERVER + options)
+    context = authority.client_context()
+    if maximum is not None:
+        context.maximum_version = maximum
+    with running(config=load(file)) as server, socket.create_connection(("127.0.0.1", server.port)) as plain:
+        try:
+            with context.wrap_socket(plain, server_hostname="127.0.0.1") as encrypted:
+                cipher = encrypted.cipher()
+                found = (encrypted.version() or "", cipher[0] if cipher else "")
+        except ssl.SSLError:
+            found = None
+    assert found == agreed
+
+
+def test_renewed_certificates_are_used_without_a_restart(file: Path, authority: Authority) -> None:
+    file.write_text(SERVER)
+    with running(config=load(file)) as server:
+        first = serial(server, authority)
+        authority.issue("server", "127.0.0.1")
+        assert serial(server, authority) != first
+
+
+def test_a_bad_certificate_leaves_the_last_good_one_and_is_logged_once(file: Path, authority: Authority) -> None:
+    file.write_text(SERVER)
+    certificate = file.with_name("server.crt")
+    with structlog.testing.capture_logs() as logged, running(config=load(file)) as server:
+        first = serial(server, authority)
+        replace_file(certificate, "no certificate")
+        assert [serial(server, authority) for _ in range(3)] == [first] * 3
+        assert len(logged) == 1
+        assert logged[0]["log_level"] == "error"
+        assert f"cert_file={certificate}: not a certificate and its key" in logged[0]["reason"]
+        authority.issue("server", "127.0.0.1")
+        assert serial(server, authority) != first
+    assert logged[-1]["event"] == "web configuration reloaded"
+
+
+def test_users_come_and_go_without_a_restart(file: Path) -> None:
+    hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
+    file.write_text(f"basic_auth_users: {{alice: {hashed}}}")
+    with running(config=load(file)) as server, httpx.Client(base_url=server.url) as client:
+        assert client.get("/metrics", auth=("alice", "secret")).status_code == 200
+        replace_file(file, f"basic_auth_users: {{bob: {hashed}}}")
+        assert client.get("/metrics", auth=("alice", "secret")).status_code == 401
+        assert client.get("/metrics", auth=("bob", "secret")).status_code == 200
+        replace_file(file, "basic_auth_users: {")
+        assert client.get("/metrics").status_code == 401
+        file.unlink()
+        assert client.get("/metrics").status_code == 401
+        replace_file(file, "")
+        assert client.get("/metrics").status_code == 200
+
+
+def test_tls_neither_comes_nor_goes_without_a_restart(file: Path, authority: Authority) -> None:
+    file.write_text(SERVER)
+    current = CurrentConfig(load(file))
+    with structlog.testing.capture_logs() as logged:
+        replace_file(file, "")
+        assert current.config.tls is not None
+    assert "cannot come or go without a restart" in logged[0]["reason"]
+
+
+def test_a_file_that_a_bad_configuration_names_is_waited_for(file: Path, authority: Authority) -> None:
+    file.write_text(SERVER)
+    current = CurrentConfig(load(file))
+    replace_file(file, SERVER.replace("server.", "later."))
+    assert current.config.tls is not None
+    assert current.config.tls.cert_file.name == "server.crt"
+    authority.issue("later", "127.0.0.1")
+    assert eventually(lambda: current.config.tls and current.config.tls.cert_file.name) == "later.crt"
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (
+            {"server.crt": None},
+            "cert_file=.*/server.crt: cannot be read: No such file or directory; accepted: a PEM file",
+        ),
+        (
+            {"server.key": None},
+            "key_file=.*/server.key: cannot be read: No such file or directory; accepted: a PEM file",
+        ),
+        ({"server.crt": ""}, "cert_file=.*/server.crt: not a certificate and its key"),
+        ({"server.key": "?"}, "cert_file=.*/server.crt: not a certificate and its key"),
+        ({"ca.crt": "?"}, "client_ca_file=.*/ca.crt: holds no certificate in PEM"),
+    ],
+)
+def test_files_that_cannot_be_used(file: Path, authority: Authority, files: dict[str, str | None], said: str) -> None:
+    for name, text in files.items():
+        if text is None:
+            file.with_name(name).unlink()
+        else:
+            file.with_name(name).write_text(text)
+    file.write_text(MUTUAL)
+    with pytest.raises(SettingsError, match=rf"^{file}: tls_server_config\.{said}"):
+        CurrentConfig(load(file))
+
+
+def test_names_in_certificates() -> None:
+    names = [("DNS", "a.example"), ("IP Address", "FD00:0:0:0:0:0:0:1"), ("URI", "spiffe://a/b"), ("email", "a@b")]
+    for allowed in ("a.example", "fd00::1", "spiffe://a/b", "a@b"):
+        assert has_allowed_name(names, [allowed, "x"])
+    assert not has_allowed_name(names, ["b.example"])
+    assert not has_allowed_name([], ["b.example"])
