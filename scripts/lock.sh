@@ -15,9 +15,13 @@ compile() {
     output=requirements/$1.txt
     shift
     echo "lock: writing $output"
-    "$tools/bin/uv" pip compile pyproject.toml --quiet --universal --python-version 3.10 \
+    "$tools/bin/uv" pip compile --quiet --universal --python-version 3.10 \
         --generate-hashes --no-header --no-emit-index-url --output-file "$output" "$@" >/dev/null
 }
 
-compile runtime --group build "$@"
-compile dev --group dev --constraint requirements/runtime.txt "$@"
+# With pyproject.toml a file holds the exporter's own dependencies too. The tools come first: opentelemetry-test-utils
+# is for one version of the API, which may not be the newest.
+compile dev pyproject.toml --group dev "$@"
+compile runtime pyproject.toml --constraint requirements/dev.txt "$@"
+compile build --group build --constraint requirements/dev.txt "$@"
+compile release --group release --constraint requirements/dev.txt "$@"

@@ -1,0 +1,8 @@
+"""Tracing: OpenTelemetry spans of a client's calls and watch events, and of the work of the caches on it.
+
+`trace_client` traces one client, `KazooInstrumentor` every client of the process; both make spans and nothing else.
+"""
+
+from exporter.telemetry.tracing.instrumentor import KazooInstrumentor, trace_client
+
+__all__ = ["KazooInstrumentor", "trace_client"]

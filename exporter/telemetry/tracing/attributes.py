@@ -1,0 +1,87 @@
+"""Attributes: what spans say about calls, by the stable semantic conventions for databases where those have a name.
+
+See https://opentelemetry.io/docs/specs/semconv/db/database-spans/. What they have no name for begins with
+``zookeeper.`` or, about caches, with ``treecache.``.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from opentelemetry.semconv.attributes.db_attributes import (
+    DB_NAMESPACE,
+    DB_OPERATION_BATCH_SIZE,
+    DB_OPERATION_NAME,
+    DB_RESPONSE_STATUS_CODE,
+    DB_SYSTEM_NAME,
+)
+from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE, ErrorTypeValues
+from opentelemetry.semconv.attributes.server_attributes import SERVER_ADDRESS, SERVER_PORT
+from opentelemetry.semconv.schemas import Schemas
+
+from exporter.zookeeper.calls import OTHER, Call
+
+#: The version of the semantic conventions in which those for databases became stable.
+SCHEMA_URL: Final = Schemas.V1_33_0.value
+
+ZOOKEEPER_PATH: Final = "zookeeper.path"
+ZOOKEEPER_WATCH: Final = "zookeeper.watch"
+ZOOKEEPER_EVENT: Final = "zookeeper.event"
+ZOOKEEPER_XID: Final = "zookeeper.xid"
+ZOOKEEPER_ZXID: Final = "zookeeper.zxid"
+ZOOKEEPER_REQUEST_SIZE: Final = "zookeeper.request.size"
+ZOOKEEPER_RESPONSE_SIZE: Final = "zookeeper.response.size"
+TREECACHE_TREE: Final = "treecache.tree"
+TREECACHE_REASON: Final = "treecache.reason"
+TREECACHE_ZNODES: Final = "treecache.znodes"
+TREECACHE_CHANGES: Final = "treecache.changes"
+
+Attributes = dict[str, str | int | bool]
+
+
+def of_client(chroot: str) -> Attributes:
+    """What is the same for every call of a client."""
+    named: Attributes = {DB_SYSTEM_NAME: "zookeeper"}
+    return {**named, DB_NAMESPACE: chroot} if chroot else named
+
+
+@lru_cache(maxsize=64)
+def of_server(server: str) -> Attributes:
+    """What a server's ``host:port`` tells; not to be changed."""
+    host, _, port = server.rpartition(":")
+    return {SERVER_ADDRESS: host.strip("[]"), SERVER_PORT: int(port)}
+
+
+def of_request(call: Call) -> Attributes:
+    """What is asked for. Of transactions and bulk reads the size only; one operation is no batch."""
+    told: Attributes = {}
+    if call.path is not None:
+        told[ZOOKEEPER_PATH] = call.path
+    if call.watches:
+        told[ZOOKEEPER_WATCH] = True
+    if call.batch_size not in (None, 1):
+        told[DB_OPERATION_BATCH_SIZE] = call.batch_size
+    return told
+
+
+def of_answer(call: Call) -> Attributes:
+    """How a call that has ended went; what was never sent or answered has no sizes and ids."""
+    told: Attributes = {} if call.server is None else dict(of_server(call.server))
+    if call.sent_bytes:
+        told[ZOOKEEPER_XID] = call.xid
+        told[ZOOKEEPER_REQUEST_SIZE] = call.sent_bytes
+    if call.received_bytes:
+        told[ZOOKEEPER_RESPONSE_SIZE] = call.received_bytes
+    if call.zxid > 0:
+        told[ZOOKEEPER_ZXID] = call.zxid
+    if call.error is not None:
+        told[ERROR_TYPE] = ErrorTypeValues.OTHER.value if call.error == OTHER else call.error
+        if call.received_bytes and call.error != OTHER:
+            told[DB_RESPONSE_STATUS_CODE] = call.error
+    return told
+
+
+def at_start(common: Attributes, operation: str) -> Attributes:
+    """What samplers may decide by."""
+    return {**common, DB_OPERATION_NAME: operation}

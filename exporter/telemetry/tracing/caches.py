@@ -1,0 +1,125 @@
+"""CacheSpans: INTERNAL spans of a cache's work, above the spans of the calls that it takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import Token
+
+from opentelemetry import trace
+from opentelemetry.context import Context, attach, detach
+from opentelemetry.trace import Link, Span, SpanContext, StatusCode, Tracer
+
+from exporter.telemetry.tracing import attributes
+from exporter.treecache import TreeCache
+from exporter.treecache.observer import CacheObserver
+from exporter.zookeeper.wire import REFRESH, SYNC, ReadRequest, Request
+
+#: The most watch events that a refresh links to; OpenTelemetry's own default limit.
+MAX_LINKS = 128
+
+#: What a span that did not end well has as its status.
+_INTERRUPTED = "the connection went before the end"
+_ABANDONED = "the cache was closed or is no longer traced"
+
+
+class CacheSpans(CacheObserver):
+    """The spans of one cache: ``treecache.sync`` or ``treecache.resync``, and ``treecache.refresh``.
+
+    A sync is the parent of its requests, and of whatever else the engine's thread does or logs meanwhile. A refresh is
+    the parent of one request and links to the watch events that it follows. What is sent for other reasons, such as
+    proofs of freshness and audits, begins traces of its own.
+    """
+
+    def __init__(self, tracer: Tracer, cache: TreeCache) -> None:
+        self.cache = cache
+        self._tracer = tracer
+        self._of_cache: attributes.Attributes = {attributes.TREECACHE_TREE: cache.name}
+        #: What has not ended: a sync under None, refreshes under their requests.
+        self._open: dict[Request | None, Span] = {}
+        self._syncing: Token[Context] | None = None
+
+    def sync_began(self, reason: str, at: float) -> None:
+        self._leave_sync()
+        self._end_all(_INTERRUPTED)
+        span = self._tracer.start_span(
+            "treecache.sync" if reason == "start" else "treecache.resync",
+            context=Context(),
+            attributes={**self._of_cache, attributes.TREECACHE_REASON: reason},
+            start_time=_unix_nanoseconds(at),
+        )
+        if span.get_span_context().is_valid:
+            self._open[None] = span
+            self._syncing = attach(trace.set_span_in_context(span, Context()))
+
+    def sync_ended(self, at: float, complete: bool) -> None:
+        self._leave_sync()
+        span = self._open.pop(None, None)
+        if span is None:
+            return
+        if complete:
+            span.set_attribute(attributes.TREECACHE_ZNODES, len(self.cache))
+        else:
+            span.set_status(StatusCode.ERROR, _INTERRUPTED)
+        span.end(_unix_nanoseconds(at))
+
+    def sending(self, request: Request) -> AbstractContextManager[object]:
+        if request.purpose == SYNC:
+            return nullcontext()
+        if request.purpose != REFRESH:
+            return _within(Context())
+        span = self._tracer.start_span(
+            "treecache.refresh", context=Context(), attributes=self._of_cache, links=_links(request)
+        )
+        if span.is_recording():
+            span.set_attribute(attributes.TREECACHE_CHANGES, len(request.causes))
+            self._open[request] = span
+        return _within(trace.set_span_in_context(span, Context()))
+
+    def refreshed(self, request: ReadRequest, at: float) -> None:
+        span = self._open.pop(request, None)
+        if span is not None:
+            span.end(_unix_nanoseconds(at))
+
+    def unanswered(self, request: Request, error: str | None) -> None:
+        """A refresh failed: another one will follow it."""
+        _fail(self._open.pop(request, None), error)
+
+    def end(self) -> None:
+        """Ends every span, since nothing more will be told."""
+        self._end_all(_ABANDONED)
+
+    def _end_all(self, why: str) -> None:
+        for request in list(self._open):
+            _fail(self._open.pop(request, None), why)
+
+    def _leave_sync(self) -> None:
+        token, self._syncing = self._syncing, None
+        if token is not None:
+            detach(token)
+
+
+def _links(request: Request) -> list[Link]:
+    """Links to the spans of the watch events that a request follows, the first `MAX_LINKS` of them."""
+    traces = [event.trace for event in request.causes.values()]
+    return [Link(context) for context in traces if isinstance(context, SpanContext)][:MAX_LINKS]
+
+
+def _fail(span: Span | None, why: str | None) -> None:
+    if span is not None:
+        span.set_status(StatusCode.ERROR, why)
+        span.end()
+
+
+@contextmanager
+def _within(context: Context) -> Iterator[None]:
+    token = attach(context)
+    try:
+        yield
+    finally:
+        detach(token)
+
+
+def _unix_nanoseconds(monotonic: float) -> int:
+    return time.time_ns() - int((time.monotonic() - monotonic) * 1e9)

@@ -1,0 +1,151 @@
+"""CallSpans: a CLIENT span for each call of a client, and a short span for each watch event."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from opentelemetry.context import Context
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+from opentelemetry.trace import (
+    Span,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+    Tracer,
+    format_span_id,
+    format_trace_id,
+)
+
+from exporter.telemetry.tracing import attributes
+from exporter.telemetry.tracing.attributes import Attributes
+from exporter.telemetry.tracing.caches import CacheSpans
+from exporter.treecache import TreeCache
+from exporter.zookeeper.calls import Call, ClientObserver
+from exporter.zookeeper.stats import WATCH_EVENTS
+from exporter.zookeeper.wire import REFRESH
+
+logger = logging.getLogger(__name__)
+
+#: Called with a recording span and its call, when that begins or has ended.
+Hook = Callable[[Span, Call], None]
+
+#: Seconds for which no provider is asked for again, once there is none: asking takes longer than all else.
+_IDLE = 0.1
+#: Errors that answer a read of one znode as well as its data would.
+_ANSWERS = (None, "NONODE", "NOAUTH")
+
+
+class CallSpans(ClientObserver):
+    """Makes the spans of one client, and of the caches on its session.
+
+    A span's parent is the context of whoever made the call; a watch event begins a trace of its own. Where nothing
+    records, no attribute is looked at; a provider that is set later is noticed within a moment. Pings are not traced.
+    """
+
+    def __init__(
+        self, tracer: Tracer, chroot: str, request_hook: Hook | None = None, response_hook: Hook | None = None
+    ) -> None:
+        self._tracer = tracer
+        self._request_hook = request_hook
+        self._response_hook = response_hook
+        self._caches: dict[TreeCache, CacheSpans] = {}
+        self._of_client = attributes.of_client(chroot)
+        self._server: str | None = None
+        self._idle_until = 0.0
+        #: What is known of a call before it is sent, by its operation.
+        self._at_start: dict[str, Attributes] = {}
+
+    # Calls
+
+    def call_began(self, call: Call) -> None:
+        if self._is_idle(call.began_at):
+            return
+        operation = call.operation
+        if operation == "ping" or not is_instrumentation_enabled():
+            return
+        span = self._tracer.start_span(operation, kind=SpanKind.CLIENT, attributes=self._known(operation))
+        if not self._records(span, call.began_at):
+            return
+        call.span = span
+        call.exemplar = _exemplar(span.get_span_context())
+        span.set_attributes(attributes.of_request(call))
+        _run(self._request_hook, span, call)
+
+    def call_ended(self, call: Call) -> None:
+        if call.error not in _ANSWERS and getattr(call.request, "purpose", None) == REFRESH:
+            for cache in list(self._caches.values()):
+                cache.unanswered(call.request, call.error)
+        if call.server is not None and call.server != self._server:
+            self._server, self._at_start = call.server, {}
+        span: Span | None = call.span
+        if span is None:
+            return
+        span.set_attributes(attributes.of_answer(call))
+        if call.error is not None:
+            span.set_status(StatusCode.ERROR, call.error)
+        _run(self._response_hook, span, call)
+        span.end()
+
+    def _known(self, operation: str) -> Attributes:
+        known = self._at_start.get(operation)
+        if known is None:
+            server = {} if self._server is None else attributes.of_server(self._server)
+            known = attributes.at_start({**self._of_client, **server}, operation)
+            self._at_start[operation] = known
+        return known
+
+    # Watch events
+
+    def watch_fired(self, kind: int, path: str) -> SpanContext | None:
+        now = time.monotonic()
+        if self._is_idle(now):
+            return None
+        event = WATCH_EVENTS[kind - 1] if 1 <= kind <= len(WATCH_EVENTS) else "other"
+        span = self._tracer.start_span(f"watch {event}", context=Context(), attributes=self._of_client)
+        if not self._records(span, now):
+            return None
+        span.set_attribute(attributes.ZOOKEEPER_EVENT, event)
+        span.set_attribute(attributes.ZOOKEEPER_PATH, path)
+        span.end()
+        return span.get_span_context()
+
+    # Whether anything records
+
+    def _is_idle(self, now: float) -> bool:
+        return now < self._idle_until
+
+    def _records(self, span: Span, now: float) -> bool:
+        if not span.get_span_context().is_valid:
+            self._idle_until = now + _IDLE
+        return span.is_recording()
+
+    # Caches
+
+    def joined(self, tenant: object) -> None:
+        if isinstance(tenant, TreeCache):
+            spans = self._caches[tenant] = CacheSpans(self._tracer, tenant)
+            tenant.observe(spans)
+
+    def left(self, tenant: object) -> None:
+        spans = self._caches.pop(tenant, None) if isinstance(tenant, TreeCache) else None
+        if spans is not None:
+            spans.cache.disregard(spans)
+            spans.end()
+
+
+def _exemplar(context: SpanContext) -> dict[str, str] | None:
+    """How others refer to a span, by OpenMetrics' names, if it will be found."""
+    if not context.trace_flags.sampled:
+        return None
+    return {"trace_id": format_trace_id(context.trace_id), "span_id": format_span_id(context.span_id)}
+
+
+def _run(hook: Hook | None, span: Span, call: Call) -> None:
+    if hook is None:
+        return
+    try:
+        hook(span, call)
+    except Exception:
+        logger.exception("a hook of the instrumentation of kazoo failed")

@@ -1,0 +1,121 @@
+"""KazooInstrumentor: traces the kazoo clients of a process as OpenTelemetry's instrumentations do, each just once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import Any, ClassVar
+from weakref import WeakSet
+
+import wrapt
+from kazoo.client import KazooClient
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
+from opentelemetry.instrumentation.utils import unwrap
+from opentelemetry.trace import TracerProvider, get_tracer
+
+from exporter import __version__
+from exporter.telemetry.tracing.attributes import SCHEMA_URL
+from exporter.telemetry.tracing.calls import CallSpans, Hook
+from exporter.zookeeper.session import Session
+
+logger = logging.getLogger(__name__)
+
+#: The instrumentation scope of every span.
+SCOPE = "treecache-exporter"
+
+_changing = threading.Lock()
+
+
+def trace_client(
+    client: KazooClient,
+    tracer_provider: TracerProvider | None = None,
+    request_hook: Hook | None = None,
+    response_hook: Hook | None = None,
+) -> Callable[[], None]:
+    """Makes spans for the calls of a client and the caches on it from now on; gives what ends that.
+
+    Args:
+        client: started or not. One that is traced already stays as it is, and what is given back does nothing.
+        tracer_provider: where spans go; by default OpenTelemetry's global one, also when that is set later.
+        request_hook, response_hook: called with the span and the `Call` when a call that is recorded begins, and
+            when it has ended. What they raise is logged.
+
+    Raises:
+        IncompatibleKazooError: the installed kazoo lacks what its calls are seen through.
+    """
+    spans = _start(client, tracer_provider, request_hook, response_hook)
+    return lambda: None if spans is None else Session.attach(client).observers.remove(spans)
+
+
+class KazooInstrumentor(BaseInstrumentor):  # type: ignore[misc]
+    """Makes spans for the calls of every KazooClient that is made from `instrument` on, until `uninstrument`.
+
+    Both take what `trace_client` does as keywords. A client that cannot be traced is left alone, and that is logged
+    once.
+    """
+
+    _clients: ClassVar[WeakSet[KazooClient]] = WeakSet()
+    _refusal_is_told = False
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """The releases of kazoo that are instrumented."""
+        return ("kazoo >= 2.11",)
+
+    def instrument_client(self, client: KazooClient, **options: Any) -> None:
+        """Traces one client, made before or without `instrument`; takes what `trace_client` does as keywords."""
+        self._traces(client, options)
+
+    def uninstrument_client(self, client: KazooClient) -> None:
+        """Ends the tracing of one client, whoever began it."""
+        observers = Session.attach(client).observers
+        for observer in list(observers):
+            if isinstance(observer, CallSpans):
+                observers.remove(observer)
+
+    def _instrument(self, **options: Any) -> None:
+        known = ("tracer_provider", "request_hook", "response_hook")
+        chosen = {name: options[name] for name in known if options.get(name) is not None}
+        self._refusal_is_told = False
+        wrapt.wrap_function_wrapper(KazooClient, "__init__", partial(self._made, chosen))
+
+    def _uninstrument(self, **_options: Any) -> None:
+        unwrap(KazooClient, "__init__")
+        for client in list(self._clients):
+            self._clients.discard(client)
+            self.uninstrument_client(client)
+
+    def _made(
+        self, options: dict[str, Any], wrapped: Any, client: KazooClient, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        wrapped(*args, **kwargs)
+        if self._traces(client, options):
+            self._clients.add(client)
+
+    def _traces(self, client: KazooClient, options: dict[str, Any]) -> bool:
+        """Traces a client unless it is already, or cannot be; gives whether this began it."""
+        try:
+            return _start(client, **options) is not None
+        except Exception as error:
+            if not self._refusal_is_told:
+                self._refusal_is_told = True
+                logger.warning("kazoo is not traced: %s", error)
+            return False
+
+
+def _start(
+    client: KazooClient,
+    tracer_provider: TracerProvider | None = None,
+    request_hook: Hook | None = None,
+    response_hook: Hook | None = None,
+) -> CallSpans | None:
+    """Begins to trace a client; None for one that is traced already."""
+    observers = Session.attach(client).observers
+    with _changing:
+        if any(isinstance(observer, CallSpans) for observer in observers):
+            return None
+        tracer = get_tracer(SCOPE, __version__, tracer_provider, SCHEMA_URL)
+        spans = CallSpans(tracer, client.chroot, request_hook, response_hook)
+        observers.add(spans)
+        return spans

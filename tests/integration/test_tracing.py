@@ -1,0 +1,236 @@
+"""Spans that leave their process: received by a real receiver and decoded from the protobuf."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kazoo.client import KazooClient
+
+from tests.conftest import ZooKeeper
+from tests.integration.processes import STOP_LIMIT, running_exporter
+from tests.otlp import Receiver, received, running_receiver
+from tests.support import eventually
+
+PROTOCOLS = ("http/protobuf", "grpc")
+
+#: An application that knows nothing of tracing.
+APPLICATION = """
+import sys
+from kazoo.client import KazooClient
+
+client = KazooClient(sys.argv[1])
+client.start()
+client.ensure_path("/app")
+client.exists("/nothing")
+print(client.get("/app")[0])
+client.stop()
+client.close()
+"""
+
+
+@pytest.fixture
+def receiver(tmp_path: Path) -> Iterator[Receiver]:
+    with running_receiver(tmp_path) as receiver:
+        yield receiver
+
+
+def the_first(receiver: Receiver, name: str) -> dict[str, Any]:
+    return received(receiver, name)[0]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_daemons_spans_arrive(
+    protocol: str, tmp_path: Path, receiver: Receiver, zookeeper: ZooKeeper, client: KazooClient
+) -> None:
+    client.ensure_path("/app/a")
+    environment = {**receiver.environment(protocol), "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test"}
+    with running_exporter(tmp_path, zookeeper.hosts, "/app", environment=environment) as exporter:
+        exporter.wait_ready()
+        sync = the_first(receiver, "treecache.sync")
+        assert sync["kind"] == "SPAN_KIND_INTERNAL"
+        assert sync["attributes"] == {"treecache.tree": "/app", "treecache.reason": "start", "treecache.znodes": 2}
+        assert sync["resource"]["service.name"] == "treecache-exporter"
+        assert sync["resource"]["deployment.environment.name"] == "test"
+        assert sync["scope"]["name"] == "treecache-exporter"
+        assert sync["schemaUrl"].startswith("https://opentelemetry.io/schemas/")
+        check_call(the_first(receiver, "multiRead"), sync, zookeeper)
+        (line,) = exporter.logged("tree in sync")
+        assert (line["trace_id"], line["span_id"]) == (sync["traceId"], sync["spanId"])
+
+        client.set("/app/a", b"new")
+        refresh = the_first(receiver, "treecache.refresh")
+        assert refresh["links"] == [the_first(receiver, "watch changed")["spanId"]]
+        assert exporter.metric("treecache_exporter_spans_dropped_total") == 0
+        status, _ = exporter.stop()
+        assert status == 0
+    # What was made last is flushed before the end.
+    assert receiver.spans("closeSession")
+
+
+def check_call(call: dict[str, Any], sync: dict[str, Any], zookeeper: ZooKeeper) -> None:
+    """Names and types by the semantic conventions, as they are in the protobuf."""
+    host, port = zookeeper.server.hosts.split(":")
+    assert (call["traceId"], call["parentSpanId"]) == (sync["traceId"], sync["spanId"])
+    assert call["kind"] == "SPAN_KIND_CLIENT"
+    told = call["attributes"]
+    assert {
+        "db.system.name": "zookeeper",
+        "db.operation.name": "multiRead",
+        "db.namespace": zookeeper.root,
+        "server.address": host,
+        "server.port": int(port),
+    }.items() <= told.items()
+    numbers = {"db.operation.batch.size", "server.port"} | {name for name in told if name.endswith((".size", "xid"))}
+    assert {name: type(told[name]) for name in numbers if name in told} == {
+        name: int for name in numbers if name in told
+    }
+    assert {"zookeeper.xid", "zookeeper.zxid", "zookeeper.request.size", "zookeeper.response.size"} <= told.keys()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_opentelemetry_instrument_traces_a_plain_application(
+    protocol: str, receiver: Receiver, zookeeper: ZooKeeper
+) -> None:
+    environment = {
+        **os.environ,
+        **receiver.environment(protocol),
+        "OTEL_SERVICE_NAME": "an application",
+        "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "none",
+    }
+    instrument = str(Path(sys.executable).with_name("opentelemetry-instrument"))
+    done = subprocess.run(
+        [instrument, sys.executable, "-c", APPLICATION, zookeeper.hosts],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (0, "b''\n"), done.stderr
+    get = the_first(receiver, "getData")
+    assert get["resource"]["service.name"] == "an application"
+    assert get["attributes"]["zookeeper.path"] == zookeeper.root + "/app"
+    assert "status" not in get or get["status"] == {}
+    assert {span["name"] for span in receiver.spans()} >= {"createSession", "create", "exists", "closeSession"}
+
+
+# Collectors that are dead or slow
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """An endpoint that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        taken: list[socket.socket] = []
+
+        def take() -> None:
+            while True:
+                try:
+                    taken.append(listener.accept()[0])
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=take, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for connection in taken:
+            connection.close()
+
+
+def churn(client: KazooClient, changes: int) -> None:
+    for result in [client.set_async("/app/a", str(number).encode()) for number in range(changes)]:
+        result.get()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_collector_that_never_answers_delays_nothing_and_what_it_costs_is_counted(
+    protocol: str, tmp_path: Path, silent: str, zookeeper: ZooKeeper, client: KazooClient
+) -> None:
+    client.ensure_path("/app/a")
+    environment = {
+        "OTEL_TRACES_EXPORTER": "otlp",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": silent,
+        "OTEL_BSP_SCHEDULE_DELAY": "10",
+        "OTEL_BSP_MAX_QUEUE_SIZE": "32",
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "8",
+    }
+    with running_exporter(tmp_path, zookeeper.hosts, "/app", environment=environment) as exporter:
+        exporter.wait_ready()
+        churn(client, 200)
+        eventually(lambda: exporter.metric("treecache_exporter_spans_dropped_total") > 100)
+        churn(client, 10)
+        expected = len(b"9")
+        eventually(lambda: exporter.metric("zookeeper_cache_data_bytes") == expected)
+        status, seconds = exporter.stop()
+        assert status == 0
+        assert seconds < STOP_LIMIT
+        assert exporter.logged("spans lost")[0]["spans"] >= 32
+        assert not [line for line in exporter.log_lines() if "Queue full" in line["event"]]
+
+
+def test_a_dead_collector_is_told_of_but_not_in_floods(
+    tmp_path: Path, zookeeper: ZooKeeper, client: KazooClient
+) -> None:
+    client.ensure_path("/app/a")
+    environment = {
+        "OTEL_TRACES_EXPORTER": "otlp",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
+        "OTEL_BSP_SCHEDULE_DELAY": "10",
+    }
+    with running_exporter(tmp_path, zookeeper.hosts, "/app", environment=environment) as exporter:
+        exporter.wait_ready()
+
+        def dropped_by_change() -> bool:
+            churn(client, 1)
+            return exporter.metric("treecache_exporter_spans_dropped_total") >= 20
+
+        eventually(dropped_by_change, timeout=30)
+        told = [line for line in exporter.log_lines() if line["logger"].startswith("opentelemetry.")]
+        assert 1 <= len(told) <= 4
+        status, seconds = exporter.stop()
+        assert status == 0
+        assert seconds < STOP_LIMIT
+
+
+# Other exporters
+
+
+def test_an_exporter_that_there_is_not_is_refused_in_one_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "exporter", "--zookeeper.hosts=127.0.0.1:1", "--treecache.path=/"],
+        env={**os.environ, "OTEL_TRACES_EXPORTER": "zipkin"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    told = "OTEL_TRACES_EXPORTER=zipkin: accepted: none, or any of otlp, console, separated by commas"
+    assert (done.returncode, done.stderr) == (2, f"treecache-exporter: {told}\n")
+
+
+def test_spans_can_be_read_on_the_console(zookeeper: ZooKeeper, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "exporter", f"--zookeeper.hosts={zookeeper.hosts}", "--treecache.path=/"]
+    output = tmp_path / "stdout"
+    with output.open("wb") as stdout:
+        process = subprocess.Popen(
+            [*command, "--web.listen-address=127.0.0.1:0"],
+            env={**os.environ, "OTEL_TRACES_EXPORTER": "console", "OTEL_BSP_SCHEDULE_DELAY": "100"},
+            stdout=stdout,
+            stderr=subprocess.DEVNULL,
+        )
+    try:
+        eventually(lambda: '"name": "treecache.sync"' in output.read_text(), timeout=30)
+    finally:
+        process.terminate()
+        process.wait(30)
