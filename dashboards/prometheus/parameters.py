@@ -1,0 +1,158 @@
+"""Parameters: every threshold, wait and window of the rules, once, with what it means."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, cast
+
+Kind = Literal["time", "threshold", "text"]
+
+_UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_TIME = re.compile("([0-9]+)(ms|s|m|h|d)")
+
+
+def _parameter(default: float | str, kind: Kind, meaning: str) -> Any:
+    return field(default=default, metadata={"kind": kind, "meaning": meaning})
+
+
+def _wait(default: str, meaning: str) -> Any:
+    return _parameter(default, "time", meaning)
+
+
+def _threshold(default: float, meaning: str) -> Any:
+    return _parameter(default, "threshold", meaning)
+
+
+def _text(default: str, meaning: str) -> Any:
+    return _parameter(default, "text", meaning)
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What the rules can be told. Times are Prometheus' durations of one unit, such as `90s`; the rest are numbers."""
+
+    runbooks: str = _text("docs/runbooks.md", "Where the runbooks are published: `runbook_url` begins with it.")
+    grafana: str = _text("", "Address of Grafana, such as `https://grafana.example`: `dashboard` begins with it.")
+
+    copies: str = _text(
+        "instance, pod", "Labels that tell one copy of a tree from another: what replicas do not share."
+    )
+
+    memory: str = _wait(
+        "1h",
+        "How long a job whose targets vanished alerts, and targets are remembered while Prometheus itself is down.",
+    )
+    absent_for: str = _wait("5m", "Wait before an exporter that does not answer alerts.")
+    reload_failed_for: str = _wait("5m", "Wait before a configuration that could not be loaded alerts.")
+
+    client_down_for: str = _wait("2m", "Wait before a client without a connection alerts.")
+    session_lost_window: str = _wait("10m", "How long a lost session alerts.")
+    flapping_transitions: float = _threshold(4, "Interruptions of one session's connection that are still normal ...")
+    flapping_window: str = _wait("15m", "... within this window.")
+    near_timeout_ratio: float = _threshold(
+        0.5, "Share of the session timeout that may pass in silence; a healthy client is silent for a third at most ..."
+    )
+    near_timeout_window: str = _wait("5m", "... at any scrape within this window ...")
+    near_timeout_for: str = _wait("10m", "... before silence that comes again and again alerts.")
+
+    not_initialized_for: str = _wait("10m", "What a tree's first load may take while the client is connected.")
+    lag_warning_seconds: float = _threshold(30, "Staleness that warns: six proofs at the default interval of 5 s ...")
+    lag_critical_seconds: float = _threshold(60, "... and staleness that pages ...")
+    lag_for: str = _wait("1m", "... when it lasts this long.")
+    slo_seconds: float = _threshold(30, "A tree is fresh while its staleness is at most this.")
+    slo_objective: float = _threshold(0.999, "Share of the time that a tree is to be fresh.")
+    unverified_window: str = _wait("10m", "How long proofs may fail before a tree that never had one alerts.")
+    stuck_timeouts: float = _threshold(3, "Session timeouts that a read may wait for its reply ...")
+    stuck_for: str = _wait("1m", "... and how much longer until it alerts.")
+    audit_window: str = _wait("1h", "How long a mismatch alerts; longer than the time between two audits.")
+
+    request_error_ratio: float = _threshold(
+        0.05, "Share of requests that may fail; NONODE, NODEEXISTS and BADVERSION are answers, not failures ..."
+    )
+    request_errors_for: str = _wait("10m", "... when more fail for this long.")
+    request_latency_ratio: float = _threshold(
+        0.1, "Share of the session timeout within which 99 % of the requests are to be answered ..."
+    )
+    request_latency_for: str = _wait("10m", "... when they are not for this long.")
+
+    nodes_dropped_ratio: float = _threshold(0.5, "Share of its znodes that a tree may lose ...")
+    nodes_dropped_window: str = _wait("1h", "... against the median of this window ...")
+    nodes_dropped_minimum: float = _threshold(20, "... if it had at least so many ...")
+    nodes_dropped_for: str = _wait("5m", "... when they stay away this long.")
+    unreadable_window: str = _wait(
+        "1h", "Unreadable znodes alert when there are more than at any time in this window ..."
+    )
+    unreadable_for: str = _wait("5m", "... for this long.")
+    listener_busy_ratio: float = _threshold(0.8, "Share of the time that a tree's listeners may take ...")
+    listener_busy_for: str = _wait("5m", "... when they take more for this long.")
+
+    shorten: float = _threshold(
+        1, "Divides every wait and window, and nothing else, so that tests on a live system need not wait."
+    )
+
+    def __post_init__(self) -> None:
+        for parameter in fields(self):
+            if parameter.metadata["kind"] == "time":
+                milliseconds(getattr(self, parameter.name))
+
+    def shortened(self, text: str) -> str:
+        """A wait or window as it stands in the rules."""
+        return in_words(milliseconds(text) / self.shorten)
+
+    @property
+    def slo_budget(self) -> float:
+        """Share of the time that a tree may be stale."""
+        return round(1 - self.slo_objective, 9)
+
+    def with_changes(self, changes: Iterable[str]) -> Parameters:
+        """These parameters, changed by texts such as `lag_for=2m`.
+
+        Raises ValueError, saying what is accepted, for a name that is none or a value that does not fit.
+        """
+        kinds = {parameter.name: parameter.metadata["kind"] for parameter in fields(self)}
+        values: dict[str, str | float] = {}
+        for change in changes:
+            name, equals, value = change.partition("=")
+            if not equals or name not in kinds:
+                raise ValueError(f"{change}: no such parameter; accepted: NAME=VALUE with a NAME of {', '.join(kinds)}")
+            if kinds[name] == "threshold":
+                values[name] = _number(change, value)
+            else:
+                values[name] = value
+        return replace(self, **cast("dict[str, Any]", values))
+
+
+def documented() -> Iterator[tuple[str, float | str, str]]:
+    """The name, default and meaning of each parameter."""
+    for parameter in fields(Parameters):
+        yield parameter.name, cast("float | str", parameter.default), parameter.metadata["meaning"]
+
+
+def milliseconds(text: str) -> float:
+    """What a duration of one unit, such as `90s`, comes to.
+
+    Raises ValueError, saying what is accepted.
+    """
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text}: not a duration; accepted: a whole number and ms, s, m, h or d, such as 90s")
+    return float(int(match[1]) * _UNITS[match[2]])
+
+
+def in_words(span: float) -> str:
+    """Milliseconds as a duration of the largest unit that divides them; at least one."""
+    whole = max(1, round(span))
+    unit = next(unit for unit in reversed(_UNITS) if whole % _UNITS[unit] == 0)
+    return f"{whole // _UNITS[unit]}{unit}"
+
+
+def _number(change: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 < number < float("inf"):
+        raise ValueError(f"{change}: not a number; accepted: one above 0")
+    return number

@@ -1,0 +1,134 @@
+"""Alertmanager as a process, and a webhook that it notifies."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from tests.support import eventually
+
+# Each alert is a notification of its own, sent at once.
+CONFIG = """
+route: {{receiver: webhook, group_by: ['...'], group_wait: 0s, group_interval: 1s, repeat_interval: 1h}}
+receivers:
+- name: webhook
+  webhook_configs: [{{url: '{url}', send_resolved: true}}]
+"""
+
+
+@dataclass(frozen=True)
+class Notification:
+    """One alert as Alertmanager told of it; `at` is the monotonic time when it did."""
+
+    status: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    at: float
+
+
+class Webhook:
+    """Takes Alertmanager's notifications on a free loopback port, for as long as its block runs."""
+
+    def __init__(self) -> None:
+        self.received: list[Notification] = []
+        received = self.received
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                now = time.monotonic()
+                received.extend(
+                    Notification(alert["status"], alert["labels"], alert["annotations"], now)
+                    for alert in message["alerts"]
+                )
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, format: str, *arguments: object) -> None:
+                """Is silent."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self._server.server_port}/"
+
+    def __enter__(self) -> Webhook:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def told(self, status: str, alert: str, **labels: str) -> list[Notification]:
+        """What was told of an alert with these labels, `firing` or `resolved`."""
+        wanted = {"alertname": alert, **labels}.items()
+        return [told for told in list(self.received) if told.status == status and wanted <= told.labels.items()]
+
+    def wait_told(self, status: str, alert: str, timeout: float, **labels: str) -> Notification:
+        """Waits for the first such notification."""
+
+        def told() -> list[Notification]:
+            found = self.told(status, alert, **labels)
+            others = [(told.status, *told.labels.values()) for told in self.received]
+            assert found, f"{alert} {labels} is not {status}; told of: {others}"
+            return found
+
+        return eventually(told, timeout=timeout, interval=0.05)[0]
+
+
+class Alertmanager:
+    """A real Alertmanager on a free loopback port that notifies a webhook."""
+
+    def __init__(self, folder: Path, webhook: str) -> None:
+        config = folder / "alertmanager.yml"
+        config.write_text(CONFIG.format(url=webhook))
+        self._log = folder / "alertmanager.log"
+        command = [
+            "prometheus-alertmanager",
+            f"--config.file={config}",
+            f"--storage.path={folder / 'alertmanager'}",
+            "--web.listen-address=127.0.0.1:0",
+            "--cluster.listen-address=",
+            "--log.format=json",
+        ]
+        with self._log.open("wb") as output:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as `host:port`; waits until it does."""
+        return str(eventually(self._listening, timeout=30))
+
+    def _listening(self) -> str | None:
+        match = re.search(r'"address":"(127\.0\.0\.1:[1-9][0-9]*)"', self._log.read_text())
+        if match is None and self._process.poll() is not None:
+            raise RuntimeError(f"Alertmanager ended: {self._log.read_text()}")
+        return match and match[1]
+
+    def end(self) -> None:
+        """Makes sure that the process is no more."""
+        self._process.kill()
+        self._process.wait()
+
+
+@contextlib.contextmanager
+def running_alertmanager(folder: Path, webhook: str) -> Iterator[Alertmanager]:
+    """An Alertmanager that is ended afterwards in any case."""
+    alertmanager = Alertmanager(folder, webhook)
+    try:
+        yield alertmanager
+    finally:
+        alertmanager.end()

@@ -1,0 +1,229 @@
+"""The shipped alerts for real: ZooKeeper, exporters, Prometheus, Alertmanager, and somebody who is told.
+
+Only the waits and windows of the rules are shortened, by one factor; no threshold is touched. So a tree really lags for
+30 seconds before somebody hears of it, and all faults happen at the same time, each to a session of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from kazoo.exceptions import KazooException
+
+from dashboards.prometheus.parameters import Parameters, milliseconds
+from dashboards.prometheus.render import rule_files
+from exporter.demo.world import ROOTS, World
+from tests.conftest import connected
+from tests.faults.ensemble import Ensemble, Member
+from tests.faults.proxy import Proxy
+from tests.faults.size import size
+from tests.integration.alerting import Webhook, running_alertmanager
+from tests.integration.processes import Exporter, Prometheus, running_prometheus
+from tests.support import eventually, wipe
+
+#: By what the rules' waits and windows are divided: a minute of theirs takes two seconds, in the long form five.
+PARAMETERS = Parameters(shorten=size(30, 12))
+#: A scrape has this time to be answered, also on a busy machine; five minutes of the rules are several scrapes.
+SCRAPE_INTERVAL = "2s"
+#: Changes that a tree sees in an hour in which one comes every two seconds, and how many come in a second here.
+HOUR_OF_CHANGES, CHANGES_PER_SECOND = 1800, 60.0
+#: Seconds that they go on for at least; in the long form for an hour of the rules' time.
+NORMAL_LIFE = size(HOUR_OF_CHANGES / CHANGES_PER_SECOND, 300)
+#: Seconds for scrapes, evaluations and notifications on a busy machine.
+SLACK = 30.0
+#: Seconds until everything runs.
+UP_WITHIN = 60.0
+
+pytestmark = pytest.mark.timeout(600)
+
+CONFIG = """
+ensembles:
+- {{name: calm, hosts: '{calm}', session_timeout: 4s, trees: [{calm_trees}]}}
+- {{name: stalled, hosts: '{stalled}', session_timeout: 2s, trees: [{{path: /config, freshness: {{interval: 1s}}}}]}}
+- {{name: expiring, hosts: '{expiring}', session_timeout: 1s, trees: [{{path: /config, freshness: {{interval: 1s}}}}]}}
+"""
+CALM_TREE = "{{path: {path}, audit: {{interval: 5s}}}}"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What runs, exporters by their labels `instance`, and when it was well and harmed, in monotonic time."""
+
+    exporter: str
+    killed: str
+    proxy: Proxy
+    stalled: Member
+    prometheus: Prometheus
+    webhook: Webhook
+    harmed_at: float
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Everything runs and is well, and then all faults begin."""
+    folder = tmp_path_factory.mktemp("alerts")
+    with contextlib.ExitStack() as stack:
+        ensemble = stack.enter_context(Ensemble())
+        stalled = ensemble.followers[0]
+        # Whatever else is to live does so on the other two, which are a quorum.
+        others = [member.port for member in ensemble.members if member is not stalled]
+        calm = ",".join(f"127.0.0.1:{port}" for port in others)
+        stack.enter_context(living_tree(calm))
+        proxy = stack.enter_context(Proxy(others[0]))
+        config = write_config(folder, calm=calm, stalled=f"127.0.0.1:{stalled.port}", expiring=proxy.hosts)
+        poisonable = "tests.integration.poisonable"
+        audited = ("--audit.interval=1s", "--audit.sample=0")
+        exporter = stack.enter_context(started(folder, "exporter", [f"--config.file={config}"]))
+        poisoned = stack.enter_context(started(folder, "poisoned", of_one_tree("poisoned", calm, *audited), poisonable))
+        killed = stack.enter_context(started(folder, "killed", of_one_tree("killed", calm)))
+        urls = [url_of(process) for process in (exporter, poisoned, killed)]
+        webhook = stack.enter_context(Webhook())
+        prometheus = stack.enter_context(watching(folder, webhook.url, urls))
+        proven = f"count(tree:zookeeper_cache_verified_timestamp_seconds:age) == {len(ROOTS) + 4}"
+        eventually(lambda: prometheus.query(proven), timeout=UP_WITHIN, interval=0.1)
+
+        proxy.refuse()
+        proxy.cut()
+        stalled.suspend()
+        poisoned.send_signal(signal.SIGUSR1)
+        killed.end()
+        instance, _, instance_killed = (url.removeprefix("http://") for url in urls)
+        yield Stage(instance, instance_killed, proxy, stalled, prometheus, webhook, time.monotonic())
+
+
+def write_config(folder: Path, **hosts: str) -> Path:
+    """The configuration of an exporter that watches all ensembles."""
+    config = folder / "exporter.yml"
+    config.write_text(CONFIG.format(calm_trees=", ".join(CALM_TREE.format(path=path) for path in ROOTS), **hosts))
+    return config
+
+
+def url_of(exporter: Exporter) -> str:
+    """Where it serves; three that start at once take their time."""
+    return eventually(lambda: exporter.url, timeout=UP_WITHIN)
+
+
+def of_one_tree(name: str, hosts: str, *flags: str) -> list[str]:
+    return [f"--zookeeper.name={name}", f"--zookeeper.hosts={hosts}", "--treecache.path=/services", *flags]
+
+
+@contextlib.contextmanager
+def started(folder: Path, name: str, flags: list[str], module: str = "exporter") -> Iterator[Exporter]:
+    """An exporter, which need not serve yet, and is ended afterwards."""
+    exporter = Exporter(folder / f"{name}.log", flags, module=module)
+    try:
+        yield exporter
+    finally:
+        exporter.end()
+
+
+@contextlib.contextmanager
+def watching(folder: Path, webhook: str, exporters: list[str]) -> Iterator[Prometheus]:
+    """A Prometheus with the shortened rules, and an Alertmanager that it tells."""
+    rules = folder / "rules"
+    rules.mkdir()
+    for name, text in rule_files(PARAMETERS).items():
+        (rules / name).write_text(text)
+    with running_alertmanager(folder, webhook) as alertmanager:
+        more = (
+            f"rule_files: ['{rules}/*.yml']\n"
+            f"alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{alertmanager.address}']}}]}}]}}\n"
+        )
+        with running_prometheus(folder, *exporters, interval=SCRAPE_INTERVAL, more=more) as prometheus:
+            yield prometheus
+
+
+@contextlib.contextmanager
+def living_tree(hosts: str) -> Iterator[None]:
+    """A tree that changes all the time."""
+
+    def begin() -> World | None:
+        world = World(hosts, writes_per_second=CHANGES_PER_SECOND)
+        try:
+            world.start()
+        except KazooException:
+            # An election came between.
+            with connected(hosts) as client:
+                for root in ROOTS:
+                    wipe(client, root)
+            return None
+        return world
+
+    world = eventually(begin, timeout=UP_WITHIN)
+    assert world is not None
+    try:
+        yield
+    finally:
+        world.stop()
+
+
+def shortened(text: str) -> float:
+    """Seconds that a wait or window of the rules takes here."""
+    return milliseconds(PARAMETERS.shortened(text)) / 1000
+
+
+def test_a_session_that_expires_is_told_of(stage: Stage) -> None:
+    told = stage.webhook.wait_told("firing", "TreeCacheSessionProbablyExpired", SLACK, ensemble="expiring")
+    assert told.labels["severity"] == "critical"
+    assert not stage.webhook.told("firing", "TreeCacheSessionLost", ensemble="expiring")
+
+    stage.proxy.heal()
+    told = stage.webhook.wait_told("firing", "TreeCacheSessionLost", SLACK, ensemble="expiring", reason="expired")
+    assert told.labels["instance"] == stage.exporter
+    assert told.annotations["runbook_url"].endswith("#treecachesessionlost")
+    window = shortened(PARAMETERS.session_lost_window)
+    stage.webhook.wait_told("resolved", "TreeCacheSessionLost", window + SLACK, ensemble="expiring")
+    stage.webhook.wait_told("resolved", "TreeCacheSessionProbablyExpired", SLACK, ensemble="expiring")
+
+
+def test_a_cache_that_was_made_wrong_is_told_of(stage: Stage) -> None:
+    told = stage.webhook.wait_told("firing", "TreeCacheAuditMismatch", SLACK, ensemble="poisoned")
+    assert told.labels["kind"] == "missing"
+    assert told.labels["severity"] == "critical"
+
+
+def test_an_exporter_that_is_killed_is_told_of(stage: Stage) -> None:
+    wait = shortened(PARAMETERS.absent_for)
+    told = stage.webhook.wait_told("firing", "TreeCacheExporterAbsent", wait + SLACK, instance=stage.killed)
+    assert "has not answered Prometheus for more than 5m" in told.annotations["description"]
+    # Its tree ages from the last proof that was scraped.
+    wait = PARAMETERS.lag_warning_seconds + shortened(PARAMETERS.lag_for)
+    stage.webhook.wait_told("firing", "TreeCacheLag", wait + SLACK, ensemble="killed", severity="warning")
+
+
+def test_a_tree_whose_server_hangs_lags_until_it_goes_on(stage: Stage) -> None:
+    threshold = PARAMETERS.lag_warning_seconds
+    wait = shortened(PARAMETERS.lag_for)
+    told = stage.webhook.wait_told(
+        "firing", "TreeCacheLag", threshold + wait + SLACK, ensemble="stalled", severity="warning"
+    )
+    # The last proof is older than the fault by its interval at most, and a scrape shows it later.
+    assert threshold + wait - 5 < told.at - stage.harmed_at < threshold + wait + SLACK
+    assert told.labels["tree"] == "/config"
+    assert "var-ensemble=stalled&var-tree=%2Fconfig" in told.annotations["dashboard"]
+
+    stage.stalled.resume()
+    stage.webhook.wait_told("resolved", "TreeCacheLag", SLACK, ensemble="stalled", severity="warning")
+
+
+def test_an_hour_of_normal_life_is_nothing_to_tell_of(stage: Stage) -> None:
+    """The tree lives on while the rest is harmed; it is changed, proven fresh and audited all the time."""
+    changes = 'sum(increase(zookeeper_cache_events_total{{ensemble="calm", event=~"node_.+"}}[{}s])) > {}'
+
+    def has_lived() -> bool:
+        lived = time.monotonic() - stage.harmed_at
+        return lived > NORMAL_LIFE and bool(stage.prometheus.query(changes.format(int(lived), HOUR_OF_CHANGES)))
+
+    eventually(has_lived, timeout=NORMAL_LIFE + SLACK, interval=0.5)
+    assert stage.prometheus.query('sum(zookeeper_cache_audits_total{ensemble="calm"}) > 10')
+
+    fired = 'last_over_time(ALERTS{{alertstate="firing", {label}}}[1h])'
+    assert not stage.prometheus.query(fired.format(label='ensemble="calm"'))
+    assert not stage.prometheus.query(fired.format(label=f'ensemble="", instance="{stage.exporter}"'))
+    assert not [told for told in stage.webhook.received if told.labels.get("ensemble") == "calm"]

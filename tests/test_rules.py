@@ -1,0 +1,287 @@
+"""The rules for Prometheus: valid, tested one by one, current, and in step with runbooks, dashboards and metrics."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import promql_parser
+import pytest
+from ruamel.yaml import YAML
+
+from dashboards.prometheus import document
+from dashboards.prometheus.parameters import Parameters, documented
+from dashboards.prometheus.render import NAMES, rule_files
+from exporter.telemetry.catalogue import GROUPS
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "dashboards" / "prometheus"
+UNIT_TESTS = sorted((FOLDER / "tests").glob("*.yml"))
+RUNBOOKS = (ROOT / "docs" / "runbooks.md").read_text("utf-8")
+PARTS = ("Meaning", "Impact", "Confirm", "Do", "Usual causes")
+
+Rule = Mapping[str, Any]
+
+
+def load(path: Path) -> Any:
+    return YAML(typ="safe", pure=True).load(path)
+
+
+def rules(kind: str, path: Path) -> list[Rule]:
+    return [rule for group in load(path)["groups"] for rule in group["rules"] if kind in rule]
+
+
+ALERTS = rules("alert", FOLDER / "treecache-alerts.yml")
+RECORDINGS = rules("record", FOLDER / "treecache-recording.yml")
+ALERT_NAMES = {rule["alert"] for rule in ALERTS}
+#: The sections of the runbooks by their headings.
+SECTIONS = dict(zip(*[iter(re.split(r"^## (\w+)$", RUNBOOKS, flags=re.MULTILINE)[1:])] * 2, strict=True))
+#: The tests that promtool runs.
+CASES = [case for path in UNIT_TESTS for case in load(path)["tests"]]
+
+
+def alert_id(rule: Rule) -> str:
+    return "-".join([rule["alert"], *rule["labels"].values()])
+
+
+def promtool(*arguments: str | Path) -> None:
+    ended = subprocess.run(["promtool", *arguments], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+# The files
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_committed_rules_are_current(name: str) -> None:
+    text = (FOLDER / name).read_text("utf-8")
+    assert text == rule_files(Parameters())[name], "run `python -m dashboards.prometheus`"
+
+
+def test_the_documented_parameters_are_current() -> None:
+    text = document.PATH.read_text("utf-8")
+    assert text == document.with_table(text), "run `python -m dashboards.prometheus`"
+
+
+def test_promtool_finds_nothing_to_say() -> None:
+    promtool("check", "rules", "--lint=all", "--lint-fatal", *(FOLDER / name for name in NAMES))
+
+
+@pytest.mark.parametrize("path", UNIT_TESTS, ids=lambda path: path.stem)
+def test_alerts_fire_hold_still_and_resolve(path: Path) -> None:
+    promtool("test", "rules", path)
+
+
+# The alerts
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=alert_id)
+def test_each_alert_is_seen_to_fire_to_hold_still_and_to_resolve(rule: Rule) -> None:
+    """The unit tests are worth something if there is one for each alert, with all three series."""
+    [story] = [story for case in CASES if len(story := firing(rule, case)) > 1 and has_all_three_series(case)]
+    assert story[0] == {"fires", "resolves"}
+    assert story[1] == {"fires"}
+
+
+def firing(rule: Rule, case: Any) -> list[set[str]]:
+    """What a unit test says is firing for this rule, one time after the other."""
+    return [
+        {re.findall('"/?(.*?)"', sample["labels"])[0] for sample in check["exp_samples"]}
+        for check in case.get("promql_expr_test", ())
+        if counts_firing(rule, check["expr"])
+    ]
+
+
+def has_all_three_series(case: Any) -> bool:
+    series = " ".join(series["series"] for series in case["input_series"])
+    return all(re.search(f'"/?{name}"', series) for name in ("fires", "quiet", "resolves"))
+
+
+def counts_firing(rule: Rule, expression: str) -> bool:
+    """Whether an expression counts the firing alerts of this rule, and of no other."""
+    others = [other for other in ALERTS if other["alert"] == rule["alert"] and other is not rule]
+    if f'alertname="{rule["alert"]}", alertstate="firing"' not in expression:
+        return False
+    given = dict(re.findall(r'(\w+)="(.*?)"', expression))
+    return all(given.get(label, value) == value for label, value in rule["labels"].items()) and not any(
+        all(given.get(label, value) == value for label, value in other["labels"].items()) for other in others
+    )
+
+
+@pytest.mark.parametrize("name", sorted(ALERT_NAMES))
+def test_the_words_of_each_alert_are_seen(name: str) -> None:
+    shown = [
+        alert["exp_annotations"]
+        for case in CASES
+        for check in case.get("alert_rule_test", ())
+        if check["alertname"] == name
+        for alert in check.get("exp_alerts", ())
+    ]
+    assert shown
+    assert all(set(words) == {"summary", "description", "runbook_url", "dashboard"} for words in shown)
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=alert_id)
+def test_each_alert_says_what_an_on_call_needs(rule: Rule) -> None:
+    assert re.fullmatch("TreeCache([A-Z][a-z]+)+", rule["alert"])
+    assert rule["labels"]["severity"] in ("warning", "critical")
+    words = rule["annotations"]
+    assert words["summary"].endswith(".")
+    assert "{{" not in words["summary"]
+    # What is absent has no value.
+    assert "$value" in words["description"] or rule["alert"] == "TreeCacheExporterAbsent"
+    assert words["runbook_url"] == f"{Parameters().runbooks}#{rule['alert'].lower()}"
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=alert_id)
+def test_each_alert_leads_to_a_dashboard(rule: Rule) -> None:
+    link = urlsplit(rule["annotations"]["dashboard"])
+    boards = {board["uid"]: board for board in map(json.loads, read(ROOT / "dashboards" / "grafana", "*.json"))}
+    board = boards[link.path.removeprefix("/d/")]
+    variables = {variable["name"] for variable in board["templating"]["list"]}
+    given = {name.removeprefix("var-"): value for name, [value] in parse_qs(link.query).items()}
+    assert given
+    assert given == {name: f"{{{{ urlquery $labels.{name} }}}}" for name in given}
+    assert set(given) <= variables
+
+
+# The runbooks
+
+
+def test_each_alert_has_a_runbook_and_each_runbook_an_alert() -> None:
+    assert set(SECTIONS) == ALERT_NAMES
+
+
+@pytest.mark.parametrize(("name", "text"), SECTIONS.items(), ids=SECTIONS)
+def test_each_runbook_has_all_its_parts(name: str, text: str) -> None:
+    assert re.findall(r"^\*\*(.+?)\.\*\*", text, flags=re.MULTILINE) == list(PARTS)
+    anything = rf"{PARTS[2]}\.\*\*(.*?)\*\*{PARTS[3]}\."
+    confirm = re.search(anything, text, flags=re.DOTALL)
+    assert confirm
+    assert "```promql" in confirm[1]
+
+
+def test_links_to_runbooks_lead_somewhere() -> None:
+    anchors = {name.lower() for name in SECTIONS}
+    texts = [RUNBOOKS, *read(ROOT / "docs", "*.md"), *read(ROOT / "dashboards" / "grafana", "*.json")]
+    links = re.findall(r"(?:runbooks\.md|\]\()#([\w-]+)", "\n".join(texts))
+    linked = {link for link in links if link.startswith("treecache")}
+    assert linked
+    assert linked <= anchors
+
+
+@pytest.mark.parametrize("query", re.findall(r"```promql\n(.*?)```", RUNBOOKS, flags=re.DOTALL))
+def test_the_queries_of_the_runbooks_can_be_asked(query: str) -> None:
+    for line in query.splitlines():
+        promql_parser.parse(line)
+
+
+def test_the_advice_for_alertmanager_is_valid(tmp_path: Path) -> None:
+    [inhibitions] = re.findall(r"```yaml\n(inhibit_rules:.*?)```", document.PATH.read_text("utf-8"), flags=re.DOTALL)
+    config = tmp_path / "alertmanager.yml"
+    config.write_text(f"route: {{receiver: nobody}}\nreceivers: [{{name: nobody}}]\n{inhibitions}")
+    ended = subprocess.run(["amtool", "check-config", config], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    named_there = set(re.findall(r'alertname="(\w+)"', inhibitions))
+    for prefix, endings in re.findall(r'alertname=~"(\w+)\((.*?)\)"', inhibitions):
+        named_there |= {prefix + ending for ending in endings.split("|")}
+    assert named_there <= ALERT_NAMES
+
+
+# The metrics
+
+
+def known_names() -> set[str]:
+    """What a query may ask for: metrics of the catalogue, the series of histograms, and what is recorded."""
+    names = {rule["record"] for rule in RECORDINGS}
+    for group in GROUPS:
+        for metric in group.metrics:
+            series = ("_bucket", "_sum", "_count") if metric.kind == "histogram" else ("",)
+            names.update(metric.name + suffix for suffix in series)
+    return names
+
+
+def named(text: str) -> set[str]:
+    """Names of our metrics, and of recorded ones, in a text."""
+    recorded = r"[a-z_]+:(?:zookeeper|treecache)_[a-z_]+:\w+"
+    return set(re.findall(rf"{recorded}|(?<![\w:])(?:zookeeper_(?:client|cache)|treecache_exporter)_\w+", text))
+
+
+def read(folder: Path, pattern: str) -> Iterator[str]:
+    return (path.read_text("utf-8") for path in sorted(folder.glob(pattern)))
+
+
+def test_every_metric_of_the_rules_exists() -> None:
+    used = named("\n".join(rule["expr"] for rule in [*ALERTS, *RECORDINGS]))
+    assert used
+    assert used <= known_names()
+
+
+def test_every_metric_of_the_runbooks_exists() -> None:
+    used = named(RUNBOOKS + document.PATH.read_text("utf-8"))
+    assert used
+    assert used <= known_names()
+
+
+@pytest.mark.parametrize("rule", RECORDINGS, ids=lambda rule: rule["record"])
+def test_recorded_series_are_named_by_level_metric_and_operations(rule: Rule) -> None:
+    level, metric, operations = rule["record"].split(":")
+    assert set(level.split("_")) <= {"instance", "client", "job", "tree", "operation", "event"}
+    assert re.fullmatch("(zookeeper|treecache)_[a-z_]+", metric)
+    assert re.fullmatch(r"[a-z_]+\d*[smhd]?", operations)
+
+
+# The parameters
+
+
+def write_rules(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dashboards.prometheus", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+
+def test_every_parameter_changes_the_rules() -> None:
+    before = rule_files(Parameters())
+    for name, default, _ in documented():
+        other = "7s" if isinstance(default, str) and re.fullmatch(r"\d+[smhd]", default) else "0.25"
+        assert rule_files(Parameters().with_changes([f"{name}={other}"])) != before, name
+
+
+def test_shortening_divides_waits_and_windows_and_nothing_else() -> None:
+    times = r"(?<=for: )\d+m?s?(?=\n)|(?<=\[)[^\]]+(?=\])|(?<=offset )\w+"
+    shipped, short = ("".join(rule_files(Parameters(shorten=shorten)).values()) for shorten in (1, 60))
+    assert re.sub(times, "TIME", shipped) == re.sub(times, "TIME", short)
+    minutes = dict(zip(re.findall(times, shipped), re.findall(times, short), strict=True))
+    assert minutes["5m"] == "5s"
+    assert minutes["1h"] == "1m"
+    assert minutes["3d"] == "72m"
+    assert minutes["1h:1m"] == "1m:1s"
+
+
+def test_thresholds_are_changed_from_the_command_line(tmp_path: Path) -> None:
+    ended = write_rules(f"--folder={tmp_path}", "lag_warning_seconds=45", "runbooks=https://wiki.example/treecache")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    [warning, _] = [
+        rule for rule in rules("alert", tmp_path / "treecache-alerts.yml") if rule["alert"] == "TreeCacheLag"
+    ]
+    assert warning["expr"].endswith(":age > 45")
+    assert "The limit is 45s." in warning["annotations"]["description"]
+    assert warning["annotations"]["runbook_url"] == "https://wiki.example/treecache#treecachelag"
+    promtool("check", "rules", *(tmp_path / name for name in NAMES))
+
+
+@pytest.mark.parametrize(
+    "argument", ["lag=45", "lag_warning_seconds", "lag_warning_seconds=soon", "lag_warning_seconds=-1", "lag_for=1m30s"]
+)
+def test_a_parameter_that_cannot_be_used_is_told_in_one_line(tmp_path: Path, argument: str) -> None:
+    ended = write_rules(f"--folder={tmp_path}", argument)
+    assert ended.returncode == 2
+    [line] = ended.stderr.splitlines()
+    assert argument.partition("=")[2] in line
+    assert "accepted: " in line
+    assert not list(tmp_path.iterdir())
