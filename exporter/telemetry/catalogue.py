@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from prometheus_client import Metric as Family
 
-from exporter.treecache.stats import EVENT_NAMES, FAULT_KINDS, NODE_KINDS, SYNC_REASONS
+from exporter.treecache.stats import (
+    EVENT_NAMES,
+    FAULT_KINDS,
+    MISMATCH_KINDS,
+    NODE_KINDS,
+    SYNC_REASONS,
+    VERIFICATION_FAILURES,
+)
+from exporter.zookeeper.calls import ERRORS, OPERATIONS
 from exporter.zookeeper.stats import CLIENT_STATES, FAILURE_REASONS, LOST_REASONS, WATCH_EVENTS, WATCH_KINDS
 
-Kind = Literal["gauge", "counter", "info"]
+Kind = Literal["gauge", "counter", "info", "histogram"]
 #: Label names with the values they can take; an empty tuple for values that are not known beforehand.
 Labels = Mapping[str, tuple[str, ...]]
 
-_SUFFIXES = {"gauge": "", "counter": "_total", "info": "_info"}
+_SUFFIXES = {"gauge": "", "counter": "_total", "info": "_info", "histogram": ""}
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """The upper bounds of a histogram's buckets, without infinity, and what they were chosen for."""
+
+    bounds: tuple[float, ...]
+    chosen_for: str
 
 
 @dataclass(frozen=True)
@@ -27,6 +44,18 @@ class Metric:
     help: str
     labels: Labels = field(default_factory=dict)
     unit: str = ""
+    buckets: Buckets | None = None
+
+    @property
+    def is_complete_from_the_start(self) -> bool:
+        """Whether the first scrape has every known label value; combinations of several come as they occur."""
+        return len(self.labels) < 2 or self.kind == "info"
+
+    @property
+    def most_series(self) -> int:
+        """How many series it can have for one thing that it describes; a value not known beforehand counts as one."""
+        per_combination = len(self.buckets.bounds) + len(("+Inf", "sum", "count")) if self.buckets else 1
+        return per_combination * math.prod(len(values) or 1 for values in self.labels.values())
 
     def family(self) -> Family:
         """An empty family of this metric, for prometheus_client to write out."""
@@ -41,6 +70,11 @@ class Group:
     labels: tuple[str, ...]
     metrics: tuple[Metric, ...]
 
+    @property
+    def series(self) -> int:
+        """How many series one thing of this kind has, those left out that come as they occur."""
+        return sum(metric.most_series for metric in self.metrics if metric.is_complete_from_the_start)
+
 
 def _gauge(name: str, help: str, labels: Labels | None = None, unit: str = "") -> Metric:
     return Metric(name, "gauge", help, labels or {}, unit)
@@ -48,6 +82,10 @@ def _gauge(name: str, help: str, labels: Labels | None = None, unit: str = "") -
 
 def _counter(name: str, help: str, labels: Labels | None = None, unit: str = "") -> Metric:
     return Metric(name, "counter", help, labels or {}, unit)
+
+
+def _durations(name: str, help: str, buckets: Buckets, labels: Labels | None = None) -> Metric:
+    return Metric(name, "histogram", help, labels or {}, "seconds", buckets)
 
 
 def _info(name: str, help: str, labels: Labels) -> Metric:
@@ -116,6 +154,23 @@ CLIENT_OLDEST_REQUEST_AGE = _gauge(
     "zookeeper_client_oldest_request_age_seconds",
     "How long the oldest outstanding request has been waiting; 0 when there is none.",
     unit="seconds",
+)
+CLIENT_REQUEST_DURATION = _durations(
+    "zookeeper_client_request_duration_seconds",
+    "From a request to its reply, its error or the loss of its connection, by ZooKeeper's name of the operation; the "
+    "wait for its turn to be sent is part of it.",
+    Buckets(
+        (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+        "reads from a server's memory take about a millisecond, writes wait for a quorum's disks, and no answer within "
+        "a session timeout, often 10 s, is none",
+    ),
+    {"operation": OPERATIONS},
+)
+CLIENT_REQUEST_ERRORS = _counter(
+    "zookeeper_client_request_errors_total",
+    "Requests that ended with an error, by ZooKeeper's names. NONODE, NODEEXISTS and BADVERSION are answers rather "
+    "than failures; that `exists` finds no znode is no error at all.",
+    {"operation": OPERATIONS, "error": ERRORS},
 )
 CLIENT_SENT_BYTES = _counter(
     "zookeeper_client_sent_bytes_total",
@@ -199,11 +254,94 @@ CACHE_SYNCS = _counter(
     "Times that the cache began to read the whole tree.",
     {"reason": SYNC_REASONS},
 )
+CACHE_SYNC_DURATION = _durations(
+    "zookeeper_cache_sync_duration_seconds",
+    "How long it took to read the whole tree; a sync that its connection did not outlast is not counted.",
+    Buckets(
+        (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+        "a small tree takes one round trip, a hundred thousand znodes part of a second, and a rate limit or one-shot "
+        "watches minutes",
+    ),
+    {"reason": SYNC_REASONS},
+)
+CACHE_REFRESH_DURATION = _durations(
+    "zookeeper_cache_refresh_duration_seconds",
+    "From the arrival of a watch event to what it told of being in the cache; of several events for a znode the first "
+    "that the read followed counts.",
+    Buckets(
+        (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+        "a refresh is one round trip while it is quiet, and waits for others under load",
+    ),
+)
+CACHE_PROPAGATION_DELAY = _durations(
+    "zookeeper_cache_propagation_delay_seconds",
+    "From the time of a change by ZooKeeper's clock (mtime, in milliseconds) to its being in the cache by this one's, "
+    "so the difference of the clocks is part of it; below 0 counts as 0. Whole loads of the tree are left out.",
+    Buckets(
+        (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+        "a commit and a refresh take some milliseconds, of which ZooKeeper tells whole ones, and followers may lag by "
+        "seconds",
+    ),
+)
+CACHE_LISTENER_DURATION = _durations(
+    "zookeeper_cache_listener_duration_seconds",
+    "How long a listener took for an event; the next event waits for it.",
+    Buckets(
+        (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10),
+        "a listener that only notes what it is told takes microseconds; one that talks to others does not",
+    ),
+)
+CACHE_VERIFIED = _gauge(
+    "zookeeper_cache_verified_timestamp_seconds",
+    "Up to when the cache is proven to hold every change that ZooKeeper tells of, in Unix time; 0 before the first "
+    "proof. Now minus this is the most that the cache can be behind.",
+    unit="seconds",
+)
+CACHE_VERIFICATION_FAILURES = _counter(
+    "zookeeper_cache_verification_failures_total",
+    "Proofs of freshness that did not succeed.",
+    {"reason": VERIFICATION_FAILURES},
+)
+CACHE_AUDITS = _counter(
+    "zookeeper_cache_audits_total",
+    "Audits that were completed: znodes that nothing was told of were read and compared with the cache.",
+)
+CACHE_AUDITED_NODES = _counter(
+    "zookeeper_cache_audited_nodes_total",
+    "Znodes that audits read.",
+)
+CACHE_AUDIT_MISMATCHES = _counter(
+    "zookeeper_cache_audit_mismatches_total",
+    "Znodes that were not as the cache held them although nothing was told of them. More than 0 is a defect, of this "
+    "exporter or of a server.",
+    {"kind": MISMATCH_KINDS},
+)
+CACHE_VERIFICATION_DURATION = _durations(
+    "zookeeper_cache_verification_duration_seconds",
+    "How long a proof of freshness took, from its barrier being asked for; only those that ended well count.",
+    Buckets(
+        (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+        "a proof is one commit of the quorum, and waits for reads that are still under way",
+    ),
+)
 
 BUILD_INFO = _info(
     "treecache_exporter_build_info",
     "The version of the exporter and of the Python that runs it.",
     {"version": (), "python_version": ()},
+)
+CONFIG_LAST_RELOAD_SUCCESSFUL = _gauge(
+    "treecache_exporter_config_last_reload_successful",
+    "Whether the configuration was good when it was last read; a bad one leaves the last good one in force.",
+)
+CONFIG_LAST_RELOAD_SUCCESS = _gauge(
+    "treecache_exporter_config_last_reload_success_timestamp_seconds",
+    "When a good configuration was last read, in Unix time.",
+    unit="seconds",
+)
+SPANS_DROPPED = _counter(
+    "treecache_exporter_spans_dropped_total",
+    "Spans that were not exported: their queue was full, or their collector did not take them; 0 without tracing.",
 )
 
 CLIENT = Group(
@@ -223,6 +361,8 @@ CLIENT = Group(
         CLIENT_CONNECTION_FAILURES,
         CLIENT_REQUESTS_OUTSTANDING,
         CLIENT_OLDEST_REQUEST_AGE,
+        CLIENT_REQUEST_DURATION,
+        CLIENT_REQUEST_ERRORS,
         CLIENT_SENT_BYTES,
         CLIENT_RECEIVED_BYTES,
         CLIENT_WATCH_EVENTS,
@@ -246,8 +386,22 @@ CACHE = Group(
         CACHE_EVENTS,
         CACHE_FAULTS,
         CACHE_SYNCS,
+        CACHE_SYNC_DURATION,
+        CACHE_REFRESH_DURATION,
+        CACHE_PROPAGATION_DELAY,
+        CACHE_LISTENER_DURATION,
+        CACHE_VERIFIED,
+        CACHE_VERIFICATION_DURATION,
+        CACHE_VERIFICATION_FAILURES,
+        CACHE_AUDITS,
+        CACHE_AUDITED_NODES,
+        CACHE_AUDIT_MISMATCHES,
     ),
 )
-EXPORTER = Group(title="Exporter", labels=(), metrics=(BUILD_INFO,))
+EXPORTER = Group(
+    title="Exporter",
+    labels=(),
+    metrics=(BUILD_INFO, CONFIG_LAST_RELOAD_SUCCESSFUL, CONFIG_LAST_RELOAD_SUCCESS, SPANS_DROPPED),
+)
 
 GROUPS = (CACHE, CLIENT, EXPORTER)

@@ -1,4 +1,4 @@
-"""Collectors: read the stats of clients and caches when Prometheus scrapes, and keep nothing of their own."""
+"""Collectors: read what clients and caches tell and instruments counted when Prometheus scrapes; they keep nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from exporter.telemetry import catalogue
 from exporter.telemetry.catalogue import Group
-from exporter.telemetry.sources import EnsembleSource
+from exporter.telemetry.sources import Counted, EnsembleSource, ReloadSource, ReloadStats
 from exporter.treecache.stats import CacheStats
 from exporter.zookeeper.stats import CLIENT_STATES, ClientStats
 
@@ -20,8 +20,8 @@ Stats = TypeVar("Stats")
 #: The values of a metric's own labels -> the value of that sample.
 Samples = Mapping[tuple[str, ...], float]
 Reader = Callable[[Stats], Samples]
-#: The values of a group's labels, with what can be read under them.
-Snapshot = tuple[tuple[str, ...], Stats]
+#: What can be read under these values of a group's labels: stats, and what was counted.
+Snapshot = tuple[tuple[str, ...], Stats, Counted]
 
 
 def _one(value: float) -> Samples:
@@ -66,49 +66,79 @@ CACHE_READERS: Mapping[str, Reader[CacheStats]] = {
     catalogue.CACHE_EVENTS.name: lambda stats: _each(stats.events),
     catalogue.CACHE_FAULTS.name: lambda stats: _each(stats.faults),
     catalogue.CACHE_SYNCS.name: lambda stats: _each(stats.syncs),
+    catalogue.CACHE_VERIFIED.name: lambda stats: _one(stats.verified_at),
+    catalogue.CACHE_VERIFICATION_FAILURES.name: lambda stats: _each(stats.verification_failures),
+    catalogue.CACHE_AUDITS.name: lambda stats: _one(stats.audits),
+    catalogue.CACHE_AUDITED_NODES.name: lambda stats: _one(stats.audited_nodes),
+    catalogue.CACHE_AUDIT_MISMATCHES.name: lambda stats: _each(stats.audit_mismatches),
 }
 
 
-def build_registry(ensembles: Sequence[EnsembleSource], version: str) -> CollectorRegistry:
+def build_registry(
+    ensembles: Sequence[EnsembleSource],
+    version: str,
+    reloads: ReloadSource | None = None,
+    spans_dropped: Callable[[], int] = lambda: 0,
+) -> CollectorRegistry:
     """A registry of its own with everything that the daemon exposes about `ensembles` and about itself."""
     registry = CollectorRegistry(auto_describe=True)
-    registry.register(cache_collector(ensembles))
-    registry.register(client_collector(ensembles))
-    registry.register(build_info_collector(version))
+    registry.register(EnsemblesCollector(ensembles))
+    registry.register(exporter_collector(version, reloads, spans_dropped))
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
     return registry
 
 
-def client_collector(ensembles: Iterable[EnsembleSource]) -> Collector:
-    """Collects the `zookeeper_client_*` metrics of each ensemble's client."""
-    return _StatsCollector(
-        catalogue.CLIENT,
-        CLIENT_READERS,
-        lambda: [((ensemble.name,), ensemble.client.stats()) for ensemble in ensembles],
+def exporter_collector(
+    version: str, reloads: ReloadSource | None = None, spans_dropped: Callable[[], int] = lambda: 0
+) -> Collector:
+    """Collects the `treecache_exporter_*` metrics."""
+    build: Samples = {(version, platform.python_version()): 1}
+    readers: Mapping[str, Reader[ReloadStats]] = {
+        catalogue.BUILD_INFO.name: lambda _: build,
+        catalogue.CONFIG_LAST_RELOAD_SUCCESSFUL.name: lambda stats: _one(stats.successful),
+        catalogue.CONFIG_LAST_RELOAD_SUCCESS.name: lambda stats: _one(stats.succeeded_at),
+        catalogue.SPANS_DROPPED.name: lambda _: _one(spans_dropped()),
+    }
+    return _GroupCollector(
+        catalogue.EXPORTER, readers, lambda: [((), reloads.stats() if reloads else ReloadStats(), {})]
     )
 
 
-def cache_collector(ensembles: Iterable[EnsembleSource]) -> Collector:
-    """Collects the `zookeeper_cache_*` metrics of each ensemble's trees."""
-    return _StatsCollector(
-        catalogue.CACHE,
-        CACHE_READERS,
-        lambda: [
-            ((ensemble.name, tree), cache.stats()) for ensemble in ensembles for tree, cache in ensemble.caches.items()
-        ],
-    )
+class EnsemblesCollector(Collector):
+    """Collects the metrics of each ensemble's client and caches; of the ensembles there are at each scrape."""
+
+    def __init__(self, ensembles: Iterable[EnsembleSource]) -> None:
+        self._collectors = (
+            _GroupCollector(
+                catalogue.CACHE,
+                CACHE_READERS,
+                lambda: [
+                    ((ensemble.name, tree), cache.stats(), ensemble.caches_counted.get(tree, {}))
+                    for ensemble in ensembles
+                    for tree, cache in ensemble.caches.items()
+                ],
+            ),
+            _GroupCollector(
+                catalogue.CLIENT,
+                CLIENT_READERS,
+                lambda: [
+                    ((ensemble.name,), ensemble.client.stats(), ensemble.client_counted) for ensemble in ensembles
+                ],
+            ),
+        )
+
+    def describe(self) -> Iterator[Family]:
+        """The families without samples, so that registering reads no stats."""
+        return (family for collector in self._collectors for family in collector.describe())
+
+    def collect(self) -> Iterator[Family]:
+        """The families as they are now."""
+        return (family for collector in self._collectors for family in collector.collect())
 
 
-def build_info_collector(version: str) -> Collector:
-    """Collects `treecache_exporter_build_info`."""
-    samples: Samples = {(version, platform.python_version()): 1}
-    readers: Mapping[str, Reader[None]] = {catalogue.BUILD_INFO.name: lambda _: samples}
-    return _StatsCollector(catalogue.EXPORTER, readers, lambda: [((), None)])
-
-
-class _StatsCollector(Collector, Generic[Stats]):
+class _GroupCollector(Collector, Generic[Stats]):
     """Writes snapshots out as the metrics of one group; each scrape takes every snapshot once."""
 
     def __init__(
@@ -122,7 +152,7 @@ class _StatsCollector(Collector, Generic[Stats]):
         self._snapshots = snapshots
 
     def describe(self) -> Iterator[Family]:
-        """The families without samples, so that registering reads no stats."""
+        """The families without samples."""
         return (metric.family() for metric in self._group.metrics)
 
     def collect(self) -> Iterator[Family]:
@@ -130,10 +160,21 @@ class _StatsCollector(Collector, Generic[Stats]):
         snapshots = self._snapshots()
         for metric in self._group.metrics:
             family = metric.family()
-            read = self._readers[metric.name]
-            label_names = (*self._group.labels, *metric.labels)
-            for group_values, stats in snapshots:
-                for own_values, value in read(stats).items():
-                    labels = dict(zip(label_names, group_values + own_values, strict=True))
-                    family.add_sample(metric.name, labels, float(value))
+            read = self._readers.get(metric.name)
+            for group_values, stats, counted in snapshots:
+                labels = dict(zip(self._group.labels, group_values, strict=True))
+                if read is not None:
+                    for values, value in read(stats).items():
+                        own = zip(metric.labels, values, strict=True)
+                        family.add_sample(metric.name, {**labels, **dict(own)}, float(value))
+                elif metric.name in counted:
+                    _add_counted(family, labels, counted[metric.name])
             yield family
+
+
+def _add_counted(family: Family, labels: dict[str, str], counted: Collector) -> None:
+    for counted_family in counted.collect():
+        for sample in counted_family.samples:
+            # When an instrument was made is of no use, and takes a series each.
+            if not sample.name.endswith("_created"):
+                family.add_sample(sample.name, {**labels, **sample.labels}, sample.value, exemplar=sample.exemplar)

@@ -16,16 +16,27 @@ Written from `exporter/telemetry/catalogue.py` by `python -m exporter.telemetry.
 edit it by hand.
 
 Every gauge is read when Prometheus scrapes, and a scrape costs the same for any number of znodes. All samples with
-known label values are there from the first scrape, at 0. `ensemble` is the name given with `--zookeeper.name`, `tree`
-the path given with `--treecache.path`. Points in time are Unix time, by the clock of the exporter's machine.
+known label values are there from the first scrape, at 0; of a metric with two labels of its own a combination appears
+when it first occurs. Points in time are Unix time, by the clock of the machine that runs the exporter.
 
-Besides these, `/metrics` has prometheus_client's own `process_*`, `python_gc_*` and `python_info`.
+`ensemble` is what the ensemble is called: `--zookeeper.name`, `name` in the configuration file, or
+`instrument(client, ensemble=...)`. `tree` is what the tree is called: its path, `name` in the configuration file, or
+`TreeCache(..., name=...)`. An application that calls `instrument` has the metrics of the tree caches and of the client,
+the daemon those of the exporter besides, and prometheus_client's own `process_*`, `python_gc_*` and `python_info`.
+
+Histograms carry exemplars (`trace_id`, `span_id`) of calls whose spans are sampled, where the scrape is in the
+OpenMetrics format.
 """
+#: Label values that have room in a table.
+SHORT = 10
+
+METRICS = [metric for group in GROUPS for metric in group.metrics]
 
 
 def reference() -> str:
     """The text of docs/metrics.md."""
-    return "\n".join([INTRODUCTION, *(line for group in GROUPS for line in _section(group))])
+    sections = (line for group in GROUPS for line in _section(group))
+    return "\n".join([INTRODUCTION, *sections, *_long_labels(), *_buckets(), *_cardinality(), ""])
 
 
 def _section(group: Group) -> Iterator[str]:
@@ -43,8 +54,50 @@ def _section(group: Group) -> Iterator[str]:
 
 def _labels(metric: Metric) -> str:
     return "; ".join(
-        f"`{label}`: {_code(values)}" if values else f"`{label}`" for label, values in metric.labels.items()
+        f"`{label}`: {_code(values)}" if 0 < len(values) <= SHORT else f"`{label}`"
+        for label, values in metric.labels.items()
     )
+
+
+def _long_labels() -> Iterator[str]:
+    yield "## Long lists of label values"
+    yield ""
+    every = {label: values for metric in METRICS for label, values in metric.labels.items()}
+    for label, values in every.items():
+        if len(values) > SHORT:
+            yield f"- `{label}`: {_code(values)}."
+    yield ""
+
+
+def _buckets() -> Iterator[str]:
+    yield "## Buckets"
+    yield ""
+    yield "| Histogram | Upper bounds in seconds | Chosen because |"
+    yield "|---|---|---|"
+    for metric in METRICS:
+        if metric.buckets is not None:
+            bounds = ", ".join(f"{bound:g}" for bound in metric.buckets.bounds)
+            yield f"| `{metric.name}` | {bounds} | {metric.buckets.chosen_for} |"
+    yield ""
+
+
+def _cardinality() -> Iterator[str]:
+    """How many series there are; the tests count them on a scrape."""
+    yield "## How many series"
+    yield ""
+    yield "No label takes its values from znodes, so the number of series does not depend on what a tree holds."
+    yield ""
+    yield "| For each | Series | Besides, as they occur |"
+    yield "|---|---|---|"
+    for group in GROUPS:
+        one = " and ".join(f"`{label}`" for label in group.labels) or "process"
+        yield f"| {one} | {group.series} | {'; '.join(_later(group))} |"
+
+
+def _later(group: Group) -> Iterator[str]:
+    for metric in group.metrics:
+        if not metric.is_complete_from_the_start:
+            yield f"`{metric.name}`, at most {metric.most_series}"
 
 
 def _code(words: tuple[str, ...]) -> str:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from prometheus_client.registry import Collector
 
 from exporter.treecache.stats import CacheStats
 from exporter.zookeeper.stats import ClientStats
+
+#: What instruments counted while it happened, by the name of the metric.
+Counted = Mapping[str, Collector]
 
 
 class ClientSource(Protocol):
@@ -26,8 +31,28 @@ class CacheSource(Protocol):
 
 @dataclass(frozen=True)
 class EnsembleSource:
-    """One ensemble under observation: its configured name, its client, and its tree caches by configured name."""
+    """One ensemble under observation: its configured name, its client, and its tree caches by configured name.
+
+    What was counted of the client and of each cache is there if they have instruments.
+    """
 
     name: str
     client: ClientSource
     caches: Mapping[str, CacheSource]
+    client_counted: Counted = field(default_factory=dict)
+    caches_counted: Mapping[str, Counted] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ReloadStats:
+    """How the last reading of the configuration went, and when one last succeeded, in Unix time; 0 for never."""
+
+    successful: bool = False
+    succeeded_at: float = 0.0
+
+
+class ReloadSource(Protocol):
+    """Tells how reloads of the configuration went; a Reloader does."""
+
+    def stats(self) -> ReloadStats:
+        """A snapshot, from any thread."""

@@ -9,12 +9,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from kazoo.client import KazooClient
+from kazoo.protocol.serialization import Create, GetData
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from exporter.telemetry.collectors import cache_collector, client_collector
+from exporter.telemetry.collectors import EnsemblesCollector
+from exporter.telemetry.instruments import CacheInstruments, ClientInstruments
 from exporter.telemetry.sources import EnsembleSource
-from exporter.treecache.stats import EVENT_NAMES, FAULT_KINDS, NODE_KINDS, SYNC_REASONS, CacheStats
+from exporter.treecache import TreeCache
+from exporter.treecache.stats import (
+    EVENT_NAMES,
+    FAULT_KINDS,
+    MISMATCH_KINDS,
+    NODE_KINDS,
+    SYNC_REASONS,
+    VERIFICATION_FAILURES,
+    CacheStats,
+)
+from exporter.zookeeper.calls import Call
+from exporter.zookeeper.messages import WatchEvent
+from exporter.zookeeper.session import Session
 from exporter.zookeeper.stats import (
     CLIENT_STATES,
     FAILURE_REASONS,
@@ -23,6 +38,7 @@ from exporter.zookeeper.stats import (
     WATCH_KINDS,
     ClientStats,
 )
+from exporter.zookeeper.wire import MultiRead
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -97,6 +113,11 @@ BUSY_CACHE = CacheStats(
     events=_numbered(EVENT_NAMES, 111),
     faults=_numbered(FAULT_KINDS, 121),
     syncs=_numbered(SYNC_REASONS, 131),
+    verified_at=1_700_000_099.5,
+    verification_failures=_numbered(VERIFICATION_FAILURES, 141),
+    audits=151,
+    audited_nodes=152_000,
+    audit_mismatches=_numbered(MISMATCH_KINDS, 161),
 )
 NEW_CACHE = CacheStats(
     path="/services",
@@ -120,13 +141,74 @@ def ensemble(name: str = "main", client: ClientStats = BUSY_CLIENT, cache: Cache
     return EnsembleSource(name, Source(client), {cache.path: Source(cache)})
 
 
+def new_ensemble() -> EnsembleSource:
+    """An ensemble `main` with one tree that nothing happened to yet, and its instruments."""
+    return replace(
+        ensemble("main", NEW_CLIENT, NEW_CACHE),
+        client_counted=unused_client_instruments().source.client_counted,
+        caches_counted={NEW_CACHE.path: unused_cache_instruments().counted},
+    )
+
+
+def unused_client_instruments() -> ClientInstruments:
+    """Instruments of a client that was never started."""
+    return ClientInstruments("main", Session.attach(KazooClient()))
+
+
+def unused_cache_instruments() -> CacheInstruments:
+    """Instruments of a cache that was never started."""
+    return CacheInstruments(TreeCache(KazooClient(), "/services"))
+
+
+def call(request: object, seconds: float, error: str | None = None) -> Call:
+    """A call that took so long and ended this way."""
+    ended = Call(request, ())
+    ended.began_at, ended.ended_at, ended.error = 1000.0, 1000.0 + seconds, error
+    return ended
+
+
+def busy_client_instruments() -> ClientInstruments:
+    """Instruments that counted seven calls, three of which failed."""
+    instruments = unused_client_instruments()
+    get, create = GetData("/a", None), Create("/a", b"", [], 0)
+    for ended in (call(get, 1 / 4096), call(get, 1 / 1024), call(get, 0.75), call(get, 0.25, "NONODE")):
+        instruments.call_ended(ended)
+    for ended in (call(create, 1 / 256), call(create, 60, "CONNECTIONLOSS"), call(create, 61, "CONNECTIONLOSS")):
+        instruments.call_ended(ended)
+    return instruments
+
+
+def busy_cache_instruments() -> CacheInstruments:
+    """Instruments that counted a sync that broke off and one that did not, and of everything else one or two."""
+    instruments = unused_cache_instruments()
+    instruments.sync_began("start", 10)
+    instruments.sync_ended(11, False)
+    instruments.sync_began("reconnect", 20)
+    instruments.sync_ended(20.25, True)
+    refresh = MultiRead("", ("/a", "/b"), ())
+    refresh.causes = {"/a": WatchEvent(3, "/a", -1, heard_at=30.0), "/b": WatchEvent(3, "/b", -1, heard_at=30.5)}
+    instruments.refreshed(refresh, 31.0)
+    instruments.propagated([0.0, 7.0])
+    instruments.listened(0.0625)
+    instruments.verified(0.125)
+    return instruments
+
+
+def busy_ensemble(cache: CacheStats = BUSY_CACHE) -> EnsembleSource:
+    """An ensemble `main` with one tree, and everything that its instruments counted."""
+    return replace(
+        ensemble("main", cache=cache),
+        client_counted=busy_client_instruments().source.client_counted,
+        caches_counted={cache.path: busy_cache_instruments().counted},
+    )
+
+
 def registry() -> CollectorRegistry:
-    """A busy ensemble, whose name needs escaping, and a new one."""
+    """A busy ensemble, whose tree's name needs escaping, and a new one."""
     odd = replace(BUSY_CACHE, path='/odd "path"\\')
-    ensembles = [ensemble("main", cache=odd), ensemble("new", NEW_CLIENT, NEW_CACHE)]
+    ensembles = [busy_ensemble(odd), ensemble("new", NEW_CLIENT, NEW_CACHE)]
     known = CollectorRegistry()
-    known.register(cache_collector(ensembles))
-    known.register(client_collector(ensembles))
+    known.register(EnsemblesCollector(ensembles))
     return known
 
 

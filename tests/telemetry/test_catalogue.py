@@ -31,6 +31,15 @@ def test_the_name_tells_the_unit(group: Group, metric: Metric) -> None:
 
 
 @pytest.mark.parametrize(("group", "metric"), METRICS)
+def test_histograms_have_bounds_in_order_and_a_reason_for_them(group: Group, metric: Metric) -> None:
+    assert (metric.buckets is not None) == (metric.kind == "histogram")
+    if metric.buckets is not None:
+        assert metric.buckets.bounds == tuple(sorted(set(metric.buckets.bounds)))
+        assert "le" not in metric.labels
+        assert re.fullmatch(r"[^\n|]+[^.\n|]", metric.buckets.chosen_for)
+
+
+@pytest.mark.parametrize(("group", "metric"), METRICS)
 def test_the_help_is_one_sentence_or_more(group: Group, metric: Metric) -> None:
     assert re.fullmatch(r"[A-Z0-9][^\n|]+\.", metric.help)
 

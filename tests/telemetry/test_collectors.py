@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,12 +11,24 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.utils import floatToGoString
 
 from exporter.telemetry.catalogue import CACHE, CLIENT, EXPORTER, GROUPS, Group, Metric
-from exporter.telemetry.collectors import CACHE_READERS, CLIENT_READERS, build_registry
+from exporter.telemetry.collectors import CACHE_READERS, CLIENT_READERS, EnsemblesCollector, build_registry
 from exporter.telemetry.sources import EnsembleSource
 from exporter.zookeeper.stats import CLIENT_STATES
-from tests.telemetry.known import BUSY_CLIENT, NEW_CACHE, NEW_CLIENT, Source, ensemble, expositions, openmetrics, plain
+from tests.telemetry.known import (
+    BUSY_CLIENT,
+    NEW_CACHE,
+    NEW_CLIENT,
+    Source,
+    busy_ensemble,
+    ensemble,
+    expositions,
+    new_ensemble,
+    openmetrics,
+    plain,
+)
 
 
 @pytest.mark.parametrize(("path", "text"), expositions().items(), ids=lambda value: getattr(value, "name", ""))
@@ -23,33 +36,65 @@ def test_known_stats_are_exposed_as_ever(path: Path, text: bytes) -> None:
     assert text.decode() == path.read_text("utf-8"), "`python -m tests.telemetry.known` writes it anew"
 
 
-def test_each_metric_of_the_catalogue_is_read() -> None:
-    assert set(CLIENT_READERS) == {metric.name for metric in CLIENT.metrics}
-    assert set(CACHE_READERS) == {metric.name for metric in CACHE.metrics}
+def test_each_metric_of_the_catalogue_is_read_or_counted() -> None:
+    new = new_ensemble()
+    assert {*CLIENT_READERS, *new.client_counted} == {metric.name for metric in CLIENT.metrics}
+    assert {*CACHE_READERS, *new.caches_counted["/services"]} == {metric.name for metric in CACHE.metrics}
 
 
 @pytest.mark.parametrize(
     ("group", "metric"),
-    [pytest.param(group, metric, id=metric.name) for group in GROUPS for metric in group.metrics],
+    [
+        pytest.param(group, metric, id=metric.name)
+        for group in GROUPS
+        for metric in group.metrics
+        if metric.is_complete_from_the_start
+    ],
 )
 def test_the_first_scrape_has_every_known_label_value_at_zero(group: Group, metric: Metric) -> None:
-    registry = build_registry([ensemble("main", NEW_CLIENT, NEW_CACHE)], "1.2.3")
-    for labels in known_labels(group, metric):
-        value = registry.get_sample_value(metric.name, labels)
+    registry = build_registry([new_ensemble()], "1.2.3")
+    for name, labels in known_samples(group, metric):
+        value = registry.get_sample_value(name, labels)
         is_the_state = metric.name == "zookeeper_client_state" and labels["state"] == "connecting"
         assert value == is_the_state
 
 
-def known_labels(group: Group, metric: Metric) -> Iterator[dict[str, str]]:
-    """Every combination of values that is known beforehand; none if a label has others."""
+def known_samples(group: Group, metric: Metric) -> Iterator[tuple[str, dict[str, str]]]:
+    """Name and labels of every sample that is known beforehand; none if a label has values that are not."""
     known = {"ensemble": ("main",), "tree": ("/services",), **metric.labels}
     names = [*group.labels, *metric.labels]
     for values in itertools.product(*(known[name] for name in names)):
-        yield dict(zip(names, values, strict=True))
+        labels = dict(zip(names, values, strict=True))
+        if metric.buckets is None:
+            yield metric.name, labels
+        else:
+            yield f"{metric.name}_count", labels
+            yield f"{metric.name}_sum", labels
+            for bound in (*metric.buckets.bounds, math.inf):
+                yield f"{metric.name}_bucket", {**labels, "le": floatToGoString(bound)}  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.title)
+def test_a_scrape_has_as_many_series_as_the_document_says(group: Group) -> None:
+    registry = build_registry([busy_ensemble()], "1.2.3")
+    complete = [metric.family().name for metric in group.metrics if metric.is_complete_from_the_start]
+    assert group.series == sum(len(family.samples) for family in registry.collect() if family.name in complete)
+
+
+def test_combinations_of_labels_come_as_they_occur() -> None:
+    assert errors_of(new_ensemble()) == {}
+    assert errors_of(busy_ensemble()) == {("getData", "NONODE"): 1, ("create", "CONNECTIONLOSS"): 2}
+
+
+def errors_of(ensemble: EnsembleSource) -> dict[tuple[str, str], float]:
+    """The samples of `zookeeper_client_request_errors_total`."""
+    families = {family.name: family for family in EnsemblesCollector([ensemble]).collect()}
+    samples = families["zookeeper_client_request_errors"].samples
+    return {(sample.labels["operation"], sample.labels["error"]): sample.value for sample in samples}
 
 
 def test_build_info() -> None:
-    (build,) = EXPORTER.metrics
+    build = EXPORTER.metrics[0]
     registry = build_registry([], "1.2.3")
     (sample,) = next(family for family in registry.collect() if family.name == build.name.removesuffix("_info")).samples
     assert (sample.labels["version"], sample.value) == ("1.2.3", 1)
@@ -61,18 +106,18 @@ def test_process_platform_and_gc_are_exposed() -> None:
 
 
 def test_openmetrics_can_be_parsed() -> None:
-    text = openmetrics(build_registry([ensemble()], "1.2.3")).decode()
+    text = openmetrics(build_registry([busy_ensemble()], "1.2.3")).decode()
     families = {family.name: family for family in parse_openmetrics(text)}  # type: ignore[no-untyped-call]
     assert families["zookeeper_cache_events"].type == "counter"
     assert families["zookeeper_cache"].type == "info"
 
 
 def test_no_created_series() -> None:
-    assert b"_created" not in openmetrics(build_registry([ensemble()], "1.2.3"))
+    assert b"_created" not in openmetrics(build_registry([busy_ensemble()], "1.2.3"))
 
 
 def test_promtool_finds_nothing_to_mend() -> None:
-    scrape = plain(build_registry([ensemble()], "1.2.3"))
+    scrape = plain(build_registry([busy_ensemble()], "1.2.3"))
     verdict = subprocess.run(["promtool", "check", "metrics"], input=scrape, capture_output=True)
     assert (verdict.returncode, verdict.stdout, verdict.stderr) == (0, b"", b"")
 

@@ -1,0 +1,168 @@
+"""Instruments: what is counted while it happens, the calls of a client and the work of the caches on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from prometheus_client import Counter, Histogram
+
+from exporter.telemetry import catalogue
+from exporter.telemetry.catalogue import Metric
+from exporter.telemetry.sources import Counted, EnsembleSource
+from exporter.treecache import TreeCache
+from exporter.treecache.observer import CacheObserver
+from exporter.zookeeper.calls import OPERATIONS, Call, ClientObserver
+from exporter.zookeeper.session import Session
+from exporter.zookeeper.wire import ReadRequest, Request
+
+
+class MultiprocessModeError(RuntimeError):
+    """prometheus_client is told to add up several processes, which cannot be done to what these metrics say."""
+
+
+class ClientInstruments(ClientObserver):
+    """The instruments of one client, and of each cache while it lives on the client's session.
+
+    Args:
+        ensemble: tells the client's ensemble from others.
+        session: the client's session; nothing is counted before `start`.
+
+    Raises:
+        MultiprocessModeError: the environment has PROMETHEUS_MULTIPROC_DIR.
+    """
+
+    def __init__(self, ensemble: str, session: Session) -> None:
+        _refuse_multiprocess_mode()
+        self._ensemble = ensemble
+        self._session = session
+        self._caches: Mapping[str, CacheInstruments] = {}
+        durations = _histogram(catalogue.CLIENT_REQUEST_DURATION)
+        self._observe = {operation: durations.labels(operation).observe for operation in OPERATIONS}
+        self._errors = _counter(catalogue.CLIENT_REQUEST_ERRORS)
+        self._counted: Counted = {
+            catalogue.CLIENT_REQUEST_DURATION.name: durations,
+            catalogue.CLIENT_REQUEST_ERRORS.name: self._errors,
+        }
+
+    def start(self) -> None:
+        """Counts from now on.
+
+        Raises:
+            ValueError: two caches on the session have the same name; nothing is then counted.
+        """
+        self._session.observers.add(self)
+
+    def stop(self) -> None:
+        """Counts nothing more."""
+        self._session.observers.remove(self)
+
+    @property
+    def source(self) -> EnsembleSource:
+        """What can be read now of the client and its caches."""
+        return EnsembleSource(
+            self._ensemble,
+            self._session,
+            {name: instruments.cache for name, instruments in self._caches.items()},
+            self._counted,
+            {name: instruments.counted for name, instruments in self._caches.items()},
+        )
+
+    def call_ended(self, call: Call) -> None:
+        assert call.ended_at is not None
+        exemplar = None if call.exemplar is None else dict(call.exemplar)
+        self._observe[call.operation](call.ended_at - call.began_at, exemplar)
+        if call.error is not None:
+            self._errors.labels(call.operation, call.error).inc()
+        if exemplar is not None and isinstance(call.request, Request):
+            call.request.exemplar = exemplar
+
+    def joined(self, tenant: object) -> None:
+        if not isinstance(tenant, TreeCache):
+            return
+        if tenant.name in self._caches:
+            raise ValueError(
+                f"two caches of ensemble {self._ensemble!r} have the name {tenant.name!r}; "
+                "tell them apart with TreeCache(..., name=...)"
+            )
+        self._caches = {**self._caches, tenant.name: CacheInstruments(tenant)}
+
+    def left(self, tenant: object) -> None:
+        for instruments in self._caches.values():
+            if instruments.cache is tenant:
+                instruments.stop()
+        self._caches = {name: other for name, other in self._caches.items() if other.cache is not tenant}
+
+
+class CacheInstruments(CacheObserver):
+    """The instruments of one cache; counts until it is stopped."""
+
+    def __init__(self, cache: TreeCache) -> None:
+        self.cache = cache
+        self._sync: tuple[str, float] | None = None
+        self._syncs = _histogram(catalogue.CACHE_SYNC_DURATION)
+        self._refreshes = _histogram(catalogue.CACHE_REFRESH_DURATION)
+        self._delays = _histogram(catalogue.CACHE_PROPAGATION_DELAY)
+        self._listeners = _histogram(catalogue.CACHE_LISTENER_DURATION)
+        self._verifications = _histogram(catalogue.CACHE_VERIFICATION_DURATION)
+        #: What was counted of this cache.
+        self.counted: Counted = {
+            catalogue.CACHE_SYNC_DURATION.name: self._syncs,
+            catalogue.CACHE_REFRESH_DURATION.name: self._refreshes,
+            catalogue.CACHE_PROPAGATION_DELAY.name: self._delays,
+            catalogue.CACHE_LISTENER_DURATION.name: self._listeners,
+            catalogue.CACHE_VERIFICATION_DURATION.name: self._verifications,
+        }
+        cache.observe(self)
+
+    def stop(self) -> None:
+        """Counts nothing more."""
+        self.cache.disregard(self)
+
+    def sync_began(self, reason: str, at: float) -> None:
+        self._sync = (reason, at)
+
+    def sync_ended(self, at: float, complete: bool) -> None:
+        if self._sync is not None and complete:
+            reason, began_at = self._sync
+            self._syncs.labels(reason).observe(at - began_at)
+        self._sync = None
+
+    def refreshed(self, request: ReadRequest, at: float) -> None:
+        exemplar = None if request.exemplar is None else dict(request.exemplar)
+        for cause in request.causes.values():
+            self._refreshes.observe(at - cause.heard_at, exemplar)
+
+    def propagated(self, delays: Sequence[float]) -> None:
+        for delay in delays:
+            self._delays.observe(delay)
+
+    def listened(self, seconds: float) -> None:
+        self._listeners.observe(seconds)
+
+    def verified(self, seconds: float) -> None:
+        self._verifications.observe(seconds)
+
+
+def _refuse_multiprocess_mode() -> None:
+    for variable in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
+        if variable in os.environ:
+            raise MultiprocessModeError(
+                f"{variable} is set ({os.environ[variable]}), but sessions and caches of several processes cannot be "
+                "added up: unset it, and have each process scraped at a port of its own"
+            )
+
+
+def _histogram(metric: Metric) -> Histogram:
+    """A histogram of no registry, with every known value of its label."""
+    assert metric.buckets is not None
+    histogram = Histogram(metric.name, metric.help, tuple(metric.labels), registry=None, buckets=metric.buckets.bounds)
+    for values in metric.labels.values():
+        for value in values:
+            histogram.labels(value)
+    return histogram
+
+
+def _counter(metric: Metric) -> Counter:
+    """A counter of no registry; its combinations of labels come as they occur."""
+    return Counter(metric.name, metric.help, tuple(metric.labels), registry=None)

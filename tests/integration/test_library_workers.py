@@ -1,0 +1,65 @@
+"""Library mode below a server that loads the application once and forks its workers, as gunicorn does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from kazoo.client import KazooClient
+from prometheus_client import REGISTRY
+
+from exporter import TreeCache, instrument
+from tests.conftest import ZooKeeper
+
+FOLDER = Path(__file__).parent.parent.parent
+WORKERS = 3
+
+
+def test_each_worker_measures_the_client_that_it_makes(zookeeper: ZooKeeper, client: KazooClient) -> None:
+    client.create("/app/a", makepath=True)
+    command = [sys.executable, "-m", "tests.integration.test_library_workers", zookeeper.hosts]
+    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    told = [line.split() for line in sorted(done.stdout.splitlines())]
+    assert told == [[str(worker), "up", "1.0", "znodes", "2.0", "gets", f"{worker}.0"] for worker in range(WORKERS)]
+
+
+def master(hosts: str) -> int:
+    """Has everything imported, forks the workers and waits for them; gives 0 if all went well."""
+    workers = []
+    for number in range(WORKERS):
+        process = os.fork()
+        if process == 0:
+            work(hosts, number)
+            sys.stdout.flush()
+            os._exit(0)
+        workers.append(process)
+    return max(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in workers)
+
+
+def work(hosts: str, number: int) -> None:
+    """One worker: as many gets as its number, and a line on what its registry then says."""
+    client = KazooClient(hosts)
+    with instrument(client):
+        client.start()
+        with TreeCache(client, "/app") as cache:
+            assert cache.wait_initialized(20)
+            for _ in range(number):
+                client.get("/app/a")
+            up = metric("zookeeper_client_up")
+            znodes = metric("zookeeper_cache_nodes", tree="/app", kind="persistent")
+            gets = metric("zookeeper_client_request_duration_seconds_count", operation="getData")
+            print(number, "up", up, "znodes", znodes, "gets", gets)
+        client.stop()
+        client.close()
+    assert metric("zookeeper_client_up") is None
+
+
+def metric(name: str, **labels: str) -> float | None:
+    return REGISTRY.get_sample_value(name, {"ensemble": "default", **labels})
+
+
+if __name__ == "__main__":
+    sys.exit(master(sys.argv[1]))

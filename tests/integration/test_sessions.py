@@ -1,0 +1,208 @@
+"""What the metrics say of a session is true, whatever becomes of it: each thing is made to happen."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from kazoo.client import KazooClient
+from kazoo.exceptions import AuthFailedError
+from prometheus_client import CollectorRegistry
+
+from exporter import TreeCache, instrument
+from exporter.demo.server import ZooKeeperServer
+from tests.conftest import ZooKeeper
+from tests.faults.conftest import expire, quick_client
+from tests.faults.ensemble import Ensemble
+from tests.faults.proxy import DOWN, Proxy
+from tests.support import eventually
+
+TIMEOUT = 1.0
+
+
+class Metrics:
+    """The `zookeeper_client_*` metrics of one client."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def __call__(self, name: str, **labels: str) -> float:
+        value = self._registry.get_sample_value(f"zookeeper_client_{name}", {"ensemble": "default", **labels})
+        assert value is not None, f"no sample {name} {labels}"
+        return value
+
+    def by(self, name: str, label: str) -> dict[str, float]:
+        """The samples of a metric that are not 0, by a label's values."""
+        samples = (sample for family in self._registry.collect() for sample in family.samples)
+        return {s.labels[label]: s.value for s in samples if s.name == f"zookeeper_client_{name}" and s.value}
+
+    def state(self) -> str:
+        """The one state that is 1."""
+        (state,) = self.by("state", "state")
+        assert self("up") == (state in ("connected", "connected_ro"))
+        return state
+
+    def server(self) -> str | None:
+        """The server that is told of."""
+        return next(iter(self.by("session_info", "server")), None)
+
+
+@contextmanager
+def measured(client: KazooClient) -> Iterator[Metrics]:
+    """A client's metrics before it starts; the client is stopped afterwards."""
+    registry = CollectorRegistry()
+    with instrument(client, registry=registry):
+        try:
+            yield Metrics(registry)
+        finally:
+            client.stop()
+            client.close()
+
+
+@contextmanager
+def connected(hosts: str) -> Iterator[tuple[KazooClient, Metrics]]:
+    """A client with a short session timeout that was measured from before its start."""
+    client = quick_client(hosts, timeout=TIMEOUT)
+    with measured(client) as metrics:
+        client.start()
+        yield client, metrics
+
+
+def test_from_before_the_first_connection_to_the_end_of_the_last(zookeeper: ZooKeeper) -> None:
+    client = KazooClient(zookeeper.hosts, timeout=TIMEOUT)
+    with measured(client) as metrics:
+        assert metrics.state() == "connecting"
+        assert metrics.server() is None
+        assert metrics("session_start_timestamp_seconds") == metrics("last_heard_timestamp_seconds") == 0
+        assert metrics("session_deadline_timestamp_seconds") == metrics("session_timeout_seconds") == 0
+
+        before = time.time()
+        client.start()
+        client.create("/a")
+        assert metrics.state() == "connected"
+        assert metrics.server() == zookeeper.server.hosts
+        assert metrics("session_timeout_seconds") == TIMEOUT
+        assert before <= metrics("session_start_timestamp_seconds") <= metrics("last_heard_timestamp_seconds")
+        assert metrics("last_zxid") == client.last_zxid == client.get("/a")[1].czxid
+
+        with TreeCache(client, "/a") as cache:
+            assert cache.wait_initialized(10)
+            assert metrics.by("watches", "kind") == {"recursive": 1}
+
+        client.stop()
+        assert metrics.state() == "lost"
+        assert metrics.server() is None
+        assert metrics.by("state_transitions_total", "state") == {"connected": 1, "lost": 1}
+        assert metrics.by("sessions_lost_total", "reason") == {}
+        assert metrics("requests_outstanding") == metrics("oldest_request_age_seconds") == 0
+
+
+def test_pings_alone_keep_the_session_from_looking_dead(zookeeper: ZooKeeper) -> None:
+    with connected(zookeeper.hosts) as (client, metrics):
+        requests = metrics("request_duration_seconds_count", operation="getData")
+        start, deadline = metrics("session_start_timestamp_seconds"), metrics("session_deadline_timestamp_seconds")
+        eventually(lambda: time.time() > deadline + 0.1)
+        assert client.connected
+        assert metrics("session_deadline_timestamp_seconds") > time.time()
+        assert metrics("request_duration_seconds_count", operation="ping") >= 2
+        assert metrics("request_duration_seconds_count", operation="getData") == requests
+        assert metrics("session_start_timestamp_seconds") == pytest.approx(start, abs=0.05)
+
+
+def test_a_server_that_stops_answering_shows_before_the_connection_is_given_up(zookeeper: ZooKeeper) -> None:
+    with Proxy(zookeeper.server.port) as proxy, connected(proxy.hosts + zookeeper.root) as (client, metrics):
+        proxy.stall(DOWN)
+        client.get_async("/")
+        eventually(lambda: metrics("oldest_request_age_seconds") > 0.2)
+        assert metrics("requests_outstanding") >= 1
+        assert time.time() - metrics("last_heard_timestamp_seconds") > 0.2
+        eventually(lambda: metrics.state() == "suspended")
+        assert metrics("requests_outstanding") == metrics("oldest_request_age_seconds") == 0
+        assert metrics("request_errors_total", operation="getData", error="CONNECTIONLOSS") == 1
+
+
+def test_a_session_that_is_very_likely_gone_is_overdue_until_that_is_confirmed(zookeeper: ZooKeeper) -> None:
+    with Proxy(zookeeper.server.port) as proxy, connected(proxy.hosts + zookeeper.root) as (_, metrics):
+        start = metrics("session_start_timestamp_seconds")
+        assert metrics("session_deadline_timestamp_seconds") > time.time()
+        proxy.refuse()
+        proxy.cut()
+        eventually(lambda: metrics.state() == "suspended")
+        assert metrics.server() is None
+        # The server looks for sessions to expire once a tick; by then it has.
+        eventually(lambda: time.time() > metrics("session_deadline_timestamp_seconds") + 1)
+        assert metrics.state() == "suspended"
+        assert metrics.by("sessions_lost_total", "reason") == {}
+        assert metrics("connection_failures_total", reason="refused") >= 1
+
+        proxy.heal()
+        eventually(lambda: metrics.state() == "connected")
+        assert metrics.by("sessions_lost_total", "reason") == {"expired": 1}
+        assert metrics.by("state_transitions_total", "state") == {"connected": 2, "suspended": 1, "lost": 1}
+        assert metrics("session_start_timestamp_seconds") > start + 1
+        assert metrics("session_deadline_timestamp_seconds") > time.time()
+
+
+def test_another_server_goes_on_with_the_session() -> None:
+    with Ensemble() as ensemble:
+        client = quick_client(ensemble.hosts)
+        with measured(client) as metrics:
+            client.start()
+            session, start = client.client_id, metrics("session_start_timestamp_seconds")
+            first = metrics.server()
+            assert first is not None
+            ensemble.serving(first).kill()
+            eventually(lambda: metrics.server() not in (None, first), timeout=20)
+            assert metrics.state() == "connected"
+            assert client.client_id == session
+            assert metrics("session_start_timestamp_seconds") == pytest.approx(start, abs=0.05)
+            assert metrics("state_transitions_total", state="suspended") >= 1
+            assert metrics.by("sessions_lost_total", "reason") == {}
+
+
+def test_an_expired_session_is_followed_by_another(zookeeper: ZooKeeper) -> None:
+    with connected(zookeeper.hosts) as (client, metrics):
+        start = metrics("session_start_timestamp_seconds")
+        expire(client.client_id, zookeeper.hosts)
+        eventually(lambda: metrics.by("sessions_lost_total", "reason") == {"expired": 1})
+        eventually(lambda: metrics.state() == "connected")
+        assert metrics("session_start_timestamp_seconds") > start
+
+
+def test_refused_credentials_end_the_session_for_good(zookeeper: ZooKeeper) -> None:
+    with connected(zookeeper.hosts) as (client, metrics):
+        with pytest.raises(AuthFailedError):
+            client.add_auth("no-such-scheme", "x")
+        eventually(lambda: metrics.state() == "lost")
+        assert metrics.by("sessions_lost_total", "reason") == {"auth_failed": 1}
+        assert metrics.server() is None
+
+
+def silence(server: ZooKeeperServer) -> dict[str, Any]:
+    server.suspend()
+    return {"timeout": TIMEOUT}
+
+
+@pytest.mark.parametrize(
+    ("reason", "hinder"),
+    [("timeout", silence), ("tls", lambda _server: {"use_ssl": True, "verify_certs": False})],
+)
+@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
+def test_why_connections_fail(
+    own_zookeeper: ZooKeeperServer, reason: str, hinder: Callable[[ZooKeeperServer], dict[str, Any]]
+) -> None:
+    client = KazooClient(own_zookeeper.hosts, **hinder(own_zookeeper))
+    with measured(client) as metrics:
+        client.start_async()
+        eventually(lambda: metrics("connection_failures_total", reason=reason) >= 1)
+        assert metrics.by("connection_failures_total", "reason").keys() == {reason}
+        assert metrics("connection_attempts_total") >= 1
+        assert metrics.state() == "connecting"
+        own_zookeeper.kill()
+    del client
+    # kazoo leaves the sockets of failed handshakes to the garbage collector.
+    gc.collect()
