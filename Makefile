@@ -2,7 +2,7 @@
 # Arguments for the demo: make run ARGS="--web.listen-address=:0"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak lint format bench lock clean setup setup-dev
+.PHONY: help run test soak lint format bench image-test release-check chart lock clean setup setup-dev
 
 PYTHON := .venv/bin/python
 ARGS ?=
@@ -23,6 +23,10 @@ soak: setup-dev ## Run the long forms: a million simulated schedules, hundreds o
 	@$(PYTHON) -m tests.simulation 1000000 --schedules 1000000 --jobs 2
 	@echo "soak: faults at real servers"
 	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/faults
+	@echo "soak: an hour of alerts"
+	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/integration/test_alerts.py
+	@echo "soak: hostile input"
+	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/test_config.py tests/web tests/integration/test_web_hostile.py
 
 lint: setup-dev ## Check format, lint and types
 	@echo "lint: ruff format"
@@ -50,6 +54,16 @@ CURATOR = --curator "$$(echo .bench-venv/lib/python3*/site-packages/pyspark/jars
 	@.bench-venv/bin/python -m pip install --quiet --no-deps --no-build-isolation pyspark==4.0.1
 	@touch $@
 
+image-test: setup-dev ## Build the image with buildah on a base of its own, and try it (as root)
+	@sh scripts/image-test.sh
+
+release-check: setup-dev ## Build wheel, sdist, chart and list of dependencies into dist/, and check them
+	@sh scripts/release-check.sh
+
+chart: setup-dev ## Write what in the Helm chart follows from other files, and pack it into dist/
+	@$(PYTHON) scripts/chart.py
+	@PATH="$$PWD/.venv/bin:$$PATH" helm package helm/treecache-exporter --destination dist
+
 lock: ## Resolve requirements/*.txt anew from pyproject.toml (ARGS=--upgrade for newer versions)
 	@sh scripts/lock.sh $(ARGS)
 
@@ -61,5 +75,5 @@ setup-dev: ## Install what `make test` needs
 
 clean: ## Remove the environment and every cache
 	@echo "clean: removing .venv and caches"
-	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	@rm -rf .venv .image-test .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
