@@ -1,0 +1,289 @@
+"""Client: one session with an ensemble; whether it lives, what it asks, and what is stuck."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from dashboards.grafana import frame, states
+from dashboards.grafana.limits import SOME, WAITING, Limits
+from dashboards.grafana.panels import Panel, Query, graph, spread, timeline, value, words
+from dashboards.grafana.promql import FAILED, in_range, lately, over, per_second, quantile, select, silence, staleness
+
+ONE = ("instance",)
+NAME = "{{instance}}"
+DURATION = "zookeeper_client_request_duration_seconds"
+STATES = {"connecting": "blue", "connected": "green", "connected_ro": "yellow", "suspended": "orange", "lost": "red"}
+
+#: The panel that shows why an alert fires, by the alert.
+ALERTS = {
+    "TreeCacheClientDown": "State",
+    "TreeCacheSessionLost": "Sessions lost",
+    "TreeCacheSessionProbablyExpired": "Session may expire in",
+    "TreeCacheSessionFlapping": "Transitions",
+    "TreeCacheSessionNearTimeout": "Silence",
+    "TreeCacheRequestErrors": "Errors",
+    "TreeCacheRequestLatency": "Duration, 99th percentile",
+}
+
+
+def client(limits: Limits) -> Dashboard:
+    """The dashboard of one session."""
+    return frame.assemble(
+        "Client",
+        "One session with a ZooKeeper ensemble: whether it lives, what it asks, how that is answered, and what is "
+        "stuck.",
+        [
+            frame.Row("Is the session alive?", _life(limits)),
+            frame.Row("What happened to it?", _story()),
+            frame.Row("How are its requests answered?", _requests(limits)),
+            frame.Row("Is anything stuck?", _stuck(limits)),
+            frame.Row("How much goes over the wire?", _traffic()),
+            frame.Row("Which trees depend on it?", _trees(limits)),
+        ],
+        one=("ensemble",),
+        alerts=ALERTS,
+        runbooks=limits.parameters.runbooks,
+    )
+
+
+def _life(limits: Limits) -> list[Panel]:
+    return [
+        value(
+            "State",
+            "Suspended is a connection that is gone while the session may still live; lost is a session that is "
+            "over. When it stays orange, no server can be reached: see why attempts fail in the next row.",
+            "none",
+            states.session(*ONE),
+            legend=NAME,
+            states=states.SESSION_STATES,
+        ),
+        value(
+            "Silence",
+            "The share of the session timeout since the server was last heard. A healthy client pings every third "
+            "of it; at 100 % the ensemble may expire the session.",
+            "percentunit",
+            over("max", ONE, silence()),
+            legend=NAME,
+            limit=limits.silence,
+            decimals=0,
+            absent="no session",
+        ),
+        value(
+            "Session may expire in",
+            "Time left until the ensemble may expire the session, unless it hears from the client. Below 0 the "
+            "session is probably gone, and the client has not been told yet.",
+            "s",
+            over("min", ONE, f"{select('zookeeper_client_session_deadline_timestamp_seconds')} - time()"),
+            legend=NAME,
+            decimals=1,
+            absent="no session",
+        ),
+        value(
+            "Session began",
+            "When the current session began. Shortly ago, without a deployment, means that the one before it was lost.",
+            "dateTimeFromNow",
+            "1000 * " + over("max", ONE, select("zookeeper_client_session_start_timestamp_seconds") + " > 0"),
+            legend=NAME,
+            absent="no session",
+        ),
+        value(
+            "Sessions lost",
+            "Sessions that ended against the client's will in the time range. Look for pauses of the exporter, "
+            "elections in ZooKeeper, and a session timeout that is too short for the network.",
+            "short",
+            in_range("zookeeper_client_sessions_lost_total"),
+            limit=SOME,
+            decimals=0,
+        ),
+        words(
+            "Server",
+            "The server that the client is connected to. When trouble follows one server from client to client, it "
+            "is that server's.",
+            over("max", ("server",), select("zookeeper_client_session_info")),
+            "{{server}}",
+            absent="none",
+        ),
+    ]
+
+
+def _story() -> list[Panel]:
+    return [
+        timeline(
+            "State over time",
+            "Orange is a connection that is gone, red a session that is lost; a gap is an exporter that was not "
+            "scraped. Short orange marks at regular intervals are a proxy or firewall that cuts idle connections.",
+            Query(states.session(*ONE), NAME),
+            states.SESSION_STATES,
+            width=24,
+            height=5,
+        ),
+        graph(
+            "Transitions",
+            "How often each state was entered. Suspended and connected in turns is flapping: look at the network "
+            "before ZooKeeper.",
+            "short",
+            Query(lately("zookeeper_client_state_transitions_total", "state"), "{{state}}"),
+            bars=True,
+            colors=STATES,
+            width=8,
+        ),
+        graph(
+            "Sessions lost by reason",
+            "Expired: the ensemble heard nothing for the session timeout. auth_failed: it refused the credentials, "
+            "and will again until they are changed.",
+            "short",
+            Query(lately("zookeeper_client_sessions_lost_total", "reason"), "{{reason}}"),
+            bars=True,
+            colors={"expired": "red", "auth_failed": "purple"},
+            width=8,
+        ),
+        graph(
+            "Connection attempts",
+            "Refused: nobody listens there. Timeout: the network or a stalled server. dns, tls and auth say it "
+            "themselves. Attempts without failures are a server that hangs up after the handshake.",
+            "short",
+            Query(lately("zookeeper_client_connection_attempts_total"), "attempts"),
+            Query(lately("zookeeper_client_connection_failures_total", "reason"), "failed: {{reason}}"),
+            width=8,
+        ),
+    ]
+
+
+def _requests(limits: Limits) -> list[Panel]:
+    return [
+        graph(
+            "Rate",
+            "Requests a second by operation. The caches read in bulk, so a few a second carry thousands of znodes; "
+            "many getData and exists are another user of this client, or the classic mode.",
+            "reqps",
+            Query(f"{per_second(f'{DURATION}_count', 'operation')} > 0", "{{operation}}"),
+            stacked=True,
+            width=8,
+        ),
+        graph(
+            "Errors",
+            "Errors a second, by operation and kind; answers such as NONODE are left out. CONNECTIONLOSS comes with "
+            "suspended states; NOAUTH is a right that is missing; timeouts are servers without a quorum.",
+            "cps",
+            Query(_errors(), "{{operation}} {{error}}"),
+            width=8,
+        ),
+        graph(
+            "Duration, 99th percentile",
+            "99 of 100 requests were answered within this time, by operation. A click on a mark leads to the trace. "
+            "Everything slow is the server or the network; one operation slow is what it asks for.",
+            "s",
+            Query(quantile(0.99, DURATION, "operation"), "{{operation}}", exemplars=True),
+            width=8,
+        ),
+        spread(
+            "Requests by duration",
+            "All requests, by how long they took, with a mark for each traced one. Two bands are two kinds of "
+            "requests, or two servers of which one is slow.",
+            DURATION,
+            width=24,
+        ),
+    ]
+
+
+def _stuck(limits: Limits) -> list[Panel]:
+    return [
+        graph(
+            "In flight",
+            "Requests that are queued or that no reply has come to. It must return to 0 between bursts; when it "
+            "only grows, the server does not answer.",
+            "short",
+            Query(over("max", ONE, select("zookeeper_client_requests_outstanding")), NAME),
+            width=8,
+        ),
+        graph(
+            "Oldest request",
+            "How long the oldest request has been waiting. A slope of one second a second is a stuck server or a "
+            "connection that is cut and not yet noticed; it ends with the session timeout at the latest.",
+            "s",
+            Query(over("max", ONE, select("zookeeper_client_oldest_request_age_seconds")), NAME),
+            limit=WAITING,
+            width=8,
+        ),
+        graph(
+            "Silence over time",
+            "The share of the session timeout since the server was last heard. It swings up to a third with a "
+            "healthy client. Near 1 again and again: the process pauses, or the timeout is too short.",
+            "percentunit",
+            Query(over("max", ONE, silence()), NAME),
+            limit=limits.silence,
+            width=8,
+        ),
+    ]
+
+
+def _traffic() -> list[Panel]:
+    return [
+        graph(
+            "Bytes",
+            "What the client sends and receives a second. A peak of received bytes is a tree that is read as a whole.",
+            "Bps",
+            Query(per_second("zookeeper_client_received_bytes_total"), "received"),
+            Query(per_second("zookeeper_client_sent_bytes_total"), "sent"),
+            width=6,
+        ),
+        graph(
+            "Watch events",
+            "What ZooKeeper tells the client a second. Child events come from one-shot watches only.",
+            "cps",
+            Query(per_second("zookeeper_client_watch_events_total", "event"), "{{event}}"),
+            colors={"created": "green", "changed": "blue", "deleted": "red", "child": "purple"},
+            width=6,
+        ),
+        graph(
+            "Watches",
+            "Watches that the client holds. One recursive watch for each tree is right; thousands of data and child "
+            "watches are the classic mode, which loads the ensemble.",
+            "short",
+            Query(over("max", ("kind",), select("zookeeper_client_watches")), "{{kind}}"),
+            width=6,
+        ),
+        graph(
+            "Transactions behind the newest",
+            "How many transactions an exporter's newest reply is behind that of the exporter that is furthest. "
+            "Those of a server that lags stay behind; a leader that was just elected adds a jump.",
+            "short",
+            Query(_behind(), NAME),
+            width=6,
+        ),
+    ]
+
+
+def _trees(limits: Limits) -> list[Panel]:
+    link = frame.to_tree("${ensemble}", "${__field.labels.tree}")
+    return [
+        graph(
+            "Staleness of its trees",
+            "All trees of a session age together when the session is the reason; one that ages alone has a reason "
+            "of its own. A click leads to the tree.",
+            "s",
+            Query(over("max", ("tree",), staleness()), "{{tree}}"),
+            limit=limits.staleness,
+            link=link,
+        ),
+        graph(
+            "Reads on their way for its trees",
+            "Which tree uses the session. One that reads much delays the others: a rate limit "
+            "(max_nodes_per_second) or a session of its own helps.",
+            "short",
+            Query(over("max", ("tree",), select("zookeeper_cache_outstanding_operations")), "{{tree}}"),
+            link=link,
+        ),
+    ]
+
+
+def _errors() -> str:
+    """Errors a second; a flat 0 for the session while there are none."""
+    errors = per_second("zookeeper_client_request_errors_total", "operation", "error", where=FAILED)
+    none = f"0 * {per_second(f'{DURATION}_count')}"
+    return f'{errors} or label_replace({none}, "error", "none", "", "")'
+
+
+def _behind() -> str:
+    zxid = select("zookeeper_client_last_zxid")
+    return over("max", ONE, f"scalar(max({zxid})) - {zxid}")

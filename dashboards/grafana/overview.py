@@ -1,0 +1,334 @@
+"""Overview: every ensemble and every copy of every tree on one screen, the worst first."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from dashboards.grafana import frame, states
+from dashboards.grafana.limits import NEVER, SOME, WAITING, Limits
+from dashboards.grafana.panels import Column, Panel, Query, graph, listing, timeline, value
+from dashboards.grafana.promql import (
+    CHANGES,
+    COPY,
+    MEASURED,
+    SESSION,
+    error_ratio,
+    in_range,
+    lately,
+    over,
+    per_second,
+    quantile,
+    select,
+    silence,
+    staleness,
+)
+
+COPY_NAME = "{{ensemble}} {{tree}} · {{instance}}"
+SESSION_NAME = "{{ensemble}} · {{instance}}"
+TREE_OF_SERIES = frame.to_tree("${__field.labels.ensemble}", "${__field.labels.tree}")
+TREE_OF_ROW = frame.to_tree("${__data.fields.Ensemble}", "${__data.fields.Tree}")
+SESSION_OF_SERIES = frame.to_client("${__field.labels.ensemble}")
+SESSION_OF_ROW = frame.to_client("${__data.fields.Ensemble}")
+
+#: The panel that shows why an alert fires, by the alert.
+ALERTS = {
+    "TreeCacheExporterAbsent": "Exporters down",
+    "TreeCacheConfigReloadFailed": "Versions and configuration",
+    "TreeCacheClientDown": "Sessions down",
+    "TreeCacheSessionLost": "Sessions lost",
+    "TreeCacheLag": "Stalest copy",
+    "TreeCacheNotInitialized": "Trees still loading",
+    "TreeCacheAuditMismatch": "Audit mismatches",
+    "TreeCacheRequestErrors": "Requests that fail",
+    "TreeCacheRequestLatency": "Request duration, 99th percentile",
+}
+
+
+def overview(limits: Limits) -> Dashboard:
+    """The dashboard to open first."""
+    return frame.assemble(
+        "Overview",
+        "Every ZooKeeper ensemble and every copy of a tree that the exporters hold: what is wrong, since when, and "
+        "why.",
+        [
+            frame.Row("Is anything wrong now?", _alarms(limits)),
+            frame.Row("Which copies and which sessions?", _worst(limits)),
+            frame.Row("Since when?", _history(limits)),
+            frame.Row("Is it ZooKeeper, the network or the load?", _causes(limits)),
+            frame.Row("Are the exporters themselves well?", _exporters()),
+        ],
+        one=(),
+        alerts=ALERTS,
+        runbooks=limits.parameters.runbooks,
+    )
+
+
+def _alarms(limits: Limits) -> list[Panel]:
+    return [
+        value(
+            "Exporters down",
+            "Targets that Prometheus cannot scrape. Their trees are unknown, not well. Look at the process and its "
+            "log, then at the network between it and Prometheus.",
+            "short",
+            f"sum(1 - {select('up')})",
+            limit=NEVER,
+        ),
+        value(
+            "Sessions down",
+            "Clients without a connection. If all instances of one ensemble are affected, look at ZooKeeper; if one "
+            "is, at its network. The table of sessions tells which.",
+            "short",
+            f"sum(1 - {select('zookeeper_client_up')})",
+            limit=NEVER,
+        ),
+        value(
+            "Sessions lost",
+            "Sessions that ended against the client's will in the time range. Each forces a resync. Look for long "
+            "pauses of the exporter, for elections in ZooKeeper, and for a session timeout that is too short.",
+            "short",
+            in_range("zookeeper_client_sessions_lost_total"),
+            limit=SOME,
+            decimals=0,
+        ),
+        value(
+            "Stalest copy",
+            "The oldest state that any copy is proven to hold. When it grows by itself, proofs do not come back: "
+            "open the tree that leads the table, and see whether its session, its reads or its quorum is the reason.",
+            "s",
+            over("max", (), staleness()),
+            limit=limits.staleness,
+            decimals=1,
+            absent="nothing proven",
+        ),
+        value(
+            "Trees still loading",
+            "Copies whose first load of the session is not complete. Applications that read them see too little. "
+            "Large trees take a while; when it stays, look at reads waiting and at faults on the tree's dashboard.",
+            "short",
+            f"sum(1 - {select('zookeeper_cache_initialized')})",
+            limit=SOME,
+        ),
+        value(
+            "Audit mismatches",
+            "Znodes in the time range whose copy differed from ZooKeeper, found twice in a row. This must be 0 for "
+            "ever: follow the runbook, and restart the exporter to get a right copy back.",
+            "short",
+            in_range("zookeeper_cache_audit_mismatches_total"),
+            limit=NEVER,
+            decimals=0,
+        ),
+    ]
+
+
+def _worst(limits: Limits) -> list[Panel]:
+    return [
+        listing(
+            "Copies, the stalest first",
+            "One row for each copy of a tree. Start with the first row: a click on the tree's name shows why. Rows "
+            "of one ensemble that are bad together point at its session, a single bad row at the tree.",
+            [
+                Column("Ensemble", label="ensemble", link=SESSION_OF_ROW),
+                Column("Tree", label="tree", link=TREE_OF_ROW),
+                Column("Instance", label="instance"),
+                Column("Staleness", over("max", COPY, staleness()), "s", limit=limits.staleness, decimals=1),
+                Column(
+                    "Loaded",
+                    over("min", COPY, select("zookeeper_cache_initialized")),
+                    "none",
+                    states=states.LOADED,
+                ),
+                Column("Znodes", over("sum", COPY, select("zookeeper_cache_nodes")), "short"),
+                Column("Data", over("sum", COPY, select("zookeeper_cache_data_bytes")), "bytes"),
+                Column("Unreadable", over("sum", COPY, select("zookeeper_cache_unreadable_nodes")), limit=NEVER),
+                Column("To read", over("sum", COPY, select("zookeeper_cache_pending_paths"))),
+                Column("To tell", over("sum", COPY, select("zookeeper_cache_undelivered_events"))),
+                Column("Resyncs", in_range("zookeeper_cache_syncs_total", *COPY, where='reason!="start"'), decimals=0),
+                Column("Faults", in_range("zookeeper_cache_faults_total", *COPY), limit=SOME, decimals=0),
+            ],
+            worst_first="Staleness",
+            height=9,
+        ),
+        listing(
+            "Sessions, the most silent first",
+            "One row for each session with an ensemble. Silence is the share of the session timeout since the "
+            "server was last heard; at 100 % the ensemble may expire the session. A click on the ensemble shows its "
+            "requests.",
+            [
+                Column("Ensemble", label="ensemble", link=SESSION_OF_ROW),
+                Column("Instance", label="instance"),
+                Column("State", states.session(*SESSION), "none", states=states.SESSION_STATES),
+                Column("Silence", over("max", SESSION, silence()), "percentunit", limit=limits.silence, decimals=0),
+                Column("Timeout", over("max", SESSION, select("zookeeper_client_session_timeout_seconds")), "s"),
+                Column("Lost", in_range("zookeeper_client_sessions_lost_total", *SESSION), limit=SOME, decimals=0),
+                Column(
+                    "Attempts",
+                    in_range("zookeeper_client_connection_attempts_total", *SESSION),
+                    decimals=0,
+                ),
+                Column(
+                    "Failed attempts",
+                    in_range("zookeeper_client_connection_failures_total", *SESSION),
+                    limit=SOME,
+                    decimals=0,
+                ),
+                Column("In flight", over("sum", SESSION, select("zookeeper_client_requests_outstanding"))),
+                Column(
+                    "Oldest request",
+                    over("max", SESSION, select("zookeeper_client_oldest_request_age_seconds")),
+                    "s",
+                    limit=WAITING,
+                    decimals=2,
+                ),
+            ],
+            worst_first="Silence",
+            height=6,
+        ),
+    ]
+
+
+def _history(limits: Limits) -> list[Panel]:
+    return [
+        timeline(
+            "Sessions",
+            "The state of each session. Orange is a connection that is gone and may come back, red a session that "
+            "is lost, a gap an exporter that was not scraped. Several sessions that turn at the same time point at "
+            "ZooKeeper.",
+            Query(states.session(*SESSION), SESSION_NAME),
+            states.SESSION_STATES,
+            link=SESSION_OF_SERIES,
+        ),
+        timeline(
+            "Copies",
+            f"Fresh is at most {limits.staleness.warning:g} s old, stale more than {limits.staleness.critical:g} s, "
+            "late is between; loading has no complete state yet, unproven no proof yet. A copy that is late while "
+            "its session is connected points at slow reads or at a quorum that does not answer.",
+            Query(states.copy(limits.staleness, *COPY), COPY_NAME),
+            states.COPY_STATES,
+            link=TREE_OF_SERIES,
+        ),
+        graph(
+            "Staleness of the ten stalest",
+            "Seconds since the state that a copy is proven to hold. Teeth up to the time between two proofs are "
+            "normal; a slope of one second a second means that proofs have stopped. The lines are where the alerts "
+            "begin.",
+            "s",
+            Query(f"topk(10, {over('max', COPY, staleness())})", COPY_NAME),
+            limit=limits.staleness,
+            link=TREE_OF_SERIES,
+        ),
+        graph(
+            "Sessions lost and resyncs",
+            "Every lost session and every lost connection forces a resync: the tree is read again and compared. "
+            "More than a few an hour is flapping; look at the reasons on the client's dashboard.",
+            "short",
+            Query(lately("zookeeper_client_sessions_lost_total", "reason"), "session lost: {{reason}}"),
+            Query(lately("zookeeper_cache_syncs_total", "reason"), "tree read: {{reason}}"),
+            bars=True,
+        ),
+    ]
+
+
+def _causes(limits: Limits) -> list[Panel]:
+    duration = "zookeeper_client_request_duration_seconds"
+    return [
+        graph(
+            "Changes",
+            "Znodes added, updated and removed a second, by tree. A burst that coincides with staleness is load: "
+            "find the application that writes. Silence of a tree that is never silent is as suspicious.",
+            "cps",
+            Query(
+                f"topk(10, {per_second('zookeeper_cache_events_total', 'ensemble', 'tree', where=CHANGES)})",
+                "{{ensemble}} {{tree}}",
+            ),
+            link=TREE_OF_SERIES,
+            width=8,
+        ),
+        graph(
+            "Request duration, 99th percentile",
+            "How long ZooKeeper takes to answer 99 of 100 requests. All ensembles at once points at the network or "
+            "at starved exporters, one ensemble at its servers: look at their latency and their disks.",
+            "s",
+            Query(quantile(0.99, duration, "ensemble", where=MEASURED), "{{ensemble}}", exemplars=True),
+            link=SESSION_OF_SERIES,
+            width=8,
+        ),
+        graph(
+            "Requests that fail",
+            "The share of requests that ended in an error, answers such as NONODE left out. Connection losses come "
+            "in bursts with suspended sessions; anything else is told by error on the client's dashboard.",
+            "percentunit",
+            Query(error_ratio("ensemble"), "{{ensemble}}"),
+            limit=limits.errors,
+            link=SESSION_OF_SERIES,
+            width=8,
+        ),
+    ]
+
+
+def _exporters() -> list[Panel]:
+    return [
+        timeline(
+            "Scrapes",
+            "Whether Prometheus could scrape each exporter. A gap before red is a target that was not known yet; "
+            "red means that it does not answer: look at the process, and at what else uses its processor.",
+            Query(over("max", ("instance",), select("up")), "{{instance}}"),
+            states.UP,
+            width=8,
+            height=8,
+        ),
+        graph(
+            "Memory",
+            "What each exporter holds in memory; znodes are the bulk of it. When it nears the process' limit, shard "
+            "the trees or keep sizes only (keep_data: false).",
+            "bytes",
+            Query(over("max", ("instance",), select("process_resident_memory_bytes")), "{{instance}}"),
+            width=8,
+        ),
+        graph(
+            "Processor",
+            "Processor seconds that each exporter uses a second. Near 1 it falls behind: the copy is late although "
+            "ZooKeeper answers. Give it a processor of its own, or shard the trees.",
+            "percentunit",
+            Query(per_second("process_cpu_seconds_total", "instance"), "{{instance}}"),
+            width=8,
+        ),
+        listing(
+            "Versions and configuration",
+            "One row for each exporter. A configuration that was not accepted leaves the last good one in force: "
+            "the log names the line. Spans are dropped when the collector of traces does not keep up.",
+            [
+                Column("Instance", label="instance"),
+                Column("Version", label="version"),
+                Column("Python", label="python_version"),
+                Column(
+                    "Configuration",
+                    _build("treecache_exporter_config_last_reload_successful"),
+                    "none",
+                    states={0: states.UP[0]._replace(text="refused"), 1: states.UP[1]._replace(text="accepted")},
+                ),
+                Column(
+                    "Read",
+                    f"1000 * ({_build('treecache_exporter_config_last_reload_success_timestamp_seconds')})",
+                    "dateTimeFromNow",
+                ),
+                Column("Started", f"1000 * ({_build('process_start_time_seconds')})", "dateTimeFromNow"),
+                Column(
+                    "Spans dropped",
+                    _build(in_range("treecache_exporter_spans_dropped_total", "job", "instance"), bare=True),
+                    limit=SOME,
+                    decimals=0,
+                ),
+            ],
+            worst_first="Configuration",
+            descending=False,
+            height=5,
+        ),
+    ]
+
+
+def _build(expression: str, *, bare: bool = False) -> str:
+    """A number of each exporter, with the versions that it runs as labels."""
+    number = expression if bare else select(expression)
+    info = select("treecache_exporter_build_info")
+    joined = f"({number}) * on (job, instance) group_left (version, python_version) {info}"
+    return over("max", ("instance", "version", "python_version"), joined)

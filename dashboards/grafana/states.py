@@ -1,0 +1,42 @@
+"""States: the words and colours of what a session, a copy of a tree and an exporter can be in."""
+
+from __future__ import annotations
+
+from dashboards.grafana.limits import Limit
+from dashboards.grafana.panels import BAD, GOOD, NOTED, WARNING, State
+from dashboards.grafana.promql import over, position, select, staleness
+from exporter.zookeeper.stats import CLIENT_STATES
+
+_SESSION = {
+    "connecting": State("connecting", NOTED),
+    "connected": State("connected", GOOD),
+    "connected_ro": State("read-only", "yellow"),
+    "suspended": State("suspended", WARNING),
+    "lost": State("lost", BAD),
+}
+#: By what `session` gives.
+SESSION_STATES = {number: _SESSION[name] for number, name in enumerate(CLIENT_STATES, 1)}
+#: By what `copy` gives.
+COPY_STATES = {
+    0: State("loading", NOTED),
+    1: State("fresh", GOOD),
+    2: State("late", WARNING),
+    3: State("stale", BAD),
+    4: State("unproven", "purple"),
+}
+LOADED = {0: State("loading", NOTED), 1: State("yes", GOOD)}
+UP = {0: State("down", BAD), 1: State("up", GOOD)}
+
+
+def session(*labels: str) -> str:
+    """The state of a session as a number."""
+    return over("max", labels, position("zookeeper_client_state", "state", CLIENT_STATES))
+
+
+def copy(limit: Limit, *labels: str) -> str:
+    """The state of a copy as a number: late above the staleness that warns, stale above that which pages."""
+    age = staleness()
+    loading = f"0 * ({select('zookeeper_cache_initialized')} == 0)"
+    unproven = f"4 + 0 * ({select('zookeeper_cache_verified_timestamp_seconds')} == 0)"
+    proven = f"1 + ({age} > bool {limit.warning:g}) + ({age} > bool {limit.critical:g})"
+    return over("max", labels, f"({loading}) or ({proven}) or ({unproven})")

@@ -1,0 +1,344 @@
+"""Tree: one tree of one ensemble; whether its copies can be trusted, and what keeps them from it."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from dashboards.grafana import frame, states
+from dashboards.grafana.limits import NEVER, WAITING, Limits
+from dashboards.grafana.panels import Panel, Query, graph, spread, timeline, value, words
+from dashboards.grafana.promql import CHANGES, in_range, lately, over, per_second, quantile, select, staleness
+
+ONE = ("instance",)
+NAME = "{{instance}}"
+KINDS = {"persistent": "blue", "ephemeral": "orange", "container": "purple", "ttl": "yellow"}
+CHANGE_COLORS = {"node_added": "green", "node_updated": "blue", "node_removed": "red"}
+
+#: The panel that shows why an alert fires, by the alert.
+ALERTS = {
+    "TreeCacheLag": "Staleness",
+    "TreeCacheFreshnessBudgetBurn": "Fresh in the time range",
+    "TreeCacheNeverVerified": "Proofs that failed",
+    "TreeCacheAuditMismatch": "Audit mismatches",
+    "TreeCacheNotInitialized": "Loaded",
+    "TreeCacheStuck": "Oldest read",
+    "TreeCacheNodesDropped": "Znodes",
+    "TreeCacheUnreadableNodes": "Unreadable znodes and faults",
+    "TreeCacheListenerSlow": "Listeners busy",
+}
+
+
+def tree(limits: Limits) -> Dashboard:
+    """The dashboard of one tree."""
+    return frame.assemble(
+        "Tree",
+        "One tree: whether its copies are complete, how far behind ZooKeeper they are, and what keeps them there.",
+        [
+            frame.Row("Can this copy be trusted now?", _trust(limits)),
+            frame.Row("How fresh has it been?", _freshness(limits)),
+            frame.Row("Is it complete and right?", _completeness()),
+            frame.Row("What is changing?", _changes()),
+            frame.Row("How quickly do changes arrive?", _speed(limits)),
+            frame.Row("What did interruptions cost?", _syncs()),
+        ],
+        one=("ensemble", "tree"),
+        alerts=ALERTS,
+        runbooks=limits.parameters.runbooks,
+    )
+
+
+def _trust(limits: Limits) -> list[Panel]:
+    return [
+        value(
+            "Staleness",
+            "Seconds since the state that the copy is proven to hold: what readers get is at most this old. When it "
+            "grows, see in the next row whether proofs fail or reads wait, then look at the session.",
+            "s",
+            over("max", ONE, staleness()),
+            legend=NAME,
+            limit=limits.staleness,
+            decimals=1,
+            absent="never proven",
+        ),
+        value(
+            "Loaded",
+            "Whether the session's first load is complete. While it is not, readers see too little. If it stays, "
+            "look at reads waiting and at faults below.",
+            "none",
+            over("min", ONE, select("zookeeper_cache_initialized")),
+            legend=NAME,
+            states=states.LOADED,
+        ),
+        value(
+            "Fresh in the time range",
+            f"The share of the time range in which every copy was at most {limits.fresh:g} s old. The objective is "
+            f"{limits.parameters.slo_objective:.4%}: below it, find the interval in the graph of freshness.",
+            "percentunit",
+            f"min(avg_over_time(({staleness()} <= bool {limits.fresh:g})[$__range:15s]))",
+            limit=limits.freshness,
+            decimals=2,
+            absent="never proven",
+        ),
+        value(
+            "Znodes",
+            "Znodes in the copy. A sudden drop means that someone deleted a subtree, or that the exporter may no "
+            "longer read it: compare with zkCli before blaming the copy.",
+            "short",
+            over("sum", ONE, select("zookeeper_cache_nodes")),
+            legend=NAME,
+        ),
+        value(
+            "Audit mismatches",
+            "Znodes in the time range whose copy differed from ZooKeeper, found twice in a row. It must be 0 for "
+            "ever: follow the runbook, and restart the exporter to get a right copy back.",
+            "short",
+            in_range("zookeeper_cache_audit_mismatches_total"),
+            limit=NEVER,
+            decimals=0,
+        ),
+        words(
+            "Root and mode",
+            "The tree's root and how the copy keeps up: recursive is one watch for the whole tree; classic is one "
+            "for each znode, for servers that know no other, and slower. Classic with a new server deserves a look "
+            "at the log.",
+            over("max", ("path", "mode"), select("zookeeper_cache_info")),
+            "{{path}} {{mode}}",
+            absent="no such tree",
+        ),
+    ]
+
+
+def _freshness(limits: Limits) -> list[Panel]:
+    return [
+        graph(
+            "Staleness over time",
+            "Teeth up to the time between two proofs are normal. A slope of one second a second means that proofs "
+            "have stopped. The dashed lines are where the alerts begin.",
+            "s",
+            Query(over("max", ONE, staleness()), NAME),
+            limit=limits.staleness,
+        ),
+        graph(
+            "Freshness",
+            f"The share of the time that the copy was at most {limits.fresh:g} s old; the line is the objective. "
+            "Dips that coincide with resyncs are interruptions, dips without one are load or a slow quorum.",
+            "percentunit",
+            Query(
+                over(
+                    "min", ONE, f"avg_over_time(({staleness()} <= bool {limits.fresh:g})[$__rate_interval:$__interval])"
+                ),
+                NAME,
+            ),
+            limit=limits.freshness,
+            maximum=1,
+        ),
+        timeline(
+            "State of the copies",
+            f"Fresh is at most {limits.staleness.warning:g} s old, stale more than {limits.staleness.critical:g} s, "
+            "late is between; loading has no complete state yet, unproven no proof yet. A gap is an exporter that "
+            "was not scraped.",
+            Query(states.copy(limits.staleness, *ONE), NAME),
+            states.COPY_STATES,
+            width=8,
+            height=6,
+        ),
+        graph(
+            "Duration of a proof",
+            "From the barrier that is sent to the proof it gives, the reads it had to wait for included. When it "
+            "nears the time between two proofs, staleness cannot stay low: look at the quorum's disks and at the "
+            "number of changes.",
+            "s",
+            Query(quantile(0.5, "zookeeper_cache_verification_duration_seconds"), "half within"),
+            Query(quantile(0.99, "zookeeper_cache_verification_duration_seconds"), "99 % within"),
+            width=8,
+            height=6,
+        ),
+        graph(
+            "Proofs that failed",
+            "A proof fails when the connection is gone, when the barrier is refused or when it takes too long. "
+            "Timeouts with a living connection mean that ZooKeeper has no quorum or cannot keep up.",
+            "short",
+            Query(lately("zookeeper_cache_verification_failures_total", "reason"), "{{reason}}"),
+            bars=True,
+            width=8,
+            height=6,
+        ),
+    ]
+
+
+def _completeness() -> list[Panel]:
+    return [
+        graph(
+            "Znodes by kind",
+            "What the tree consists of. Ephemeral znodes that vanish together are a session of an application that "
+            "ended; persistent ones that only grow are a leak.",
+            "short",
+            Query(over("max", ("kind",), select("zookeeper_cache_nodes")), "{{kind}}"),
+            stacked=True,
+            colors=KINDS,
+            width=8,
+        ),
+        graph(
+            "Data",
+            "Bytes of data in the tree's znodes. Growth without more znodes is an application that keeps too much "
+            "in one of them; ZooKeeper refuses more than about a megabyte in one.",
+            "bytes",
+            Query(over("max", ONE, select("zookeeper_cache_data_bytes")), NAME),
+            width=8,
+        ),
+        graph(
+            "Unreadable znodes and faults",
+            "Znodes that the exporter may not read are not in the copy: give its user the right to read them, or "
+            "exclude them. Faults are told by kind; the log names the znode or the listener.",
+            "short",
+            Query(over("max", (), select("zookeeper_cache_unreadable_nodes")), "unreadable znodes"),
+            Query(lately("zookeeper_cache_faults_total", "kind"), "fault: {{kind}}"),
+            width=8,
+        ),
+        graph(
+            "Audits",
+            "How often a tree was compared with ZooKeeper. If there are none, audits are off or stuck, and a wrong "
+            "copy would not be noticed.",
+            "short",
+            Query(lately("zookeeper_cache_audits_total", *ONE), NAME),
+            bars=True,
+            width=8,
+            height=6,
+        ),
+        graph(
+            "Znodes audited",
+            "Znodes a second that were read again and compared. With a sample (audit.sample) every audit looks at "
+            "others; divide the tree by this to see how long it takes to have seen all.",
+            "cps",
+            Query(per_second("zookeeper_cache_audited_nodes_total", *ONE), NAME),
+            width=8,
+            height=6,
+        ),
+        graph(
+            "Audit mismatches by kind",
+            "Missing: ZooKeeper has it, the copy does not. Extra: the other way round. Stale: both have it and "
+            "differ. None of it may ever happen: follow the runbook.",
+            "short",
+            Query(lately("zookeeper_cache_audit_mismatches_total", "kind"), "{{kind}}"),
+            bars=True,
+            limit=NEVER,
+            width=8,
+            height=6,
+        ),
+    ]
+
+
+def _changes() -> list[Panel]:
+    return [
+        graph(
+            "Changes by kind",
+            "Tree events a second. A burst that coincides with staleness is load: find the application that writes. "
+            "Added and removed in step is something that restarts over and over.",
+            "cps",
+            Query(over("max", ("event",), _rate_of_changes()), "{{event}}"),
+            colors=CHANGE_COLORS,
+        ),
+        graph(
+            "Waiting now",
+            "Znodes that changed and are to be read, reads on their way, and events that listeners have not been "
+            "told. The first two growing is ZooKeeper not keeping up, the third a slow listener.",
+            "short",
+            Query(over("max", (), select("zookeeper_cache_pending_paths")), "znodes to read"),
+            Query(over("max", (), select("zookeeper_cache_outstanding_operations")), "reads on their way"),
+            Query(over("max", (), select("zookeeper_cache_undelivered_events")), "events to tell"),
+            width=6,
+        ),
+        graph(
+            "Oldest read",
+            "How long the oldest read has been waiting for its reply. It must return to 0; a slope of one second a "
+            "second is a stuck server or a cut connection that nobody has noticed yet.",
+            "s",
+            Query(over("max", ONE, select("zookeeper_cache_oldest_operation_age_seconds")), NAME),
+            limit=WAITING,
+            width=6,
+        ),
+    ]
+
+
+def _speed(limits: Limits) -> list[Panel]:
+    refresh = "zookeeper_cache_refresh_duration_seconds"
+    propagation = "zookeeper_cache_propagation_delay_seconds"
+    listener = "zookeeper_cache_listener_duration_seconds"
+    return [
+        spread(
+            "Refresh duration",
+            "From the watch event to the change in the copy. A second band above the first is reads that wait; a "
+            "click on a mark leads to its trace, which shows for what.",
+            refresh,
+        ),
+        spread(
+            "Propagation delay",
+            "From the write in ZooKeeper to the change in the copy, by two clocks: a band that is shifted as a "
+            "whole is clocks that differ. Otherwise what is more than the refresh duration was spent before the "
+            "watch event came.",
+            propagation,
+        ),
+        graph(
+            "Time to arrive",
+            "Half of the changes, and 99 of 100, were in the copy within this time. When only the second grows, "
+            "bursts queue up; when both grow, every read is slow.",
+            "s",
+            Query(quantile(0.5, refresh), "refresh, half", exemplars=True),
+            Query(quantile(0.99, refresh), "refresh, 99 %", exemplars=True),
+            Query(quantile(0.5, propagation), "propagation, half"),
+            Query(quantile(0.99, propagation), "propagation, 99 %"),
+        ),
+        spread(
+            "Time in listeners",
+            "How long calls of the application's listeners take. Slow ones delay what listeners are told, not the "
+            "copy: move their work to a thread of its own. The daemon itself listens to little.",
+            listener,
+            width=6,
+        ),
+        graph(
+            "Listeners busy",
+            "The share of the time that listeners take. At 100 % events queue up without end.",
+            "percentunit",
+            Query(per_second(f"{listener}_sum", *ONE), NAME),
+            limit=limits.listeners,
+            width=6,
+        ),
+    ]
+
+
+def _syncs() -> list[Panel]:
+    duration = "zookeeper_cache_sync_duration_seconds"
+    return [
+        graph(
+            "Syncs",
+            "How often the whole tree was read, and why. After a reconnect and after a lost session that is "
+            "necessary; more than a few an hour is a connection that flaps.",
+            "short",
+            Query(lately("zookeeper_cache_syncs_total", "reason"), "{{reason}}"),
+            bars=True,
+            colors={"start": "green", "reconnect": "orange", "session_lost": "red"},
+            width=8,
+        ),
+        graph(
+            "Duration of a sync",
+            "How long it took until the copy was complete again. It follows the number of znodes; longer than "
+            "before for the same tree is a slow server, or the rate limit (max_nodes_per_second).",
+            "s",
+            Query(
+                f"{per_second(f'{duration}_sum', 'reason')} / ({per_second(f'{duration}_count', 'reason')} > 0)",
+                "mean: {{reason}}",
+            ),
+            dots=True,
+            width=8,
+        ),
+        spread(
+            "Syncs by duration",
+            "All syncs in the time range, by how long they took. Those far above the rest are worth a trace.",
+            duration,
+            width=8,
+        ),
+    ]
+
+
+def _rate_of_changes() -> str:
+    return per_second("zookeeper_cache_events_total", "instance", "event", where=CHANGES)

@@ -1,0 +1,47 @@
+"""One scene for every test of the dashboards, with a session that expired and a connection that was cut."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import pytest
+
+from tests.dashboards.grafana import ALL, Grafana
+from tests.dashboards.scene import Scene, playing
+
+# The SDK that writes the JSON needs Python 3.11; what it wrote is tested with every Python.
+collect_ignore = ["test_generated.py"] if sys.version_info < (3, 11) else []
+
+#: What a reader has chosen.
+CHOSEN: Mapping[str, Mapping[str, str]] = {
+    "overview": {"ensemble": ALL, "tree": ALL},
+    "tree": {"ensemble": "shop", "tree": "services"},
+    "client": {"ensemble": "shop", "tree": ALL},
+}
+
+
+@pytest.fixture(scope="session")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """A scene in which everything has happened that the dashboards tell of."""
+    with playing(tmp_path_factory.mktemp("scene")) as scene:
+        scene.cut()
+        scene.expire()
+        scene.wait_until("min(zookeeper_cache_audits_total) > 0")
+        # The freshness of the time range is sampled every 15 seconds.
+        scene.wait_until("min(count_over_time(up[1h])) > 17")
+        yield scene
+
+
+@pytest.fixture(scope="session")
+def grafana(scene: Scene) -> Callable[[str], Grafana]:
+    """What a reader of a dashboard asks, by the dashboard's name: everything since the scene began."""
+    end = time.time()
+    start = scene.prometheus.value("min(process_start_time_seconds)")
+    assert start is not None
+
+    def of(name: str) -> Grafana:
+        return Grafana(scene.prometheus.url, start, end, {"job": ALL, "instance": ALL, **CHOSEN[name]})
+
+    return of
