@@ -1,0 +1,114 @@
+"""Healthcheck: asks a running exporter on this machine whether it serves, for probes that can only run a command."""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import os
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from exporter.settings import ListenAddress, SettingsError, in_brackets
+from exporter.web.app import HEALTHY_PATH, READY_PATH
+from exporter.web.config import TlsConfig, WebConfig
+
+#: Seconds for each step of the exchange: the connection, the handshake, the answer.
+TIMEOUT = 3.0
+#: Where to ask when the exporter listens on every address: at the first of these that takes a connection.
+_LOOPBACK = ("127.0.0.1", "::1")
+#: More of an answer than a complaint needs.
+_ANSWER_LIMIT = 200
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What to show to an exporter that wants to see a client's certificate, as PEM files."""
+
+    cert_file: Path
+    key_file: Path
+
+
+def run(
+    address: ListenAddress, web: WebConfig | None, *, ready: bool = False, certificate: Certificate | None = None
+) -> int:
+    """Asks `/-/healthy`, with `ready` `/-/ready`, prints the answer in one line and gives 0 if it was 200, else 1.
+
+    TLS is spoken if `web` has it. The certificate of the server is not verified: it is for another name than the
+    loopback address, nothing secret is sent, and who could listen in its place could answer a probe anyway. Where
+    clients need a certificate, `certificate` is shown, by default the server's own.
+
+    Raises SettingsError if a certificate cannot be used.
+    """
+    path = READY_PATH if ready else HEALTHY_PATH
+    context = None if web is None or web.tls is None else _context(web.path, web.tls, certificate)
+    status, said = _ask(_hosts(address), address.port, path, context)
+    scheme = "http" if context is None else "https"
+    print(f"{scheme}://{in_brackets(address.host)}:{address.port}{path}: {said}")
+    return 0 if status == http.HTTPStatus.OK else 1
+
+
+def _hosts(address: ListenAddress) -> Sequence[str]:
+    if not address.host:
+        return _LOOPBACK
+    try:
+        unspecified = ipaddress.ip_address(address.host).is_unspecified
+    except ValueError:
+        return (address.host,)
+    return _LOOPBACK if unspecified else (address.host,)
+
+
+def _ask(hosts: Sequence[str], port: int, path: str, context: ssl.SSLContext | None) -> tuple[int | None, str]:
+    """The status and the first line of the answer; without an answer None and what stood in its way."""
+    reasons = []
+    for host in hosts:
+        connection = _connection(host, port, context)
+        try:
+            connection.request("GET", path, headers={"Connection": "close"})
+            response = connection.getresponse()
+            text = response.read(_ANSWER_LIMIT).decode(errors="replace")
+            return response.status, f"{response.status} {_first_line(text)}"
+        except (OSError, http.client.HTTPException) as error:
+            reasons.append(f"no answer from {host}: {_reason(error)}")
+        finally:
+            connection.close()
+    return None, "; ".join(reasons)
+
+
+def _connection(host: str, port: int, context: ssl.SSLContext | None) -> http.client.HTTPConnection:
+    if context is None:
+        return http.client.HTTPConnection(host, port, timeout=TIMEOUT)
+    return http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=context)
+
+
+def _context(path: Path, tls: TlsConfig, certificate: Certificate | None) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if certificate is None and tls.client_auth_type == "NoClientCert":
+        return context
+    shown = certificate or Certificate(tls.cert_file, tls.key_file)
+    try:
+        context.load_cert_chain(shown.cert_file, shown.key_file, password="")
+    except (OSError, ValueError) as error:
+        setting = f"{path}: tls_server_config.cert_file" if certificate is None else "--tls.cert-file"
+        problem = f"not usable with the key {shown.key_file}: {_reason(error)}"
+        raise SettingsError(
+            setting, str(shown.cert_file), f"{problem}; accepted: PEM files without a passphrase"
+        ) from None
+    return context
+
+
+def _first_line(text: str) -> str:
+    return (text.splitlines() or [""])[0]
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError):
+        return str(error.reason or "TLS failed").lower().replace("_", " ")
+    if isinstance(error, TimeoutError):
+        return f"none within {TIMEOUT:g} s"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()
+    return str(error) or type(error).__name__
