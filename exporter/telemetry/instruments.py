@@ -17,6 +17,10 @@ from exporter.zookeeper.session import Session
 from exporter.zookeeper.wire import ReadRequest, Request
 
 
+#: What any operation in use may end with. Its counter stands at 0 beforehand, or else no rate would show the first.
+_EXPECTED_ERRORS = ("CONNECTIONLOSS", "SESSIONEXPIRED")
+
+
 class MultiprocessModeError(RuntimeError):
     """prometheus_client is told to add up several processes, which cannot be done to what these metrics say."""
 
@@ -40,6 +44,7 @@ class ClientInstruments(ClientObserver):
         durations = _histogram(catalogue.CLIENT_REQUEST_DURATION)
         self._observe = {operation: durations.labels(operation).observe for operation in OPERATIONS}
         self._errors = _counter(catalogue.CLIENT_REQUEST_ERRORS)
+        self._used: set[str] = set()
         self._counted: Counted = {
             catalogue.CLIENT_REQUEST_DURATION.name: durations,
             catalogue.CLIENT_REQUEST_ERRORS.name: self._errors,
@@ -67,6 +72,12 @@ class ClientInstruments(ClientObserver):
             self._counted,
             {name: instruments.counted for name, instruments in self._caches.items()},
         )
+
+    def call_began(self, call: Call) -> None:
+        if call.operation not in self._used:
+            self._used.add(call.operation)
+            for error in _EXPECTED_ERRORS:
+                self._errors.labels(call.operation, error)
 
     def call_ended(self, call: Call) -> None:
         assert call.ended_at is not None

@@ -1,0 +1,105 @@
+"""Chart: writes those of the Helm chart's files that follow from others. `python scripts/chart.py`, `make chart`.
+
+README.md lists what values.yaml says of each value in lines that begin with `# --`. In values.schema.json the schema of
+`config` is that of the exporter's configuration file, as JSON Schema's draft-07 writes it, which Helm reads.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).resolve().parents[1]
+CHART = ROOT / "helm" / "treecache-exporter"
+CONFIG_SCHEMA = ROOT / "docs" / "config.schema.json"
+
+_TABLE = re.compile(r"(?<=<!-- values -->\n).*(?=<!-- end of values -->)", re.DOTALL)
+_KEY = re.compile(r"(?P<indent> *)(?P<key>[A-Za-z]+):")
+_DEFINITION = "#/definitions/config."
+
+
+class Value(NamedTuple):
+    """A value of the chart: its path with dots, what is said of it, and its default."""
+
+    path: str
+    description: str
+    default: Any
+
+
+def values() -> Iterator[Value]:
+    """Every value that values.yaml describes, in its order."""
+    text = (CHART / "values.yaml").read_text()
+    defaults = YAML(typ="safe").load(text)
+    path: list[str] = []
+    said: list[str] = []
+    for line in text.splitlines():
+        comment = line.strip()
+        if comment.startswith("# -- "):
+            said = [comment.removeprefix("# -- ")]
+        elif comment.startswith("# ") and said:
+            said.append(comment.removeprefix("# "))
+        elif key := _KEY.match(line):
+            path = [*path[: len(key["indent"]) // 2], key["key"]]
+            if said:
+                yield Value(".".join(path), " ".join(said), _at(defaults, path))
+            said = []
+
+
+def readme(text: str) -> str:
+    """README.md with its table of values as values.yaml has them."""
+    rows = "".join(f"| `{value.path}` | {value.description} | {_shown(value.default)} |\n" for value in values())
+    return _TABLE.sub(lambda _: f"\n| value | meaning | default |\n|---|---|---|\n{rows}\n", text)
+
+
+def values_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """values.schema.json with the schema of the configuration file as it is now."""
+    config = json.loads(CONFIG_SCHEMA.read_text())
+    own = {name: part for name, part in schema["definitions"].items() if not name.startswith("config.")}
+    theirs = {f"config.{name}": _draft07(part) for name, part in config["$defs"].items()}
+    top = {name: _draft07(part) for name, part in config.items() if name not in ("$defs", "$schema", "$id", "title")}
+    return {
+        **schema,
+        "properties": {**schema["properties"], "config": top},
+        "definitions": {**own, **theirs},
+    }
+
+
+def _draft07(part: Any) -> Any:
+    """A part of a schema with its references to `$defs` turned to `definitions`, and without pydantic's titles."""
+    if isinstance(part, Mapping):
+        return {
+            key: value.replace("#/$defs/", _DEFINITION) if key == "$ref" else _draft07(value)
+            for key, value in part.items()
+            if not (key == "title" and isinstance(value, str)) and key != "discriminator"
+        }
+    return [_draft07(item) for item in part] if isinstance(part, list) else part
+
+
+def _at(defaults: Any, path: list[str]) -> Any:
+    for key in path:
+        defaults = defaults[key]
+    return defaults
+
+
+def _shown(default: Any) -> str:
+    return f"`{json.dumps(default)}`"
+
+
+def written() -> Mapping[Path, str]:
+    """What the files are to hold."""
+    readme_file, schema_file = CHART / "README.md", CHART / "values.schema.json"
+    schema = values_schema(json.loads(schema_file.read_text()))
+    return {
+        readme_file: readme(readme_file.read_text()),
+        schema_file: json.dumps(schema, indent=2) + "\n",
+    }
+
+
+if __name__ == "__main__":
+    for path, text in written().items():
+        path.write_text(text)

@@ -1,0 +1,70 @@
+"""The chart as Helm renders it, with a real Helm."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "helm" / "treecache-exporter"
+#: Values files that between them use every value.
+CASES = sorted((CHART / "ci").glob("*-values.yaml"))
+RELEASE, NAMESPACE = "watch", "zookeeper"
+#: What the operator's own resources need to be known as.
+OPERATOR = "monitoring.coreos.com/v1"
+
+Manifest = dict[str, Any]
+
+
+def helm(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Runs Helm, which `make test` installs beside Python, and waits for its end."""
+    beside_python = Path(sys.executable).with_name("helm")
+    command = beside_python if beside_python.exists() else shutil.which("helm")
+    assert command is not None, "there is no helm; scripts/setup.sh dev installs it"
+    return subprocess.run([command, *words], capture_output=True, text=True, timeout=60)
+
+
+@cache
+def render(*flags: str | Path, chart: Path = CHART, operator: bool = True) -> Sequence[Manifest]:
+    """The manifests of the chart; `flags` are Helm's, `operator` is whether the cluster has Prometheus Operator.
+
+    They are rendered once: do not change them.
+    """
+    known = ["--api-versions", OPERATOR] if operator else []
+    rendered = helm("template", RELEASE, chart, "--namespace", NAMESPACE, *known, *flags)
+    assert rendered.returncode == 0, rendered.stderr
+    return [manifest for manifest in YAML(typ="safe").load_all(rendered.stdout) if manifest is not None]
+
+
+def render_case(case: Path, *flags: str) -> Sequence[Manifest]:
+    """The manifests with one of the values files."""
+    return render("--values", case, *flags)
+
+
+def of_kind(manifests: Sequence[Manifest], *kinds: str) -> list[Manifest]:
+    """Those manifests that are of these kinds."""
+    return [manifest for manifest in manifests if manifest["kind"] in kinds]
+
+
+def only(manifests: Sequence[Manifest], kind: str) -> Manifest:
+    """The one manifest of a kind."""
+    (found,) = of_kind(manifests, kind)
+    return found
+
+
+def workloads(manifests: Sequence[Manifest]) -> list[Manifest]:
+    """What makes pods."""
+    return of_kind(manifests, "Deployment", "StatefulSet")
+
+
+def pod(workload: Manifest) -> Manifest:
+    """The specification of a workload's pods."""
+    specification: Manifest = workload["spec"]["template"]["spec"]
+    return specification

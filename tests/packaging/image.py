@@ -1,0 +1,113 @@
+"""`python -m tests.packaging.image ROOT IMAGE.json VERSION`: tries an image that was unpacked at ROOT, as root.
+
+Runs what the image says, as an engine would: its entry point with its environment as its user, in a mount namespace of
+its own where every file system is read-only and in a network namespace that is the machine's. A real ZooKeeper is
+watched. `make image-test` makes the arguments; IMAGE.json is what `buildah inspect --type image` prints.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from exporter.demo.server import ZooKeeperServer
+from tests.support import eventually
+
+#: Makes the root ($0) one that cannot be written, and becomes the command ($@) in it.
+_ENTER = """
+mount --bind "$0" "$0" && mount --types proc proc "$0/proc" && mount --options remount,bind,ro "$0" &&
+exec chroot --userspec={user} --groups= "$0" "$@"
+"""
+
+
+class Image:
+    """An unpacked image and what it is to be run with."""
+
+    def __init__(self, root: Path, description: dict[str, Any]) -> None:
+        self._root = root
+        self.config: dict[str, Any] = description["Docker"]["config"]
+
+    def command(self, *arguments: str) -> Sequence[str]:
+        """What runs these words in the image, as its user and with nothing that can be written."""
+        inside = ["env", "--ignore-environment", *self.config["Env"], *arguments]
+        enter = _ENTER.format(user=self.config["User"])
+        return ["unshare", "--mount", "--propagation=private", "sh", "-c", enter, str(self._root), *inside]
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs words in the image to their end."""
+        return subprocess.run(self.command(*arguments), capture_output=True, text=True, timeout=60)
+
+    @contextlib.contextmanager
+    def running(self, *flags: str) -> Iterator[subprocess.Popen[str]]:
+        """The entry point with these flags, which is ended afterwards in any case."""
+        words = self.command(*self.config["Entrypoint"], *flags)
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+def check_description(image: Image, version: str) -> None:
+    """What the image says of itself."""
+    config = image.config
+    assert re.fullmatch("[1-9][0-9]*:[1-9][0-9]*", config["User"]), config["User"]
+    assert config["Entrypoint"] == ["treecache-exporter"]
+    assert not config.get("Cmd"), config
+    assert config["ExposedPorts"] == {"19141/tcp": {}}
+    assert config["StopSignal"] == "SIGTERM"
+    assert config["Healthcheck"]["Test"] == ["CMD", "treecache-exporter", "healthcheck"]
+    labels = {name: value for name, value in config["Labels"].items() if name.startswith("org.opencontainers.image.")}
+    assert labels["org.opencontainers.image.version"] == version
+    assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+    baked_in = [line for line in config["Env"] if re.match("(PIP|HTTPS?_PROXY|NO_PROXY)", line, re.IGNORECASE)]
+    assert not baked_in, baked_in
+
+
+def check_content(image: Image, version: str) -> None:
+    """What is in the image, and what is not."""
+    assert version in image.run("treecache-exporter", "--version").stdout
+    assert image.run("id", "-u").stdout.strip() == image.config["User"].partition(":")[0]
+    written = image.run("sh", "-c", "touch /tmp/file || touch /opt/treecache-exporter/file")
+    assert written.stderr.count("Read-only file system") == 2, written
+    for absent in ("cc", "gcc", "pip"):
+        assert image.run("sh", "-c", f"command -v {absent}").returncode != 0, f"{absent} is in the image"
+    left = image.run("sh", "-c", "find /root /tmp /wheels /source /build -mindepth 1 -type f 2>/dev/null")
+    assert not [line for line in left.stdout.splitlines() if "/." not in line], left.stdout
+
+
+def check_service(image: Image, hosts: str) -> None:
+    """That it watches and serves, and that its health check knows."""
+    probe = image.config["Healthcheck"]["Test"][1:]
+    with image.running(f"--zookeeper.hosts={hosts}", "--treecache.path=/", "--log.format=json") as process:
+        eventually(lambda: "200 Healthy." in image.run(*probe).stdout, 30)
+        eventually(lambda: httpx.get("http://127.0.0.1:19141/-/ready").status_code == 200, 30)
+        metrics = httpx.get("http://127.0.0.1:19141/metrics").text
+        assert 'zookeeper_client_up{ensemble="default"} 1.0' in metrics
+        process.send_signal(signal.Signals[image.config["StopSignal"]])
+        assert process.wait(timeout=10) == 0, process.stderr and process.stderr.read()
+    assert image.run(*probe).returncode == 1
+
+
+def main() -> None:
+    """Runs every check; the first that fails ends the program with its complaint."""
+    root, description, version = sys.argv[1:]
+    image = Image(Path(root), json.loads(Path(description).read_text()))
+    check_description(image, version)
+    check_content(image, version)
+    with ZooKeeperServer() as server:
+        check_service(image, server.hosts)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,353 @@
+"""The Helm chart: what Kubernetes gets for each set of values, and which values are refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+import exporter
+from exporter.cli import main
+from scripts import chart as generator
+from tests.packaging.chart import (
+    CASES,
+    CHART,
+    NAMESPACE,
+    RELEASE,
+    ROOT,
+    Manifest,
+    helm,
+    of_kind,
+    only,
+    pod,
+    render,
+    render_case,
+    workloads,
+)
+from tests.packaging.manifests import breaches_of_pod_security, complaints
+from tests.untouched import untouched_logging  # noqa: F401 - a fixture
+from tests.web.certificates import Authority
+
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
+
+DASHBOARDS = sorted((ROOT / "dashboards" / "grafana").glob("*.json"))
+RULES = sorted((ROOT / "dashboards" / "prometheus").glob("*.yml"))
+#: Where the container finds its files.
+MOUNTED = "/etc/treecache-exporter"
+
+
+def yaml(text: str) -> Any:
+    return YAML(typ="safe").load(text)
+
+
+def case(name: str) -> Path:
+    (found,) = [file for file in CASES if file.stem == f"{name}-values"]
+    return found
+
+
+@each_case
+def test_helm_lints_it(case: Path) -> None:
+    linted = helm("lint", "--strict", CHART, "--values", case)
+    assert linted.returncode == 0, linted.stdout
+
+
+@each_case
+def test_kubernetes_takes_every_manifest(case: Path) -> None:
+    manifests = render_case(case)
+    names = [(manifest["kind"], manifest["metadata"]["name"]) for manifest in manifests]
+    assert len(set(names)) == len(names)
+    refused = {name: complaints(manifest) for name, manifest in zip(names, manifests, strict=True)}
+    assert not {name: said for name, said in refused.items() if said}
+
+
+@each_case
+def test_pods_are_restricted_and_have_no_rights(case: Path) -> None:
+    manifests = render_case(case)
+    for workload in workloads(manifests):
+        assert breaches_of_pod_security(pod(workload)) == []
+    assert not [manifest["kind"] for manifest in manifests if "rbac" in manifest["apiVersion"]]
+    for account in of_kind(manifests, "ServiceAccount"):
+        assert account["automountServiceAccountToken"] is False
+
+
+@each_case
+def test_the_exporter_takes_what_its_container_is_given(
+    case: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    untouched_logging: None,  # noqa: F811
+) -> None:
+    manifests = render_case(case)
+    _lay_out(manifests, tmp_path)
+    (container,) = pod(workloads(manifests)[0])["containers"]
+    for variable in container.get("env", []):
+        monkeypatch.setenv(variable["name"], variable.get("value", "from a secret"))
+    # A shard's number is the end of its pod's host name; this machine's has none.
+    words = [word for word in container["args"] if not word.startswith("--shard.")]
+    flags = [word.replace(MOUNTED, str(tmp_path)) for word in words]
+    assert main([*flags, "--config.check"]) == 0, capsys.readouterr().err
+
+
+def _lay_out(manifests: Sequence[Manifest], folder: Path) -> None:
+    """What the volumes hold: the rendered configurations, and for Secrets that exist elsewhere something that fits."""
+    authority = Authority(folder)
+    certificate, key = authority.issue("tls", "exporter")
+    texts = {
+        "ca.crt": authority.file.read_text(),
+        "tls.crt": certificate.read_text(),
+        "tls.key": key.read_text(),
+        "auditor": "secret",
+        "config.yml": (ROOT / "examples" / "minimal.yml").read_text(),
+        "web-config.yml": "",
+    }
+    specification = pod(workloads(manifests)[0])
+    rendered = {manifest["metadata"]["name"]: manifest for manifest in of_kind(manifests, "ConfigMap", "Secret")}
+    volumes = {volume["name"]: volume for volume in specification["volumes"]}
+    for mount in specification["containers"][0]["volumeMounts"]:
+        source = volumes[mount["name"]]
+        if not mount["mountPath"].startswith(MOUNTED):
+            continue
+        here = folder / mount["mountPath"].removeprefix(f"{MOUNTED}/")
+        here.mkdir(parents=True)
+        name = source["configMap"]["name"] if "configMap" in source else source["secret"]["secretName"]
+        manifest = rendered.get(name, {"data": texts})
+        for file, text in {**manifest.get("data", {}), **manifest.get("stringData", {})}.items():
+            (here / file).write_text(text.replace(MOUNTED, str(folder)))
+
+
+@each_case
+def test_what_selects_pods_selects_them_and_never_changes(case: Path) -> None:
+    manifests = render_case(case)
+    changed = render_case(case, "--set", "image.tag=9.9.9,commonLabels.new=label,podLabels.other=label")
+    for before, after in zip(workloads(manifests), workloads(changed), strict=True):
+        assert before["spec"]["selector"] == after["spec"]["selector"]
+        assert len(set(before["metadata"]["labels"]) & set(before["spec"]["selector"]["matchLabels"])) == 2
+    for workload in workloads(manifests):
+        labels = workload["spec"]["template"]["metadata"]["labels"].items()
+        selectors = [workload["spec"]["selector"]["matchLabels"], only(manifests, "Service")["spec"]["selector"]]
+        selectors += [
+            (manifest["spec"].get("selector") or manifest["spec"]["podSelector"])["matchLabels"]
+            for manifest in of_kind(manifests, "PodDisruptionBudget", "PodMonitor", "NetworkPolicy")
+        ]
+        for selector in selectors:
+            assert selector.items() <= labels
+        for constraint in pod(workload).get("topologySpreadConstraints", []):
+            assert constraint["labelSelector"]["matchLabels"].items() <= labels
+
+
+@each_case
+def test_every_resource_carries_the_recommended_labels(case: Path) -> None:
+    for manifest in render_case(case):
+        if manifest["metadata"]["name"] in ("written", "zookeeper-watch-extra"):
+            continue
+        labels = manifest["metadata"]["labels"]
+        assert labels["app.kubernetes.io/instance"] == RELEASE
+        assert labels["app.kubernetes.io/version"] == exporter.__version__
+        assert labels["app.kubernetes.io/managed-by"] == "Helm"
+        assert labels["helm.sh/chart"].startswith("treecache-exporter-")
+
+
+def test_a_change_of_the_configuration_rolls_the_pods() -> None:
+    def checksums(*flags: str) -> dict[str, str]:
+        annotations = only(render_case(case("secure"), *flags), "Deployment")["spec"]["template"]["metadata"][
+            "annotations"
+        ]
+        return {name: value for name, value in annotations.items() if name.startswith("checksum/")}
+
+    before = checksums()
+    assert checksums("--set", "service.port=1") == before
+    other_trees = checksums("--set", "config.ensembles[0].name=other")
+    assert other_trees["checksum/config"] != before["checksum/config"]
+    other_users = checksums("--set", "web.config.http_server_config.http2=false")
+    assert other_users["checksum/web-config"] != before["checksum/web-config"]
+
+
+def test_probes_fit_the_web_configuration() -> None:
+    def probes(*flags: str | Path) -> list[Any]:
+        (container,) = pod(workloads(render(*flags))[0])["containers"]
+        probes = [container["livenessProbe"], container["readinessProbe"]]
+        return [probe.get("httpGet") or probe["exec"]["command"] for probe in probes]
+
+    paths = ["/-/healthy", "/-/ready"]
+    assert probes() == [{"path": path, "port": "metrics", "scheme": "HTTP"} for path in paths]
+    tls = ["--set", "web.config.tls_server_config.cert_file=a,web.config.tls_server_config.key_file=b"]
+    assert probes(*tls) == [{"path": path, "port": "metrics", "scheme": "HTTPS"} for path in paths]
+    command = [
+        "treecache-exporter",
+        "healthcheck",
+        "--web.listen-address=:9443",
+        f"--web.config.file={MOUNTED}/web/web-config.yml",
+    ]
+    assert probes("--values", case("secure")) == [command, [*command, "--ready"]]
+
+
+def test_shards_are_pods_of_statefulsets_one_for_each_replica() -> None:
+    manifests = render_case(case("sharded"))
+    sets = of_kind(manifests, "StatefulSet")
+    assert [one["metadata"]["name"] for one in sets] == ["zookeeper-watch-0", "zookeeper-watch-1"]
+    assert not of_kind(manifests, "Deployment")
+    service = only(manifests, "Service")
+    assert (service["spec"]["clusterIP"], service["spec"]["publishNotReadyAddresses"]) == ("None", True)
+    selectors = [json.dumps(one["spec"]["selector"]) for one in sets]
+    assert len(set(selectors)) == 2
+    for one in sets:
+        assert one["spec"]["replicas"] == 3
+        assert one["spec"]["podManagementPolicy"] == "Parallel"
+        assert one["spec"]["serviceName"] == service["metadata"]["name"]
+        assert "--shard.total=3" in pod(one)["containers"][0]["args"]
+
+
+def test_monitors_scrape_as_the_exporter_serves() -> None:
+    monitor = only(render_case(case("operator")), "ServiceMonitor")
+    assert monitor["metadata"]["namespace"] == "monitoring"
+    assert monitor["spec"]["namespaceSelector"] == {"matchNames": [NAMESPACE]}
+    service = only(render_case(case("operator")), "Service")
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert (endpoint["scheme"], endpoint["path"], endpoint["interval"]) == ("http", "/metrics", "15s")
+    assert endpoint["port"] in [port["name"] for port in service["spec"]["ports"]]
+    (endpoint,) = only(render_case(case("secure")), "PodMonitor")["spec"]["podMetricsEndpoints"]
+    assert (endpoint["scheme"], endpoint["tlsConfig"]["serverName"]) == ("https", "exporter.example")
+
+
+def test_rules_are_the_repositorys_own_and_come_where_the_operator_is() -> None:
+    groups = only(render(), "PrometheusRule")["spec"]["groups"]
+    assert {group["name"]: group for group in groups} == {
+        group["name"]: group for file in RULES for group in yaml(file.read_text())["groups"]
+    }
+    assert not of_kind(render(operator=False), "PrometheusRule")
+    assert not of_kind(render("--set", "prometheusRule.enabled=false"), "PrometheusRule")
+
+
+def test_prometheus_takes_the_rules(tmp_path: Path) -> None:
+    groups = only(render_case(case("operator")), "PrometheusRule")["spec"]["groups"]
+    file = tmp_path / "rules.yml"
+    file.write_text(json.dumps({"groups": groups}))
+    checked = subprocess.run(["promtool", "check", "rules", file], capture_output=True, text=True, timeout=60)
+    assert checked.returncode == 0, checked.stderr
+    alerts = {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
+    assert "TreeCacheListenerSlow" not in alerts
+    lag = alerts["TreeCacheLag"]
+    assert lag["labels"]["team"] == "platform"
+    assert lag["annotations"]["runbook_url"] == "https://wiki.example/treecache-exporter/runbooks#treecachelag"
+
+
+def test_dashboards_are_the_repositorys_own() -> None:
+    found = [
+        one for one in of_kind(render_case(case("operator")), "ConfigMap") if one["metadata"]["namespace"] == "grafana"
+    ]
+    assert [one["metadata"]["labels"]["grafana_dashboard"] for one in found] == ["1"] * len(DASHBOARDS)
+    texts = {name: text for one in found for name, text in one["data"].items()}
+    assert {name: json.loads(text) for name, text in texts.items()} == {
+        f"treecache-{file.name}": json.loads(file.read_text()) for file in DASHBOARDS
+    }
+
+
+def test_files_of_the_chart_are_links_to_all_of_the_repositorys() -> None:
+    links = [path for path in sorted((CHART / "files").rglob("*")) if not path.is_dir()]
+    assert all(path.is_symlink() for path in links)
+    assert {path.resolve() for path in links} == {*DASHBOARDS, *RULES}
+
+
+def test_the_package_holds_everything_and_renders_the_same(tmp_path: Path) -> None:
+    packed = helm("package", CHART, "--destination", tmp_path)
+    assert packed.returncode == 0, packed.stderr
+    (archive,) = tmp_path.glob("*.tgz")
+    assert archive.name == f"treecache-exporter-{exporter.__version__}.tgz"
+    with tarfile.open(archive) as content:
+        files = {member.name.partition("/")[2]: content.extractfile(member) for member in content if member.isfile()}
+        texts = {name: file.read() for name, file in files.items() if file is not None}
+    expected = {str(path.relative_to(CHART)): path.read_bytes() for path in CHART.rglob("*") if path.is_file()}
+    # Helm writes this one itself, with its keys in its own order.
+    assert yaml(texts.pop("Chart.yaml").decode()) == yaml(expected.pop("Chart.yaml").decode())
+    del expected[".helmignore"], texts[".helmignore"]
+    assert texts == expected
+    assert render("--values", case("operator"), chart=archive) == render_case(case("operator"))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"imagee": {}}, "Additional property imagee is not allowed"),
+        ({"image": {"digest": "latest"}}, "image.digest: Does not match pattern"),
+        ({"image": {"pullPolicy": "always"}}, "image.pullPolicy must be one of"),
+        ({"replicas": "two"}, "replicas: Invalid type. Expected: integer, given: string"),
+        ({"config": {"ensembles": []}}, "config.ensembles: Array must have at least 1 items"),
+        ({"config": {"ensembles": [{"name": "a", "hosts": "b", "trees": [{"depth": 1}]}]}}, "property depth"),
+        ({"config": {"ensembles": [{"name": "a", "hosts": "b"}]}}, "trees is required"),
+        ({"web": {"config": {"tls": {}}}}, "web.config: Additional property tls is not allowed"),
+        ({"web": {"port": 70000}}, "web.port: Must be less than or equal to 65535"),
+        ({"log": {"level": "loud"}}, "log.level must be one of"),
+        ({"serviceMonitor": {"interval": "often"}}, "serviceMonitor.interval: Does not match pattern"),
+        ({"existingSecrets": ["name"]}, "existingSecrets.0: Invalid type"),
+        ({"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}, "podMonitor.enabled: true beside"),
+        ({"web": {"existingSecret": "a", "config": {"http_server_config": {}}}}, "web.existingSecret: given beside"),
+    ],
+)
+def test_wrong_values_are_refused_by_name(values: dict[str, Any], said: str, tmp_path: Path) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text(json.dumps(values))
+    refused = helm("template", RELEASE, CHART, "--values", file)
+    assert refused.returncode != 0
+    assert said in refused.stderr
+
+
+def test_every_value_is_described() -> None:
+    defaults = yaml((CHART / "values.yaml").read_text())
+    described = {value.path for value in generator.values()}
+    assert {path for path in _leaves(defaults) if not _covered(path, described)} == set()
+
+
+def test_the_schema_knows_the_values_and_no_others() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    assert schema["$schema"] == "http://json-schema.org/draft-07/schema#"
+    defaults = yaml((CHART / "values.yaml").read_text())
+    assert (schema["additionalProperties"], set(schema["properties"])) == (False, {*defaults, "global"})
+    # Kubernetes' own objects are left to Kubernetes, the configuration file to its own schema.
+    for name in set(defaults) - {"config", "resources", "affinity"}:
+        section = schema["properties"][name]
+        if known := section.get("properties"):
+            assert (name, section["additionalProperties"], set(known)) == (name, False, set(defaults[name]))
+
+
+def _leaves(values: Any, path: str = "") -> list[str]:
+    if not isinstance(values, dict) or not values:
+        return [path]
+    return [leaf for key, value in values.items() for leaf in _leaves(value, f"{path}.{key}".lstrip("."))]
+
+
+def _covered(path: str, described: set[str]) -> bool:
+    parts = path.split(".")
+    return any(".".join(parts[:length]) in described for length in range(1, len(parts) + 1))
+
+
+def test_what_follows_from_other_files_is_up_to_date() -> None:
+    stale = [str(path.relative_to(ROOT)) for path, text in generator.written().items() if path.read_text() != text]
+    assert stale == [], "make chart writes them"
+
+
+def test_the_chart_has_the_exporters_version() -> None:
+    chart = yaml((CHART / "Chart.yaml").read_text())
+    assert (chart["version"], chart["appVersion"]) == (exporter.__version__, exporter.__version__)
+
+
+def test_notes_tell_where_it_serves(tmp_path: Path) -> None:
+    copy = tmp_path / "chart"
+    shutil.copytree(CHART, copy)
+    # Helm shows notes to a cluster only: here they become a manifest.
+    notes = copy / "templates" / "NOTES.txt"
+    (copy / "templates" / "_notes.tpl").write_text('{{- define "notes" -}}' + notes.read_text() + "{{- end }}")
+    (copy / "templates" / "notes.yaml").write_text('{"kind": "Notes", "text": {{ include "notes" . | toJson }}}')
+    told = only(render("--values", case("secure"), chart=copy), "Notes")["text"]
+    assert "port-forward service/watch-treecache-exporter 9443:443" in told
+    assert "https://localhost:9443/metrics" in told
+    assert "main (zookeeper.zk:2281)" in told
+    assert "Nothing scrapes it yet" not in told

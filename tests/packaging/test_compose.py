@@ -1,0 +1,180 @@
+"""The compose file: its parts fit together, and each tool that is at hand takes its configuration.
+
+No container is started here.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from ruamel.yaml import YAML
+
+from exporter.cli import parse_settings
+from exporter.demo.world import ROOTS
+from exporter.settings import parse_hosts
+
+ROOT = Path(__file__).parents[2]
+#: Where the services listen beside the ports that are published.
+INTERNAL_PORTS = {"zookeeper": 2181, "jaeger": 4317, "otel-collector": 4318, "exporter": 19141}
+#: Those whose image cannot ask itself, and the one that serves nothing.
+WITHOUT_HEALTH_CHECK = {"otel-collector", "churn"}
+
+
+def read(name: str) -> Any:
+    yaml = YAML(typ="safe")
+    return yaml.load(ROOT / name)
+
+
+COMPOSE = read("compose.yaml")
+SERVICES: dict[str, Any] = COMPOSE["services"]
+each_service = pytest.mark.parametrize("name", SERVICES)
+
+
+def mounts() -> Iterator[tuple[str, Path, str]]:
+    """Each service with what it mounts and where."""
+    for name, service in SERVICES.items():
+        for volume in service.get("volumes", []):
+            source, target, mode = volume.split(":")
+            assert mode == "ro"
+            yield name, ROOT / source, target
+
+
+def laid_out(name: str, folder: Path) -> Path:
+    """A folder with what a service finds in its container."""
+    for service, source, target in mounts():
+        if service == name:
+            here = folder / target.lstrip("/")
+            here.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(source, here) if source.is_dir() else shutil.copy(source, here)
+    return folder
+
+
+def checked(*command: str | Path) -> None:
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@each_service
+def test_images_are_pinned_and_ports_are_on_the_loopback_address(name: str) -> None:
+    service = SERVICES[name]
+    assert re.fullmatch(r"treecache-exporter:compose|docker\.io/.+:v?[0-9]+\.[0-9]+\.[0-9]+", service["image"])
+    assert all(re.fullmatch(r"127\.0\.0\.1:[0-9]+:[0-9]+", port) for port in service.get("ports", []))
+
+
+@each_service
+def test_every_service_is_asked_how_it_is(name: str) -> None:
+    check = SERVICES[name].get("healthcheck", {})
+    if name in WITHOUT_HEALTH_CHECK:
+        assert not check.get("test")
+    elif name != "exporter":
+        assert check["test"][0] == "CMD"
+    else:
+        # The image's own, which asks at the default port.
+        assert "HEALTHCHECK" in (ROOT / "Dockerfile").read_text()
+        assert not [flag for flag in SERVICES[name]["command"] if flag.startswith("--web.")]
+
+
+@each_service
+def test_dependencies_can_be_met(name: str) -> None:
+    for other, condition in SERVICES[name].get("depends_on", {}).items():
+        assert condition == {"condition": "service_healthy"}
+        assert other in SERVICES
+        assert other not in WITHOUT_HEALTH_CHECK
+
+
+def test_published_ports_are_all_different() -> None:
+    published = [port.rpartition(":")[0] for service in SERVICES.values() for port in service.get("ports", [])]
+    assert len(set(published)) == len(published)
+
+
+def test_mounted_files_are_the_repositorys() -> None:
+    assert all(source.exists() for _, source, _ in mounts())
+    copies = {path.name for path in (ROOT / "compose").rglob("*") if path.is_file()}
+    assert copies == {"prometheus.yml", "alertmanager.yml", "otel-collector.yml", "datasources.yml", "dashboards.yml"}
+
+
+def test_the_exporter_takes_its_flags_and_watches_the_world_that_churn_keeps() -> None:
+    settings = parse_settings(SERVICES["exporter"]["command"])
+    (ensemble,) = settings.ensembles
+    assert [tree.path for tree in ensemble.trees] == list(ROOTS)
+    assert [parse_hosts(word) for word in SERVICES["churn"]["command"]] == [ensemble.hosts]
+    addresses, _, chroot = ensemble.hosts.partition("/")
+    assert addresses.split(",") == [f"zookeeper-{number}:2181" for number in (1, 2, 3)]
+    assert chroot
+
+
+def test_zookeeper_servers_know_each_other_by_their_services_names() -> None:
+    for number in (1, 2, 3):
+        environment = SERVICES[f"zookeeper-{number}"]["environment"]
+        assert environment["ZOO_MY_ID"] == number
+        servers = dict(line.split("=") for line in environment["ZOO_SERVERS"].split())
+        assert servers == {f"server.{id}": f"zookeeper-{id}:2888:3888;2181" for id in (1, 2, 3)}
+
+
+def test_prometheus_takes_its_configuration_with_the_rules(tmp_path: Path) -> None:
+    folder = laid_out("prometheus", tmp_path) / "etc" / "prometheus"
+    checked("promtool", "check", "config", folder / "prometheus.yml")
+    rules = {path.name for path in (ROOT / "dashboards" / "prometheus").glob("*.yml")}
+    assert {path.name for path in folder.glob("rules/*.yml")} == rules
+    assert "--enable-feature=exemplar-storage" in SERVICES["prometheus"]["command"]
+
+
+def test_alertmanager_takes_its_configuration(tmp_path: Path) -> None:
+    checked("amtool", "check-config", laid_out("alertmanager", tmp_path) / "etc" / "alertmanager" / "alertmanager.yml")
+
+
+def test_grafana_finds_its_dashboards_and_exemplars_open_traces(tmp_path: Path) -> None:
+    folder = laid_out("grafana", tmp_path)
+    (provider,) = YAML(typ="safe").load(next(folder.rglob("dashboards.yml")))["providers"]
+    dashboards = folder / provider["options"]["path"].lstrip("/")
+    assert {path.name for path in dashboards.glob("*.json")} == {"overview.json", "tree.json", "client.json"}
+    home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert (folder / home.lstrip("/")).exists()
+    sources = {source["type"]: source for source in read("compose/grafana/datasources.yml")["datasources"]}
+    (exemplar,) = sources["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
+    assert exemplar == {"name": "trace_id", "datasourceUid": sources["jaeger"]["uid"]}
+
+
+def test_the_collector_passes_on_what_it_receives() -> None:
+    config = read("compose/otel-collector.yml")
+    (pipeline,) = config["service"]["pipelines"].values()
+    for part in ("receivers", "processors", "exporters"):
+        assert set(pipeline[part]) == set(config[part])
+    assert set(config["service"]["extensions"]) == set(config["extensions"])
+
+
+def addresses_in_use() -> Iterator[tuple[str, str, int]]:
+    """Who asks whom, and at which port."""
+    prometheus = read("compose/prometheus.yml")
+    jobs = [*prometheus["scrape_configs"], *prometheus["alerting"]["alertmanagers"]]
+    targets = [target for job in jobs for group in job["static_configs"] for target in group["targets"]]
+    urls = [f"http://{target}" for target in targets if not target.startswith("127.0.0.1:")]
+    yield from (("prometheus", *named(url)) for url in urls)
+    for source in read("compose/grafana/datasources.yml")["datasources"]:
+        yield "grafana", *named(source["url"])
+    yield "exporter", *named(SERVICES["exporter"]["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"])
+    yield (
+        "otel-collector",
+        *named("http://" + read("compose/otel-collector.yml")["exporters"]["otlp/jaeger"]["endpoint"]),
+    )
+
+
+def named(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    return parts.hostname, parts.port
+
+
+@pytest.mark.parametrize(("who", "whom", "port"), list(addresses_in_use()))
+def test_services_ask_each_other_where_they_listen(who: str, whom: str, port: int) -> None:
+    published = {int(mapping.rpartition(":")[2]) for mapping in SERVICES[whom].get("ports", [])}
+    assert port in published | {INTERNAL_PORTS.get(whom)}
+    assert who in SERVICES
