@@ -22,7 +22,7 @@ CHOSEN: Mapping[str, Mapping[str, str]] = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """A scene in which everything has happened that the dashboards tell of."""
     with playing(tmp_path_factory.mktemp("scene")) as scene:
@@ -34,7 +34,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         yield scene
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def grafana(scene: Scene) -> Callable[[str], Grafana]:
     """What a reader of a dashboard asks, by the dashboard's name: everything since the scene began."""
     end = time.time()
