@@ -90,14 +90,14 @@ class Tree:
         if root is None:
             return
         yield "", root
-        levels = [("/", iter(list(root.children.items())))]
+        levels = [("/", _items(root))]
         while levels:
             prefix, siblings = levels[-1]
             for name, entry in siblings:
                 path = prefix + name
                 yield path, entry
                 if isinstance(entry, Branch):
-                    levels.append((path + "/", iter(list(entry.children.items()))))
+                    levels.append((path + "/", _items(entry)))
                     break
             else:
                 levels.pop()
@@ -258,6 +258,11 @@ class Tree:
         owner, size = owner_and_size(record)
         self.kinds["persistent" if owner == 0 else kind_of(owner)] += sign
         self.data_bytes += sign * size
+
+
+def _items(branch: Branch) -> Iterator[tuple[str, Entry]]:
+    """The children as they are now. A copy is made in one go; a list of pairs may be interrupted by the collector."""
+    return iter(branch.children.copy().items())
 
 
 def _descend(path: str, entry: Entry) -> Iterator[tuple[str, bytes]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 
 import pytest
@@ -110,3 +111,23 @@ def watch_children(tree: Tree, seen: set[int], reading: threading.Event, removed
         parent = tree.find("/p")
         seen.add(len(list(parent.children)) if isinstance(parent, Branch) else 0)
         reading.set()
+
+
+def test_a_walk_goes_on_although_the_collector_runs_what_changes_the_tree() -> None:
+    tree, names = Tree(), iter(range(1_000_000))
+    record = Znode(b"", 1, 1, 1, 0).record
+    tree.add("", record)
+    for number in range(2000):
+        tree.add(f"/{number}", record)
+
+    def change(phase: str, info: dict[str, int]) -> None:
+        tree.add(f"/new-{next(names)}", record)
+
+    threshold = gc.get_threshold()
+    gc.callbacks.append(change)
+    gc.set_threshold(1)
+    try:
+        assert len(list(tree.walk())) >= 2001
+    finally:
+        gc.set_threshold(*threshold)
+        gc.callbacks.remove(change)
