@@ -16,7 +16,7 @@ run: setup ## Start a throw-away ZooKeeper with a living tree and the exporter o
 
 test: lint ## Check format, lint and types, then run the tests
 	@echo "test: pytest"
-	@$(PYTHON) -m pytest --quiet
+	@$(PYTHON) -m pytest --quiet --numprocesses=3 --dist=loadfile
 
 soak: setup-dev ## Run the long forms: a million simulated schedules, hundreds of faulty ones, big trees, many cycles
 	@echo "soak: a million simulated schedules"
