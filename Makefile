@@ -25,6 +25,8 @@ soak: setup-dev ## Run the long forms: a million simulated schedules, hundreds o
 	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/faults
 	@echo "soak: an hour of alerts"
 	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/integration/test_alerts.py
+	@echo "soak: an hour of faults and scrapes, and the curve of memory"
+	@$(PYTHON) -m tests.soak 60
 	@echo "soak: hostile input"
 	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/test_config.py tests/web tests/integration/test_web_hostile.py
 
