@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +11,8 @@ import structlog
 from kazoo.protocol.serialization import SASL, Auth
 from opentelemetry import trace
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from exporter import stderr
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("logfmt", "json")
@@ -29,15 +30,21 @@ _TOLD_BY_THE_DAEMON = (
 #: Distinct messages to remember; a library that makes up more of them is no flood of repetitions.
 _REMEMBERED = 256
 _HIDDEN = "(credentials)"
+#: What records that are not structlog's carry beside their message.
+_EXTRAS = ("ensemble", "held_back", "dropped")
 
 
 def configure(level: str = "info", format: str = "logfmt") -> None:
-    """Sends all logging to standard error. `level` is one of `LEVELS`, `format` one of `FORMATS`."""
-    handler = logging.StreamHandler(sys.stderr)
+    """Sends all logging to standard error, for which nobody waits.
+
+    `level` is one of `LEVELS`, `format` one of `FORMATS`.
+    """
+    handler = stderr.handler()
     handler.setFormatter(_formatter(format))
     handler.addFilter(QuietLibraries(minimum=logging.getLevelName(level.upper())))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)
+    threading.excepthook = _tell_of_failed_thread
     # Below that it tells of its own starting and stopping, which the daemon does better.
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     structlog.configure(
@@ -132,6 +139,12 @@ def of_ensemble(name: str) -> logging.LoggerAdapter[logging.Logger]:
     return logging.LoggerAdapter(logging.getLogger("kazoo.client"), {"ensemble": name})
 
 
+def _tell_of_failed_thread(failure: threading.ExceptHookArgs) -> None:
+    """Logs what would otherwise be many lines on standard error."""
+    if failure.exc_value is not None:
+        logging.getLogger("threading").error("Thread failed", exc_info=failure.exc_value)
+
+
 def _hide_secrets(record: logging.LogRecord) -> None:
     """Takes credentials out of kazoo's records of the requests that it sends, which it writes at debug."""
     if record.name.startswith("kazoo") and isinstance(record.args, tuple):
@@ -167,7 +180,7 @@ def _formatter(format: str) -> structlog.stdlib.ProcessorFormatter:
         ],
     }
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[*_shared_processors(), structlog.stdlib.ExtraAdder(allow=["ensemble", "held_back"])],
+        foreign_pre_chain=[*_shared_processors(), structlog.stdlib.ExtraAdder(allow=_EXTRAS)],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,

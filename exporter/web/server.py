@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
+import resource
 import socket
 import ssl
 from asyncio import sslproto
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from typing import Any
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from exporter.logs import FAULT_INTERVAL, Repetitions
 from exporter.settings import ListenAddress, SettingsError, in_brackets
 from exporter.web.config import WebConfig
 from exporter.web.connections import HttpProtocol, Lobby, TlsGate
@@ -26,6 +30,8 @@ _HEADER_LIMIT = 16 * 1024
 _KEEP_ALIVE = 75
 _GRACE = 1
 _TLS_BUFFER = 32 * 1024
+
+log = structlog.stdlib.get_logger("exporter.web")
 
 
 def listen(address: ListenAddress) -> socket.socket:
@@ -64,6 +70,7 @@ async def serving(
     Raises SettingsError if a file that `config` names cannot be used.
     """
     current = CurrentConfig(config) if config is not None else None
+    asyncio.get_running_loop().set_exception_handler(_Complaints())
     guard = Guard(app, lambda: current.config if current else None, frozenset(open_to_all))
     lobby, ending = Lobby(), asyncio.Event()
     server = _Server(_uvicorn_config(guard, _protocol_factory(lobby, ending, current)))
@@ -93,6 +100,9 @@ def _uvicorn_config(app: ASGIApp, protocol: Callable[..., asyncio.Protocol]) -> 
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        # How many connections asyncio accepts before it turns to any of them, and how often it tries, and each time
+        # decides to try again later, while no file can be opened: a number of attempts that multiplies.
+        backlog=1,
         h11_max_incomplete_event_size=_HEADER_LIMIT,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=_GRACE,
@@ -128,11 +138,32 @@ def _protocol_factory(
     return tls
 
 
+class _Complaints:
+    """Tells of the event loop's failures: in plain words when no connection can be accepted for want of descriptors."""
+
+    def __init__(self) -> None:
+        self._repetitions = Repetitions(FAULT_INTERVAL)
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE):
+            loop.default_exception_handler(context)
+        elif self._repetitions.admit("too many open files") is not None:
+            limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+            log.warning("too many open files", limit=limit, reason="new connections have to wait")
+
+
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leaves signals to the daemon."""
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begins to serve. asyncio has taken its number of connections for the length of the queue, too."""
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(_BACKLOG)
 
 
 def _listen_everywhere(port: int) -> socket.socket:

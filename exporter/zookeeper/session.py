@@ -142,6 +142,8 @@ class Session:
         self._connection = client._connection
         self._lock = threading.RLock()
         self._calling = client.handler.rlock_object()
+        #: For whoever changes recursive watches; the connection's thread never takes it.
+        self._rewatching = client.handler.rlock_object()
         self._subscriptions: list[Subscription] = []
         self._recursive_watches: set[str] = set()
         self._capabilities = Capabilities()
@@ -279,7 +281,12 @@ class Session:
         return data
 
     def _expand_client_hosts(self) -> Any:
-        addresses = self._original_expand()
+        try:
+            addresses = self._original_expand()
+        except (OSError, UnicodeError) as error:
+            # Too many open files, or a name that cannot be one: kazoo's connection would end for ever.
+            self._connection.logger.warning("Cannot resolve any host: %s", error)
+            addresses = []
         if not addresses:
             self._connection_failures["dns"] += 1
         return addresses
@@ -513,21 +520,35 @@ class Session:
         self._connection._read_watch_event(struct.pack("!ii", kind, connected) + encode_string(path), 0)
 
     def unsubscribe(self, subscription: Subscription) -> None:
-        """Ends a subscription, and its watch on the server unless someone else needs a watch on that path."""
+        """Ends a subscription, and its watches on the server unless someone else needs a watch on their paths."""
         with self._lock:
             if subscription not in self._subscriptions:
                 return
             self._subscriptions = [other for other in self._subscriptions if other is not subscription]
-            root = subscription.root
-            shared = any(other.root == root for other in self._subscriptions)
-            if self._watches_recursively(root) and not shared and not self._has_one_shot_watchers(root):
-                self.submit(RemoveWatches(root), _ignore)
+        for path in sorted(subscription.watched):
+            self._unwatch(RemoveWatches(path), _ignore)
+
+    def _watch(self, subscription: Subscription, request: AddWatch) -> None:
+        with self._rewatching:
+            subscription.watched.add(request.path)
+            self.submit(request, subscription.sink)
+
+    def _unwatch(self, request: RemoveWatches, sink: Sink) -> None:
+        """Sends the request unless someone needs a watch on its path: the server does not count."""
+        path = request.path
+        with self._rewatching:
+            shared = any(path in other.watched for other in self._subscriptions) or self._has_one_shot_watchers(path)
+            if self._watches_recursively(path) and not shared:
+                self.submit(request, sink)
 
     def _watches_recursively(self, path: str) -> bool:
         """Whether this connection watches a path recursively, or will as soon as it has sent what is queued."""
+        if not self._client.connected:
+            return False
         queued = (request for request, _ in list(self._client._queue))
-        asked = any(isinstance(request, AddWatch) and request.path == path for request in queued)
-        return bool(self._client.connected) and (asked or path in self._recursive_watches)
+        return path in self._recursive_watches or any(
+            isinstance(request, AddWatch) and request.path == path for request in queued
+        )
 
     # Calls, for observers
 
@@ -580,6 +601,8 @@ class Subscription:
     def __init__(self, session: Session, root: str, sink: Sink) -> None:
         self.root = root
         self.sink = sink
+        #: The paths on which the reader wants a recursive watch, its root in any case.
+        self.watched = {root}
         self._session = session
         self._below = root if root == "/" else root + "/"
 
@@ -587,8 +610,21 @@ class Subscription:
         """Whether a path of the server is the root or below it."""
         return path == self.root or path.startswith(self._below)
 
+    def submit(self, request: Request) -> None:
+        """Queues a request, the answer to which goes into the stream; see `Session.submit`.
+
+        A watch that others need as well is not taken off, and that request gets no answer.
+        """
+        if isinstance(request, AddWatch):
+            self._session._watch(self, request)
+        elif isinstance(request, RemoveWatches):
+            self.watched.discard(request.path)
+            self._session._unwatch(request, self.sink)
+        else:
+            self._session.submit(request, self.sink)
+
     def close(self) -> None:
-        """Ends the stream and takes the recursive watch off the server, unless others need a watch there."""
+        """Ends the stream and takes its recursive watches off the server, unless others need watches there."""
         self._session.unsubscribe(self)
 
 

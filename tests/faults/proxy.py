@@ -27,12 +27,15 @@ _REPLY = struct.Struct("!iiqi")
 class Proxy:
     """Listens on a loopback port for as long as its block runs; `target` is the server's port and may be changed.
 
+    `address` and `port` say where it listens: by default at 127.0.0.1, on a free port.
+
     Faults concern connections that stand and those that come, until `heal`. `accepted` counts connections.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, address: str = "127.0.0.1", port: int | None = None) -> None:
         self.target = target
-        self.port = free_port()
+        self.address = address
+        self.port = port or free_port()
         self.accepted = 0
         self.refused_requests: list[int] = []
         self.delay = 0.0
@@ -46,7 +49,7 @@ class Proxy:
     @property
     def hosts(self) -> str:
         """What a client connects to."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.address}:{self.port}"
 
     @property
     def breaking(self) -> bool:
@@ -103,7 +106,7 @@ class Proxy:
         for flowing in self._flowing.values():
             flowing.set()
         if self._listener is None:
-            self._listener = socket.create_server(("127.0.0.1", self.port))
+            self._listener = socket.create_server((self.address, self.port))
             threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     # What links ask

@@ -39,6 +39,11 @@ class Exporter:
             )
 
     @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    @property
     def url(self) -> str:
         """Where it serves; waits until it does."""
         return str(eventually(self._serving)[0]["url"])

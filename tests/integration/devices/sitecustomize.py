@@ -1,0 +1,51 @@
+"""Devices for tests: what a process under test takes for DNS and for the time of day, and how few files it may open.
+
+Python imports this module when it starts in a process whose PYTHONPATH names this folder. The variables are:
+
+- `TEST_HOSTS`, a file like /etc/hosts that is read anew for each name. It alone says what names below `.test` mean.
+  In an address's place, `hang` is a resolver that does not answer, and a number is the error with which it fails.
+- `TEST_CLOCK`, a file with the seconds by which the clock on the wall differs.
+- `TEST_OPEN_FILES`, the limit of open files.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+if "TEST_HOSTS" in os.environ:
+    hosts = Path(os.environ["TEST_HOSTS"])
+    getaddrinfo = socket.getaddrinfo
+
+    def resolve(name: Any, *rest: Any, **more: Any) -> Any:
+        """Stands in for socket.getaddrinfo."""
+        if not str(name).endswith(".test"):
+            return getaddrinfo(name, *rest, **more)
+        lines = [line.split() for line in hosts.read_text().splitlines()]
+        address = next((address for address, of in lines if of == name), None)
+        if address is None:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        if address == "hang":
+            time.sleep(3600)
+        if address.isdigit():
+            raise OSError(int(address), os.strerror(int(address)))
+        return getaddrinfo(address, *rest, **more)
+
+    socket.getaddrinfo = resolve  # type: ignore[assignment]
+
+if "TEST_CLOCK" in os.environ:
+    clock = Path(os.environ["TEST_CLOCK"])
+    of_the_machine = time.time
+
+    def of_the_test() -> float:
+        """Stands in for time.time."""
+        return of_the_machine() + float(clock.read_text())
+
+    time.time = of_the_test
+
+if "TEST_OPEN_FILES" in os.environ:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (int(os.environ["TEST_OPEN_FILES"]),) * 2)
