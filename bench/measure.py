@@ -20,7 +20,7 @@ from exporter.demo.server import ZooKeeperServer
 
 Figures = dict[str, float]
 
-_UPDATES = 20_000
+UPDATES = 20_000
 _HOT = 100
 _LATENCY_SECONDS = 8
 _LATENCY_RATE = 500
@@ -102,10 +102,10 @@ def updates(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Fi
         peer.ask("load", size=shape.size)
         for name, count in (("", len(leaves)), ("hot ", _HOT)):
             before = peer.ask("cpu")["seconds"]
-            ended_at, data = _update_from_another_process(server, shape, count)
+            ended_at, data = update_from_another_process(server, shape, count)
             held_at = peer.ask("wait", path=leaves[0], data=data)["at"]
             figures[f"{name}behind, s"] = max(0.0, held_at - ended_at)
-            figures[f"{name}CPU us/update"] = (peer.ask("cpu")["seconds"] - before) / _UPDATES * 1e6
+            figures[f"{name}CPU us/update"] = (peer.ask("cpu")["seconds"] - before) / UPDATES * 1e6
     return figures
 
 
@@ -187,9 +187,9 @@ class _WriterProcess:
         return figures
 
 
-def _update_from_another_process(server: ZooKeeperServer, shape: Shape, count: int) -> tuple[float, str]:
+def update_from_another_process(server: ZooKeeperServer, shape: Shape, count: int) -> tuple[float, str]:
     """Updates the first `count` leaves in turn, the first of them last; gives when that ended, and its last data."""
-    arguments = [str(number) for number in (shape.directories, shape.leaves, count, _UPDATES, _PIPELINE)]
+    arguments = [str(number) for number in (shape.directories, shape.leaves, count, UPDATES, _PIPELINE)]
     command = [sys.executable, "-m", "bench.writer", "burst", server.hosts, *arguments]
     answer = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
     return answer["ended_at"], answer["data"]

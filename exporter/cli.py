@@ -6,6 +6,7 @@ import argparse
 import difflib
 import os
 import platform
+import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from typing import Any, NoReturn, TypeVar
 from exporter import __version__, config, daemon, demo, healthcheck, logs
 from exporter.settings import (
     BARRIERS,
+    DASHBOARD_ACCEPTED,
     HOSTS_ACCEPTED,
     PATH_ACCEPTED,
     Audit,
@@ -24,13 +26,16 @@ from exporter.settings import (
     SettingsError,
     Web,
     parse_count,
+    parse_dashboard_url,
     parse_duration,
     parse_hosts,
     parse_listen_address,
     parse_name,
+    parse_ordinal_of_host,
     parse_telemetry_path,
     parse_trees,
 )
+from exporter.treecache import Shard
 from exporter.web import config as web_config
 from exporter.web.app import RESERVED_PATHS
 from exporter.web.current import CurrentConfig
@@ -126,7 +131,7 @@ def _healthcheck(arguments: Sequence[str]) -> int:
 
 def _settings(given: Mapping[str, Any]) -> Settings:
     ensembles = (_ensemble(given),) if given["--config.file"] is None else _ensembles_of_file(given)
-    return Settings(ensembles=ensembles, web=_web(given))
+    return Settings(ensembles=ensembles, web=_web(given), shard=_shard(given))
 
 
 def _ensembles_of_file(given: Mapping[str, Any]) -> tuple[Ensemble, ...]:
@@ -171,8 +176,48 @@ def _web(given: Mapping[str, Any]) -> Web:
         config_file=None if given["--web.config.file"] is None else Path(given["--web.config.file"]),
         enable_lifecycle=given["--web.enable-lifecycle"],
         expose_data=given["--web.expose-data"],
+        dashboard_url=_dashboard_url(given),
         systemd_socket=given["--web.systemd-socket"],
     )
+
+
+def _dashboard_url(given: Mapping[str, Any]) -> str | None:
+    url = given["--web.dashboard-url"]
+    if url is not None and "@" in url:
+        # Not shown, it may be a password.
+        problem = f"has credentials, which the pages would show; {DASHBOARD_ACCEPTED}"
+        raise SettingsError("--web.dashboard-url", None, problem)
+    return None if url is None else _parsed(given, "--web.dashboard-url", parse_dashboard_url)
+
+
+def _shard(given: Mapping[str, Any]) -> Shard:
+    total = _parsed(given, "--shard.total", parse_count)
+    if total == 0:
+        raise SettingsError("--shard.total", "0", "no shard at all; accepted: a whole number from 1 on")
+    flags = [flag for flag in ("--shard.ordinal", "--shard.from-hostname") if flag in given["given"]]
+    if len(flags) == 2:
+        problem = "contradicts --shard.from-hostname; accepted: one of the two"
+        raise SettingsError("--shard.ordinal", given["--shard.ordinal"], problem)
+    if flags and "--shard.total" not in given["given"]:
+        raise SettingsError(flags[0], None, "given without --shard.total; accepted: both or neither")
+    if not flags:
+        if total > 1:
+            problem = "not told which shard this is; accepted: with --shard.ordinal or --shard.from-hostname"
+            raise SettingsError("--shard.total", given["--shard.total"], problem)
+        return Shard()
+    (flag,) = flags
+    ordinal = _ordinal_of_this_host() if flag == "--shard.from-hostname" else _parsed(given, flag, parse_count)
+    if ordinal >= total:
+        problem = f"there is no shard {ordinal} of {total}; accepted: 0 to {total - 1}, less than --shard.total"
+        raise SettingsError(flag, given[flag] if flag == "--shard.ordinal" else None, problem)
+    return Shard(ordinal, total)
+
+
+def _ordinal_of_this_host() -> int:
+    try:
+        return parse_ordinal_of_host(socket.gethostname())
+    except ValueError as error:
+        raise SettingsError("--shard.from-hostname", None, str(error)) from None
 
 
 def _parsed(given: Mapping[str, Any], flag: str, parse: Callable[[str], Value]) -> Value:
@@ -296,12 +341,16 @@ def _exporter_parser() -> _Parser:
         action=_Repeatable,
     )
     _add_proof_flags(parser)
+    parser.flag("--shard.total", "SHARDS", "how many exporters share the root's children of each tree", "1")
+    parser.flag("--shard.ordinal", "ORDINAL", "which of them this is, from 0 on")
+    parser.switch("--shard.from-hostname", "take the ordinal from the host name, as in a StatefulSet: exporter-0")
     parser.flag("--web.listen-address", "[HOST]:PORT", "where to serve; port 0 picks a free one", ":19141")
     parser.switch("--web.systemd-socket", "serve on the socket that systemd passes, instead of a listen address")
     parser.flag("--web.telemetry-path", "PATH", "what Prometheus scrapes", "/metrics")
     parser.flag("--web.config.file", "FILE", "TLS, basic authentication and headers, in exporter-toolkit's format")
     parser.switch("--web.enable-lifecycle", "allow POST /-/reload")
     parser.switch("--web.expose-data", "show what is in znodes on the pages; trees of a file also need keep_data")
+    parser.flag("--web.dashboard-url", "URL", "where the Grafana dashboards are, for a link on the pages")
     _add_common_flags(parser)
     return parser
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -30,24 +32,32 @@ def run(settings: Settings, *, load: Load | None = None, on_ready: Callable[[str
     the ensembles again; without it the settings are for good. `on_ready` is called with the base URL when the daemon
     serves. To be called in the main thread, for the sake of the signals.
 
-    Raises SettingsError if the listen address cannot be had, the web configuration or a file of it not be used, or
-    OpenTelemetry's variables not be followed.
+    Raises SettingsError if the listen address cannot be had, the web configuration or a file of it not be used,
+    OpenTelemetry's variables not be followed, or too few files be opened to start.
     """
-    return asyncio.run(_run(settings, load, on_ready))
+    try:
+        return asyncio.run(_run(settings, load, on_ready))
+    except OSError as error:
+        if error.errno != errno.EMFILE:
+            raise
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        problem = "too few open files to start; accepted: 1024 are plenty, by `ulimit -n` or systemd's LimitNOFILE="
+        raise SettingsError("RLIMIT_NOFILE", str(limit), problem) from None
 
 
 async def _run(settings: Settings, load: Load | None, on_ready: Callable[[str], None] | None) -> int:
     web = settings.web
     of_web = None if web.config_file is None else web_config.load(web.config_file)
     with _termination() as terminated, exporting() as spans_dropped, contextlib.closing(_listener(web)) as listener:
-        fleet = Fleet(settings.ensembles)
+        fleet = Fleet(settings.ensembles, settings.shard)
         reloader = Reloader(fleet, load)
         app = create_app(
-            build_registry(fleet, __version__, reloader, spans_dropped),
+            build_registry(fleet, __version__, reloader, spans_dropped, settings.shard),
             fleet,
             telemetry_path=web.telemetry_path,
             version=__version__,
             expose_data=web.expose_data,
+            dashboard_url=web.dashboard_url,
             reload=reloader.reload if web.enable_lifecycle else None,
         )
         with _reloading_on_hangup(reloader):

@@ -12,36 +12,41 @@ from kazoo.client import KazooClient
 from kazoo.protocol.states import KazooState, KeeperState
 from kazoo.retry import KazooRetry
 
+from exporter.faults import FaultMemory
 from exporter.globs import Globs
 from exporter.logs import FaultLog, of_ensemble
-from exporter.settings import DigestMd5, Ensemble, Gssapi, Tls, Tree
+from exporter.settings import DigestMd5, Ensemble, Freshness, Gssapi, Tls, Tree
 from exporter.telemetry.instruments import ClientInstruments
 from exporter.telemetry.sources import EnsembleSource
 from exporter.telemetry.tracing import trace_client
-from exporter.treecache import TreeCache
+from exporter.treecache import Shard, TreeCache
 from exporter.treecache.observer import CacheObserver
 from exporter.zookeeper.session import Session
 
-#: Seconds between attempts to authenticate anew: the first, doubled each time up to the second.
+#: Seconds between attempts to begin anew: the first, doubled each time up to the second.
 FIRST_REVIVAL, LAST_REVIVAL = 1.0, 60.0
+#: Seconds without a proof of freshness that make no tree stale, however often it is proven.
+NEVER_STALE_BEFORE = 10.0
 
 log = structlog.stdlib.get_logger("exporter")
 
 
 class WatchedEnsemble:
-    """One ensemble: a client that keeps trying to connect, and a cache for each tree.
+    """One ensemble: a client that keeps trying to connect, and a cache for each tree, or for `shard`'s share of it.
 
     `start`, `update` and `stop` are called one after the other, from any thread.
     """
 
-    def __init__(self, settings: Ensemble) -> None:
+    def __init__(self, settings: Ensemble, *, shard: Shard | None = None) -> None:
         self._settings = settings
+        self._shard = shard or Shard()
         self._log = log.bind(ensemble=settings.name)
         self._client = KazooClient(**client_options(settings))
         self._session = Session.attach(self._client)
         trace_client(self._client)
         self._instruments = ClientInstruments(settings.name, self._session)
         self._instruments.start()
+        self._faults: dict[str, FaultMemory] = {}
         self._caches = {tree.name: self._cache(tree) for tree in settings.trees}
         self._revival: threading.Timer | None = None
         self._revival_delay = FIRST_REVIVAL
@@ -51,7 +56,12 @@ class WatchedEnsemble:
     @property
     def source(self) -> EnsembleSource:
         """What can be read of it now: every tree that it is told to watch, also before it has started."""
-        return replace(self._instruments.source, caches=self._caches)
+        return replace(
+            self._instruments.source,
+            caches=self._caches,
+            faults=dict(self._faults),
+            stale_after={tree.name: stale_after(tree.freshness) for tree in self._settings.trees},
+        )
 
     @property
     def settings(self) -> Ensemble:
@@ -85,6 +95,8 @@ class WatchedEnsemble:
         self._caches = caches
         for cache in closing:
             cache.close()
+        for name in ended:
+            del self._faults[name]
         new = {name: self._cache(after[name]) for name in begun}
         self._caches = {name: caches.get(name) or new[name] for name in after}
         self._settings = settings
@@ -108,9 +120,11 @@ class WatchedEnsemble:
         self._client.close()
 
     def _cache(self, tree: Tree) -> TreeCache:
-        cache = TreeCache(self._client, tree.path, **cache_options(tree))
+        cache = TreeCache(self._client, tree.path, **cache_options(tree, self._shard))
         tree_log = self._log.bind(tree=tree.name)
         cache.listen_fault(FaultLog(tree_log))
+        self._faults[tree.name] = faults = FaultMemory()
+        cache.listen_fault(faults)
         cache.observe(_SyncLog(tree_log, cache))
         return cache
 
@@ -122,19 +136,22 @@ class WatchedEnsemble:
         elif state == KazooState.SUSPENDED:
             self._log.info("connection suspended")
         elif self._client.client_state == KeeperState.AUTH_FAILED:
-            self._revive_later()
+            self._revive_later("authentication failed")
+        elif self._client.client_state == KeeperState.CLOSED:
+            self._revive_later("connection given up")
         else:
             self._log.warning("session lost")
 
     # kazoo gives up for ever once a server refuses the credentials, and takes a connection that drops while SASL is at
-    # work for such a refusal. An exporter goes on: passwords are mended on servers too.
+    # work for such a refusal; so it does after an error that it has not foreseen. An exporter goes on: passwords are
+    # mended on servers too.
 
-    def _revive_later(self) -> None:
+    def _revive_later(self, event: str) -> None:
         if time.monotonic() - self._connected_at > LAST_REVIVAL:
             self._revival_delay = FIRST_REVIVAL
         delay = self._revival_delay
         self._revival_delay = min(2 * delay, LAST_REVIVAL)
-        self._log.warning("authentication failed", retry_in=f"{delay:g}s")
+        self._log.warning(event, retry_in=f"{delay:g}s")
         self._revival = threading.Timer(delay, self._revive)
         self._revival.daemon = True
         self._revival.start()
@@ -201,7 +218,12 @@ def _tls_options(tls: Tls | None) -> dict[str, Any]:
     }
 
 
-def cache_options(tree: Tree) -> dict[str, Any]:
+def stale_after(freshness: Freshness) -> float:
+    """The seconds without a proof after which a tree is stale: two in a row were due, and each had all of its time."""
+    return max(NEVER_STALE_BEFORE, 2 * (freshness.interval + freshness.timeout))
+
+
+def cache_options(tree: Tree, shard: Shard | None = None) -> dict[str, Any]:
     """What TreeCache is made with, besides the client and the path."""
     return {
         "create_root": False,
@@ -209,6 +231,8 @@ def cache_options(tree: Tree) -> dict[str, Any]:
         "selector": Globs(tree.include, tree.exclude) if tree.include or tree.exclude else None,
         "max_depth": tree.max_depth,
         "max_nodes_per_second": tree.max_nodes_per_second,
+        # A tree that is not shared is watched with a single watch.
+        "shard": shard if shard is not None and shard.total > 1 else None,
         "name": tree.name,
         "freshness_interval": tree.freshness.interval or None,
         "freshness_timeout": tree.freshness.timeout,

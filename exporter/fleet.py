@@ -12,6 +12,7 @@ import structlog
 from exporter.ensemble import WatchedEnsemble
 from exporter.settings import Ensemble
 from exporter.telemetry.sources import EnsembleSource
+from exporter.treecache import Shard
 
 #: Seconds that all sessions together may take to end; a server that hangs would take longer.
 STOP_TIMEOUT = 2.5
@@ -20,10 +21,11 @@ log = structlog.stdlib.get_logger("exporter")
 
 
 class Fleet(Sequence[EnsembleSource]):
-    """The sources of all ensembles, as they are at the moment of each iteration."""
+    """The sources of all ensembles, as they are at the moment of each iteration; of each tree the share of `shard`."""
 
-    def __init__(self, settings: Iterable[Ensemble]) -> None:
-        self._ensembles = tuple(WatchedEnsemble(ensemble) for ensemble in settings)
+    def __init__(self, settings: Iterable[Ensemble], shard: Shard | None = None) -> None:
+        self._shard = shard or Shard()
+        self._ensembles = tuple(WatchedEnsemble(ensemble, shard=self._shard) for ensemble in settings)
 
     def __len__(self) -> int:
         return len(self._ensembles)
@@ -57,7 +59,7 @@ class Fleet(Sequence[EnsembleSource]):
             if ensemble is not None and ensemble.can_become(wanted):
                 ensemble.update(wanted)
             else:
-                ensemble = WatchedEnsemble(wanted)
+                ensemble = WatchedEnsemble(wanted, shard=self._shard)
                 new.append(ensemble)
             after.append(ensemble)
         ended = [ensemble for ensemble in self._ensembles if ensemble not in after]

@@ -5,19 +5,24 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
+
+from exporter.treecache import Shard
 
 HOSTS_ACCEPTED = "accepted: HOST[:PORT][,HOST[:PORT]...][/CHROOT], an IPv6 address in brackets"
 PATH_ACCEPTED = "accepted: an absolute path such as /services"
 LISTEN_ACCEPTED = "accepted: [HOST]:PORT, an IPv6 address in brackets, port 0 for a free one"
 TELEMETRY_PATH_ACCEPTED = "accepted: an absolute path such as /metrics, of letters, digits and . _ ~ -"
+DASHBOARD_ACCEPTED = "accepted: an absolute URL such as https://grafana.example/dashboards, without credentials"
 NAME_ACCEPTED = "accepted: any printable text"
 DURATION_ACCEPTED = "accepted: a duration such as 500ms, 10s, 5m or 1h30m"
 COUNT_ACCEPTED = "accepted: a whole number from 0 on"
+HOST_NAME_ACCEPTED = "accepted: a StatefulSet's, which ends in a hyphen and a number, such as exporter-0"
 
 Barrier = Literal["quorum", "sync"]
 BARRIERS: tuple[Barrier, ...] = ("quorum", "sync")
@@ -34,6 +39,7 @@ _NOT_IN_ZNODE_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff]
 # Prometheus' own syntax of durations.
 _DURATION = re.compile("".join(rf"(?:([0-9]{{1,9}}){unit})?" for unit in ("d", "h", "m", "s", "ms")))
 _DURATION_UNITS = (86_400.0, 3_600.0, 60.0, 1.0, 0.001)
+_ORDINAL = re.compile(r"[^.]*-(?P<ordinal>[0-9]{1,9})(?:\..*)?")
 _TELEMETRY_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 
 
@@ -154,7 +160,8 @@ class Web:
     """How to serve.
 
     The listen address, unless systemd hands over a listening socket; the path that Prometheus scrapes;
-    exporter-toolkit's configuration file; whether `POST /-/reload` is allowed; whether pages show what is in znodes.
+    exporter-toolkit's configuration file; whether `POST /-/reload` is allowed; whether pages show what is in znodes;
+    where the dashboards are, for a link on the pages.
     """
 
     listen_address: ListenAddress = ListenAddress("", 19141)
@@ -163,14 +170,16 @@ class Web:
     enable_lifecycle: bool = False
     systemd_socket: bool = False
     expose_data: bool = False
+    dashboard_url: str | None = None
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that a daemon is told."""
+    """Everything that a daemon is told. Of every tree it watches the share that belongs to `shard`."""
 
     ensembles: tuple[Ensemble, ...]
     web: Web = Web()
+    shard: Shard = field(default_factory=Shard)
 
 
 def parse_hosts(text: str) -> str:
@@ -247,6 +256,17 @@ def parse_count(text: str) -> int:
     return int(text)
 
 
+def parse_ordinal_of_host(name: str) -> int:
+    """The ordinal that a StatefulSet has given to the host of this name.
+
+    Raises ValueError, saying what is accepted.
+    """
+    match = _ORDINAL.fullmatch(name)
+    if match is None:
+        raise ValueError(f"the host name {name!r} has no ordinal; {HOST_NAME_ACCEPTED}")
+    return int(match["ordinal"])
+
+
 def parse_listen_address(text: str) -> ListenAddress:
     """`[HOST]:PORT` as a ListenAddress.
 
@@ -270,6 +290,21 @@ def parse_telemetry_path(text: str, reserved: Iterable[str] = ()) -> str:
         raise ValueError(f"this path is taken by another page; {TELEMETRY_PATH_ACCEPTED}")
     if not _TELEMETRY_PATH.fullmatch(text) or {".", ".."} & set(text.split("/")):
         raise ValueError(f"not a path that can be served; {TELEMETRY_PATH_ACCEPTED}")
+    return text
+
+
+def parse_dashboard_url(text: str) -> str:
+    """An absolute HTTP URL, to be linked to.
+
+    Raises ValueError, saying what is wrong and what is accepted.
+    """
+    try:
+        url = urlsplit(text)
+        is_absolute = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        is_absolute = False
+    if not is_absolute or not re.fullmatch("[!-~]+", text):
+        raise ValueError(f"not an absolute HTTP URL; {DASHBOARD_ACCEPTED}")
     return text
 
 

@@ -13,11 +13,13 @@ import pytest
 import exporter
 from exporter.cli import main, parse_settings
 from exporter.settings import Audit, Ensemble, Freshness, ListenAddress, Settings, Tree, Web
+from exporter.treecache import Shard
 from tests.untouched import untouched_logging  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.usefixtures("untouched_logging")
 
 ENOUGH = ["--zookeeper.hosts=zk", "--treecache.path=/a"]
+SHARDS = ["--shard.total=2"]
 
 
 def complaint(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -40,11 +42,12 @@ def test_flags_become_settings() -> None:
         "/services/web",
         "--web.listen-address=127.0.0.1:0",
         "--web.telemetry-path=/telemetry",
+        "--web.dashboard-url=https://grafana.example/d/x?orgId=1",
     ]
     trees = (Tree("/services", "/services"), Tree("/services/web", "/services/web"))
     assert parse_settings(arguments) == Settings(
         ensembles=(Ensemble("main", "a:2181,b:2182/apps", trees),),
-        web=Web(ListenAddress("127.0.0.1", 0), "/telemetry"),
+        web=Web(ListenAddress("127.0.0.1", 0), "/telemetry", dashboard_url="https://grafana.example/d/x?orgId=1"),
     )
 
 
@@ -147,11 +150,21 @@ def test_defaults() -> None:
         ([*ENOUGH, "--web.telemetry-path=/-/ready"], "--web.telemetry-path=/-/ready: this path is taken"),
         ([*ENOUGH, "--web.telemetry-path=/"], "--web.telemetry-path=/: this path is taken"),
         ([*ENOUGH, "--web.telemetry-path=x"], "--web.telemetry-path=x: not a path that can be served; accepted:"),
+        ([*ENOUGH, "--web.dashboard-url=grafana"], "--web.dashboard-url=grafana: not an absolute HTTP URL; accepted:"),
+        ([*ENOUGH, "--web.dashboard-url=https://a:b@c"], "--web.dashboard-url: has credentials, which the pages"),
         ([*ENOUGH, "--freshness.interval=5"], "--freshness.interval=5: not a duration; accepted: a duration such as"),
         ([*ENOUGH, "--freshness.timeout=1ms"], "--freshness.timeout=1ms: not between 0.1s and 1d; accepted:"),
         ([*ENOUGH, "--freshness.barrier=best"], "--freshness.barrier=best: accepted: quorum, sync"),
         ([*ENOUGH, "--audit.interval=1w"], "--audit.interval=1w: not a duration; accepted:"),
         ([*ENOUGH, "--audit.sample=-1"], "--audit.sample=-1: not a count; accepted: a whole number from 0 on"),
+        ([*ENOUGH, "--shard.total=many"], "--shard.total=many: not a count; accepted: a whole number from 0 on"),
+        ([*ENOUGH, "--shard.total=0"], "--shard.total=0: no shard at all; accepted: a whole number from 1 on"),
+        ([*ENOUGH, "--shard.total=2"], "--shard.total=2: not told which shard this is; accepted: with --shard.ordinal"),
+        ([*ENOUGH, "--shard.ordinal=0"], "--shard.ordinal: given without --shard.total; accepted: both or neither"),
+        ([*ENOUGH, "--shard.from-hostname"], "--shard.from-hostname: given without --shard.total; accepted:"),
+        ([*ENOUGH, *SHARDS, "--shard.ordinal=2"], "--shard.ordinal=2: there is no shard 2 of 2; accepted: 0 to 1"),
+        ([*ENOUGH, *SHARDS, "--shard.ordinal=-1"], "--shard.ordinal=-1: not a count; accepted:"),
+        ([*ENOUGH, *SHARDS, "--shard.ordinal=1", "--shard.from-hostname"], "--shard.ordinal=1: contradicts"),
         ([*ENOUGH, "--web.enable-lifecycle", "--web.enable-lifecycle"], "--web.enable-lifecycle: the flag is given"),
         ([*ENOUGH, "--web.enable-lifecycle=yes"], "--web.enable-lifecycle: ignored explicit argument 'yes'; accepted:"),
         ([*ENOUGH, "--web.listen-address=:1", "--web.systemd-socket"], "--web.listen-address=:1: contradicts --web."),
@@ -174,6 +187,35 @@ def test_bad_input_gets_one_line(capsys: pytest.CaptureFixture[str], arguments: 
     said = complaint(capsys, *arguments)
     assert said.startswith(line)
     assert "accepted:" in said
+
+
+def test_a_file_goes_with_a_shard(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("ensembles: [{name: main, hosts: zk, trees: [{path: /a}]}]")
+    settings = parse_settings([f"--config.file={file}", *SHARDS, "--shard.ordinal=1"])
+    assert settings.shard == Shard(1, 2)
+
+
+@pytest.mark.parametrize("host", ["exporter-1", "my-exporter-1", "exporter-1.exporter.monitoring.svc.cluster.local"])
+def test_shard_from_the_host_name(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: host)
+    assert parse_settings([*ENOUGH, *SHARDS, "--shard.from-hostname"]).shard == Shard(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("host", "problem"),
+    [
+        ("exporter", "the host name 'exporter' has no ordinal; accepted: a StatefulSet's"),
+        ("exporter-7d9f.zone-1", "the host name 'exporter-7d9f.zone-1' has no ordinal; accepted: a StatefulSet's"),
+        ("exporter-2", "there is no shard 2 of 2; accepted: 0 to 1"),
+    ],
+)
+def test_host_name_that_tells_no_shard(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, host: str, problem: str
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: host)
+    said = complaint(capsys, *ENOUGH, *SHARDS, "--shard.from-hostname")
+    assert said.startswith(f"--shard.from-hostname: {problem}")
 
 
 def test_an_occupied_port_gets_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,8 +11,9 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
-from exporter.ensemble import WatchedEnsemble, cache_options, client_options
+from exporter.ensemble import NEVER_STALE_BEFORE, WatchedEnsemble, cache_options, client_options, stale_after
 from exporter.settings import Audit, Digest, DigestMd5, Ensemble, Freshness, Gssapi, Tls, Tree
+from exporter.treecache import Shard
 from tests.conftest import ClientFactory, ZooKeeper
 from tests.support import eventually
 
@@ -93,6 +94,7 @@ def test_what_a_cache_is_given() -> None:
         "selector": None,
         "max_depth": None,
         "max_nodes_per_second": None,
+        "shard": None,
         "freshness_interval": 5.0,
         "freshness_timeout": 10.0,
         "freshness_barrier": "quorum",
@@ -105,6 +107,17 @@ def test_what_a_cache_is_given() -> None:
     assert options["max_depth"] == 3
     assert (options["freshness_interval"], options["audit_interval"], options["audit_sample"]) == (None, None, 0)
     assert (options["freshness_timeout"], options["freshness_barrier"]) == (1, "sync")
+
+
+def test_only_a_tree_that_is_shared_is_sharded() -> None:
+    tree = Tree("a", "/a")
+    assert cache_options(tree, Shard(1, 2))["shard"] == Shard(1, 2)
+    assert cache_options(tree, Shard(0, 1)) == cache_options(tree)
+
+
+def test_a_tree_is_stale_once_two_proofs_have_failed() -> None:
+    assert stale_after(Freshness(5, 10)) == 30
+    assert stale_after(Freshness(0.1, 0.1)) == NEVER_STALE_BEFORE
 
 
 def expire(ensemble: WatchedEnsemble, client_factory: ClientFactory) -> None:

@@ -10,6 +10,7 @@ from exporter.settings import (
     SettingsError,
     Tree,
     parse_count,
+    parse_dashboard_url,
     parse_duration,
     parse_hosts,
     parse_listen_address,
@@ -186,6 +187,31 @@ def test_telemetry_paths(text: str) -> None:
 def test_unusable_telemetry_paths_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="accepted: an absolute path"):
         parse_telemetry_path(text, reserved=("/",))
+
+
+@pytest.mark.parametrize("text", ["http://g", "https://g.example:3000/grafana/d/a?b=c#d", "http://[::1]:3000/"])
+def test_dashboard_urls(text: str) -> None:
+    assert parse_dashboard_url(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "g",
+        "/d/a",
+        "//g/d",
+        "http://",
+        "http:///d",
+        "javascript:alert(1)",
+        "http://g:x/",
+        "http://[::1/",
+        "http://g/a b",
+    ],
+)
+def test_unusable_dashboard_urls_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="accepted: an absolute URL"):
+        parse_dashboard_url(text)
 
 
 @pytest.mark.parametrize("text", ["", " ", "a\nb", "a\x1b"])

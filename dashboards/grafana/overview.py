@@ -34,6 +34,8 @@ SESSION_OF_ROW = frame.to_client("${__data.fields.Ensemble}")
 ALERTS = {
     "TreeCacheExporterAbsent": "Exporters down",
     "TreeCacheConfigReloadFailed": "Versions and configuration",
+    "TreeCacheShardMissing": "Exporters down",
+    "TreeCacheShardDouble": "Versions and configuration",
     "TreeCacheClientDown": "Sessions down",
     "TreeCacheSessionLost": "Sessions lost",
     "TreeCacheLag": "Stalest copy",

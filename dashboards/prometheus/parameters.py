@@ -46,6 +46,7 @@ class Parameters:
     )
     absent_for: str = _wait("5m", "Wait before an exporter that does not answer alerts.")
     reload_failed_for: str = _wait("5m", "Wait before a configuration that could not be loaded alerts.")
+    shard_for: str = _wait("5m", "Wait before a shard that is missing or held too often alerts; a rollout takes less.")
 
     client_down_for: str = _wait("2m", "Wait before a client without a connection alerts.")
     session_lost_window: str = _wait("10m", "How long a lost session alerts.")

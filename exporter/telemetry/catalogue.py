@@ -343,6 +343,14 @@ SPANS_DROPPED = _counter(
     "treecache_exporter_spans_dropped_total",
     "Spans that were not exported: their queue was full, or their collector did not take them; 0 without tracing.",
 )
+SHARD_ORDINAL = _gauge(
+    "treecache_exporter_shard_ordinal",
+    "Which share of the trees' first-level children this exporter holds, counted from 0; 0 if it holds all of them.",
+)
+SHARDS = _gauge(
+    "treecache_exporter_shards",
+    "How many shares each tree's first-level children are divided into; 1 if this exporter holds all of them.",
+)
 
 CLIENT = Group(
     title="ZooKeeper client",
@@ -401,7 +409,14 @@ CACHE = Group(
 EXPORTER = Group(
     title="Exporter",
     labels=(),
-    metrics=(BUILD_INFO, CONFIG_LAST_RELOAD_SUCCESSFUL, CONFIG_LAST_RELOAD_SUCCESS, SPANS_DROPPED),
+    metrics=(
+        BUILD_INFO,
+        CONFIG_LAST_RELOAD_SUCCESSFUL,
+        CONFIG_LAST_RELOAD_SUCCESS,
+        SPANS_DROPPED,
+        SHARD_ORDINAL,
+        SHARDS,
+    ),
 )
 
 GROUPS = (CACHE, CLIENT, EXPORTER)

@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from exporter.telemetry import catalogue
 from exporter.telemetry.catalogue import Group
 from exporter.telemetry.sources import Counted, EnsembleSource, ReloadSource, ReloadStats
+from exporter.treecache.shard import Shard
 from exporter.treecache.stats import CacheStats
 from exporter.zookeeper.stats import CLIENT_STATES, ClientStats
 
@@ -79,11 +80,12 @@ def build_registry(
     version: str,
     reloads: ReloadSource | None = None,
     spans_dropped: Callable[[], int] = lambda: 0,
+    shard: Shard | None = None,
 ) -> CollectorRegistry:
     """A registry of its own with everything that the daemon exposes about `ensembles` and about itself."""
     registry = CollectorRegistry(auto_describe=True)
     registry.register(EnsemblesCollector(ensembles))
-    registry.register(exporter_collector(version, reloads, spans_dropped))
+    registry.register(exporter_collector(version, reloads, spans_dropped, shard))
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
@@ -91,15 +93,21 @@ def build_registry(
 
 
 def exporter_collector(
-    version: str, reloads: ReloadSource | None = None, spans_dropped: Callable[[], int] = lambda: 0
+    version: str,
+    reloads: ReloadSource | None = None,
+    spans_dropped: Callable[[], int] = lambda: 0,
+    shard: Shard | None = None,
 ) -> Collector:
     """Collects the `treecache_exporter_*` metrics."""
+    share = shard or Shard()
     build: Samples = {(version, platform.python_version()): 1}
     readers: Mapping[str, Reader[ReloadStats]] = {
         catalogue.BUILD_INFO.name: lambda _: build,
         catalogue.CONFIG_LAST_RELOAD_SUCCESSFUL.name: lambda stats: _one(stats.successful),
         catalogue.CONFIG_LAST_RELOAD_SUCCESS.name: lambda stats: _one(stats.succeeded_at),
         catalogue.SPANS_DROPPED.name: lambda _: _one(spans_dropped()),
+        catalogue.SHARD_ORDINAL.name: lambda _: _one(share.ordinal),
+        catalogue.SHARDS.name: lambda _: _one(share.total),
     }
     return _GroupCollector(
         catalogue.EXPORTER, readers, lambda: [((), reloads.stats() if reloads else ReloadStats(), {})]

@@ -16,7 +16,6 @@ from exporter.zookeeper.calls import OPERATIONS, Call, ClientObserver
 from exporter.zookeeper.session import Session
 from exporter.zookeeper.wire import ReadRequest, Request
 
-
 #: What any operation in use may end with. Its counter stands at 0 beforehand, or else no rate would show the first.
 _EXPECTED_ERRORS = ("CONNECTIONLOSS", "SESSIONEXPIRED")
 

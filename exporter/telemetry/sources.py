@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -30,10 +30,27 @@ class CacheSource(Protocol):
 
 
 @dataclass(frozen=True)
+class Fault:
+    """Faults of one kind that came close together: the first in words, how many, and the last one's Unix time."""
+
+    text: str
+    count: int
+    last_at: float
+
+
+class FaultSource(Protocol):
+    """Tells what went wrong with one tree of late; a FaultMemory does."""
+
+    def recent(self) -> Sequence[Fault]:
+        """The latest ones, a bounded number, from any thread."""
+
+
+@dataclass(frozen=True)
 class EnsembleSource:
     """One ensemble under observation: its configured name, its client, and its tree caches by configured name.
 
-    What was counted of the client and of each cache is there if they have instruments.
+    What was counted of the client and of each cache is there if they have instruments. By the names of trees, where it
+    is known: what went wrong, and the seconds without a proof of freshness after which a tree is stale.
     """
 
     name: str
@@ -41,6 +58,8 @@ class EnsembleSource:
     caches: Mapping[str, CacheSource]
     client_counted: Counted = field(default_factory=dict)
     caches_counted: Mapping[str, Counted] = field(default_factory=dict)
+    faults: Mapping[str, FaultSource] = field(default_factory=dict)
+    stale_after: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

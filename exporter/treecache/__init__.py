@@ -4,5 +4,6 @@ from exporter.treecache.cache import TreeCache
 from exporter.treecache.events import NodeData, TreeEvent
 from exporter.treecache.replica import UnsupportedServerError
 from exporter.treecache.scope import Selector
+from exporter.treecache.shard import Shard
 
-__all__ = ["NodeData", "Selector", "TreeCache", "TreeEvent", "UnsupportedServerError"]
+__all__ = ["NodeData", "Selector", "Shard", "TreeCache", "TreeEvent", "UnsupportedServerError"]

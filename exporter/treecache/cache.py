@@ -21,6 +21,7 @@ from exporter.treecache.observer import CacheObserver
 from exporter.treecache.outcome import Event, Fault, SyncBegun, SyncEnded
 from exporter.treecache.replica import MODES, Replica
 from exporter.treecache.scope import Selector
+from exporter.treecache.shard import Shard
 from exporter.treecache.stats import EVENT_NAMES, FAULT_KINDS, CacheStats
 from exporter.treecache.tree import Branch, record_of
 from exporter.zookeeper.messages import BARRIERS, Connected, Message, WatchEvent
@@ -57,6 +58,8 @@ class TreeCache:
         selector: which znodes belong to the cache and which are descended into; None for all.
         max_depth: how far below the root znodes may be, 0 for the root alone; None for any depth.
         max_nodes_per_second: how many znodes are read in a second at most; None for no limit.
+        shard: which share of the root's children to hold, with all below them; None for all. Nothing below the others
+            is watched or read.
         old_data: whether events carry what was known before, as `TreeEvent.old_data`.
         freshness_interval: the seconds from one proof of freshness to the next, see `verified_at`; None proves on
             demand only, by `verify`. Caches that share a client share what a proof costs the ensemble.
@@ -90,6 +93,7 @@ class TreeCache:
         selector: Selector | None = None,
         max_depth: int | None = None,
         max_nodes_per_second: float | None = None,
+        shard: Shard | None = None,
         old_data: bool = False,
         freshness_interval: float | None = None,
         freshness_timeout: float = 10.0,
@@ -128,6 +132,7 @@ class TreeCache:
             selector=selector,
             max_depth=max_depth,
             max_nodes_per_second=max_nodes_per_second,
+            shard=shard,
             freshness_interval=freshness_interval,
             freshness_timeout=freshness_timeout,
             freshness_barrier=freshness_barrier,
@@ -186,8 +191,8 @@ class TreeCache:
                 self._session.observers.leave(self)
                 raise
         self._delivery.start()
-        self._client.handler.spawn(self._run)
         self._subscription = self._session.subscribe(self._root_on_server, self._hear)
+        self._client.handler.spawn(self._run)
 
     def close(self) -> None:
         """Closes the cache: takes its watch off the server, ends its threads and forgets its znodes.
@@ -414,12 +419,12 @@ class TreeCache:
             self._wake.set()
 
     def _submit(self, request: Request) -> None:
-        assert self._session is not None
+        assert self._subscription is not None
         with ExitStack() as sending:
             for observer in self._observers:
                 with _observing():
                     sending.enter_context(observer.sending(request))
-            self._session.submit(request, self._hear)
+            self._subscription.submit(request)
 
     def _patience(self) -> float | None:
         """How many seconds to wait for a message, None for as long as it takes."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from exporter.treecache.agenda import ALL_LOADS, NO_LOADS, Agenda
 from exporter.treecache.strategy import Sending
 from exporter.zookeeper.messages import CHILD
-from exporter.zookeeper.wire import Exists, GetChildren, GetData, ReadRequest, WatchingRead
+from exporter.zookeeper.wire import Exists, GetChildren, GetData, ReadRequest, Request, WatchingRead
 
 #: The most requests in flight: enough to hide the way to the server, few enough to leave it to others as well.
 _WINDOW = 256
@@ -24,7 +24,6 @@ class ClassicStrategy:
     """
 
     mode = "classic"
-    lists_leaves = True
 
     def __init__(self, root: str, batch_size: int) -> None:
         self._prefix = "" if root == "/" else root
@@ -32,6 +31,14 @@ class ClassicStrategy:
 
     def arm(self) -> None:
         """Nothing: each read sets its own watch."""
+
+    def lists_leaf(self, path: str) -> bool:
+        """Yes: only a list watches for children."""
+        return True
+
+    def watches_from(self, path: str) -> bool:
+        """None is."""
+        return False
 
     def dirty(self, kind: int, path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The path, and its children where those changed."""
@@ -69,6 +76,10 @@ class ClassicStrategy:
 
     def answered(self, request: ReadRequest, size: int) -> None:
         """Nothing to learn: every request is as small as can be."""
+
+    def disarm(self, is_wanted: Callable[[str], bool]) -> Iterable[Request]:
+        """Nothing: a watch ends with what it was on."""
+        return ()
 
     def missing_root(self) -> Exists:
         """Watches for the root's creation."""

@@ -6,7 +6,7 @@ a sync is under way the server's word is final, since the ensemble may have been
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from kazoo.exceptions import NoAuthError
@@ -15,6 +15,7 @@ from exporter.treecache.agenda import Agenda, Loads
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.outcome import Event, Fault
 from exporter.treecache.scope import Scope, Selector
+from exporter.treecache.shard import Shard
 from exporter.treecache.tree import NEVER_LISTED, Branch, Entry, OrphanError, Tree, listed_pzxid_of, record_of
 from exporter.zookeeper.records import (
     UNREADABLE,
@@ -34,7 +35,7 @@ class Reconciler:
     Args:
         told_prefix: what stands before a relative path as users see it, without the client's chroot.
         agenda: where further reads are wanted.
-        keep_data, selector, max_depth: see `TreeCache`.
+        keep_data, selector, max_depth, shard: see `TreeCache`.
     """
 
     def __init__(
@@ -45,15 +46,16 @@ class Reconciler:
         keep_data: bool,
         selector: Selector | None,
         max_depth: int | None,
+        shard: Shard | None = None,
     ) -> None:
         self.tree = Tree()
-        self.scope = Scope(told_prefix, selector, max_depth, lambda error: self._fault("selector", error))
+        self.scope = Scope(told_prefix, selector, max_depth, lambda error: self._fault("selector", error), shard)
         self.events: list[Event] = []
         self.faults: list[Fault] = []
         #: Whether a sync is under way.
         self.syncing = False
-        #: Whether znodes without children must be listed too, because only a list watches for them.
-        self.lists_leaves = False
+        #: Whether the znode at a path must be listed also without children, because only a list watches for them.
+        self.lists_leaf: Callable[[str], bool] = lambda path: False
         #: The znodes of the tree that may not be read.
         self.hidden: set[str] = set()
         self._told_prefix = told_prefix
@@ -106,7 +108,7 @@ class Reconciler:
             if listed and path:
                 # Only its child led here: the event of its own creation was lost, and with it its parent's new stat.
                 self._agenda.want_reads((_parent(path),), load)
-            elif self.lists_leaves or child_count(record):
+            elif self.lists_leaf(path) or child_count(record):
                 self._agenda.want_list(path, load)
         elif self._update(path, entry, record, load, listed) and not listed:
             self._check_children(path, entry, record, load)
@@ -205,7 +207,7 @@ class Reconciler:
             self.hidden.discard(path)
             self.tree.replace(path, record)
             self.events.append(Event(TreeEvent.NODE_ADDED, path, record))
-            if not listed and (self.lists_leaves or child_count(record) or _held(entry)):
+            if not listed and (self.lists_leaf(path) or child_count(record) or _held(entry)):
                 # Nothing below it could be listed, or watched, for as long as it was unreadable.
                 self._agenda.want_list(path, load or self.syncing)
             return False
@@ -230,7 +232,7 @@ class Reconciler:
         count, held = child_count(record), _held(entry)
         if load:
             is_listed = listed_pzxid_of(entry) == pzxid_of(record) and not self._lists_all
-            if self.lists_leaves or ((count or held) and not is_listed):
+            if self.lists_leaf(path) or ((count or held) and not is_listed):
                 self._agenda.want_list(path, load)
         elif count != held:
             self._suspects.add(path)

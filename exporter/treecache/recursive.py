@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from exporter.treecache.agenda import ALL_LOADS, NO_LOADS, Agenda, Loads
 from exporter.treecache.batching import BatchSize
 from exporter.treecache.strategy import Sending
 from exporter.zookeeper.messages import CHANGED, CHILD
-from exporter.zookeeper.wire import AddWatch, MultiRead, ReadRequest
+from exporter.zookeeper.wire import AddWatch, MultiRead, ReadRequest, Request
 
 #: So many paths are not kept waiting for others to join them.
 _WORTHWHILE = 64
@@ -26,7 +26,6 @@ class RecursiveStrategy:
     """
 
     mode = "recursive"
-    lists_leaves = False
 
     def __init__(self, root: str, batch_size: int, window: int) -> None:
         self._root = root
@@ -34,9 +33,17 @@ class RecursiveStrategy:
         self._window = window
         self._batch_size = BatchSize(batch_size)
 
-    def arm(self) -> AddWatch:
+    def arm(self) -> AddWatch | None:
         """The watch comes before the first read, so that a change after the read is an event."""
         return AddWatch(self._root)
+
+    def lists_leaf(self, path: str) -> bool:
+        """No: the watch tells of new children everywhere."""
+        return False
+
+    def watches_from(self, path: str) -> bool:
+        """The root."""
+        return not path
 
     def dirty(self, kind: int, path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The path, and its parent where that has a child more or less.
@@ -61,7 +68,7 @@ class RecursiveStrategy:
             if in_flight and len(agenda) < _WORTHWHILE and agenda.loaded:
                 # Few paths wait for the answer under way, so that those which follow may leave with them.
                 return
-            sending = self._next_batch(agenda, allowance, children_of)
+            sending = self.next_batch(agenda, allowance, children_of)
             if sending is None:
                 return
             in_flight += 1
@@ -83,15 +90,20 @@ class RecursiveStrategy:
         """Adapts the size of batches."""
         self._batch_size.answered(request.operations, size)
 
+    def disarm(self, is_wanted: Callable[[str], bool]) -> Iterable[Request]:
+        """Nothing: the one watch stays."""
+        return ()
+
     def missing_root(self) -> None:
         """Nothing: the recursive watch tells of the root's creation."""
 
-    def _next_batch(self, agenda: Agenda, allowance: int | None, children_of: Callable[[str], int]) -> Sending | None:
+    def next_batch(self, agenda: Agenda, allowance: int | None, children_of: Callable[[str], int]) -> Sending | None:
+        """As much as one request may hold of what waits, None if nothing does."""
         room = self._batch_size.room(len(self._prefix), allowance)
         reads, loads = agenda.take_reads(room.operations, room.characters)
         room.take(len(reads), sum(map(len, reads)))
         lists: list[str] = []
-        while room.operations and (path := agenda.first_list()) is not None:
+        while room.operations and (path := agenda.first_list()) is not None and self.belongs_in_batch(path):
             _, load = agenda.take_list()
             lists.append(path)
             if load:
@@ -108,3 +120,7 @@ class RecursiveStrategy:
         # Parents first: a znode that was created again must not take away what was just read below it.
         reads.sort()
         return Sending(request, Loads(frozenset(loads), False, len(loads)) if loads else NO_LOADS)
+
+    def belongs_in_batch(self, path: str) -> bool:
+        """Whether a list may be read in a batch."""
+        return True

@@ -34,9 +34,11 @@ from exporter.treecache.ratelimit import RateLimit
 from exporter.treecache.reconciler import Reconciler
 from exporter.treecache.recursive import RecursiveStrategy
 from exporter.treecache.scope import Selector
+from exporter.treecache.shard import Shard
+from exporter.treecache.sharded import ShardedStrategy
 from exporter.treecache.stats import SYNC_REASONS
 from exporter.treecache.strategy import Strategy
-from exporter.treecache.tree import Tree
+from exporter.treecache.tree import Tree, record_of
 from exporter.zookeeper.messages import (
     CHANGED,
     CHILD,
@@ -55,6 +57,7 @@ from exporter.zookeeper.messages import (
 from exporter.zookeeper.wire import (
     AUDIT,
     MARSHALLING_ERROR,
+    NO_NODE,
     OK,
     REFRESH,
     THROTTLED,
@@ -104,8 +107,8 @@ class Replica:
     Args:
         root: the server's path of the root, chroot included.
         told_root: the same as users see it, without the client's chroot; by default `root`.
-        batch_size, window, mode, keep_data, selector, max_depth, max_nodes_per_second, freshness_interval,
-            freshness_timeout, freshness_barrier, audit_interval, audit_sample: see `TreeCache`.
+        batch_size, window, mode, keep_data, selector, max_depth, max_nodes_per_second, shard,
+            freshness_interval, freshness_timeout, freshness_barrier, audit_interval, audit_sample: see `TreeCache`.
         jitter: gives a number from 0 to 1, by which resyncs after a reconnect are put off: the servers of an ensemble
             lose all of their clients at once.
     """
@@ -122,6 +125,7 @@ class Replica:
         selector: Selector | None = None,
         max_depth: int | None = None,
         max_nodes_per_second: float | None = None,
+        shard: Shard | None = None,
         freshness_interval: float | None = None,
         freshness_timeout: float = 10.0,
         freshness_barrier: str = "quorum",
@@ -134,7 +138,8 @@ class Replica:
         self._root = root
         self._prefix = _prefix(root)
         self._mode = mode
-        self._recursive = RecursiveStrategy(root, batch_size, window)
+        bulk = RecursiveStrategy if shard is None else ShardedStrategy
+        self._recursive = bulk(root, batch_size, window)
         self._classic = ClassicStrategy(root, batch_size)
         self._strategy: Strategy = self._classic if mode == "classic" else self._recursive
         self._agenda = Agenda()
@@ -144,6 +149,7 @@ class Replica:
             keep_data=keep_data,
             selector=selector,
             max_depth=max_depth,
+            shard=shard,
         )
         self._answers = Answers(self._prefix, self._reconciler, self._agenda)
         self._rate = RateLimit(max_nodes_per_second)
@@ -153,10 +159,13 @@ class Replica:
         self._read_only = False
         self._given_up: set[str] = set()
         self._misled: Counter[str] = Counter()
-        self._doubted: WatchEvent | None = None
+        #: Of each path that a recursive watch is set on, an event that came although nothing of it was being read.
+        self._doubted: dict[str, WatchEvent] = {}
         self._jitter = jitter
         self._interrupted: str | None = None
         self._in_flight: dict[Request, _Sent] = {}
+        #: Requests under way that set watches while reads go on.
+        self._arming: set[Request] = set()
         #: Of each path that waits to be read, the first event since it last was.
         self._heard: dict[str, WatchEvent] = {}
         self._delay = _FIRST_DELAY
@@ -212,6 +221,8 @@ class Replica:
             if self._wake_at is None:
                 self._fill_window(now)
             self._settle(now)
+        if self._is_complete:
+            self._outcome.requests.extend(self._strategy.disarm(self._is_wanted))
         self._prove(now)
         self._collect()
         outcome, self._outcome = self._outcome, Outcome.empty()
@@ -277,7 +288,8 @@ class Replica:
     @property
     def outstanding_operations(self) -> int:
         """Operations sent and not yet answered."""
-        return sum(r.operations if isinstance(r, ReadRequest) else 1 for r in list(self._in_flight))
+        reads = sum(r.operations if isinstance(r, ReadRequest) else 1 for r in list(self._in_flight))
+        return reads + len(self._arming)
 
     @property
     def pending_paths(self) -> int:
@@ -323,7 +335,7 @@ class Replica:
 
     def _break_off(self, now: float) -> None:
         """Abandons what is under way, the sync included."""
-        self._doubted = None
+        self._doubted.clear()
         if self._reconciler.syncing:
             self._outcome.syncs.append(SyncEnded(now, False))
         self._abandon()
@@ -334,6 +346,7 @@ class Replica:
         self.audit.break_off()
         for request in list(self._in_flight):
             self._take_back(request)
+        self._arming.clear()
         self._reconciler.syncing = False
         self._agenda.break_off()
         self._wake_at = None
@@ -350,7 +363,7 @@ class Replica:
         self._agenda.survey(path for path, _ in tree.walk())
 
     def _arm(self, now: float) -> None:
-        self._reconciler.lists_leaves = self._strategy.lists_leaves
+        self._reconciler.lists_leaf = self._strategy.lists_leaf
         watch = self._strategy.arm()
         if watch is None:
             self._phase = _Phase.LIVE
@@ -368,31 +381,35 @@ class Replica:
         reads, lists = self._strategy.dirty(event.kind, path)
         self._pace.note()
         if path in reads and covers(path):
-            if not path and event.kind != CHILD and not self._reads_root():
-                self._doubted = event
+            if event.kind != CHILD and self._strategy.watches_from(path) and not self._reads(path):
+                self._doubted[path] = event
             self._heard.setdefault(path, event)
         self._agenda.want_reads(filter(covers, reads), False)
         for listed in filter(covers, lists):
             self._agenda.want_list(listed, False)
 
-    def _reads_root(self) -> bool:
-        """Whether the root is being read, or is about to be."""
-        return "" in self._agenda or any(
-            "" in request.reads or "" in request.lists
+    def _reads(self, path: str) -> bool:
+        """Whether a path is being read, or is about to be."""
+        return path in self._agenda or any(
+            path in request.reads or path in request.lists
             for request in self._in_flight
             if isinstance(request, ReadRequest)
         )
 
-    def _was_misled(self, request: ReadRequest, before: bytes | None) -> bool:
-        """Whether an event told of the root, which had been read since its last change, and nothing of it has changed.
+    def _doubtful(self, request: ReadRequest) -> dict[str, bytes]:
+        """What is held of those paths of a request that an event told of although they were read since they changed."""
+        found = ((path, self.tree.find(path)) for path in request.causes if path in self._doubted)
+        return {path: record_of(entry) for path, entry in found if entry is not None}
 
-        ClickHouse Keeper tells of the root whatever changes below it.
+    def _was_misled(self, request: ReadRequest, before: dict[str, bytes]) -> bool:
+        """Whether nothing has changed of a znode that was told of.
+
+        ClickHouse Keeper tells of what a recursive watch is set on, whatever changes below it.
         """
-        event, after = request.causes.get(""), self.tree.root
-        if event is None or event is not self._doubted or not before or after is None:
-            return False
-        self._doubted = None
-        return before == after.record
+        for path in request.causes:
+            self._doubted.pop(path, None)
+        found = ((record, self.tree.find(path)) for path, record in before.items() if record)
+        return any(entry is not None and record_of(entry) == record for record, entry in found)
 
     # Sending
 
@@ -420,7 +437,11 @@ class Replica:
         allowance = self._rate.allowance(now)
         children_of = self._reconciler.children_of
         sent = False
-        for request, loads in self._strategy.requests(self._agenda, len(self._in_flight), allowance, children_of):
+        for request, loads, watches in self._strategy.requests(
+            self._agenda, len(self._in_flight), allowance, children_of
+        ):
+            self._arming.update(watches)
+            self._outcome.requests.extend(watches)
             self._rate.spend(request.operations)
             self._send(request, now, loads)
             self.freshness.sent(request)
@@ -431,6 +452,10 @@ class Replica:
             self._send_audit(now)
         if allowance is not None and not self._in_flight and not self._at_rest():
             self._wake_at = self._rate.next_at(now)
+
+    def _is_wanted(self, path: str) -> bool:
+        """Whether the znode at a path is held, or may be about to be."""
+        return self.tree.find(path) is not None or self._reads(path)
 
     def _send_audit(self, now: float) -> None:
         """Sends an audit's next reads, if there is room beside those of refreshes."""
@@ -451,6 +476,9 @@ class Replica:
     # Replies
 
     def _on_reply(self, reply: Reply, now: float) -> None:
+        if reply.request in self._arming:
+            self._on_armed(reply, now)
+            return
         sent = self._in_flight.pop(reply.request, None)
         if sent is None:
             return
@@ -482,14 +510,28 @@ class Replica:
             self._fault("request", error_with(reply.error, f"setting the watch on {self._root}"))
             self._pause(now)
 
+    def _on_armed(self, reply: Reply, now: float) -> None:
+        """A watch that was not set leaves in doubt whatever was read after it."""
+        self._arming.discard(reply.request)
+        if reply.error in (OK, NO_NODE):
+            return
+        if reply.error in (UNIMPLEMENTED, MARSHALLING_ERROR) and isinstance(reply.request, AddWatch):
+            self._refused(now)
+        else:
+            self._fault("request", error_with(reply.error, f"setting a watch by {reply.request!r}"))
+            self.start_over(now)
+
     def _on_unanswered(self, message: Unanswered, now: float) -> None:
         """Waits a moment, or, where the end of the connection is on its way, for as long as that takes."""
-        if not self._take_back(message.request):
+        is_watch = message.request in self._arming
+        if not is_watch and not self._take_back(message.request):
             return
         if not message.connected:
             # Whatever is sent now would wait in kazoo's queue for the next connection.
             self._phase = _Phase.DETACHED
             self._wake_at = None
+        elif is_watch:
+            self.start_over(now)
         elif self._wake_at is None:
             self._pause(now)
 
@@ -545,8 +587,7 @@ class Replica:
             self._fault("unsupported", UnsupportedServerError(message))
 
     def _on_answer(self, reply: Reply, request: ReadRequest, loads: Loads, now: float) -> None:
-        root = self.tree.root
-        before = None if root is None else root.record
+        before = self._doubtful(request)
         try:
             verdict = self._answers.apply(reply, request, loads)
         except (struct.error, ValueError) as error:

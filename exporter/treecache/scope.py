@@ -1,9 +1,11 @@
-"""Scope: which znodes below a root belong to a cache, by a selector and by depth."""
+"""Scope: which znodes below a root belong to a cache, by a selector, by depth and by share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Protocol
+
+from exporter.treecache.shard import Shard
 
 
 class Selector(Protocol):
@@ -27,6 +29,7 @@ class Scope:
         selector: None for every znode.
         max_depth: how far below the root znodes may be, 0 for the root alone; None for any depth.
         on_error: told when the selector raises; the znode it was asked about then belongs to the cache.
+        shard: which first-level children belong to the cache; None for all.
     """
 
     def __init__(
@@ -35,10 +38,12 @@ class Scope:
         selector: Selector | None,
         max_depth: int | None,
         on_error: Callable[[Exception], None],
+        shard: Shard | None = None,
     ) -> None:
         self._prefix = prefix
         self._selector = selector
         self._max_depth = max_depth
+        self._shard = shard
         self._on_error = on_error
 
     def children(self, path: str, names: Iterable[str]) -> list[str]:
@@ -46,6 +51,8 @@ class Scope:
         children = [f"{path}/{name}" for name in names]
         if self.is_deepest(path):
             return []
+        if self._shard is not None and not path:
+            children = [child for child in children if self._shard.owns(self._prefix + child)]
         if self._selector is None:
             return children
         if not self._asks(self._selector.descend, path):
@@ -55,6 +62,8 @@ class Scope:
     def covers(self, path: str) -> bool:
         """Whether the znode at a path belongs to the cache, were it there."""
         if self._max_depth is not None and path.count("/") > self._max_depth:
+            return False
+        if self._shard is not None and path and not self._shard.owns(self._prefix + first_level(path)):
             return False
         if self._selector is None:
             return True
@@ -73,7 +82,8 @@ class Scope:
 
     def may_leave_out_children(self, path: str) -> bool:
         """Whether a znode may rightly hold fewer children than the server counts."""
-        return self._selector is not None or self.is_deepest(path)
+        is_shared_out = self._shard is not None and not path
+        return is_shared_out or self._selector is not None or self.is_deepest(path)
 
     def _asks(self, question: Callable[[str], bool], path: str) -> bool:
         try:
@@ -81,3 +91,9 @@ class Scope:
         except Exception as error:
             self._on_error(error)
             return True
+
+
+def first_level(path: str) -> str:
+    """The first-level child that a path below the root is at or below."""
+    end = path.find("/", 1)
+    return path if end < 0 else path[:end]

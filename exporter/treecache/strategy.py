@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 from exporter.treecache.agenda import Agenda, Loads
@@ -10,10 +10,11 @@ from exporter.zookeeper.wire import ReadRequest, Request
 
 
 class Sending(NamedTuple):
-    """A request to send, and which of its paths a load waits for."""
+    """A request to send, which of its paths a load waits for, and what sets watches and is to be sent before it."""
 
     request: ReadRequest
     loads: Loads
+    watches: tuple[Request, ...] = ()
 
 
 class Strategy(Protocol):
@@ -21,11 +22,15 @@ class Strategy(Protocol):
 
     #: What `zookeeper_cache_info` calls it.
     mode: str
-    #: Whether the children of a znode must be listed even when it has none, because only a list watches for them.
-    lists_leaves: bool
 
     def arm(self) -> Request | None:
-        """What must have been answered before the first read, if anything."""
+        """What must have been answered before the first read, if anything; what was watched before no longer is."""
+
+    def lists_leaf(self, path: str) -> bool:
+        """Whether the children of a znode must be listed even when it has none, as only a list watches for them."""
+
+    def watches_from(self, path: str) -> bool:
+        """Whether a recursive watch is set on this path, if it is set on any."""
 
     def dirty(self, kind: int, path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The paths to read and the paths to list after a watch event."""
@@ -43,6 +48,9 @@ class Strategy(Protocol):
 
     def answered(self, request: ReadRequest, size: int) -> None:
         """Learns from the size of an answer, in bytes."""
+
+    def disarm(self, is_wanted: Callable[[str], bool]) -> Iterable[Request]:
+        """What takes away the watches that are of no use any more, once all is read; paths in the tree are wanted."""
 
     def missing_root(self) -> ReadRequest | None:
         """What to send when the root does not exist, to hear of its creation."""

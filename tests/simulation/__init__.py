@@ -17,7 +17,7 @@ first read; the replica is then compared only after a reconnect:
 
 - a change of an ACL, and any change of an unreadable znode where the server keeps its events to itself;
 - in the classic mode, the deletion and creation of an unreadable root, which no watch can be set on;
-- an event that got lost in the classic mode, since with it goes the watch.
+- an event that got lost in the classic mode or of a shard, since with it goes the watch.
 
 After events of a recursive watch got lost (`ModelServer.lost`) everything else is compared, but for the stat of
 parents. Two more states cannot be told apart and are not drawn: a restored ensemble that hands out the same zxids

@@ -31,6 +31,7 @@ class Harness:
     def __init__(self, root: str = "/app", **options: Any) -> None:
         self.server = ModelServer(root)
         self.server.selector, self.server.max_depth = options.get("selector"), options.get("max_depth")
+        self.server.shard = options.get("shard")
         self.replica = Replica(root, **options)
         self.log = EventLog(self.server, "" if root == "/" else root)
         self.faults: list[Exception] = []
@@ -192,9 +193,13 @@ class Harness:
         for path, entry in entries:
             record, children = record_of(entry), len(entry.children) if isinstance(entry, Branch) else 0
             assert children or not path or not isinstance(entry, Branch), f"{path!r} is not folded"
-            if record and not limited:
+            if record and not limited and (path or self.server.shard is None):
                 assert child_count(record) == children, f"{path!r} counts other children than are held"
         assert replica._reconciler.hidden == {path for path, entry in entries if record_of(entry) == UNREADABLE}
+        if self.server.shard is not None and replica.mode == "recursive" and self.server.connected:
+            share = {path for path, _ in entries if path.count("/") == 1}
+            watched = {path[len(self.server.root.rstrip("/")) :] for path in self.server.recursive_watches}
+            assert watched == share, "other children are watched than are held"
         assert replica.outstanding_operations == 0
         assert replica.pending_paths == 0
         assert not replica._in_flight

@@ -20,6 +20,7 @@ from exporter.treecache.reconciler import Reconciler
 from exporter.treecache.recursive import RecursiveStrategy
 from exporter.treecache.replica import Replica, _Phase
 from exporter.treecache.scope import Scope
+from exporter.treecache.sharded import ShardedStrategy
 from exporter.treecache.tree import NEVER_LISTED, Branch, Tree
 from exporter.zookeeper.messages import DELETED, Barrier, Connected, Message, Reply, Suspended, WatchEvent
 from exporter.zookeeper.probe import Probe
@@ -83,14 +84,66 @@ def one_shot_watch_is_not_set_again(original: Any) -> Any:
     return requests
 
 
-@breaks(ClassicStrategy, "lists_leaves")
+@breaks(ClassicStrategy, "lists_leaf")
 def leaves_are_not_watched_for_children(original: Any) -> Any:
-    return False
+    return lambda self, path: False
 
 
 @breaks(ClassicStrategy, "missing_root")
 def missing_root_is_not_watched_for(original: Any) -> Any:
     return lambda self: None
+
+
+@breaks(ShardedStrategy, "next_batch")
+def child_of_a_share_is_watched_after_the_reads(original: Any) -> Any:
+    def next_batch(self: ShardedStrategy, *arguments: Any) -> Any:
+        late, self.__dict__["late"] = self.__dict__.get("late", ()), ()
+        sending = original(self, *arguments)
+        if sending is None:
+            return None
+        self.__dict__["late"] = sending.watches
+        return sending._replace(watches=late)
+
+    return next_batch
+
+
+@breaks(ShardedStrategy, "arm")
+def children_of_a_share_are_not_watched_again_after_a_reconnect(original: Any) -> Any:
+    return lambda self: None
+
+
+@breaks(ShardedStrategy, "lists_leaf")
+def root_of_a_share_is_not_watched_for_children(original: Any) -> Any:
+    return lambda self, path: False
+
+
+@breaks(ShardedStrategy, "disarm")
+def watches_stay_on_children_that_are_gone(original: Any) -> Any:
+    return lambda self, is_wanted: ()
+
+
+@breaks(Replica, "_is_wanted")
+def watch_is_taken_off_a_child_that_is_being_read(original: Any) -> Any:
+    return lambda self, path: self.tree.find(path) is not None
+
+
+@breaks(Replica, "_on_armed")
+def watch_that_was_not_set_is_taken_as_set(original: Any) -> Any:
+    def on_armed(self: Replica, reply: Reply, now: float) -> None:
+        self._arming.discard(reply.request)
+
+    return on_armed
+
+
+@breaks(Scope, "covers")
+def events_of_other_shares_are_followed(original: Any) -> Any:
+    def covers(self: Scope, path: str) -> bool:
+        shard, self._shard = self._shard, None
+        covered = bool(original(self, path))
+        self._shard = shard
+        return covered
+
+    return covers
 
 
 # Dirty until re-read

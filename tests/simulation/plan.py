@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any, NamedTuple
 
+from exporter.treecache.shard import Shard
+
 Step = tuple[str, int, int]
 
 #: How often each step is drawn, by what it is: changes, the conversation's course, and faults.
@@ -80,6 +82,7 @@ class Options(NamedTuple):
     closes_after_refusal: bool = False
     tells_of_unreadable: bool = False
     one_mode_a_path: bool = False
+    shard: Shard | None = None
     #: With what the steps begin: an "empty" root, a "tree" below it, or that tree "loaded".
     begins: str = "empty"
 
@@ -142,4 +145,5 @@ def _draw_options(random: Random) -> Options:
         freshness_interval=30.0 if rarely(0.7) else None,
         audit_interval=30.0 if rarely(0.5) else None,
         audit_sample=random.choice((0, 0, 2)),
+        shard=random.choice((Shard(0, 2), Shard(0, 3), Shard(1, 2))) if rarely(0.25) else None,
     )

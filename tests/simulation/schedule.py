@@ -49,6 +49,7 @@ class Schedule:
             freshness_interval=options.freshness_interval,
             audit_interval=options.audit_interval,
             audit_sample=options.audit_sample,
+            shard=options.shard,
         )
         server = self._server = self._harness.server
         server.knows_recursive = options.knows_recursive

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from exporter.treecache.scope import Selector
+from exporter.treecache.shard import Shard
 from exporter.zookeeper.messages import (
     CHANGED,
     CHILD,
@@ -42,6 +43,7 @@ from exporter.zookeeper.wire import (
     GetData,
     MultiRead,
     ReadRequest,
+    RemoveWatches,
     Request,
     Sync,
 )
@@ -55,7 +57,7 @@ _EPOCH = 1 << 20
 
 
 class ModelServer:
-    """Znodes, one session with at most one recursive watch, and the stream to that session."""
+    """Znodes, one session, and the stream to that session."""
 
     def __init__(self, root: str) -> None:
         self.root = root
@@ -73,10 +75,11 @@ class ModelServer:
         # What the replica is to hold of it.
         self.selector: Selector | None = None
         self.max_depth: int | None = None
+        self.shard: Shard | None = None
         # The session.
         self.connected = False
         self.has_refused = False
-        self.watching = False
+        self.recursive_watches: set[str] = set()
         self.data_watches: set[str] = set()
         self.child_watches: set[str] = set()
         self.requests: deque[Request] = deque()
@@ -212,6 +215,8 @@ class ModelServer:
             ancestors.append(f"{ancestors[-1].rstrip('/')}/{name}")
         if self.max_depth is not None and len(ancestors) > self.max_depth + 1:
             return False
+        if self.shard is not None and len(ancestors) > 1 and not self.shard.owns(ancestors[1]):
+            return False
         if self.selector is None:
             return True
         kept = all(_says(self.selector.keep, ancestor) for ancestor in ancestors[1:])
@@ -238,6 +243,8 @@ class ModelServer:
                 continue
             for name in node.children:
                 child = f"{path}/{name}" if path != "/" else f"/{name}"
+                if not depth and self.shard is not None and not self.shard.owns(child):
+                    continue
                 if selector is None or _says(selector.keep, child):
                     stack.append((child, depth + 1, records))
         return required, allowed
@@ -272,7 +279,8 @@ class ModelServer:
         self.held.clear()
         self.late.clear()
         self.mishaps.clear()
-        self.connected = self.watching = False
+        self.connected = False
+        self.recursive_watches.clear()
         self.data_watches.clear()
         self.child_watches.clear()
         self._fail_requests()
@@ -294,7 +302,9 @@ class ModelServer:
     def execute(self, *, hold: bool = False) -> None:
         """Executes the session's next request and sends the answer; `hold` lets events overtake it."""
         request = self.requests.popleft()
-        mishap = self.mishaps.popleft() if self.mishaps else None
+        # A watch that is not taken off stays, which is all there is to it.
+        spared = isinstance(request, RemoveWatches)
+        mishap = self.mishaps.popleft() if self.mishaps and not spared else None
         if isinstance(mishap, int):
             code, body = mishap, b""
             if isinstance(request, Sync) and code != THROTTLED:
@@ -352,10 +362,13 @@ class ModelServer:
         if isinstance(request, Sync | Check) and self.read_only:
             return NOT_READ_ONLY, b""
         if isinstance(request, AddWatch):
-            self.watching = True
+            self.recursive_watches.add(request.path)
             if self.one_mode_a_path:
                 self.data_watches.discard(request.path)
                 self.child_watches.discard(request.path)
+        elif isinstance(request, RemoveWatches):
+            for watches in (self.recursive_watches, self.data_watches, self.child_watches):
+                watches.discard(request.path)
         elif isinstance(request, Sync | Check):
             self.catch_up(len(self.backlog))
         if isinstance(request, Check):
@@ -371,8 +384,8 @@ class ModelServer:
         watches = request.serialize()[-1]
         if watches and (code == OK or isinstance(request, Exists)):
             (self.child_watches if isinstance(request, GetChildren) else self.data_watches).add(path)
-            if path == self.root and self.one_mode_a_path:
-                self.watching = False
+            if self.one_mode_a_path:
+                self.recursive_watches.discard(path)
         if code or node is None:
             return code, b""
         if isinstance(request, GetChildren):
@@ -421,16 +434,16 @@ class ModelServer:
             del self.stream[position]
         else:
             self.stream[position] = event._replace(path=instead)
-        if self.watching and not self.data_watches and not self.child_watches:
+        only_recursive = self.shard is None and not self.data_watches and not self.child_watches
+        if self.recursive_watches and only_recursive:
             self.lost.add(event.path)
         else:
             self.untold = True
         self.ever_untold = True
 
     def _notify(self, kind: int, path: str, node: Znode) -> None:
-        covered = self._below_root(path)
         told = node.readable or self.tells_of_unreadable
-        if covered and self.watching:
+        if any(_is_at_or_below(path, root) for root in self.recursive_watches):
             self._tell(kind, path, told)
         elif path == self.root and not node.readable:
             # No parent's watch tells of the root, and one-shot watches are not set on what may not be read.
@@ -457,7 +470,7 @@ class ModelServer:
             self.untold = True
 
     def _below_root(self, path: str) -> bool:
-        return self.root == "/" or path == self.root or path.startswith(self.root + "/")
+        return _is_at_or_below(path, self.root)
 
 
 def _says(question: Callable[[str], bool], path: str) -> bool:
@@ -466,6 +479,10 @@ def _says(question: Callable[[str], bool], path: str) -> bool:
         return question(path)
     except Exception:
         return True
+
+
+def _is_at_or_below(path: str, root: str) -> bool:
+    return root == "/" or path == root or path.startswith(root + "/")
 
 
 def _paths(request: ReadRequest) -> list[str]:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.treecache.shard import Shard
 from tests.simulation.__main__ import main
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.plan import COURSE, FAULTS, WRITES, Options, Plan, draw
@@ -30,6 +31,7 @@ OPTIONS = st.fixed_dictionaries(
         "closes_after_refusal": st.just(True),
         "tells_of_unreadable": st.just(True),
         "one_mode_a_path": st.just(True),
+        "shard": st.sampled_from([Shard(0, 2), Shard(0, 3)]),
     },
 )
 STEPS = st.tuples(st.sampled_from([*WRITES, *COURSE, *FAULTS]), NUMBERS, NUMBERS)
@@ -74,7 +76,7 @@ def test_failing_seed_is_reported_in_small() -> None:
     assert "AssertionError" in told
     assert len(small.steps) <= 3 < len(draw(seed).steps)
     # The plan in the report is Python, to be pasted into a test.
-    assert eval(told[told.index("Plan(") :], {"Plan": Plan, "Options": Options}).steps
+    assert eval(told[told.index("Plan(") :], {"Plan": Plan, "Options": Options, "Shard": Shard}).steps
     assert failure(small) is None
 
 

@@ -64,7 +64,7 @@ def test_a_run_of_new_znodes_does_the_same(reconciling: Reconciling) -> None:
 
 
 def test_where_only_a_list_watches_leaves_are_listed_too(reconciling: Reconciling) -> None:
-    reconciling.reconciler.lists_leaves = True
+    reconciling.reconciler.lists_leaf = lambda path: True
     reconciling.reconciler.apply_record("/leaf", record(), False)
     assert reconciling.wanted() == ([], ["/leaf"])
 

@@ -1,0 +1,133 @@
+"""One process or several: memory and time of the first load of large trees, whole and in shards, in one run.
+
+    python -m bench.scale                                        # 1, 2 and 5 million znodes, in one and in four shards
+    python -m bench.scale --znodes 100000 --shards 1,4 --rounds 3
+
+The shards of a tree are processes that load at the same time, on this machine: on fewer cores than shards, and beside
+the server, they take turns. As in the daemon, stats are kept and data is not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from kazoo.client import KazooClient
+
+from bench.peer import resident_bytes
+from bench.trees import ROOT, Shape
+from exporter import TreeCache
+from exporter.demo.server import ZooKeeperServer
+from exporter.treecache import Shard
+from exporter.zookeeper.session import Session
+
+Figures = dict[str, float]
+
+#: First-level children of every tree: what shards share.
+DIRECTORIES = 1_000
+DATA_SIZE = 100
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Seeds a tree of each size, loads it in each number of shards, and prints a table for each size."""
+    parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
+    parser.add_argument("--znodes", default="1000000,2000000,5000000", help="sizes of trees (default: %(default)s)")
+    parser.add_argument("--shards", default="1,4", help="numbers of shards (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=1, help="how often each is loaded (default: %(default)s)")
+    parser.add_argument("--heap", default="6g", help="the server's heap (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    totals = [int(total) for total in options.shards.split(",")]
+    for znodes in options.znodes.split(","):
+        shape = Shape(DIRECTORIES, max(1, int(znodes) // DIRECTORIES), DATA_SIZE)
+        with ZooKeeperServer(heap=options.heap, tick_time=4000) as server:
+            client = KazooClient(server.hosts, timeout=40)
+            client.start()
+            shape.seed(client)
+            client.stop()
+            results: dict[int, list[Figures]] = {total: [] for total in totals}
+            for _ in range(options.rounds):
+                for total in totals:
+                    results[total].append(load(server, shape, total))
+        report(shape, results)
+
+
+def load(server: ZooKeeperServer, shape: Shape, total: int) -> Figures:
+    """Loads a tree in so many processes at once."""
+    before = server.mntr()
+    command = [sys.executable, "-m", "bench.scale", server.hosts, str(total)]
+    processes = [
+        subprocess.Popen([*command, str(ordinal)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for ordinal in range(total)
+    ]
+    try:
+        answers = [json.loads(answer(process)) for process in processes]
+        seen = server.mntr()
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    held = sum(figures["znodes"] for figures in answers) - (total - 1)
+    if held != shape.size:
+        sys.exit(f"{total} shards hold {held} znodes of {shape.size}")
+    return {
+        "load, s": max(figures["ended"] for figures in answers) - min(figures["began"] for figures in answers),
+        "CPU s, all": sum(figures["cpu"] for figures in answers),
+        "resident MiB, largest": max(figures["resident"] for figures in answers) / 2**20,
+        "resident MiB, all": sum(figures["resident"] for figures in answers) / 2**20,
+        "znodes, largest": max(figures["znodes"] for figures in answers),
+        "znodes, smallest": min(figures["znodes"] for figures in answers),
+        "requests": int(seen["zk_packets_received"]) - int(before["zk_packets_received"]),
+        "watches": int(seen["zk_watch_count"]),
+        "received MiB, all": sum(figures["received"] for figures in answers) / 2**20,
+    }
+
+
+def answer(process: subprocess.Popen[str]) -> str:
+    """The figures of one shard."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        sys.exit(f"a shard ended with status {process.wait()}")
+    return line
+
+
+def report(shape: Shape, results: dict[int, list[Figures]]) -> None:
+    """Prints the median of each figure, with its range, for each number of shards."""
+    print(f"\n{shape!s:32}" + "".join(f"{f'{total} shards':>32}" for total in results))
+    for name in next(iter(results.values()))[0]:
+        columns = [[figures[name] for figures in found] for found in results.values()]
+        cells = [f"{statistics.median(c):,.1f} ({min(c):,.1f}..{max(c):,.1f})" for c in columns]
+        print(f"{name:32}" + "".join(f"{cell:>32}" for cell in cells), flush=True)
+
+
+def be_a_shard(hosts: str, total: int, ordinal: int) -> None:
+    """Loads one share, tells its figures, and holds it until the end of the input."""
+    client = KazooClient(hosts, timeout=40, randomize_hosts=False)
+    client.start()
+    resident, cpu, began = resident_bytes(), time.process_time(), time.time()
+    shard = None if total == 1 else Shard(ordinal, total)
+    with TreeCache(client, ROOT, create_root=False, keep_data=False, shard=shard) as cache:
+        cache.wait_initialized()
+        ended = time.time()
+        figures = {
+            "began": began,
+            "ended": ended,
+            "cpu": time.process_time() - cpu,
+            "resident": resident_bytes() - resident,
+            "znodes": len(cache),
+            "received": Session.attach(client).stats().received_bytes,
+        }
+        print(json.dumps(figures), flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 4 and not sys.argv[1].startswith("-"):
+        be_a_shard(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    else:
+        main()
