@@ -16,7 +16,7 @@ from starlette.routing import Route
 from exporter.telemetry.sources import EnsembleSource
 from exporter.web.exposition import expose
 from exporter.web.lifecycle import RELOAD_PATH, Reload, reload_route
-from exporter.web.pages import PATHS, Pages
+from exporter.web.pages import DOCS_PATH, PATHS, Pages
 
 HEALTHY_PATH = "/-/healthy"
 READY_PATH = "/-/ready"
@@ -33,13 +33,15 @@ def create_app(
     telemetry_path: str,
     version: str,
     expose_data: bool = False,
+    dashboard_url: str | None = None,
     reload: Reload | None = None,
 ) -> Starlette:
     """The exporter's pages. `registry` is collected for each scrape of `telemetry_path`, `POST /-/reload` reloads.
 
-    With `expose_data` the pages show what is in znodes, if the caches keep it.
+    With `expose_data` the pages show what is in znodes, if the caches keep it. They link to `dashboard_url`.
     """
-    links = {"Metrics": telemetry_path, "Healthy": HEALTHY_PATH, "Ready": READY_PATH}
+    dashboards = {"Dashboards": dashboard_url} if dashboard_url else {}
+    links = {"Metrics": telemetry_path, **dashboards, "Docs": DOCS_PATH, "Healthy": HEALTHY_PATH, "Ready": READY_PATH}
     pages = Pages(ensembles, version=version, links=links, expose_data=expose_data)
 
     # Functions, not coroutines: Starlette runs those on a worker thread, and neither collecting nor asking a cache

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from exporter.telemetry.sources import EnsembleSource
+from exporter.telemetry.sources import EnsembleSource, Fault
 from exporter.treecache.stats import CacheStats
 from exporter.web.words import counted
 from exporter.zookeeper.stats import ClientStats
@@ -31,11 +31,16 @@ _STATES = {
 
 @dataclass(frozen=True)
 class Look:
-    """What one ensemble told at a moment: its client's stats, and those of its trees by name."""
+    """What one ensemble told at a moment: its client's stats, and those of its trees by name.
+
+    By the same names, where it is known: faults, and the seconds without a proof after which a tree is stale.
+    """
 
     name: str
     client: ClientStats
     trees: Mapping[str, CacheStats]
+    faults: Mapping[str, Sequence[Fault]]
+    stale_after: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -95,10 +100,7 @@ class History:
 
     def look(self) -> list[Look]:
         """Asks every source once, and notes what is new."""
-        looks = [
-            Look(ensemble.name, ensemble.client.stats(), {name: c.stats() for name, c in ensemble.caches.items()})
-            for ensemble in self._ensembles
-        ]
+        looks = [_look(ensemble) for ensemble in self._ensembles]
         with self._lock:
             self._note(looks)
         return looks
@@ -129,6 +131,16 @@ class History:
         self._before = {look.name: look for look in looks}
 
 
+def _look(ensemble: EnsembleSource) -> Look:
+    return Look(
+        name=ensemble.name,
+        client=ensemble.client.stats(),
+        trees={name: cache.stats() for name, cache in ensemble.caches.items()},
+        faults={name: memory.recent() for name, memory in ensemble.faults.items()},
+        stale_after=ensemble.stale_after,
+    )
+
+
 def changes_of(tree: CacheStats) -> int:
     """How many znodes were added, updated and removed so far."""
     return sum(tree.events[name] for name in ("node_added", "node_updated", "node_removed"))
@@ -156,9 +168,6 @@ def _changes_of_tree(where: str, before: CacheStats, now: CacheStats, at: float)
     if before.initialized != now.initialized:
         znodes = counted(sum(now.nodes.values()), "znode")
         yield Change(at, where, f"complete, {znodes}" if now.initialized else "loading", _level(now))
-    for kind, number in now.faults.items():
-        if number > before.faults[kind]:
-            yield Change(at, where, counted(number - before.faults[kind], f"fault: {kind}", f"faults: {kind}"), "bad")
 
 
 def _level(tree: CacheStats) -> str:

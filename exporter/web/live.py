@@ -10,7 +10,7 @@ from typing import Any
 import anyio.to_thread
 import structlog
 
-from exporter.web.status import Status, changes_as_told, differences
+from exporter.web.status import Status, as_told, differences
 
 #: Seconds between two looks, and two messages to an open page.
 PACE = 1.0
@@ -78,7 +78,8 @@ class Live:
         told: dict[str, Any] = {
             "outline": status.outline(),
             "cells": status.cells(),
-            "changes": changes_as_told(status.changes),
+            "changes": as_told(status.changes),
+            "faults": as_told(status.faults),
         }
         new = dict(differences(self._told, told))
         if "cells" in new:

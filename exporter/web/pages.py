@@ -1,4 +1,4 @@
-"""Pages: what people see at `/` and `/browse`, their style and their script."""
+"""Pages: what people see at `/`, `/browse` and `/docs`, their style and their script."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from exporter.telemetry.catalogue import GROUPS
 from exporter.telemetry.sources import EnsembleSource
 from exporter.web import browser, status
 from exporter.web.history import History
 from exporter.web.live import Live, TooManyPagesError
 from exporter.web.words import counted, human_count, visible
 
-STATUS_PATH, BROWSE_PATH, EVENTS_PATH = "/", "/browse", "/-/events"
+STATUS_PATH, BROWSE_PATH, DOCS_PATH, EVENTS_PATH = "/", "/browse", "/docs", "/-/events"
 STYLE_PATH, SCRIPT_PATH = "/-/page.css", "/-/page.js"
-PATHS = (STATUS_PATH, BROWSE_PATH, EVENTS_PATH, STYLE_PATH, SCRIPT_PATH)
+PATHS = (STATUS_PATH, BROWSE_PATH, DOCS_PATH, EVENTS_PATH, STYLE_PATH, SCRIPT_PATH)
 
 
 class Pages:
@@ -50,6 +51,7 @@ class Pages:
         return [
             Route(STATUS_PATH, self._status),
             Route(BROWSE_PATH, self._browse),
+            Route(DOCS_PATH, self._docs),
             Route(EVENTS_PATH, self._events),
             Route(STYLE_PATH, self._style),
             Route(SCRIPT_PATH, self._script),
@@ -60,7 +62,8 @@ class Pages:
         return self._page(
             "status.html",
             status=now,
-            changes=status.changes_as_told(now.changes),
+            changes=status.as_told(now.changes),
+            faults=status.as_told(now.faults),
             browsable={
                 (one.name, name) for one in self._ensembles for name in one.caches if self._find(one.name, name)
             },
@@ -74,6 +77,9 @@ class Pages:
         view = asked["view"] if asked["view"] in browser.VIEWS else "text"
         znode = browser.look_up(cache, asked["path"], after=asked["after"], view=view, expose_data=self._expose_data)
         return self._page("browse.html", asked=asked, znode=znode, view=view, views=browser.VIEWS, tree=cache.stats())
+
+    def _docs(self, _request: Request) -> Response:
+        return self._page("docs.html", groups=GROUPS)
 
     async def _events(self, request: Request) -> Response:
         ending = request.scope.get("state", {}).get("ending")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from exporter.telemetry.sources import Fault
 from exporter.treecache.stats import NODE_KINDS, CacheStats
 from exporter.web.history import INTERVAL, POINTS, Change, History, Look, state_in_words
 from exporter.web.words import counted, human_bytes, human_count, human_duration, human_moment, human_rate, visible
@@ -19,8 +20,10 @@ LEVELS = ("good", "waiting", "bad")
 TREES_SHOWN = 200
 #: Seconds that a request may be outstanding before it is said to be stuck.
 _STUCK_AFTER = 5.0
-#: Seconds for which a connected tree may stay without a proof of freshness before it is called stale.
+#: Seconds for which a connected tree may stay without a proof of freshness, where nothing else is known of it.
 _STALE_AFTER = 60.0
+#: Faults of all trees together that are shown.
+_FAULTS_SHOWN = 20
 
 CHART_WIDTH, CHART_HEIGHT = 2 * (POINTS - 1), 28
 
@@ -81,6 +84,7 @@ class Status:
     verdict: Cell
     ensembles: Sequence[EnsembleStatus]
     changes: Sequence[Change]
+    faults: Sequence[Change]
 
     def cells(self) -> dict[str, dict[str, Any]]:
         """Everything that changes by itself, by the id of its element."""
@@ -102,7 +106,21 @@ def status(history: History) -> Status:
     ensembles = sorted(
         (_ensemble(look, history) for look in looks), key=lambda one: (-LEVELS.index(one.level), one.name)
     )
-    return Status(_verdict(ensembles), ensembles, history.changes())
+    return Status(_verdict(ensembles), ensembles, history.changes(), _faults(looks))
+
+
+def _faults(looks: Sequence[Look]) -> list[Change]:
+    faults = [
+        Change(fault.last_at, f"{look.name} {name}", _fault_in_words(fault), "bad")
+        for look in looks
+        for name, of_tree in look.faults.items()
+        for fault in of_tree
+    ]
+    return sorted(faults, key=lambda fault: -fault.at)[:_FAULTS_SHOWN]
+
+
+def _fault_in_words(fault: Fault) -> str:
+    return visible(fault.text) + (f", and {human_count(fault.count - 1)} more like it" if fault.count > 1 else "")
 
 
 def _verdict(ensembles: Sequence[EnsembleStatus]) -> Cell:
@@ -163,7 +181,8 @@ def _since(at: float, now: float) -> str:
 def _tree(look: Look, name: str, tree: CacheStats, history: History) -> TreeStatus:
     key = _key(look.name, name)
     stale = max(0.0, time.time() - tree.verified_at) if tree.verified_at else None
-    level, words = _state_of_tree(look.client, tree, stale)
+    is_stale = stale is not None and stale > look.stale_after.get(name, _STALE_AFTER)
+    level, words = _state_of_tree(look.client, tree, is_stale)
     total = sum(tree.nodes.values())
     rates, staleness = history.charts(look.name, name)
     left = tree.pending_paths + tree.outstanding_operations
@@ -177,7 +196,11 @@ def _tree(look: Look, name: str, tree: CacheStats, history: History) -> TreeStat
         nodes=Cell(f"{key}-nodes", human_count(total)),
         kinds=Cell(f"{key}-kinds", _kinds(tree)),
         data=Cell(f"{key}-data", human_bytes(tree.data_bytes)),
-        staleness=Cell(f"{key}-stale", "not proven" if stale is None else f"≤ {human_duration(stale)}", _alarm(stale)),
+        staleness=Cell(
+            f"{key}-stale",
+            "not proven" if stale is None else f"≤ {human_duration(stale)}",
+            "bad" if is_stale else "plain",
+        ),
         staleness_chart=_chart(f"{key}-stale-chart", "Staleness", staleness, human_duration, 15.0),
         rate=Cell(f"{key}-rate", human_rate(rates[-1]) if rates else ""),
         rate_chart=_chart(f"{key}-rate-chart", "Events a second", rates, human_rate, 1.0),
@@ -185,17 +208,13 @@ def _tree(look: Look, name: str, tree: CacheStats, history: History) -> TreeStat
     )
 
 
-def _alarm(stale: float | None) -> str:
-    return "bad" if stale is not None and stale > _STALE_AFTER else "plain"
-
-
-def _state_of_tree(client: ClientStats, tree: CacheStats, stale: float | None) -> tuple[str, str]:
+def _state_of_tree(client: ClientStats, tree: CacheStats, is_stale: bool) -> tuple[str, str]:
     level, _ = state_in_words(client.state)
     if level == "bad":
         return level, "cut off" if tree.events["initialized"] else "cut off, never complete"
     if not tree.initialized:
         return "waiting", "waiting for a connection" if client.state == "connecting" else "loading"
-    return ("waiting", "stale") if stale is not None and stale > _STALE_AFTER else ("good", "complete")
+    return ("waiting", "stale") if is_stale else ("good", "complete")
 
 
 def _kinds(tree: CacheStats) -> str:
@@ -246,8 +265,8 @@ def _key(*names: str) -> str:
     return "x" + hashlib.sha256("\0".join(names).encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
-def changes_as_told(changes: Sequence[Change]) -> list[dict[str, str]]:
-    """The changes as a page is sent them."""
+def as_told(changes: Sequence[Change]) -> list[dict[str, str]]:
+    """Changes, or faults, as a page is sent them."""
     return [
         {"at": human_moment(one.at), "where": visible(one.where), "what": one.what, "level": one.level}
         for one in changes

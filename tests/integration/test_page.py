@@ -6,16 +6,19 @@ import contextlib
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from kazoo.client import KazooClient
+from kazoo.exceptions import NoAuthError
 from kazoo.retry import KazooRetry
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from exporter.demo.server import ZooKeeperServer
+from exporter.faults import FaultMemory
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import TreeCache
 from exporter.web.browser import PAGE
@@ -131,6 +134,19 @@ def test_the_page_follows_the_tree(zookeeper: ZooKeeper, client: KazooClient, op
         expect(row).to_contain_text("2 persistent, 1 ephemeral", timeout=SHOWN_WITHIN)
 
 
+def test_the_page_tells_of_faults(open_page: OpenPage) -> None:
+    memory = FaultMemory()
+    with running(replace(ensemble(), faults={"/services": memory})) as server:
+        page = open_page(server.url)
+        faults = page.get_by_role("region", name="Recent faults")
+        expect(faults).to_contain_text("No fault has come up since the start.")
+        expect(page.locator("html[data-live=yes]")).to_be_attached(timeout=SHOWN_WITHIN)
+        memory(NoAuthError("/<b>closed may not be read"))
+        told = "main /services NoAuthError: /<b>closed may not be read"
+        expect(faults.get_by_role("listitem")).to_contain_text(told, timeout=SHOWN_WITHIN)
+        expect(faults.get_by_text("No fault")).to_be_hidden()
+
+
 def test_the_page_tells_when_the_exporter_is_gone(browser: Browser) -> None:
     # A page of its own: Chromium itself complains of a server that does not answer.
     context = browser.new_context()
@@ -151,6 +167,7 @@ def test_the_worst_comes_first_and_needs_no_script(open_page: OpenPage) -> None:
             "new connecting",
             "a fine one connected",
             "Recently",
+            "Recent faults",
         ]
         expect(page.get_by_role("progressbar")).to_have_count(1)
 
@@ -246,7 +263,7 @@ def test_everyone_can_use_it(
         watched(zookeeper.hosts, "/") as source,
         running(source, ensemble("new", NEW_CLIENT, NEW_CACHE), expose_data=True) as server,
     ):
-        for url in (server.url, browse(server, "/a")):
+        for url in (server.url, browse(server, "/a"), f"{server.url}/docs"):
             page = open_page(url, color_scheme=scheme, viewport={"width": width, "height": 800})
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             violations = Axe().run(page).response["violations"]

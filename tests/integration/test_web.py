@@ -9,9 +9,11 @@ from pathlib import Path
 import bcrypt
 import httpx
 import pytest
+from kazoo.security import make_acl
 
 from tests.conftest import ClientFactory, ZooKeeper
 from tests.integration.processes import STOP_LIMIT, running_exporter
+from tests.support import eventually
 from tests.web.certificates import Authority
 
 UNREACHABLE = "127.0.0.1:1"
@@ -73,6 +75,12 @@ def test_open_pages_do_not_hold_up_the_end(tmp_path: Path) -> None:
         assert all(line.startswith("data: {") for line in lines if line)
     assert (status, took < STOP_LIMIT) == (0, True)
     assert not [line for line in exporter.log_lines() if line["level"] == "error"]
+
+
+def test_the_page_tells_of_faults(tmp_path: Path, zookeeper: ZooKeeper, client_factory: ClientFactory) -> None:
+    client_factory().create("/closed", acl=[make_acl("world", "anyone", create=True, delete=True)])
+    with running_exporter(tmp_path, zookeeper.hosts, "/") as exporter:
+        eventually(lambda: "NoAuthError: /closed may not be read" in exporter.get("/").text)
 
 
 def test_data_is_shown_only_on_request(tmp_path: Path, zookeeper: ZooKeeper, client_factory: ClientFactory) -> None:

@@ -7,7 +7,6 @@ import resource
 import selectors
 import socket
 import ssl
-import statistics
 import subprocess
 import sys
 import threading
@@ -151,8 +150,8 @@ def assert_all_end(clients: list[socket.socket], within: float) -> None:
 
 
 def assert_scrapes_are_quick(server: Server, number: int = 5) -> None:
-    # The median: what else runs on the machine may hold up one of them.
-    assert statistics.median(server.scrape() for _ in range(number)) < SCRAPE_LIMIT
+    taken = [server.scrape() for _ in range(number)]
+    assert max(taken) < SCRAPE_LIMIT, taken
 
 
 @pytest.mark.parametrize("first", [b"", b"GET /metrics HTTP/1.1\r\nHost: a\r\nX: "], ids=["silent", "half a request"])
@@ -221,7 +220,7 @@ def test_headers_without_end(server: Server) -> None:
 
 def test_clients_that_do_not_read(server: Server) -> None:
     before = server.memory
-    with crowd(server, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 20, 50):
+    with crowd(server, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 20, 25):
         assert_scrapes_are_quick(server)
         assert server.memory - before < MEMORY_LIMIT
 

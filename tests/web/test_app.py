@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import re
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 import httpx
 import pytest
 
+from exporter.telemetry.catalogue import GROUPS
 from exporter.telemetry.collectors import build_registry
-from exporter.telemetry.sources import EnsembleSource
+from exporter.telemetry.sources import EnsembleSource, Fault
 from exporter.treecache.stats import CacheStats
 from exporter.web.app import create_app
 from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT, NEW_CACHE, NEW_CLIENT, Source, ensemble
@@ -126,9 +128,43 @@ def test_a_tree_without_recent_proof_is_stale() -> None:
     assert "≤ 5 min" in page
 
 
+def test_what_is_stale_depends_on_the_tree() -> None:
+    half_a_minute_ago = replace(fresh(), verified_at=time.time() - 30)
+    for stale_after, shown in ((20.0, ">stale<"), (40.0, ">complete<")):
+        known = replace(ensemble(cache=half_a_minute_ago), stale_after={"/services": stale_after})
+        assert shown in get("/", known).text
+
+
+class Faults:
+    """A tree's faults as the test tells them."""
+
+    def __init__(self, *told: Fault) -> None:
+        self._told = told
+
+    def recent(self) -> Sequence[Fault]:
+        return self._told
+
+
+def test_the_page_tells_of_faults_the_latest_first() -> None:
+    assert "No fault has come up since the start." in get("/").text
+    first = Fault("NoAuthError: /<script>\u202e may not be read", 1200, 1_700_000_000)
+    second = Fault("ValueError: no", 1, 1_700_000_060)
+    page = get("/", replace(ensemble(), faults={"/services": Faults(first, second)})).text
+    (faults,) = re.findall('<ol id="faults".*?</ol>', page, re.DOTALL)
+    flood = "NoAuthError: /&lt;script&gt;\\u202e may not be read, and 1\u202f199 more like it<"
+    assert re.findall(r"<b>main /services</b> <span>(.*?<)/span>", faults) == ["ValueError: no<", flood]
+
+
+def test_the_page_shows_a_bounded_number_of_faults() -> None:
+    trees = {f"/{number}": Faults(*[Fault("ValueError", 1, 1_700_000_000)] * 10) for number in range(100)}
+    page = get("/", replace(ensemble(), faults=trees)).text
+    assert 10 <= page.count("<span>ValueError</span>") <= 50
+
+
 def test_the_page_links_to_the_others() -> None:
     page = get("/").text
-    assert re.findall(r'<a href="(/[^"]*)">', page) == ["/", "/metrics", "/-/healthy", "/-/ready"]
+    assert re.findall(r'<a href="(/[^"]*)">', page) == ["/", "/metrics", "/docs", "/-/healthy", "/-/ready"]
+    assert "Dashboards" not in page
     assert "1.2.3" in page
 
 
@@ -157,6 +193,30 @@ def test_style_and_script_have_an_address_for_each_version() -> None:
         assert response.headers["content-type"] == f"{media_type}; charset=utf-8"
         assert "immutable" in response.headers["cache-control"]
         assert len(response.text) > 1000
+
+
+def test_the_page_links_to_the_dashboards() -> None:
+    app = create_app(
+        build_registry([], "1.2.3"),
+        [],
+        telemetry_path="/metrics",
+        version="1",
+        dashboard_url="https://g.example/?a=1&b=2",
+    )
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://exporter") as client:
+            return await client.get("/")
+
+    assert '<a href="https://g.example/?a=1&amp;b=2">Dashboards</a>' in asyncio.run(ask()).text
+
+
+def test_the_docs_say_what_each_metric_means() -> None:
+    page = html.unescape(get("/docs").text)
+    for group in GROUPS:
+        for metric in group.metrics:
+            assert metric.name in page
+            assert metric.help in page
 
 
 def test_a_tree_that_there_is_not() -> None:

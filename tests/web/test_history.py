@@ -85,11 +85,6 @@ def test_a_tree_is_loaded_again() -> None:
     ]
 
 
-def test_faults_are_counted() -> None:
-    faults = {**BUSY_CACHE.faults, "no_auth": BUSY_CACHE.faults["no_auth"] + 3}
-    assert Story().tell(cache=replace(BUSY_CACHE, faults=faults)) == [("main /services", "3 faults: no_auth", "bad")]
-
-
 def test_ensembles_and_trees_come_and_go() -> None:
     sources = [EnsembleSource("a", Source(BUSY_CLIENT), {"/x": Source(BUSY_CACHE)})]
     history = History(sources)

@@ -43,9 +43,10 @@ function hear(told) {
     outline = now;
   }
   for (const [id, cell] of Object.entries(told.cells || {})) show(id, cell);
-  if (told.changes) {
-    document.getElementById("changes").replaceChildren(...told.changes.map(item));
-    document.getElementById("no-changes").hidden = told.changes.length > 0;
+  for (const id of ["changes", "faults"]) {
+    if (!told[id]) continue;
+    document.getElementById(id).replaceChildren(...told[id].map(item));
+    document.getElementById(`no-${id}`).hidden = told[id].length > 0;
   }
 }
 

@@ -1,0 +1,180 @@
+"""What open pages cost the engine: 20,000 updates are followed with no page open and with 100, in turn, in one run.
+
+    python -m bench.pages [--pages 100] [--rounds 7]
+
+The exporter's ensembles and web server are in a process of their own; a page is a connection to its server-sent events,
+of which all is read that comes. Another process writes as fast as it goes. *CPU* is what the exporter's process takes
+from before the first write until it holds the last one, pages and writer's start included; *behind* is how long after
+the last write was acknowledged that is; *idle* is the CPU time that it takes in a second without writes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import selectors
+import socket
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from kazoo.client import KazooClient
+
+from bench.measure import UPDATES, Figures, PeerProcess, update_from_another_process
+from bench.trees import ROOT, TREES, Shape
+from exporter import TreeCache, __version__, logs
+from exporter.demo.server import ZooKeeperServer
+from exporter.fleet import Fleet
+from exporter.settings import Ensemble, ListenAddress, Tree
+from exporter.telemetry.collectors import build_registry
+from exporter.web.app import create_app
+from exporter.web.pages import EVENTS_PATH
+from exporter.web.server import base_url, listen, serving
+
+_IDLE_SECONDS = 5
+
+
+class Exporter:
+    """The commands of the process that is measured, by name; see `bench.peer`."""
+
+    def __init__(self, hosts: str) -> None:
+        self._fleet = Fleet([Ensemble("bench", hosts, (Tree("tree", ROOT, keep_data=True),))])
+        self._listener = listen(ListenAddress("127.0.0.1", 0))
+        self._serving = threading.Event()
+        threading.Thread(target=asyncio.run, args=[self._serve()], daemon=True).start()
+        self._serving.wait()
+
+    def load(self) -> dict[str, Any]:
+        self._cache.wait_initialized(300)
+        return {"url": base_url(self._listener), "znodes": len(self._cache)}
+
+    def wait(self, path: str, data: str) -> dict[str, Any]:
+        wanted = data.encode()
+        while (node := self._cache.get_data(path)) is None or node.data != wanted:
+            time.sleep(0.001)
+        return {"at": time.time()}
+
+    def cpu(self) -> dict[str, Any]:
+        return {"seconds": time.process_time()}
+
+    @property
+    def _cache(self) -> TreeCache:
+        cache = self._fleet[0].caches["tree"]
+        assert isinstance(cache, TreeCache)
+        return cache
+
+    async def _serve(self) -> None:
+        registry = build_registry(self._fleet, __version__)
+        app = create_app(registry, self._fleet, telemetry_path="/metrics", version=__version__)
+        async with serving(app, self._listener):
+            self._fleet.start()
+            self._serving.set()
+            await asyncio.Event().wait()
+
+
+@contextlib.contextmanager
+def open_pages(url: str, number: int) -> Iterator[None]:
+    """So many pages that are told of every change; begins once each has been told everything."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    request = f"GET {EVENTS_PATH} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+    told: set[int] = set()
+    stop = threading.Event()
+    with contextlib.ExitStack() as undo:
+        pages = undo.enter_context(selectors.DefaultSelector())
+        for _ in range(number):
+            page = undo.enter_context(socket.create_connection((host, int(port))))
+            page.sendall(request)
+            pages.register(page, selectors.EVENT_READ)
+
+        def read() -> None:
+            while not stop.wait(0.05):
+                for key, _ in pages.select(0):
+                    part = key.fileobj.recv(1 << 20)  # type: ignore[union-attr]
+                    if b"\ndata: " in part:
+                        told.add(key.fd)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        try:
+            deadline = time.monotonic() + 30
+            while len(told) < number:
+                if time.monotonic() > deadline:
+                    sys.exit(f"bench: only {len(told)} of {number} pages were told anything")
+                time.sleep(0.05)
+            yield
+        finally:
+            stop.set()
+            reader.join()
+    if number:
+        # The exporter notices when it writes, once a second; before that the next pages would be too many for it.
+        time.sleep(5)
+
+
+def measured(exporter: PeerProcess, server: ZooKeeperServer, shape: Shape) -> Figures:
+    """What one round of updates takes, and a few seconds without any."""
+    leaves = list(shape.leaf_paths())
+    before = exporter.ask("cpu")["seconds"]
+    ended_at, data = update_from_another_process(server, shape, len(leaves))
+    held_at = exporter.ask("wait", path=leaves[0], data=data)["at"]
+    after = exporter.ask("cpu")["seconds"]
+    time.sleep(_IDLE_SECONDS)
+    return {
+        "behind, s": max(0.0, held_at - ended_at),
+        "CPU us/update": (after - before) / UPDATES * 1e6,
+        "idle, CPU ms/s": (exporter.ask("cpu")["seconds"] - after) / _IDLE_SECONDS * 1e3,
+    }
+
+
+def compare(number: int, rounds: int) -> None:
+    """Measures without and with pages in turn, and prints what came out; the first round warms up."""
+    shape = TREES["a"]
+    taken: dict[int, list[Figures]] = {0: [], number: []}
+    with ZooKeeperServer(heap="1g", tick_time=4000) as server:
+        client = KazooClient(server.hosts)
+        client.start()
+        shape.seed(client)
+        client.stop()
+        with PeerProcess([sys.executable, "-m", "bench.pages", "serve"], server.hosts) as exporter:
+            url = exporter.ask("load")["url"]
+            for turn in range(rounds + 1):
+                for pages in sorted(taken, reverse=turn % 2 == 1):
+                    with open_pages(url, pages):
+                        taken[pages].append(measured(exporter, server, shape))
+    print(f"{UPDATES:,} updates of {shape}, {rounds} rounds in turn: medians, with their ranges")
+    report(taken[0][1:], taken[number][1:], number)
+
+
+def report(without: list[Figures], with_pages: list[Figures], number: int) -> None:
+    """Prints the figures side by side, and the median of the rounds' own ratios."""
+    print(f"{'':16}{'no page':>26}{f'{number} pages':>26}{'ratio':>9}")
+    for name in without[0]:
+        columns = [[figures[name] for figures in rounds] for rounds in (without, with_pages)]
+        cells = [f"{statistics.median(each):.3f} ({min(each):.3f}..{max(each):.3f})" for each in columns]
+        ratios = [after / before for before, after in zip(*columns, strict=True) if before]
+        ratio = f"{statistics.median(ratios):.3f}" if ratios else ""
+        print(f"{name:16}{cells[0]:>26}{cells[1]:>26}{ratio:>9}")
+
+
+def main() -> None:
+    """Reads the arguments and compares, or is the process that is measured."""
+    if sys.argv[1:2] == ["serve"]:
+        logs.configure("warning")
+        exporter = Exporter(sys.argv[2])
+        for line in sys.stdin:
+            command = json.loads(line)
+            print(json.dumps(getattr(exporter, command.pop("do"))(**command)), flush=True)
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pages", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=7)
+    arguments = parser.parse_args()
+    compare(arguments.pages, arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()

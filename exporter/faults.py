@@ -1,0 +1,56 @@
+"""Faults: what went wrong with one tree of late, in words, few enough to be shown and never in floods."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from exporter.telemetry.sources import Fault
+
+#: Seconds within which faults of one kind are told as one, and how many such ones are remembered.
+TOGETHER = 60.0
+REMEMBERED = 10
+#: Characters of a fault's text that are kept; paths of znodes can be very long.
+TEXT_LIMIT = 300
+
+
+@dataclass
+class _Burst:
+    kind: str
+    text: str
+    began_at: float
+    last_at: float
+    count: int = 1
+
+
+class FaultMemory:
+    """Remembers the latest faults of one tree. Thread-safe; `clock` is monotonic, in seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._bursts: deque[_Burst] = deque(maxlen=REMEMBERED)
+
+    def __call__(self, fault: Exception) -> None:
+        """To be given to a cache as its fault listener."""
+        kind, now = type(fault).__name__, self._clock()
+        with self._lock:
+            for burst in self._bursts:
+                if burst.kind == kind and now - burst.began_at < TOGETHER:
+                    burst.count += 1
+                    burst.last_at = time.time()
+                    return
+            self._bursts.append(_Burst(kind, _in_words(fault), now, time.time()))
+
+    def recent(self) -> list[Fault]:
+        """What is remembered, in the order in which it began."""
+        with self._lock:
+            return [Fault(burst.text, burst.count, burst.last_at) for burst in self._bursts]
+
+
+def _in_words(fault: Exception) -> str:
+    text = f"{type(fault).__name__}: {fault}".removesuffix(": ")
+    return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"

@@ -1,0 +1,63 @@
+"""What is remembered of a tree's faults: few, in words, floods as one."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from kazoo.exceptions import NoAuthError
+
+from exporter.faults import REMEMBERED, TEXT_LIMIT, TOGETHER, FaultMemory
+
+
+class Past:
+    """A memory of faults whose time the test tells."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.memory = FaultMemory(lambda: self.now)
+
+    def told(self) -> list[tuple[str, int]]:
+        return [(fault.text, fault.count) for fault in self.memory.recent()]
+
+
+def test_a_flood_of_one_kind_is_one_fault() -> None:
+    past = Past()
+    for number in range(1000):
+        past.memory(NoAuthError(f"/{number} may not be read"))
+    past.memory(ValueError("another"))
+    assert past.told() == [("NoAuthError: /0 may not be read", 1000), ("ValueError: another", 1)]
+    past.now = TOGETHER
+    past.memory(NoAuthError("/a may not be read"))
+    assert past.told()[2] == ("NoAuthError: /a may not be read", 1)
+
+
+def test_the_latest_ones_are_remembered() -> None:
+    past = Past()
+    for number in range(2 * REMEMBERED):
+        past.now = number * TOGETHER
+        past.memory(ValueError(str(number)))
+    assert past.told() == [(f"ValueError: {number}", 1) for number in range(REMEMBERED, 2 * REMEMBERED)]
+
+
+def test_the_time_is_that_of_the_last() -> None:
+    past = Past()
+    past.memory(ValueError("first"))
+    between = time.time()
+    past.memory(ValueError("second"))
+    (fault,) = past.memory.recent()
+    assert between <= fault.last_at <= time.time()
+
+
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [
+        (ValueError(), "ValueError"),
+        (NoAuthError("/" + "x" * 1_000_000), f"NoAuthError: /{'x' * (TEXT_LIMIT - 15)}…"),
+    ],
+)
+def test_texts_are_of_bounded_length(fault: Exception, text: str) -> None:
+    past = Past()
+    past.memory(fault)
+    assert past.told() == [(text[:TEXT_LIMIT], 1)]
+    assert len(text) <= TEXT_LIMIT
