@@ -90,6 +90,7 @@ class Answers:
     def _apply_multi_read(self, request: MultiRead, results: list[ReadResult], loads: Loads) -> Verdict:
         reads, reconciler = request.reads, self._reconciler
         verdicts: list[Verdict] = []
+        results = reconciler.kept(results)
         position = reconciler.apply_run(reads, results, 0, loads)
         while position < len(reads):
             path, result = reads[position], results[position]

@@ -2,19 +2,22 @@
 
 A *barrier* is asked for at a moment T0. Its answer comes after the watch events of all that was committed before T0; so
 whatever the tree lacks of that is dirty by then: it waits to be read, or is being read. Once all of this was read, and
-what those reads led to, T0 is proven. What becomes dirty later is not waited for, so a proof ends under any load.
+what those reads led to, T0 is proven. What becomes dirty later is not waited for, so a proof ends under any load; but
+where it leads to a znode that was there before, the children of that are: only a list may tell of them.
 
 docs/staleness.md has the argument in full.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from exporter.treecache.agenda import Agenda, Wanted
 from exporter.treecache.stats import VERIFICATION_FAILURES
+from exporter.treecache.tree import Tree, record_of
 from exporter.zookeeper.messages import BARRIERS, Barrier, BarrierFailed
+from exporter.zookeeper.records import UNREADABLE, czxid_of
 from exporter.zookeeper.wire import (
     AUDIT,
     MARSHALLING_ERROR,
@@ -44,6 +47,7 @@ class Freshness:
 
     Args:
         agenda: where paths wait to be read.
+        tree: gives the tree.
         in_flight: the requests that were sent and not yet answered.
         interval: the seconds from one barrier to the next; None to ask for one on demand only.
         timeout: the seconds from T0 after which a proof that has not succeeded counts as failed.
@@ -53,6 +57,7 @@ class Freshness:
     def __init__(
         self,
         agenda: Agenda,
+        tree: Callable[[], Tree],
         in_flight: Collection[Request],
         *,
         interval: float | None,
@@ -64,6 +69,7 @@ class Freshness:
         self.failures = dict.fromkeys(VERIFICATION_FAILURES, 0)
         self.kind = kind
         self._agenda = agenda
+        self._tree = tree
         self._in_flight = in_flight
         self._interval = interval
         self._timeout = timeout
@@ -144,6 +150,7 @@ class Freshness:
             self._fail("connection_loss")
         if self._proof is not None:
             self._agenda.stop_noting(self._proof.wanted)
+            self._agenda.stop_noting(self._proof.led_to)
         self._proof = self._newest = self._deadline = self._due_at = None
         self._is_asked = False
 
@@ -156,14 +163,22 @@ class Freshness:
 
     def begin_answer(self, request: Request) -> None:
         """What is wanted from now on follows from this request."""
-        if self._proof is not None and request in self._proof.requests:
-            self._agenda.note(self._proof.wanted)
+        if self._proof is not None:
+            waited_for = request in self._proof.requests
+            self._agenda.note(self._proof.wanted if waited_for else self._proof.led_to)
 
     def end_answer(self, request: Request) -> None:
         """All that follows from this request is wanted."""
-        if self._proof is not None and request in self._proof.requests:
-            self._agenda.stop_noting(self._proof.wanted)
-            self._proof.requests.discard(request)
+        if self._proof is None:
+            return
+        self._agenda.stop_noting(self._proof.wanted)
+        self._agenda.stop_noting(self._proof.led_to)
+        self._proof.requests.discard(request)
+        lists = self._proof.led_to.lists
+        if lists:
+            self._proof.wanted.lists.update(filter(self._was_there_before, lists))
+            lists.clear()
+        self._proof.led_to.reads.clear()
 
     def settle(self, now: float) -> list[Proven]:
         """Gives the proofs that succeeded by now, and counts as failed what takes too long."""
@@ -186,6 +201,12 @@ class Freshness:
             self._fail("timeout")
         return proven
 
+    def _was_there_before(self, path: str) -> bool:
+        """Whether the znode at a path is older than what is being proven."""
+        entry = self._tree().get(path)
+        record = record_of(entry) if entry is not None else UNREADABLE
+        return bool(record) and self._proof is not None and czxid_of(record) <= self._proof.barrier.zxid
+
     def _begin(self, barrier: Barrier) -> None:
         reads = {r for r in self._in_flight if isinstance(r, ReadRequest) and r.purpose != AUDIT}
         self._proof = _Proof(barrier, self._agenda.waiting(), reads)
@@ -201,11 +222,15 @@ class Freshness:
 
 
 class _Proof:
-    """What is still to be read before a barrier's T0 is proven: what waits, and the requests under way."""
+    """What is still to be read before a barrier's T0 is proven: what waits, and the requests under way.
+
+    ``led_to`` is what the answer at hand leads to, if it is one that is not waited for.
+    """
 
     def __init__(self, barrier: Barrier, wanted: Wanted, requests: set[ReadRequest]) -> None:
         self.barrier = barrier
         self.wanted = wanted
+        self.led_to = Wanted(set(), set())
         self.requests: set[Request] = set(requests)
 
     @property

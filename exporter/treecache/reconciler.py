@@ -75,17 +75,24 @@ class Reconciler:
 
     # What was read
 
+    def kept(self, results: list[ReadResult]) -> list[ReadResult]:
+        """Of what was read, what is to be kept."""
+        if self._keep_data:
+            return results
+        return [without_data(result) if isinstance(result, bytes) else result for result in results]
+
     def apply_run(self, paths: Sequence[str], results: Sequence[ReadResult], start: int, loads: Loads) -> int:
-        """Takes over records from position `start` on, for as long as their znodes are new; gives where it came to."""
-        if not self._keep_data:
-            results = [without_data(result) if isinstance(result, bytes) else result for result in results]
+        """Takes over records that are `kept`, from position `start` on, while their znodes are new or have no news.
+
+        Gives the position it came to. The same as `apply_record` for each, at a fraction of the cost.
+        """
         end, parents, heads = self.tree.add_run(paths, results, start)
         for path, record in zip(paths[start:end], results[start:end], strict=True):
             self.events.append(Event(TreeEvent.NODE_ADDED, path, cast(bytes, record)))
         for path in parents:
             self._agenda.want_list(path, self.syncing or path in loads)
         self._suspects.update(heads)
-        return end
+        return self.tree.same_run(paths, results, end)
 
     def apply_record(self, path: str, record: bytes, load: bool, listed: bool = False) -> None:
         """Takes over a record; `listed` when the children that go with it are about to be applied as well.

@@ -173,6 +173,7 @@ class Replica:
         self._outcome = Outcome.empty()
         self.freshness = Freshness(
             self._agenda,
+            lambda: self.tree,
             self._in_flight.keys(),
             interval=freshness_interval,
             timeout=freshness_timeout,

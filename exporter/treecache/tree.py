@@ -174,6 +174,25 @@ class Tree:
         self.data_bytes += data_bytes
         return position, parents, heads
 
+    def same_run(self, paths: Sequence[str], records: Sequence[object], start: int) -> int:
+        """The first position from `start` on that is not a znode without children, held with just this record."""
+        head, children = None, {}
+        for position in range(start, len(paths)):
+            path = paths[position]
+            cut = path.rfind("/")
+            if not path:
+                return position
+            if path[:cut] != head:
+                head = path[:cut]
+                parent = self._parent(head)
+                if parent is None:
+                    return position
+                children = parent.children
+            held = children.get(path[cut + 1 :])
+            if not held or not isinstance(held, bytes) or held != records[position] or child_count(held):
+                return position
+        return len(paths)
+
     def replace(self, path: str, record: bytes) -> None:
         """Gives a znode that is in the tree another record."""
         entry = self.get(path)

@@ -73,12 +73,13 @@ class Barrier(NamedTuple):
     """A barrier's answer came: all that was committed before it was asked for has been told of, or needs no telling.
 
     ``kind`` is one of `BARRIERS`. ``asked_at`` is when it was asked for, as a monotonic time, and ``asked_at_unix`` the
-    same by the wall clock of that moment.
+    same by the wall clock of that moment. ``zxid`` is that of the last transaction before the answer.
     """
 
     kind: str
     asked_at: float
     asked_at_unix: float
+    zxid: int
 
 
 class BarrierFailed(NamedTuple):

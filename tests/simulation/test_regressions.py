@@ -231,3 +231,16 @@ def test_lost_creations_during_a_load_heal_in_the_stats_of_the_parents() -> None
 def test_audit_waits_for_a_list_that_brings_back_what_was_read_too_early() -> None:
     steps = [("create_again", 0, 2), ("turn", 0, 0), ("turn", 0, 0), ("tick", 3, 0), ("take", 0, 0)]
     run(Plan(Options(batch_size=3, audit_interval=30.0, begins="loaded"), steps))
+
+
+def test_proof_waits_for_the_children_of_an_old_znode_that_a_later_event_led_to() -> None:
+    turns = [("turn", 1, 0), ("turn", 2, 0), ("turn", 2, 0), ("probe", 0, 0), ("turn", 1, 0), ("turn", 1840, 0)]
+    steps = [
+        ("set", 39, 0),
+        ("delete_root", 0, 0),
+        ("create_root", 109, 0),
+        *turns,
+        ("turn", 137, 0),
+        ("set", 32678, 0),
+    ]
+    run(Plan(Options(mode="classic", begins="loaded"), steps))

@@ -131,3 +131,19 @@ def test_a_walk_goes_on_although_the_collector_runs_what_changes_the_tree() -> N
     finally:
         gc.set_threshold(*threshold)
         gc.callbacks.remove(change)
+
+
+def test_a_run_without_news_ends_at_the_first_znode_that_has_some() -> None:
+    leaf, other = (Znode(b"", zxid, zxid, zxid, 0) for zxid in (1, 2))
+    tree = Tree()
+    paths = ["", "/a", "/b", "/b/c", "/b/d"]
+    for path in paths:
+        tree.add(path, leaf.record)
+    records = [leaf.record] * len(paths)
+    assert tree.same_run(paths, records, 0) == 0
+    assert tree.same_run(paths, records, 1) == 2
+    assert tree.same_run(paths, records, 3) == 5
+    assert tree.same_run(paths, [*records[:4], other.record], 3) == 4
+    assert tree.same_run(["/b/c", "/b/new"], records, 0) == 1
+    assert tree.same_run(["/b/c", "/x/y"], records, 0) == 1
+    assert tree.same_run(["/b/c"], [-101], 0) == 0
