@@ -237,10 +237,3 @@ def test_proof_waits_for_the_children_of_an_old_znode_that_a_later_event_led_to(
     turns = [("turn", 1, 0), ("turn", 2, 0), ("turn", 2, 0), ("probe", 0, 0), ("turn", 1, 0), ("turn", 1840, 0)]
     steps = [("set", 39, 0), ("delete_root", 0, 0), ("create_root", 109, 0), *turns, ("turn", 137, 0)]
     run(Plan(Options(mode="classic", begins="loaded"), [*steps, ("set", 32678, 0)]))
-        ("delete_root", 0, 0),
-        ("create_root", 109, 0),
-        *turns,
-        ("turn", 137, 0),
-        ("set", 32678, 0),
-    ]
-    run(Plan(Options(mode="classic", begins="loaded"), steps))
