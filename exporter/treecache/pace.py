@@ -9,8 +9,11 @@ from __future__ import annotations
 
 #: Seconds between refreshes of a stream.
 _INTERVAL = 0.005
-#: Changes in a second that make a stream.
+#: Changes in a second that make a stream, those that keep it one, and the seconds over which they are counted: a short
+#: burst is followed at once, and a short lull ends nothing.
 _STREAM = 2000.0
+_STILL_STREAM = 800.0
+_WINDOW = 0.010
 
 
 class Pace:
@@ -18,7 +21,8 @@ class Pace:
 
     def __init__(self) -> None:
         self._noted = 0
-        self._sent_at = float("-inf")
+        self._counting_since = float("-inf")
+        self._streaming = False
         self._due_at = float("-inf")
 
     @property
@@ -32,7 +36,9 @@ class Pace:
 
     def sent(self, now: float) -> None:
         """Notes that a refresh left."""
-        streaming = self._noted > _STREAM * (now - self._sent_at)
-        self._noted = 0
-        self._sent_at = now
-        self._due_at = now + _INTERVAL if streaming else now
+        counted_for = now - self._counting_since
+        if counted_for >= _WINDOW:
+            self._streaming = self._noted > counted_for * (_STILL_STREAM if self._streaming else _STREAM)
+            self._noted = 0
+            self._counting_since = now
+        self._due_at = now + _INTERVAL if self._streaming else now
