@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from exporter.zookeeper.messages import BARRIERS
-from exporter.zookeeper.wire import NO_AUTH, NOT_READ_ONLY, THROTTLED, Check, Sync
+from exporter.zookeeper.wire import NO_AUTH, NOT_READ_ONLY, OK, THROTTLED, Check, Request, Sync
 from tests.simulation.harness import Harness
 
 
@@ -195,3 +195,63 @@ def test_a_connection_that_goes_ends_the_proof_and_counts_once(answered: bool) -
     assert failures(harness) == {"connection_loss": 1}
     harness.resync()
     assert verified(harness) != before
+
+
+def behind(barrier: str) -> Harness:
+    """A replica at a leader that has yet to apply a write which followers have acknowledged, and a second later.
+
+    ZooKeeper's leader answers `sync` without waiting for that.
+    """
+    harness = loaded(freshness_barrier=barrier)
+    server = harness.server
+    server.disconnect()
+    server.connect(lag=1)
+    harness.settle()
+    server.set("/app/a", b"acknowledged")
+    harness.now += 1
+    carry_out = server._carry_out
+
+    def answer_sync_at_once(request: Request) -> tuple[int, bytes]:
+        return (OK, b"") if isinstance(request, Sync) else carry_out(request)
+
+    server._carry_out = answer_sync_at_once  # type: ignore[method-assign]
+    return harness
+
+
+def test_sync_proves_too_much_at_a_leader_under_load_and_the_quorum_barrier_does_not() -> None:
+    harness = behind("sync")
+    harness.replica.verify(harness.now, harness.now)
+    with pytest.raises(AssertionError, match="/app/a is older than is proven"):
+        harness.settle()
+    harness = behind("quorum")
+    since = harness.now
+    harness.replica.verify(since, since)
+    harness.settle()
+    assert (verified(harness) or 0.0) >= since
+    assert harness.held()["/app/a"].startswith(b"\0\0\0\x0cacknowledged")
+
+
+def test_sync_proves_too_much_at_a_deposed_leader_and_the_quorum_barrier_nothing() -> None:
+    harness = behind("sync")
+    # Cut off from the others, it learns of nothing any more, and does not know that yet.
+    harness.server.catch_up = lambda count: None  # type: ignore[method-assign]
+    harness.replica.verify(harness.now, harness.now)
+    with pytest.raises(AssertionError, match="/app/a is older than is proven"):
+        harness.settle()
+    harness = behind("quorum")
+    since, before = harness.now, verified(harness)
+    harness.replica.verify(since, since)
+    turn_without_quorum(harness)
+    assert verified(harness) == before
+
+
+def turn_without_quorum(harness: Harness) -> None:
+    """The replica goes on; what would have to be committed is not answered."""
+    for _ in range(10):
+        harness.deliver(len(harness.server.stream))
+        harness.take()
+        waiting = [request for request in harness.server.requests if isinstance(request, Check)]
+        for request in waiting:
+            harness.server.requests.remove(request)
+        while harness.server.requests:
+            harness.server.execute()
