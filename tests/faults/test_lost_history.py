@@ -161,8 +161,8 @@ def follows_a_wipe(hosts: str, strategy: str, wipe: Callable[[], None]) -> None:
         cache.listen(replay)
         with cache:
             assert cache.wait_initialized(10)
-            wipe()
             assert len(cache) == 21
+            wipe()
             eventually(lambda: replay.kinds[TreeEvent.INITIALIZED] == 2, timeout=30)
             assert len(cache) == 0
             client.ensure_path(f"{ROOT}/back")
