@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from exporter.config.problems import Problem
+from exporter.yamlfile import SIZE_LIMIT, UnreadableFileError, compose, content_of
 
-#: Bytes that a file may have, and values that it may hold once its aliases are followed.
-SIZE_LIMIT = 1024 * 1024
+#: Values that a file may hold once its aliases are followed.
 VALUES_LIMIT = 100_000
 
 #: Where a value stands: keys of mappings and indices of lists, from the top.
@@ -54,10 +53,8 @@ def read(path: Path) -> Document:
     """
     document = Document(path)
     try:
-        with path.open("rb") as file:
-            source = file.read(SIZE_LIMIT + 1)
-    except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        source = content_of(path)
+    except UnreadableFileError as reason:
         document.problems.append(Problem((), f"cannot be read: {reason}; accepted: a YAML file", line=None))
         return document
     if len(source) > SIZE_LIMIT:
@@ -77,7 +74,7 @@ class _Reader:
 
     def read(self, source: bytes) -> None:
         try:
-            root = YAML(typ="safe", pure=True).compose(source.decode("utf-8-sig"))
+            root = compose(source)
             if root is not None:
                 self._document.content = self._value(root, ())
         except UnicodeDecodeError as error:

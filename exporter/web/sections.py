@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from exporter.settings import SettingsError
-
-#: Bytes that a file may have.
-SIZE_LIMIT = 1024 * 1024
+from exporter.yamlfile import SIZE_LIMIT, UnreadableFileError, compose, content_of
 
 _NULL = "tag:yaml.org,2002:null"
 _BOOLEANS = {"true": True, "false": False}
@@ -101,10 +97,8 @@ def read(path: Path) -> Section:
     Raises SettingsError if the file cannot be read or is no YAML mapping.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(SIZE_LIMIT + 1)
-    except (OSError, ValueError) as error:
-        reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+        content = content_of(path)
+    except UnreadableFileError as reason:
         raise SettingsError(str(path), None, f"cannot be read: {reason}") from None
     if len(content) > SIZE_LIMIT:
         raise SettingsError(str(path), None, f"too large; accepted: up to {SIZE_LIMIT} bytes")
@@ -117,8 +111,7 @@ def parse(path: Path, content: bytes) -> Section:
     Raises SettingsError if it is no YAML mapping.
     """
     try:
-        # UTF-8 alone: YAML knows more encodings, and nobody writes configurations in them.
-        root = _compose(content.decode("utf-8-sig"))
+        root = compose(content)
     except UnicodeDecodeError:
         _refuse(path, 1, "not UTF-8")
     except RecursionError:
@@ -133,14 +126,6 @@ def parse(path: Path, content: bytes) -> Section:
     if not isinstance(root, MappingNode):
         _refuse(path, root.start_mark.line + 1, "the file holds no keys")
     return _section(path, "", root)
-
-
-def _compose(text: str) -> Node | None:
-    with warnings.catch_warnings():
-        # An anchor may be given again, says YAML; the library warns in several lines.
-        warnings.simplefilter("ignore", ReusedAnchorWarning)
-        root: Node | None = YAML(typ="safe", pure=True).compose(text)
-    return root
 
 
 def _section(path: Path, name: str, mapping: MappingNode) -> Section:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from exporter.settings import SettingsError
 from exporter.web.config import CIPHER_SUITES, CURVES, HEADERS, TlsConfig, WebConfig, interpret, load
-from exporter.web.sections import SIZE_LIMIT, parse
+from exporter.web.sections import parse
+from exporter.yamlfile import SIZE_LIMIT
 from tests.faults.size import size
 from tests.web.certificates import Authority
 
