@@ -588,7 +588,7 @@ class Replica:
             self._fault("unsupported", UnsupportedServerError(message))
 
     def _on_answer(self, reply: Reply, request: ReadRequest, loads: Loads, now: float) -> None:
-        before = self._doubtful(request)
+        before = self._doubtful(request) if self._doubted else {}
         try:
             verdict = self._answers.apply(reply, request, loads)
         except (struct.error, ValueError) as error:
@@ -608,7 +608,7 @@ class Replica:
         self._agenda.done(request, loads)
         if request.causes:
             self._outcome.refreshed.append(request)
-            if self._was_misled(request, before):
+            if self._doubted and self._was_misled(request, before):
                 self._mistrust(now)
 
     # Freshness and audits

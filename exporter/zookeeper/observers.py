@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from exporter.zookeeper.calls import CONNECTION_LOST, Call, ClientObserver, error_of
@@ -39,15 +39,7 @@ class Observers:
             Exception: whatever the observer refuses a tenant with; it then observes nothing.
         """
         with self._lock:
-            told: list[object] = []
-            try:
-                for tenant in self._tenants:
-                    observer.joined(tenant)
-                    told.append(tenant)
-            except Exception:
-                for tenant in told:
-                    observer.left(tenant)
-                raise
+            _announce((observer, tenant) for tenant in self._tenants)
             self._observers = (*self._observers, observer)
 
     def remove(self, observer: ClientObserver) -> None:
@@ -65,15 +57,7 @@ class Observers:
             Exception: whatever an observer refuses it with; no observer then knows of it.
         """
         with self._lock:
-            told: list[ClientObserver] = []
-            try:
-                for observer in self._observers:
-                    observer.joined(tenant)
-                    told.append(observer)
-            except Exception:
-                for observer in told:
-                    observer.left(tenant)
-                raise
+            _announce((observer, tenant) for observer in self._observers)
             self._tenants.append(tenant)
 
     def leave(self, tenant: object) -> None:
@@ -138,3 +122,12 @@ class Observers:
             if trace is not None:
                 return trace
         return None
+
+
+def _announce(meetings: Iterable[tuple[ClientObserver, object]]) -> None:
+    """Tells observers of tenants; when one refuses, takes back what the others were told."""
+    with contextlib.ExitStack() as taking_back:
+        for observer, tenant in meetings:
+            observer.joined(tenant)
+            taking_back.callback(observer.left, tenant)
+        taking_back.pop_all()

@@ -200,8 +200,9 @@ class Session:
 
     def _on_probed(self, probe: Probe, answer: Message) -> None:
         self._probing.discard(probe.kind)
+        verdict = probe.verdict(answer)
         for subscription in self._subscriptions:
-            subscription.sink(probe.verdict(answer))
+            subscription.sink(verdict)
 
     def stats(self) -> ClientStats:
         """What the client is doing now."""
