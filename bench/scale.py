@@ -79,11 +79,14 @@ def load(server: ZooKeeperServer, shape: Shape, total: int) -> Figures:
         "CPU s, all": sum(figures["cpu"] for figures in answers),
         "resident MiB, largest": max(figures["resident"] for figures in answers) / 2**20,
         "resident MiB, all": sum(figures["resident"] for figures in answers) / 2**20,
+        "whole process MiB, largest": max(figures["whole"] for figures in answers) / 2**20,
         "znodes, largest": max(figures["znodes"] for figures in answers),
         "znodes, smallest": min(figures["znodes"] for figures in answers),
         "requests": int(seen["zk_packets_received"]) - int(before["zk_packets_received"]),
         "watches": int(seen["zk_watch_count"]),
+        "sent MiB, all": sum(figures["sent"] for figures in answers) / 2**20,
         "received MiB, all": sum(figures["received"] for figures in answers) / 2**20,
+        "data at the server, MiB": int(seen["zk_approximate_data_size"]) / 2**20,
     }
 
 
@@ -114,13 +117,17 @@ def be_a_shard(hosts: str, total: int, ordinal: int) -> None:
     with TreeCache(client, ROOT, create_root=False, keep_data=False, shard=shard) as cache:
         cache.wait_initialized()
         ended = time.time()
+        stats = Session.attach(client).stats()
+        whole = resident_bytes()
         figures = {
             "began": began,
             "ended": ended,
             "cpu": time.process_time() - cpu,
-            "resident": resident_bytes() - resident,
+            "resident": whole - resident,
+            "whole": whole,
             "znodes": len(cache),
-            "received": Session.attach(client).stats().received_bytes,
+            "sent": stats.sent_bytes,
+            "received": stats.received_bytes,
         }
         print(json.dumps(figures), flush=True)
         sys.stdin.read()
