@@ -113,15 +113,20 @@ class Agenda:
         """Takes the path that is to be listed next, and whether a load waits for it."""
         return self._lists.pop()
 
-    def take_surveyed(self, count: int) -> list[str]:
-        """Takes up to `count` paths of the survey, all of them a load's."""
+    def take_surveyed(self, count: int, characters: int) -> list[str]:
+        """Takes up to `count` paths of the survey, all of them a load's, of about so many characters.
+
+        Those that are too long to go with the others wait to be read like any other path.
+        """
         if self._survey is None or count <= 0:
             return []
         paths = list(islice(self._survey, count))
         if not paths:
             self._survey = None
-        self._loading += len(paths)
-        return paths
+        fitting = _fitting(paths, characters)
+        self._loading += fitting
+        self.want_reads(paths[fitting:], True)
+        return paths[:fitting]
 
     # What comes back
 
@@ -137,3 +142,14 @@ class Agenda:
             self.want_reads((path,), path in loads)
         for path in request.lists:
             self.want_list(path, path in loads)
+
+
+def _fitting(paths: list[str], characters: int) -> int:
+    """How many of the first of these paths have so many characters in all, but for one."""
+    if sum(map(len, paths)) <= characters:
+        return len(paths)
+    for number, path in enumerate(paths, 1):
+        characters -= len(path)
+        if characters <= 0:
+            return number
+    return len(paths)

@@ -50,7 +50,7 @@ class Room:
     @property
     def operations(self) -> int:
         """How many more reads of common size fit."""
-        if self._operations <= 0 or self._reply_bytes <= 0:
+        if self._operations <= 0 or self._reply_bytes <= 0 or self._request_bytes <= 0:
             return 0
         fit = min(self._operations, self._reply_bytes / self._answer_bytes, self._request_bytes / self._overhead)
         return max(1, int(fit))

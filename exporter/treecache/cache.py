@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, TypeVar
 
 from kazoo.client import KazooClient
-from kazoo.exceptions import KazooException
+from kazoo.exceptions import ConnectionLoss, KazooException, SessionExpiredError
 from kazoo.protocol.paths import normpath
 
 from exporter.treecache.delivery import Call, Delivery, Listener, logger, report
@@ -269,13 +269,17 @@ class TreeCache:
     def get_children(self, path: str, default: Any = None) -> Any:
         """The names of a znode's children as a frozenset, or `default` when the znode is not in the cache.
 
+        Every shard of a tree has the names of all children of its root, though only its own of them are in the cache.
+
         Raises:
             ValueError: the path is outside of this subtree.
         """
-        entry = self._replica.tree.find(self._below_root(path))
+        below = self._below_root(path)
+        entry = self._replica.tree.find(below)
         if entry is None:
             return default
-        return frozenset(entry.children) if isinstance(entry, Branch) else frozenset()
+        held = frozenset(entry.children) if isinstance(entry, Branch) else frozenset()
+        return held if below else held | self._replica.others
 
     def __len__(self) -> int:
         return len(self._replica.tree)
@@ -354,6 +358,7 @@ class TreeCache:
             faults=dict(self._fault_counts),
             syncs=dict(replica.syncs),
             verified_at=self.verified_at,
+            freshness_interval=replica.freshness.interval or 0.0,
             verification_failures=dict(replica.freshness.failures),
             audits=replica.audit.completed,
             audited_nodes=replica.audit.audited_nodes,
@@ -446,9 +451,11 @@ class TreeCache:
                 proven.set()
 
     def _create_root_later(self) -> None:
-        self._create_root = False
-
         def created(result: Any) -> None:
+            if isinstance(result.exception, ConnectionLoss | SessionExpiredError):
+                # It may not have got there: the next connection tries again.
+                return
+            self._create_root = False
             if not result.successful():
                 self._publish_faults([Fault("root", result.exception)])
 

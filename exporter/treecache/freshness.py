@@ -68,10 +68,10 @@ class Freshness:
         self.verified: Barrier | None = None
         self.failures = dict.fromkeys(VERIFICATION_FAILURES, 0)
         self.kind = kind
+        self.interval = interval
         self._agenda = agenda
         self._tree = tree
         self._in_flight = in_flight
-        self._interval = interval
         self._timeout = timeout
         # What is as good as the barrier asked for: itself and every stronger one.
         self._sufficient = BARRIERS[: BARRIERS.index(kind) + 1]
@@ -86,7 +86,7 @@ class Freshness:
 
     def loaded(self, now: float) -> None:
         """The tree is complete again, and wants to be proven so at once."""
-        self._due_at = now if self._interval is not None or self._is_in_demand() else None
+        self._due_at = now if self.interval is not None or self._is_in_demand() else None
 
     def demand(self, since: float, now: float) -> None:
         """Wants a proof of a moment that is not before `since`."""
@@ -121,7 +121,7 @@ class Freshness:
             return
         self._is_asked = False
         self._fail(_reason(message.error))
-        wanted = self._interval is not None or self._is_in_demand()
+        wanted = self.interval is not None or self._is_in_demand()
         self._due_at = now + _RETRY if wanted else None
 
     def came(self, barrier: Barrier, complete: bool) -> None:
@@ -131,8 +131,8 @@ class Freshness:
             self._is_asked = False
         if barrier.kind not in self._sufficient:
             return
-        if self._interval is not None:
-            self._due_at = barrier.asked_at + self._interval
+        if self.interval is not None:
+            self._due_at = barrier.asked_at + self.interval
         if not complete:
             if asked:
                 self._deadline = None

@@ -46,14 +46,14 @@ class PathQueue:
         return path, self._load.pop(path)
 
     def pop_some(self, count: int, characters: int) -> tuple[list[str], list[str]]:
-        """Takes up to `count` paths while they have not more than so many `characters` in all, but for the last.
+        """Takes up to `count` paths while they have not more than so many `characters` in all, but for one.
 
         Gives the paths, and those of them that a load waits for.
         """
         order, loads = self._order, self._load
         paths: list[str] = []
         loaded: list[str] = []
-        while order and len(paths) < count and characters > 0:
+        while order and len(paths) < count and (characters > 0 or not paths):
             path = order.popleft()
             paths.append(path)
             if loads.pop(path):

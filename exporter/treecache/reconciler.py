@@ -56,6 +56,8 @@ class Reconciler:
         self.syncing = False
         #: Whether the znode at a path must be listed also without children, because only a list watches for them.
         self.lists_leaf: Callable[[str], bool] = lambda path: False
+        #: The names of the root's children that belong to other shares.
+        self.others: frozenset[str] = frozenset()
         #: The znodes of the tree that may not be read.
         self.hidden: set[str] = set()
         self._told_prefix = told_prefix
@@ -90,7 +92,8 @@ class Reconciler:
         for path, record in zip(paths[start:end], results[start:end], strict=True):
             self.events.append(Event(TreeEvent.NODE_ADDED, path, cast(bytes, record)))
         for path in parents:
-            self._agenda.want_list(path, self.syncing or path in loads)
+            if self._is_listed(path, 1):
+                self._agenda.want_list(path, self.syncing or path in loads)
         self._suspects.update(heads)
         return self.tree.same_run(paths, results, end)
 
@@ -115,7 +118,7 @@ class Reconciler:
             if listed and path:
                 # Only its child led here: the event of its own creation was lost, and with it its parent's new stat.
                 self._agenda.want_reads((_parent(path),), load)
-            elif self.lists_leaf(path) or child_count(record):
+            elif self._is_listed(path, child_count(record)):
                 self._agenda.want_list(path, load)
         elif self._update(path, entry, record, load, listed) and not listed:
             self._check_children(path, entry, record, load)
@@ -126,6 +129,8 @@ class Reconciler:
         if entry is None or self._goes_back((pzxid,), (listed_pzxid_of(entry),)):
             return
         wanted = self.scope.children(path, names)
+        if not path:
+            self.others = self.scope.others(names)
         if not wanted and not isinstance(entry, Branch):
             return
         branch = self.tree.branch(path)
@@ -175,6 +180,8 @@ class Reconciler:
             entry.listed_pzxid = NEVER_LISTED
 
     def _remove(self, path: str) -> None:
+        if not path:
+            self.others = frozenset()
         for gone, record in self.tree.remove(path):
             if record:
                 self.events.append(Event(TreeEvent.NODE_REMOVED, gone, record, record))
@@ -214,7 +221,7 @@ class Reconciler:
             self.hidden.discard(path)
             self.tree.replace(path, record)
             self.events.append(Event(TreeEvent.NODE_ADDED, path, record))
-            if not listed and (self.lists_leaf(path) or child_count(record) or _held(entry)):
+            if not listed and (self._is_listed(path, child_count(record)) or _held(entry)):
                 # Nothing below it could be listed, or watched, for as long as it was unreadable.
                 self._agenda.want_list(path, load or self.syncing)
             return False
@@ -238,11 +245,15 @@ class Reconciler:
         """Sees to it that the children held are those that a known znode's new record counts."""
         count, held = child_count(record), _held(entry)
         if load:
-            is_listed = listed_pzxid_of(entry) == pzxid_of(record) and not self._lists_all
-            if self.lists_leaf(path) or ((count or held) and not is_listed):
+            is_known = listed_pzxid_of(entry) == pzxid_of(record) and not self._lists_all
+            if self.lists_leaf(path) or (not is_known and (held or self._is_listed(path, count))):
                 self._agenda.want_list(path, load)
         elif count != held:
             self._suspects.add(path)
+
+    def _is_listed(self, path: str, count: int) -> bool:
+        """Whether the children of a znode that has so many are to be listed."""
+        return self.lists_leaf(path) or (count > 0 and self.scope.descends(path))
 
     def _fault(self, kind: str, error: Exception) -> None:
         self.faults.append(Fault(kind, error))

@@ -109,7 +109,7 @@ class RecursiveStrategy:
             if load:
                 loads.append(path)
             room.take(2, 2 * len(path), children_of(path))
-        surveyed = agenda.take_surveyed(room.operations)
+        surveyed = agenda.take_surveyed(room.operations, room.characters)
         reads += surveyed
         loads += surveyed
         if not reads and not lists:

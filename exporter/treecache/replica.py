@@ -157,6 +157,8 @@ class Replica:
         self._phase = _Phase.DETACHED
         self._server = ""
         self._read_only = False
+        #: The zxid of this connection's last barrier.
+        self._barrier_zxid = 0
         self._given_up: set[str] = set()
         self._misled: Counter[str] = Counter()
         #: Of each path that a recursive watch is set on, an event that came although nothing of it was being read.
@@ -200,7 +202,7 @@ class Replica:
         elif isinstance(message, Unanswered):
             self._on_unanswered(message, now)
         elif isinstance(message, Barrier):
-            self.freshness.came(message, self._is_complete)
+            self._on_barrier(message, now)
         elif isinstance(message, BarrierFailed):
             self.freshness.failed(message, now)
         elif isinstance(message, Connected):
@@ -264,6 +266,7 @@ class Replica:
         """Lets go of every znode without a word."""
         self._abandon()
         self._reconciler.tree = Tree()
+        self._reconciler.others = frozenset()
         self._reconciler.hidden.clear()
         self._heard.clear()
         self.initialized = False
@@ -275,6 +278,11 @@ class Replica:
     def tree(self) -> Tree:
         """The znodes held."""
         return self._reconciler.tree
+
+    @property
+    def others(self) -> frozenset[str]:
+        """The names of the root's children that other shards hold."""
+        return self._reconciler.others
 
     @property
     def mode(self) -> str:
@@ -305,7 +313,11 @@ class Replica:
     # Connection states
 
     def _on_connected(self, message: Connected, now: float) -> None:
+        if self._phase is not _Phase.DETACHED:
+            # Whoever comes while a connection is made may be told of it twice.
+            self._break_off(now)
         reason, self._interrupted = self._interrupted, None
+        self._barrier_zxid = 0
         self._server, self._read_only = message.server, message.read_only
         recursive = message.recursive and self._misled[message.server] < _MISLED
         if reason is not None:
@@ -600,7 +612,8 @@ class Replica:
             return
         if verdict.troubles:
             self._pause(now)
-        self._delay = _FIRST_DELAY
+        else:
+            self._delay = _FIRST_DELAY
         watch = self._strategy.missing_root() if verdict.root_is_missing else None
         if watch is not None:
             self._send(watch, now)
@@ -612,6 +625,16 @@ class Replica:
                 self._mistrust(now)
 
     # Freshness and audits
+
+    def _on_barrier(self, barrier: Barrier, now: float) -> None:
+        """A server that falls back behind its own past was restored from a snapshot, without a word and its watches.
+
+        ZooKeeper 3.9 has such a command: https://zookeeper.apache.org/doc/r3.9.3/zookeeperSnapshotAndRestore.html
+        """
+        if 0 < barrier.zxid < self._barrier_zxid:
+            self.start_over(now)
+        self._barrier_zxid = barrier.zxid
+        self.freshness.came(barrier, self._is_complete)
 
     def _prove(self, now: float) -> None:
         self._outcome.proofs.extend(self.freshness.settle(now))

@@ -48,22 +48,30 @@ class Scope:
 
     def children(self, path: str, names: Iterable[str]) -> list[str]:
         """The paths of those children of a znode of the cache that belong to it too."""
+        if not self.descends(path):
+            return []
         children = [f"{path}/{name}" for name in names]
+        if not path:
+            children = [child for child in children if self._owns(child)]
+        return [child for child in children if self._keeps(child)]
+
+    def others(self, names: Iterable[str]) -> frozenset[str]:
+        """Those names of the root's children that belong to other shares."""
+        if self._shard is None or not self.descends(""):
+            return frozenset()
+        return frozenset(name for name in names if not self._owns(f"/{name}") and self._keeps(f"/{name}"))
+
+    def descends(self, path: str) -> bool:
+        """Whether a znode of the cache may have children that belong to it too."""
         if self.is_deepest(path):
-            return []
-        if self._shard is not None and not path:
-            children = [child for child in children if self._shard.owns(self._prefix + child)]
-        if self._selector is None:
-            return children
-        if not self._asks(self._selector.descend, path):
-            return []
-        return [child for child in children if self._asks(self._selector.keep, child)]
+            return False
+        return self._selector is None or self._asks(self._selector.descend, path)
 
     def covers(self, path: str) -> bool:
         """Whether the znode at a path belongs to the cache, were it there."""
         if self._max_depth is not None and path.count("/") > self._max_depth:
             return False
-        if self._shard is not None and path and not self._shard.owns(self._prefix + first_level(path)):
+        if path and not self._owns(first_level(path)):
             return False
         if self._selector is None:
             return True
@@ -72,7 +80,7 @@ class Scope:
             if not self._asks(self._selector.descend, ancestor):
                 return False
             ancestor = f"{ancestor}/{name}"
-            if not self._asks(self._selector.keep, ancestor):
+            if not self._keeps(ancestor):
                 return False
         return True
 
@@ -84,6 +92,12 @@ class Scope:
         """Whether a znode may rightly hold fewer children than the server counts."""
         is_shared_out = self._shard is not None and not path
         return is_shared_out or self._selector is not None or self.is_deepest(path)
+
+    def _owns(self, child: str) -> bool:
+        return self._shard is None or self._shard.owns(self._prefix + child)
+
+    def _keeps(self, path: str) -> bool:
+        return self._selector is None or self._asks(self._selector.keep, path)
 
     def _asks(self, question: Callable[[str], bool], path: str) -> bool:
         try:

@@ -28,7 +28,8 @@ class CacheStats:
     Every mapping holds each of its known keys, zero included: ``nodes`` by ``NODE_KINDS``, ``events`` by
     ``EVENT_NAMES`` (in the order of the event types' numbers), ``faults`` by ``FAULT_KINDS``, ``syncs`` by
     ``SYNC_REASONS``, ``verification_failures`` by ``VERIFICATION_FAILURES`` and ``audit_mismatches`` by
-    ``MISMATCH_KINDS``. Sizes are bytes, ages are seconds, ``verified_at`` is in Unix seconds and 0 for never.
+    ``MISMATCH_KINDS``. Sizes are bytes, ages are seconds, ``verified_at`` is in Unix seconds and 0 for never;
+    ``freshness_interval`` are the seconds between two proofs of freshness, 0 if there are none but on demand.
     """
 
     path: str
@@ -45,6 +46,7 @@ class CacheStats:
     faults: Mapping[str, int]
     syncs: Mapping[str, int]
     verified_at: float = 0.0
+    freshness_interval: float = 0.0
     verification_failures: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(VERIFICATION_FAILURES, 0))
     audits: int = 0
     audited_nodes: int = 0

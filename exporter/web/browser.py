@@ -18,6 +18,8 @@ from exporter.zookeeper.records import kind_of
 PAGE = 200
 #: Bytes of a znode's data that are shown.
 DATA_SHOWN = 64 * 1024
+#: Characters of it that are shown as JSON, whose indentation may take a thousand times the space.
+JSON_SHOWN = 4 * DATA_SHOWN
 VIEWS = ("text", "json", "hex")
 
 
@@ -125,7 +127,8 @@ def _child(cache: Browsable, parent: str, name: str) -> Child:
     path = f"{parent.rstrip('/')}/{name}"
     node = cache.get_data(path)
     if node is None:
-        return Child(visible(name), path, "unreadable", "", "", "")
+        held = cache.get_children(path) is not None
+        return Child(visible(name), path, "unreadable" if held else "not held here", "", "", "")
     stat = node.stat
     return Child(
         name=visible(name),
@@ -177,9 +180,22 @@ def _json(data: bytes) -> str:
     if len(data) > DATA_SHOWN:
         return "too large to be read as JSON here"
     try:
-        return json.dumps(json.loads(data), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
+        return _first(json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(json.loads(data)), JSON_SHOWN)
+    except ValueError:
         return "not JSON"
+    except RecursionError:
+        return "nested too deeply to be read as JSON here"
+
+
+def _first(parts: Iterable[str], limit: int) -> str:
+    """What the parts are together, up to about so many characters; asks for no part behind those."""
+    taken, length = [], 0
+    for part in parts:
+        if length > limit:
+            return "".join(taken) + "\n… too long to be shown whole as JSON"
+        taken.append(part)
+        length += len(part)
+    return "".join(taken)
 
 
 def _dump(data: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import struct
 import threading
 from collections.abc import Iterable, Iterator
@@ -101,6 +102,11 @@ def test_deep(reader: KazooClient, writer: KazooClient, root: str, strategy: str
         writer.create(paths[-20], b"again")
         eventually(lambda: list(cache) == paths[:-19] and cache.get_data(paths[-20]).data == b"again", timeout=30)
         eventually(lambda: set(replay.data()) == set(cache))
+        # All paths of a resync are known from the start: together they are more than a server takes in one request.
+        reader._connection._socket.shutdown(socket.SHUT_RDWR)
+        eventually(lambda: cache.stats().syncs["reconnect"] == 1 and cache.verify(30), timeout=60)
+        assert cache.stats().mode == strategy
+        assert list(cache) == paths[:-19]
     assert not replay.wrong
 
 

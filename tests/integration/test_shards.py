@@ -72,6 +72,7 @@ def check_shares(zookeeper: ZooKeeper, client: KazooClient, caches: Mapping[Tree
     held = [shares(cache) for cache in caches]
     assert set().union(*held) == there.keys() - {ROOT}
     assert sum(map(len, held)) == len(there) - 1
+    assert {cache.get_children(ROOT) for cache in caches} == {frozenset(client.get_children(ROOT))}
     for cache, own in caches.items():
         stats = {path: cache.get_data(path).stat for path in cache}
         assert stats == {path: there[path] for path in stats}

@@ -163,6 +163,8 @@ class Harness:
         assert {path: record for path, record in held.items() if path not in allowed} == required
         assert all(allowed[path] == record for path, record in held.items() if path in allowed)
         self.log.assert_equals(tree, held)
+        if self.server.root in held or self.server.root not in self.server.nodes:
+            assert replica.others == self.server.held_elsewhere(), "a shard knows other names than there are"
         assert replica.initialized
         assert not self._proves or self.server.read_only or replica.freshness.verified, "nothing is proven"
         assert self.log.initialized

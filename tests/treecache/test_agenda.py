@@ -71,26 +71,38 @@ def test_a_survey_is_taken_up_bit_by_bit() -> None:
     agenda.want_reads(["/waiting"], False)
     agenda.survey(iter(["/a", "/b", "/c"]))
     assert len(agenda) == 1
-    assert agenda.take_surveyed(0) == []
-    assert agenda.take_surveyed(2) == ["/a", "/b"]
+    assert agenda.take_surveyed(0, 1000) == []
+    assert agenda.take_surveyed(2, 1000) == ["/a", "/b"]
     agenda.done(MultiRead("", ["/a", "/b"], []), ALL_LOADS)
-    assert agenda.take_surveyed(2) == ["/c"]
-    assert agenda.take_surveyed(2) == []
+    assert agenda.take_surveyed(2, 1000) == ["/c"]
+    assert agenda.take_surveyed(2, 1000) == []
     agenda.done(MultiRead("", ["/c"], []), ALL_LOADS)
     assert not agenda.loaded, "what waited when the survey began belongs to the load"
     agenda.done(take(agenda), ALL_LOADS)
     assert agenda.loaded
 
 
+def test_paths_of_a_survey_that_are_too_long_to_go_together_wait() -> None:
+    agenda = Agenda()
+    agenda.survey(iter(["/long", "/longer", "/longest"]))
+    assert agenda.take_surveyed(3, 6) == ["/long", "/longer"]
+    agenda.done(MultiRead("", ["/long", "/longer"], []), ALL_LOADS)
+    assert not agenda.loaded
+    assert agenda.take_reads(3, 0) == (["/longest"], ["/longest"])
+    agenda.done(MultiRead("", ["/longest"], []), ALL_LOADS)
+    assert agenda.take_surveyed(3, 6) == []
+    assert agenda.loaded
+
+
 def test_a_load_that_was_broken_off_is_begun_anew_with_what_waits() -> None:
     agenda = Agenda()
     agenda.survey(iter(["/a", "/b"]))
-    request = MultiRead("", agenda.take_surveyed(1), [])
+    request = MultiRead("", agenda.take_surveyed(1, 1000), [])
     agenda.put_back(request, ALL_LOADS)
     agenda.break_off()
-    assert agenda.take_surveyed(1) == []
+    assert agenda.take_surveyed(1, 1000) == []
     agenda.survey(iter([]))
-    assert agenda.take_surveyed(1) == []
+    assert agenda.take_surveyed(1, 1000) == []
     assert not agenda.loaded
     agenda.done(take(agenda), ALL_LOADS)
     assert agenda.loaded

@@ -36,6 +36,12 @@ def test_long_paths_keep_the_request_below_the_servers_limit() -> None:
     assert room.operations * 914 + 4 * room.characters < MIB
 
 
+def test_room_is_used_up_by_long_paths() -> None:
+    room = grown(10).room(0)
+    room.take(20, 20 * 8_000)
+    assert room.operations == 0
+
+
 def test_room_is_used_up_by_lists() -> None:
     room = grown(100).room(0)
     room.take(2, 100, names=100_000)

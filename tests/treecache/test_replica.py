@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,8 +11,18 @@ from kazoo.exceptions import NoAuthError
 
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.replica import UnsupportedServerError
-from exporter.zookeeper.messages import CHANGED, Connected, Lost, Reply, Suspended, Unanswered, WatchEvent
-from exporter.zookeeper.wire import THROTTLED, AddWatch, GetChildren, GetData, MultiRead, Request, Sync
+from exporter.zookeeper.messages import (
+    BARRIERS,
+    CHANGED,
+    Barrier,
+    Connected,
+    Lost,
+    Reply,
+    Suspended,
+    Unanswered,
+    WatchEvent,
+)
+from exporter.zookeeper.wire import OK, THROTTLED, AddWatch, GetChildren, GetData, MultiRead, Request, Sync
 from tests.simulation.harness import Harness
 from tests.simulation.server import SERVER
 
@@ -21,6 +33,9 @@ SUSPENDED = TreeEvent.CONNECTION_SUSPENDED
 RECONNECTED = TreeEvent.CONNECTION_RECONNECTED
 LOST = TreeEvent.CONNECTION_LOST
 INITIALIZED = TreeEvent.INITIALIZED
+
+#: The answer to a MultiRead of one operation that was throttled: ErrorResult, and the end.
+ONE_THROTTLED = struct.pack("!i?iii?i", -1, False, THROTTLED, THROTTLED, -1, True, -1)
 
 
 @pytest.fixture(params=["recursive", "classic"])
@@ -541,6 +556,55 @@ def test_failed_operation_is_retried_later(harness: Harness) -> None:
     harness.settle()
     harness.check()
     assert len(harness.faults) == 1
+
+
+def test_the_longer_an_operation_fails_the_less_often_it_is_tried(recursive: Harness) -> None:
+    recursive.start()
+    recursive.server.set("/app/c", b"new")
+    recursive.deliver(len(recursive.server.stream))
+    waits = []
+    for _ in range(9):
+        recursive.now = max(recursive.now, recursive.replica.wake_at or 0.0)
+        recursive.take()
+        request = recursive.server.requests.popleft()
+        recursive.server.stream.append(Reply(request, 0, OK, ONE_THROTTLED, 0))
+        recursive.deliver()
+        assert recursive.replica.wake_at is not None
+        waits.append(recursive.replica.wake_at - recursive.now)
+    assert waits[:3] == [pytest.approx(0.05), pytest.approx(0.1), pytest.approx(0.2)]
+    assert waits[-1] == pytest.approx(5.0)
+    recursive.settle()
+    recursive.check()
+
+
+def test_a_connection_that_is_told_of_twice_is_one(harness: Harness) -> None:
+    harness.server.connect()
+    connected = harness.server.stream[0]
+    harness.deliver()
+    for _ in range(2):
+        harness.take()
+        harness.server.execute()
+        harness.deliver(len(harness.server.stream))
+    harness.take()
+    harness.replica.receive(connected, harness.now)
+    harness.settle()
+    harness.check()
+    assert harness.replica.initialized
+
+
+def test_a_server_that_falls_back_behind_its_own_past_was_restored(recursive: Harness) -> None:
+    recursive.start()
+    recursive.replica.receive(Barrier(BARRIERS[0], 1.0, 1.0, 500), recursive.now)
+    recursive.replica.receive(Barrier(BARRIERS[0], 2.0, 2.0, 500), recursive.now)
+    recursive.settle()
+    assert recursive.replica.syncs["reconnect"] == 0
+    recursive.replica.receive(Barrier(BARRIERS[0], 3.0, 3.0, 499), recursive.now)
+    assert recursive.replica.syncs["reconnect"] == 1
+    recursive.settle()
+    recursive.check()
+    verified = recursive.replica.freshness.verified
+    assert verified is not None
+    assert verified.asked_at < 3.0, "nothing is concluded from what came before the resync"
 
 
 def test_reply_that_cannot_be_decoded_is_a_fault_and_read_again(harness: Harness) -> None:

@@ -60,6 +60,20 @@ def test_only_the_own_share_is_watched_and_held(loaded: Harness) -> None:
     assert loaded.held().keys() == {"/app", *OWN, *(f"{path}/leaf" for path in OWN)}
 
 
+def test_the_names_of_the_others_are_known(loaded: Harness) -> None:
+    def others() -> set[str]:
+        return {f"/app/{name}" for name in loaded.replica.others}
+
+    assert others() == set(OTHERS)
+    loaded.server.delete_all(OTHERS[0])
+    loaded.settle()
+    assert others() == set(OTHERS[1:])
+    loaded.server.delete_all("/app")
+    loaded.settle()
+    assert not others()
+    loaded.check()
+
+
 def test_a_child_is_watched_before_it_is_read(loaded: Harness) -> None:
     loaded.server.delete_all(OWN[0])
     loaded.settle()
