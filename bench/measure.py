@@ -16,6 +16,7 @@ from kazoo.client import KazooClient
 
 from bench.proxy import Proxy
 from bench.trees import Shape, finish
+from bench.truth import digest_of_server
 from exporter.demo.server import ZooKeeperServer
 
 Figures = dict[str, float]
@@ -25,6 +26,8 @@ _HOT = 100
 _LATENCY_SECONDS = 8
 _LATENCY_RATE = 500
 _PIPELINE = 1000
+#: Seconds that a cache may take, once it holds the last update, to hold all others too.
+_CATCH_UP = 30
 
 
 class PeerProcess:
@@ -61,13 +64,29 @@ class PeerProcess:
         return answer
 
 
+def load(peer: PeerProcess, server: ZooKeeperServer, shape: Shape) -> None:
+    """Loads the tree before something else is measured."""
+    peer.ask("load")
+    check(peer, server, shape)
+
+
+def check(peer: PeerProcess, server: ZooKeeperServer, shape: Shape) -> None:
+    """Refuses to measure a cache that does not come to hold, byte by byte, what the server does."""
+    wanted = digest_of_server(server.hosts, shape)
+    deadline = time.monotonic() + _CATCH_UP
+    while peer.ask("digest")["digest"] != wanted:
+        if time.monotonic() > deadline:
+            sys.exit("bench: the cache holds something else than the server")
+
+
 def sync(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Figures:
     """Loads the tree: seconds, requests and watches at the server, bytes of memory for each znode."""
     packets = int(server.mntr()["zk_packets_received"])
     with PeerProcess(command, server.hosts) as peer:
-        seconds = peer.ask("load", size=shape.size)["seconds"]
+        seconds = peer.ask("load")["seconds"]
         seen = server.mntr()
         memory = peer.ask("memory")
+        check(peer, server, shape)
     return {
         "load, s": seconds,
         "znodes/s": shape.size / seconds,
@@ -83,7 +102,7 @@ def resync(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Fig
     leaves = list(shape.leaf_paths())
     changed = leaves[:: max(1, len(leaves) // 100)]
     with Proxy(server.port) as proxy, PeerProcess(command, f"127.0.0.1:{proxy.port}") as peer:
-        peer.ask("load", size=shape.size)
+        load(peer, server, shape)
         data = f"{time.time()}"
         with _Writer(server) as client:
             proxy.cut()
@@ -91,6 +110,7 @@ def resync(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Fig
                 client.set(path, data.encode())
         proxy.mend()
         held_at = max(peer.ask("wait", path=path, data=data)["at"] for path in changed)
+        check(peer, server, shape)
         return {"resync, s": held_at - peer.ask("reconnected")["at"]}
 
 
@@ -99,13 +119,14 @@ def updates(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Fi
     leaves = list(shape.leaf_paths())
     figures: Figures = {}
     with PeerProcess(command, server.hosts) as peer:
-        peer.ask("load", size=shape.size)
+        load(peer, server, shape)
         for name, count in (("", len(leaves)), ("hot ", _HOT)):
             before = peer.ask("cpu")["seconds"]
             ended_at, data = update_from_another_process(server, shape, count)
             held_at = peer.ask("wait", path=leaves[0], data=data)["at"]
             figures[f"{name}behind, s"] = max(0.0, held_at - ended_at)
             figures[f"{name}CPU us/update"] = (peer.ask("cpu")["seconds"] - before) / UPDATES * 1e6
+            check(peer, server, shape)
     return figures
 
 
@@ -113,7 +134,7 @@ def latency(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Fi
     """500 updates a second: milliseconds from the call that writes until the listener is told."""
     leaves = list(shape.leaf_paths())
     with PeerProcess(command, server.hosts) as peer, _Writer(server) as client:
-        peer.ask("load", size=shape.size)
+        load(peer, server, shape)
         peer.ask("listen")
         started = time.perf_counter()
         count = _LATENCY_RATE * _LATENCY_SECONDS
@@ -138,8 +159,9 @@ def kindness(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> F
         time.sleep(2)
         alone = quiet.stop()
         busy = _WriterProcess(server)
-        peer.ask("load", size=shape.size)
+        peer.ask("load")
         during = busy.stop()
+        check(peer, server, shape)
     return {
         "write rate during/without": during["rate"] / alone["rate"],
         "write p99 during/without": during["p99"] / alone["p99"],

@@ -110,9 +110,8 @@ def open_pages(url: str, number: int) -> Iterator[None]:
         finally:
             stop.set()
             reader.join()
-    if number:
-        # The exporter notices when it writes, once a second; before that the next pages would be too many for it.
-        time.sleep(5)
+    # The exporter notices at once, as soon as it comes to it; before that the next pages would be too many for it.
+    time.sleep(1)
 
 
 def measured(exporter: PeerProcess, server: ZooKeeperServer, shape: Shape) -> Figures:

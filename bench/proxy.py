@@ -1,4 +1,4 @@
-"""Proxy: a TCP relay on a loopback port, to cut a peer's connection without touching the server or the peer."""
+"""Proxy: a TCP relay on a loopback port that can be cut; it looks at nothing, so that it costs next to nothing."""
 
 from __future__ import annotations
 

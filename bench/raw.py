@@ -1,0 +1,64 @@
+"""A tree's records straight from the server, by the same bulk reads as the cache's and with nothing in between."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator
+from types import TracebackType
+
+from kazoo.protocol.serialization import Connect
+
+from bench.trees import Shape
+from exporter.zookeeper.wire import MultiRead
+
+_INT = struct.Struct("!i")
+_REQUEST_HEADER = struct.Struct("!ii")
+#: Where the body of a reply begins: behind its xid, zxid and error.
+BODY = 16
+_BATCH = 1024
+_WINDOW = 4
+
+
+class Reader:
+    """A session that asks for every znode of a tree, four requests at a time, for as long as its block runs."""
+
+    def __init__(self, hosts: str, shape: Shape) -> None:
+        host, port = hosts.split(":")
+        paths = list(shape.paths())
+        self._batches = [MultiRead("", paths[start : start + _BATCH], []) for start in range(0, len(paths), _BATCH)]
+        self._frames = [_frame(xid, batch) for xid, batch in enumerate(self._batches, 1)]
+        self._buffer = memoryview(bytearray(1 << 26))
+        self._connection = socket.create_connection((host, int(port)))
+
+    def __enter__(self) -> Reader:
+        connect = bytes(Connect(0, 0, 10_000, 0, b"\0" * 16, False).serialize())
+        self._connection.sendall(_INT.pack(len(connect)) + connect)
+        self._receive()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def replies(self) -> Iterator[tuple[MultiRead, memoryview]]:
+        """Each request with its reply, which is good until the next one."""
+        unanswered = iter(self._batches)
+        for sent, frame in enumerate(self._frames):
+            self._connection.sendall(frame)
+            if sent >= _WINDOW - 1:
+                yield next(unanswered), self._receive()
+        for batch in unanswered:
+            yield batch, self._receive()
+
+    def _receive(self) -> memoryview:
+        self._connection.recv_into(self._buffer[:4], 4, socket.MSG_WAITALL)
+        (length,) = _INT.unpack_from(self._buffer)
+        self._connection.recv_into(self._buffer[:length], length, socket.MSG_WAITALL)
+        return self._buffer[:length]
+
+
+def _frame(xid: int, batch: MultiRead) -> bytes:
+    body = _REQUEST_HEADER.pack(xid, batch.type) + batch.serialize()
+    return _INT.pack(len(body)) + body
