@@ -101,11 +101,12 @@ def answer(process: subprocess.Popen[str]) -> str:
 
 def report(shape: Shape, results: dict[int, list[Figures]]) -> None:
     """Prints the median of each figure, with its range, for each number of shards."""
-    print(f"\n{shape!s:32}" + "".join(f"{f'{total} shards':>32}" for total in results))
+    names = ("1 process" if total == 1 else f"{total} shards" for total in results)
+    print(f"\n{shape!s:32}" + "".join(f"{name:>40}" for name in names))
     for name in next(iter(results.values()))[0]:
         columns = [[figures[name] for figures in found] for found in results.values()]
         cells = [f"{statistics.median(c):,.1f} ({min(c):,.1f}..{max(c):,.1f})" for c in columns]
-        print(f"{name:32}" + "".join(f"{cell:>32}" for cell in cells), flush=True)
+        print(f"{name:32}" + "".join(f"{cell:>40}" for cell in cells), flush=True)
 
 
 def be_a_shard(hosts: str, total: int, ordinal: int) -> None:
