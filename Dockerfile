@@ -41,6 +41,9 @@ LABEL org.opencontainers.image.title="treecache-exporter" \
     org.opencontainers.image.version="${VERSION}" \
     org.opencontainers.image.revision="${REVISION}" \
     org.opencontainers.image.created="${CREATED}"
+# The base may bring a pip of its own, or the means to unpack one.
+RUN find / -xdev \( -path '*/bin/pip' -o -path '*/bin/pip[0-9]*' -o -path '*/python*/pip' -o -path '*/python*/pip-*' \
+    -o -path '*/python*/ensurepip' \) -prune -exec rm -rf {} +
 COPY --from=environment /opt/treecache-exporter /opt/treecache-exporter
 ENV PATH=/opt/treecache-exporter/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 65532:65532

@@ -1,18 +1,21 @@
 """Chart: writes those of the Helm chart's files that follow from others. `python scripts/chart.py`, `make chart`.
 
 README.md lists what values.yaml says of each value in lines that begin with `# --`. In values.schema.json the schema of
-`config` is that of the exporter's configuration file, as JSON Schema's draft-07 writes it, which Helm reads.
+`config` is that of the exporter's configuration file, as JSON Schema's draft-07 writes it, which Helm reads; that of
+`web.config` has the names that the exporter's reader of web configurations knows.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
+
+from exporter.web import config as web
 
 ROOT = Path(__file__).resolve().parents[1]
 CHART = ROOT / "helm" / "treecache-exporter"
@@ -57,16 +60,48 @@ def readme(text: str) -> str:
 
 
 def values_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """values.schema.json with the schema of the configuration file as it is now."""
+    """values.schema.json with the schemas of the configuration file and of the web configuration as they are now."""
     config = json.loads(CONFIG_SCHEMA.read_text())
     own = {name: part for name, part in schema["definitions"].items() if not name.startswith("config.")}
     theirs = {f"config.{name}": _draft07(part) for name, part in config["$defs"].items()}
     top = {name: _draft07(part) for name, part in config.items() if name not in ("$defs", "$schema", "$id", "title")}
+    properties = {**schema["properties"], "config": top}
+    properties["web"]["properties"]["config"] = _web_config()
     return {
         **schema,
-        "properties": {**schema["properties"], "config": top},
+        "properties": properties,
         "definitions": {**own, **theirs},
     }
+
+
+def _web_config() -> dict[str, Any]:
+    text, boolean = {"type": "string"}, {"type": "boolean"}
+    tls = {
+        "cert_file": text,
+        "key_file": text,
+        "client_auth_type": _one_of(web.CLIENT_AUTH_TYPES),
+        "client_ca_file": text,
+        "client_allowed_sans": {"type": "array", "items": text},
+        "min_version": _one_of(web.TLS_VERSIONS),
+        "max_version": _one_of(web.TLS_VERSIONS),
+        "cipher_suites": {"type": "array", "items": _one_of(web.CIPHER_SUITES)},
+        "prefer_server_cipher_suites": boolean,
+        "curve_preferences": {"type": "array", "items": _one_of(web.CURVES), "maxItems": 1},
+    }
+    headers = {name: _one_of(values) if values else text for name, values in web.HEADERS.items()}
+    return _object(
+        tls_server_config=_object(**tls),
+        http_server_config=_object(http2=boolean, headers=_object(**headers)),
+        basic_auth_users={"type": "object", "additionalProperties": {"type": "string", "pattern": "^\\$2[abxy]\\$"}},
+    )
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def _one_of(names: Iterable[str]) -> dict[str, Any]:
+    return {"enum": list(names)}
 
 
 def _draft07(part: Any) -> Any:

@@ -22,6 +22,7 @@ tools=$folder/tools/bin
 
 version=$("$tools/python" -c 'import ast; print(next(ast.literal_eval(line.partition("=")[2].strip())
     for line in open("exporter/__init__.py") if line.startswith("__version__ =")))')
+grep -q "^## \[$version\]" CHANGELOG.md || fail "CHANGELOG.md: no section [$version]"
 
 say "building version $version"
 rm -rf dist
@@ -37,8 +38,14 @@ tar -tzf "dist/treecache_exporter-$version.tar.gz" | grep -q '/LICENSE$' || fail
 # As a user would: the wheel alone, with whatever versions of its dependencies are the newest today.
 installed=$(pyenv versions --bare 2>/dev/null | paste -s -d : -) || installed=
 for python in python3.10 python3.11 python3.12 python3.13; do
-    # Where pyenv is, it hides those that were not chosen.
-    PYENV_VERSION=$installed "$python" -m venv "$folder/$python" 2>/dev/null || continue
+    command -v "$python" >/dev/null || continue
+    # Where pyenv is, it hides those that were not chosen, and answers for those that it does not have.
+    PYENV_VERSION=$installed "$python" -m venv "$folder/$python" >"$folder/venv.log" 2>&1 || {
+        grep -q '^pyenv: .*command not found' "$folder/venv.log" && continue
+        cat "$folder/venv.log" >&2
+        say "passing over $python, which is here but makes no environment"
+        continue
+    }
     say "installing the wheel with $python"
     "$folder/$python/bin/pip" install --quiet "$wheel"
     "$folder/$python/bin/pip" check
@@ -51,10 +58,12 @@ for python in python3.10 python3.11 python3.12 python3.13; do
 done
 [ -n "${tried:-}" ] || fail "no supported Python is here"
 
-# As the image has them: the versions of requirements/runtime.txt.
+# As the image has them: the versions of requirements/runtime.txt for its Python, whatever Python lists them here.
 say "listing the image's dependencies in dist/treecache-exporter-$version.cdx.json"
 python3 -m venv --without-pip "$folder/image"
-"$tools/pip" --python "$folder/image/bin/python" install --quiet --require-hashes --requirement requirements/runtime.txt
+"$tools/python" scripts/image_requirements.py >"$folder/image.txt"
+"$tools/pip" --python "$folder/image/bin/python" install --quiet --no-deps --ignore-requires-python \
+    --require-hashes --requirement "$folder/image.txt"
 "$tools/pip" --python "$folder/image/bin/python" install --quiet --no-deps "$wheel"
 "$tools/cyclonedx-py" environment --output-reproducible --validate --pyproject pyproject.toml \
     --output-file "dist/treecache-exporter-$version.cdx.json" "$folder/image/bin/python" 2>"$folder/sbom.log" || {
@@ -90,6 +99,5 @@ helm=.venv/bin/helm
 [ -x "$helm" ] || helm=helm
 "$helm" package helm/treecache-exporter --destination dist >/dev/null 2>&1 || fail "the chart cannot be packed"
 
-grep -q "^## \[$version\]" CHANGELOG.md || fail "CHANGELOG.md: no section [$version]"
 say "passed with$tried"
 ls -l dist

@@ -14,11 +14,12 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "treecache-exporter"
-#: Values files that between them use every value.
+#: Values files that between them use every value, as test_chart.py checks.
 CASES = sorted((CHART / "ci").glob("*-values.yaml"))
 RELEASE, NAMESPACE = "watch", "zookeeper"
-#: What the operator's own resources need to be known as.
+#: The API of Prometheus Operator, and those of its kinds that a chart can ask a cluster for.
 OPERATOR = "monitoring.coreos.com/v1"
+OPERATOR_KINDS = ("PodMonitor", "PrometheusRule", "ServiceMonitor")
 
 Manifest = dict[str, Any]
 
@@ -32,13 +33,15 @@ def helm(*words: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 @cache
-def render(*flags: str | Path, chart: Path = CHART, operator: bool = True) -> Sequence[Manifest]:
-    """The manifests of the chart; `flags` are Helm's, `operator` is whether the cluster has Prometheus Operator.
+def render(
+    *flags: str | Path, chart: Path = CHART, operator: Sequence[str] = OPERATOR_KINDS, release: str = RELEASE
+) -> Sequence[Manifest]:
+    """The manifests of the chart; `flags` are Helm's, `operator` is what of Prometheus Operator the cluster knows.
 
     They are rendered once: do not change them.
     """
-    known = ["--api-versions", OPERATOR] if operator else []
-    rendered = helm("template", RELEASE, chart, "--namespace", NAMESPACE, *known, *flags)
+    known = [f"--api-versions={name}" for kind in operator for name in (OPERATOR, f"{OPERATOR}/{kind}")]
+    rendered = helm("template", release, chart, "--namespace", NAMESPACE, *known, *flags)
     assert rendered.returncode == 0, rendered.stderr
     return [manifest for manifest in YAML(typ="safe").load_all(rendered.stdout) if manifest is not None]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import tarfile
@@ -14,7 +15,10 @@ import pytest
 from ruamel.yaml import YAML
 
 import exporter
+from exporter import logs
 from exporter.cli import main
+from exporter.web.app import RESERVED_PATHS
+from exporter.web.config import HEADERS, load
 from scripts import chart as generator
 from tests.packaging.chart import (
     CASES,
@@ -34,6 +38,7 @@ from tests.packaging.chart import (
 from tests.packaging.manifests import breaches_of_pod_security, complaints
 from tests.untouched import untouched_logging  # noqa: F401 - a fixture
 from tests.web.certificates import Authority
+from tests.web.running import running
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
 
@@ -90,24 +95,20 @@ def test_the_exporter_takes_what_its_container_is_given(
     (container,) = pod(workloads(manifests)[0])["containers"]
     for variable in container.get("env", []):
         monkeypatch.setenv(variable["name"], variable.get("value", "from a secret"))
-    # A shard's number is the end of its pod's host name; this machine's has none.
-    words = [word for word in container["args"] if not word.startswith("--shard.")]
-    flags = [word.replace(MOUNTED, str(tmp_path)) for word in words]
+    _become_the_last_pod(workloads(manifests)[0], monkeypatch)
+    flags = [word.replace(MOUNTED, str(tmp_path)) for word in container["args"]]
     assert main([*flags, "--config.check"]) == 0, capsys.readouterr().err
+
+
+def _become_the_last_pod(workload: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shard takes its number from the name that a StatefulSet gives to its pod's host."""
+    name, pods = workload["metadata"]["name"], workload["spec"]["replicas"]
+    monkeypatch.setattr("socket.gethostname", lambda: f"{name}-{pods - 1}")
 
 
 def _lay_out(manifests: Sequence[Manifest], folder: Path) -> None:
     """What the volumes hold: the rendered configurations, and for Secrets that exist elsewhere something that fits."""
     authority = Authority(folder)
-    certificate, key = authority.issue("tls", "exporter")
-    texts = {
-        "ca.crt": authority.file.read_text(),
-        "tls.crt": certificate.read_text(),
-        "tls.key": key.read_text(),
-        "auditor": "secret",
-        "config.yml": (ROOT / "examples" / "minimal.yml").read_text(),
-        "web-config.yml": "",
-    }
     specification = pod(workloads(manifests)[0])
     rendered = {manifest["metadata"]["name"]: manifest for manifest in of_kind(manifests, "ConfigMap", "Secret")}
     volumes = {volume["name"]: volume for volume in specification["volumes"]}
@@ -118,9 +119,22 @@ def _lay_out(manifests: Sequence[Manifest], folder: Path) -> None:
         here = folder / mount["mountPath"].removeprefix(f"{MOUNTED}/")
         here.mkdir(parents=True)
         name = source["configMap"]["name"] if "configMap" in source else source["secret"]["secretName"]
-        manifest = rendered.get(name, {"data": texts})
+        manifest = rendered.get(name) or {"data": _held(name, authority)}
         for file, text in {**manifest.get("data", {}), **manifest.get("stringData", {})}.items():
             (here / file).write_text(text.replace(MOUNTED, str(folder)))
+
+
+def _held(name: str, authority: Authority) -> dict[str, str]:
+    """Whatever a Secret or a ConfigMap can be asked for; the certificate in `probe-tls` is for probe.example."""
+    certificate, key = authority.issue(name, f"{name.partition('-')[0]}.example")
+    return {
+        "ca.crt": authority.file.read_text(),
+        "tls.crt": certificate.read_text(),
+        "tls.key": key.read_text(),
+        "auditor": "secret",
+        "config.yml": (ROOT / "examples" / "minimal.yml").read_text(),
+        "web-config.yml": "",
+    }
 
 
 @each_case
@@ -186,7 +200,29 @@ def test_probes_fit_the_web_configuration() -> None:
         "--web.listen-address=:9443",
         f"--web.config.file={MOUNTED}/web/web-config.yml",
     ]
+    own = ["--set", "web.probeCertificate.certFile=,web.probeCertificate.keyFile="]
+    assert probes("--values", case("secure"), *own) == [command, [*command, "--ready"]]
+    secret = f"{MOUNTED}/secrets/probe-tls"
+    command += [f"--tls.cert-file={secret}/tls.crt", f"--tls.key-file={secret}/tls.key"]
     assert probes("--values", case("secure")) == [command, [*command, "--ready"]]
+
+
+def test_probes_are_let_in_where_clients_need_a_certificate_of_a_certain_name(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    untouched_logging: None,  # noqa: F811
+) -> None:
+    logs.configure(level="error")
+    manifests = render_case(case("secure"))
+    _lay_out(manifests, tmp_path)
+    (container,) = pod(workloads(manifests)[0])["containers"]
+    with running(config=load(tmp_path / "web" / "web-config.yml")) as server:
+        for probe in ("livenessProbe", "readinessProbe"):
+            _, *command = container[probe]["exec"]["command"]
+            here = [word.replace(MOUNTED, str(tmp_path)).replace("=:9443", f"=:{server.port}") for word in command]
+            assert main(here) == 0, capsys.readouterr()
+        # Its own certificate has none of the names.
+        assert main([word for word in here if not word.startswith("--tls.")]) == 1
 
 
 def test_shards_are_pods_of_statefulsets_one_for_each_replica() -> None:
@@ -218,13 +254,44 @@ def test_monitors_scrape_as_the_exporter_serves() -> None:
     assert (endpoint["scheme"], endpoint["tlsConfig"]["serverName"]) == ("https", "exporter.example")
 
 
+def test_releases_are_jobs_of_their_own() -> None:
+    for name, kind, selects in (("operator", "ServiceMonitor", "Service"), ("secure", "PodMonitor", "Deployment")):
+        jobs = set()
+        for release in ("one", "other"):
+            manifests = render("--values", case(name), release=release)
+            label = only(manifests, kind)["spec"]["jobLabel"]
+            target = only(manifests, selects)
+            jobs.add((target if kind == "ServiceMonitor" else target["spec"]["template"])["metadata"]["labels"][label])
+        assert jobs == {"one", "other"}
+    renamed = render("--values", case("secure"), "--set", "podMonitor.jobLabel=app.kubernetes.io/name")
+    assert only(renamed, "PodMonitor")["spec"]["jobLabel"] == "app.kubernetes.io/name"
+
+
+def test_names_of_digits_stay_texts() -> None:
+    flags = ["--set-string", "nameOverride=1234,priorityClassName=1,existingSecrets[0].name=2,serviceAccount.name=3"]
+    more = ["--set-string", "existingConfigMap=4,web.existingSecret=5,serviceMonitor.jobLabel=6"]
+    for sharded in ("false", "true"):
+        manifests = render(
+            *flags, *more, "--set", f"sharding.enabled={sharded},serviceMonitor.enabled=true", release="1234"
+        )
+        assert {manifest["metadata"]["name"] for manifest in of_kind(manifests, "PrometheusRule")} == {"1234"}
+        assert [complaint for manifest in manifests for complaint in complaints(manifest)] == []
+
+
 def test_rules_are_the_repositorys_own_and_come_where_the_operator_is() -> None:
     groups = only(render(), "PrometheusRule")["spec"]["groups"]
     assert {group["name"]: group for group in groups} == {
         group["name"]: group for file in RULES for group in yaml(file.read_text())["groups"]
     }
-    assert not of_kind(render(operator=False), "PrometheusRule")
+    for known in ((), ("PodMonitor", "ServiceMonitor")):
+        assert not of_kind(render(operator=known), "PrometheusRule")
     assert not of_kind(render("--set", "prometheusRule.enabled=false"), "PrometheusRule")
+
+
+def test_monitors_that_are_asked_for_are_rendered_wherever() -> None:
+    # Left out in silence, nothing would scrape; a cluster that does not know them says so.
+    assert only(render("--values", case("operator"), operator=()), "ServiceMonitor")
+    assert only(render("--values", case("secure"), operator=()), "PodMonitor")
 
 
 def test_prometheus_takes_the_rules(tmp_path: Path) -> None:
@@ -284,12 +351,20 @@ def test_the_package_holds_everything_and_renders_the_same(tmp_path: Path) -> No
         ({"config": {"ensembles": [{"name": "a", "hosts": "b", "trees": [{"depth": 1}]}]}}, "property depth"),
         ({"config": {"ensembles": [{"name": "a", "hosts": "b"}]}}, "trees is required"),
         ({"web": {"config": {"tls": {}}}}, "web.config: Additional property tls is not allowed"),
+        ({"web": {"config": {"tls_server_config": {"cert": "PEM"}}}}, "tls_server_config: Additional property cert is"),
+        ({"web": {"config": {"tls_server_config": {"min_version": "TLS10"}}}}, "min_version must be one of"),
+        ({"web": {"config": {"http_server_config": {"http3": True}}}}, "http_server_config: Additional property http3"),
         ({"web": {"port": 70000}}, "web.port: Must be less than or equal to 65535"),
         ({"log": {"level": "loud"}}, "log.level must be one of"),
         ({"serviceMonitor": {"interval": "often"}}, "serviceMonitor.interval: Does not match pattern"),
         ({"existingSecrets": ["name"]}, "existingSecrets.0: Invalid type"),
         ({"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}, "podMonitor.enabled: true beside"),
         ({"web": {"existingSecret": "a", "config": {"http_server_config": {}}}}, "web.existingSecret: given beside"),
+        ({"web": {"probe": "exec", "probeCertificate": {"certFile": "a"}}}, "web.probeCertificate: has one of"),
+        ({"web": {"probeCertificate": {"certFile": "a", "keyFile": "b"}}}, "web.probeCertificate: an HTTP probe shows"),
+        ({"web": {"telemetryPath": "/a/../b"}}, "web.telemetryPath: /a/../b is taken by another page, or cannot be"),
+        ({"extraArgs": ["--web.dashboard-url=http://a", "--log.level=debug"]}, "extraArgs: --log.level is for the"),
+        ({"sharding": {"enabled": True}, "extraArgs": ["--shard.ordinal=1"]}, "extraArgs: --shard.ordinal is for the"),
     ],
 )
 def test_wrong_values_are_refused_by_name(values: dict[str, Any], said: str, tmp_path: Path) -> None:
@@ -298,6 +373,71 @@ def test_wrong_values_are_refused_by_name(values: dict[str, Any], said: str, tmp
     refused = helm("template", RELEASE, CHART, "--values", file)
     assert refused.returncode != 0
     assert said in refused.stderr
+
+
+@pytest.mark.parametrize("path", [path for path in RESERVED_PATHS if path != "/"])
+def test_a_page_of_the_exporters_is_no_telemetry_path(path: str) -> None:
+    refused = helm("template", RELEASE, CHART, "--set", f"web.telemetryPath={path}")
+    assert f"web.telemetryPath: {path} is taken by another page" in refused.stderr
+
+
+def test_extra_flags_are_those_that_the_chart_does_not_give(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    flags = set(re.findall(r"^ +(--[a-z.-]+)", capsys.readouterr().out, re.MULTILINE))
+    template = (CHART / "templates" / "_helpers.tpl").read_text()
+    given_by_the_chart = set(re.findall(r'"(--[a-z.-]+)" "', template))
+    assert flags - given_by_the_chart == {"--version", "--web.dashboard-url"}
+    assert given_by_the_chart < flags
+    for case in CASES:
+        (container,) = pod(workloads(render_case(case))[0])["containers"]
+        extra = set(yaml(case.read_text()).get("extraArgs", []))
+        assert {word.partition("=")[0] for word in container["args"] if word not in extra} <= given_by_the_chart
+
+
+@pytest.mark.parametrize(
+    ("key", "ensemble"),
+    [
+        (
+            "digest[1].password",
+            {"digest": [{"username": "a", "password": "${A}"}, {"username": "b", "password": "$b"}]},
+        ),
+        ("sasl.password", {"sasl": {"mechanism": "DIGEST-MD5", "username": "a", "password": "secret${A}"}}),
+        ("tls.key_password", {"tls": {"key_password": "secret"}}),
+    ],
+)
+def test_a_literal_secret_is_kept_out_of_the_configmap(key: str, ensemble: dict[str, Any], tmp_path: Path) -> None:
+    whole = {"name": "a", "hosts": "b", "trees": [{"path": "/"}], **ensemble}
+    file = tmp_path / "values.yaml"
+    file.write_text(json.dumps({"config": {"ensembles": [whole]}}))
+    refused = helm("template", RELEASE, CHART, "--values", file)
+    assert f"config.ensembles[0].{key}: would lie open in a ConfigMap; accepted: ${{NAME}}" in refused.stderr
+    assert "secret" not in refused.stderr
+    # Elsewhere it is not the chart's to judge.
+    assert helm("template", RELEASE, CHART, "--values", file, "--set", "existingConfigMap=other").returncode == 0
+
+
+def test_the_cases_use_every_value() -> None:
+    defaults = yaml((CHART / "values.yaml").read_text())
+    cases = [yaml(case.read_text()) for case in CASES]
+    paths = [value.path.split(".") for value in generator.values()]
+    unused = [path for path in paths if all(_at(case, path) in (None, _at(defaults, path)) for case in cases)]
+    assert [".".join(path) for path in unused] == []
+
+
+def _at(values: Any, path: Sequence[str]) -> Any:
+    for key in path:
+        values = values.get(key, {}) if isinstance(values, dict) else {}
+    return None if values == {} else values
+
+
+def test_the_schema_knows_what_a_web_configuration_may_say() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())["properties"]["web"]["properties"]["config"]
+    # A case that the exporter takes.
+    config = yaml(case("secure").read_text())["web"]["config"]
+    for section in ("tls_server_config", "http_server_config"):
+        assert set(schema["properties"][section]["properties"]) == set(config[section])
+    assert set(schema["properties"]["http_server_config"]["properties"]["headers"]["properties"]) == set(HEADERS)
 
 
 def test_every_value_is_described() -> None:
@@ -349,5 +489,13 @@ def test_notes_tell_where_it_serves(tmp_path: Path) -> None:
     told = only(render("--values", case("secure"), chart=copy), "Notes")["text"]
     assert "port-forward service/watch-treecache-exporter 9443:443" in told
     assert "https://localhost:9443/metrics" in told
-    assert "main (zookeeper.zk:2281)" in told
+    assert "main (zookeeper.zk:2281)." in told
     assert "Nothing scrapes it yet" not in told
+    assert "prometheusRule.enabled to false" in told
+    assert "The probes show" not in told
+    own = ["--values", case("secure"), "--set", "web.probeCertificate.certFile=,web.probeCertificate.keyFile="]
+    assert "The probes show the exporter's own certificate." in only(render(*own, chart=copy), "Notes")["text"]
+    assert "The probes show" not in only(render("--values", case("custom"), chart=copy), "Notes")["text"]
+    told = only(render("--values", case("sharded"), chart=copy, operator=()), "Notes")["text"]
+    assert "watches what the ConfigMap exporter-config says." in told
+    assert "The rules were left out" in told

@@ -1,10 +1,11 @@
 """The compose file: its parts fit together, and each tool that is at hand takes its configuration.
 
-No container is started here.
+No container is started here. `compose-spec.json` is the Compose Specification's own schema (Apache License 2.0).
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -14,22 +15,26 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from jsonschema import Draft7Validator
 from ruamel.yaml import YAML
 
 from exporter.cli import parse_settings
 from exporter.demo.world import ROOTS
-from exporter.settings import parse_hosts
+from exporter.settings import Web, parse_hosts
 
 ROOT = Path(__file__).parents[2]
-#: Where the services listen beside the ports that are published.
-INTERNAL_PORTS = {"zookeeper": 2181, "jaeger": 4317, "otel-collector": 4318, "exporter": 19141}
+#: Where others' images listen by default; Jaeger for people, for OTLP over gRPC and for health checks.
+DEFAULT_PORTS = {"prometheus": {9090}, "alertmanager": {9093}, "grafana": {3000}, "jaeger": {16686, 4317, 14269}}
 #: Those whose image cannot ask itself, and the one that serves nothing.
 WITHOUT_HEALTH_CHECK = {"otel-collector", "churn"}
 
 
+def read_file(file: Path) -> Any:
+    return YAML(typ="safe").load(file)
+
+
 def read(name: str) -> Any:
-    yaml = YAML(typ="safe")
-    return yaml.load(ROOT / name)
+    return read_file(ROOT / name)
 
 
 COMPOSE = read("compose.yaml")
@@ -61,11 +66,56 @@ def checked(*command: str | Path) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
+def listening(name: str) -> set[int]:
+    """The ports at which a service listens, as it is configured."""
+    if name == "exporter":
+        return {Web().listen_address.port}
+    if name == "otel-collector":
+        config = read("compose/otel-collector.yml")
+        parts = [*config["receivers"]["otlp"]["protocols"].values(), *config["extensions"].values()]
+        return {named(f"http://{part['endpoint']}")[1] for part in parts}
+    if name.startswith("zookeeper-"):
+        servers = SERVICES[name]["environment"]["ZOO_SERVERS"].split()
+        return {int(server.rpartition(";")[2]) for server in servers if f"={name}:" in server}
+    return DEFAULT_PORTS.get(name, set())
+
+
+def test_compose_takes_it() -> None:
+    schema = json.loads((Path(__file__).parent / "compose-spec.json").read_text())
+    assert [f"{error.json_path}: {error.message}" for error in Draft7Validator(schema).iter_errors(COMPOSE)] == []
+
+
 @each_service
 def test_images_are_pinned_and_ports_are_on_the_loopback_address(name: str) -> None:
     service = SERVICES[name]
     assert re.fullmatch(r"treecache-exporter:compose|docker\.io/.+:v?[0-9]+\.[0-9]+\.[0-9]+", service["image"])
     assert all(re.fullmatch(r"127\.0\.0\.1:[0-9]+:[0-9]+", port) for port in service.get("ports", []))
+
+
+def test_one_service_builds_the_image_and_no_registry_is_asked_for_it() -> None:
+    ours = {name: service for name, service in SERVICES.items() if "docker.io" not in service["image"]}
+    assert {service["image"] for service in ours.values()} == {"treecache-exporter:compose"}
+    builds = {name: service["pull_policy"] for name, service in ours.items() if "build" in service}
+    assert builds == {"exporter": "build"}
+    for name in ours.keys() - builds.keys():
+        assert ours[name]["pull_policy"] == "never"
+        assert builds.keys() <= ours[name]["depends_on"].keys()
+
+
+@each_service
+def test_published_ports_and_health_checks_are_those_of_the_service(name: str) -> None:
+    service = SERVICES[name]
+    assert {int(port.rpartition(":")[2]) for port in service.get("ports", [])} <= listening(name)
+    urls = [word for word in service.get("healthcheck", {}).get("test", []) if word.startswith("http")]
+    assert all(named(url)[0] == "127.0.0.1" and named(url)[1] in listening(name) for url in urls)
+
+
+@each_service
+def test_configuration_is_read_where_it_is_mounted(name: str) -> None:
+    words = SERVICES[name].get("command", [])
+    files = {word.partition("=")[2] for word in words if word.startswith(("--config=", "--config.file="))}
+    assert files <= {target for service, _, target in mounts() if service == name}
+    assert bool(files) == (name in {"prometheus", "alertmanager", "otel-collector"})
 
 
 @each_service
@@ -122,7 +172,8 @@ def test_prometheus_takes_its_configuration_with_the_rules(tmp_path: Path) -> No
     folder = laid_out("prometheus", tmp_path) / "etc" / "prometheus"
     checked("promtool", "check", "config", folder / "prometheus.yml")
     rules = {path.name for path in (ROOT / "dashboards" / "prometheus").glob("*.yml")}
-    assert {path.name for path in folder.glob("rules/*.yml")} == rules
+    (pattern,) = read("compose/prometheus.yml")["rule_files"]
+    assert {path.name for path in folder.glob(pattern)} == rules
     assert "--enable-feature=exemplar-storage" in SERVICES["prometheus"]["command"]
 
 
@@ -132,14 +183,18 @@ def test_alertmanager_takes_its_configuration(tmp_path: Path) -> None:
 
 def test_grafana_finds_its_dashboards_and_exemplars_open_traces(tmp_path: Path) -> None:
     folder = laid_out("grafana", tmp_path)
-    (provider,) = YAML(typ="safe").load(next(folder.rglob("dashboards.yml")))["providers"]
+    provisioning = folder / "etc" / "grafana" / "provisioning"
+    assert read_file(provisioning / "datasources" / "datasources.yml") == read("compose/grafana/datasources.yml")
+    (provider,) = read_file(provisioning / "dashboards" / "dashboards.yml")["providers"]
     dashboards = folder / provider["options"]["path"].lstrip("/")
     assert {path.name for path in dashboards.glob("*.json")} == {"overview.json", "tree.json", "client.json"}
-    home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
-    assert (folder / home.lstrip("/")).exists()
+    environment = SERVICES["grafana"]["environment"]
+    assert (folder / environment["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"].lstrip("/")).exists()
     sources = {source["type"]: source for source in read("compose/grafana/datasources.yml")["datasources"]}
     (exemplar,) = sources["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
     assert exemplar == {"name": "trace_id", "datasourceUid": sources["jaeger"]["uid"]}
+    # A trace opens in Explore, which a viewer may not.
+    assert environment["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Editor"
 
 
 def test_the_collector_passes_on_what_it_receives() -> None:
@@ -160,6 +215,8 @@ def addresses_in_use() -> Iterator[tuple[str, str, int]]:
     for source in read("compose/grafana/datasources.yml")["datasources"]:
         yield "grafana", *named(source["url"])
     yield "exporter", *named(SERVICES["exporter"]["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"])
+    (ensemble,) = parse_settings(SERVICES["exporter"]["command"]).ensembles
+    yield from (("exporter", *named(f"//{host}")) for host in ensemble.hosts.partition("/")[0].split(","))
     yield (
         "otel-collector",
         *named("http://" + read("compose/otel-collector.yml")["exporters"]["otlp/jaeger"]["endpoint"]),
@@ -175,6 +232,13 @@ def named(url: str) -> tuple[str, int]:
 
 @pytest.mark.parametrize(("who", "whom", "port"), list(addresses_in_use()))
 def test_services_ask_each_other_where_they_listen(who: str, whom: str, port: int) -> None:
-    published = {int(mapping.rpartition(":")[2]) for mapping in SERVICES[whom].get("ports", [])}
-    assert port in published | {INTERNAL_PORTS.get(whom)}
     assert who in SERVICES
+    assert port in listening(whom)
+
+
+def test_spans_are_sent_where_the_collector_speaks_their_protocol() -> None:
+    environment = SERVICES["exporter"]["environment"]
+    # By default OTLP goes over HTTP.
+    assert "OTEL_EXPORTER_OTLP_PROTOCOL" not in environment
+    http = read("compose/otel-collector.yml")["receivers"]["otlp"]["protocols"]["http"]
+    assert named(environment["OTEL_EXPORTER_OTLP_ENDPOINT"])[1] == named(f"//{http['endpoint']}")[1]

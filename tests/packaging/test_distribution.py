@@ -1,10 +1,12 @@
-"""What a release consists of: the wheel and its metadata. `make release-check` builds and installs everything."""
+"""What a release consists of: wheel, sdist and metadata. `make release-check` builds and installs everything."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from email.message import Message
 from email.parser import Parser
 from pathlib import Path
@@ -12,17 +14,28 @@ from pathlib import Path
 import pytest
 
 import exporter
+from scripts import image_requirements
+from tests.packaging.chart import helm
 
 ROOT = Path(__file__).parents[2]
 
 
+#: What someone needs who builds, tests and packs it from the sdist alone.
+FOLDERS = ("bench", "compose", "dashboards", "docs", "examples", "exporter", "helm", "requirements", "scripts", "tests")
+FILES = (".dockerignore", "CHANGELOG.md", "CONTRIBUTING.md", "Dockerfile", "LICENSE", "Makefile", "README.md")
+MORE_FILES = ("SECURITY.md", "compose.yaml", "pyproject.toml")
+
+
+def built(target: str, folder: Path) -> Path:
+    command = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
+    (file,) = folder.iterdir()
+    return file
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
-    (file,) = folder.glob("*.whl")
-    return zipfile.ZipFile(file)
+    return zipfile.ZipFile(built("wheel", tmp_path_factory.mktemp("wheel")))
 
 
 def dist_info(wheel: zipfile.ZipFile, name: str) -> str:
@@ -53,3 +66,42 @@ def test_the_metadata_says_what_a_package_index_shows(wheel: zipfile.ZipFile) ->
     assert fields["Requires-Python"] == ">=3.10"
     classified = {line.rpartition(" ")[2] for line in fields.get_all("Classifier", []) if "Python :: 3." in line}
     assert classified == {"3.10", "3.11", "3.12", "3.13"}
+
+
+def test_the_sdist_holds_the_repository_and_the_chart_can_be_packed_from_it(tmp_path: Path) -> None:
+    (tmp_path / "dist").mkdir()
+    archive = built("sdist", tmp_path / "dist")
+    subprocess.run(["tar", "--extract", "--file", archive, "--directory", tmp_path], check=True, timeout=60)
+    unpacked = tmp_path / f"treecache_exporter-{exporter.__version__}"
+    missing = [name for name in (*FILES, *MORE_FILES) if not (unpacked / name).is_file()]
+    missing += [str(path) for folder in FOLDERS for path in kept(ROOT / folder) if not (unpacked / path).is_file()]
+    assert missing == []
+    packed = helm("package", unpacked / "helm" / "treecache-exporter", "--destination", tmp_path)
+    assert packed.returncode == 0, packed.stderr
+
+
+def kept(folder: Path) -> Iterator[Path]:
+    """The files of a folder, as paths in the repository, without what Python leaves there."""
+    for path in folder.rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield path.relative_to(ROOT)
+
+
+def test_the_changelog_tells_of_this_version_and_holds_what_comes_apart() -> None:
+    headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings[0] == "[Unreleased]"
+    assert re.fullmatch(rf"\[{re.escape(exporter.__version__)}\] - 20[0-9]{{2}}-[01][0-9]-[0-3][0-9]", headings[1])
+
+
+def test_the_images_dependencies_are_listed_for_its_python_whatever_python_lists_them() -> None:
+    python = image_requirements.python_of_image((ROOT / "Dockerfile").read_text())
+    lock = (ROOT / "requirements" / "runtime.txt").read_text()
+    entries = list(image_requirements.needed(lock, python))
+    names = [entry.partition("==")[0] for entry in entries]
+    assert len(set(names)) == len(names)
+    assert all("--hash=sha256:" in entry and ";" not in entry for entry in entries)
+    # A backport, for older Pythons alone.
+    assert "exceptiongroup" not in names
+    assert "exceptiongroup" in "".join(image_requirements.needed(lock, "3.10.13"))
+    unconditional = re.findall(r"^([a-z0-9-]+)==\S+ \\$", lock, re.MULTILINE)
+    assert set(unconditional) <= set(names)

@@ -27,13 +27,13 @@ metricRelabelings:
 {{- end }}
 {{- end }}
 
-{{/* What a monitor in another namespace, or in the release's, selects. */}}
+{{/* What a monitor in another namespace, or in the release's, selects. Arguments: root; monitor, its values. */}}
 {{- define "treecache-exporter.monitorTargets" -}}
-jobLabel: app.kubernetes.io/name
+jobLabel: {{ .monitor.jobLabel | quote }}
 namespaceSelector:
   matchNames:
-    - {{ .Release.Namespace }}
+    - {{ .root.Release.Namespace | quote }}
 selector:
   matchLabels:
-    {{- include "treecache-exporter.selectorLabels" . | nindent 4 }}
+    {{- include "treecache-exporter.selectorLabels" .root | nindent 4 }}
 {{- end }}

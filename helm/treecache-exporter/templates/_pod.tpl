@@ -6,17 +6,17 @@ metadata:
     {{- merge (deepCopy .labels) (include "treecache-exporter.labels" $root | fromYaml) $root.Values.podLabels | toYaml | nindent 4 }}
   annotations:
     {{- if not $root.Values.existingConfigMap }}
-    checksum/config: {{ toYaml $root.Values.config | sha256sum }}
+    checksum/config: {{ toYaml $root.Values.config | sha256sum | quote }}
     {{- end }}
     {{- with $root.Values.web.config }}
-    checksum/web-config: {{ toYaml . | sha256sum }}
+    checksum/web-config: {{ toYaml . | sha256sum | quote }}
     {{- end }}
     kubectl.kubernetes.io/default-container: exporter
     {{- with $root.Values.podAnnotations }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
 spec:
-  serviceAccountName: {{ include "treecache-exporter.serviceAccountName" $root }}
+  serviceAccountName: {{ include "treecache-exporter.serviceAccountName" $root | quote }}
   automountServiceAccountToken: false
   enableServiceLinks: false
   {{- with $root.Values.imagePullSecrets }}
@@ -31,24 +31,24 @@ spec:
   volumes:
     - name: config
       configMap:
-        name: {{ $root.Values.existingConfigMap | default (include "treecache-exporter.fullname" $root) }}
+        name: {{ $root.Values.existingConfigMap | default (include "treecache-exporter.fullname" $root) | quote }}
     {{- if include "treecache-exporter.hasWebConfig" $root }}
     - name: web-config
       secret:
-        secretName: {{ $root.Values.web.existingSecret | default (printf "%s-web" (include "treecache-exporter.fullname" $root)) }}
+        secretName: {{ $root.Values.web.existingSecret | default (printf "%s-web" (include "treecache-exporter.fullname" $root)) | quote }}
         defaultMode: 0440
     {{- end }}
     {{- range $index, $secret := $root.Values.existingSecrets }}
     - name: secret-{{ $index }}
       secret:
-        secretName: {{ $secret.name }}
+        secretName: {{ $secret.name | quote }}
         defaultMode: 0440
     {{- end }}
     {{- with $root.Values.extraVolumes }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
   {{- with $root.Values.priorityClassName }}
-  priorityClassName: {{ . }}
+  priorityClassName: {{ . | quote }}
   {{- end }}
   {{- with $root.Values.nodeSelector }}
   nodeSelector:
@@ -119,8 +119,10 @@ readinessProbe:
   {{- with .Values.readinessProbe }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
+{{- with .Values.resources }}
 resources:
-  {{- toYaml .Values.resources | nindent 2 }}
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 securityContext:
   {{- toYaml .Values.securityContext | nindent 2 }}
 volumeMounts:
