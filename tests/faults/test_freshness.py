@@ -7,6 +7,7 @@ import itertools
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from kazoo.client import KazooClient
 
 from exporter import TreeCache
+from exporter.treecache.observer import CacheObserver
 from tests.faults.conftest import quick_client, started
 from tests.faults.ensemble import Ensemble, Member
 from tests.faults.proxy import DOWN, UP, Proxy
@@ -73,13 +75,16 @@ class Writer(threading.Thread):
         super().__init__(daemon=True)
         self._client = quick_client(hosts, timeout=4.0)
         self._stopping = threading.Event()
-        self.acknowledged: dict[str, tuple[int, float]] = {}
+        #: Of each path the latest writes: what was written, and when that was acknowledged.
+        self.acknowledged: dict[str, deque[tuple[int, float]]] = {
+            f"{ROOT}/set{number}": deque(maxlen=200) for number in range(_SETS)
+        }
         self.lives: dict[str, Life] = {}
 
     def run(self) -> None:
         with started(self._client) as client:
-            for number in range(_SETS):
-                client.create(f"{ROOT}/set{number}", b"-1")
+            for path in self.acknowledged:
+                client.create(path, b"-1")
             for number in itertools.count():
                 if self._stopping.is_set():
                     return
@@ -88,7 +93,7 @@ class Writer(threading.Thread):
     def _write(self, client: KazooClient, number: int) -> None:
         """A round of writes in flight together; those that fail prove nothing and are forgotten."""
         results = []
-        for path in (f"{ROOT}/set{n}" for n in range(_SETS)):
+        for path in self.acknowledged:
             result = client.set_async(path, b"%d" % number)
             result.rawlink(lambda result, path=path: self._on_set(path, number, result))
             results.append(result)
@@ -103,13 +108,14 @@ class Writer(threading.Thread):
             deleted.rawlink(ending.deleted)
             results.append(deleted)
             self.lives.pop(f"{ROOT}/born{number - 4 * _LIVING}", None)
+        until = time.monotonic() + 5
         for result in results:
             with contextlib.suppress(Exception):
-                result.get(timeout=5)
+                result.get(timeout=max(0.0, until - time.monotonic()))
 
     def _on_set(self, path: str, number: int, result: Any) -> None:
         if result.successful():
-            self.acknowledged[path] = (number, time.monotonic())
+            self.acknowledged[path].append((number, time.monotonic()))
 
     def stop(self) -> None:
         self._stopping.set()
@@ -117,38 +123,41 @@ class Writer(threading.Thread):
         assert not self.is_alive()
 
 
-class Judge:
-    """Holds each proof of a cache against the writes that were acknowledged before the moment it is about."""
+class Judge(CacheObserver):
+    """Holds each proof of a cache against the writes that were acknowledged before the moment it is about.
+
+    It does so on the cache's own thread, at once, so that nothing that comes later can make up for what was missing.
+    """
 
     def __init__(self, cache: TreeCache, writer: Writer) -> None:
         self._cache = cache
         self._writer = writer
-        self._last = 0.0
         self.samples = 0
+        self.wrong: list[str] = []
+        cache.observe(self)
 
-    def look(self) -> bool:
-        """Judges the latest proof, if it is a new one."""
-        # What was acknowledged is looked up before, and what is held after: so whatever is held was to be held.
-        sets = dict(self._writer.acknowledged)
-        lives = [(path, life, life.created_at, life.deleted_at) for path, life in list(self._writer.lives.items())]
+    def verified(self, *_: object) -> None:
         proven = moment(self._cache)
-        if proven <= self._last:
-            return False
-        self._last = proven
+        self.wrong += [*self._lost_writes(proven), *self._wrong_lives(proven)]
         self.samples += 1
-        for path, (number, at) in sets.items():
-            if at < proven:
-                held = self._cache.get_data(path)
-                assert held is not None
-                assert int(held.data) >= number, f"{path} lacks a write of {proven - at} s before"
+
+    def _lost_writes(self, proven: float) -> Iterator[str]:
+        for path, writes in self._writer.acknowledged.items():
+            number, at = max((write for write in list(writes) if write[1] < proven), default=(-1, 0.0))
+            held = self._cache.get_data(path)
+            if held is None or int(held.data) < number:
+                yield f"{path} lacks a write of {proven - at} s before"
+
+    def _wrong_lives(self, proven: float) -> Iterator[str]:
         held_names = self._cache.get_children(ROOT)
-        for path, life, created_at, deleted_at in lives:
+        for path, life in list(self._writer.lives.items()):
             is_held = path[len(ROOT) + 1 :] in held_names
+            created_at, deleted_at = life.created_at, life.deleted_at
             if deleted_at is not None and deleted_at < proven:
-                assert not is_held, f"{path} was deleted {proven - deleted_at} s before"
-            elif created_at is not None and created_at < proven and life.ending_at is None:
-                assert is_held, f"{path} was created {proven - created_at} s before"
-        return True
+                if is_held:
+                    yield f"{path} was deleted {proven - deleted_at} s before"
+            elif created_at is not None and created_at < proven and life.ending_at is None and not is_held:
+                yield f"{path} was created {proven - created_at} s before"
 
 
 def moment(cache: TreeCache) -> float:
@@ -168,30 +177,46 @@ def loaded(client: KazooClient, mode: str = "auto", **options: Any) -> Iterator[
 
 def test_no_proof_says_more_than_is_held(ensemble: Ensemble, strategy: str) -> None:
     draw = random.Random(f"freshness {strategy}" + (" at length" if SOAK else ""))
-    targets = [ensemble.leader, *ensemble.followers, ensemble.observer]
+    targets: list[Callable[[], Member]] = [
+        lambda: ensemble.leader,
+        lambda: ensemble.followers[0],
+        lambda: ensemble.followers[-1],
+        lambda: ensemble.observer,
+    ]
     writer = Writer(",".join(f"127.0.0.1:{member.port}" for member in ensemble.members[:3]))
     writer.start()
-    eventually(lambda: len(writer.acknowledged) == _SETS)
+    eventually(lambda: all(writer.acknowledged.values()))
     with Proxy(ensemble.leader.port) as proxy, loaded(quick_client(proxy.hosts), strategy) as cache:
         judge = Judge(cache, writer)
         try:
-            for number, target in enumerate(targets, 1):
-                proxy.target = target.port
+            for number, target in enumerate(targets):
+                proxy.target = target().port
                 proxy.cut()
-                disturbed_until = 0.0
-                while judge.samples < SAMPLES[strategy] * number / len(targets):
-                    if not judge.look():
-                        time.sleep(INTERVAL / 10)
-                    if time.monotonic() > disturbed_until:
-                        disturbed_until = time.monotonic() + disturb(proxy, draw)
+                wanted = [SAMPLES[strategy] * (number + share) / len(targets) for share in (0.5, 1)]
+                sample(judge, wanted[0], ensemble, proxy, draw)
+                if SOAK or number == 1:
+                    ensemble.leader.kill()
+                sample(judge, wanted[1], ensemble, proxy, draw)
         finally:
             writer.stop()
         assert cache.stats().syncs["reconnect"] >= len(targets)
 
 
-def disturb(proxy: Proxy, draw: random.Random) -> float:
-    """Does something to the connection; gives how many seconds it is to last."""
+def sample(judge: Judge, count: float, ensemble: Ensemble, proxy: Proxy, draw: random.Random) -> None:
+    """Disturbs what can be disturbed until so many proofs were judged."""
+    while judge.samples < count:
+        time.sleep(disturb(ensemble, proxy, draw))
+        assert not judge.wrong
+
+
+def disturb(ensemble: Ensemble, proxy: Proxy, draw: random.Random) -> float:
+    """Ends what was done before, and does something to the connection or a server, for so many seconds."""
     proxy.heal()
+    ensemble.heal()
+    if SOAK and draw.random() < 0.03:
+        member = draw.choice(ensemble.members)
+        draw.choice([member.suspend, member.kill])()
+        return draw.random()
     fault = draw.choice(["none", "none", "none", "none", "none", "none", "cut", "up", "down", "delay", "break"])
     if fault == "cut":
         proxy.cut()
