@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import gc
 import os
 import platform
 import socket
@@ -13,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from exporter import __version__, config, daemon, demo, healthcheck, logs
+from exporter import __version__, config, daemon, demo, healthcheck, logs, signals
 from exporter.settings import (
     BARRIERS,
     DASHBOARD_ACCEPTED,
@@ -59,19 +60,18 @@ Choice = TypeVar("Choice", bound=str)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command with `arguments` (by default the process's) and gives its exit status, 2 for bad input."""
+    """Runs the command with `arguments` (by default the process's) and gives its exit status.
+
+    Bad input is 2; to `healthcheck` it is 1, as Docker reserves 2: https://docs.docker.com/reference/dockerfile/#healthcheck
+    """
     words = sys.argv[1:] if arguments is None else list(arguments)
-    try:
-        refuse_multiprocess_mode()
-        if words[:1] == ["demo"]:
-            return _demo(words[1:])
-        if words[:1] == ["healthcheck"]:
-            return _healthcheck(words[1:])
-        return _export(words)
-    except SettingsError as error:
-        for line in error.lines:
-            print(f"{PROGRAM}: {line}", file=sys.stderr)
-        return 2
+    with signals.ending_at_once():
+        try:
+            return _run(words)
+        except SettingsError as error:
+            for line in error.lines:
+                print(f"{PROGRAM}: {line}", file=sys.stderr)
+            return 1 if words[:1] == ["healthcheck"] else 2
 
 
 def parse_settings(arguments: Sequence[str]) -> Settings:
@@ -90,6 +90,15 @@ def refuse_multiprocess_mode() -> None:
             raise SettingsError(variable, os.environ[variable], problem)
 
 
+def _run(words: Sequence[str]) -> int:
+    refuse_multiprocess_mode()
+    if words[:1] == ["demo"]:
+        return _demo(words[1:])
+    if words[:1] == ["healthcheck"]:
+        return _healthcheck(words[1:])
+    return _export(words)
+
+
 def _export(arguments: Sequence[str]) -> int:
     given = _given(_exporter_parser(), arguments)
     _configure_logs(given)
@@ -97,7 +106,10 @@ def _export(arguments: Sequence[str]) -> int:
     if given["--config.check"]:
         return _tell_that_it_is_good(settings)
     file = given["--config.file"]
-    return daemon.run(settings, load=None if file is None else lambda: config.load(Path(file)))
+    status = daemon.run(settings, load=None if file is None else lambda: config.load(Path(file)))
+    # Or Python would look through all that is left for garbage, which takes longer than to stop.
+    gc.freeze()
+    return status
 
 
 def _tell_that_it_is_good(settings: Settings) -> int:

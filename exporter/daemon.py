@@ -9,6 +9,7 @@ import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import structlog
 
@@ -16,17 +17,20 @@ from exporter import __version__, systemd
 from exporter.fleet import Fleet
 from exporter.reload import Load, Reloader
 from exporter.settings import Settings, SettingsError, Web
+from exporter.signals import ENDING, end_at_once
 from exporter.spans import exporting
 from exporter.telemetry.collectors import build_registry
 from exporter.web import config as web_config
 from exporter.web.app import OPEN_TO_ALL, create_app
-from exporter.web.server import base_url, listen, serving
+from exporter.web.server import ServerError, base_url, listen, serving
 
 log = structlog.stdlib.get_logger("exporter")
 
 
 def run(settings: Settings, *, load: Load | None = None, on_ready: Callable[[str], None] | None = None) -> int:
     """Serves until SIGTERM or SIGINT, then stops within a few seconds and gives the exit status 0.
+
+    The status is 1, after one line in the log, if the web server cannot begin, or ends by itself.
 
     Neither start nor stop waits for ZooKeeper. A second signal ends the process at once. SIGHUP reloads: `load` reads
     the ensembles again; without it the settings are for good. `on_ready` is called with the base URL when the daemon
@@ -37,6 +41,9 @@ def run(settings: Settings, *, load: Load | None = None, on_ready: Callable[[str
     """
     try:
         return asyncio.run(_run(settings, load, on_ready))
+    except ServerError as error:
+        log.error("cannot serve", reason=str(error))
+        return 1
     except OSError as error:
         if error.errno != errno.EMFILE:
             raise
@@ -59,22 +66,34 @@ async def _run(settings: Settings, load: Load | None, on_ready: Callable[[str], 
             expose_data=web.expose_data,
             dashboard_url=web.dashboard_url,
             reload=reloader.reload if web.enable_lifecycle else None,
+            shard=settings.shard,
         )
         with _reloading_on_hangup(reloader):
-            async with serving(app, listener, of_web, open_to_all=OPEN_TO_ALL):
+            async with serving(app, listener, of_web, open_to_all=OPEN_TO_ALL) as failed:
                 fleet.start()
                 url = base_url(listener, of_web)
                 log.info("serving", version=__version__, url=url, telemetry_path=web.telemetry_path)
                 systemd.notify(systemd.READY)
                 if on_ready is not None:
                     on_ready(url)
-                log.info("stopping", signal=await terminated)
+                status = await _end(terminated, failed)
+                reloader.close()
                 systemd.notify(systemd.STOPPING)
-            reloader.close()
             # Only now: a scrape must not find caches that are already being emptied.
             fleet.stop()
     log.info("stopped")
-    return 0
+    return status
+
+
+async def _end(terminated: asyncio.Future[str], failed: asyncio.Future[ServerError]) -> int:
+    """Waits for what ends the daemon, tells of it, and gives the status to end with."""
+    reasons: list[asyncio.Future[Any]] = [terminated, failed]
+    await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
+    if terminated.done():
+        log.info("stopping", signal=terminated.result())
+        return 0
+    log.error("stopping", reason=f"the web server failed: {failed.result()}")
+    return 1
 
 
 def _listener(web: Web) -> socket.socket:
@@ -111,20 +130,19 @@ def _termination() -> Iterator[asyncio.Future[str]]:
     """A future for the name of the first SIGTERM or SIGINT; from then on both end the process at once."""
     loop = asyncio.get_running_loop()
     terminated: asyncio.Future[str] = loop.create_future()
-    signals = (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.getsignal(number) for number in signals}
+    before = {number: signal.getsignal(number) for number in ENDING}
 
     def terminate(first: signal.Signals) -> None:
-        for number in signals:
+        for number in ENDING:
             loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, end_at_once)
         terminated.set_result(first.name)
 
-    for number in signals:
+    for number in ENDING:
         loop.add_signal_handler(number, terminate, number)
     try:
         yield terminated
     finally:
-        for number in signals:
+        for number in ENDING:
             loop.remove_signal_handler(number)
             signal.signal(number, before[number])

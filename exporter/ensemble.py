@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from dataclasses import replace
@@ -14,13 +15,14 @@ from kazoo.retry import KazooRetry
 
 from exporter.faults import FaultMemory
 from exporter.globs import Globs
-from exporter.logs import FaultLog, of_ensemble
+from exporter.logs import FaultLog, Flood, of_ensemble
 from exporter.settings import DigestMd5, Ensemble, Freshness, Gssapi, Tls, Tree
 from exporter.telemetry.instruments import ClientInstruments
 from exporter.telemetry.sources import EnsembleSource
 from exporter.telemetry.tracing import trace_client
 from exporter.treecache import Shard, TreeCache
 from exporter.treecache.observer import CacheObserver
+from exporter.treecache.outcome import SyncBegun
 from exporter.zookeeper.session import Session
 
 #: Seconds between attempts to begin anew: the first, doubled each time up to the second.
@@ -41,6 +43,7 @@ class WatchedEnsemble:
         self._settings = settings
         self._shard = shard or Shard()
         self._log = log.bind(ensemble=settings.name)
+        self._flood = Flood(self._tell_of_flood)
         self._client = KazooClient(**client_options(settings))
         self._session = Session.attach(self._client)
         trace_client(self._client)
@@ -60,7 +63,9 @@ class WatchedEnsemble:
             self._instruments.source,
             caches=self._caches,
             faults=dict(self._faults),
-            stale_after={tree.name: stale_after(tree.freshness) for tree in self._settings.trees},
+            stale_after={
+                tree.name: stale_after(tree.freshness) for tree in self._settings.trees if tree.freshness.interval
+            },
         )
 
     @property
@@ -69,12 +74,21 @@ class WatchedEnsemble:
         return self._settings
 
     def start(self) -> None:
-        """Starts connecting and caching, and waits for neither."""
-        for cache in self._caches.values():
-            cache.start()
-        self._client.add_listener(self._hear_state)
-        self._log.info("connecting", hosts=self._settings.hosts, trees=", ".join(self._caches))
-        self._client.start_async()
+        """Starts connecting and caching, and waits for neither.
+
+        Raises whatever keeps it from starting, for want of threads or files; nothing of it then runs.
+        """
+        try:
+            for cache in self._caches.values():
+                cache.start()
+            self._client.add_listener(self._hear_state)
+            self._log.info("connecting", hosts=self._settings.hosts, trees=", ".join(self._caches))
+            self._client.start_async()
+        except Exception:
+            # kazoo's own stop fails where its start has.
+            with contextlib.suppress(Exception):
+                self.stop()
+            raise
 
     def can_become(self, settings: Ensemble) -> bool:
         """Whether it can go on in the same session with these settings: only the trees are others."""
@@ -84,11 +98,15 @@ class WatchedEnsemble:
         """Ends the caches of trees that are gone or other than before, starts those of new ones, leaves the rest alone.
 
         `settings` are such as it can become.
+
+        Raises whatever keeps a cache from starting, for want of threads; without its tree, which the next update begins
+        again, everything is then as told.
         """
         before = {tree.name: tree for tree in self._settings.trees}
         after = {tree.name: tree for tree in settings.trees}
         ended = [name for name, tree in before.items() if after.get(name) != tree]
         begun = [name for name, tree in after.items() if before.get(name) != tree]
+        new = {name: self._cache(after[name]) for name in begun}
         caches = {name: cache for name, cache in self._caches.items() if name not in ended}
         closing = [self._caches[name] for name in ended]
         # Out of sight first: a scrape must not find caches that are being emptied.
@@ -96,28 +114,42 @@ class WatchedEnsemble:
         for cache in closing:
             cache.close()
         for name in ended:
-            del self._faults[name]
-        new = {name: self._cache(after[name]) for name in begun}
+            self._log.info("tree ended", tree=name)
+            if name not in after:
+                del self._faults[name]
         self._caches = {name: caches.get(name) or new[name] for name in after}
         self._settings = settings
-        for cache in new.values():
+        failures = {name: failure for name in begun if (failure := self._failure_to_begin(after[name]))}
+        if failures:
+            self._caches = {name: cache for name, cache in self._caches.items() if name not in failures}
+            trees = tuple(tree for tree in settings.trees if tree.name not in failures)
+            self._settings = replace(settings, trees=trees)
+            raise next(iter(failures.values()))
+
+    def _failure_to_begin(self, tree: Tree) -> Exception | None:
+        cache = self._caches[tree.name]
+        try:
             cache.start()
-        for name in ended:
-            self._log.info("tree ended", tree=name)
-        for name in begun:
-            self._log.info("tree begun", tree=name, path=after[name].path)
+        except Exception as failure:
+            cache.close()
+            return failure
+        self._log.info("tree begun", tree=tree.name, path=tree.path)
+        return None
 
     def stop(self) -> None:
         """Ends the caches and the session; blocks for as long as the server does not answer."""
         self._stopped = True
+        self._flood.close()
         self._client.remove_listener(self._hear_state)
         if self._revival is not None:
             self._revival.cancel()
             self._revival.join()
         for cache in self._caches.values():
             cache.close()
-        self._client.stop()
-        self._client.close()
+        try:
+            self._client.stop()
+        finally:
+            self._client.close()
 
     def _cache(self, tree: Tree) -> TreeCache:
         cache = TreeCache(self._client, tree.path, **cache_options(tree, self._shard))
@@ -125,22 +157,27 @@ class WatchedEnsemble:
         cache.listen_fault(FaultLog(tree_log))
         self._faults[tree.name] = faults = FaultMemory()
         cache.listen_fault(faults)
-        cache.observe(_SyncLog(tree_log, cache))
+        cache.observe(_SyncLog(tree_log, cache, self._flood))
         return cache
 
     def _hear_state(self, state: str) -> None:
         """Tells of a change of the connection's state; kazoo calls it on the connection's thread."""
         if state == KazooState.CONNECTED:
             self._connected_at = time.monotonic()
-            self._log.info("connected", server=self._session.stats().server)
+            if self._flood.admits("connected"):
+                self._log.info("connected", server=self._session.stats().server)
         elif state == KazooState.SUSPENDED:
-            self._log.info("connection suspended")
+            if self._flood.admits("connection suspended"):
+                self._log.info("connection suspended")
         elif self._client.client_state == KeeperState.AUTH_FAILED:
             self._revive_later("authentication failed")
         elif self._client.client_state == KeeperState.CLOSED:
             self._revive_later("connection given up")
         else:
             self._log.warning("session lost")
+
+    def _tell_of_flood(self, held_back: int) -> None:
+        self._log.warning("connection unsteady", state=self._client.state.lower(), held_back=held_back)
 
     # kazoo gives up for ever once a server refuses the credentials, and takes a connection that drops while SASL is at
     # work for such a refusal; so it does after an error that it has not foreseen. An exporter goes on: passwords are
@@ -165,20 +202,16 @@ class WatchedEnsemble:
 class _SyncLog(CacheObserver):
     """Logs when a tree was read as a whole."""
 
-    def __init__(self, logger: structlog.stdlib.BoundLogger, cache: TreeCache) -> None:
+    def __init__(self, logger: structlog.stdlib.BoundLogger, cache: TreeCache, flood: Flood) -> None:
         self._log = logger
         self._cache = cache
-        self._reason = ""
-        self._began = 0.0
+        self._flood = flood
 
-    def sync_began(self, reason: str, at: float) -> None:
-        self._reason, self._began = reason, at
-
-    def sync_ended(self, at: float, complete: bool) -> None:
-        if complete:
-            self._log.info(
-                "tree in sync", reason=self._reason, znodes=len(self._cache), seconds=round(at - self._began, 3)
-            )
+    def sync_ended(self, sync: SyncBegun, at: float, complete: bool) -> None:
+        if complete and self._flood.admits(("tree in sync", id(self._cache))):
+            trace = sync.exemplar or {}
+            seconds = round(at - sync.at, 3)
+            self._log.info("tree in sync", reason=sync.reason, znodes=len(self._cache), seconds=seconds, **trace)
 
 
 def client_options(settings: Ensemble) -> dict[str, Any]:

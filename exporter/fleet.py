@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import overload
 
 import structlog
@@ -50,37 +50,74 @@ class Fleet(Sequence[EnsembleSource]):
         """Watches these ensembles from now on; what did not change keeps its session and its trees.
 
         Sessions that are no longer wanted end by themselves, later.
+
+        Raises whatever keeps something from starting, for want of threads or files. If that is a new ensemble, nothing
+        has changed; if a tree of one that goes on, everything else has.
         """
         before = {ensemble.settings.name: ensemble for ensemble in self._ensembles}
-        after: list[WatchedEnsemble] = []
+        after: list[tuple[WatchedEnsemble, Ensemble]] = []
         new: list[WatchedEnsemble] = []
         for wanted in settings:
             ensemble = before.get(wanted.name)
-            if ensemble is not None and ensemble.can_become(wanted):
-                ensemble.update(wanted)
-            else:
+            if ensemble is None or not ensemble.can_become(wanted):
                 ensemble = WatchedEnsemble(wanted, shard=self._shard)
                 new.append(ensemble)
-            after.append(ensemble)
-        ended = [ensemble for ensemble in self._ensembles if ensemble not in after]
-        self._ensembles = tuple(after)
-        for ensemble in new:
-            ensemble.start()
-        for ensemble in ended:
-            log.info("ensemble ended", ensemble=ensemble.settings.name)
-        threading.Thread(target=_stop, args=(ended,), daemon=True).start()
+            after.append((ensemble, wanted))
+        _start(new)
+        kept = [ensemble for ensemble, _ in after]
+        ended = [ensemble for ensemble in self._ensembles if ensemble not in kept]
+        self._ensembles = tuple(kept)
+        try:
+            _update(after)
+        finally:
+            for ensemble in ended:
+                log.info("ensemble ended", ensemble=ensemble.settings.name)
+            _in_a_thread(lambda: _stop(ended))
 
     def stop(self) -> None:
         """Stops every ensemble at the same time, and leaves behind what has not ended after `STOP_TIMEOUT`."""
         _stop(self._ensembles)
 
 
+def _start(ensembles: Iterable[WatchedEnsemble]) -> None:
+    """Starts all of them or none."""
+    started: list[WatchedEnsemble] = []
+    try:
+        for ensemble in ensembles:
+            ensemble.start()
+            started.append(ensemble)
+    except Exception:
+        _in_a_thread(lambda: _stop(started))
+        raise
+
+
+def _update(ensembles: Iterable[tuple[WatchedEnsemble, Ensemble]]) -> None:
+    """Updates all of them, whatever becomes of one, of which it then tells."""
+    failures: list[Exception] = []
+    for ensemble, settings in ensembles:
+        try:
+            ensemble.update(settings)
+        except Exception as failure:
+            failures.append(failure)
+    if failures:
+        raise failures[0]
+
+
 def _stop(ensembles: Iterable[WatchedEnsemble]) -> None:
     deadline = time.monotonic() + STOP_TIMEOUT
-    threads = [threading.Thread(target=ensemble.stop, daemon=True) for ensemble in ensembles]
-    for thread in threads:
-        thread.start()
+    threads = list(filter(None, [_in_a_thread(ensemble.stop) for ensemble in ensembles]))
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
     if any(thread.is_alive() for thread in threads):
         log.warning("sessions left to expire", reason=f"ZooKeeper did not answer within {STOP_TIMEOUT:g} s")
+
+
+def _in_a_thread(act: Callable[[], None]) -> threading.Thread | None:
+    """Acts in a thread, or here, however long it takes, when there is none to be had."""
+    thread = threading.Thread(target=act, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:
+        act()
+        return None
+    return thread

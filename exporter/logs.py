@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Hashable
 
 import structlog
-from kazoo.protocol.serialization import SASL, Auth
+from kazoo.protocol.serialization import SASL, Auth, Connect
 from opentelemetry import trace
 from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -20,6 +21,9 @@ FORMATS = ("logfmt", "json")
 #: Seconds within which a library's message is not repeated, and those for a fault of one kind of a tree.
 REPEAT_INTERVAL = 300.0
 FAULT_INTERVAL = 60.0
+#: How many changes of state of one kind are told in how many seconds before a connection that comes and goes is told
+#: of in one line, as often as that.
+STATE_LIMIT, STATE_INTERVAL = 10, 60.0
 #: kazoo's warnings that say no more than the daemon's own record of the same change of state. The last is how kazoo,
 #: which is told never to give up, ends when it is stopped without a connection.
 _TOLD_BY_THE_DAEMON = (
@@ -134,6 +138,60 @@ class FaultLog:
             self._log.warning("fault", fault=kind, reason=str(fault))
 
 
+class Flood:
+    """Admits each message `limit` times while nothing is held back; what comes more often is counted, not told.
+
+    `tell` is given the count every `interval` seconds, in a thread of its own, until such a time has passed in silence.
+    Thread-safe.
+    """
+
+    def __init__(self, tell: Callable[[int], None], limit: int = STATE_LIMIT, interval: float = STATE_INTERVAL) -> None:
+        self._tell = tell
+        self._limit = limit
+        self._interval = interval
+        self._lock = threading.Lock()
+        self._admitted: Counter[Hashable] = Counter()
+        self._began = -interval
+        self._held_back = 0
+        self._timer: threading.Timer | None = None
+
+    def admits(self, message: Hashable) -> bool:
+        """Whether the message is to be told now."""
+        now = time.monotonic()
+        with self._lock:
+            if self._timer is None and now - self._began >= self._interval:
+                self._admitted.clear()
+                self._began = now
+            if self._admitted[message] < self._limit:
+                self._admitted[message] += 1
+                return True
+            self._held_back += 1
+            if self._timer is None:
+                self._wait()
+            return False
+
+    def close(self) -> None:
+        """Tells no more."""
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def _wait(self) -> None:
+        self._timer = threading.Timer(self._interval, self._sum_up)
+        self._timer.name = "flood"
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _sum_up(self) -> None:
+        with self._lock:
+            held_back, self._held_back = self._held_back, 0
+            self._timer = None
+            if held_back:
+                self._wait()
+        if held_back:
+            self._tell(held_back)
+
+
 def of_ensemble(name: str) -> logging.LoggerAdapter[logging.Logger]:
     """The logger for the kazoo client of an ensemble, whose messages then say which ensemble they are about."""
     return logging.LoggerAdapter(logging.getLogger("kazoo.client"), {"ensemble": name})
@@ -148,7 +206,14 @@ def _tell_of_failed_thread(failure: threading.ExceptHookArgs) -> None:
 def _hide_secrets(record: logging.LogRecord) -> None:
     """Takes credentials out of kazoo's records of the requests that it sends, which it writes at debug."""
     if record.name.startswith("kazoo") and isinstance(record.args, tuple):
-        record.args = tuple(_HIDDEN if isinstance(value, (Auth, SASL)) else value for value in record.args)
+        record.args = tuple(_without_secret(argument) for argument in record.args)
+
+
+def _without_secret(argument: object) -> object:
+    if isinstance(argument, (Auth, SASL)):
+        return _HIDDEN
+    # Who has the password of a session can take it over.
+    return argument._replace(passwd=_HIDDEN) if isinstance(argument, Connect) else argument
 
 
 def _says_nothing_new(record: logging.LogRecord) -> bool:

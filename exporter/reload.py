@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import structlog
@@ -14,6 +14,10 @@ from exporter import systemd
 from exporter.fleet import Fleet
 from exporter.settings import Ensemble, SettingsError
 from exporter.telemetry.sources import ReloadStats
+from exporter.worker import Worker
+
+#: Seconds to wait in the end for a configuration that is being applied.
+CLOSE_TIMEOUT = 1.0
 
 #: What reads the configuration; raises SettingsError.
 Load = Callable[[], tuple[Ensemble, ...]]
@@ -30,8 +34,9 @@ class Reloader:
     def __init__(self, fleet: Fleet, load: Load | None) -> None:
         self._fleet = fleet
         self._load = load
-        # One thread, so that reloads wait for each other, also when the daemon ends meanwhile.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="reload")
+        # One thread, so that reloads wait for each other.
+        self._worker = Worker("reload")
+        self._not_ending = threading.Lock()
         self._closed = False
         self._stats = ReloadStats(successful=True, succeeded_at=time.time())
 
@@ -42,19 +47,25 @@ class Reloader:
     async def reload(self) -> None:
         """Reloads, and waits until what changed has begun; does nothing once it is closed.
 
-        Raises SettingsError if the configuration is bad; everything then goes on as it was.
+        Raises SettingsError if the configuration is bad, or if it cannot be applied for want of files or threads.
         """
         if self._closed:
             return
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._reload)
+        await asyncio.get_running_loop().run_in_executor(self._worker, self._reload)
 
     def close(self) -> None:
-        """Waits for a reload that is under way, and lets none begin any more."""
+        """From now on nothing is changed, and systemd told nothing.
+
+        Waits for a change that is under way, at most for `CLOSE_TIMEOUT` seconds, and not for a file that hangs.
+        """
+        is_last = self._not_ending.acquire(timeout=CLOSE_TIMEOUT)
         self._closed = True
-        self._thread.shutdown(cancel_futures=True)
+        if is_last:
+            self._not_ending.release()
+        self._worker.shutdown()
 
     def _reload(self) -> None:
-        systemd.notify(systemd.reloading())
+        self._notify(systemd.reloading())
         try:
             self._apply()
         except SettingsError as error:
@@ -62,14 +73,27 @@ class Reloader:
             for line in error.lines:
                 log.error("configuration refused", reason=line)
             raise
+        except Exception as error:
+            self._stats = replace(self._stats, successful=False)
+            log.exception("configuration not applied")
+            problem = f"not all of it could be applied: {error}; another reload tries again"
+            raise SettingsError("configuration", None, problem) from error
         finally:
-            systemd.notify(systemd.READY)
+            self._notify(systemd.READY)
 
     def _apply(self) -> None:
         if self._load is None:
             log.info("nothing to reload", reason="the settings are flags")
             return
         ensembles = self._load()
-        self._fleet.change(ensembles)
-        self._stats = ReloadStats(successful=True, succeeded_at=time.time())
+        with self._not_ending:
+            if self._closed:
+                return
+            self._fleet.change(ensembles)
+            self._stats = ReloadStats(successful=True, succeeded_at=time.time())
         log.info("configuration reloaded", ensembles=len(ensembles))
+
+    def _notify(self, state: str) -> None:
+        with self._not_ending:
+            if not self._closed:
+                systemd.notify(state)

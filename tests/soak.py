@@ -1,14 +1,17 @@
-"""Soak: the exporter under faults and scrapes for an hour, after which its memory must be as it was.
+"""Soak: the exporter under faults, scrapes, reloads and an open page for an hour, after which memory must be as it was.
 
 Run it as `python -m tests.soak [MINUTES] [SEED]`. It prints the curve of resident memory, and ends with status 1 when
-that is not flat or when a scrape failed.
+that is not flat, and with an error when a scrape, a reload or the page failed, when the log has an error, or when no
+fault struck or no session was lost.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import resource
+import signal
 import statistics
 import sys
 import tempfile
@@ -17,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 from kazoo.client import KazooClient
@@ -24,7 +28,7 @@ from kazoo.client import KazooClient
 from exporter.demo.server import NETTY, ZooKeeperServer
 from tests.conftest import TICK_TIME, connected
 from tests.faults.proxy import DOWN, UP, Proxy
-from tests.integration.processes import Exporter, running_exporter
+from tests.integration.processes import STOP_LIMIT, Exporter, configured_exporter
 from tests.support import eventually
 
 ZNODES = 5_000
@@ -32,6 +36,7 @@ WRITES_PER_SECOND = 50
 SCRAPES_PER_SECOND = 10
 #: Seconds between faults, and how long one lasts at most: longer than a session.
 BETWEEN_FAULTS, LONGEST_FAULT = 5.0, 6.0
+BETWEEN_RELOADS = 60.0
 #: How many points the curve has, and by which share of itself memory may be larger in its last quarter than in its
 #: second one; the first is warm-up.
 POINTS, GROWTH = 60, 0.03
@@ -132,6 +137,43 @@ class Scrapes:
         self.seconds.append(time.monotonic() - begun)
 
 
+class Page(threading.Thread):
+    """An open page, which is told of changes until the exporter ends."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(daemon=True)
+        self._url = f"{url}/-/events"
+        self.messages = 0
+        self.start()
+
+    def run(self) -> None:
+        with contextlib.suppress(httpx.TransportError), httpx.stream("GET", self._url, timeout=30) as response:
+            for line in response.iter_lines():
+                self.messages += line.startswith("data: ")
+
+
+class Reloads:
+    """Reloads of a configuration with one tree that stays and another that is a new one each time."""
+
+    def __init__(self, config: Path, hosts: str) -> None:
+        self.config = config
+        self._hosts = hosts
+        self.count = 0
+        self._write()
+
+    def _write(self) -> None:
+        often = {"freshness": {"interval": "1s"}, "audit": {"interval": "10s"}}
+        changing = {"name": "changing", "path": "/", "max_depth": self.count % 2}
+        ensemble = {"name": "main", "hosts": self._hosts, "trees": [{"path": "/", **often}, changing]}
+        self.config.write_text(json.dumps({"ensembles": [ensemble]}))
+
+    def reload(self, exporter: Exporter) -> None:
+        self.count += 1
+        self._write()
+        exporter.send_signal(signal.SIGHUP)
+        eventually(lambda: len(exporter.logged("configuration reloaded")) == self.count)
+
+
 def resident(pid: int) -> int:
     """Resident bytes of a process."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
@@ -162,36 +204,46 @@ def soak(seconds: float, seed: int) -> bool:
         proxy = world.enter_context(Proxy(server.port))
         writer = Writer(world.enter_context(connected(server.hosts)), random.Random(seed + 1))
         folder = Path(world.enter_context(tempfile.TemporaryDirectory()))
-        flags = ("--freshness.interval=1s", "--audit.interval=10s")
-        exporter = world.enter_context(running_exporter(folder, proxy.hosts, "/", flags=flags))
+        reloads = Reloads(folder / "config.yml", proxy.hosts)
+        exporter = world.enter_context(configured_exporter(reloads.config))
         exporter.wait_ready()
-        scrapes, faults = Scrapes(exporter.url), Faults(proxy, chance)
+        scrapes, faults, page = Scrapes(exporter.url), Faults(proxy, chance), Page(exporter.url)
         with (
             periodically(lambda: 1 / WRITES_PER_SECOND, writer.write),
             periodically(lambda: 1 / SCRAPES_PER_SECOND, scrapes.scrape),
             periodically(lambda: BETWEEN_FAULTS, faults.strike),
+            periodically(lambda: BETWEEN_RELOADS, lambda: reloads.reload(exporter)),
             periodically(lambda: 1.0, lambda: samples.append(resident(exporter.pid))),
         ):
             time.sleep(seconds)
         proxy.heal()
-        report(exporter, scrapes, faults, samples)
+        lost = caught_up(exporter)
+        print(curve(samples))
+        print(
+            f"soak: {len(scrapes.seconds)} scrapes, the slowest {max(scrapes.seconds):.3f} s; {faults.count} faults, "
+            f"{lost:g} sessions lost; {reloads.count} reloads; {page.messages} messages to the page"
+        )
+        print(f"soak: memory in the last quarter against the second: {growth(samples):+.1%}, accepted: {GROWTH:+.0%}")
+        assert faults.count > 0 < lost, "nothing befell it"
+        assert page.is_alive(), "the page was left alone"
+        assert page.messages > seconds / 2, "the page was told too little"
         status, took = exporter.stop()
-        assert (status, took < 5) == (0, True), f"ended with status {status} after {took:.1f} s"
+        assert (status, took < STOP_LIMIT) == (0, True), f"ended with status {status} after {took:.1f} s"
+        assert not (errors := told_errors(exporter)), f"errors in the log: {errors[:3]}"
     return growth(samples) <= GROWTH
 
 
-def report(exporter: Exporter, scrapes: Scrapes, faults: Faults, samples: Sequence[int]) -> None:
-    """Prints what happened, once the exporter has caught up."""
+def caught_up(exporter: Exporter) -> float:
+    """How many sessions were lost, once the exporter has caught up with ZooKeeper."""
     eventually(lambda: exporter.metric("zookeeper_client_up") == 1, timeout=30)
     # With the root and what ZooKeeper itself keeps below /zookeeper.
-    eventually(lambda: exporter.metric("zookeeper_cache_nodes") == ZNODES + 4, timeout=30)
-    lost = exporter.metric("zookeeper_client_sessions_lost_total")
-    slowest = max(scrapes.seconds)
-    print(curve(samples))
-    print(
-        f"soak: {len(scrapes.seconds)} scrapes, the slowest {slowest:.3f} s; {faults.count} faults, {lost:g} sessions"
-    )
-    print(f"soak: memory in the last quarter against the second: {growth(samples):+.1%}, accepted: {GROWTH:+.0%}")
+    eventually(lambda: exporter.metric("zookeeper_cache_nodes", tree="/") == ZNODES + 4, timeout=30)
+    return exporter.metric("zookeeper_client_sessions_lost_total")
+
+
+def told_errors(exporter: Exporter) -> list[dict[str, Any]]:
+    """What the log has of errors, and of lines with a traceback."""
+    return [line for line in exporter.log_lines() if line["level"] in ("error", "critical") or "exception" in line]
 
 
 def main(words: Sequence[str]) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,6 +36,26 @@ def eventually(predicate: Callable[[], T], timeout: float = 10.0, interval: floa
             if late:
                 raise AssertionError(f"not true within {timeout:g} s; last value: {value!r}")
         time.sleep(interval)
+
+
+@contextlib.contextmanager
+def being_read(fifo: Path) -> Iterator[None]:
+    """Begins when somebody has opened a named pipe to read it, and keeps them waiting for what is in it."""
+
+    def open_once_it_is_read() -> int | None:
+        try:
+            return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            return None
+
+    descriptor = eventually(open_once_it_is_read)
+    assert descriptor is not None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def alive(pid: int) -> bool:

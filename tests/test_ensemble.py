@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
+from exporter import ensemble as ensemble_module
 from exporter.ensemble import NEVER_STALE_BEFORE, WatchedEnsemble, cache_options, client_options, stale_after
+from exporter.logs import Flood
 from exporter.settings import Audit, Digest, DigestMd5, Ensemble, Freshness, Gssapi, Tls, Tree
 from exporter.treecache import Shard
 from tests.conftest import ClientFactory, ZooKeeper
+from tests.faults.proxy import Proxy
 from tests.support import eventually
 
 
@@ -37,6 +41,24 @@ def test_a_lost_session_is_one_warning(zookeeper: ZooKeeper, client_factory: Cli
     assert [entry["event"] for entry in logged if entry["log_level"] == "warning"] == ["session lost"]
     assert all(entry["ensemble"] == "main" for entry in logged)
     assert [entry["tree"] for entry in logged if entry["event"] == "tree in sync"] == ["root", "root"]
+
+
+def test_a_connection_that_comes_and_goes_is_no_flood(zookeeper: ZooKeeper, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ensemble_module, "Flood", partial(Flood, limit=2, interval=0.5))
+    with Proxy(zookeeper.server.port) as proxy, structlog.testing.capture_logs() as logged:
+        settings = Ensemble("main", proxy.hosts + zookeeper.root, (Tree("a", "/"), Tree("b", "/")))
+        with watching(settings) as ensemble:
+            for comings in range(1, 9):
+                eventually(lambda: ensemble.source.client.stats().transitions["connected"] == comings)  # noqa: B023
+                proxy.cut()
+            eventually(lambda: count(logged, "connection unsteady"))
+            told = {event: count(logged, event) for event in ("connected", "connection suspended", "tree in sync")}
+            assert told["connected"] == told["connection suspended"] == 2
+            assert 0 < told["tree in sync"] <= 4
+            sums = [entry for entry in logged if entry["event"] == "connection unsteady"]
+            assert sums[0]["held_back"] > 0
+            assert (sums[0]["log_level"], sums[0]["ensemble"]) == ("warning", "main")
+            eventually(lambda: logged[-1].get("state") == "connected")
 
 
 def test_nothing_is_logged_for_a_znode_above_debug(zookeeper: ZooKeeper, client_factory: ClientFactory) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 import structlog
 from kazoo.exceptions import NoAuthError, OperationTimeoutError
-from kazoo.protocol.serialization import SASL, Auth
+from kazoo.protocol.serialization import SASL, Auth, Connect
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
 from exporter import logs
+from tests.support import eventually
 from tests.untouched import untouched_logging  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.usefixtures("untouched_logging")
@@ -157,6 +159,19 @@ def test_one_fault_of_each_kind_in_a_minute_is_a_warning_and_the_others_are_coun
     ]
 
 
+def test_what_comes_again_and_again_is_summed_up_until_it_is_over() -> None:
+    told: list[int] = []
+    flood = logs.Flood(told.append, limit=2, interval=0.2)
+    assert [flood.admits(message) for message in ("suspended", "connected") * 5] == [True] * 4 + [False] * 6
+    eventually(lambda: told == [6])
+    assert not flood.admits("suspended")
+    eventually(lambda: told == [6, 1])
+    eventually(lambda: "flood" not in [thread.name for thread in threading.enumerate()])
+    assert [flood.admits(message) for message in ("suspended", "connected", "suspended")] == [True] * 3
+    assert not flood.admits("suspended")
+    flood.close()
+
+
 @pytest.mark.parametrize("format", logs.FORMATS)
 @pytest.mark.parametrize("request_", [Auth(0, "digest", "user:hunter2"), SASL(b"hunter2")])
 def test_credentials_are_not_logged_even_at_debug(
@@ -167,6 +182,15 @@ def test_credentials_are_not_logged_even_at_debug(
     said = capsys.readouterr().err
     assert "Sending request(xid=-4): (credentials)" in said
     assert "hunter2" not in said
+
+
+def test_the_password_of_a_session_is_not_logged_either(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("debug", "json")
+    request = Connect(0, 7, 10_000, 42, b"hunter2", False)
+    logging.getLogger("kazoo.client").debug("Sending request(xid=%s): %s", None, request)
+    (line,) = json_lines(capsys)
+    assert "session_id=42, passwd='(credentials)'" in line["event"]
+    assert "hunter2" not in line["event"]
 
 
 def test_a_client_s_messages_name_its_ensemble_and_are_held_back_each_for_itself(

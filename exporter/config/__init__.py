@@ -24,7 +24,7 @@ def load(path: Path) -> tuple[Ensemble, ...]:
     config = validate(document)
     problems = document.problems
     if config is not None and not problems:
-        meant = ensembles(config, path.absolute().parent)
+        meant = ensembles(config, document)
         if not meant.problems:
             return meant.ensembles
         problems = [problem.at(document.line(problem.location)) for problem in meant.problems]

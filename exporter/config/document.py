@@ -12,7 +12,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from exporter.config.problems import Problem
-from exporter.yamlfile import SIZE_LIMIT, UnreadableFileError, compose, content_of
+from exporter.yamlfile import SIZE_LIMIT, UnreadableFileError, complaint, compose, content_of
 
 #: Values that a file may hold once its aliases are followed.
 VALUES_LIMIT = 100_000
@@ -83,7 +83,7 @@ class _Reader:
             self._refuse(1, "nested too deeply, or too large once its aliases are followed")
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            self._refuse(mark.line + 1 if mark else 1, f"no YAML: {_without_quotes(error)}")
+            self._refuse(mark.line + 1 if mark else 1, f"no YAML: {complaint(error)}")
         except (YAMLError, ValueError):
             self._refuse(1, "no YAML: it has characters that YAML does not allow")
 
@@ -157,9 +157,3 @@ def _expanded(text: str) -> str:
         return os.environ[name]
 
     return _REFERENCE.sub(value, text)
-
-
-def _without_quotes(error: MarkedYAMLError) -> str:
-    """What a parser complains about; what it quotes is left out, which may be the beginning of a secret."""
-    complaint = " ".join(str(error.problem or error.context).split())
-    return re.sub(r"'([^']*)'", lambda quoted: quoted[0] if len(quoted[1]) == 1 else "...", complaint)

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from exporter import settings
 from exporter.config import schema
-from exporter.config.document import Location
+from exporter.config.document import Document, Location
 from exporter.config.problems import Problem
 from exporter.globs import Pattern
 
@@ -29,9 +29,9 @@ class Meaning:
     problems: list[Problem] = field(default_factory=list)
 
 
-def ensembles(config: schema.Config, folder: Path) -> Meaning:
-    """What a configuration means; the files that it names are looked for in `folder`."""
-    reader = _Reader(folder)
+def ensembles(config: schema.Config, document: Document) -> Meaning:
+    """What a configuration means that has the shape of `document`, which says how each value is written."""
+    reader = _Reader(document)
     reader.once(((("ensembles", i, "name"), ensemble.name) for i, ensemble in enumerate(config.ensembles)), "ensemble")
     meant = tuple(reader.ensemble(section, ("ensembles", i)) for i, section in enumerate(config.ensembles))
     return Meaning(meant, reader.problems)
@@ -40,8 +40,9 @@ def ensembles(config: schema.Config, folder: Path) -> Meaning:
 class _Reader:
     """Gathers problems on its way, so that all are told at once; what has one is not used."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, document: Document) -> None:
+        self._folder = document.path.absolute().parent
+        self._written = document.written
         self.problems: list[Problem] = []
 
     def once(self, names: Iterable[tuple[Location, Hashable]], what: str) -> None:
@@ -49,12 +50,14 @@ class _Reader:
         seen = set()
         for location, name in names:
             if name in seen:
-                self._refuse(location, f"another {what} has this name; accepted: each name once", str(name))
+                self._refuse(location, f"another {what} has this name; accepted: each name once")
             seen.add(name)
 
     def ensemble(self, section: schema.Ensemble, at: Location) -> settings.Ensemble:
         trees = tuple(self._tree(tree, (*at, "trees", i)) for i, tree in enumerate(section.trees))
-        self.once((((*at, "trees", i, "name"), tree.name) for i, tree in enumerate(trees)), "tree of the ensemble")
+        named_by = ("path" if tree.name is None else "name" for tree in section.trees)
+        names = (((*at, "trees", i, key), tree.name) for i, (key, tree) in enumerate(zip(named_by, trees, strict=True)))
+        self.once(names, "tree of the ensemble")
         return settings.Ensemble(
             name=section.name,
             hosts=section.hosts,
@@ -72,12 +75,14 @@ class _Reader:
         for i, glob in enumerate(section.include):
             pattern = Pattern(glob)
             if not (pattern.covers(section.path) or pattern.leads_on(section.path)):
-                problem = f"matches nothing below {section.path}; accepted: a pattern that begins with the tree's path"
-                self._refuse((*at, "include", i), problem, glob)
+                root = self._as_written((*at, "path"))
+                problem = f"matches nothing below {root}; accepted: a pattern that begins with the tree's path"
+                self._refuse((*at, "include", i), problem)
         for i, glob in enumerate(section.exclude):
             if Pattern(glob).covers(section.path):
-                problem = f"leaves nothing of the tree at {section.path}; accepted: a pattern for what is below"
-                self._refuse((*at, "exclude", i), problem, glob)
+                root = self._as_written((*at, "path"))
+                problem = f"leaves nothing of the tree at {root}; accepted: a pattern for what is below"
+                self._refuse((*at, "exclude", i), problem)
         return settings.Tree(
             name=section.path if section.name is None else section.name,
             path=section.path,
@@ -98,7 +103,7 @@ class _Reader:
         if isinstance(section, schema.Gssapi):
             if importlib.util.find_spec("kerberos") is None:
                 problem = "the Python package kerberos is missing; accepted: with the extra treecache-exporter[gssapi]"
-                self._refuse((*at, "mechanism"), problem, section.mechanism)
+                self._refuse((*at, "mechanism"), problem)
             return settings.Gssapi(section.service, section.principal)
         return None
 
@@ -117,7 +122,7 @@ class _Reader:
             return in_place
         location = (*at, f"{key}_file")
         if in_place is not None:
-            self._refuse(location, f"given beside {key}; accepted: one of the two", file)
+            self._refuse(location, f"given beside {key}; accepted: one of the two")
             return in_place
         return self._read_secret(file, location)
 
@@ -126,10 +131,10 @@ class _Reader:
             with (self._folder / file).open(encoding="utf-8") as stream:
                 text = stream.read(_SECRET_LIMIT + 1).rstrip("\r\n")
         except (OSError, ValueError) as error:
-            self._refuse(location, f"cannot be read: {_reason(error)}; accepted: a text file", file)
+            self._refuse(location, f"cannot be read: {_reason(error)}; accepted: a text file")
             return SecretStr("")
         if not text or len(text) > _SECRET_LIMIT:
-            self._refuse(location, f"empty or too large; accepted: a file of 1 to {_SECRET_LIMIT} characters", file)
+            self._refuse(location, f"empty or too large; accepted: a file of 1 to {_SECRET_LIMIT} characters")
         return SecretStr(text)
 
     def _tls(self, section: schema.Tls, at: Location) -> settings.Tls:
@@ -143,23 +148,23 @@ class _Reader:
         )
         if (tls.cert_file is None) != (tls.key_file is None):
             missing, given = ("key_file", "cert_file") if tls.key_file is None else ("cert_file", "key_file")
-            self._refuse((*at, given), f"given without {missing}; accepted: both or neither", getattr(section, given))
+            self._refuse((*at, given), f"given without {missing}; accepted: both or neither")
         elif tls.key_file is None and tls.key_password is not None:
             self._refuse((*at, "key_file"), "required for a key's password; accepted: a PEM file")
-        self._try_certificates(tls, section, at)
+        self._try_certificates(tls, at)
         return tls
 
     def _found(self, file: str | None) -> Path | None:
         return None if file is None else self._folder / file
 
-    def _try_certificates(self, tls: settings.Tls, section: schema.Tls, at: Location) -> None:
+    def _try_certificates(self, tls: settings.Tls, at: Location) -> None:
         """Complains now about files that every connection would fail on."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
             if tls.ca_file is not None:
                 context.load_verify_locations(tls.ca_file)
         except (OSError, ValueError) as error:
-            self._refuse((*at, "ca_file"), f"{_reason(error)}; accepted: a PEM file of authorities", section.ca_file)
+            self._refuse((*at, "ca_file"), f"{_reason(error)}; accepted: a PEM file of authorities")
         if tls.cert_file is None or tls.key_file is None:
             return
         # An empty password, not none: OpenSSL would ask for one on the terminal.
@@ -168,12 +173,15 @@ class _Reader:
             context.load_cert_chain(tls.cert_file, tls.key_file, password)
         except (OSError, ValueError) as error:
             problem = f"{_reason(error)}; accepted: PEM files, with key_password if the key is encrypted"
-            self._refuse(
-                (*at, "cert_file"), f"not usable with key_file {section.key_file}: {problem}", section.cert_file
-            )
+            key_file = self._as_written((*at, "key_file"))
+            self._refuse((*at, "cert_file"), f"not usable with key_file {key_file}: {problem}")
 
-    def _refuse(self, location: Location, problem: str, value: str | None = None) -> None:
-        self.problems.append(Problem(location, problem, None, value))
+    def _refuse(self, location: Location, problem: str) -> None:
+        self.problems.append(Problem(location, problem, None, self._as_written(location)))
+
+    def _as_written(self, location: Location) -> str | None:
+        """What to tell of a value: what the environment put into it may be a secret that belongs elsewhere."""
+        return self._written.get(location)
 
 
 def _reason(error: Any) -> str:

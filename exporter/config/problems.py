@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from exporter.config.schema import SECRET_KEYS
 from exporter.settings import SettingsError, one_line
+from exporter.yamlfile import without_value
 
 
 @dataclass(frozen=True)
@@ -38,5 +40,7 @@ class ConfigError(SettingsError):
 
 
 def key(location: tuple[str | int, ...]) -> str:
-    """A location as a person writes it, for example `ensembles[0].trees[1].path`."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
+    """A location as a person writes it, for example `ensembles[0].trees[1].path`, without what may be a secret."""
+    end = next((index + 1 for index, part in enumerate(location) if part in SECRET_KEYS), len(location))
+    parts = (f"[{part}]" if isinstance(part, int) else f".{without_value(part)}" for part in location[:end])
+    return "".join(parts).removeprefix(".")

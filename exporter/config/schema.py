@@ -21,6 +21,8 @@ _DURATION_PATTERN = "^(0|([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$"
 _DURATION_SCHEMA = {"anyOf": [{"type": "string", "minLength": 1, "pattern": _DURATION_PATTERN}, {"const": 0}]}
 #: Keys whose values no complaint may show.
 SECRET_KEYS = ("password", "key_password")
+#: And those where a secret comes by mistake: ZooKeeper itself writes USER:PASSWORD.
+HIDDEN_KEYS = (*SECRET_KEYS, "username")
 
 
 def _duration(least: float) -> BeforeValidator:

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from exporter.config.document import Document, Location
 from exporter.config.problems import Problem
-from exporter.config.schema import SECRET_KEYS, Config
+from exporter.config.schema import HIDDEN_KEYS, Config
 
 #: What is accepted where pydantic misses a value of a plain type.
 _ACCEPTED = {
@@ -47,7 +47,7 @@ def _problem(error: ErrorDetails, document: Document) -> Problem:
     location, section = _place(tagged)
     text = _text(error, location, section)
     written = document.written.get(location)
-    hidden = not location or location[-1] in SECRET_KEYS or error["type"] in _HIDDEN
+    hidden = not location or location[-1] in HIDDEN_KEYS or error["type"] in _HIDDEN
     shown = written is not None and not hidden
     if shown and written != error["input"] and isinstance(error["input"], str):
         # What came from the environment may be a secret in the wrong place: show nothing that was made of it.

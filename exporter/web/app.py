@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
@@ -14,9 +15,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from exporter.telemetry.sources import EnsembleSource
-from exporter.web.exposition import expose
+from exporter.treecache import Shard
 from exporter.web.lifecycle import RELOAD_PATH, Reload, reload_route
 from exporter.web.pages import DOCS_PATH, PATHS, Pages
+from exporter.web.scrapes import Scrapes
 
 HEALTHY_PATH = "/-/healthy"
 READY_PATH = "/-/ready"
@@ -35,33 +37,35 @@ def create_app(
     expose_data: bool = False,
     dashboard_url: str | None = None,
     reload: Reload | None = None,
+    shard: Shard | None = None,
 ) -> Starlette:
     """The exporter's pages. `registry` is collected for each scrape of `telemetry_path`, `POST /-/reload` reloads.
 
-    With `expose_data` the pages show what is in znodes, if the caches keep it. They link to `dashboard_url`.
+    With `expose_data` the pages show what is in znodes, if the caches keep it. They link to `dashboard_url`, and tell
+    which share of the trees this is.
     """
     dashboards = {"Dashboards": dashboard_url} if dashboard_url else {}
     links = {"Metrics": telemetry_path, **dashboards, "Docs": DOCS_PATH, "Healthy": HEALTHY_PATH, "Ready": READY_PATH}
-    pages = Pages(ensembles, version=version, links=links, expose_data=expose_data)
+    # For good: a tree that a reload adds while its ensemble is down must not take away the others.
+    was_ready = threading.Event()
+    pages = Pages(ensembles, version=version, links=links, expose_data=expose_data, shard=shard)
 
-    # Functions, not coroutines: Starlette runs those on a worker thread, and neither collecting nor asking a cache
-    # for its stats may hold up the event loop.
-    def metrics(request: Request) -> Response:
-        return expose(registry, request)
-
-    def healthy(_request: Request) -> Response:
+    # A coroutine needs no worker thread, so that nothing that keeps those busy holds it up.
+    async def healthy(_request: Request) -> Response:
         return PlainTextResponse("Healthy.\n")
 
+    # A function: Starlette runs it on a worker thread. Asking a cache for its stats must not hold up the event loop.
     def ready(_request: Request) -> Response:
-        loading = [tree for ensemble in ensembles for tree in trees_never_loaded(ensemble)]
+        loading = [] if was_ready.is_set() else [tree for each in ensembles for tree in trees_never_loaded(each)]
         if loading:
             return PlainTextResponse(f"Loading: {', '.join(loading)}.\n", status_code=503)
+        was_ready.set()
         return PlainTextResponse("Ready.\n")
 
     app = Starlette(
         routes=[
             *pages.routes,
-            Route(telemetry_path, metrics),
+            Route(telemetry_path, Scrapes(registry).answer),
             Route(HEALTHY_PATH, healthy),
             Route(READY_PATH, ready),
             reload_route(reload),

@@ -10,9 +10,10 @@ import hmac
 import os
 from collections import OrderedDict
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 import bcrypt
+
+from exporter.worker import Worker
 
 CHALLENGE = 'Basic realm="treecache-exporter", charset="UTF-8"'
 
@@ -39,7 +40,7 @@ class PasswordCheck:
     def __init__(self) -> None:
         self._secret = os.urandom(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
-        self._hashing = ThreadPoolExecutor(1, thread_name_prefix="bcrypt")
+        self._hashing = Worker("bcrypt")
         self._waiting = 0
 
     async def is_right(self, users: Mapping[str, bytes], name: str, password: bytes) -> bool:
@@ -61,8 +62,8 @@ class PasswordCheck:
         return right
 
     def close(self) -> None:
-        """Ends the thread once it is done with the attempt at hand."""
-        self._hashing.shutdown(wait=False, cancel_futures=True)
+        """Ends the thread once it is done with the attempt at hand, which may take longer than the process has."""
+        self._hashing.shutdown()
 
     async def _hash(self, password: bytes, hashed: bytes) -> bool:
         if self._waiting >= _WAITING_LIMIT:

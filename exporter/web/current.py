@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 from pathlib import Path
@@ -11,6 +12,10 @@ import structlog
 from exporter.settings import SettingsError
 from exporter.web.config import WebConfig, load
 from exporter.web.tls import server_context
+from exporter.worker import Worker
+
+#: Seconds between two looks at the files.
+PACE = 1.0
 
 log = structlog.stdlib.get_logger("exporter.web")
 
@@ -19,7 +24,7 @@ Mark = tuple[int, int, int]
 
 
 class CurrentConfig:
-    """Asks on each use whether a file of the configuration is another than before; that costs a stat for each.
+    """The last good configuration, and what follows from it.
 
     Whether TLS is on is decided once: a change of that is refused like any other bad configuration, which is logged
     once and leaves the last good one in force.
@@ -37,16 +42,25 @@ class CurrentConfig:
     @property
     def config(self) -> WebConfig:
         """The configuration in force."""
-        self._refresh()
         return self._config
 
     @property
     def context(self) -> ssl.SSLContext | None:
         """The TLS context for a new connection, None without TLS."""
-        self._refresh()
         return self._context
 
-    def _refresh(self) -> None:
+    async def keep_up(self) -> None:
+        """Looks at the files every `PACE` seconds, until it is cancelled; in a thread, for a file system that hangs."""
+        worker = Worker("web configuration")
+        try:
+            while True:
+                await asyncio.sleep(PACE)
+                await asyncio.get_running_loop().run_in_executor(worker, self.refresh)
+        finally:
+            worker.shutdown()
+
+    def refresh(self) -> None:
+        """Reads everything again if a file is another than before; what is wrong then is logged."""
         marks = [_mark(file) for file in self._files]
         if marks == self._marks:
             return
@@ -55,6 +69,8 @@ class CurrentConfig:
             self._read_again()
         except SettingsError as error:
             log.error("web configuration not reloaded", reason=str(error))
+        except Exception:
+            log.exception("web configuration not reloaded")
         else:
             log.info("web configuration reloaded", path=str(self._config.path))
 

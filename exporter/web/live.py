@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import anyio.to_thread
 import structlog
 
+from exporter.logs import FAULT_INTERVAL, Repetitions
 from exporter.web.status import Status, as_told, differences
 
 #: Seconds between two looks, and two messages to an open page.
@@ -38,6 +39,7 @@ class Live:
         self._latest = ""
         self._next: asyncio.Future[None] | None = None
         self._pages = 0
+        self._failures = Repetitions(FAULT_INTERVAL)
 
     async def run(self) -> None:
         """Looks until it is cancelled."""
@@ -47,31 +49,34 @@ class Live:
                     self._tell(await anyio.to_thread.run_sync(self._status))
                 else:
                     await anyio.to_thread.run_sync(self._look)
-            except Exception:
-                log.exception("the status page cannot be kept up to date")
+            except Exception as error:
+                held_back = self._failures.admit(repr(error))
+                if held_back is not None:
+                    log.exception("the status page cannot be kept up to date", held_back=held_back)
             await asyncio.sleep(PACE)
 
-    def open(self, ending: asyncio.Event | None) -> AsyncIterator[str]:
-        """The messages for one page, until `ending` is set. Raises TooManyPagesError."""
+    def open(self, *endings: asyncio.Event) -> AsyncIterator[str]:
+        """The messages for one page, until one of `endings` is set. Raises TooManyPagesError."""
         if self._pages >= PAGES:
             raise TooManyPagesError
-        return self._messages(ending or asyncio.Event())
+        return self._messages(endings)
 
-    async def _messages(self, ending: asyncio.Event) -> AsyncIterator[str]:
+    async def _messages(self, endings: Sequence[asyncio.Event]) -> AsyncIterator[str]:
         self._pages += 1
-        end: asyncio.Future[Any] = asyncio.ensure_future(ending.wait())
+        ends: list[asyncio.Future[Any]] = [asyncio.ensure_future(ending.wait()) for ending in endings]
         number = -1
         try:
             yield "retry: 1000\n\n"
             while True:
-                await asyncio.wait([end, self._next_one()], return_when=asyncio.FIRST_COMPLETED)
-                if ending.is_set():
+                await asyncio.wait([*ends, self._next_one()], return_when=asyncio.FIRST_COMPLETED)
+                if any(ending.is_set() for ending in endings):
                     return
                 # Whoever missed a message is told everything.
                 yield self._latest if number == self._number - 1 else _message(self._told)
                 number = self._number
         finally:
-            end.cancel()
+            for end in ends:
+                end.cancel()
             self._pages -= 1
 
     def _tell(self, status: Status) -> None:

@@ -10,7 +10,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from exporter.settings import SettingsError
-from exporter.yamlfile import SIZE_LIMIT, UnreadableFileError, compose, content_of
+from exporter.yamlfile import SIZE_LIMIT, UnreadableFileError, complaint, compose, content_of, without_value
 
 _NULL = "tag:yaml.org,2002:null"
 _BOOLEANS = {"true": True, "false": False}
@@ -35,7 +35,7 @@ class Section:
     def error(self, key: str, value: str | None, problem: str) -> SettingsError:
         """The complaint about one key of this section, with the line that it stands in."""
         line = self._nodes[key][0].start_mark.line + 1 if key in self._nodes else self._line
-        return SettingsError(f"{self._path}:{line}: {self._name}{key}", value, problem)
+        return SettingsError(f"{self._path}:{line}: {self._name}{without_value(key)}", value, problem)
 
     def names(self) -> Iterator[str]:
         """The keys that are left, for sections whose keys are the user's own."""
@@ -47,7 +47,7 @@ class Section:
         if node is None:
             return Section(self._path, f"{self._name}{key}.", self._line, {})
         if not isinstance(node, MappingNode):
-            raise self._mistyped(key, node, "a mapping")
+            raise self._mistyped(key, "a mapping")
         return _section(self._path, f"{self._name}{key}.", node)
 
     def text(self, key: str, default: str = "") -> str:
@@ -56,7 +56,7 @@ class Section:
         if node is None:
             return default
         if not isinstance(node, ScalarNode):
-            raise self._mistyped(key, node, "text")
+            raise self._mistyped(key, "text")
         return str(node.value)
 
     def boolean(self, key: str, default: bool) -> bool:
@@ -72,7 +72,7 @@ class Section:
         if node is None:
             return ()
         if not isinstance(node, SequenceNode) or not all(isinstance(item, ScalarNode) for item in node.value):
-            raise self._mistyped(key, node, "a list of texts")
+            raise self._mistyped(key, "a list of texts")
         return tuple(str(item.value) for item in node.value)
 
     def end(self) -> None:
@@ -86,9 +86,9 @@ class Section:
         node = self._nodes[key][1] if key in self._nodes else None
         return None if isinstance(node, ScalarNode) and node.tag == _NULL else node
 
-    def _mistyped(self, key: str, node: Node, accepted: str) -> SettingsError:
-        written = node.value if isinstance(node, ScalarNode) else None
-        return self.error(key, written, f"not the type of value that belongs here; accepted: {accepted}")
+    def _mistyped(self, key: str, accepted: str) -> SettingsError:
+        # Without the value, which may be a user with a password, put where a mapping belongs.
+        return self.error(key, None, f"not the type of value that belongs here; accepted: {accepted}")
 
 
 def read(path: Path) -> Section:
@@ -118,9 +118,9 @@ def parse(path: Path, content: bytes) -> Section:
         _refuse(path, 1, "nested too deeply")
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        _refuse(path, mark.line + 1 if mark else 1, " ".join(str(error.problem or error.context).split()))
-    except (YAMLError, ValueError) as error:
-        _refuse(path, 1, " ".join(str(error).split()))
+        _refuse(path, mark.line + 1 if mark else 1, complaint(error))
+    except (YAMLError, ValueError):
+        _refuse(path, 1, "it has characters that YAML does not allow")
     if root is None or (isinstance(root, ScalarNode) and root.tag == _NULL):
         return Section(path, "", 1, {})
     if not isinstance(root, MappingNode):
@@ -135,7 +135,7 @@ def _section(path: Path, name: str, mapping: MappingNode) -> Section:
         if not isinstance(key, ScalarNode):
             _refuse(path, line, "a key is no text")
         if key.value in nodes:
-            raise SettingsError(f"{path}:{line}: {name}{key.value}", None, "given twice; accepted: once")
+            raise SettingsError(f"{path}:{line}: {name}{without_value(key.value)}", None, "given twice; accepted: once")
         nodes[key.value] = key, value
     return Section(path, name, mapping.start_mark.line + 1, nodes)
 

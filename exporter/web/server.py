@@ -10,7 +10,7 @@ import resource
 import socket
 import ssl
 from asyncio import sslproto
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from typing import Any
 
 import structlog
@@ -30,6 +30,8 @@ _HEADER_LIMIT = 16 * 1024
 _KEEP_ALIVE = 75
 _GRACE = 1
 _TLS_BUFFER = 32 * 1024
+#: Bytes that the kernel keeps for a client who does not read; it would take megabytes for each by itself.
+_SEND_BUFFER = 128 * 1024
 
 log = structlog.stdlib.get_logger("exporter.web")
 
@@ -58,26 +60,35 @@ def base_url(listener: socket.socket, config: WebConfig | None = None) -> str:
     return f"{scheme}://{'localhost' if host in ('::', '0.0.0.0') else in_brackets(host)}:{port}"
 
 
+class ServerError(Exception):
+    """The server ended without being told to; its text says why."""
+
+
 @contextlib.asynccontextmanager
 async def serving(
     app: ASGIApp, listener: socket.socket, config: WebConfig | None = None, *, open_to_all: Collection[str] = ()
-) -> AsyncIterator[None]:
+) -> AsyncIterator[asyncio.Future[ServerError]]:
     """Serves `app` on `listener` for as long as the body runs, then lets running requests end within a second.
 
-    `config` says whether by TLS, to whom, and with which headers; its files are read again when they change. Paths in
+    The body begins when connections are accepted, and is given what tells it if the server ends by itself. `config`
+    says whether by TLS, to whom, and with which headers; its files are read again when they change. Paths in
     `open_to_all` are served to those without a password too.
 
-    Raises SettingsError if a file that `config` names cannot be used.
+    Raises SettingsError if a file that `config` names cannot be used, ServerError if the server cannot begin.
     """
     current = CurrentConfig(config) if config is not None else None
     asyncio.get_running_loop().set_exception_handler(_Complaints())
     guard = Guard(app, lambda: current.config if current else None, frozenset(open_to_all))
     lobby, ending = Lobby(), asyncio.Event()
     server = _Server(_uvicorn_config(guard, _protocol_factory(lobby, ending, current)))
-    task = asyncio.create_task(server.serve([listener]))
+    task = asyncio.create_task(_ended(server.serve([listener])))
+    watch = asyncio.create_task(current.keep_up()) if current else None
     try:
-        yield
+        await _begun(server, task)
+        yield task
     finally:
+        if watch is not None:
+            watch.cancel()
         ending.set()
         lobby.end_waiting()
         # Just before uvicorn would complain about whoever is left.
@@ -86,6 +97,25 @@ async def serving(
         await task
         last_call.cancel()
         guard.close()
+
+
+async def _ended(running: Awaitable[None]) -> ServerError:
+    """What is wrong when the server ends that nobody told to."""
+    try:
+        await running
+    except Exception as error:
+        return ServerError(f"{type(error).__name__}: {error}")
+    return ServerError("it ended by itself")
+
+
+async def _begun(server: _Server, task: asyncio.Future[ServerError]) -> None:
+    """Waits until the server has begun. Raises ServerError if it ends instead."""
+    begun = asyncio.create_task(server.begun.wait())
+    outcomes: list[asyncio.Future[Any]] = [begun, task]
+    await asyncio.wait(outcomes, return_when=asyncio.FIRST_COMPLETED)
+    if not begun.done():
+        begun.cancel()
+        raise task.result()
 
 
 def _uvicorn_config(app: ASGIApp, protocol: Callable[..., asyncio.Protocol]) -> uvicorn.Config:
@@ -154,6 +184,10 @@ class _Complaints:
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.begun = asyncio.Event()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leaves signals to the daemon."""
@@ -164,6 +198,10 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         for listener in sockets or ():
             listener.listen(_BACKLOG)
+            # What it accepts inherits that.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        if self.started:
+            self.begun.set()
 
 
 def _listen_everywhere(port: int) -> socket.socket:

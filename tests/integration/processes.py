@@ -32,10 +32,15 @@ class Exporter:
         self, log: Path, flags: Sequence[str], environment: Mapping[str, str] | None = None, module: str = "exporter"
     ) -> None:
         self._log = log
+        self._output = log.with_suffix(".out")
         command = [sys.executable, "-m", module, "--web.listen-address=127.0.0.1:0", "--log.format=json", *flags]
-        with log.open("wb") as stderr:
+        with log.open("wb") as stderr, self._output.open("wb") as stdout:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stderr=stderr, env={**os.environ, **(environment or {})}
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                env={**os.environ, **(environment or {})},
             )
 
     @property
@@ -47,6 +52,10 @@ class Exporter:
     def url(self) -> str:
         """Where it serves; waits until it does."""
         return str(eventually(self._serving)[0]["url"])
+
+    def printed(self) -> str:
+        """What it wrote to standard output."""
+        return self._output.read_text()
 
     def log_lines(self) -> list[dict[str, Any]]:
         """Every event that was logged."""

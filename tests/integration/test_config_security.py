@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
@@ -130,13 +131,23 @@ def unreadable(ensemble: WatchedEnsemble) -> int | None:
 
 
 def nothing_tells(exporter: Exporter, *secrets: str) -> None:
-    """No log, page or metric holds a secret, not in another form either."""
-    logged = "".join(map(json.dumps, exporter.log_lines()))
-    told = logged + exporter.get("/").text + exporter.get("/metrics").text
+    """No log, page, answer or metric holds a secret, not in another form either, nor the password of the session."""
+    pages = [exporter.get(path).text for path in ("/", "/metrics", "/browse?ensemble=main&tree=/tree&path=/tree")]
+    answers = [first_event(exporter), httpx.post(f"{exporter.url}/-/reload").text]
+    connects = [line["event"] for line in exporter.log_lines() if "Connect(" in line["event"]]
+    assert connects
+    assert all("passwd='(credentials)'" in event for event in connects)
+    told = "".join([*map(json.dumps, exporter.log_lines()), exporter.printed(), *pages, *answers])
     for secret in secrets:
         digest = base64.b64encode(hashlib.sha1(f"reader:{secret}".encode()).digest()).decode()
         for form in (secret, secret.encode().hex(), base64.b64encode(secret.encode()).decode(), digest):
             assert form not in told
+
+
+def first_event(exporter: Exporter) -> str:
+    """What an open page is told first."""
+    with httpx.stream("GET", f"{exporter.url}/-/events") as response:
+        return next(line for line in response.iter_lines() if line.startswith("data: {"))
 
 
 def test_without_credentials_only_what_is_open_is_readable(tmp_path: Path, zookeeper: SecureZooKeeper) -> None:
@@ -153,6 +164,26 @@ def test_digest_from_a_file_and_from_the_environment(tmp_path: Path, zookeeper: 
         assert exporter.metric("zookeeper_cache_unreadable_nodes") == 1
         assert len([line for line in exporter.log_lines() if line["event"].endswith("(credentials)")]) == 2
         nothing_tells(exporter, DIGEST_SECRET, OTHER_SECRET)
+
+
+def test_a_slip_in_the_configuration_tells_nothing_when_it_is_reloaded(
+    tmp_path: Path, zookeeper: SecureZooKeeper
+) -> None:
+    config = configured(tmp_path, zookeeper.server.hosts)
+    flags = ["--log.level=debug", "--web.enable-lifecycle"]
+    with configured_exporter(config, flags, {"OTHER": OTHER_SECRET}) as exporter:
+        exporter.wait_ready()
+        users = [{"username": f"reader:{DIGEST_SECRET}", "password": "x"}, {"username": "u", "password": 1}]
+        configured(tmp_path, zookeeper.server.hosts, digest=users)
+        nothing_tells(exporter, DIGEST_SECRET, OTHER_SECRET)
+        configured(tmp_path, zookeeper.server.hosts, digest=[{"username": "u", "password_file": "/${OTHER}"}])
+        nothing_tells(exporter, DIGEST_SECRET, OTHER_SECRET)
+        refusals = [line["reason"] for line in exporter.logged("configuration refused")]
+        assert [reason.partition(": ")[2].partition(";")[0] for reason in refusals] == [
+            "ensembles[0].digest[0].username: a colon ends the name in ZooKeeper's digest scheme",
+            "ensembles[0].digest[1].password: no text, or an empty one",
+            "ensembles[0].digest[0].password_file=/${OTHER}: cannot be read: No such file or directory",
+        ]
 
 
 def test_a_wrong_sasl_password_is_tried_again_and_a_reload_mends_it(tmp_path: Path, zookeeper: SecureZooKeeper) -> None:

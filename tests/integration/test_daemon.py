@@ -13,6 +13,7 @@ import pytest
 
 from exporter.demo.server import ZooKeeperServer
 from tests.conftest import ClientFactory, ZooKeeper
+from tests.faults.proxy import Proxy
 from tests.integration.processes import STOP_LIMIT, Exporter, running_exporter
 from tests.support import eventually
 
@@ -160,12 +161,13 @@ def test_zookeeper_s_absence_does_not_flood_the_log(tmp_path: Path) -> None:
         assert len(exporter.log_lines()) < 8
 
 
-def test_it_logs_where_it_serves_and_what_happens_to_the_connection(
-    tmp_path: Path, own_zookeeper: ZooKeeperServer
-) -> None:
-    with running_exporter(tmp_path, own_zookeeper.hosts, "/") as exporter:
+def test_it_logs_where_it_serves_and_what_happens_to_the_connection(tmp_path: Path, zookeeper: ZooKeeper) -> None:
+    with (
+        Proxy(zookeeper.server.port) as proxy,
+        running_exporter(tmp_path, proxy.hosts + zookeeper.root, "/") as exporter,
+    ):
         eventually(lambda: len(exporter.logged("tree in sync")) == 1)
-        own_zookeeper.restart()
+        proxy.cut()
         eventually(lambda: len(exporter.logged("tree in sync")) == 2)
         assert_stops(exporter, signal.SIGTERM)
         told = [(line["level"], line["event"]) for line in exporter.log_lines() if line["logger"] == "exporter"]

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from exporter.demo.server import free_port
 from tests.conftest import ClientFactory, ZooKeeper
 from tests.faults.proxy import DOWN, Proxy
 from tests.integration.processes import STOP_LIMIT, Exporter, configured_exporter, running_exporter
-from tests.support import eventually
+from tests.support import being_read, eventually
 
 DEVICES = Path(__file__).parent / "devices"
 DAY = 86_400.0
@@ -333,6 +334,33 @@ def test_it_stops_during_the_first_load(
         assert exporter.metric("zookeeper_cache_initialized") == 0
         assert_stops(exporter)
         assert not exporter.logged("tree in sync")
+
+
+def test_it_stops_while_a_password_is_checked(tmp_path: Path) -> None:
+    # The check takes most of a minute.
+    (web_config := tmp_path / "web.yml").write_text(f"basic_auth_users: {{alice: $2b$18${'.' * 53}}}")
+    flags = (f"--web.config.file={web_config}",)
+    with running_exporter(tmp_path, "127.0.0.1:1", "/", flags=flags) as exporter:
+        address = ("127.0.0.1", int(exporter.url.rpartition(":")[2]))
+        with socket.create_connection(address) as attempt:
+            attempt.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YWxpY2U6eA==\r\n\r\n")
+            assert exporter.get("/-/healthy").status_code == 200
+            assert_stops(exporter)
+
+
+def test_it_stops_while_a_file_hangs(tmp_path: Path, zookeeper: ZooKeeper) -> None:
+    ensemble = {"name": "main", "hosts": zookeeper.hosts, "trees": [{"path": "/"}]}
+    (config := tmp_path / "config.yml").write_text(json.dumps({"ensembles": [ensemble]}))
+    (web_config := tmp_path / "web.yml").touch()
+    with configured_exporter(config, [f"--web.config.file={web_config}"]) as exporter:
+        exporter.wait_ready()
+        for file in (config, web_config):
+            file.unlink()
+            os.mkfifo(file)
+        exporter.send_signal(signal.SIGHUP)
+        with being_read(config), being_read(web_config):
+            assert exporter.get("/metrics").status_code == 200
+            assert_stops(exporter)
 
 
 def test_it_stops_during_scrapes(tmp_path: Path, zookeeper: ZooKeeper) -> None:

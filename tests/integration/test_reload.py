@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +18,7 @@ from kazoo.client import KazooClient
 from exporter.fleet import Fleet
 from exporter.settings import Audit, Ensemble, Tree
 from exporter.telemetry.sources import EnsembleSource
+from exporter.treecache import TreeCache
 from tests.conftest import ZooKeeper
 from tests.integration.processes import Exporter, configured_exporter
 from tests.support import eventually
@@ -106,6 +109,54 @@ def test_any_change_of_a_tree_is_a_change(fleet: Fleet, main: Ensemble) -> None:
     assert loaded(fleet, "a", "b").caches["a"] is not before
 
 
+class Unstartable(TreeCache):
+    """A cache that finds no thread for the tree at /c."""
+
+    def start(self) -> None:
+        handler = self._client.handler
+        if self._path != "/c":
+            super().start()
+            return
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(handler, "spawn", no_thread)
+            super().start()
+
+
+def no_thread(*_: object) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_a_tree_that_cannot_begin_leaves_everything_else_as_told(
+    fleet: Fleet, main: Ensemble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.change([main, Ensemble("other", main.hosts, (A,))])
+    before, other = fleet[0], client_of(fleet[1])
+    wanted = [replace(main, trees=(A, C, replace(B, max_depth=1)))]
+    with monkeypatch.context() as patch:
+        patch.setattr("exporter.ensemble.TreeCache", Unstartable)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            fleet.change(wanted)
+    assert loaded(fleet, "a", "b").caches["a"] is before.caches["a"]
+    eventually(lambda: other.client_state == "CLOSED")
+    fleet.change(wanted)
+    assert loaded(fleet, "a", "c", "b").caches["a"] is before.caches["a"]
+
+
+def test_an_ensemble_that_cannot_begin_leaves_everything_as_it_was(
+    fleet: Fleet, main: Ensemble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, threads = fleet[0], threading.active_count()
+    other = Ensemble("other", main.hosts, (A, C))
+    with monkeypatch.context() as patch:
+        patch.setattr("exporter.ensemble.TreeCache", Unstartable)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            fleet.change([replace(main, trees=(A,)), Ensemble("another", main.hosts, (A,)), other])
+    assert len(fleet) == 1
+    assert fleet[0].client is before.client
+    assert fleet[0].caches == before.caches
+    eventually(lambda: threading.active_count() == threads)
+
+
 # The process
 
 
@@ -165,6 +216,31 @@ def test_a_bad_file_keeps_everything_running(exporter: Exporter, config: Path) -
     assert reload(exporter, "PUT").status_code == 200
     assert exporter.metric(SUCCESSFUL) == 1
     assert exporter.metric("zookeeper_cache_syncs_total", tree="/a") == 1
+
+
+def test_a_reload_for_which_too_few_files_can_be_opened(exporter: Exporter, config: Path, zookeeper: ZooKeeper) -> None:
+    other = {"name": "other", "hosts": zookeeper.hosts, "trees": [{"path": "/b"}]}
+    whole = json.loads(config.read_text())
+    config.write_text(json.dumps({"ensembles": [*whole["ensembles"], other]}))
+    before = resource.prlimit(exporter.pid, resource.RLIMIT_NOFILE)
+    # Enough for the file, and not for a connection.
+    resource.prlimit(exporter.pid, resource.RLIMIT_NOFILE, (limit_for_one_more(exporter.pid), before[1]))
+    exporter.send_signal(signal.SIGHUP)
+    (error,) = eventually(lambda: exporter.logged("configuration not applied"))
+    resource.prlimit(exporter.pid, resource.RLIMIT_NOFILE, before)
+    assert "Too many open files" in error["exception"]
+    assert exporter.metric(SUCCESSFUL) == 0
+    assert exporter.metric("zookeeper_client_up") == 1
+    assert exporter.metric("zookeeper_cache_syncs_total", tree="/a") == 1
+    assert reload(exporter).status_code == 200
+    eventually(lambda: exporter.metric("zookeeper_cache_initialized", tree="/b") == 1)
+    assert [line["event"] for line in exporter.log_lines() if line["level"] == "error"] == ["configuration not applied"]
+
+
+def limit_for_one_more(pid: int) -> int:
+    """The limit of open files with which a process can open one."""
+    taken = {int(file.name) for file in Path(f"/proc/{pid}/fd").iterdir()}
+    return min(set(range(max(taken) + 2)) - taken) + 1
 
 
 def test_a_reload_by_http_has_to_be_allowed(config: Path) -> None:

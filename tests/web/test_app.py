@@ -13,12 +13,15 @@ from typing import TypeVar
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 
 from exporter.telemetry.catalogue import GROUPS
 from exporter.telemetry.collectors import build_registry
 from exporter.telemetry.sources import EnsembleSource, Fault
+from exporter.treecache import Shard
 from exporter.treecache.stats import CacheStats
 from exporter.web.app import create_app
+from exporter.web.pages import TREES_SHOWN
 from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT, NEW_CACHE, NEW_CLIENT, Source, ensemble
 from tests.web.running import fresh
 
@@ -62,6 +65,17 @@ def test_not_ready_until_every_tree_had_its_first_load() -> None:
     trees = {"/a": Source(BUSY_CACHE), "/b": Source(NEW_CACHE), "/c": Source(NEW_CACHE)}
     response = get("/-/ready", EnsembleSource("main", Source(BUSY_CLIENT), trees))
     assert (response.status_code, response.text) == (503, "Loading: /b, /c.\n")
+
+
+def test_ready_for_good_once_it_was_whatever_a_reload_adds() -> None:
+    trees = {"/a": Source(BUSY_CACHE)}
+
+    async def ask_before_and_after(client: httpx.AsyncClient) -> list[int]:
+        before = await client.get("/-/ready")
+        trees["/b"] = Source(NEW_CACHE)
+        return [before.status_code, (await client.get("/-/ready")).status_code]
+
+    assert talk(EnsembleSource("main", Source(BUSY_CLIENT), trees), to=ask_before_and_after) == [200, 200]
 
 
 def test_ready_for_good_after_the_first_load() -> None:
@@ -109,6 +123,32 @@ def test_a_slow_collection_holds_up_nobody() -> None:
     assert talk(slow, to=scrape_and_look_elsewhere) == (200, 200)
 
 
+def test_a_crowd_of_slow_requests_holds_up_nobody_else() -> None:
+    release = threading.Event()
+
+    class SlowCache(Source[CacheStats]):
+        def get_data(self, _path: str, default: object = None) -> object:
+            return default
+
+        def get_children(self, _path: str, default: object = None) -> object:
+            assert release.wait(30)
+            return default
+
+    async def look_elsewhere(client: httpx.AsyncClient) -> tuple[list[int], list[int]]:
+        slow = [asyncio.create_task(client.get("/browse?ensemble=main&tree=/services&path=/x")) for _ in range(100)]
+        await asyncio.wait(slow, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        paths = ("/-/healthy", "/-/ready", "/metrics", "/", "/docs")
+        found = [(await asyncio.wait_for(client.get(path), 10)).status_code for path in paths]
+        release.set()
+        return found, [(await answer).status_code for answer in slow]
+
+    known = EnsembleSource("main", Source(BUSY_CLIENT), {"/services": SlowCache(BUSY_CACHE)})
+    elsewhere, slow = talk(known, to=look_elsewhere)
+    assert elsewhere == [200] * 5
+    assert set(slow) == {200, 503}
+    assert slow.count(200) >= 40
+
+
 def test_the_page_tells_the_state_of_each_tree() -> None:
     page = get("/", ensemble("main", cache=fresh()), ensemble("new", NEW_CLIENT, NEW_CACHE)).text
     new, busy = page.split("<section")[1:3]
@@ -126,6 +166,23 @@ def test_a_tree_without_recent_proof_is_stale() -> None:
     assert "1 tree of 1 without a recent proof of freshness." in page
     assert ">stale<" in page
     assert "≤ 5 min" in page
+
+
+def test_a_tree_that_is_never_proven_becomes_stale() -> None:
+    never = ensemble(cache=replace(BUSY_CACHE, verified_at=0.0))
+
+    async def look_twice(client: httpx.AsyncClient) -> list[str]:
+        first = (await client.get("/")).text
+        await asyncio.sleep(0.2)
+        return [first, (await client.get("/")).text]
+
+    first, second = talk(replace(never, stale_after={"/services": 0.15}), to=look_twice)
+    assert "The tree is complete, and its changes arrive." in first
+    assert "1 tree of 1 without a recent proof of freshness." in second
+    assert ">stale<" in second
+    assert "never proven" in second
+    # Nobody asked for proofs.
+    assert all("The tree is complete, and its changes arrive." in page for page in talk(never, to=look_twice))
 
 
 def test_what_is_stale_depends_on_the_tree() -> None:
@@ -204,11 +261,12 @@ def test_the_page_links_to_the_dashboards() -> None:
         dashboard_url="https://g.example/?a=1&b=2",
     )
 
-    async def ask() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://exporter") as client:
-            return await client.get("/")
+    assert '<a href="https://g.example/?a=1&amp;b=2">Dashboards</a>' in asyncio.run(asked(app, "/")).text
 
-    assert '<a href="https://g.example/?a=1&amp;b=2">Dashboards</a>' in asyncio.run(ask()).text
+
+async def asked(app: Starlette, path: str) -> httpx.Response:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://exporter") as client:
+        return await client.get(path)
 
 
 def test_the_docs_say_what_each_metric_means() -> None:
@@ -217,6 +275,61 @@ def test_the_docs_say_what_each_metric_means() -> None:
         for metric in group.metrics:
             assert metric.name in page
             assert metric.help in page
+
+
+def many_trees(number: int, **others: CacheStats) -> EnsembleSource:
+    trees = {f"t{index:04}": fresh() for index in range(number)} | others
+    return EnsembleSource("main", Source(BUSY_CLIENT), {name: Source(stats) for name, stats in trees.items()})
+
+
+def test_more_trees_than_there_is_room_for() -> None:
+    page = get("/", many_trees(300, zz=replace(fresh(), initialized=False))).text
+    assert "1 tree of 301 not complete yet." in page
+    assert page.count("<tr data-level=") == TREES_SHOWN
+    assert re.search(r'<th scope="row">\s*zz\s*<', page)
+    assert '<a href="/browse?ensemble=main">101 more trees</a>' in page
+    assert "All 300 trees are complete" in get("/", many_trees(300)).text
+
+
+def test_every_tree_can_be_found() -> None:
+    class CacheToLookInto(Source[CacheStats]):
+        def get_data(self, _path: str, default: object = None) -> object:
+            return default
+
+        def get_children(self, _path: str, default: object = None) -> object:
+            return default
+
+    names = [f"t{index:04}" for index in range(450)] + ["a <b>"]
+    source = EnsembleSource("main", Source(BUSY_CLIENT), {name: CacheToLookInto(BUSY_CACHE) for name in names})
+
+    async def turn_over(client: httpx.AsyncClient) -> list[str]:
+        seen, address = [], "/browse?ensemble=main"
+        while address:
+            page = (await client.get(address)).text
+            assert "451 trees of main" in page
+            seen += re.findall(r'<th scope="row"><a href="/browse\?ensemble=main&amp;tree=[^"]*">([^<]*)</a>', page)
+            following = re.search(r'rel="next" href="([^"]*)"', page)
+            address = html.unescape(following[1]) if following else ""
+        return seen
+
+    assert [html.unescape(name) for name in talk(source, to=turn_over)] == sorted(names)
+    beginning = get("/browse?ensemble=main&path=t044", source).text
+    assert beginning.count('<th scope="row">') == 10
+    assert "None begins like it" in get("/browse?ensemble=main&path=%3Cscript%3E", source).text
+
+
+def test_an_ensemble_that_there_is_not() -> None:
+    assert get("/browse?ensemble=%3Cb%3E").status_code == 404
+    assert get("/browse").status_code == 404
+
+
+def test_the_pages_tell_which_share_this_is() -> None:
+    for shard, told in ((Shard(2, 4), True), (Shard(), False), (None, False)):
+        app = create_app(build_registry([], "1"), [], telemetry_path="/metrics", version="1", shard=shard)
+        for path in ("/", "/docs"):
+            page = asyncio.run(asked(app, path)).text
+            assert ("shard 2 of 4" in page) is told
+            assert ("shard" in page.partition("<main")[0]) is told
 
 
 def test_a_tree_that_there_is_not() -> None:

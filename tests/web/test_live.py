@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
+import structlog
 
 from exporter.telemetry.sources import EnsembleSource
 from exporter.web import live, status
 from exporter.web.history import History
 from exporter.web.live import Live, TooManyPagesError
+from exporter.web.standing import Places
+from tests.support import eventually
 from tests.telemetry.known import BUSY_CLIENT, Source
-from tests.web.running import fresh
+from tests.web.running import fresh, running
 
 
 class Broadcast:
@@ -23,7 +28,7 @@ class Broadcast:
     def __init__(self) -> None:
         self.cache = Source(fresh())
         history = History([EnsembleSource("main", Source(BUSY_CLIENT), {"/services": self.cache})])
-        self.live = Live(history.look, lambda: status.status(history))
+        self.live = Live(history.look, lambda: status.status(history, Places(100)))
         self.ending = asyncio.Event()
 
     async def __aenter__(self) -> Broadcast:
@@ -42,6 +47,25 @@ async def next_told(messages: AsyncIterator[str]) -> dict[str, Any]:
         if message.startswith("data: ") and (told := json.loads(message.removeprefix("data: "))):
             assert message.endswith("\n\n")
             return dict(told)
+
+
+def test_what_keeps_going_wrong_is_logged_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "PACE", 0.001)
+    looks = []
+
+    def look() -> None:
+        looks.append(1)
+        raise RuntimeError("broken")
+
+    async def fail_often() -> None:
+        running = asyncio.create_task(Live(look, lambda: pytest.fail("no page is open")).run())
+        while len(looks) < 20:
+            await asyncio.sleep(0.01)
+        running.cancel()
+
+    with structlog.testing.capture_logs() as logged:
+        asyncio.run(asyncio.wait_for(fail_often(), 10))
+    assert [entry["log_level"] for entry in logged] == ["error"]
 
 
 def test_everything_first_and_then_what_changed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,15 +107,40 @@ def test_there_may_be_so_many_pages_and_no_more(monkeypatch: pytest.MonkeyPatch)
 
     async def crowd() -> None:
         async with Broadcast() as broadcast:
-            pages = [broadcast.live.open(None) for _ in range(2)]
+            pages = [broadcast.live.open() for _ in range(2)]
             for page in pages:
                 await next_told(page)
             with pytest.raises(TooManyPagesError):
-                broadcast.live.open(None)
+                broadcast.live.open()
             await pages[0].aclose()  # type: ignore[attr-defined]
-            await next_told(broadcast.live.open(None))
+            await next_told(broadcast.live.open())
 
     asyncio.run(crowd())
+
+
+@pytest.mark.parametrize("end", ["close", "send no more"])
+def test_a_closed_page_leaves_its_place_at_once(monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    monkeypatch.setattr(live, "PAGES", 1)
+    # Nothing is written to the page, by which its end could be noticed.
+    monkeypatch.setattr(live, "PACE", 60)
+    with running() as server, socket.create_connection(("127.0.0.1", server.port), timeout=10) as page:
+        page.sendall(b"GET /-/events HTTP/1.1\r\nHost: a\r\n\r\n")
+        answer = b""
+        while b"retry" not in answer:
+            answer += page.recv(65536)
+        events = f"{server.url}/-/events"
+        with httpx.stream("GET", events) as another:
+            assert another.status_code == 503
+        if end == "close":
+            page.close()
+        else:
+            page.shutdown(socket.SHUT_WR)
+
+        def is_open() -> bool:
+            with httpx.stream("GET", events) as another:
+                return another.status_code == 200
+
+        eventually(is_open)
 
 
 def test_a_failing_look_is_logged_and_followed_by_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,8 +151,14 @@ def test_a_failing_look_is_logged_and_followed_by_others(monkeypatch: pytest.Mon
             messages = broadcast.live.open(broadcast.ending)
             await next_told(messages)
             broadcast.cache.told = None  # type: ignore[assignment]
-            await asyncio.sleep(0.2)
+            while not logged:
+                await asyncio.sleep(0.01)
             broadcast.cache.told = fresh(data_bytes=2048)
-            await next_told(messages)
+            told = await next_told(messages)
+            assert "2.0 KiB" in [cell.get("text") for cell in told["cells"].values()]
 
-    asyncio.run(listen())
+    with structlog.testing.capture_logs() as logged:
+        asyncio.run(asyncio.wait_for(listen(), 10))
+    assert {(one["event"], one["log_level"]) for one in logged} == {
+        ("the status page cannot be kept up to date", "error")
+    }

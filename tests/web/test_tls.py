@@ -14,10 +14,11 @@ import pytest
 import structlog
 
 from exporter.settings import SettingsError
+from exporter.web import current
 from exporter.web.config import load
 from exporter.web.current import CurrentConfig
 from exporter.web.tls import has_allowed_name
-from tests.support import eventually
+from tests.support import being_read, eventually
 from tests.web.certificates import Authority
 from tests.web.running import Running, running
 
@@ -27,6 +28,11 @@ if sys.version_info < (3, 11):
 
 SERVER = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
 MUTUAL = SERVER + "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n"
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(current, "PACE", 0.05)
 
 
 @pytest.fixture
@@ -130,7 +136,7 @@ def test_renewed_certificates_are_used_without_a_restart(file: Path, authority: 
     with running(config=load(file)) as server:
         first = serial(server, authority)
         authority.issue("server", "127.0.0.1")
-        assert serial(server, authority) != first
+        eventually(lambda: serial(server, authority) != first)
 
 
 def test_a_bad_certificate_leaves_the_last_good_one_and_is_logged_once(file: Path, authority: Authority) -> None:
@@ -139,48 +145,68 @@ def test_a_bad_certificate_leaves_the_last_good_one_and_is_logged_once(file: Pat
     with structlog.testing.capture_logs() as logged, running(config=load(file)) as server:
         first = serial(server, authority)
         replace_file(certificate, "no certificate")
+        eventually(lambda: logged)
         assert [serial(server, authority) for _ in range(3)] == [first] * 3
-        assert len(logged) == 1
-        assert logged[0]["log_level"] == "error"
+        assert [entry["log_level"] for entry in logged] == ["error"]
         assert f"cert_file={certificate}: not a certificate and its key" in logged[0]["reason"]
         authority.issue("server", "127.0.0.1")
-        assert serial(server, authority) != first
+        eventually(lambda: serial(server, authority) != first)
     assert logged[-1]["event"] == "web configuration reloaded"
 
 
 def test_users_come_and_go_without_a_restart(file: Path) -> None:
     hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
     file.write_text(f"basic_auth_users: {{alice: {hashed}}}")
-    with running(config=load(file)) as server, httpx.Client(base_url=server.url) as client:
+    with (
+        structlog.testing.capture_logs() as logged,
+        running(config=load(file)) as server,
+        httpx.Client(base_url=server.url) as client,
+    ):
         assert client.get("/metrics", auth=("alice", "secret")).status_code == 200
         replace_file(file, f"basic_auth_users: {{bob: {hashed}}}")
-        assert client.get("/metrics", auth=("alice", "secret")).status_code == 401
+        eventually(lambda: client.get("/metrics", auth=("alice", "secret")).status_code == 401)
         assert client.get("/metrics", auth=("bob", "secret")).status_code == 200
         replace_file(file, "basic_auth_users: {")
+        eventually(lambda: len(logged) == 2)
         assert client.get("/metrics").status_code == 401
         file.unlink()
+        eventually(lambda: len(logged) == 3)
         assert client.get("/metrics").status_code == 401
         replace_file(file, "")
-        assert client.get("/metrics").status_code == 200
+        eventually(lambda: client.get("/metrics").status_code == 200)
+
+
+def test_a_file_that_hangs_holds_up_nobody(file: Path) -> None:
+    file.write_text("")
+    with running(config=load(file)) as server:
+        file.unlink()
+        os.mkfifo(file)
+        with being_read(file):
+            assert httpx.get(f"{server.url}/metrics").status_code == 200
 
 
 def test_tls_neither_comes_nor_goes_without_a_restart(file: Path, authority: Authority) -> None:
     file.write_text(SERVER)
-    current = CurrentConfig(load(file))
+    now = CurrentConfig(load(file))
     with structlog.testing.capture_logs() as logged:
         replace_file(file, "")
-        assert current.config.tls is not None
+        for _ in range(3):
+            now.refresh()
+        assert now.config.tls is not None
+    assert len(logged) == 1
     assert "cannot come or go without a restart" in logged[0]["reason"]
 
 
 def test_a_file_that_a_bad_configuration_names_is_waited_for(file: Path, authority: Authority) -> None:
     file.write_text(SERVER)
-    current = CurrentConfig(load(file))
+    now = CurrentConfig(load(file))
     replace_file(file, SERVER.replace("server.", "later."))
-    assert current.config.tls is not None
-    assert current.config.tls.cert_file.name == "server.crt"
+    now.refresh()
+    assert now.config.tls is not None
+    assert now.config.tls.cert_file.name == "server.crt"
     authority.issue("later", "127.0.0.1")
-    assert eventually(lambda: current.config.tls and current.config.tls.cert_file.name) == "later.crt"
+    now.refresh()
+    assert now.config.tls.cert_file.name == "later.crt"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,70 @@
+"""Worker: a thread for what takes long or hangs, a hash or a network's file, for which no process waits in its end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any, ParamSpec, TypeVar
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+class Worker(Executor):
+    """Does one thing after the other in a thread, which begins with the first of them.
+
+    Python waits for the threads of its own executors before it ends; this one is left behind, whatever it is at.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._todo: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def submit(
+        self, function: Callable[Parameters, Result], /, *arguments: Parameters.args, **named: Parameters.kwargs
+    ) -> Future[Result]:
+        """Does this too, later. Raises RuntimeError after `shutdown`, and when there is no thread to be had."""
+        if self._closed:
+            raise RuntimeError(f"the worker {self._name} is shut down")
+        if self._thread is None:
+            thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+            thread.start()
+            self._thread = thread
+        future: Future[Result] = Future()
+        self._todo.put((future, partial(function, *arguments, **named)))
+        return future
+
+    def shutdown(self, wait: bool = False, *, cancel_futures: bool = True) -> None:
+        """Begins nothing more, and by default waits for nothing."""
+        self._closed = True
+        if cancel_futures:
+            self._cancel_what_waits()
+        self._todo.put(None)
+        if wait and self._thread is not None:
+            self._thread.join()
+
+    def _cancel_what_waits(self) -> None:
+        while True:
+            try:
+                work = self._todo.get_nowait()
+            except Empty:
+                return
+            if work is not None:
+                work[0].cancel()
+
+    def _work(self) -> None:
+        while (work := self._todo.get()) is not None:
+            future, act = work
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                result = act()
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)

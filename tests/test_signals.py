@@ -1,0 +1,110 @@
+"""Signals end the process at once, also the first one of a container, which the kernel spares from their default."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from exporter.signals import ENDING, ending_at_once
+from tests.support import being_read, eventually
+
+SLEEPER = """
+import os, time
+from exporter.signals import ending_at_once
+with ending_at_once():
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+"""
+#: What makes a command the first process of a namespace of its own.
+FIRST = ["unshare", "--pid", "--fork", "--kill-child"]
+#: Without privileges that is not allowed: the tests then show how any other process ends.
+CAN_BE_FIRST = subprocess.run([*FIRST, "true"], stderr=subprocess.DEVNULL).returncode == 0
+
+Start = Callable[[list[str]], "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts a command, as the first process if that is allowed."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def begin(command: list[str]) -> subprocess.Popen[str]:
+        whole = [*(FIRST if CAN_BE_FIRST else []), *command]
+        processes.append(
+            subprocess.Popen(whole, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        )
+        return processes[-1]
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def send(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    """Sends a signal to the command itself, not to what made it the first process."""
+    if not CAN_BE_FIRST:
+        process.send_signal(number)
+        return
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    (child,) = eventually(lambda: children.read_text().split())
+    subprocess.run(["kill", f"-{number.value}", child], check=True)
+
+
+def status_after(number: signal.Signals) -> int:
+    return 128 + number if CAN_BE_FIRST else -number
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_signal_ends_the_process(start: Start, number: signal.Signals) -> None:
+    process = start([sys.executable, "-c", SLEEPER])
+    assert process.stdout is not None
+    assert (process.stdout.readline() == "1\n") is CAN_BE_FIRST
+    send(process, number)
+    assert process.wait(timeout=30) == status_after(number)
+
+
+def test_a_signal_before_the_daemon_listens_to_it_ends_it(start: Start, tmp_path: Path) -> None:
+    # Reading it lasts until somebody has written.
+    os.mkfifo(config := tmp_path / "config.yml")
+    process = start([sys.executable, "-m", "exporter", f"--config.file={config}"])
+    with being_read(config):
+        send(process, signal.SIGTERM)
+        assert process.wait(timeout=30) == status_after(signal.SIGTERM)
+
+
+def test_a_second_signal_ends_the_daemon_at_once(start: Start) -> None:
+    # A ZooKeeper that takes connections and never answers: the daemon would wait for it before it ends with status 0.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        flags = [f"--zookeeper.hosts=127.0.0.1:{silent.getsockname()[1]}", "--treecache.path=/"]
+        process = start([sys.executable, "-m", "exporter", *flags, "--web.listen-address=127.0.0.1:0"])
+        assert process.stderr is not None
+        wait_for_line(process.stderr, "event=serving")
+        connection, _ = silent.accept()
+        send(process, signal.SIGTERM)
+        wait_for_line(process.stderr, "event=stopping")
+        send(process, signal.SIGTERM)
+        assert process.wait(timeout=30) == status_after(signal.SIGTERM)
+        connection.close()
+
+
+def wait_for_line(log: IO[str], event: str) -> None:
+    for line in log:
+        if event in line:
+            return
+    raise AssertionError(f"ended without {event}")
+
+
+def test_the_handlers_are_put_back() -> None:
+    before = [signal.getsignal(number) for number in ENDING]
+    with ending_at_once():
+        assert [signal.getsignal(number) for number in ENDING] != before
+    assert [signal.getsignal(number) for number in ENDING] == before
