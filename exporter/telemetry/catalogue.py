@@ -118,18 +118,20 @@ CLIENT_SESSION_INFO = _info(
 )
 CLIENT_SESSION_START = _gauge(
     "zookeeper_client_session_start_timestamp_seconds",
-    "When the current session began, in Unix time; 0 before the first one.",
+    "When the current session began, in Unix time; 0 before the first one, and for one that is older than its "
+    "instruments.",
     unit="seconds",
 )
 CLIENT_SESSION_TIMEOUT = _gauge(
     "zookeeper_client_session_timeout_seconds",
-    "The session timeout that the server granted; 0 before the first session.",
+    "The session timeout that the server granted; 0 before the first session, and until the next connection where the "
+    "instruments came after the first one.",
     unit="seconds",
 )
 CLIENT_SESSION_DEADLINE = _gauge(
     "zookeeper_client_session_deadline_timestamp_seconds",
     "When the ensemble may expire the session unless it hears from the client, in Unix time: last heard plus timeout; "
-    "0 before the first session.",
+    "0 where one of them is not known.",
     unit="seconds",
 )
 CLIENT_LAST_HEARD = _gauge(
@@ -194,7 +196,8 @@ CLIENT_WATCHES = _gauge(
 )
 CLIENT_LAST_ZXID = _gauge(
     "zookeeper_client_last_zxid",
-    "The newest transaction id that a reply to the client carried; 0 before the first reply of a session.",
+    "The newest transaction id that a reply to the client carried, those to pings included; 0 before the first reply "
+    "of a session.",
 )
 
 CACHE_INFO = _info(
@@ -295,6 +298,11 @@ CACHE_VERIFIED = _gauge(
     "zookeeper_cache_verified_timestamp_seconds",
     "Up to when the cache is proven to hold every change that ZooKeeper tells of, in Unix time; 0 before the first "
     "proof. Now minus this is the most that the cache can be behind.",
+    unit="seconds",
+)
+CACHE_FRESHNESS_INTERVAL = _gauge(
+    "zookeeper_cache_freshness_interval_seconds",
+    "The time from one proof of freshness to the next; 0 if there are none but on demand.",
     unit="seconds",
 )
 CACHE_VERIFICATION_FAILURES = _counter(
@@ -399,6 +407,7 @@ CACHE = Group(
         CACHE_PROPAGATION_DELAY,
         CACHE_LISTENER_DURATION,
         CACHE_VERIFIED,
+        CACHE_FRESHNESS_INTERVAL,
         CACHE_VERIFICATION_DURATION,
         CACHE_VERIFICATION_FAILURES,
         CACHE_AUDITS,

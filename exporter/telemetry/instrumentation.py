@@ -65,7 +65,10 @@ class Instrumentation:
         self._undo = undo
 
     def uninstrument(self) -> None:
-        """Takes the metrics off the registry and ends the tracing; doing so again does nothing."""
+        """Takes the metrics off the registry and, unless others have the client traced, ends the tracing.
+
+        Doing so again does nothing.
+        """
         with _changing:
             self._undo.close()
 

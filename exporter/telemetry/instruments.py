@@ -12,6 +12,7 @@ from exporter.telemetry.catalogue import Metric
 from exporter.telemetry.sources import Counted, EnsembleSource
 from exporter.treecache import TreeCache
 from exporter.treecache.observer import CacheObserver
+from exporter.treecache.outcome import SyncBegun
 from exporter.zookeeper.calls import OPERATIONS, Call, ClientObserver
 from exporter.zookeeper.session import Session
 from exporter.zookeeper.wire import ReadRequest, Request
@@ -80,7 +81,7 @@ class ClientInstruments(ClientObserver):
 
     def call_ended(self, call: Call) -> None:
         assert call.ended_at is not None
-        exemplar = None if call.exemplar is None else dict(call.exemplar)
+        exemplar = _copy(call.exemplar)
         self._observe[call.operation](call.ended_at - call.began_at, exemplar)
         if call.error is not None:
             self._errors.labels(call.operation, call.error).inc()
@@ -109,7 +110,6 @@ class CacheInstruments(CacheObserver):
 
     def __init__(self, cache: TreeCache) -> None:
         self.cache = cache
-        self._sync: tuple[str, float] | None = None
         self._syncs = _histogram(catalogue.CACHE_SYNC_DURATION)
         self._refreshes = _histogram(catalogue.CACHE_REFRESH_DURATION)
         self._delays = _histogram(catalogue.CACHE_PROPAGATION_DELAY)
@@ -129,29 +129,29 @@ class CacheInstruments(CacheObserver):
         """Counts nothing more."""
         self.cache.disregard(self)
 
-    def sync_began(self, reason: str, at: float) -> None:
-        self._sync = (reason, at)
-
-    def sync_ended(self, at: float, complete: bool) -> None:
-        if self._sync is not None and complete:
-            reason, began_at = self._sync
-            self._syncs.labels(reason).observe(at - began_at)
-        self._sync = None
+    def sync_ended(self, sync: SyncBegun, at: float, complete: bool) -> None:
+        if complete:
+            self._syncs.labels(sync.reason).observe(at - sync.at, _copy(sync.exemplar))
 
     def refreshed(self, request: ReadRequest, at: float) -> None:
-        exemplar = None if request.exemplar is None else dict(request.exemplar)
+        exemplar = _copy(request.exemplar)
         for cause in request.causes.values():
             self._refreshes.observe(at - cause.heard_at, exemplar)
 
-    def propagated(self, delays: Sequence[float]) -> None:
+    def propagated(self, request: ReadRequest, delays: Sequence[float]) -> None:
+        exemplar = _copy(request.exemplar)
         for delay in delays:
-            self._delays.observe(delay)
+            self._delays.observe(delay, exemplar)
 
     def listened(self, seconds: float) -> None:
         self._listeners.observe(seconds)
 
-    def verified(self, seconds: float) -> None:
-        self._verifications.observe(seconds)
+    def verified(self, seconds: float, exemplar: Mapping[str, str] | None) -> None:
+        self._verifications.observe(seconds, _copy(exemplar))
+
+
+def _copy(exemplar: Mapping[str, str] | None) -> dict[str, str] | None:
+    return None if exemplar is None else dict(exemplar)
 
 
 def _refuse_multiprocess_mode() -> None:

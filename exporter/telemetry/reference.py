@@ -24,8 +24,10 @@ when it first occurs. Points in time are Unix time, by the clock of the machine 
 `TreeCache(..., name=...)`. An application that calls `instrument` has the metrics of the tree caches and of the client,
 the daemon those of the exporter besides, and prometheus_client's own `process_*`, `python_gc_*` and `python_info`.
 
-Histograms carry exemplars (`trace_id`, `span_id`) of calls whose spans are sampled, where the scrape is in the
-OpenMetrics format.
+Histograms carry exemplars (`trace_id`, `span_id`) of spans that are sampled, where the scrape is in the OpenMetrics
+format: durations of requests that of the call, durations of syncs that of the sync, durations of refreshes and
+propagation delays that of the call that brought the change, durations of proofs that of the barrier's call. Those of
+listeners have none.
 """
 #: Label values that have room in a table.
 SHORT = 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, TypeVar
@@ -152,6 +152,7 @@ class TreeCache:
         self._engine_stopped = client.handler.event_object()
         self._initialized = client.handler.event_object()
         self._observers: tuple[CacheObserver, ...] = ()
+        self._sync: SyncBegun | None = None
         self._gathering = False
         self._poll_at = 0.0
         #: Those who wait for a proof of a moment after they called, which is a monotonic time.
@@ -192,7 +193,12 @@ class TreeCache:
                 raise
         self._delivery.start()
         self._subscription = self._session.subscribe(self._root_on_server, self._hear)
-        self._client.handler.spawn(self._run)
+        try:
+            self._client.handler.spawn(self._run)
+        except Exception:
+            # There is no thread to be had, and so nothing that `close` would have to wait for.
+            self._engine_stopped.set()
+            raise
 
     def close(self) -> None:
         """Closes the cache: takes its watch off the server, ends its threads and forgets its znodes.
@@ -445,7 +451,7 @@ class TreeCache:
         """Called once for each proof: what was asked for at ``proof.asked_at`` took until ``proof.at``."""
         for observer in self._observers:
             with _observing():
-                observer.verified(proof.at - proof.asked_at)
+                observer.verified(proof.at - proof.asked_at, proof.exemplar)
         for called, proven in list(self._verifications):
             if proof.asked_at >= called:
                 proven.set()
@@ -463,28 +469,30 @@ class TreeCache:
 
     # Observers
 
-    def _tell_of_sync(self, sync: SyncBegun | SyncEnded) -> None:
+    def _tell_of_sync(self, news: SyncBegun | SyncEnded) -> None:
+        if isinstance(news, SyncBegun):
+            self._sync = news
+        assert self._sync is not None
         for observer in self._observers:
             with _observing():
-                if isinstance(sync, SyncBegun):
-                    observer.sync_began(sync.reason, sync.at)
+                if isinstance(news, SyncBegun):
+                    observer.sync_began(news)
                 else:
-                    observer.sync_ended(sync.at, sync.complete)
+                    observer.sync_ended(self._sync, news.at, news.complete)
 
     def _tell_of_refreshes(self, requests: list[ReadRequest], events: list[Event]) -> None:
         at, unix_now = time.monotonic(), time.time()
-        told = {path for request in requests for path in request.causes}
-        delays = [
-            max(0.0, unix_now - modified_at(event.record))
-            for event in events
-            if event.type in (TreeEvent.NODE_ADDED, TreeEvent.NODE_UPDATED) and event.path in told and event.record
-        ]
+        told = {path: request for request in requests for path in request.causes}
+        delays: defaultdict[ReadRequest, list[float]] = defaultdict(list)
+        for event in events:
+            if event.type in (TreeEvent.NODE_ADDED, TreeEvent.NODE_UPDATED) and event.path in told and event.record:
+                delays[told[event.path]].append(max(0.0, unix_now - modified_at(event.record)))
         for observer in self._observers:
             with _observing():
                 for request in requests:
                     observer.refreshed(request, at)
-                if delays:
-                    observer.propagated(delays)
+                for request, seconds in delays.items():
+                    observer.propagated(request, seconds)
 
     def _tell_of_listener(self, seconds: float) -> None:
         for observer in self._observers:

@@ -10,7 +10,7 @@ docs/staleness.md has the argument in full.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from exporter.treecache.agenda import Agenda, Wanted
@@ -36,10 +36,14 @@ _NEVER = float("-inf")
 
 
 class Proven(NamedTuple):
-    """What was asked for at one monotonic time, ``asked_at``, was proven at another, ``at``."""
+    """What was asked for at one monotonic time, ``asked_at``, was proven at another, ``at``.
+
+    ``exemplar`` is that of the barrier, for observers.
+    """
 
     asked_at: float
     at: float
+    exemplar: Mapping[str, str] | None = None
 
 
 class Freshness:
@@ -187,7 +191,7 @@ class Freshness:
             barrier = self._proof.barrier
             if self.verified is None or barrier.asked_at > self.verified.asked_at:
                 self.verified = barrier
-                proven.append(Proven(barrier.asked_at, now))
+                proven.append(Proven(barrier.asked_at, now, barrier.exemplar))
             self._proof = None
             if not self._is_asked:
                 self._deadline = None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
+from exporter.treecache.outcome import SyncBegun
 from exporter.zookeeper.wire import ReadRequest, Request
 
 
@@ -15,11 +16,11 @@ class CacheObserver:
     ``at`` are monotonic, in seconds.
     """
 
-    def sync_began(self, reason: str, at: float) -> None:
-        """The whole tree is being read, for one of `SYNC_REASONS`."""
+    def sync_began(self, sync: SyncBegun) -> None:
+        """The whole tree is being read."""
 
-    def sync_ended(self, at: float, complete: bool) -> None:
-        """The whole tree was read, or the connection went before that."""
+    def sync_ended(self, sync: SyncBegun, at: float, complete: bool) -> None:
+        """The whole tree was read, or the connection went before that. The beginning may not have been told of."""
 
     def sending(self, request: Request) -> AbstractContextManager[object]:
         """A request is being sent within the context given back; its ``purpose`` and ``causes`` say why."""
@@ -28,11 +29,14 @@ class CacheObserver:
     def refreshed(self, request: ReadRequest, at: float) -> None:
         """The answer to a request that has ``causes`` was applied: what those watch events told of is in the cache."""
 
-    def propagated(self, delays: Sequence[float]) -> None:
-        """So many seconds passed between changes at the server, by its clock, and their being in the cache."""
+    def propagated(self, request: ReadRequest, delays: Sequence[float]) -> None:
+        """So many seconds passed between changes at the server, by its clock, and their being in the cache.
+
+        That took the answer to this request, of which `refreshed` tells.
+        """
 
     def listened(self, seconds: float) -> None:
         """A listener was called and took so long."""
 
-    def verified(self, seconds: float) -> None:
-        """A proof of freshness ended well, so long after it began."""
+    def verified(self, seconds: float, exemplar: Mapping[str, str] | None) -> None:
+        """A proof of freshness ended well, so long after it began; the exemplar is that of its barrier."""

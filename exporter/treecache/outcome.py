@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from exporter.treecache.freshness import Proven
@@ -27,11 +29,16 @@ class Fault(NamedTuple):
     error: Exception
 
 
-class SyncBegun(NamedTuple):
-    """The whole tree is being read, for one of `SYNC_REASONS`; ``at`` is a monotonic time."""
+@dataclass(eq=False)
+class SyncBegun:
+    """The whole tree is being read, for one of `SYNC_REASONS`; ``at`` is a monotonic time.
+
+    ``exemplar`` is for observers, as a `Request` has it.
+    """
 
     reason: str
     at: float
+    exemplar: Mapping[str, str] | None = None
 
 
 class SyncEnded(NamedTuple):

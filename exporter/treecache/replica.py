@@ -569,8 +569,12 @@ class Replica:
         if self._mode == "auto":
             self._strategy = self._classic
             # What was read in bulk has no one-shot watches.
+            syncing = self._reconciler.syncing
             self._abandon()
-            self._read_everything()
+            if syncing:
+                self._read_everything()
+            else:
+                self._begin_sync("reconnect", now)
             self._arm(now)
         else:
             self._give_up()

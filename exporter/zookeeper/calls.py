@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -78,6 +79,7 @@ _ERRORS: Mapping[int, str] = {
 OTHER = "other"
 
 CONNECTION_LOST = _ERRORS[-4]
+SESSION_EXPIRED = _ERRORS[-112]
 #: What a transaction answers for operations that failed because another one did.
 _CONSEQUENCES = (_ERRORS[-2], OTHER)
 
@@ -89,15 +91,17 @@ class Call:
     """One request of a client and what became of it.
 
     ``request`` is kazoo's or one of ours. ``began_at`` and ``ended_at`` are monotonic times: it begins when it is asked
-    for and ends with its reply, its error or the loss of its connection. Until it is sent, ``server`` is None and
-    ``xid`` and ``sent_bytes`` are 0. ``zxid`` and ``received_bytes`` are the reply's, 0 without one. ``error`` is one
-    of `ERRORS`, None unless it failed; that an ``exists`` finds no znode is no failure.
+    for and ends with its reply, its error or the loss of its connection. ``server`` is the one that it goes to: the one
+    that the client was connected to when it was asked for, if any, and then the one that it was sent to. Until it is
+    sent, ``xid`` and ``sent_bytes`` are 0. ``zxid`` and ``received_bytes`` are the reply's, 0 without one. ``error`` is
+    one of `ERRORS`, None unless it failed; that an ``exists`` finds no znode is no failure.
 
     ``span`` and ``exemplar`` are for observers: what the one that traces keeps with the call, and what others may
     refer to (a trace id and a span id by OpenMetrics' names), if the trace is sampled.
     """
 
     __slots__ = (
+        "_ending",
         "began_at",
         "ended_at",
         "error",
@@ -112,12 +116,12 @@ class Call:
         "zxid",
     )
 
-    def __init__(self, request: Any, observers: tuple[ClientObserver, ...]) -> None:
+    def __init__(self, request: Any, observers: tuple[ClientObserver, ...], server: str | None = None) -> None:
         self.request = request
         self.observers = observers
         self.began_at = time.monotonic()
         self.ended_at: float | None = None
-        self.server: str | None = None
+        self.server = server
         self.xid = 0
         self.zxid = 0
         self.sent_bytes = 0
@@ -125,10 +129,12 @@ class Call:
         self.error: str | None = None
         self.span: Any = None
         self.exemplar: Mapping[str, str] | None = None
+        #: Taken by whoever ends the call, and never given back.
+        self._ending = threading.Lock()
 
     def end(self, error: str | None) -> None:
-        """Ends the call, unless it has ended: kazoo may fail a request that it still answers."""
-        if self.ended_at is not None:
+        """Ends the call, unless it has ended: kazoo may fail a request on one thread that it answers on another."""
+        if not self._ending.acquire(blocking=False):
             return
         self.ended_at = time.monotonic()
         self.error = error
@@ -151,8 +157,8 @@ class Call:
 
     @property
     def watches(self) -> bool:
-        """Whether it leaves a one-shot watch."""
-        return bool(getattr(self.request, "watcher", None))
+        """Whether it asks for a one-shot watch: kazoo's requests have a watcher then, ours a flag."""
+        return bool(getattr(self.request, "watcher", None) or getattr(self.request, "watch", None))
 
     @property
     def batch_size(self) -> int | None:
@@ -163,6 +169,11 @@ class Call:
 
 class ClientObserver:
     """What an observer of a client may want to know. Its methods are called on any thread and must not block."""
+
+    @property
+    def follows_context(self) -> bool:
+        """Whether what kazoo calls once a result is there is to run in the context of whoever asked for that."""
+        return False
 
     def call_began(self, call: Call) -> None:
         """A request was asked for: called where that happens."""

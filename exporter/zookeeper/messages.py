@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from exporter.zookeeper.wire import Request
@@ -73,13 +74,15 @@ class Barrier(NamedTuple):
     """A barrier's answer came: all that was committed before it was asked for has been told of, or needs no telling.
 
     ``kind`` is one of `BARRIERS`. ``asked_at`` is when it was asked for, as a monotonic time, and ``asked_at_unix`` the
-    same by the wall clock of that moment. ``zxid`` is that of the last transaction before the answer.
+    same by the wall clock of that moment. ``zxid`` is that of the last transaction before the answer. ``exemplar`` is
+    for observers, as a `Request` has it.
     """
 
     kind: str
     asked_at: float
     asked_at_unix: float
     zxid: int
+    exemplar: Mapping[str, str] | None = None
 
 
 class BarrierFailed(NamedTuple):

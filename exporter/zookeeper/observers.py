@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -20,8 +21,8 @@ class Observers:
         self._lock = threading.RLock()
         self._observers: tuple[ClientObserver, ...] = ()
         self._tenants: list[object] = []
-        #: Calls that kazoo makes by itself and tells nobody of, by their xid.
-        self._unasked: dict[int, Call] = {}
+        #: Calls that kazoo makes by itself and tells nobody of, by their xid; all pings have the same.
+        self._unasked: defaultdict[int, deque[Call]] = defaultdict(deque)
 
     def __bool__(self) -> bool:
         """Whether there are any."""
@@ -29,6 +30,11 @@ class Observers:
 
     def __iter__(self) -> Iterator[ClientObserver]:
         return iter(self._observers)
+
+    @property
+    def follow_context(self) -> bool:
+        """Whether one of them wants callbacks to run in the context of whoever asked for them."""
+        return any(observer.follows_context for observer in self._observers)
 
     # Observers and tenants
 
@@ -48,7 +54,7 @@ class Observers:
             if observer in self._observers:
                 self._observers = tuple(other for other in self._observers if other is not observer)
                 for tenant in self._tenants:
-                    observer.left(tenant)
+                    _tell_left(observer, tenant)
 
     def join(self, tenant: object) -> None:
         """Lets observers know of a tenant.
@@ -66,13 +72,13 @@ class Observers:
             if tenant in self._tenants:
                 self._tenants.remove(tenant)
                 for observer in self._observers:
-                    observer.left(tenant)
+                    _tell_left(observer, tenant)
 
     # Calls and events
 
-    def begin(self, request: Any) -> Call:
-        """A call that begins now."""
-        call = Call(request, self._observers)
+    def begin(self, request: Any, server: str | None) -> Call:
+        """A call that begins now, and goes to a server, if that is known."""
+        call = Call(request, self._observers, server)
         for observer in call.observers:
             try:
                 observer.call_began(call)
@@ -80,27 +86,28 @@ class Observers:
                 logger.exception("an observer of ZooKeeper calls failed")
         return call
 
-    def begin_unasked(self, request: Any, xid: int) -> Call:
-        """The same for a call whose end is known by its xid alone."""
-        call = self._unasked[xid] = self.begin(request)
-        return call
+    def expect(self, call: Call, xid: int) -> None:
+        """Takes note of a call whose end is known by its xid alone. Those of the same xid are answered in order."""
+        self._unasked[xid].append(call)
 
-    def end_unasked(self, xid: int, size: int) -> None:
-        """Ends such a call, with a reply of so many bytes."""
-        call = self._unasked.pop(xid, None)
-        if call is not None:
-            call.received_bytes = size
-            call.end(None)
+    def answered(self, xid: int, zxid: int, size: int, error: str | None = None) -> None:
+        """Ends such a call, if there is one, with a reply of so many bytes."""
+        calls = self._unasked.get(xid)
+        if calls:
+            call = calls.popleft()
+            call.zxid, call.received_bytes = zxid, size
+            call.end(error)
 
     def connection_lost(self) -> None:
         """Ends all such calls."""
         while self._unasked:
-            self._unasked.popitem()[1].end(CONNECTION_LOST)
+            for call in self._unasked.popitem()[1]:
+                call.end(CONNECTION_LOST)
 
     @contextlib.contextmanager
-    def exchange(self, request: Any) -> Iterator[Call]:
+    def exchange(self, request: Any, server: str | None) -> Iterator[Call]:
         """Observes a call that is made and answered within the context."""
-        call = self.begin(request)
+        call = self.begin(request, server)
         error: str | None = CONNECTION_LOST
         try:
             yield call
@@ -129,5 +136,12 @@ def _announce(meetings: Iterable[tuple[ClientObserver, object]]) -> None:
     with contextlib.ExitStack() as taking_back:
         for observer, tenant in meetings:
             observer.joined(tenant)
-            taking_back.callback(observer.left, tenant)
+            taking_back.callback(_tell_left, observer, tenant)
         taking_back.pop_all()
+
+
+def _tell_left(observer: ClientObserver, tenant: object) -> None:
+    try:
+        observer.left(tenant)
+    except Exception:
+        logger.exception("an observer of what lives on a ZooKeeper session failed")

@@ -34,4 +34,4 @@ class Probe(NamedTuple):
             return BarrierFailed(self.kind, None)
         if answer.error != OK:
             return BarrierFailed(self.kind, answer.error)
-        return Barrier(self.kind, self.asked_at, self.asked_at_unix, answer.zxid)
+        return Barrier(self.kind, self.asked_at, self.asked_at_unix, answer.zxid, self.request.exemplar)

@@ -23,16 +23,18 @@ from kazoo.exceptions import (
     EXCEPTIONS,
     AuthFailedError,
     ConnectionDropped,
+    ConnectionLoss,
     KazooException,
     SessionExpiredError,
 )
 from kazoo.handlers.threading import SequentialThreadingHandler
 from kazoo.protocol.connection import AUTH_XID, CLOSE_RESPONSE, PING_XID, WATCH_XID
-from kazoo.protocol.serialization import Close, Connect, ReplyHeader
+from kazoo.protocol.serialization import SASL, Close, Connect, ReplyHeader
 from kazoo.protocol.states import KazooState, KeeperState
 
-from exporter.zookeeper.calls import Call, error_of
+from exporter.zookeeper.calls import CONNECTION_LOST, SESSION_EXPIRED, Call, error_of
 from exporter.zookeeper.capabilities import Capabilities
+from exporter.zookeeper.continuations import in_context
 from exporter.zookeeper.frames import FrameBuffer
 from exporter.zookeeper.messages import (
     CHANGED,
@@ -80,12 +82,14 @@ PRIVATE_NAMES = {
         "_session_callback",
         "_session_id",
         "_session_timeout",
+        "_stopped",
     ),
     "client._connection": (
         "_connect",
         "_expand_client_hosts",
         "_invoke",
         "_read",
+        "_read_header",
         "_read_response",
         "_read_socket",
         "_read_watch_event",
@@ -153,6 +157,8 @@ class Session:
         self._granted_timeout: float | None = None
         self._session_started: float | None = None
         self._last_heard: float | None = None
+        #: The newest transaction of the session that a ping's answer told of; kazoo takes no notice of those.
+        self._pinged_zxid = 0
         self._ever_connected = client.connected
         self._sent_bytes = 0
         self._received_bytes = 0
@@ -162,6 +168,7 @@ class Session:
         self._connection_failures = dict.fromkeys(FAILURE_REASONS, 0)
         self._watch_events = dict.fromkeys(WATCH_EVENTS, 0)
         self._probing: set[str] = set()
+        self._closing: Call | None = None
         self._step_in()
 
     # Public: streams and requests
@@ -207,17 +214,18 @@ class Session:
     def stats(self) -> ClientStats:
         """What the client is doing now."""
         client, connection = self._client, self._connection
-        timeout = self._session_timeout()
+        timeout = self._granted_timeout
+        heard = None if timeout is None else self._last_heard
         return ClientStats(
             state=self._state(),
             server=self._server_now(),
             transitions=dict(self._transitions),
             sessions_lost=dict(self._sessions_lost),
             session_started_at=_unix(self._session_started),
-            session_timeout=timeout if self._ever_connected else 0.0,
-            session_deadline_at=_unix(self._last_heard and self._last_heard + timeout),
+            session_timeout=timeout or 0.0,
+            session_deadline_at=_unix(heard and heard + (timeout or 0.0)),
             last_heard_at=_unix(self._last_heard),
-            last_zxid=client.last_zxid,
+            last_zxid=max(client.last_zxid, self._pinged_zxid),
             connection_attempts=self._connection_attempts,
             connection_failures=dict(self._connection_failures),
             requests_outstanding=self._outstanding(),
@@ -236,18 +244,24 @@ class Session:
 
     def _step_in(self) -> None:
         client, connection = self._client, self._connection
+        self._original_async_result = client.handler.async_result
         self._original_call = client._call
         self._original_connect = connection._connect
         self._original_expand = connection._expand_client_hosts
         self._original_invoke = connection._invoke
         self._original_read = connection._read
+        self._original_read_header = connection._read_header
+        self._original_stop = client.stop
         self._original_submit = connection._submit
         self._original_write = connection._write
         client._call = self._call
+        client.handler.async_result = self._async_result
+        client.stop = self._stop
         connection._connect = self._connect
         connection._expand_client_hosts = self._expand_client_hosts
         connection._invoke = self._invoke
         connection._read = self._read
+        connection._read_header = self._read_header
         connection._submit = self._submit
         connection._write = self._write
         connection._read_socket = self._read_socket
@@ -263,7 +277,39 @@ class Session:
         with self._calling:
             self._forget_answered()
             self._enqueued_at.append(time.monotonic())
-            return self._original_call(request, result)
+            queue = self._client._queue
+            answer = self._original_call(request, result)
+            if self._client._queue is not queue or self._client.client_state in _OVER:
+                self._fail_forgotten(queue, request, result)
+            return answer
+
+    def _fail_forgotten(self, queue: deque[Any], request: Any, result: Any) -> None:
+        """Fails a request that was queued while its session ended.
+
+        kazoo fails what is queued then and takes a new queue; what comes to the old one in between it would forget.
+        """
+        errors = {KeeperState.AUTH_FAILED: AuthFailedError, KeeperState.CLOSED: ConnectionLoss}
+        if _take_out(queue, (request, result)):
+            result.set_exception(errors.get(self._client.client_state, SessionExpiredError)())
+
+    def _async_result(self) -> Any:
+        """What kazoo gives its callers; callbacks are then run in the context of who asks for them, if anyone minds."""
+        result = self._original_async_result()
+        return in_context(result) if self.observers.follow_context else result
+
+    def _stop(self) -> Any:
+        """Ends the session by a request that kazoo queues without `_call`."""
+        if self._client._stopped.is_set():
+            return self._original_stop()
+        self._enqueued_at.append(time.monotonic())
+        is_call = self.observers and self._client.connected
+        self._closing = closing = self.observers.begin(Close(), self._server_now()) if is_call else None
+        try:
+            return self._original_stop()
+        finally:
+            self._closing = None
+            if closing is not None:
+                closing.end(CONNECTION_LOST)
 
     def _write(self, message: Any, timeout: Any) -> None:
         try:
@@ -280,6 +326,12 @@ class Session:
         data = self._original_read(length, timeout)
         self._heard(len(data))
         return data
+
+    def _read_header(self, timeout: Any) -> Any:
+        """One reply while a connection is being made; those of SASL are ended by this alone."""
+        header, frame, offset = self._original_read_header(timeout)
+        self.observers.answered(header.xid, header.zxid, len(frame), error_of(header.err))
+        return header, frame, offset
 
     def _expand_client_hosts(self) -> Any:
         try:
@@ -323,12 +375,14 @@ class Session:
     def _invoke(self, timeout: float, request: Any, xid: Any = None) -> Any:
         """One exchange while a connection is being made; the first of them opens or resumes the session."""
         if self.observers:
-            with self.observers.exchange(request) as call:
-                call.server, call.xid = self._server, xid or 0
+            with self.observers.exchange(request, self._server) as call:
+                call.xid = xid or 0
                 sent_before, received_before = self._sent_bytes, self._received_bytes
                 answer = self._original_invoke(timeout, request, xid)
                 call.sent_bytes = self._sent_bytes - sent_before
                 call.received_bytes = self._received_bytes - received_before
+                if isinstance(request, Connect) and answer[0].time_out <= 0:
+                    call.end(SESSION_EXPIRED)
         else:
             answer = self._original_invoke(timeout, request, xid)
         if isinstance(request, Connect) and answer[0].time_out > 0:
@@ -359,6 +413,7 @@ class Session:
         return Connected(server, read_only, self._capabilities.recursive(server))
 
     def _lost(self) -> Lost:
+        self._pinged_zxid = 0
         reasons = {KeeperState.EXPIRED_SESSION: "expired", KeeperState.AUTH_FAILED: "auth_failed"}
         reason = reasons.get(self._client.client_state)
         if reason is not None:
@@ -396,7 +451,8 @@ class Session:
             self._on_watch_event(frame, zxid)
         elif xid == PING_XID:
             self._connection.ping_outstanding.clear()
-            self.observers.end_unasked(xid, len(frame))
+            self._pinged_zxid = max(self._pinged_zxid, zxid)
+            self.observers.answered(xid, zxid, len(frame))
         elif xid == AUTH_XID:
             self._on_auth_reply(error)
         else:
@@ -424,7 +480,7 @@ class Session:
         if error and error not in EXCEPTIONS:
             raise ConnectionDropped(f"a reply with the unknown error code {error}")
         if result is None:
-            self.observers.end_unasked(xid, len(frame))
+            self.observers.answered(xid, zxid, len(frame), error_of(error))
         return self._connection._read_response(ReplyHeader(xid, zxid, error), frame, _HEADER.size)
 
     def _on_overtaking_reply(self, xid: int, error: int) -> None:
@@ -555,7 +611,7 @@ class Session:
 
     def _observed(self, request: Any, result: Any) -> Any:
         """Begins a call; gives what kazoo is to complete instead of `result`, so that its end is seen."""
-        call = self.observers.begin(request)
+        call = self.observers.begin(request, self._server_now())
         if isinstance(result, _OwnResult):
             result.call = call
             return result
@@ -564,9 +620,12 @@ class Session:
     def _call_being_sent(self, request: Any, xid: int | None) -> Call | None:
         """The call that a request belongs to; begins it for those that kazoo makes by itself."""
         call: Call | None = None
-        if xid == PING_XID or isinstance(request, Close):
-            if self.observers:
-                call = self.observers.begin_unasked(request, xid or 0)
+        if xid == PING_XID or isinstance(request, Close | SASL):
+            call = self._closing if isinstance(request, Close) else None
+            if call is None and self.observers:
+                call = self.observers.begin(request, self._server_now())
+            if call is not None:
+                self.observers.expect(call, xid or 0)
         else:
             queue = self._client._queue
             queued, result = queue[0] if queue else (None, None)
@@ -689,6 +748,18 @@ def _failure_reason(error: BaseException, timeout_exception: type[BaseException]
         (AuthFailedError, "auth"),
     )
     return next((reason for kind, reason in reasons if isinstance(cause, kind)), "other")
+
+
+def _take_out(queue: deque[Any], entry: object) -> bool:
+    """Takes an entry out of a queue that others take from; False if they have."""
+    while True:
+        try:
+            queue.remove(entry)
+        except IndexError:
+            continue
+        except ValueError:
+            return False
+        return True
 
 
 def _peer(sock: Any) -> str | None:

@@ -22,7 +22,9 @@ class ClientStats:
     0 when the thing never happened; ages and timeouts are seconds.
 
     ``server`` is ``host:port`` of the connection, None while there is none. ``session_timeout`` is what the server
-    granted. ``session_deadline_at`` is when the server may expire the session unless it hears from us.
+    granted. ``session_deadline_at`` is when the server may expire the session unless it hears from us. Of a session
+    that was there before anyone looked these two and ``session_started_at`` are not known, and 0. ``last_zxid`` is the
+    newest transaction that a reply of the session told of, those to pings included.
     """
 
     state: str

@@ -94,12 +94,13 @@ class Scenario:
         self.until(lambda: self.kinds()[-1] == TreeEvent.NODE_UPDATED)
 
     def listen_badly(self) -> None:
-        """A listener that sleeps and then raises holds up neither the tree nor the connection."""
+        """A listener that waits and then raises holds up neither the tree nor the connection."""
         faults: list[Exception] = []
+        go_on = self.client.handler.event_object()
         self.cache.listen_fault(faults.append)
 
         def listener(event: TreeEvent) -> None:
-            self.client.handler.sleep_func(0.2)
+            go_on.wait(20)
             raise RuntimeError("raised by a listener")
 
         self.cache.listen(listener)
@@ -107,6 +108,7 @@ class Scenario:
         self.client.create("/app/c", b"1")
         self.until(lambda: "/app/c" in self.cache)
         assert not faults
+        go_on.set()
         self.until(lambda: len(faults) == 2)
 
     def close(self) -> None:

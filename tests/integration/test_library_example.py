@@ -66,6 +66,7 @@ def test_it_answers_from_memory_and_is_measured(application: Application, client
     assert application.metric("zookeeper_client_up", ensemble="default") == 1
     assert application.metric("zookeeper_cache_initialized", **tree) == 1
     assert application.metric("zookeeper_cache_nodes", kind="persistent", **tree) == 3
+    eventually(lambda: application.metric("zookeeper_cache_verified_timestamp_seconds", **tree))
 
     client.create("/services/mail/mail-7", makepath=True)
     eventually(lambda: application.metric("zookeeper_cache_nodes", kind="persistent", **tree) == 5)

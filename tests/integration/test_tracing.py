@@ -7,15 +7,18 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kazoo.client import KazooClient
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
 from tests.conftest import ZooKeeper
-from tests.integration.processes import STOP_LIMIT, running_exporter
+from tests.integration.processes import STOP_LIMIT, Exporter, running_exporter
 from tests.otlp import Receiver, received, running_receiver
 from tests.support import eventually
 
@@ -73,6 +76,39 @@ def test_the_daemons_spans_arrive(
         assert status == 0
     # What was made last is flushed before the end.
     assert receiver.spans("closeSession")
+
+
+def test_exemplars_of_the_daemon_lead_to_its_spans(
+    tmp_path: Path, receiver: Receiver, zookeeper: ZooKeeper, client: KazooClient
+) -> None:
+    client.ensure_path("/app/a")
+    environment, flags = receiver.environment("http/protobuf"), ("--freshness.interval=100ms",)
+    with running_exporter(tmp_path, zookeeper.hosts, "/app", flags=flags, environment=environment) as exporter:
+        exporter.wait_ready()
+        client.set("/app/a", b"new")
+        spans = {
+            "zookeeper_client_request_duration_seconds": "multiRead",
+            "zookeeper_cache_sync_duration_seconds": "treecache.sync",
+            "zookeeper_cache_refresh_duration_seconds": "multiRead",
+            "zookeeper_cache_propagation_delay_seconds": "multiRead",
+            "zookeeper_cache_verification_duration_seconds": "multi",
+        }
+        for metric, name in spans.items():
+            exemplars = eventually(partial(exemplars_of, exporter, metric))
+            eventually(lambda: exemplars & {ids(span) for span in receiver.spans(name)})  # noqa: B023
+        assert "trace_id" not in exporter.get("/metrics").text
+
+
+def exemplars_of(exporter: Exporter, metric: str) -> set[tuple[str, str]]:
+    """The trace ids and span ids that a scrape in the OpenMetrics format has for a histogram."""
+    text = exporter.get("/metrics", accept="application/openmetrics-text").text
+    families = {family.name: family for family in parse_openmetrics(text)}  # type: ignore[no-untyped-call]
+    exemplars = [sample.exemplar.labels for sample in families[metric].samples if sample.exemplar]
+    return {(labels["trace_id"], labels["span_id"]) for labels in exemplars}
+
+
+def ids(span: dict[str, Any]) -> tuple[str, str]:
+    return span["traceId"], span["spanId"]
 
 
 def check_call(call: dict[str, Any], sync: dict[str, Any], zookeeper: ZooKeeper) -> None:
@@ -152,6 +188,45 @@ def churn(client: KazooClient, changes: int) -> None:
         result.get()
 
 
+def scrapes_wait_for_no_export(exporter: Exporter, seconds: float) -> bool:
+    """Whether ten scrapes in a row take less time than five exports, each of which takes so many seconds."""
+    begun = time.monotonic()
+    for _ in range(10):
+        exporter.get("/metrics").raise_for_status()
+    return time.monotonic() - begun < 5 * seconds
+
+
+def test_a_slow_collector_delays_nothing_and_takes_what_the_queue_has_room_for(
+    tmp_path: Path, zookeeper: ZooKeeper, client: KazooClient
+) -> None:
+    client.ensure_path("/app/a")
+    delay = 1.0
+    with running_receiver(tmp_path, delay=delay) as receiver:
+        environment = {
+            **receiver.environment("http/protobuf"),
+            "OTEL_BSP_SCHEDULE_DELAY": "10",
+            "OTEL_BSP_MAX_QUEUE_SIZE": "32",
+            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "32",
+        }
+        with running_exporter(tmp_path, zookeeper.hosts, "/app", environment=environment) as exporter:
+            exporter.wait_ready()
+            churn(client, 200)
+            churn(client, 10)
+            expected = len(b"9")
+            eventually(lambda: exporter.metric("zookeeper_cache_data_bytes") == expected)
+            eventually(lambda: exporter.metric("treecache_exporter_spans_dropped_total") > 0)
+            assert scrapes_wait_for_no_export(exporter, delay)
+            # What was dropped made room: in the end the spans of a late change arrive as well.
+            arrived = len(receiver.spans("treecache.refresh"))
+
+            def another_arrives() -> bool:
+                churn(client, 1)
+                return len(receiver.spans("treecache.refresh")) > arrived
+
+            eventually(another_arrives, 30, 0.2)
+            assert exporter.stop()[0] == 0
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_collector_that_never_answers_delays_nothing_and_what_it_costs_is_counted(
     protocol: str, tmp_path: Path, silent: str, zookeeper: ZooKeeper, client: KazooClient
@@ -172,6 +247,7 @@ def test_a_collector_that_never_answers_delays_nothing_and_what_it_costs_is_coun
         churn(client, 10)
         expected = len(b"9")
         eventually(lambda: exporter.metric("zookeeper_cache_data_bytes") == expected)
+        assert scrapes_wait_for_no_export(exporter, 1.0)
         status, seconds = exporter.stop()
         assert status == 0
         assert seconds < STOP_LIMIT

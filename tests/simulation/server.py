@@ -249,15 +249,15 @@ class ModelServer:
                     stack.append((child, depth + 1, records))
         return required, allowed
 
-    def held_elsewhere(self) -> set[str]:
+    def held_elsewhere(self) -> frozenset[str]:
         """The names of the root's children that other shards hold."""
         if self.shard is None or self.max_depth == 0 or self.root not in self.nodes:
-            return set()
+            return frozenset()
         prefix, selector = self.root.rstrip("/"), self.selector
         if selector is not None and not _says(selector.descend, self.root):
-            return set()
+            return frozenset()
         names = [name for name in self.nodes[self.root].children if not self.shard.owns(f"{prefix}/{name}")]
-        return {name for name in names if selector is None or _says(selector.keep, f"{prefix}/{name}")}
+        return frozenset(name for name in names if selector is None or _says(selector.keep, f"{prefix}/{name}"))
 
     # The session
 

@@ -1,6 +1,6 @@
 """Sources whose stats are known, and what a scrape of them must look like, byte for byte.
 
-`python -m tests.telemetry.known` writes the files in tests/golden/ anew; read the difference before keeping it.
+`python -m tests.telemetry.known` writes tests/golden/metrics*.txt anew; read the difference before keeping it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from exporter.telemetry.collectors import EnsemblesCollector
 from exporter.telemetry.instruments import CacheInstruments, ClientInstruments
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import TreeCache
+from exporter.treecache.outcome import SyncBegun
 from exporter.treecache.stats import (
     EVENT_NAMES,
     FAULT_KINDS,
@@ -114,6 +115,7 @@ BUSY_CACHE = CacheStats(
     faults=_numbered(FAULT_KINDS, 121),
     syncs=_numbered(SYNC_REASONS, 131),
     verified_at=1_700_000_099.5,
+    freshness_interval=5.0,
     verification_failures=_numbered(VERIFICATION_FAILURES, 141),
     audits=151,
     audited_nodes=152_000,
@@ -181,16 +183,14 @@ def busy_client_instruments() -> ClientInstruments:
 def busy_cache_instruments() -> CacheInstruments:
     """Instruments that counted a sync that broke off and one that did not, and of everything else one or two."""
     instruments = unused_cache_instruments()
-    instruments.sync_began("start", 10)
-    instruments.sync_ended(11, False)
-    instruments.sync_began("reconnect", 20)
-    instruments.sync_ended(20.25, True)
+    instruments.sync_ended(SyncBegun("start", 10), 11, False)
+    instruments.sync_ended(SyncBegun("reconnect", 20), 20.25, True)
     refresh = MultiRead("", ("/a", "/b"), ())
     refresh.causes = {"/a": WatchEvent(3, "/a", -1, heard_at=30.0), "/b": WatchEvent(3, "/b", -1, heard_at=30.5)}
     instruments.refreshed(refresh, 31.0)
-    instruments.propagated([0.0, 7.0])
+    instruments.propagated(refresh, [0.0, 7.0])
     instruments.listened(0.0625)
-    instruments.verified(0.125)
+    instruments.verified(0.125, None)
     return instruments
 
 

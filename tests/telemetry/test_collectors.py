@@ -17,6 +17,8 @@ from exporter.telemetry.catalogue import CACHE, CLIENT, EXPORTER, GROUPS, Group,
 from exporter.telemetry.collectors import CACHE_READERS, CLIENT_READERS, EnsemblesCollector, build_registry
 from exporter.telemetry.sources import EnsembleSource
 from exporter.zookeeper.stats import CLIENT_STATES
+from tests.conftest import ZooKeeper
+from tests.telemetry import real
 from tests.telemetry.known import (
     BUSY_CLIENT,
     NEW_CACHE,
@@ -34,6 +36,12 @@ from tests.telemetry.known import (
 @pytest.mark.parametrize(("path", "text"), expositions().items(), ids=lambda value: getattr(value, "name", ""))
 def test_known_stats_are_exposed_as_ever(path: Path, text: bytes) -> None:
     assert text.decode() == path.read_text("utf-8"), "`python -m tests.telemetry.known` writes it anew"
+
+
+def test_a_real_tree_is_exposed_as_ever(zookeeper: ZooKeeper) -> None:
+    assert real.exposition(zookeeper.hosts) == real.PATH.read_text("utf-8"), (
+        "`python -m tests.telemetry.real` writes it anew"
+    )
 
 
 def test_each_metric_of_the_catalogue_is_read_or_counted() -> None:

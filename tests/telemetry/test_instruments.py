@@ -13,6 +13,7 @@ from exporter.telemetry.collectors import EnsemblesCollector
 from exporter.telemetry.instruments import CacheInstruments, ClientInstruments, MultiprocessModeError
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import TreeCache
+from exporter.treecache.outcome import SyncBegun
 from exporter.zookeeper.messages import WatchEvent
 from exporter.zookeeper.session import Session
 from exporter.zookeeper.wire import MultiRead
@@ -72,8 +73,25 @@ def test_a_refresh_refers_to_the_call_that_it_took(
     sampled.exemplar = TRACE
     client.call_ended(sampled)
     cache.refreshed(read, 1000.5)
-    exemplar = exemplars(registry)["zookeeper_cache_refresh_duration_seconds_bucket", "0.5"]
+    cache.propagated(read, [0.75])
+    found = exemplars(registry)
+    exemplar = found["zookeeper_cache_refresh_duration_seconds_bucket", "0.5"]
     assert (exemplar.labels, exemplar.value) == (TRACE, 0.5)
+    exemplar = found["zookeeper_cache_propagation_delay_seconds_bucket", "1.0"]
+    assert (exemplar.labels, exemplar.value) == (TRACE, 0.75)
+
+
+def test_a_sync_refers_to_its_span_and_a_proof_to_its_barriers(
+    cache: CacheInstruments, registry: CollectorRegistry
+) -> None:
+    cache.sync_ended(SyncBegun("start", 10.0, TRACE), 10.5, True)
+    cache.sync_ended(SyncBegun("start", 20.0), 20.5, True)
+    cache.verified(0.25, TRACE)
+    cache.verified(0.25, None)
+    assert {key: (exemplar.labels, exemplar.value) for key, exemplar in exemplars(registry).items()} == {
+        ("zookeeper_cache_sync_duration_seconds_bucket", "0.5"): (TRACE, 0.5),
+        ("zookeeper_cache_verification_duration_seconds_bucket", "0.25"): (TRACE, 0.25),
+    }
 
 
 def test_an_unknown_operation_is_counted_as_other(client: ClientInstruments, registry: CollectorRegistry) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Iterator
@@ -16,7 +18,6 @@ from opentelemetry import trace
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult
-from opentelemetry.semconv.attributes import db_attributes, error_attributes, server_attributes
 from opentelemetry.test.test_base import TestBase
 from opentelemetry.trace import Span, SpanKind, StatusCode
 from opentelemetry.util._importlib_metadata import entry_points
@@ -29,6 +30,7 @@ from exporter.zookeeper.session import IncompatibleKazooError, Session
 from tests.conftest import ClientFactory, ZooKeeper
 from tests.faults.proxy import DOWN, Proxy
 from tests.support import eventually
+from tests.telemetry.following import HANDLERS
 
 
 class Traced(TestBase):
@@ -100,11 +102,11 @@ def test_a_call_is_one_client_span_with_the_conventions_attributes(
     told = attributes(get)
     assert told.pop("zookeeper.xid") == attributes(create)["zookeeper.xid"] + 1
     assert told == {
-        db_attributes.DB_SYSTEM_NAME: "zookeeper",
-        db_attributes.DB_OPERATION_NAME: "getData",
-        db_attributes.DB_NAMESPACE: zookeeper.root,
-        server_attributes.SERVER_ADDRESS: host,
-        server_attributes.SERVER_PORT: int(port),
+        "db.system.name": "zookeeper",
+        "db.operation.name": "getData",
+        "db.namespace": zookeeper.root,
+        "server.address": host,
+        "server.port": int(port),
         "zookeeper.path": zookeeper.root + "/a",
         "zookeeper.watch": True,
         "zookeeper.zxid": client.last_zxid,
@@ -115,17 +117,6 @@ def test_a_call_is_one_client_span_with_the_conventions_attributes(
     assert get.instrumentation_scope.name == "treecache-exporter"
     assert get.instrumentation_scope.version == exporter.__version__
     assert (get.instrumentation_scope.schema_url or "").startswith("https://opentelemetry.io/schemas/")
-
-
-def test_the_conventions_names_are_those_of_the_stable_registry() -> None:
-    assert db_attributes.DB_SYSTEM_NAME == "db.system.name"
-    assert db_attributes.DB_OPERATION_NAME == "db.operation.name"
-    assert db_attributes.DB_OPERATION_BATCH_SIZE == "db.operation.batch.size"
-    assert db_attributes.DB_NAMESPACE == "db.namespace"
-    assert db_attributes.DB_RESPONSE_STATUS_CODE == "db.response.status_code"
-    assert error_attributes.ERROR_TYPE == "error.type"
-    assert server_attributes.SERVER_ADDRESS == "server.address"
-    assert server_attributes.SERVER_PORT == "server.port"
 
 
 def test_samplers_see_what_they_may_decide_by(
@@ -147,12 +138,34 @@ def test_samplers_see_what_they_may_decide_by(
     trace_client(client, TracerProvider(sampler=Notes()))
     client.get("/")
     client.exists("/")
+    host, port = zookeeper.server.hosts.split(":")
     assert seen["getData"] == {
         "db.system.name": "zookeeper",
         "db.operation.name": "getData",
         "db.namespace": zookeeper.root,
+        "server.address": host,
+        "server.port": int(port),
     }
-    assert seen["exists"]["server.port"] == zookeeper.server.port
+    assert seen["exists"] == {**seen["getData"], "db.operation.name": "exists"}
+
+
+def test_a_call_that_is_never_sent_names_no_server(
+    client_factory: ClientFactory, zookeeper: ZooKeeper, instrumentor: KazooInstrumentor, traced: Traced
+) -> None:
+    with Proxy(zookeeper.server.port) as proxy:
+        client = client_factory(proxy.hosts)
+        client.get("/")
+        proxy.refuse()
+        proxy.cut()
+        eventually(lambda: not client.connected)
+        traced.clear()
+        result = client.get_async("/")
+        client.stop()
+        with pytest.raises(ConnectionLoss):
+            result.get(timeout=10)
+        told = attributes(traced.span("getData"))
+        assert told["error.type"] == "CONNECTIONLOSS"
+        assert not {"server.address", "server.port", "zookeeper.xid"} & told.keys()
 
 
 def test_the_callers_context_is_the_parent_also_of_asynchronous_calls(client: KazooClient, traced: Traced) -> None:
@@ -165,6 +178,98 @@ def test_the_callers_context_is_the_parent_also_of_asynchronous_calls(client: Ka
     for span in traced.spans("getData"):
         assert span.parent is not None
         assert span.parent.span_id == caller.get_span_context().span_id
+
+
+def test_the_callers_context_is_the_parent_of_what_follows_from_its_calls(client: KazooClient, traced: Traced) -> None:
+    with trace.get_tracer("test").start_as_current_span("caller") as caller:
+        client.ensure_path("/a/b/c")
+        client.create("/d/e/f", makepath=True)
+        waiting = client.create_async("/g")
+    with trace.get_tracer("test").start_as_current_span("linking") as linking:
+        waiting.rawlink(lambda result: client.delete_async("/g"))
+    (delete,) = eventually(lambda: traced.spans("delete"))
+    assert delete.parent is not None
+    assert delete.parent.span_id == linking.get_span_context().span_id
+    calls = traced.spans("exists") + traced.spans("create")
+    # Each of the two paths is created from the top and takes a look at each of its missing parents.
+    assert len(traced.spans("create")) >= 3 + 3 + 1
+    assert {span.parent and span.parent.span_id for span in calls} == {caller.get_span_context().span_id}
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_what_follows_is_told_under_each_of_kazoos_handlers(handler: str, zookeeper: ZooKeeper) -> None:
+    command = [sys.executable, "-m", "tests.telemetry.following", handler, zookeeper.hosts]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    *astray, followed = done.stdout.split()
+    assert astray == []
+    # Three paths that are missing and created, twice.
+    assert int(followed) >= 9
+
+
+def test_what_follows_from_suppressed_calls_is_suppressed(client: KazooClient, traced: Traced) -> None:
+    with suppress_instrumentation():
+        client.ensure_path("/a/b/c")
+        client.create("/d/e/f", makepath=True)
+    assert traced.names() == []
+
+
+def test_a_callback_can_still_be_taken_back(
+    client_factory: ClientFactory, zookeeper: ZooKeeper, instrumentor: KazooInstrumentor
+) -> None:
+    called: list[str] = []
+
+    def first(_result: object) -> None:
+        called.append("first")
+
+    def second(_result: object) -> None:
+        called.append("second")
+
+    with Proxy(zookeeper.server.port) as proxy:
+        client = client_factory(proxy.hosts)
+        proxy.stall(DOWN)
+        result = client.get_async("/")
+        for callback in (first, second, second):
+            result.rawlink(callback)
+        result.unlink(first)
+        proxy.heal()
+        result.get(timeout=10)
+        client.get("/")
+        eventually(lambda: called == ["second"])
+
+
+def test_closing_has_the_caller_of_stop_as_its_parent(client: KazooClient, traced: Traced) -> None:
+    with trace.get_tracer("test").start_as_current_span("caller") as caller:
+        client.stop()
+    close = traced.span("closeSession")
+    assert close.parent is not None
+    assert close.parent.span_id == caller.get_span_context().span_id
+
+
+def test_each_retry_by_kazoo_is_a_span_of_its_own(
+    client_factory: ClientFactory, zookeeper: ZooKeeper, instrumentor: KazooInstrumentor, traced: Traced
+) -> None:
+    with Proxy(zookeeper.server.port) as proxy:
+        client = client_factory(proxy.hosts)
+        traced.clear()
+        proxy.stall(DOWN)
+        callers: list[int] = []
+
+        def read() -> None:
+            with trace.get_tracer("test").start_as_current_span("caller") as caller:
+                callers.append(caller.get_span_context().span_id)
+                client.retry(client.get, "/")
+
+        reading = threading.Thread(target=read)
+        reading.start()
+        eventually(lambda: Session.attach(client).stats().requests_outstanding)
+        proxy.cut()
+        proxy.heal()
+        reading.join(20)
+        _, *_, answered = spans = traced.spans("getData")
+        assert {attributes(span).get("error.type") for span in spans[:-1]} == {"CONNECTIONLOSS"}
+        assert answered.status.status_code is StatusCode.UNSET
+        assert {span.parent and span.parent.span_id for span in spans} == set(callers)
 
 
 def test_a_span_lasts_until_the_answer_comes(
@@ -404,6 +509,30 @@ def test_a_client_is_traced_once_by_whoever_came_first(
     undo()
     client.exists("/")
     assert len(traced.spans("exists")) == 1
+
+
+def test_a_client_is_traced_until_the_last_one_ends_that(client_factory: ClientFactory, traced: Traced) -> None:
+    client = client_factory()
+    first, second = trace_client(client), trace_client(client)
+    first()
+    first()
+    client.get("/")
+    assert traced.names() == ["getData"]
+    second()
+    client.get("/")
+    assert traced.names() == ["getData"]
+
+
+def test_the_process_ends_its_own_tracing_only(
+    client: KazooClient, instrumentor: KazooInstrumentor, traced: Traced
+) -> None:
+    undo = trace_client(client)
+    instrumentor.uninstrument()
+    client.get("/")
+    assert traced.names() == ["getData"]
+    undo()
+    client.get("/")
+    assert traced.names() == ["getData"]
 
 
 def test_a_tracer_provider_that_is_set_later_is_used(

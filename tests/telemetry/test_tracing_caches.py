@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from kazoo.client import KazooClient, TransactionRequest
-from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ParentBased, Sampler, TraceIdRatioBased
@@ -15,8 +14,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from exporter import TreeCache
 from exporter.telemetry.tracing import trace_client
-from exporter.telemetry.tracing.caches import MAX_LINKS, CacheSpans
-from exporter.zookeeper.wire import AUDIT, MultiRead
+from exporter.telemetry.tracing.caches import MAX_LINKS
+from exporter.zookeeper.wire import MultiRead
 from tests.conftest import ClientFactory, ZooKeeper
 from tests.faults.proxy import DOWN, Proxy
 from tests.support import eventually
@@ -210,16 +209,59 @@ def test_what_a_sync_is_sampled_by_goes_for_its_requests_too(client: KazooClient
     assert spans.all() == []
 
 
-def test_proofs_and_audits_begin_traces_of_their_own(cache: TreeCache, spans: Spans) -> None:
-    request = MultiRead("/app", [""], [])
-    request.purpose = AUDIT
-    observer = CacheSpans(spans.provider.get_tracer("test"), cache)
-    observer.sync_began("start", 0.0)
-    with observer.sending(request):
-        assert not trace.get_current_span().get_span_context().is_valid
-    assert trace.get_current_span().get_span_context().is_valid
-    observer.sync_ended(0.0, True)
-    assert not trace.get_current_span().get_span_context().is_valid
+def test_proofs_and_audits_begin_traces_of_their_own(client: KazooClient, spans: Spans) -> None:
+    with TreeCache(client, "/app", create_root=False, freshness_interval=0.05, audit_interval=0.05) as cache:
+        eventually(lambda: cache.verified_at and cache.stats().audits)
+    (sync,) = spans.named("treecache.sync")
+    proofs = spans.named("multi")
+    audits = [span for span in spans.named("multiRead") if span not in spans.below(sync)]
+    assert proofs
+    assert audits
+    assert {span.parent for span in (*proofs, *audits)} == {None}
+    context = sync.get_span_context()
+    assert context is not None
+    assert context.trace_id not in {span.context.trace_id for span in (*proofs, *audits)}
+
+
+def test_untracing_in_the_middle_of_a_sync_leaves_nothing_below_it(
+    client_factory: ClientFactory, zookeeper: ZooKeeper
+) -> None:
+    with Proxy(zookeeper.server.port) as proxy:
+        client = client_factory(proxy.hosts + zookeeper.root)
+        client.ensure_path("/app/a")
+        spans = Spans(client)
+        proxy.stall(DOWN)
+        with TreeCache(client, "/app", create_root=False, freshness_interval=0.05) as cache:
+            eventually(lambda: cache.stats().outstanding_operations)
+            spans.untrace()
+            (sync,) = spans.named("treecache.sync")
+            assert sync.status.status_code is StatusCode.ERROR
+            again = Spans(client)
+            proxy.heal()
+            eventually(lambda: cache.verified_at)
+            eventually(lambda: again.named("multi"))
+            assert {span.parent for span in again.all()} == {None}
+
+
+def test_a_processor_that_fails_does_not_keep_a_cache_from_closing(
+    client_factory: ClientFactory, zookeeper: ZooKeeper
+) -> None:
+    class Fails(SpanProcessor):
+        def on_end(self, span: ReadableSpan) -> None:
+            raise RuntimeError("no room")
+
+    with Proxy(zookeeper.server.port) as proxy:
+        client = client_factory(proxy.hosts + zookeeper.root)
+        spans = Spans(client)
+        spans.provider.add_span_processor(Fails())
+        proxy.stall(DOWN)
+        cache = TreeCache(client, "/app", create_root=False)
+        cache.start()
+        eventually(lambda: cache.stats().outstanding_operations)
+        cache.close()
+        assert spans.named("treecache.sync")
+        assert cache.stats().outstanding_operations == 0
+        proxy.heal()
 
 
 def test_untracing_ends_what_is_open_and_leaves_the_cache_at_work(

@@ -514,6 +514,22 @@ def test_bulk_reads_refused_by_a_server_that_knows_recursive_watches() -> None:
     assert harness.replica.mode == "classic"
 
 
+@pytest.mark.parametrize("loaded", [True, False])
+def test_to_read_all_again_with_another_strategy_is_a_sync(loaded: bool) -> None:
+    harness = small_harness("auto")
+    if loaded:
+        harness.start()
+    harness.server.knows_recursive = False
+    if loaded:
+        harness.server.set("/app/c", b"new")
+        harness.settle()
+    else:
+        harness.start()
+    harness.check()
+    assert harness.replica.mode == "classic"
+    assert harness.replica.syncs == {"start": 1, "reconnect": int(loaded), "session_lost": 0, "audit": 0}
+
+
 def test_better_server_is_used_better() -> None:
     harness = small_harness("auto")
     harness.server.knows_recursive = False

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from kazoo.client import KazooClient
 from kazoo.exceptions import BadVersionError, KazooException, NoNodeError
 
 from exporter import TreeCache
+from exporter.demo.server import ZooKeeperServer
 from exporter.zookeeper.calls import ERRORS, OPERATIONS, Call, ClientObserver
+from exporter.zookeeper.observers import Observers
 from exporter.zookeeper.session import Session
-from exporter.zookeeper.wire import GetData, MultiRead
-from tests.conftest import ClientFactory, ZooKeeper
+from exporter.zookeeper.wire import GetData, MultiRead, WatchingRead
+from tests.conftest import TICK_TIME, ClientFactory, ZooKeeper
+from tests.faults.conftest import expire
 from tests.faults.proxy import DOWN, Proxy
 from tests.support import eventually
 
@@ -183,6 +189,160 @@ def test_connecting_pinging_authenticating_and_closing_are_calls(zookeeper: ZooK
     assert len(recorder.began) == len(recorder.ended)
 
 
+def test_a_session_that_is_refused_for_being_over_is_an_error(
+    client_factory: ClientFactory, zookeeper: ZooKeeper
+) -> None:
+    client, recorder = client_factory(), Recorder()
+    Session.attach(client).observers.add(recorder)
+    expire(client.client_id, zookeeper.hosts)
+    eventually(lambda: recorder.told() == [("createSession", "SESSIONEXPIRED"), ("createSession", None)])
+
+
+def test_the_close_of_a_session_begins_where_it_is_asked_for(zookeeper: ZooKeeper) -> None:
+    with Proxy(zookeeper.server.port) as proxy:
+        client, recorder = KazooClient(proxy.hosts), Recorder()
+        client.start()
+        Session.attach(client).observers.add(recorder)
+        proxy.delay = 0.1
+        before, asked_by = time.monotonic(), threading.get_ident()
+        began_by: list[int] = []
+        recorder.call_began = lambda call: began_by.append(threading.get_ident())  # type: ignore[method-assign]
+        client.stop()
+        client.close()
+        (close,) = recorder.ended
+        assert (close.operation, close.error, close.server) == ("closeSession", None, proxy.hosts)
+        assert began_by == [asked_by]
+        assert close.began_at >= before
+        assert close.ended_at is not None
+        assert close.ended_at - close.began_at >= 0.1
+        assert close.sent_bytes > 0
+        assert close.received_bytes > 0
+
+
+def test_a_close_that_gets_no_answer_ends_with_the_connection(zookeeper: ZooKeeper) -> None:
+    with Proxy(zookeeper.server.port) as proxy:
+        client, recorder = KazooClient(proxy.hosts), Recorder()
+        Session.attach(client).observers.add(recorder)
+        client.start()
+        proxy.stall(DOWN)
+        stopping = threading.Thread(target=client.stop)
+        stopping.start()
+        eventually(lambda: recorder.began[-1].operation == "closeSession")
+        proxy.refuse()
+        proxy.cut()
+        stopping.join(20)
+        client.close()
+        assert recorder.told()[-1] == ("closeSession", "CONNECTIONLOSS")
+        assert len(recorder.began) == len(recorder.ended)
+
+
+JAAS = """\
+Server {
+  org.apache.zookeeper.server.auth.DigestLoginModule required user_exporter="right";
+};
+"""
+
+
+@pytest.fixture(scope="module")
+def sasl_zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZooKeeperServer]:
+    """A server with a user for SASL."""
+    jaas = tmp_path_factory.mktemp("sasl") / "jaas.conf"
+    jaas.write_text(JAAS)
+    properties = {
+        "java.security.auth.login.config": str(Path(jaas)),
+        "zookeeper.authProvider.1": "org.apache.zookeeper.server.auth.SASLAuthenticationProvider",
+    }
+    with ZooKeeperServer(tick_time=TICK_TIME, system_properties=properties) as server:
+        yield server
+
+
+@pytest.mark.parametrize(("password", "succeeds"), [("right", True), ("wrong", False)])
+def test_sasl_is_observed(sasl_zookeeper: ZooKeeperServer, password: str, succeeds: bool) -> None:
+    options = {"mechanism": "DIGEST-MD5", "username": "exporter", "password": password}
+    client, recorder = KazooClient(sasl_zookeeper.hosts, sasl_options=options), Recorder()
+    session = Session.attach(client)
+    session.observers.add(recorder)
+    client.start_async()
+    if succeeds:
+        eventually(lambda: client.connected)
+        client.exists("/")
+    else:
+        eventually(lambda: session.stats().sessions_lost["auth_failed"] == 1)
+    calls = [call for call in recorder.ended if call.operation == "sasl"]
+    assert [call.xid for call in calls] == list(range(1, len(calls) + 1))
+    assert {call.server for call in calls} == {sasl_zookeeper.hosts}
+    assert all(call.sent_bytes > 0 for call in calls)
+    errors = [call.error for call in calls]
+    assert errors[:-1] == [None] * len(errors[:-1])
+    assert (errors[-1] is None) == succeeds
+    client.stop()
+    client.close()
+    assert len(recorder.began) == len(recorder.ended)
+
+
+def test_pings_are_answered_in_their_order() -> None:
+    observers, recorder = Observers(), Recorder()
+    observers.add(recorder)
+    pings = [observers.begin(object(), None) for _ in range(3)]
+    for ping in pings:
+        observers.expect(ping, -2)
+    observers.answered(-2, 7, 16)
+    observers.answered(-2, 8, 16)
+    observers.answered(-3, 9, 16)
+    assert recorder.ended == pings[:2]
+    assert [ping.zxid for ping in pings] == [7, 8, 0]
+    observers.connection_lost()
+    assert recorder.ended == pings
+    assert pings[2].error == "CONNECTIONLOSS"
+    observers.answered(-2, 10, 16)
+    assert recorder.ended == pings
+
+
+def test_a_call_that_two_end_at_once_ends_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder()
+    call = Call(object(), (recorder,))
+    clock = time.monotonic
+
+    def meanwhile() -> float:
+        monkeypatch.setattr("exporter.zookeeper.calls.time.monotonic", clock)
+        call.end("CONNECTIONLOSS")
+        return clock()
+
+    monkeypatch.setattr("exporter.zookeeper.calls.time.monotonic", meanwhile)
+    call.end(None)
+    assert recorder.ended == [call]
+    assert call.error is None
+
+
+def test_the_engines_single_reads_ask_for_watches(client: KazooClient, recorder: Recorder) -> None:
+    client.ensure_path("/app/a")
+    del recorder.ended[:]
+    with TreeCache(client, "/app", create_root=False, mode="classic") as cache:
+        assert cache.wait_initialized(10)
+    reads = [call for call in recorder.ended if isinstance(call.request, WatchingRead)]
+    assert len(reads) == 4
+    assert all(call.watches for call in reads)
+
+
+def test_a_call_that_is_not_sent_has_the_server_that_it_was_meant_for_if_any(
+    client_factory: ClientFactory, zookeeper: ZooKeeper
+) -> None:
+    with Proxy(zookeeper.server.port) as proxy:
+        client, recorder = client_factory(proxy.hosts), Recorder()
+        Session.attach(client).observers.add(recorder)
+        client.get("/")
+        assert [call.server for call in recorder.ended] == [proxy.hosts]
+        proxy.refuse()
+        proxy.cut()
+        eventually(lambda: not client.connected)
+        result = client.get_async("/")
+        (call,) = [call for call in recorder.began if call.operation == "getData" and call.ended_at is None]
+        assert call.server is None
+        proxy.heal()
+        result.get(timeout=10)
+        assert call.server == proxy.hosts
+
+
 def test_the_loss_of_the_connection_ends_every_call_once(client_factory: ClientFactory, zookeeper: ZooKeeper) -> None:
     with Proxy(zookeeper.server.port) as proxy:
         client, recorder = client_factory(proxy.hosts), Recorder()
@@ -227,6 +387,26 @@ def test_an_observer_that_fails_disturbs_nobody(client: KazooClient, recorder: R
     client.set("/a", b"new")
     assert fired.wait(10)
     assert [operation for operation, _ in recorder.told()] == ["create", "getData", "setData"]
+
+
+def test_an_observer_that_fails_when_a_cache_leaves_does_not_keep_it_from_closing(
+    client: KazooClient, recorder: Recorder
+) -> None:
+    class Fails(ClientObserver):
+        def left(self, tenant: object) -> None:
+            raise RuntimeError("left")
+
+    observers, fails = Session.attach(client).observers, Fails()
+    observers.remove(recorder)
+    observers.add(fails)
+    observers.add(recorder)
+    with TreeCache(client, "/app") as cache:
+        assert cache.wait_initialized(10)
+    assert recorder.tenants == []
+    assert len(cache) == 0
+    with TreeCache(client, "/app"):
+        observers.remove(fails)
+        assert recorder.tenants != []
 
 
 def test_names_of_operations_and_errors_are_closed_sets() -> None:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from kazoo.client import KazooClient
-from kazoo.exceptions import AuthFailedError, NoNodeError
+from kazoo.exceptions import AuthFailedError, NoNodeError, SessionExpiredError
+from kazoo.protocol.states import KeeperState
 
 from exporter.demo.server import ZooKeeperServer
 from exporter.zookeeper.messages import (
     CHILD,
     CREATED,
+    Barrier,
+    BarrierFailed,
     Connected,
     Lost,
     Message,
@@ -26,6 +31,8 @@ from exporter.zookeeper.messages import (
 from exporter.zookeeper.session import PRIVATE_NAMES, IncompatibleKazooError, Session, check_private_names
 from exporter.zookeeper.wire import NO_NODE, OK, AddWatch, MultiRead
 from tests.conftest import ClientFactory, ZooKeeper
+from tests.faults.conftest import expire
+from tests.faults.proxy import DOWN, Proxy
 from tests.support import eventually
 
 
@@ -204,7 +211,7 @@ def test_what_a_session_is_measured_by(zookeeper: ZooKeeper) -> None:
     assert stats.session_timeout == 2.0
     assert before <= stats.session_started_at <= stats.last_heard_at <= time.time()
     assert stats.session_deadline_at == pytest.approx(stats.last_heard_at + 2.0, abs=0.01)
-    assert stats.last_zxid == client.last_zxid > 0
+    assert stats.last_zxid >= client.last_zxid > 0
     assert 1000 < stats.sent_bytes < 2000
     assert 1000 < stats.received_bytes < 2000
     assert stats.watches == {"data": 1, "child": 1, "recursive": 0}
@@ -223,6 +230,56 @@ def test_pings_are_heard(zookeeper: ZooKeeper) -> None:
     eventually(lambda: session.stats().last_heard_at > heard + 0.1)
     client.stop()
     client.close()
+
+
+def test_answers_to_pings_tell_of_the_newest_transaction(zookeeper: ZooKeeper, client: KazooClient) -> None:
+    idle = KazooClient(zookeeper.hosts, timeout=1.0)
+    session = Session.attach(idle)
+    idle.start()
+    client.create("/a")
+    eventually(lambda: session.stats().last_zxid >= client.last_zxid)
+    assert idle.last_zxid < client.last_zxid
+    idle.stop()
+    idle.close()
+    assert session.stats().last_zxid == 0
+
+
+def test_what_is_not_known_of_a_session_that_was_there_before_is_zero(
+    client_factory: ClientFactory, zookeeper: ZooKeeper
+) -> None:
+    with Proxy(zookeeper.server.port) as proxy:
+        client = client_factory(proxy.hosts, timeout=100.0)
+        session = Session.attach(client)
+        client.get("/")
+        stats = session.stats()
+        assert (stats.state, stats.last_heard_at > 0) == ("connected", True)
+        assert (stats.session_timeout, stats.session_deadline_at, stats.session_started_at) == (0, 0, 0)
+        proxy.cut()
+        eventually(lambda: session.stats().session_timeout)
+        stats = session.stats()
+        assert stats.session_deadline_at == pytest.approx(stats.last_heard_at + stats.session_timeout, abs=0.01)
+        assert stats.session_timeout < 100
+        assert stats.session_started_at == 0
+
+
+def test_closing_is_as_old_as_the_call_to_stop(zookeeper: ZooKeeper) -> None:
+    with Proxy(zookeeper.server.port) as proxy:
+        client = KazooClient(proxy.hosts)
+        session = Session.attach(client)
+        client.start()
+        answered_at = time.monotonic()
+        client.get("/")
+        eventually(lambda: time.monotonic() > answered_at + 0.2)
+        proxy.stall(DOWN)
+        called_at = time.monotonic()
+        stopping = threading.Thread(target=client.stop)
+        stopping.start()
+        eventually(lambda: session.stats().requests_outstanding == 1)
+        age = session.stats().oldest_request_age
+        assert 0 <= age <= time.monotonic() - called_at
+        proxy.heal()
+        stopping.join(10)
+        client.close()
 
 
 def test_expired_session_is_counted(client_factory: ClientFactory, zookeeper: ZooKeeper) -> None:
@@ -261,3 +318,76 @@ def test_refused_credentials_lose_the_session(client_factory: ClientFactory) -> 
     with pytest.raises(AuthFailedError):
         client.add_auth("no-such-scheme", "x")
     eventually(lambda: session.stats().sessions_lost["auth_failed"] == 1)
+
+
+# What is asked for while a session ends
+
+
+class HeldUp(deque[Any]):
+    """A queue of kazoo's into which a thread puts a request that kazoo took when its session was still good.
+
+    That is done when `gate` opens: with `between`, right after all that was queued has been failed for the expiry, and
+    before kazoo takes a new queue.
+    """
+
+    def __init__(self, client: KazooClient, between: bool) -> None:
+        super().__init__()
+        self.reached, self.gate = threading.Event(), threading.Event()
+        self._client = client
+        self._between = between
+        self._put = threading.Event()
+
+    def append(self, entry: object) -> None:
+        self.reached.set()
+        assert self.gate.wait(20)
+        super().append(entry)
+        self._put.set()
+
+    def popleft(self) -> Any:
+        if self._between and not self and self._client.client_state == KeeperState.EXPIRED_SESSION:
+            self.gate.set()
+            assert self._put.wait(20)
+            raise IndexError
+        return super().popleft()
+
+
+@pytest.mark.parametrize("between", [True, False], ids=["in the old queue", "in a queue of the past"])
+def test_a_probe_that_is_queued_while_the_session_ends_fails_and_another_succeeds(
+    client_factory: ClientFactory, zookeeper: ZooKeeper, between: bool
+) -> None:
+    client, stream = client_factory(), Stream()
+    session = Session.attach(client)
+    session.subscribe("/", stream)
+    client._queue = queue = HeldUp(client, between)
+    asking = threading.Thread(target=session.probe, args=("quorum", zookeeper.root))
+    asking.start()
+    assert queue.reached.wait(10)
+    expire(client.client_id, zookeeper.hosts)
+    eventually(lambda: session.stats().sessions_lost["expired"] == 1)
+    eventually(lambda: client.connected)
+    queue.gate.set()
+    asking.join(10)
+    assert stream.wait_for(BarrierFailed) == BarrierFailed("quorum", None)
+    session.probe("quorum", zookeeper.root)
+    assert isinstance(stream.wait_for(Barrier), Barrier)
+
+
+@pytest.mark.parametrize("between", [True, False], ids=["in the old queue", "in a queue of the past"])
+def test_a_call_that_is_queued_while_the_session_ends_fails(
+    client_factory: ClientFactory, zookeeper: ZooKeeper, between: bool
+) -> None:
+    client = client_factory()
+    session = Session.attach(client)
+    client._queue = queue = HeldUp(client, between)
+    results: list[Any] = []
+    asking = threading.Thread(target=lambda: results.append(client.get_async("/")))
+    asking.start()
+    assert queue.reached.wait(10)
+    expire(client.client_id, zookeeper.hosts)
+    eventually(lambda: session.stats().sessions_lost["expired"] == 1)
+    eventually(lambda: client.connected)
+    queue.gate.set()
+    asking.join(10)
+    with pytest.raises(SessionExpiredError):
+        results[0].get(timeout=10)
+    assert client.get("/")[0] == b""

@@ -19,6 +19,7 @@ from opentelemetry.semconv.attributes.db_attributes import (
 from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE, ErrorTypeValues
 from opentelemetry.semconv.attributes.server_attributes import SERVER_ADDRESS, SERVER_PORT
 from opentelemetry.semconv.schemas import Schemas
+from opentelemetry.trace import SpanContext, format_span_id, format_trace_id
 
 from exporter.zookeeper.calls import OTHER, Call
 
@@ -82,6 +83,13 @@ def of_answer(call: Call) -> Attributes:
     return told
 
 
-def at_start(common: Attributes, operation: str) -> Attributes:
+def at_start(common: Attributes, server: str | None, operation: str) -> Attributes:
     """What samplers may decide by."""
-    return {**common, DB_OPERATION_NAME: operation}
+    return {**common, **({} if server is None else of_server(server)), DB_OPERATION_NAME: operation}
+
+
+def exemplar_of(context: SpanContext) -> dict[str, str] | None:
+    """How others refer to a span, by OpenMetrics' names, if it will be found."""
+    if not context.trace_flags.sampled:
+        return None
+    return {"trace_id": format_trace_id(context.trace_id), "span_id": format_span_id(context.span_id)}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from contextvars import Token
+from contextlib import AbstractContextManager, contextmanager
 
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, detach
@@ -14,6 +13,7 @@ from opentelemetry.trace import Link, Span, SpanContext, StatusCode, Tracer
 from exporter.telemetry.tracing import attributes
 from exporter.treecache import TreeCache
 from exporter.treecache.observer import CacheObserver
+from exporter.treecache.outcome import SyncBegun
 from exporter.zookeeper.wire import REFRESH, SYNC, ReadRequest, Request
 
 #: The most watch events that a refresh links to; OpenTelemetry's own default limit.
@@ -27,9 +27,8 @@ _ABANDONED = "the cache was closed or is no longer traced"
 class CacheSpans(CacheObserver):
     """The spans of one cache: ``treecache.sync`` or ``treecache.resync``, and ``treecache.refresh``.
 
-    A sync is the parent of its requests, and of whatever else the engine's thread does or logs meanwhile. A refresh is
-    the parent of one request and links to the watch events that it follows. What is sent for other reasons, such as
-    proofs of freshness and audits, begins traces of its own.
+    A sync is the parent of its requests. A refresh is the parent of one request and links to the watch events that it
+    follows. What is sent for other reasons, such as proofs of freshness and audits, begins traces of its own.
     """
 
     def __init__(self, tracer: Tracer, cache: TreeCache) -> None:
@@ -38,23 +37,20 @@ class CacheSpans(CacheObserver):
         self._of_cache: attributes.Attributes = {attributes.TREECACHE_TREE: cache.name}
         #: What has not ended: a sync under None, refreshes under their requests.
         self._open: dict[Request | None, Span] = {}
-        self._syncing: Token[Context] | None = None
 
-    def sync_began(self, reason: str, at: float) -> None:
-        self._leave_sync()
+    def sync_began(self, sync: SyncBegun) -> None:
         self._end_all(_INTERRUPTED)
         span = self._tracer.start_span(
-            "treecache.sync" if reason == "start" else "treecache.resync",
+            "treecache.sync" if sync.reason == "start" else "treecache.resync",
             context=Context(),
-            attributes={**self._of_cache, attributes.TREECACHE_REASON: reason},
-            start_time=_unix_nanoseconds(at),
+            attributes={**self._of_cache, attributes.TREECACHE_REASON: sync.reason},
+            start_time=_unix_nanoseconds(sync.at),
         )
         if span.get_span_context().is_valid:
             self._open[None] = span
-            self._syncing = attach(trace.set_span_in_context(span, Context()))
+            sync.exemplar = attributes.exemplar_of(span.get_span_context())
 
-    def sync_ended(self, at: float, complete: bool) -> None:
-        self._leave_sync()
+    def sync_ended(self, sync: SyncBegun, at: float, complete: bool) -> None:
         span = self._open.pop(None, None)
         if span is None:
             return
@@ -66,16 +62,16 @@ class CacheSpans(CacheObserver):
 
     def sending(self, request: Request) -> AbstractContextManager[object]:
         if request.purpose == SYNC:
-            return nullcontext()
+            return _within(self._open.get(None))
         if request.purpose != REFRESH:
-            return _within(Context())
+            return _within(None)
         span = self._tracer.start_span(
             "treecache.refresh", context=Context(), attributes=self._of_cache, links=_links(request)
         )
         if span.is_recording():
             span.set_attribute(attributes.TREECACHE_CHANGES, len(request.causes))
             self._open[request] = span
-        return _within(trace.set_span_in_context(span, Context()))
+        return _within(span)
 
     def refreshed(self, request: ReadRequest, at: float) -> None:
         span = self._open.pop(request, None)
@@ -94,11 +90,6 @@ class CacheSpans(CacheObserver):
         for request in list(self._open):
             _fail(self._open.pop(request, None), why)
 
-    def _leave_sync(self) -> None:
-        token, self._syncing = self._syncing, None
-        if token is not None:
-            detach(token)
-
 
 def _links(request: Request) -> list[Link]:
     """Links to the spans of the watch events that a request follows, the first `MAX_LINKS` of them."""
@@ -113,8 +104,9 @@ def _fail(span: Span | None, why: str | None) -> None:
 
 
 @contextmanager
-def _within(context: Context) -> Iterator[None]:
-    token = attach(context)
+def _within(span: Span | None) -> Iterator[None]:
+    """Makes the span the parent of whatever begins meanwhile, or lets that begin traces of its own."""
+    token = attach(Context() if span is None else trace.set_span_in_context(span, Context()))
     try:
         yield
     finally:

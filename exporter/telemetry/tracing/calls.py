@@ -8,15 +8,7 @@ from collections.abc import Callable
 
 from opentelemetry.context import Context
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
-from opentelemetry.trace import (
-    Span,
-    SpanContext,
-    SpanKind,
-    StatusCode,
-    Tracer,
-    format_span_id,
-    format_trace_id,
-)
+from opentelemetry.trace import Span, SpanContext, SpanKind, StatusCode, Tracer
 
 from exporter.telemetry.tracing import attributes
 from exporter.telemetry.tracing.attributes import Attributes
@@ -50,12 +42,18 @@ class CallSpans(ClientObserver):
         self._tracer = tracer
         self._request_hook = request_hook
         self._response_hook = response_hook
+        #: How many have the client traced.
+        self.holders = 0
         self._caches: dict[TreeCache, CacheSpans] = {}
         self._of_client = attributes.of_client(chroot)
-        self._server: str | None = None
         self._idle_until = 0.0
-        #: What is known of a call before it is sent, by its operation.
-        self._at_start: dict[str, Attributes] = {}
+        #: What is known of a call before it is sent, by the server that it goes to and its operation.
+        self._at_start: dict[tuple[str | None, str], Attributes] = {}
+
+    @property
+    def follows_context(self) -> bool:
+        """Yes, while anything records: what a callback asks for has the parent that the callback was made under."""
+        return not self._is_idle(time.monotonic())
 
     # Calls
 
@@ -65,11 +63,11 @@ class CallSpans(ClientObserver):
         operation = call.operation
         if operation == "ping" or not is_instrumentation_enabled():
             return
-        span = self._tracer.start_span(operation, kind=SpanKind.CLIENT, attributes=self._known(operation))
+        span = self._tracer.start_span(operation, kind=SpanKind.CLIENT, attributes=self._known(call, operation))
         if not self._records(span, call.began_at):
             return
         call.span = span
-        call.exemplar = _exemplar(span.get_span_context())
+        call.exemplar = attributes.exemplar_of(span.get_span_context())
         span.set_attributes(attributes.of_request(call))
         _run(self._request_hook, span, call)
 
@@ -77,8 +75,6 @@ class CallSpans(ClientObserver):
         if call.error not in _ANSWERS and getattr(call.request, "purpose", None) == REFRESH:
             for cache in list(self._caches.values()):
                 cache.unanswered(call.request, call.error)
-        if call.server is not None and call.server != self._server:
-            self._server, self._at_start = call.server, {}
         span: Span | None = call.span
         if span is None:
             return
@@ -88,12 +84,11 @@ class CallSpans(ClientObserver):
         _run(self._response_hook, span, call)
         span.end()
 
-    def _known(self, operation: str) -> Attributes:
-        known = self._at_start.get(operation)
+    def _known(self, call: Call, operation: str) -> Attributes:
+        known = self._at_start.get((call.server, operation))
         if known is None:
-            server = {} if self._server is None else attributes.of_server(self._server)
-            known = attributes.at_start({**self._of_client, **server}, operation)
-            self._at_start[operation] = known
+            known = attributes.at_start(self._of_client, call.server, operation)
+            self._at_start[call.server, operation] = known
         return known
 
     # Watch events
@@ -133,13 +128,6 @@ class CallSpans(ClientObserver):
         if spans is not None:
             spans.cache.disregard(spans)
             spans.end()
-
-
-def _exemplar(context: SpanContext) -> dict[str, str] | None:
-    """How others refer to a span, by OpenMetrics' names, if it will be found."""
-    if not context.trace_flags.sampled:
-        return None
-    return {"trace_id": format_trace_id(context.trace_id), "span_id": format_span_id(context.span_id)}
 
 
 def _run(hook: Hook | None, span: Span, call: Call) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, ClassVar
 from weakref import WeakSet
@@ -36,8 +37,10 @@ def trace_client(
 ) -> Callable[[], None]:
     """Makes spans for the calls of a client and the caches on it from now on; gives what ends that.
 
+    Whoever else has the client traced meanwhile keeps its spans, until the last one ends that.
+
     Args:
-        client: started or not. One that is traced already stays as it is, and what is given back does nothing.
+        client: started or not. One that is traced already stays as it is.
         tracer_provider: where spans go; by default OpenTelemetry's global one, also when that is set later.
         request_hook, response_hook: called with the span and the `Call` when a call that is recorded begins, and
             when it has ended. What they raise is logged.
@@ -45,8 +48,10 @@ def trace_client(
     Raises:
         IncompatibleKazooError: the installed kazoo lacks what its calls are seen through.
     """
-    spans = _start(client, tracer_provider, request_hook, response_hook)
-    return lambda: None if spans is None else Session.attach(client).observers.remove(spans)
+    spans = _trace(client, tracer_provider, request_hook, response_hook)
+    with ExitStack() as undo:
+        undo.callback(_untrace, client, spans)
+        return undo.pop_all().close
 
 
 class KazooInstrumentor(BaseInstrumentor):  # type: ignore[misc]
@@ -68,11 +73,11 @@ class KazooInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         self._traces(client, options)
 
     def uninstrument_client(self, client: KazooClient) -> None:
-        """Ends the tracing of one client, whoever began it."""
-        observers = Session.attach(client).observers
-        for observer in list(observers):
-            if isinstance(observer, CallSpans):
-                observers.remove(observer)
+        """Ends the tracing of one client, whoever has it traced."""
+        self._clients.discard(client)
+        spans = _spans_of(client)
+        if spans is not None:
+            Session.attach(client).observers.remove(spans)
 
     def _instrument(self, **options: Any) -> None:
         known = ("tracer_provider", "request_hook", "response_hook")
@@ -84,7 +89,9 @@ class KazooInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         unwrap(KazooClient, "__init__")
         for client in list(self._clients):
             self._clients.discard(client)
-            self.uninstrument_client(client)
+            spans = _spans_of(client)
+            if spans is not None:
+                _untrace(client, spans)
 
     def _made(
         self, options: dict[str, Any], wrapped: Any, client: KazooClient, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -94,9 +101,10 @@ class KazooInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             self._clients.add(client)
 
     def _traces(self, client: KazooClient, options: dict[str, Any]) -> bool:
-        """Traces a client unless it is already, or cannot be; gives whether this began it."""
+        """Traces a client, unless it cannot be; gives whether it is."""
         try:
-            return _start(client, **options) is not None
+            _trace(client, **options)
+            return True
         except Exception as error:
             if not self._refusal_is_told:
                 self._refusal_is_told = True
@@ -104,18 +112,31 @@ class KazooInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             return False
 
 
-def _start(
+def _trace(
     client: KazooClient,
     tracer_provider: TracerProvider | None = None,
     request_hook: Hook | None = None,
     response_hook: Hook | None = None,
-) -> CallSpans | None:
-    """Begins to trace a client; None for one that is traced already."""
-    observers = Session.attach(client).observers
+) -> CallSpans:
+    """Begins to trace a client, unless it is traced already, for one more."""
     with _changing:
-        if any(isinstance(observer, CallSpans) for observer in observers):
-            return None
-        tracer = get_tracer(SCOPE, __version__, tracer_provider, SCHEMA_URL)
-        spans = CallSpans(tracer, client.chroot, request_hook, response_hook)
-        observers.add(spans)
+        spans = _spans_of(client)
+        if spans is None:
+            tracer = get_tracer(SCOPE, __version__, tracer_provider, SCHEMA_URL)
+            spans = CallSpans(tracer, client.chroot, request_hook, response_hook)
+            Session.attach(client).observers.add(spans)
+        spans.holders += 1
         return spans
+
+
+def _untrace(client: KazooClient, spans: CallSpans) -> None:
+    """Takes back one `_trace`."""
+    with _changing:
+        spans.holders -= 1
+        if spans.holders == 0:
+            Session.attach(client).observers.remove(spans)
+
+
+def _spans_of(client: KazooClient) -> CallSpans | None:
+    observers = Session.attach(client).observers
+    return next((observer for observer in observers if isinstance(observer, CallSpans)), None)
