@@ -11,10 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from kazoo.client import KazooClient
 
 from exporter.demo.server import NETTY, ZooKeeperServer
 from tests.support import wipe
+
+# How long an example takes says more of the machine than of what is tested.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 # Sessions last 2 to 20 ticks, so the shortest is 0.4 s.
 TICK_TIME = 200

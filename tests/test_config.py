@@ -307,7 +307,7 @@ def test_no_complaint_shows_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyP
 # Whatever the file holds
 
 
-@settings(max_examples=size(200, 100_000), deadline=None)
+@settings(max_examples=size(200, 100_000))
 @given(st.binary(max_size=200))
 def test_any_bytes_are_refused_in_words(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     refused(tmp_path_factory.getbasetemp(), content)
@@ -354,7 +354,7 @@ VALUES = ["DIGEST-MD5", "5s", "0", "-1", "1.5", "true", "null", "~", "a", "/a", 
 WORDS = st.tuples(st.sampled_from(KEYS + MARKS + VALUES), st.sampled_from(["", " ", "\n", "\n  ", "\n- ", ": "]))
 
 
-@settings(max_examples=size(200, 100_000), deadline=None)
+@settings(max_examples=size(200, 100_000))
 @given(st.lists(WORDS, max_size=40))
 def test_any_words_are_accepted_or_refused_in_words(
     tmp_path_factory: pytest.TempPathFactory, words: list[tuple[str, str]]

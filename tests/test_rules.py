@@ -164,7 +164,10 @@ def test_each_runbook_has_all_its_parts(name: str, text: str) -> None:
     anything = rf"{PARTS[2]}\.\*\*(.*?)\*\*{PARTS[3]}\."
     confirm = re.search(anything, text, flags=re.DOTALL)
     assert confirm
-    assert "```promql" in confirm[1]
+    queries, words = re.subn(r"```promql\n.*?```", "", confirm[1], flags=re.DOTALL)[::-1]
+    assert queries
+    # What does not depend on Prometheus: the exporter's page, or a command.
+    assert re.search(r"[Tt]he page|`(zkCli|echo|curl|kubectl|py-spy|treecache-exporter) ", words)
 
 
 def test_links_to_runbooks_lead_somewhere() -> None:
@@ -232,7 +235,7 @@ def test_every_metric_of_the_runbooks_exists() -> None:
 @pytest.mark.parametrize("rule", RECORDINGS, ids=lambda rule: rule["record"])
 def test_recorded_series_are_named_by_level_metric_and_operations(rule: Rule) -> None:
     level, metric, operations = rule["record"].split(":")
-    assert set(level.split("_")) <= {"instance", "client", "job", "tree", "operation", "event"}
+    assert set(level.split("_")) <= {"instance", "client", "job", "tree", "shard", "operation", "event", "kind"}
     assert re.fullmatch("(zookeeper|treecache)_[a-z_]+", metric)
     assert re.fullmatch(r"[a-z_]+\d*[smhd]?", operations)
 
@@ -269,10 +272,21 @@ def test_thresholds_are_changed_from_the_command_line(tmp_path: Path) -> None:
     [warning, _] = [
         rule for rule in rules("alert", tmp_path / "treecache-alerts.yml") if rule["alert"] == "TreeCacheLag"
     ]
-    assert warning["expr"].endswith(":age > 45")
-    assert "The limit is 45s." in warning["annotations"]["description"]
+    assert ":age > 45\n" in warning["expr"]
+    assert "The limit is 45s," in warning["annotations"]["description"]
     assert warning["annotations"]["runbook_url"] == "https://wiki.example/treecache#treecachelag"
     promtool("check", "rules", *(tmp_path / name for name in NAMES))
+
+
+def test_windows_that_are_changed_are_recorded_under_their_names(tmp_path: Path) -> None:
+    changes = ["rate_window=10m", "burn_1_long=2h", "burn_4_short=12h"]
+    for name, text in rule_files(Parameters().with_changes(changes)).items():
+        (tmp_path / name).write_text(text)
+    recorded = {rule["record"] for rule in rules("record", tmp_path / "treecache-recording.yml")}
+    everything = "".join(rule["expr"] for rule in rules("alert", tmp_path / "treecache-alerts.yml"))
+    used = {name for name in named(everything) if ":" in name}
+    assert {name for name in used if name.endswith(("ratio2h", "ratio12h", "10m"))}
+    assert used <= recorded
 
 
 @pytest.mark.parametrize(

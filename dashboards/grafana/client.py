@@ -5,9 +5,22 @@ from __future__ import annotations
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.grafana import frame, states
-from dashboards.grafana.limits import SOME, WAITING, Limits
-from dashboards.grafana.panels import Panel, Query, graph, spread, timeline, value, words
-from dashboards.grafana.promql import FAILED, in_range, lately, over, per_second, quantile, select, silence, staleness
+from dashboards.grafana.limits import SOME, Limits
+from dashboards.grafana.panels import BAD, LAG_LINES, Panel, Query, graph, spread, timeline, value, words
+from dashboards.grafana.promql import (
+    FAILED,
+    allowed,
+    in_range,
+    in_timeouts,
+    lately,
+    near,
+    over,
+    per_second,
+    quantile,
+    select,
+    silence,
+    staleness,
+)
 
 ONE = ("instance",)
 NAME = "{{instance}}"
@@ -47,6 +60,7 @@ def client(limits: Limits) -> Dashboard:
 
 
 def _life(limits: Limits) -> list[Panel]:
+    deadline = select("zookeeper_client_session_deadline_timestamp_seconds")
     return [
         value(
             "State",
@@ -56,6 +70,7 @@ def _life(limits: Limits) -> list[Panel]:
             states.session(*ONE),
             legend=NAME,
             states=states.SESSION_STATES,
+            width=6,
         ),
         value(
             "Silence",
@@ -67,16 +82,18 @@ def _life(limits: Limits) -> list[Panel]:
             limit=limits.silence,
             decimals=0,
             absent="no session",
+            width=6,
         ),
         value(
             "Session may expire in",
-            "Time left until the ensemble may expire the session, unless it hears from the client. Below 0 the "
-            "session is probably gone, and the client has not been told yet.",
+            "Time left at the scrape until the ensemble may expire the session, unless it hears from the client. "
+            "Below 0 the session is probably gone, and the client has not been told yet.",
             "s",
-            over("min", ONE, f"{select('zookeeper_client_session_deadline_timestamp_seconds')} - time()"),
+            over("min", ONE, f"({deadline} > 0) - timestamp({deadline})"),
             legend=NAME,
             decimals=1,
             absent="no session",
+            width=6,
         ),
         value(
             "Session began",
@@ -85,6 +102,7 @@ def _life(limits: Limits) -> list[Panel]:
             "1000 * " + over("max", ONE, select("zookeeper_client_session_start_timestamp_seconds") + " > 0"),
             legend=NAME,
             absent="no session",
+            width=6,
         ),
         value(
             "Sessions lost",
@@ -94,6 +112,7 @@ def _life(limits: Limits) -> list[Panel]:
             in_range("zookeeper_client_sessions_lost_total"),
             limit=SOME,
             decimals=0,
+            width=6,
         ),
         words(
             "Server",
@@ -102,6 +121,7 @@ def _life(limits: Limits) -> list[Panel]:
             over("max", ("server",), select("zookeeper_client_session_info")),
             "{{server}}",
             absent="none",
+            width=18,
         ),
     ]
 
@@ -150,6 +170,7 @@ def _story() -> list[Panel]:
 
 
 def _requests(limits: Limits) -> list[Panel]:
+    slowest = quantile(0.99, DURATION, "operation")
     return [
         graph(
             "Rate",
@@ -171,9 +192,12 @@ def _requests(limits: Limits) -> list[Panel]:
         graph(
             "Duration, 99th percentile",
             "99 of 100 requests were answered within this time, by operation. A click on a mark leads to the trace. "
-            "Everything slow is the server or the network; one operation slow is what it asks for.",
+            "Everything slow is the server or the network; one operation slow is what it asks for. The dashed line is "
+            "where the alert begins, for all operations together.",
             "s",
-            Query(quantile(0.99, DURATION, "operation"), "{{operation}}", exemplars=True),
+            Query(slowest, "{{operation}}", exemplars=True),
+            Query(near(in_timeouts(limits.parameters.request_latency_ratio), slowest), "alert"),
+            lines={"alert": BAD},
             width=8,
         ),
         spread(
@@ -187,6 +211,7 @@ def _requests(limits: Limits) -> list[Panel]:
 
 
 def _stuck(limits: Limits) -> list[Panel]:
+    oldest = select("zookeeper_client_oldest_request_age_seconds")
     return [
         graph(
             "In flight",
@@ -199,10 +224,12 @@ def _stuck(limits: Limits) -> list[Panel]:
         graph(
             "Oldest request",
             "How long the oldest request has been waiting. A slope of one second a second is a stuck server or a "
-            "connection that is cut and not yet noticed; it ends with the session timeout at the latest.",
+            "connection that is cut and not yet noticed; it ends with the session timeout at the latest. The dashed "
+            "line is the alert's, for reads of a tree.",
             "s",
-            Query(over("max", ONE, select("zookeeper_client_oldest_request_age_seconds")), NAME),
-            limit=WAITING,
+            Query(over("max", ONE, oldest), NAME),
+            Query(near(in_timeouts(limits.parameters.stuck_timeouts), oldest), "alert"),
+            lines={"alert": BAD},
             width=8,
         ),
         graph(
@@ -237,8 +264,8 @@ def _traffic() -> list[Panel]:
         ),
         graph(
             "Watches",
-            "Watches that the client holds. One recursive watch for each tree is right; thousands of data and child "
-            "watches are the classic mode, which loads the ensemble.",
+            "Watches that the client holds. One recursive watch for each tree is right, or with shards one for each "
+            "first-level znode; thousands of data and child watches are the classic mode, which loads the ensemble.",
             "short",
             Query(over("max", ("kind",), select("zookeeper_client_watches")), "{{kind}}"),
             width=6,
@@ -259,11 +286,14 @@ def _trees(limits: Limits) -> list[Panel]:
     return [
         graph(
             "Staleness of its trees",
-            "All trees of a session age together when the session is the reason; one that ages alone has a reason "
-            "of its own. A click leads to the tree.",
+            "All trees of a session age together when the session is the reason; one that ages alone has a reason of "
+            "its own. The dashed lines are where the alerts begin for the tree that is proven most often. A click "
+            "leads to the tree.",
             "s",
             Query(over("max", ("tree",), staleness()), "{{tree}}"),
-            limit=limits.staleness,
+            Query(near(over("min", (), allowed(limits.late)), staleness()), "warns"),
+            Query(near(over("min", (), allowed(limits.stale)), staleness()), "pages"),
+            lines=LAG_LINES,
             link=link,
         ),
         graph(

@@ -94,8 +94,8 @@ def _to_runbook(alert: str, runbooks: str) -> Builder[dashboard.DashboardLink]:
 
 def _variables(one: Sequence[str]) -> list[Builder[dashboard.VariableModel]]:
     queries = {
-        "job": "treecache_exporter_build_info, job",
-        "instance": 'treecache_exporter_build_info{job=~"$job"}, instance',
+        "job": "zookeeper_client_up, job",
+        "instance": 'zookeeper_client_up{job=~"$job"}, instance',
         "ensemble": 'zookeeper_client_up{job=~"$job", instance=~"$instance"}, ensemble',
         "tree": 'zookeeper_cache_info{job=~"$job", instance=~"$instance", ensemble=~"$ensemble"}, tree',
     }

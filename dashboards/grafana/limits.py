@@ -15,6 +15,16 @@ class Limit(NamedTuple):
     critical: float
 
 
+class Bound(NamedTuple):
+    """The staleness that a tree may have: seconds, or so many times the interval of its proofs where that is longer."""
+
+    seconds: float
+    intervals: float
+
+    def __str__(self) -> str:
+        return f"{self.seconds:g} s (or {self.intervals:g} of its freshness.interval)"
+
+
 #: Counts of what does not happen in good times, and of what must never happen; half of one less, because increase()
 #: extrapolates and may take one event for 0.95.
 SOME = Limit(0.5, 2.5)
@@ -28,14 +38,19 @@ class Limits:
     parameters: Parameters
 
     @property
-    def staleness(self) -> Limit:
-        """Of a tree: what warns, and what pages."""
-        return Limit(self.parameters.lag_warning_seconds, self.parameters.lag_critical_seconds)
+    def late(self) -> Bound:
+        """Staleness of a tree that warns."""
+        return Bound(self.parameters.lag_warning_seconds, self.parameters.lag_warning_intervals)
 
     @property
-    def fresh(self) -> float:
+    def stale(self) -> Bound:
+        """Staleness of a tree that pages."""
+        return Bound(self.parameters.lag_critical_seconds, self.parameters.lag_critical_intervals)
+
+    @property
+    def fresh(self) -> Bound:
         """Staleness up to which a tree meets the freshness objective."""
-        return self.parameters.slo_seconds
+        return Bound(self.parameters.slo_seconds, self.parameters.slo_intervals)
 
     @property
     def freshness(self) -> Limit:
@@ -57,6 +72,7 @@ class Limits:
         """Share of the time that a tree's listeners take."""
         return Limit(self.parameters.listener_busy_ratio / 2, self.parameters.listener_busy_ratio)
 
-
-#: Seconds that the oldest unanswered request has waited; the alert asks for three session timeouts, often 10 s each.
-WAITING = Limit(10, 30)
+    @property
+    def waiting(self) -> Limit:
+        """How many session timeouts the oldest request has waited for its reply."""
+        return Limit(min(1.0, self.parameters.stuck_timeouts), self.parameters.stuck_timeouts)

@@ -5,22 +5,29 @@ from __future__ import annotations
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.grafana import frame, states
-from dashboards.grafana.limits import NEVER, SOME, WAITING, Limits
-from dashboards.grafana.panels import Column, Panel, Query, graph, listing, timeline, value
+from dashboards.grafana.limits import NEVER, SOME, Limits
+from dashboards.grafana.panels import BAD, LAG_LINES, Column, Panel, Query, graph, listing, timeline, value
 from dashboards.grafana.promql import (
-    CHANGES,
     COPY,
     MEASURED,
     SESSION,
+    allowed,
+    beyond,
+    changes,
     error_ratio,
     in_range,
+    in_timeouts,
     lately,
+    missing_shards,
+    near,
+    of_exporters,
     over,
-    per_second,
     quantile,
+    scraped,
     select,
     silence,
     staleness,
+    waiting,
 )
 
 COPY_NAME = "{{ensemble}} {{tree}} · {{instance}}"
@@ -34,11 +41,11 @@ SESSION_OF_ROW = frame.to_client("${__data.fields.Ensemble}")
 ALERTS = {
     "TreeCacheExporterAbsent": "Exporters down",
     "TreeCacheConfigReloadFailed": "Versions and configuration",
-    "TreeCacheShardMissing": "Exporters down",
+    "TreeCacheShardMissing": "Shards missing",
     "TreeCacheShardDouble": "Versions and configuration",
     "TreeCacheClientDown": "Sessions down",
     "TreeCacheSessionLost": "Sessions lost",
-    "TreeCacheLag": "Stalest copy",
+    "TreeCacheLag": "Copies late",
     "TreeCacheNotInitialized": "Trees still loading",
     "TreeCacheAuditMismatch": "Audit mismatches",
     "TreeCacheRequestErrors": "Requests that fail",
@@ -69,11 +76,23 @@ def _alarms(limits: Limits) -> list[Panel]:
     return [
         value(
             "Exporters down",
-            "Targets that Prometheus cannot scrape. Their trees are unknown, not well. Look at the process and its "
-            "log, then at the network between it and Prometheus.",
+            "Exporters, and applications with their metrics, that Prometheus cannot scrape. Their trees are unknown, "
+            "not well. Look at the process and its log, then at the network between it and Prometheus.",
             "short",
-            f"sum(1 - {select('up')})",
+            f"sum(1 - ({scraped()}))",
             limit=NEVER,
+            width=3,
+        ),
+        value(
+            "Shards missing",
+            "Shards that no exporter holds, of the jobs and instances that are chosen: nobody watches that part of "
+            "each tree. The table of versions tells which shards there are; start the exporter of the one that is "
+            "not.",
+            "short",
+            missing_shards(),
+            limit=NEVER,
+            absent="no shards",
+            width=3,
         ),
         value(
             "Sessions down",
@@ -82,6 +101,7 @@ def _alarms(limits: Limits) -> list[Panel]:
             "short",
             f"sum(1 - {select('zookeeper_client_up')})",
             limit=NEVER,
+            width=3,
         ),
         value(
             "Sessions lost",
@@ -91,16 +111,27 @@ def _alarms(limits: Limits) -> list[Panel]:
             in_range("zookeeper_client_sessions_lost_total"),
             limit=SOME,
             decimals=0,
+            width=3,
+        ),
+        value(
+            "Copies late",
+            f"Copies whose staleness is above that which warns, {limits.late}. The table tells which they are: open "
+            "the tree, and see whether its session, its reads or its quorum is the reason.",
+            "short",
+            over("sum", (), beyond(limits.late)),
+            limit=SOME,
+            absent="nothing proven",
+            width=3,
         ),
         value(
             "Stalest copy",
             "The oldest state that any copy is proven to hold. When it grows by itself, proofs do not come back: "
-            "open the tree that leads the table, and see whether its session, its reads or its quorum is the reason.",
+            "open the tree that leads the table.",
             "s",
             over("max", (), staleness()),
-            limit=limits.staleness,
             decimals=1,
             absent="nothing proven",
+            width=3,
         ),
         value(
             "Trees still loading",
@@ -109,15 +140,17 @@ def _alarms(limits: Limits) -> list[Panel]:
             "short",
             f"sum(1 - {select('zookeeper_cache_initialized')})",
             limit=SOME,
+            width=3,
         ),
         value(
             "Audit mismatches",
             "Znodes in the time range whose copy differed from ZooKeeper, found twice in a row. This must be 0 for "
-            "ever: follow the runbook, and restart the exporter to get a right copy back.",
+            "ever. The copy has been read again by itself: secure the log and a scrape first, as the runbook says.",
             "short",
             in_range("zookeeper_cache_audit_mismatches_total"),
             limit=NEVER,
             decimals=0,
+            width=3,
         ),
     ]
 
@@ -132,13 +165,8 @@ def _worst(limits: Limits) -> list[Panel]:
                 Column("Ensemble", label="ensemble", link=SESSION_OF_ROW),
                 Column("Tree", label="tree", link=TREE_OF_ROW),
                 Column("Instance", label="instance"),
-                Column("Staleness", over("max", COPY, staleness()), "s", limit=limits.staleness, decimals=1),
-                Column(
-                    "Loaded",
-                    over("min", COPY, select("zookeeper_cache_initialized")),
-                    "none",
-                    states=states.LOADED,
-                ),
+                Column("Staleness", over("max", COPY, staleness()), "s", decimals=1),
+                Column("State", states.copy(limits, *COPY), "none", states=states.COPY_STATES),
                 Column("Znodes", over("sum", COPY, select("zookeeper_cache_nodes")), "short"),
                 Column("Data", over("sum", COPY, select("zookeeper_cache_data_bytes")), "bytes"),
                 Column("Unreadable", over("sum", COPY, select("zookeeper_cache_unreadable_nodes")), limit=NEVER),
@@ -148,13 +176,13 @@ def _worst(limits: Limits) -> list[Panel]:
                 Column("Faults", in_range("zookeeper_cache_faults_total", *COPY), limit=SOME, decimals=0),
             ],
             worst_first="Staleness",
-            height=9,
+            height=11,
         ),
         listing(
             "Sessions, the most silent first",
-            "One row for each session with an ensemble. Silence is the share of the session timeout since the "
-            "server was last heard; at 100 % the ensemble may expire the session. A click on the ensemble shows its "
-            "requests.",
+            "One row for each session with an ensemble. Silence is the share of the session timeout since the server "
+            "was last heard; at 100 % the ensemble may expire the session. The age of the oldest request is such a "
+            "share, too. A click on the ensemble shows its requests.",
             [
                 Column("Ensemble", label="ensemble", link=SESSION_OF_ROW),
                 Column("Instance", label="instance"),
@@ -176,14 +204,14 @@ def _worst(limits: Limits) -> list[Panel]:
                 Column("In flight", over("sum", SESSION, select("zookeeper_client_requests_outstanding"))),
                 Column(
                     "Oldest request",
-                    over("max", SESSION, select("zookeeper_client_oldest_request_age_seconds")),
-                    "s",
-                    limit=WAITING,
-                    decimals=2,
+                    over("max", SESSION, waiting()),
+                    "percentunit",
+                    limit=limits.waiting,
+                    decimals=0,
                 ),
             ],
             worst_first="Silence",
-            height=6,
+            height=7,
         ),
     ]
 
@@ -201,21 +229,23 @@ def _history(limits: Limits) -> list[Panel]:
         ),
         timeline(
             "Copies",
-            f"Fresh is at most {limits.staleness.warning:g} s old, stale more than {limits.staleness.critical:g} s, "
+            f"Fresh is at most {limits.late} old, stale more than {limits.stale}, "
             "late is between; loading has no complete state yet, unproven no proof yet. A copy that is late while "
             "its session is connected points at slow reads or at a quorum that does not answer.",
-            Query(states.copy(limits.staleness, *COPY), COPY_NAME),
+            Query(states.copy(limits, *COPY), COPY_NAME),
             states.COPY_STATES,
             link=TREE_OF_SERIES,
         ),
         graph(
             "Staleness of the ten stalest",
             "Seconds since the state that a copy is proven to hold. Teeth up to the time between two proofs are "
-            "normal; a slope of one second a second means that proofs have stopped. The lines are where the alerts "
-            "begin.",
+            "normal; a slope of one second a second means that proofs have stopped. The dashed lines are where the "
+            "alerts begin for the tree that is proven most often.",
             "s",
             Query(f"topk(10, {over('max', COPY, staleness())})", COPY_NAME),
-            limit=limits.staleness,
+            Query(near(over("min", (), allowed(limits.late)), staleness()), "warns"),
+            Query(near(over("min", (), allowed(limits.stale)), staleness()), "pages"),
+            lines=LAG_LINES,
             link=TREE_OF_SERIES,
         ),
         graph(
@@ -231,26 +261,27 @@ def _history(limits: Limits) -> list[Panel]:
 
 
 def _causes(limits: Limits) -> list[Panel]:
-    duration = "zookeeper_client_request_duration_seconds"
+    slowest = quantile(0.99, "zookeeper_client_request_duration_seconds", "ensemble", where=MEASURED)
     return [
         graph(
             "Changes",
-            "Znodes added, updated and removed a second, by tree. A burst that coincides with staleness is load: "
-            "find the application that writes. Silence of a tree that is never silent is as suspicious.",
+            "Znodes added, updated and removed a second, by tree: of replicas the most, of shards the sum. A burst "
+            "that coincides with staleness is load: find the application that writes. Silence of a tree that is never "
+            "silent is as suspicious.",
             "cps",
-            Query(
-                f"topk(10, {per_second('zookeeper_cache_events_total', 'ensemble', 'tree', where=CHANGES)})",
-                "{{ensemble}} {{tree}}",
-            ),
+            Query(f"topk(10, {changes('ensemble', 'tree')})", "{{ensemble}} {{tree}}"),
             link=TREE_OF_SERIES,
             width=8,
         ),
         graph(
             "Request duration, 99th percentile",
-            "How long ZooKeeper takes to answer 99 of 100 requests. All ensembles at once points at the network or "
-            "at starved exporters, one ensemble at its servers: look at their latency and their disks.",
+            "How long ZooKeeper takes to answer 99 of 100 requests. All ensembles at once points at the network or at "
+            "starved exporters, one ensemble at its servers: look at their latency and their disks. The dashed line "
+            "is where the alert begins for the shortest session timeout.",
             "s",
-            Query(quantile(0.99, duration, "ensemble", where=MEASURED), "{{ensemble}}", exemplars=True),
+            Query(slowest, "{{ensemble}}", exemplars=True),
+            Query(near(in_timeouts(limits.parameters.request_latency_ratio), slowest), "alert"),
+            lines={"alert": BAD},
             link=SESSION_OF_SERIES,
             width=8,
         ),
@@ -273,7 +304,7 @@ def _exporters() -> list[Panel]:
             "Scrapes",
             "Whether Prometheus could scrape each exporter. A gap before red is a target that was not known yet; "
             "red means that it does not answer: look at the process, and at what else uses its processor.",
-            Query(over("max", ("instance",), select("up")), "{{instance}}"),
+            Query(over("max", ("instance",), scraped()), "{{instance}}"),
             states.UP,
             width=8,
             height=8,
@@ -283,7 +314,7 @@ def _exporters() -> list[Panel]:
             "What each exporter holds in memory; znodes are the bulk of it. When it nears the process' limit, shard "
             "the trees or keep sizes only (keep_data: false).",
             "bytes",
-            Query(over("max", ("instance",), select("process_resident_memory_bytes")), "{{instance}}"),
+            Query(over("max", ("instance",), of_exporters(select("process_resident_memory_bytes"))), "{{instance}}"),
             width=8,
         ),
         graph(
@@ -291,17 +322,25 @@ def _exporters() -> list[Panel]:
             "Processor seconds that each exporter uses a second. Near 1 it falls behind: the copy is late although "
             "ZooKeeper answers. Give it a processor of its own, or shard the trees.",
             "percentunit",
-            Query(per_second("process_cpu_seconds_total", "instance"), "{{instance}}"),
+            Query(
+                over(
+                    "max", ("instance",), of_exporters(f"rate({select('process_cpu_seconds_total')}[$__rate_interval])")
+                ),
+                "{{instance}}",
+            ),
             width=8,
         ),
         listing(
             "Versions and configuration",
-            "One row for each exporter. A configuration that was not accepted leaves the last good one in force: "
-            "the log names the line. Spans are dropped when the collector of traces does not keep up.",
+            'One row for each exporter. All replicas of a job say the same after "of", and hold each shard equally '
+            "often. A configuration that was not accepted leaves the last good one in force: the log names the line. "
+            "Spans are dropped when the collector of traces does not keep up.",
             [
                 Column("Instance", label="instance"),
                 Column("Version", label="version"),
                 Column("Python", label="python_version"),
+                Column("Shard", _build("treecache_exporter_shard_ordinal")),
+                Column("of", _build("treecache_exporter_shards")),
                 Column(
                     "Configuration",
                     _build("treecache_exporter_config_last_reload_successful"),
@@ -323,7 +362,7 @@ def _exporters() -> list[Panel]:
             ],
             worst_first="Configuration",
             descending=False,
-            height=5,
+            height=6,
         ),
     ]
 

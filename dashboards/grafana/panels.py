@@ -19,8 +19,14 @@ from dashboards.grafana.promql import lately
 DATASOURCE = dashboard.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 GOOD, NOTED, WARNING, BAD = "green", "blue", "orange", "red"
+#: The colours of the series that say where staleness alerts.
+LAG_LINES = {"warns": WARNING, "pages": BAD}
 
 Panel: TypeAlias = stat.Panel | timeseries.Panel | statetimeline.Panel | heatmap.Panel | table.Panel
+_DASHED = (
+    DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [10, 10]}),
+    DynamicConfigValue("custom.fillOpacity", 0),
+)
 P = TypeVar("P", stat.Panel, timeseries.Panel, statetimeline.Panel, heatmap.Panel, table.Panel)
 
 
@@ -109,6 +115,7 @@ def graph(
     bars: bool = False,
     dots: bool = False,
     colors: Mapping[str, str] | None = None,
+    lines: Mapping[str, str] | None = None,
     link: Link | None = None,
     maximum: float | None = None,
     width: int = 12,
@@ -116,6 +123,7 @@ def graph(
 ) -> Panel:
     """Lines over time, with dashed lines at its limit; gaps stay gaps.
 
+    Series that are limits themselves, as they follow from others, are named by `lines`: dashed, in these colours.
     Or bars, for what is counted now and then, or dots, for what has a value now and then, or a stack.
     """
     panel = timeseries.Panel()
@@ -138,6 +146,8 @@ def graph(
         panel.max(maximum)
     for name, color in (colors or {}).items():
         panel.override_by_name(name, [DynamicConfigValue("color", {"mode": "fixed", "fixedColor": color})])
+    for name, color in (lines or {}).items():
+        panel.override_by_name(name, [DynamicConfigValue("color", {"mode": "fixed", "fixedColor": color}), *_DASHED])
     if link:
         panel.override_by_regexp("/.*/", [DynamicConfigValue("links", [link._asdict()])])
     return panel
@@ -164,9 +174,11 @@ def timeline(
     return panel
 
 
-def spread(title: str, description: str, histogram: str, *, width: int = 12, height: int = 8) -> Panel:
-    """A heatmap of a histogram in seconds: how many observations took how long, with a mark for each traced one."""
-    target = _range(Query(lately(f"{histogram}_bucket", "le"), "{{le}}", exemplars=True), "A")
+def spread(
+    title: str, description: str, histogram: str, *, traced: bool = True, width: int = 12, height: int = 8
+) -> Panel:
+    """A heatmap of a histogram in seconds: how many observations took how long, with a mark for each `traced` one."""
+    target = _range(Query(lately(f"{histogram}_bucket", "le"), "{{le}}", exemplars=traced), "A")
     panel = heatmap.Panel().with_target(target.format(PromQueryFormat.HEATMAP))
     _dress(panel, title, description, "s", (width, height))
     return (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dashboards.grafana.limits import Bound
+
 #: What tells one copy of a tree from another, and one session.
 COPY = ("ensemble", "tree", "instance")
 SESSION = ("ensemble", "instance")
@@ -12,6 +14,9 @@ FAILED = 'error!~"NONODE|NODEEXISTS|BADVERSION"'
 #: Tree events that are about znodes, not about the connection.
 CHANGES = 'event=~"node_.+"'
 
+_INTERVAL = "zookeeper_cache_freshness_interval_seconds"
+_TIMEOUT = "zookeeper_client_session_timeout_seconds"
+_ORDINAL = "treecache_exporter_shard_ordinal"
 _LABELS = {
     "zookeeper_cache_": ("job", "instance", "ensemble", "tree"),
     "zookeeper_client_": ("job", "instance", "ensemble"),
@@ -61,24 +66,96 @@ def staleness() -> str:
     """Seconds since the state that a copy is proven to hold; no value before the first proof.
 
     As of the scrape, so that the time between two scrapes is no staleness. The copy of an exporter that does not answer
-    ages on, for an hour.
+    ages on, for an hour. One that is proven on demand only has no staleness.
     """
     verified = select("zookeeper_cache_verified_timestamp_seconds")
+    told = f"timestamp({verified}) - ({verified} > 0) unless {select(_INTERVAL)} == 0"
     gone = f"(time() - (last_over_time({verified}[1h]) > 0)) and on (job, instance) ({select('up')} == 0)"
-    return f"clamp_min(timestamp({verified}) - ({verified} > 0) or {gone}, 0)"
+    return f"clamp_min(({told}) or {gone}, 0)"
+
+
+def allowed(bound: Bound) -> str:
+    """The staleness that each copy may have, in seconds."""
+    return f"clamp_min({bound.intervals:g} * last_over_time({select(_INTERVAL)}[1h]), {bound.seconds:g})"
+
+
+def beyond(bound: Bound) -> str:
+    """1 for each copy whose staleness is above its bound, 0 for the others."""
+    return f"({staleness()} > bool {allowed(bound)})"
+
+
+def share_beyond(bound: Bound) -> str:
+    """The share of a tree's replicas whose staleness is above the bound, in the worst of its shards."""
+    return over("max", (), over("avg", ("job", "ensemble", "tree", "shard"), _by_shard(beyond(bound))))
+
+
+def whole(labels: tuple[str, ...], expression: str) -> str:
+    """What whole trees have, by these labels: of the replicas of a shard the most, and the sum over a job's shards."""
+    shards = over("max", ("job", *labels, "shard"), _by_shard(expression))
+    return over("max", labels, over("sum", ("job", *labels), shards))
+
+
+def missing_shards() -> str:
+    """How many shards no exporter holds, over all jobs."""
+    there = f'count by (job) (count_values by (job) ("shard", {select(_ORDINAL)}))'
+    return f"sum(clamp_min(max by (job) ({select('treecache_exporter_shards')}) - {there}, 0))"
+
+
+def scraped() -> str:
+    """Whether each exporter, and each application with its metrics, answers Prometheus.
+
+    A target that never answered is taken for one where whatever else of its job answers is one.
+    """
+    up, known = select("up"), f"last_over_time({select('zookeeper_client_up')}[1d])"
+    others = f"{up} == 1 unless on (job, instance) {known}"
+    never = f"{up} == 0 and on (job) {known} unless on (job) ({others})"
+    return f"{up} and on (job, instance) {known} or ({never})"
+
+
+def of_exporters(expression: str) -> str:
+    """What exporters, and applications with their metrics, tell; other targets have metrics of the same names."""
+    return f"{expression} and on (job, instance) {select('zookeeper_client_up')}"
+
+
+def changes(*labels: str) -> str:
+    """How many znodes of whole trees are added, updated and removed a second, by these labels."""
+    return whole(labels, f"rate({select('zookeeper_cache_events_total', CHANGES)}[$__rate_interval])")
+
+
+def in_timeouts(times: float) -> str:
+    """So many times the shortest session timeout, in seconds."""
+    return f"{times:g} * min({select(_TIMEOUT)} > 0)"
+
+
+def near(limit: str, value: str) -> str:
+    """A limit for all series of an expression, where one is above a quarter of it: it flattens no graph before."""
+    return f"{limit} < 4 * max({value})"
+
+
+def waiting() -> str:
+    """How long the oldest request of each session has waited, in session timeouts."""
+    return f"{select('zookeeper_client_oldest_request_age_seconds')} / ({select(_TIMEOUT)} > 0)"
 
 
 def silence() -> str:
     """The share of the session timeout that passed without a word from the server, as of the scrape."""
     heard = select("zookeeper_client_last_heard_timestamp_seconds")
-    timeout = select("zookeeper_client_session_timeout_seconds")
-    return f"clamp_min(timestamp({heard}) - ({heard} > 0), 0) / ({timeout} > 0)"
+    return f"clamp_min(timestamp({heard}) - ({heard} > 0), 0) / ({select(_TIMEOUT)} > 0)"
 
 
 def position(name: str, label: str, values: tuple[str, ...]) -> str:
     """Of 0/1 series with this label, the position (from 1) of the value that is 1, for a `max` to pick."""
     selectors = [select(name, f'{label}="{value}"') for value in values]
     return " or ".join(f"{number} * {selector}" for number, selector in enumerate(selectors, 1))
+
+
+def _by_shard(expression: str) -> str:
+    """What copies have, by their shards as well; an application's copies are of no shard."""
+    shards = f'count_values by (job, instance) ("shard", last_over_time({select(_ORDINAL)}[1h]))'
+    return (
+        f"{expression} * on (job, instance) group_left (shard) {shards} "
+        f"or {expression} unless on (job, instance) {shards}"
+    )
 
 
 def _given(where: str) -> tuple[str, ...]:

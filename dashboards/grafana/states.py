@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dashboards.grafana.limits import Limit
+from dashboards.grafana.limits import Limits
 from dashboards.grafana.panels import BAD, GOOD, NOTED, WARNING, State
-from dashboards.grafana.promql import over, position, select, staleness
+from dashboards.grafana.promql import beyond, over, position, select
 from exporter.zookeeper.stats import CLIENT_STATES
 
 _SESSION = {
@@ -24,7 +24,6 @@ COPY_STATES = {
     3: State("stale", BAD),
     4: State("unproven", "purple"),
 }
-LOADED = {0: State("loading", NOTED), 1: State("yes", GOOD)}
 UP = {0: State("down", BAD), 1: State("up", GOOD)}
 
 
@@ -33,10 +32,11 @@ def session(*labels: str) -> str:
     return over("max", labels, position("zookeeper_client_state", "state", CLIENT_STATES))
 
 
-def copy(limit: Limit, *labels: str) -> str:
+def copy(limits: Limits, *labels: str) -> str:
     """The state of a copy as a number: late above the staleness that warns, stale above that which pages."""
-    age = staleness()
     loading = f"0 * ({select('zookeeper_cache_initialized')} == 0)"
-    unproven = f"4 + 0 * ({select('zookeeper_cache_verified_timestamp_seconds')} == 0)"
-    proven = f"1 + ({age} > bool {limit.warning:g}) + ({age} > bool {limit.critical:g})"
+    never = f"{select('zookeeper_cache_verified_timestamp_seconds')} == 0"
+    unasked = f"{select('zookeeper_cache_freshness_interval_seconds')} == 0"
+    unproven = f"4 + 0 * ({never} or {unasked})"
+    proven = f"1 + {beyond(limits.late)} + {beyond(limits.stale)}"
     return over("max", labels, f"({loading}) or ({proven}) or ({unproven})")

@@ -5,9 +5,24 @@ from __future__ import annotations
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.grafana import frame, states
-from dashboards.grafana.limits import NEVER, WAITING, Limits
-from dashboards.grafana.panels import Panel, Query, graph, spread, timeline, value, words
-from dashboards.grafana.promql import CHANGES, in_range, lately, over, per_second, quantile, select, staleness
+from dashboards.grafana.limits import NEVER, Limits
+from dashboards.grafana.panels import BAD, LAG_LINES, Panel, Query, graph, spread, timeline, value, words
+from dashboards.grafana.promql import (
+    allowed,
+    beyond,
+    changes,
+    in_range,
+    in_timeouts,
+    lately,
+    near,
+    over,
+    per_second,
+    quantile,
+    select,
+    share_beyond,
+    staleness,
+    whole,
+)
 
 ONE = ("instance",)
 NAME = "{{instance}}"
@@ -20,9 +35,9 @@ ALERTS = {
     "TreeCacheFreshnessBudgetBurn": "Fresh in the time range",
     "TreeCacheNeverVerified": "Proofs that failed",
     "TreeCacheAuditMismatch": "Audit mismatches",
-    "TreeCacheNotInitialized": "Loaded",
+    "TreeCacheNotInitialized": "State",
     "TreeCacheStuck": "Oldest read",
-    "TreeCacheNodesDropped": "Znodes",
+    "TreeCacheNodesDropped": "Znodes of each copy",
     "TreeCacheUnreadableNodes": "Unreadable znodes and faults",
     "TreeCacheListenerSlow": "Listeners busy",
 }
@@ -37,7 +52,7 @@ def tree(limits: Limits) -> Dashboard:
             frame.Row("Can this copy be trusted now?", _trust(limits)),
             frame.Row("How fresh has it been?", _freshness(limits)),
             frame.Row("Is it complete and right?", _completeness()),
-            frame.Row("What is changing?", _changes()),
+            frame.Row("What is changing?", _changes(limits)),
             frame.Row("How quickly do changes arrive?", _speed(limits)),
             frame.Row("What did interruptions cost?", _syncs()),
         ],
@@ -56,45 +71,50 @@ def _trust(limits: Limits) -> list[Panel]:
             "s",
             over("max", ONE, staleness()),
             legend=NAME,
-            limit=limits.staleness,
             decimals=1,
             absent="never proven",
+            width=6,
         ),
         value(
-            "Loaded",
-            "Whether the session's first load is complete. While it is not, readers see too little. If it stays, "
-            "look at reads waiting and at faults below.",
+            "State",
+            f"Fresh is at most {limits.late} old, stale more than {limits.stale}, late is between. While a copy is "
+            "loading, readers see too little: if it stays, look at reads waiting and at faults below.",
             "none",
-            over("min", ONE, select("zookeeper_cache_initialized")),
+            states.copy(limits, *ONE),
             legend=NAME,
-            states=states.LOADED,
+            states=states.COPY_STATES,
+            width=6,
         ),
         value(
             "Fresh in the time range",
-            f"The share of the time range in which every copy was at most {limits.fresh:g} s old. The objective is "
+            f"The share of the time range that copies were at most {limits.fresh} old: of all replicas of a shard "
+            "together, and of shards that of the worst, as the alerts count. The objective is "
             f"{limits.parameters.slo_objective:.4%}: below it, find the interval in the graph of freshness.",
             "percentunit",
-            f"min(avg_over_time(({staleness()} <= bool {limits.fresh:g})[$__range:15s]))",
+            f"1 - avg_over_time(({share_beyond(limits.fresh)})[$__range:15s])",
             limit=limits.freshness,
             decimals=2,
             absent="never proven",
+            width=3,
         ),
         value(
-            "Znodes",
-            "Znodes in the copy. A sudden drop means that someone deleted a subtree, or that the exporter may no "
-            "longer read it: compare with zkCli before blaming the copy.",
+            "Znodes of the tree",
+            "Znodes of the whole tree: of the replicas of a shard the most, and the sum over shards, each of which "
+            "has the tree's root. Compare with zkCli: what is missing may not be read, or is in a shard that nobody "
+            "holds.",
             "short",
-            over("sum", ONE, select("zookeeper_cache_nodes")),
-            legend=NAME,
+            over("sum", (), whole(("kind",), select("zookeeper_cache_nodes"))),
+            width=3,
         ),
         value(
             "Audit mismatches",
             "Znodes in the time range whose copy differed from ZooKeeper, found twice in a row. It must be 0 for "
-            "ever: follow the runbook, and restart the exporter to get a right copy back.",
+            "ever. The copy has been read again by itself: secure the log and a scrape first, as the runbook says.",
             "short",
             in_range("zookeeper_cache_audit_mismatches_total"),
             limit=NEVER,
             decimals=0,
+            width=3,
         ),
         words(
             "Root and mode",
@@ -104,6 +124,7 @@ def _trust(limits: Limits) -> list[Panel]:
             over("max", ("path", "mode"), select("zookeeper_cache_info")),
             "{{path}} {{mode}}",
             absent="no such tree",
+            width=3,
         ),
     ]
 
@@ -116,17 +137,18 @@ def _freshness(limits: Limits) -> list[Panel]:
             "have stopped. The dashed lines are where the alerts begin.",
             "s",
             Query(over("max", ONE, staleness()), NAME),
-            limit=limits.staleness,
+            Query(near(over("min", (), allowed(limits.late)), staleness()), "warns"),
+            Query(near(over("min", (), allowed(limits.stale)), staleness()), "pages"),
+            lines=LAG_LINES,
         ),
         graph(
-            "Freshness",
-            f"The share of the time that the copy was at most {limits.fresh:g} s old; the line is the objective. "
-            "Dips that coincide with resyncs are interruptions, dips without one are load or a slow quorum.",
+            "Freshness of each copy",
+            f"The share of the time that the copy was at most {limits.fresh} old; the line is the objective, for all "
+            "copies together. Dips that coincide with resyncs are interruptions, dips without one are load or a slow "
+            "quorum.",
             "percentunit",
             Query(
-                over(
-                    "min", ONE, f"avg_over_time(({staleness()} <= bool {limits.fresh:g})[$__rate_interval:$__interval])"
-                ),
+                over("min", ONE, f"1 - avg_over_time({beyond(limits.fresh)}[$__rate_interval:$__interval])"),
                 NAME,
             ),
             limit=limits.freshness,
@@ -134,10 +156,10 @@ def _freshness(limits: Limits) -> list[Panel]:
         ),
         timeline(
             "State of the copies",
-            f"Fresh is at most {limits.staleness.warning:g} s old, stale more than {limits.staleness.critical:g} s, "
+            f"Fresh is at most {limits.late} old, stale more than {limits.stale}, "
             "late is between; loading has no complete state yet, unproven no proof yet. A gap is an exporter that "
             "was not scraped.",
-            Query(states.copy(limits.staleness, *ONE), NAME),
+            Query(states.copy(limits, *ONE), NAME),
             states.COPY_STATES,
             width=8,
             height=6,
@@ -149,7 +171,7 @@ def _freshness(limits: Limits) -> list[Panel]:
             "number of changes.",
             "s",
             Query(quantile(0.5, "zookeeper_cache_verification_duration_seconds"), "half within"),
-            Query(quantile(0.99, "zookeeper_cache_verification_duration_seconds"), "99 % within"),
+            Query(quantile(0.99, "zookeeper_cache_verification_duration_seconds"), "99 % within", exemplars=True),
             width=8,
             height=6,
         ),
@@ -170,13 +192,21 @@ def _completeness() -> list[Panel]:
     return [
         graph(
             "Znodes by kind",
-            "What the tree consists of. Ephemeral znodes that vanish together are a session of an application that "
-            "ended; persistent ones that only grow are a leak.",
+            "What the whole tree consists of: of replicas the most, of shards the sum. Ephemeral znodes that vanish "
+            "together are a session of an application that ended; persistent ones that only grow are a leak.",
             "short",
-            Query(over("max", ("kind",), select("zookeeper_cache_nodes")), "{{kind}}"),
+            Query(whole(("kind",), select("zookeeper_cache_nodes")), "{{kind}}"),
             stacked=True,
             colors=KINDS,
-            width=8,
+            width=6,
+        ),
+        graph(
+            "Znodes of each copy",
+            "Replicas have as many, shards different parts. A sudden drop means that someone deleted a subtree, or "
+            "that the exporter may no longer read it: compare with zkCli before blaming the copy.",
+            "short",
+            Query(over("sum", ONE, select("zookeeper_cache_nodes")), NAME),
+            width=6,
         ),
         graph(
             "Data",
@@ -184,16 +214,16 @@ def _completeness() -> list[Panel]:
             "in one of them; ZooKeeper refuses more than about a megabyte in one.",
             "bytes",
             Query(over("max", ONE, select("zookeeper_cache_data_bytes")), NAME),
-            width=8,
+            width=6,
         ),
         graph(
             "Unreadable znodes and faults",
             "Znodes that the exporter may not read are not in the copy: give its user the right to read them, or "
             "exclude them. Faults are told by kind; the log names the znode or the listener.",
             "short",
-            Query(over("max", (), select("zookeeper_cache_unreadable_nodes")), "unreadable znodes"),
+            Query(whole((), select("zookeeper_cache_unreadable_nodes")), "unreadable znodes"),
             Query(lately("zookeeper_cache_faults_total", "kind"), "fault: {{kind}}"),
-            width=8,
+            width=6,
         ),
         graph(
             "Audits",
@@ -228,14 +258,16 @@ def _completeness() -> list[Panel]:
     ]
 
 
-def _changes() -> list[Panel]:
+def _changes(limits: Limits) -> list[Panel]:
+    oldest = select("zookeeper_cache_oldest_operation_age_seconds")
     return [
         graph(
             "Changes by kind",
-            "Tree events a second. A burst that coincides with staleness is load: find the application that writes. "
-            "Added and removed in step is something that restarts over and over.",
+            "Tree events a second: of replicas the most, of shards the sum. A burst that coincides with staleness is "
+            "load: find the application that writes. Added and removed in step is something that restarts over and "
+            "over.",
             "cps",
-            Query(over("max", ("event",), _rate_of_changes()), "{{event}}"),
+            Query(changes("event"), "{{event}}"),
             colors=CHANGE_COLORS,
         ),
         graph(
@@ -251,10 +283,11 @@ def _changes() -> list[Panel]:
         graph(
             "Oldest read",
             "How long the oldest read has been waiting for its reply. It must return to 0; a slope of one second a "
-            "second is a stuck server or a cut connection that nobody has noticed yet.",
+            "second is a stuck server or a cut connection that nobody has noticed yet. The dashed line is the alert's.",
             "s",
-            Query(over("max", ONE, select("zookeeper_cache_oldest_operation_age_seconds")), NAME),
-            limit=WAITING,
+            Query(over("max", ONE, oldest), NAME),
+            Query(near(in_timeouts(limits.parameters.stuck_timeouts), oldest), "alert"),
+            lines={"alert": BAD},
             width=6,
         ),
     ]
@@ -283,16 +316,17 @@ def _speed(limits: Limits) -> list[Panel]:
             "Half of the changes, and 99 of 100, were in the copy within this time. When only the second grows, "
             "bursts queue up; when both grow, every read is slow.",
             "s",
-            Query(quantile(0.5, refresh), "refresh, half", exemplars=True),
+            Query(quantile(0.5, refresh), "refresh, half"),
             Query(quantile(0.99, refresh), "refresh, 99 %", exemplars=True),
             Query(quantile(0.5, propagation), "propagation, half"),
-            Query(quantile(0.99, propagation), "propagation, 99 %"),
+            Query(quantile(0.99, propagation), "propagation, 99 %", exemplars=True),
         ),
         spread(
             "Time in listeners",
             "How long calls of the application's listeners take. Slow ones delay what listeners are told, not the "
             "copy: move their work to a thread of its own. The daemon itself listens to little.",
             listener,
+            traced=False,
             width=6,
         ),
         graph(
@@ -338,7 +372,3 @@ def _syncs() -> list[Panel]:
             width=8,
         ),
     ]
-
-
-def _rate_of_changes() -> str:
-    return per_second("zookeeper_cache_events_total", "instance", "event", where=CHANGES)

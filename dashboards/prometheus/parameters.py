@@ -47,6 +47,11 @@ class Parameters:
     absent_for: str = _wait("5m", "Wait before an exporter that does not answer alerts.")
     reload_failed_for: str = _wait("5m", "Wait before a configuration that could not be loaded alerts.")
     shard_for: str = _wait("5m", "Wait before a shard that is missing or held too often alerts; a rollout takes less.")
+    shard_window: str = _wait(
+        "1d", "How long a shard may lack a replica that it had before the others count as held too often."
+    )
+
+    rate_window: str = _wait("5m", "Window of rates and quantiles; four scrapes at least. Names end with it.")
 
     client_down_for: str = _wait("2m", "Wait before a client without a connection alerts.")
     session_lost_window: str = _wait("10m", "How long a lost session alerts.")
@@ -60,10 +65,25 @@ class Parameters:
 
     not_initialized_for: str = _wait("10m", "What a tree's first load may take while the client is connected.")
     lag_warning_seconds: float = _threshold(30, "Staleness that warns: six proofs at the default interval of 5 s ...")
-    lag_critical_seconds: float = _threshold(60, "... and staleness that pages ...")
-    lag_for: str = _wait("1m", "... when it lasts this long.")
-    slo_seconds: float = _threshold(30, "A tree is fresh while its staleness is at most this.")
+    lag_warning_intervals: float = _threshold(4, "... or so many times the tree's own interval, where that is longer.")
+    lag_critical_seconds: float = _threshold(60, "Staleness that pages ...")
+    lag_critical_intervals: float = _threshold(8, "... or so many times the tree's own interval, where that is longer.")
+    lag_for: str = _wait("1m", "How long staleness must last to alert.")
+    slo_seconds: float = _threshold(30, "A tree is fresh while its staleness is at most this ...")
+    slo_intervals: float = _threshold(4, "... or so many times its own interval, where that is longer.")
     slo_objective: float = _threshold(0.999, "Share of the time that a tree is to be fresh.")
+    burn_1: float = _threshold(14.4, "Pages when the error budget burns so many times as fast as it may ...")
+    burn_1_long: str = _wait("1h", "... over this window, ...")
+    burn_1_short: str = _wait("5m", "... and over this one still.")
+    burn_2: float = _threshold(6, "Pages when the error budget burns so many times as fast as it may ...")
+    burn_2_long: str = _wait("6h", "... over this window, ...")
+    burn_2_short: str = _wait("30m", "... and over this one still.")
+    burn_3: float = _threshold(3, "Warns when the error budget burns so many times as fast as it may ...")
+    burn_3_long: str = _wait("1d", "... over this window, ...")
+    burn_3_short: str = _wait("2h", "... and over this one still.")
+    burn_4: float = _threshold(1, "Warns when the error budget burns so many times as fast as it may ...")
+    burn_4_long: str = _wait("3d", "... over this window, ...")
+    burn_4_short: str = _wait("6h", "... and over this one still.")
     unverified_window: str = _wait("10m", "How long proofs may fail before a tree that never had one alerts.")
     stuck_timeouts: float = _threshold(3, "Session timeouts that a read may wait for its reply ...")
     stuck_for: str = _wait("1m", "... and how much longer until it alerts.")
@@ -106,6 +126,21 @@ class Parameters:
     def slo_budget(self) -> float:
         """Share of the time that a tree may be stale."""
         return round(1 - self.slo_objective, 9)
+
+    @property
+    def burns(self) -> tuple[tuple[float, str, str, str], ...]:
+        """How fast the error budget may burn, over which long and short window, and how severe more is."""
+        return (
+            (self.burn_1, self.burn_1_long, self.burn_1_short, "critical"),
+            (self.burn_2, self.burn_2_long, self.burn_2_short, "critical"),
+            (self.burn_3, self.burn_3_long, self.burn_3_short, "warning"),
+            (self.burn_4, self.burn_4_long, self.burn_4_short, "warning"),
+        )
+
+    @property
+    def burn_windows(self) -> list[str]:
+        """Every window that the burning of the error budget is looked at over, the shortest first."""
+        return sorted({window for _, *windows, _ in self.burns for window in windows}, key=milliseconds)
 
     def with_changes(self, changes: Iterable[str]) -> Parameters:
         """These parameters, changed by texts such as `lag_for=2m`.

@@ -15,7 +15,6 @@ How fresh the tree is gets proven by `Freshness`, and whether it is right gets c
 from __future__ import annotations
 
 import struct
-from collections import Counter
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import NamedTuple
@@ -26,6 +25,7 @@ from exporter.treecache.agenda import NO_LOADS, Agenda, Loads
 from exporter.treecache.answers import Answers, Verdict, error_with
 from exporter.treecache.audit import Audit
 from exporter.treecache.classic import ClassicStrategy
+from exporter.treecache.credibility import Credibility
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.freshness import Freshness
 from exporter.treecache.outcome import Event, Fault, Outcome, SyncBegun, SyncEnded
@@ -38,7 +38,7 @@ from exporter.treecache.shard import Shard
 from exporter.treecache.sharded import ShardedStrategy
 from exporter.treecache.stats import SYNC_REASONS
 from exporter.treecache.strategy import Strategy
-from exporter.treecache.tree import Tree, record_of
+from exporter.treecache.tree import Tree
 from exporter.zookeeper.messages import (
     CHANGED,
     CHILD,
@@ -80,8 +80,6 @@ _ZNODE_EVENTS = (CREATED, DELETED, CHANGED, CHILD)
 
 #: Seconds for each znode over which resyncs after a reconnect are spread, about what its reading takes.
 _SPREAD = 1e-6
-#: Events that told of nothing until a server is not believed any more.
-_MISLED = 3
 
 
 class UnsupportedServerError(KazooException):  # type: ignore[misc]
@@ -160,9 +158,7 @@ class Replica:
         #: The zxid of this connection's last barrier.
         self._barrier_zxid = 0
         self._given_up: set[str] = set()
-        self._misled: Counter[str] = Counter()
-        #: Of each path that a recursive watch is set on, an event that came although nothing of it was being read.
-        self._doubted: dict[str, WatchEvent] = {}
+        self._credibility = Credibility(lambda: self.tree)
         self._jitter = jitter
         self._interrupted: str | None = None
         self._in_flight: dict[Request, _Sent] = {}
@@ -319,7 +315,7 @@ class Replica:
         reason, self._interrupted = self._interrupted, None
         self._barrier_zxid = 0
         self._server, self._read_only = message.server, message.read_only
-        recursive = message.recursive and self._misled[message.server] < _MISLED
+        recursive = message.recursive and self._credibility.believes(message.server)
         if reason is not None:
             self._publish(TreeEvent.CONNECTION_RECONNECTED)
         if self._mode == "auto":
@@ -348,7 +344,7 @@ class Replica:
 
     def _break_off(self, now: float) -> None:
         """Abandons what is under way, the sync included."""
-        self._doubted.clear()
+        self._credibility.forget_doubts()
         if self._reconciler.syncing:
             self._outcome.syncs.append(SyncEnded(now, False))
         self._abandon()
@@ -395,7 +391,7 @@ class Replica:
         self._pace.note()
         if path in reads and covers(path):
             if event.kind != CHILD and self._strategy.watches_from(path) and not self._reads(path):
-                self._doubted[path] = event
+                self._credibility.doubt(path, event)
             self._heard.setdefault(path, event)
         self._agenda.want_reads(filter(covers, reads), False)
         for listed in filter(covers, lists):
@@ -408,21 +404,6 @@ class Replica:
             for request in self._in_flight
             if isinstance(request, ReadRequest)
         )
-
-    def _doubtful(self, request: ReadRequest) -> dict[str, bytes]:
-        """What is held of those paths of a request that an event told of although they were read since they changed."""
-        found = ((path, self.tree.find(path)) for path in request.causes if path in self._doubted)
-        return {path: record_of(entry) for path, entry in found if entry is not None}
-
-    def _was_misled(self, request: ReadRequest, before: dict[str, bytes]) -> bool:
-        """Whether nothing has changed of a znode that was told of.
-
-        ClickHouse Keeper tells of what a recursive watch is set on, whatever changes below it.
-        """
-        for path in request.causes:
-            self._doubted.pop(path, None)
-        found = ((record, self.tree.find(path)) for path, record in before.items() if record)
-        return any(entry is not None and record_of(entry) == record for record, entry in found)
 
     # Sending
 
@@ -583,11 +564,10 @@ class Replica:
         """The server's recursive watches may not tell what changed: a resync does, and in the end one-shot watches."""
         if self._strategy.mode != "recursive":
             return
-        self._misled[self._server] += 1
-        if self._misled[self._server] == _MISLED:
+        if self._credibility.misled_by(self._server):
             message = f"{self._server} tells of the root of a recursive watch whatever changes below it"
             self._fault("unsupported", UnsupportedServerError(message))
-        if self._misled[self._server] >= _MISLED and self._mode == "auto":
+        if self._mode == "auto" and not self._credibility.believes(self._server):
             self._refused(now)
         else:
             self.start_over(now)
@@ -604,7 +584,7 @@ class Replica:
             self._fault("unsupported", UnsupportedServerError(message))
 
     def _on_answer(self, reply: Reply, request: ReadRequest, loads: Loads, now: float) -> None:
-        before = self._doubtful(request) if self._doubted else {}
+        before = self._credibility.held_before(request)
         try:
             verdict = self._answers.apply(reply, request, loads)
         except (struct.error, ValueError) as error:
@@ -625,7 +605,7 @@ class Replica:
         self._agenda.done(request, loads)
         if request.causes:
             self._outcome.refreshed.append(request)
-            if self._doubted and self._was_misled(request, before):
+            if self._credibility.was_misled(request, before):
                 self._mistrust(now)
 
     # Freshness and audits

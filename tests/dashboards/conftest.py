@@ -37,8 +37,13 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 @pytest.fixture(scope="package")
 def grafana(scene: Scene) -> Callable[[str], Grafana]:
     """What a reader of a dashboard asks, by the dashboard's name: everything since the scene began."""
+    # A busy machine misses a scrape now and then; not just at the end.
+    scene.wait_until(
+        f'sum(up{{job="treecache"}}) == {len(scene.exporters)} '
+        "and on () min(job_shard:treecache_exporter_shard_ordinal:count) == 2"
+    )
     end = time.time()
-    start = scene.prometheus.value("min(process_start_time_seconds)")
+    start = scene.prometheus.value('min(process_start_time_seconds{job="treecache"})')
     assert start is not None
 
     def of(name: str) -> Grafana:

@@ -162,6 +162,10 @@ class Grafana:
         """What Prometheus answers for the whole time range."""
         return self._get("query_range", expression, start=self.start, end=self.end, step=self.step)
 
+    def ask_now(self, expression: str) -> list[float]:
+        """The values of an expression at the end of the time range."""
+        return [series.points[-1][1] for series in self._get("query", expression, time=self.end)]
+
     def exemplars(self, target: Target) -> list[tuple[float, float]]:
         """The time and the value of the traced observations behind a query."""
         query = {"query": self.filled(target.expression), "start": self.start, "end": self.end}

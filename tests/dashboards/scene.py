@@ -1,7 +1,9 @@
 """Scene: what the dashboards look at in tests and pictures.
 
-A real ZooKeeper with the demo's living tree, an exporter with two ensembles of which one sits behind a proxy, a second
-exporter as its replica, a receiver of their traces, and a Prometheus that scrapes both every second.
+A real ZooKeeper with the demo's living tree; two exporters that share the trees of two ensembles, of which the first
+reaches one through a proxy; replicas of both; a receiver of their traces; and a Prometheus that scrapes all of them
+every second and has the rules. It scrapes a job that is none of ours as well: one of its targets has metrics of the
+same names as exporters have, and one does not answer.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+
 from exporter.demo.server import NETTY, ZooKeeperServer
 from exporter.demo.world import World
 from tests.faults.proxy import UP, Proxy
@@ -20,10 +24,13 @@ from tests.integration.processes import Exporter, Prometheus, configured_exporte
 from tests.otlp import running_receiver
 from tests.support import eventually
 
+RULES = Path(__file__).parents[2] / "dashboards" / "prometheus"
 #: Milliseconds; sessions last 2 to 20 of them.
 TICK_TIME = 200
 #: Seconds that a change may take to show: Prometheus begins to scrape some seconds after its start.
 SHOWN_WITHIN = 40.0
+#: Seconds that exporters which start at once may take to serve on a busy machine.
+READY_WITHIN = 60.0
 
 ENSEMBLE = """
   - name: {name}
@@ -46,8 +53,8 @@ class Scene:
     server: ZooKeeperServer
     #: Between the first exporter and the ensemble that it calls `shop`.
     proxy: Proxy
-    exporter: Exporter
-    replica: Exporter
+    #: Of both shards in turn, the last two are replicas.
+    exporters: tuple[Exporter, ...]
     prometheus: Prometheus
 
     def cut(self) -> None:
@@ -73,12 +80,13 @@ class Scene:
 
     @contextlib.contextmanager
     def replica_paused(self) -> Iterator[None]:
-        """Stops the replica where it is: it answers no scrape while the block runs."""
-        self.replica.send_signal(signal.SIGSTOP)
+        """Stops a replica where it is: it answers no scrape while the block runs."""
+        replica = self.exporters[-1]
+        replica.send_signal(signal.SIGSTOP)
         try:
             yield
         finally:
-            self.replica.send_signal(signal.SIGCONT)
+            replica.send_signal(signal.SIGCONT)
 
     def wait_until(self, condition: str) -> None:
         """Waits until Prometheus has a value for the expression."""
@@ -86,7 +94,7 @@ class Scene:
 
     def _wait_for_more(self, counter: str, before: float | None) -> None:
         self.wait_until(f"{counter} > {before or 0:g}")
-        self.wait_until('zookeeper_cache_initialized{tree="services"} == 1')
+        self.wait_until('min(zookeeper_cache_initialized{tree="services"}) == 1')
 
 
 _RESYNCS = 'sum(zookeeper_cache_syncs_total{{reason="{reason}"}})'
@@ -102,25 +110,57 @@ def playing(folder: Path, *, writes_per_second: float = 60.0) -> Iterator[Scene]
         world.start()
         proxy = stack.enter_context(Proxy(server.port))
         traces = stack.enter_context(running_receiver(folder)).environment("http/protobuf")
-        exporters = [
+        shop, jobs = {"shop": (server.hosts, ("services", "config"))}, {"jobs": (server.hosts, ("tasks", "locks"))}
+        behind_proxy = {"shop": (proxy.hosts, ("services", "config"))}
+        exporters = tuple(
             stack.enter_context(
-                configured_exporter(_config(folder / name, ensembles), environment={**traces, **SAMPLING})
+                configured_exporter(
+                    _config(folder / str(number), ensembles),
+                    ["--shard.total=2", f"--shard.ordinal={number % 2}"],
+                    environment={**traces, **SAMPLING, "OTEL_TRACES_SAMPLER_ARG": SAMPLED[number]},
+                )
             )
-            for name, ensembles in (
-                ("first", {"shop": (proxy.hosts, ("services", "config")), "jobs": (server.hosts, ("tasks", "locks"))}),
-                ("replica", {"shop": (server.hosts, ("services", "config"))}),
-            )
-        ]
+            for number, ensembles in enumerate(({**behind_proxy, **jobs}, {**shop, **jobs}, shop, shop))
+        )
         for exporter in exporters:
+            _wait_serving(exporter)
             exporter.wait_ready()
-        prometheus = stack.enter_context(running_prometheus(folder, *(exporter.url for exporter in exporters)))
-        scene = Scene(server, proxy, exporters[0], exporters[1], prometheus)
-        scene.wait_until("sum(up) == 2")
+        others = OTHERS.format(stack.enter_context(_stranger()))
+        urls = [exporter.url for exporter in exporters]
+        prometheus = stack.enter_context(running_prometheus(folder, *urls, more=others))
+        scene = Scene(server, proxy, exporters, prometheus)
+        scene.wait_until(f'sum(up{{job="treecache"}}) == {len(exporters)}')
         yield scene
 
 
-#: Some of the requests are traced, as in production, and their traces are exemplars of the histograms.
-SAMPLING = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.05"}
+#: A job of its own, with a port on which nobody listens as its second target; and the rules.
+OTHERS = (
+    "- {{job_name: others, static_configs: [{{targets: ['127.0.0.1:{}', '127.0.0.1:1']}}]}}\n"
+    f"rule_files: ['{RULES}/*.yml']\n"
+)
+
+#: Some of the requests are traced, as in production, and their traces are exemplars of the histograms. The last
+#: exporter traces all of them, so that what is rare, such as a sync, is there as well.
+SAMPLING = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio"}
+SAMPLED = ("0.05", "0.05", "0.05", "1")
+
+
+@contextlib.contextmanager
+def _stranger() -> Iterator[int]:
+    """The port of something that has the metrics of a process, as exporters have, and knows nothing of ZooKeeper."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    server, thread = start_http_server(0, addr="127.0.0.1", registry=registry)
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _wait_serving(exporter: Exporter) -> None:
+    eventually(lambda: exporter.url, timeout=READY_WITHIN)
 
 
 def _config(folder: Path, ensembles: Mapping[str, tuple[str, tuple[str, ...]]]) -> Path:

@@ -41,10 +41,10 @@ def test_units(value: float, unit: str, decimals: int | None, text: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("staleness", "color"), [(29.9, "green"), (30, "orange"), (59, "orange"), (60, "red"), (math.inf, "red")]
+    ("share", "color"), [(0.49, "green"), (0.5, "orange"), (0.89, "orange"), (0.9, "red"), (math.inf, "red")]
 )
-def test_thresholds_color_a_value(staleness: float, color: str) -> None:
-    assert cell(staleness, panel("tree", "Staleness").defaults, now=0).color == NAMED[color]
+def test_thresholds_color_a_value(share: float, color: str) -> None:
+    assert cell(share, panel("client", "Silence").defaults, now=0).color == NAMED[color]
 
 
 def test_states_are_named() -> None:
@@ -60,10 +60,10 @@ def test_absent_values_are_told() -> None:
 def test_the_table_has_a_row_for_each_copy_the_stalest_first(grafana: Asking) -> None:
     copies = panel("overview", "Copies, the stalest first")
     headings, rows = table(copies, grafana("overview"))
-    assert headings[:4] == ["Ensemble", "Tree", "Instance", "Staleness"]
+    assert headings[:5] == ["Ensemble", "Tree", "Instance", "Staleness", "State"]
     trees = [(row["Ensemble"].text, row["Tree"].text) for row in rows]
     assert sorted(trees) == sorted(
-        [("shop", "services"), ("shop", "config")] * 2 + [("jobs", "tasks"), ("jobs", "locks")]
+        [("shop", "services"), ("shop", "config")] * 4 + [("jobs", "tasks"), ("jobs", "locks")] * 2
     )
     found = grafana("overview").ask(copies.targets[0])
     worst = max(found, key=lambda series: series.points[-1][1])

@@ -213,7 +213,11 @@ def test_a_tree_whose_server_hangs_lags_until_it_goes_on(stage: Stage) -> None:
 
 
 def test_an_hour_of_normal_life_is_nothing_to_tell_of(stage: Stage) -> None:
-    """The tree lives on while the rest is harmed; it is changed, proven fresh and audited all the time."""
+    """The tree lives on while the rest is harmed; it is changed, proven fresh and audited all the time.
+
+    As many changes as an hour has, in a much shorter time: the hours and days over which the error budget may burn are
+    `dashboards/prometheus/tests/normal-life.yml`.
+    """
     changes = 'sum(increase(zookeeper_cache_events_total{{ensemble="calm", event=~"node_.+"}}[{}s])) > {}'
 
     def has_lived() -> bool:

@@ -121,7 +121,6 @@ def test_cache_equals_the_server_after_every_burst(client_factory: ClientFactory
         settings=settings(
             max_examples=100,
             stateful_step_count=40,
-            deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
         ),
     )

@@ -50,7 +50,7 @@ def test_every_seed_is_right(first: int) -> None:
 
 
 @given(PLANS)
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 def test_every_plan_is_right(plan: Plan) -> None:
     run(plan)
 

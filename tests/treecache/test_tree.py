@@ -6,7 +6,7 @@ import gc
 import threading
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.treecache.tree import NEVER_LISTED, Branch, OrphanError, Tree, listed_pzxid_of, record_of
@@ -22,7 +22,6 @@ STEPS = st.tuples(st.sampled_from(["add", "replace", "remove", "branch", "fold"]
 
 
 @given(st.lists(STEPS, max_size=60))
-@settings(deadline=None)
 def test_equals_a_dictionary_of_paths(steps: list[tuple[str, str, bytes]]) -> None:
     tree, plain = Tree(), dict[str, bytes]()
     for step, path, record in steps:

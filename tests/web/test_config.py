@@ -260,7 +260,7 @@ SYNTAX = [
 words = st.lists(st.sampled_from(KEYS + SYNTAX), max_size=30).map(lambda some: "".join(some).encode())
 
 
-@settings(max_examples=size(300, 200_000), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=size(300, 200_000), suppress_health_check=list(HealthCheck))
 @given(st.one_of(st.binary(max_size=200), words))
 def test_any_file_is_a_configuration_or_one_clear_line(content: bytes) -> None:
     path, said = Path("/nowhere/web.yml"), "/nowhere/web.yml:1: "

@@ -66,6 +66,12 @@ def fixed_color(panel: Panel, name: str) -> str | None:
     return None
 
 
+def dashed(panel: Panel, name: str) -> bool:
+    """Whether the panel draws the series of this name as a dashed line."""
+    styles = (properties.get("custom.lineStyle", {}) for matched, properties in panel.overrides if matched == name)
+    return any(style.get("fill") == "dash" for style in styles)
+
+
 def table(panel: Panel, grafana: Grafana) -> tuple[list[str], list[dict[str, Cell]]]:
     """The headings of a table, and its rows as sorted by it."""
     organized = next(step["options"] for step in panel.json["transformations"] if step["id"] == "organize")

@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from tests.dashboards.grafana import Dashboard, Grafana, Panel
 from tests.dashboards.pictures import theme
-from tests.dashboards.pictures.answers import Answer, Cell, answers, cell, fixed_color, marks, named, table
+from tests.dashboards.pictures.answers import Answer, Cell, answers, cell, dashed, fixed_color, marks, named, table
 from tests.dashboards.pictures.theme import NAMED, points
 from tests.dashboards.pictures.units import written
 
@@ -185,6 +185,8 @@ class _Page:
                 axes.fill_between(times, below, above, there, step=bars, color=color, alpha=0.55, linewidth=0.6)
             elif custom["drawStyle"] == "points":
                 axes.plot(times, values, color=color, linestyle="", marker="o", markersize=4)
+            elif dashed(panel, answer.name):
+                axes.plot(times, values, color=color, linewidth=1, linestyle=(0, (6, 4)))
             else:
                 axes.plot(times, values, color=color, linewidth=1.3)
                 axes.fill_between(times, 0, values, color=color, alpha=0.06, linewidth=0)
