@@ -11,6 +11,7 @@ from kazoo.client import KazooClient
 from kazoo.security import make_digest_acl
 
 from exporter import TreeCache
+from exporter.treecache.tree import Tree
 from exporter.zookeeper.session import Session, Sink
 from exporter.zookeeper.wire import VERIFICATION, Request
 from tests.conftest import ClientFactory, ZooKeeper
@@ -140,9 +141,22 @@ def test_bad_arguments(client: KazooClient, options: dict[str, Any], message: st
 # Audits
 
 
-def lose(cache: TreeCache) -> None:
-    """Leaves the cache as a bug or a lost watch would: without /app/a, with an /app/x and with an old /app/b."""
-    tree = cache._replica.tree
+def lose(cache: TreeCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves the cache as a bug or a lost watch would, on its own thread and between two audits."""
+    replica, take, lost = cache._replica, cache._replica.take, threading.Event()
+
+    def lose_and_take(now: float) -> Any:
+        if not replica.audit.is_running and not lost.is_set():
+            make_wrong(replica.tree)
+            lost.set()
+        return take(now)
+
+    monkeypatch.setattr(replica, "take", lose_and_take)
+    assert lost.wait(10)
+
+
+def make_wrong(tree: Tree) -> None:
+    """Leaves it without /app/a, with an /app/x and with an old /app/b."""
     tree.remove("/a")
     tree.add("/x", tree.find("/b"))  # type: ignore[arg-type]
     old = bytearray(tree.find("/b"))  # type: ignore[arg-type]
@@ -156,7 +170,7 @@ def lose(cache: TreeCache) -> None:
     ids=lambda options: next(iter(options), "all"),
 )
 def test_an_audit_finds_what_is_missing_too_much_and_stale_and_heals_it(
-    client: KazooClient, mode: str, options: dict[str, Any]
+    client: KazooClient, monkeypatch: pytest.MonkeyPatch, mode: str, options: dict[str, Any]
 ) -> None:
     for path in ("/app/a/below", "/app/b", "/app/c"):
         client.ensure_path(path)
@@ -166,7 +180,7 @@ def test_an_audit_finds_what_is_missing_too_much_and_stale_and_heals_it(
         eventually(lambda: cache.stats().audits >= 3)
         assert set(cache.stats().audit_mismatches.values()) == {0}
         held = list(cache)
-        lose(cache)
+        lose(cache, monkeypatch)
         eventually(lambda: cache.stats().syncs["audit"] == 1)
         eventually(lambda: sorted(cache) == sorted(held))
         eventually(lambda: cache.get_data("/app/b").stat == client.exists("/app/b"))
