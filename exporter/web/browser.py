@@ -189,7 +189,8 @@ def _json(data: bytes) -> str:
 
 def _first(parts: Iterable[str], limit: int) -> str:
     """What the parts are together, up to about so many characters; asks for no part behind those."""
-    taken, length = [], 0
+    taken: list[str] = []
+    length = 0
     for part in parts:
         if length > limit:
             return "".join(taken) + "\n… too long to be shown whole as JSON"

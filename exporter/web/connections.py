@@ -28,6 +28,8 @@ LIMIT = 512
 HANDSHAKE_TIMEOUT = 5.0
 REQUEST_TIMEOUT = 10.0
 WRITE_TIMEOUT = 30.0
+#: Bytes that may wait for all clients together to take them.
+UNREAD_LIMIT = 32 * 1024 * 1024
 
 log = structlog.stdlib.get_logger("exporter.web")
 
@@ -41,6 +43,8 @@ class Lobby:
         # Of those present, in order of time: who never sent a request, and who is between two of them.
         self._strangers: OrderedDict[asyncio.Transport, None] = OrderedDict()
         self._idle: OrderedDict[asyncio.Transport, None] = OrderedDict()
+        # How many bytes wait for those who do not read as fast as they are written to, in order of time.
+        self._slow: OrderedDict[asyncio.Transport, Callable[[], int]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._present)
@@ -67,9 +71,21 @@ class Lobby:
         if transport in self._present:
             self._idle[transport] = None
 
+    def slow(self, transport: asyncio.Transport, unread: Callable[[], int]) -> None:
+        """A client does not read; when too much waits for all such, those end that have not read for the longest."""
+        self._slow[transport] = unread
+        while self._slow and sum(size() for size in self._slow.values()) > UNREAD_LIMIT:
+            oldest, _ = self._slow.popitem(last=False)
+            oldest.abort()
+
+    def reads(self, transport: asyncio.Transport) -> None:
+        """A client has read what waited for it."""
+        self._slow.pop(transport, None)
+
     def leave(self, transport: asyncio.Transport) -> None:
         """A connection has ended."""
         self._present.discard(transport)
+        self._slow.pop(transport, None)
         self._strangers.pop(transport, None)
         self._idle.pop(transport, None)
 
@@ -87,12 +103,14 @@ class Lobby:
 class HttpProtocol(H11Protocol):
     """One connection that speaks HTTP. `lobby` keeps account of it, `ending` is set when the server is to end.
 
-    The application finds `ending` in its scope's state, for answers that would go on for ever.
+    The application finds `endings` in its scope's state, for answers that would go on for ever: `ending`, and an event
+    that is set when the client is gone or sends no more.
     """
 
     def __init__(self, *, lobby: Lobby, ending: asyncio.Event, **of_uvicorn: Any) -> None:
         super().__init__(**of_uvicorn)
-        self.app_state = {"ending": ending}
+        self._gone = asyncio.Event()
+        self.app_state = {"endings": (ending, self._gone)}
         self._lobby = lobby
         self._socket: asyncio.Transport | None = None
         self._is_last = False
@@ -118,6 +136,7 @@ class HttpProtocol(H11Protocol):
                 timer.cancel()
         assert self._socket is not None
         self._lobby.leave(self._socket)
+        self._gone.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -127,6 +146,7 @@ class HttpProtocol(H11Protocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Lets a client that sends no more have its answer; TLS cannot be closed by halves."""
+        self._gone.set()
         self._is_last = self._is_answering and self.transport is self._socket
         return self._is_last
 
@@ -174,10 +194,14 @@ class HttpProtocol(H11Protocol):
         """The client does not read as fast as it is written to."""
         super().pause_writing()
         self._lose_patience_later()
+        assert self._socket is not None
+        self._lobby.slow(self._socket, self._unread)
 
     def resume_writing(self) -> None:
         """The client has read."""
         super().resume_writing()
+        assert self._socket is not None
+        self._lobby.reads(self._socket)
         if self._end_of_patience is not None and not self.transport.is_closing():
             self._end_of_patience.cancel()
             self._end_of_patience = None
@@ -190,6 +214,11 @@ class HttpProtocol(H11Protocol):
     @property
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
+
+    def _unread(self) -> int:
+        assert self._socket is not None
+        below = 0 if self.transport is self._socket else self._socket.get_write_buffer_size()
+        return self.transport.get_write_buffer_size() + below
 
     def _expect_request(self) -> None:
         if self._deadline is None:

@@ -3,32 +3,55 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from starlette.requests import Request
-from starlette.responses import Response
 
 #: Versions of the text formats that are served, as an Accept header names them.
 _KNOWN_VERSIONS = ("version=0.0.4", "version=1.0.0")
 
 
-def expose(registry: CollectorRegistry, request: Request) -> Response:
-    """Collects `registry` and writes it out; blocks while it collects.
+@dataclass(frozen=True)
+class Wanted:
+    """What a request asks for: samples of these names, or all where there are none, in which form."""
 
-    The query parameters `name[]` restrict the samples to those names.
-    """
+    names: tuple[str, ...]
+    content_type: str
+    is_compressed: bool
+    encode: Callable[[CollectorRegistry], bytes] = field(compare=False, repr=False)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The answer's."""
+        encoding = {"Content-Encoding": "gzip"} if self.is_compressed else {}
+        return {
+            "Content-Type": self.content_type,
+            "Vary": "Accept, Accept-Encoding",
+            "Cache-Control": "no-store",
+            **encoding,
+        }
+
+
+def wanted_by(request: Request) -> Wanted:
+    """The query parameters `name[]` name the samples, the headers the form."""
     encode, content_type = choose_encoder(_formats(request.headers.getlist("accept")))
-    names = request.query_params.getlist("name[]")
+    return Wanted(
+        names=tuple(sorted(set(request.query_params.getlist("name[]")))),
+        content_type=content_type,
+        is_compressed=_accepts_gzip(request.headers.getlist("accept-encoding")),
+        encode=encode,
+    )
+
+
+def exposition(registry: CollectorRegistry, wanted: Wanted) -> bytes:
+    """Collects `registry` and writes it out; blocks while it collects."""
     # prometheus_client types its encoders for a whole registry, and uses of it only collect().
-    source: CollectorRegistry = registry.restricted_registry(names) if names else registry  # type: ignore[assignment]
-    body = encode(source)
-    headers = {"Vary": "Accept, Accept-Encoding", "Cache-Control": "no-store"}
-    if _accepts_gzip(request.headers.getlist("accept-encoding")):
-        body = gzip.compress(body)
-        headers["Content-Encoding"] = "gzip"
-    return Response(body, media_type=content_type, headers=headers)
+    source: CollectorRegistry = registry.restricted_registry(wanted.names) if wanted.names else registry  # type: ignore[assignment]
+    body = wanted.encode(source)
+    return gzip.compress(body) if wanted.is_compressed else body
 
 
 def _formats(accept: Sequence[str]) -> str:

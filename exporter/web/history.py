@@ -68,6 +68,8 @@ class Series:
     at: float
     stalest: float = 0.0
     loading: bool = True
+    #: Since when the tree has been complete without a single proof.
+    unproven_since: float | None = None
     rates: deque[float] = field(default_factory=lambda: deque(maxlen=POINTS))
     staleness: deque[float] = field(default_factory=lambda: deque(maxlen=POINTS))
 
@@ -79,6 +81,10 @@ class Series:
         if self.loading:
             self.counted = events
         self.loading = not tree.initialized
+        if self.loading or tree.verified_at:
+            self.unproven_since = None
+        elif self.unproven_since is None:
+            self.unproven_since = at
         if at - self.at < INTERVAL:
             return
         self.rates.append(max(0, events - self.counted) / (at - self.at))
@@ -100,8 +106,9 @@ class History:
 
     def look(self) -> list[Look]:
         """Asks every source once, and notes what is new."""
-        looks = [_look(ensemble) for ensemble in self._ensembles]
+        # What one look finds must not be noted after what a later one found.
         with self._lock:
+            looks = [_look(ensemble) for ensemble in self._ensembles]
             self._note(looks)
         return looks
 
@@ -110,6 +117,12 @@ class History:
         with self._lock:
             series = self._series.get((ensemble, tree))
             return Charts(tuple(series.rates), tuple(series.staleness)) if series else Charts()
+
+    def unproven_for(self, ensemble: str, tree: str) -> float:
+        """For how many seconds a tree has been complete, if its freshness was never proven, otherwise 0."""
+        with self._lock:
+            series = self._series.get((ensemble, tree))
+            return 0.0 if series is None or series.unproven_since is None else time.monotonic() - series.unproven_since
 
     def changes(self) -> list[Change]:
         """What happened, the latest first."""

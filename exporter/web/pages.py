@@ -13,30 +13,49 @@ from starlette.routing import Route
 
 from exporter.telemetry.catalogue import GROUPS
 from exporter.telemetry.sources import EnsembleSource
+from exporter.treecache import Shard
 from exporter.web import browser, status
 from exporter.web.history import History
 from exporter.web.live import Live, TooManyPagesError
+from exporter.web.standing import Places, standings
+from exporter.web.turns import Turns
 from exporter.web.words import counted, human_count, visible
 
 STATUS_PATH, BROWSE_PATH, DOCS_PATH, EVENTS_PATH = "/", "/browse", "/docs", "/-/events"
 STYLE_PATH, SCRIPT_PATH = "/-/page.css", "/-/page.js"
+#: Trees of one ensemble on the status page, and on one page of its list of trees.
+TREES_SHOWN = 200
+#: Requests that are worked on at the same time, and how many more may wait: to look into trees, and the rest.
+_BROWSING, _READING = (2, 62), (2, 126)
 PATHS = (STATUS_PATH, BROWSE_PATH, DOCS_PATH, EVENTS_PATH, STYLE_PATH, SCRIPT_PATH)
 
 
 class Pages:
-    """The pages about these ensembles. `links` are the other addresses, by what they are called."""
+    """The pages about these ensembles, or about the share of `shard` of their trees.
+
+    `links` are the other addresses, by what they are called.
+    """
 
     def __init__(
-        self, ensembles: Sequence[EnsembleSource], *, version: str, links: Mapping[str, str], expose_data: bool
+        self,
+        ensembles: Sequence[EnsembleSource],
+        *,
+        version: str,
+        links: Mapping[str, str],
+        expose_data: bool,
+        shard: Shard | None = None,
     ) -> None:
         self._ensembles = ensembles
         self._expose_data = expose_data
         self._history = History(ensembles)
-        self.live = Live(self._history.look, lambda: status.status(self._history))
+        self._places = Places(TREES_SHOWN)
+        self._browsing, self._reading = Turns(*_BROWSING), Turns(*_READING)
+        self.live = Live(self._history.look, self._now)
         self._files = {name: _file(name) for name in ("page.css", "page.js")}
         self._environment = _environment()
         self._environment.globals.update(
             version=version,
+            shard=shard if shard is not None and shard.total > 1 else None,
             links=links,
             style=f"{STYLE_PATH}?{_digest(self._files['page.css'])}",
             script=f"{SCRIPT_PATH}?{_digest(self._files['page.js'])}",
@@ -47,44 +66,65 @@ class Pages:
 
     @property
     def routes(self) -> list[Route]:
-        """What is served where. Functions run on worker threads: looking into a cache may take a moment."""
+        """What is served where. Looking into a cache may take a moment, so pages are made on worker threads."""
         return [
-            Route(STATUS_PATH, self._status),
-            Route(BROWSE_PATH, self._browse),
-            Route(DOCS_PATH, self._docs),
+            Route(STATUS_PATH, self._reading.taking(self._status)),
+            Route(BROWSE_PATH, self._browsing.taking(self._browse)),
+            Route(DOCS_PATH, self._reading.taking(self._docs)),
             Route(EVENTS_PATH, self._events),
             Route(STYLE_PATH, self._style),
             Route(SCRIPT_PATH, self._script),
         ]
 
+    def _now(self) -> status.Status:
+        return status.status(self._history, self._places)
+
     def _status(self, _request: Request) -> Response:
-        now = status.status(self._history)
+        now = self._now()
         return self._page(
             "status.html",
             status=now,
             changes=status.as_told(now.changes),
             faults=status.as_told(now.faults),
-            browsable={
-                (one.name, name) for one in self._ensembles for name in one.caches if self._find(one.name, name)
-            },
+            browsable=self._browsable(),
         )
+
+    def _browsable(self) -> set[tuple[str, str]]:
+        return {(one.name, name) for one in self._ensembles for name in one.caches if self._find(one.name, name)}
 
     def _browse(self, request: Request) -> Response:
         asked = {name: request.query_params.get(name, "") for name in ("ensemble", "tree", "path", "after", "view")}
         cache = self._find(asked["ensemble"], asked["tree"])
         if cache is None:
-            return self._page("missing.html", status_code=404, asked=asked)
+            return self._trees(asked)
         view = asked["view"] if asked["view"] in browser.VIEWS else "text"
         znode = browser.look_up(cache, asked["path"], after=asked["after"], view=view, expose_data=self._expose_data)
         return self._page("browse.html", asked=asked, znode=znode, view=view, views=browser.VIEWS, tree=cache.stats())
+
+    def _trees(self, asked: Mapping[str, str]) -> Response:
+        """The trees of an ensemble by name, for those that have no place on the status page."""
+        looks = [look for look in self._history.look() if look.name == asked["ensemble"]]
+        if not looks or asked["tree"]:
+            return self._page("missing.html", status_code=404, asked=asked)
+        found = [
+            tree
+            for tree in sorted(standings(looks[0], self._history), key=lambda one: one.name)
+            if tree.name.startswith(asked["path"]) and tree.name > asked["after"]
+        ]
+        shown = found[:TREES_SHOWN]
+        next_after = shown[-1].name if len(found) > len(shown) else ""
+        total = len(looks[0].trees)
+        return self._page(
+            "trees.html", asked=asked, trees=shown, total=total, next_after=next_after, browsable=self._browsable()
+        )
 
     def _docs(self, _request: Request) -> Response:
         return self._page("docs.html", groups=GROUPS)
 
     async def _events(self, request: Request) -> Response:
-        ending = request.scope.get("state", {}).get("ending")
+        endings = request.scope.get("state", {}).get("endings", ())
         try:
-            messages = self.live.open(ending)
+            messages = self.live.open(*endings)
         except TooManyPagesError:
             return PlainTextResponse("Too many open pages.\n", status_code=503, headers={"Retry-After": "10"})
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -92,10 +132,10 @@ class Pages:
             return Response(media_type="text/event-stream", headers=headers)
         return StreamingResponse(messages, media_type="text/event-stream", headers=headers)
 
-    def _style(self, _request: Request) -> Response:
+    async def _style(self, _request: Request) -> Response:
         return self._static("page.css", "text/css")
 
-    def _script(self, _request: Request) -> Response:
+    async def _script(self, _request: Request) -> Response:
         return self._static("page.js", "text/javascript")
 
     def _static(self, name: str, media_type: str) -> Response:

@@ -11,17 +11,12 @@ from typing import Any
 from exporter.telemetry.sources import Fault
 from exporter.treecache.stats import NODE_KINDS, CacheStats
 from exporter.web.history import INTERVAL, POINTS, Change, History, Look, state_in_words
+from exporter.web.standing import LEVELS, Places, Standing, standings
 from exporter.web.words import counted, human_bytes, human_count, human_duration, human_moment, human_rate, visible
 from exporter.zookeeper.stats import ClientStats
 
-#: From the best to the worst.
-LEVELS = ("good", "waiting", "bad")
-#: Trees of one ensemble that are shown.
-TREES_SHOWN = 200
 #: Seconds that a request may be outstanding before it is said to be stuck.
 _STUCK_AFTER = 5.0
-#: Seconds for which a connected tree may stay without a proof of freshness, where nothing else is known of it.
-_STALE_AFTER = 60.0
 #: Faults of all trees together that are shown.
 _FAULTS_SHOWN = 20
 
@@ -67,14 +62,14 @@ class TreeStatus:
 
 @dataclass(frozen=True)
 class EnsembleStatus:
-    """One ensemble on the page; `hidden` are its trees for which there is no room."""
+    """One ensemble on the page: how all its trees stand, and of those that have a place there everything."""
 
     name: str
     level: str
     state: Cell
     facts: Mapping[str, Cell]
+    standings: Sequence[Standing]
     trees: Sequence[TreeStatus]
-    hidden: int
 
 
 @dataclass(frozen=True)
@@ -95,16 +90,16 @@ class Status:
                 cells += [value for field in fields(tree) if isinstance(value := getattr(tree, field.name), Cell)]
         return {cell.id: cell.as_told() for cell in cells}
 
-    def outline(self) -> list[str]:
+    def outline(self) -> str:
         """What a page is made for; when it is another, the page has to be loaded again."""
-        return sorted(tree.state.id for ensemble in self.ensembles for tree in ensemble.trees)
+        return _key(*sorted(tree.state.id for ensemble in self.ensembles for tree in ensemble.trees))
 
 
-def status(history: History) -> Status:
-    """Looks once, and gives what to say now."""
+def status(history: History, places: Places) -> Status:
+    """Looks once, and gives what to say now; which trees are shown is up to `places`."""
     looks = history.look()
     ensembles = sorted(
-        (_ensemble(look, history) for look in looks), key=lambda one: (-LEVELS.index(one.level), one.name)
+        (_ensemble(look, history, places) for look in looks), key=lambda one: (-LEVELS.index(one.level), one.name)
     )
     return Status(_verdict(ensembles), ensembles, history.changes(), _faults(looks))
 
@@ -124,36 +119,38 @@ def _fault_in_words(fault: Fault) -> str:
 
 
 def _verdict(ensembles: Sequence[EnsembleStatus]) -> Cell:
-    trees = [tree for ensemble in ensembles for tree in ensemble.trees]
+    trees = [tree for ensemble in ensembles for tree in ensemble.standings]
     level = _worst(ensemble.level for ensemble in ensembles)
     if level == "good":
         trees_are = (
-            "The tree is complete, and its" if len(trees) == 1 else f"All {len(trees)} trees are complete, and their"
+            "The tree is complete, and its"
+            if len(trees) == 1
+            else f"All {human_count(len(trees))} trees are complete, and their"
         )
         return Cell("verdict", f"{trees_are} changes arrive.", level)
     cut_off = sum(ensemble.state.level == "bad" for ensemble in ensembles)
     if cut_off:
         kept = "what is shown is what was known before"
         return Cell("verdict", f"{counted(cut_off, 'ensemble')} of {len(ensembles)} cut off: {kept}.", level)
-    stale = sum(tree.state.text == "stale" for tree in trees)
+    stale = sum(tree.state == "stale" for tree in trees)
     loading = sum(tree.level != "good" for tree in trees) - stale
-    said = [f"{counted(loading, 'tree')} of {len(trees)} not complete yet"] if loading else []
-    said += [f"{counted(stale, 'tree')} of {len(trees)} without a recent proof of freshness"] if stale else []
+    of_all = f"of {human_count(len(trees))}"
+    said = [f"{counted(loading, 'tree')} {of_all} not complete yet"] if loading else []
+    said += [f"{counted(stale, 'tree')} {of_all} without a recent proof of freshness"] if stale else []
     return Cell("verdict", f"{', '.join(said)}." if said else "Connected to a read-only server.", level)
 
 
-def _ensemble(look: Look, history: History) -> EnsembleStatus:
+def _ensemble(look: Look, history: History, places: Places) -> EnsembleStatus:
     key = _key(look.name)
     level, words = state_in_words(look.client.state)
-    trees = [_tree(look, name, tree, history) for name, tree in look.trees.items()]
-    trees.sort(key=lambda tree: (-LEVELS.index(tree.level), tree.name))
+    trees = standings(look, history)
     return EnsembleStatus(
-        name=visible(look.name),
+        name=look.name,
         level=_worst([level, *(tree.level for tree in trees)]),
         state=Cell(f"{key}-state", words, level),
         facts=_facts(key, look.client),
-        trees=trees[:TREES_SHOWN],
-        hidden=max(0, len(trees) - TREES_SHOWN),
+        standings=trees,
+        trees=[_tree(look, tree, history) for tree in places.allot(look.name, trees)],
     )
 
 
@@ -178,11 +175,9 @@ def _since(at: float, now: float) -> str:
     return human_duration(now - at) if at else ""
 
 
-def _tree(look: Look, name: str, tree: CacheStats, history: History) -> TreeStatus:
+def _tree(look: Look, standing: Standing, history: History) -> TreeStatus:
+    name, tree = standing.name, look.trees[standing.name]
     key = _key(look.name, name)
-    stale = max(0.0, time.time() - tree.verified_at) if tree.verified_at else None
-    is_stale = stale is not None and stale > look.stale_after.get(name, _STALE_AFTER)
-    level, words = _state_of_tree(look.client, tree, is_stale)
     total = sum(tree.nodes.values())
     rates, staleness = history.charts(look.name, name)
     left = tree.pending_paths + tree.outstanding_operations
@@ -190,31 +185,27 @@ def _tree(look: Look, name: str, tree: CacheStats, history: History) -> TreeStat
         ensemble=look.name,
         name=name,
         path=tree.path,
-        level=level,
-        state=Cell(f"{key}-state", words, level),
-        progress=Cell(f"{key}-progress", value=total, maximum=total if tree.initialized else max(1, total + left)),
+        level=standing.level,
+        state=Cell(f"{key}-state", standing.state, standing.level),
+        progress=Cell(
+            f"{key}-progress",
+            level="good" if tree.initialized else "waiting",
+            value=total,
+            maximum=total if tree.initialized else max(1, total + left),
+        ),
         nodes=Cell(f"{key}-nodes", human_count(total)),
         kinds=Cell(f"{key}-kinds", _kinds(tree)),
         data=Cell(f"{key}-data", human_bytes(tree.data_bytes)),
         staleness=Cell(
             f"{key}-stale",
-            "not proven" if stale is None else f"≤ {human_duration(stale)}",
-            "bad" if is_stale else "plain",
+            "never proven" if standing.staleness is None else f"≤ {human_duration(standing.staleness)}",
+            "bad" if standing.is_stale else "plain",
         ),
         staleness_chart=_chart(f"{key}-stale-chart", "Staleness", staleness, human_duration, 15.0),
         rate=Cell(f"{key}-rate", human_rate(rates[-1]) if rates else ""),
         rate_chart=_chart(f"{key}-rate-chart", "Events a second", rates, human_rate, 1.0),
         work=Cell(f"{key}-work", _work(tree), "bad" if tree.oldest_operation_age > _STUCK_AFTER else "plain"),
     )
-
-
-def _state_of_tree(client: ClientStats, tree: CacheStats, is_stale: bool) -> tuple[str, str]:
-    level, _ = state_in_words(client.state)
-    if level == "bad":
-        return level, "cut off" if tree.events["initialized"] else "cut off, never complete"
-    if not tree.initialized:
-        return "waiting", "waiting for a connection" if client.state == "connecting" else "loading"
-    return ("waiting", "stale") if is_stale else ("good", "complete")
 
 
 def _kinds(tree: CacheStats) -> str:

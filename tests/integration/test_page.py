@@ -4,70 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from kazoo.client import KazooClient
 from kazoo.exceptions import NoAuthError
 from kazoo.retry import KazooRetry
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import expect
 
 from exporter.demo.server import ZooKeeperServer
 from exporter.faults import FaultMemory
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import TreeCache
+from exporter.web import pages
 from exporter.web.browser import PAGE
 from exporter.zookeeper.session import Session
 from tests.conftest import ZooKeeper
-from tests.telemetry.known import NEW_CACHE, NEW_CLIENT, ensemble
+from tests.integration.conftest import SHOWN_WITHIN, OpenPage
+from tests.telemetry.known import BUSY_CLIENT, NEW_CACHE, NEW_CLIENT, Source, ensemble
 from tests.web.running import Running, fresh, running
 
-#: Milliseconds within which the page shows what has happened.
-SHOWN_WITHIN = 15_000
 HOSTILE = ["<script>alert(1)", '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}", "a&b=c?d#e%2f", "\u202egnp.exe", "'"]
-
-OpenPage = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        # Without its sandbox Chromium also runs as root, and in containers.
-        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[OpenPage]:
-    """Opens pages that must not complain, ask other hosts, or open dialogs; options are those of a browser context."""
-    complaints: list[str] = []
-    with contextlib.ExitStack() as contexts:
-
-        def open_one(url: str, **options: Any) -> Page:
-            context = browser.new_context(**options)
-            contexts.callback(context.close)
-            page = context.new_page()
-            page.on("console", lambda message: complaints.append(f"console: {message.text}"))
-            page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
-            page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
-            page.on("request", lambda request: complaints.extend(foreign(request.url, url)))
-            page.goto(url)
-            return page
-
-        yield open_one
-    assert not complaints
-
-
-def foreign(requested: str, page: str) -> list[str]:
-    """A request to another host than the page's."""
-    is_own = urlsplit(requested).netloc == urlsplit(page).netloc or requested.startswith("data:")
-    return [] if is_own else [f"request: {requested}"]
 
 
 @contextlib.contextmanager
@@ -147,29 +106,58 @@ def test_the_page_tells_of_faults(open_page: OpenPage) -> None:
         expect(faults.get_by_text("No fault")).to_be_hidden()
 
 
-def test_the_page_tells_when_the_exporter_is_gone(browser: Browser) -> None:
-    # A page of its own: Chromium itself complains of a server that does not answer.
-    context = browser.new_context()
-    page = context.new_page()
-    with running() as server:
-        page.goto(server.url)
-        expect(page.locator("html[data-live=yes]")).to_be_attached(timeout=SHOWN_WITHIN)
-        expect(page.get_by_role("status")).to_be_hidden()
-    expect(page.get_by_role("status")).to_contain_text("does not answer", timeout=SHOWN_WITHIN)
-    context.close()
-
-
 def test_the_worst_comes_first_and_needs_no_script(open_page: OpenPage) -> None:
     with running(ensemble("a fine one", cache=fresh()), ensemble("new", NEW_CLIENT, NEW_CACHE)) as server:
         page = open_page(server.url, java_script_enabled=False)
         expect(page.get_by_role("heading", level=1)).to_have_text("1 tree of 2 not complete yet.")
-        assert page.get_by_role("heading", level=2).all_inner_texts() == [
+        assert [" ".join(text.split()) for text in page.get_by_role("heading", level=2).all_inner_texts()] == [
             "new connecting",
             "a fine one connected",
             "Recently",
             "Recent faults",
         ]
         expect(page.get_by_role("progressbar")).to_have_count(1)
+
+
+def test_a_tree_without_a_place_gets_one_when_it_is_worse(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "TREES_SHOWN", 2)
+    trees = {name: Source(fresh(path=name)) for name in ("a", "b", "c")}
+    with running(EnsembleSource("main", Source(BUSY_CLIENT), trees)) as server:
+        page = open_page(server.url)
+        page.evaluate("window.sameDocument = true")
+        assert page.get_by_role("rowheader").all_inner_texts() == ["a", "b"]
+        expect(page.get_by_role("link", name="1 more tree")).to_be_visible()
+        trees["c"].told = fresh(path="c", initialized=False)
+        expect(page.get_by_role("heading", level=1)).to_have_text("1 tree of 3 not complete yet.", timeout=SHOWN_WITHIN)
+        # A page is loaded again now and then only: not while it is new.
+        page.evaluate("performance.now = () => 1e6")
+        expect(page.get_by_role("rowheader").first).to_have_text("c", timeout=SHOWN_WITHIN)
+        assert page.evaluate("window.sameDocument") is None
+        page.get_by_role("link", name="1 more tree").click()
+        assert page.get_by_role("rowheader").all_inner_texts() == ["a", "b"]
+        page.get_by_role("link", name="The next 2").click()
+        assert page.get_by_role("rowheader").all_inner_texts() == ["c"]
+
+
+def test_the_verdict_is_read_out_when_it_changes(open_page: OpenPage) -> None:
+    cache = Source(fresh())
+    with running(EnsembleSource("main", Source(BUSY_CLIENT), {"/": cache})) as server:
+        page = open_page(server.url)
+        read_out = page.locator("h1[aria-live=polite]")
+        expect(read_out).to_have_text("The tree is complete, and its changes arrive.")
+        expect(page.locator("html[data-live=yes]")).to_be_attached(timeout=SHOWN_WITHIN)
+        page.evaluate(
+            """() => {
+              window.changed = 0;
+              const region = document.querySelector("h1[aria-live=polite]");
+              new MutationObserver(() => changed++).observe(region, {childList: true, subtree: true});
+            }"""
+        )
+        cache.told = fresh(initialized=False)
+        expect(read_out).to_have_text("1 tree of 1 not complete yet.", timeout=SHOWN_WITHIN)
+        cache.told = fresh(initialized=False, data_bytes=2048)
+        expect(page.get_by_role("row").nth(1)).to_contain_text("2.0 KiB", timeout=SHOWN_WITHIN)
+        assert page.evaluate("changed") == 1
 
 
 def test_names_are_text_whatever_they_are(zookeeper: ZooKeeper, client: KazooClient, open_page: OpenPage) -> None:
@@ -252,19 +240,3 @@ def test_a_path_is_found_by_its_beginning(zookeeper: ZooKeeper, client: KazooCli
         field.fill("/../etc")
         field.press("Enter")
         expect(page.get_by_role("main")).to_contain_text("Nothing begins like it")
-
-
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
-def test_everyone_can_use_it(
-    zookeeper: ZooKeeper, client: KazooClient, open_page: OpenPage, scheme: str, width: int
-) -> None:
-    client.create("/a/a-rather-long-name-of-a-znode-" + "x" * 80, b'{"a": 1}', makepath=True)
-    with (
-        watched(zookeeper.hosts, "/") as source,
-        running(source, ensemble("new", NEW_CLIENT, NEW_CACHE), expose_data=True) as server,
-    ):
-        for url in (server.url, browse(server, "/a"), f"{server.url}/docs"):
-            page = open_page(url, color_scheme=scheme, viewport={"width": width, "height": 800})
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-            violations = Axe().run(page).response["violations"]
-            assert not [(violation["id"], violation["nodes"][0]["html"]) for violation in violations]

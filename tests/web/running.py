@@ -13,6 +13,7 @@ from typing import Any
 from exporter.settings import ListenAddress
 from exporter.telemetry.collectors import build_registry
 from exporter.telemetry.sources import EnsembleSource
+from exporter.treecache import Shard
 from exporter.treecache.stats import CacheStats
 from exporter.web.app import OPEN_TO_ALL, create_app
 from exporter.web.config import WebConfig
@@ -35,14 +36,27 @@ class Running:
 
 @contextlib.contextmanager
 def running(
-    *ensembles: EnsembleSource, config: WebConfig | None = None, expose_data: bool = False
+    *ensembles: EnsembleSource,
+    config: WebConfig | None = None,
+    expose_data: bool = False,
+    port: int = 0,
+    shard: Shard | None = None,
+    version: str = "1.2.3",
 ) -> Iterator[Running]:
-    """The app about these ensembles, by default a busy one, on a free loopback port; its loop runs in a thread."""
+    """The app about these ensembles, by default a busy one, on a loopback port, by default a free one.
+
+    Its loop runs in a thread.
+    """
     known = ensembles or (ensemble(),)
     app = create_app(
-        build_registry(known, "1.2.3"), known, telemetry_path="/metrics", version="1.2.3", expose_data=expose_data
+        build_registry(known, version),
+        known,
+        telemetry_path="/metrics",
+        version=version,
+        expose_data=expose_data,
+        shard=shard,
     )
-    listener = listen(ListenAddress("127.0.0.1", 0))
+    listener = listen(ListenAddress("127.0.0.1", port))
     began: list[asyncio.AbstractEventLoop] = []
     started, stop = threading.Event(), asyncio.Event()
 

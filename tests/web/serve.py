@@ -1,25 +1,71 @@
-"""`python -m tests.web.serve [WEB_CONFIG]`: the app about known ensembles in a process of its own, until SIGTERM.
+"""`python -m tests.web.serve [--config FILE] [--large]`: the app about known ensembles in a process of its own.
 
-Its patience with clients is shorter than the exporter's, so that tests see the end of it.
+It ends with SIGTERM. Its patience with clients is shorter than the exporter's, so that tests see the end of it. With
+`--large` there are many trees, and one into which it takes a while to look.
 """
 
 from __future__ import annotations
 
+import argparse
 import signal
-import sys
+from pathlib import Path
+from typing import Any
+
+from kazoo.protocol.states import ZnodeStat
 
 from exporter import logs
+from exporter.telemetry.sources import EnsembleSource
+from exporter.treecache.events import NodeData
+from exporter.treecache.stats import CacheStats
 from exporter.web import connections
 from exporter.web.config import load
-from tests.web.running import running
+from tests.telemetry.known import BUSY_CLIENT, Source, ensemble
+from tests.web.running import fresh, running
 
 HANDSHAKE_TIMEOUT = 1.0
 REQUEST_TIMEOUT = 2.0
+#: Trees of a large ensemble, and the children of the root of the one named WIDE.
+TREES, WIDE, CHILDREN = 40, "wide", 100_000
 
-if __name__ == "__main__":
+_STAT = ZnodeStat(1, 1, 1_700_000_000_000, 1_700_000_000_000, 0, 0, 0, 0, 2_800, CHILDREN, 1)
+#: JSON that would be shown as a thousand times as many characters.
+_DEEP = b"[" * 900 + b"[]," * 500 + b"[]" + b"]" * 900
+
+
+class WideCache(Source[CacheStats]):
+    """A tree of a root with very many children."""
+
+    _children = frozenset(f"child-{number:06}" for number in range(CHILDREN))
+
+    def get_data(self, path: str, default: Any = None) -> Any:
+        return NodeData.make(path, _DEEP, _STAT)
+
+    def get_children(self, path: str, default: Any = None) -> Any:
+        return frozenset(set(self._children)) if path == "/" else frozenset()
+
+
+def large() -> EnsembleSource:
+    """An ensemble `large` with many trees."""
+    trees = {f"tree-{number:02}": Source(fresh()) for number in range(TREES)}
+    wide = WideCache(fresh(path="/"))
+    return EnsembleSource("large", Source(BUSY_CLIENT), {**trees, WIDE: wide})
+
+
+def main() -> None:
+    """Serves until it is told to end."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--large", action="store_true")
+    arguments = parser.parse_args()
     logs.configure()
     connections.HANDSHAKE_TIMEOUT, connections.REQUEST_TIMEOUT = HANDSHAKE_TIMEOUT, REQUEST_TIMEOUT
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    with running(config=load(sys.argv[1]) if len(sys.argv) > 1 else None) as server:
+    known = [ensemble(), large()] if arguments.large else [ensemble()]
+    config = load(str(arguments.config)) if arguments.config else None
+    with running(*known, config=config, expose_data=arguments.large) as server:
         print(server.url, flush=True)
         signal.sigwait({signal.SIGTERM})
+
+
+if __name__ == "__main__":
+    main()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import tracemalloc
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,7 @@ from kazoo.protocol.states import ZnodeStat
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache.events import NodeData
 from exporter.treecache.stats import CacheStats
-from exporter.web.browser import DATA_SHOWN, PAGE, Browsable, find, look_up
+from exporter.web.browser import DATA_SHOWN, JSON_SHOWN, PAGE, Browsable, find, look_up
 from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT, Source
 
 STAT = ZnodeStat(0x10, 0x11, 1_700_000_000_000, 1_700_000_000_000, 3, 4, 5, 0, 6, 7, 0x12)
@@ -119,7 +120,7 @@ def test_an_empty_tree() -> None:
         (b"a\tb\r\nc\x00\xff", "text", "a       b\nc\\x00\\xff"),
         (b'{"a":[1,"\xc3\xbc"]}', "json", '{\n  "a": [\n    1,\n    "ü"\n  ]\n}'),
         (b"{", "json", "not JSON"),
-        (b"[" * 60_000, "json", "not JSON"),
+        (b"[" * 60_000, "json", "nested too deeply to be read as JSON here"),
         (b"\x00A" * 9, "hex", f"00000000  {'00 41 ' * 8} {'.A' * 8}\n00000010  {'00 41':<47}  .A"),
         (b"", "text", ""),
         (None, "text", None),
@@ -136,6 +137,26 @@ def test_no_more_data_than_fits(view: str) -> None:
     assert shown is not None
     assert len(shown) < 6 * DATA_SHOWN
     assert shown.endswith("912.6 KiB more")
+
+
+def test_indentation_takes_no_more_room_than_there_is() -> None:
+    deep = b"[" * 900 + b"[],".join([b""] * 500) + b"[]" + b"]" * 900
+    tracemalloc.start()
+    shown = look_up(small(deep), "/app/a", view="json", expose_data=True).data
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert shown is not None
+    assert shown.startswith("[\n  [\n    [")
+    assert shown.endswith("… too long to be shown whole as JSON")
+    assert len(shown) < 2 * JSON_SHOWN
+    assert peak < 16 * JSON_SHOWN
+
+
+@pytest.mark.parametrize("depth", [990, 5_000, 30_000])
+def test_no_depth_of_json_is_too_much(depth: int) -> None:
+    shown = look_up(small(b"[" * depth + b"]" * depth), "/app/a", view="json", expose_data=True).data
+    assert shown is not None
+    assert shown.startswith(("[\n", "nested too deeply"))
 
 
 def test_a_hundred_thousand_children_are_a_page_each_time() -> None:

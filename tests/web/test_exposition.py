@@ -8,7 +8,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from exporter.web.exposition import expose
+from exporter.web.exposition import exposition, wanted_by
 from tests.telemetry.known import openmetrics, plain, registry
 
 PROMETHEUS_ACCEPT = (
@@ -20,7 +20,8 @@ PROMETHEUS_ACCEPT = (
 def scrape(query: str = "", **headers: str) -> Response:
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "method": "GET", "path": "/metrics", "query_string": query.encode(), "headers": raw}
-    return expose(registry(), Request(scope))
+    wanted = wanted_by(Request(scope))
+    return Response(exposition(registry(), wanted), headers=wanted.headers)
 
 
 @pytest.mark.parametrize(

@@ -80,3 +80,19 @@ def test_other_sites_may_link_but_not_post(open_server: Running) -> None:
         headers = {"Sec-Fetch-Site": site}
         assert httpx.post(open_server.url, headers=headers).status_code == post
         assert httpx.get(open_server.url, headers=headers).status_code == 200
+
+
+def test_other_origins_may_not_post_where_browsers_tell_no_more(open_server: Running) -> None:
+    """They send Sec-Fetch-Site only to HTTPS and to their own machine."""
+    for origin, post in (
+        ("http://elsewhere.example", 403),
+        (f"http://127.0.0.1:{open_server.port + 1}", 403),
+        ("null", 403),
+        ("", 403),
+        ("http://[", 403),
+        (open_server.url, 405),
+        (open_server.url.upper(), 405),
+    ):
+        headers = {"Origin": origin}
+        assert httpx.post(open_server.url, headers=headers).status_code == post, origin
+        assert httpx.get(open_server.url, headers=headers).status_code == 200

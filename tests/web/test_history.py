@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import replace
 
@@ -83,6 +84,42 @@ def test_a_tree_is_loaded_again() -> None:
         ("main /services", "complete, 410 znodes", "good"),
         ("main /services", "loading", "waiting"),
     ]
+
+
+def test_what_a_slow_look_found_is_not_noted_after_what_a_later_one_found() -> None:
+    asked, release = threading.Event(), threading.Event()
+
+    class SlowOnce(Source[CacheStats]):
+        def stats(self) -> CacheStats:
+            told = super().stats()
+            if self.asked == 2:
+                asked.set()
+                assert release.wait(10)
+            return told
+
+    cache = SlowOnce(replace(BUSY_CACHE, initialized=False))
+    history = History([EnsembleSource("main", Source(BUSY_CLIENT), {"/services": cache})])
+    history.look()
+    slow, later = threading.Thread(target=history.look), threading.Thread(target=history.look)
+    slow.start()
+    assert asked.wait(10)
+    cache.told = BUSY_CACHE
+    later.start()
+    later.join(0.2)
+    release.set()
+    slow.join(10)
+    later.join(10)
+    assert [change.what for change in history.changes()] == ["complete, 410 znodes"]
+
+
+def test_since_when_a_complete_tree_waits_for_its_first_proof() -> None:
+    series = Series(0, 0.0)
+    loading, complete = replace(BUSY_CACHE, initialized=False, verified_at=0.0), replace(BUSY_CACHE, verified_at=0.0)
+    known = []
+    for second, tree in enumerate([loading, complete, complete, BUSY_CACHE, complete, loading]):
+        series.add(tree, float(second))
+        known.append(series.unproven_since)
+    assert known == [None, 1.0, 1.0, None, 4.0, None]
 
 
 def test_ensembles_and_trees_come_and_go() -> None:

@@ -1,9 +1,13 @@
-// Keeps the status page up to date: the server sends what changed, each part by the id of its element.
+// Keeps the status page up to date: the server sends every second what changed, each part by the id of its element.
 "use strict";
+
+// Milliseconds: without a word, until the exporter is missed; before it is asked again, first and at most; between two
+// loads of the whole page, at least.
+const SILENCE = 5000, FIRST_PAUSE = 1000, LONGEST_PAUSE = 10000, SETTLED = 10000;
 
 const script = document.currentScript;
 const live = document.getElementById("live");
-let outline = null;
+let events, timer, pause = FIRST_PAUSE, heardAt = new Date(), outline = script.dataset.outline;
 
 function show(id, told) {
   const element = document.getElementById(id);
@@ -14,7 +18,7 @@ function show(id, told) {
   } else if (element.tagName === "svg") {
     element.setAttribute("aria-label", told.text);
     element.firstElementChild.setAttribute("points", told.points || "");
-  } else {
+  } else if (element.textContent !== (told.text || "")) {
     element.textContent = told.text || "";
   }
   if (told.level) {
@@ -37,30 +41,49 @@ function item(change) {
 }
 
 function hear(told) {
-  if (told.outline) {
-    const now = told.outline.join();
-    if (outline !== null && outline !== now) location.reload();
-    outline = now;
-  }
+  outline = told.outline || outline;
   for (const [id, cell] of Object.entries(told.cells || {})) show(id, cell);
   for (const id of ["changes", "faults"]) {
     if (!told[id]) continue;
     document.getElementById(id).replaceChildren(...told[id].map(item));
     document.getElementById(`no-${id}`).hidden = told[id].length > 0;
   }
+  // Made for other trees than there are by now; not all pages at the same time.
+  if (outline !== script.dataset.outline && performance.now() > SETTLED * (1 + Math.random())) location.reload();
 }
 
 function tell(text) {
-  live.hidden = !text;
+  document.documentElement.dataset.live = text ? "no" : "yes";
   if (live.textContent !== text) live.textContent = text;
 }
 
-const events = new EventSource(script.dataset.events);
-events.onopen = () => { document.documentElement.dataset.live = "yes"; tell(""); };
-events.onmessage = (event) => hear(JSON.parse(event.data));
-events.onerror = () => {
-  document.documentElement.dataset.live = "no";
-  tell(`The exporter does not answer since ${new Date().toLocaleTimeString()}: what is shown is what it said before.`);
-};
-addEventListener("pagehide", () => events.close());
+function listen() {
+  events = new EventSource(script.dataset.events);
+  events.onmessage = (event) => {
+    heardAt = new Date();
+    pause = FIRST_PAUSE;
+    wait(miss, SILENCE);
+    hear(JSON.parse(event.data));
+    tell("");
+  };
+  events.onerror = miss;
+  wait(miss, SILENCE);
+}
+
+// A stopped process and a broken network close no connection, and after some errors an EventSource gives up for good.
+function miss() {
+  events.close();
+  const since = heardAt.toISOString().slice(0, 19).replace("T", " ");
+  tell(`No word from the exporter since ${since} UTC: what is shown is what it said before.`);
+  wait(listen, pause);
+  pause = Math.min(2 * pause, LONGEST_PAUSE);
+}
+
+function wait(next, milliseconds) {
+  clearTimeout(timer);
+  timer = setTimeout(next, milliseconds);
+}
+
+listen();
+addEventListener("pagehide", () => { clearTimeout(timer); events.close(); });
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });

@@ -1,0 +1,58 @@
+"""`python -m tests.web.crowd NUMBER PORT [CA_FILE]`: clients that ask the same again and again, without a pause.
+
+The request is what comes from standard input. Prints a line once all are connected and the first has been answered, and
+after SIGTERM how many answers there were, by status.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import json
+import re
+import signal
+import ssl
+import sys
+
+answers: collections.Counter[int] = collections.Counter()
+
+
+async def ask_for_ever(
+    port: int, context: ssl.SSLContext | None, request: bytes, connected: asyncio.Event, answered: asyncio.Event
+) -> None:
+    """Asks over one connection for as long as that lasts, then over another."""
+    while True:
+        name = "127.0.0.1" if context else None
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=name)
+        connected.set()
+        try:
+            while True:
+                writer.write(request)
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = re.search(rb"\r\ncontent-length: (\d+)", head, re.IGNORECASE)
+                await reader.readexactly(int(length[1]) if length else 0)
+                answers[int(head.split(maxsplit=2)[1])] += 1
+                answered.set()
+        except (OSError, EOFError):
+            writer.close()
+
+
+async def main() -> None:
+    """Runs until SIGTERM."""
+    number, port = int(sys.argv[1]), int(sys.argv[2])
+    context = ssl.create_default_context(cafile=sys.argv[3]) if len(sys.argv) > 3 else None
+    request = sys.stdin.buffer.read()
+    end = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end.set)
+    connected, answered = [asyncio.Event() for _ in range(number)], asyncio.Event()
+    clients = [asyncio.create_task(ask_for_ever(port, context, request, event, answered)) for event in connected]
+    await asyncio.gather(answered.wait(), *(event.wait() for event in connected))
+    print("answered", flush=True)
+    await end.wait()
+    for client in clients:
+        client.cancel()
+    print(json.dumps(answers), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,113 @@
+"""`python -m tests.web.pictures [--minutes N] [--folder FOLDER]`: writes docs/*page*.png anew.
+
+They show the demo's living tree, of which one znode may not be read, some time after its server was killed and started.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlencode
+
+from kazoo.client import KazooClient
+from kazoo.security import make_acl
+from playwright.sync_api import Browser, ViewportSize, sync_playwright
+
+from exporter import __version__
+from exporter.demo.server import ZooKeeperServer
+from exporter.demo.world import ROOTS, World
+from exporter.fleet import Fleet
+from exporter.settings import Ensemble, Tree
+from tests.web.running import Running, running
+
+DOCS = Path(__file__).parents[2] / "docs"
+CLOSED = "/services/ledger/keys"
+BROWSED = {"ensemble": "shop", "tree": "/config", "path": "/config/production/orders"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is shown, and on which screen: of a page that is longer, as much as there is room for, or all of it."""
+
+    name: str
+    address: str = "/"
+    scheme: Literal["light", "dark"] = "light"
+    width: int = 1100
+    height: int = 600
+    whole: bool = True
+
+
+PICTURES = (
+    Picture("landing-page"),
+    Picture("landing-page-dark", scheme="dark"),
+    Picture("landing-page-phone", width=390, height=844, whole=False),
+    Picture("browser-page", f"/browse?{urlencode(BROWSED)}", height=960, whole=False),
+)
+
+
+def main() -> None:
+    """Lets the tree live for a while, takes its server away in the middle, and takes the pictures in the end."""
+    parser = argparse.ArgumentParser(prog="python -m tests.web.pictures")
+    parser.add_argument("--minutes", type=float, default=11.0, help="how long the tree lives, about (default 11)")
+    parser.add_argument("--folder", type=Path, default=DOCS, metavar="FOLDER", help="where to write (default docs)")
+    arguments = parser.parse_args()
+    with scene(arguments.minutes * 60) as server, sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        for picture in PICTURES:
+            print(take(chromium, server, picture, arguments.folder))
+        chromium.close()
+
+
+@contextlib.contextmanager
+def scene(seconds: float) -> Iterator[Running]:
+    """The pages when all of that has happened."""
+    with ZooKeeperServer() as zookeeper:
+        world = World(zookeeper.hosts)
+        world.start()
+        try:
+            close(zookeeper.hosts)
+            fleet = Fleet(
+                [Ensemble("shop", zookeeper.hosts, tuple(Tree(root, root, keep_data=True) for root in ROOTS))]
+            )
+            with running(*fleet, expose_data=True, version=__version__) as server:
+                fleet.start()
+                time.sleep(seconds / 2)
+                zookeeper.kill()
+                time.sleep(5)
+                zookeeper.start()
+                time.sleep(seconds / 2)
+                yield server
+            fleet.stop()
+        finally:
+            world.stop()
+
+
+def close(hosts: str) -> None:
+    """Puts a znode into the tree that the exporter may not read."""
+    client = KazooClient(hosts)
+    client.start()
+    client.create(CLOSED, acl=[make_acl("world", "anyone", create=True, delete=True)], makepath=True)
+    client.stop()
+    client.close()
+
+
+def take(browser: Browser, server: Running, picture: Picture, folder: Path) -> Path:
+    """Takes one picture, and gives its file."""
+    path = folder / f"{picture.name}.png"
+    screen = ViewportSize(width=picture.width, height=picture.height)
+    context = browser.new_context(color_scheme=picture.scheme, viewport=screen, device_scale_factor=2)
+    page = context.new_page()
+    page.goto(server.url + picture.address)
+    page.screenshot(path=path, full_page=picture.whole)
+    context.close()
+    return path
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""What is kept for clients who do not read has a limit for all of them together."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+
+import pytest
+
+from exporter.telemetry.sources import EnsembleSource
+from exporter.web import connections
+from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT, Source
+from tests.web.process import received
+from tests.web.running import running
+
+ASKING = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 2 + b"GET /-/healthy HTTP/1.0\r\nHost: a\r\n\r\n"
+
+
+def test_those_go_who_have_not_read_for_the_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "UNREAD_LIMIT", 512 * 1024)
+    trees = {f"tree-{number}": Source(BUSY_CACHE) for number in range(40)}
+    with running(EnsembleSource("main", Source(BUSY_CLIENT), trees)) as server, contextlib.ExitStack() as opened:
+        clients = []
+        for _ in range(12):
+            client = opened.enter_context(socket.socket())
+            # The less there is room for on the way, the more stays with the server.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.settimeout(10)
+            client.connect(("127.0.0.1", server.port))
+            client.sendall(ASKING)
+            assert select.select([client], [], [], 10)[0]
+            clients.append(client)
+        got_everything = [received(client).endswith(b"Healthy.\n") for client in clients]
+    assert got_everything[-1]
+    assert 1 <= sum(got_everything) <= 6
+    # The last ones, not just any.
+    assert got_everything == sorted(got_everything)
