@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, TypeVar
@@ -33,6 +33,7 @@ from exporter.zookeeper.wire import ReadRequest, Request
 _POLL_INTERVAL = 10.0
 #: Events that wake the engine although it would only note them.
 _GATHERED = 256
+_CHANGES = (TreeEvent.NODE_ADDED, TreeEvent.NODE_UPDATED)
 #: Seconds that `close` grants a listener that is at work.
 _LAST_CALL = 1.0
 
@@ -482,17 +483,15 @@ class TreeCache:
 
     def _tell_of_refreshes(self, requests: list[ReadRequest], events: list[Event]) -> None:
         at, unix_now = time.monotonic(), time.time()
-        told = {path: request for request in requests for path in request.causes}
-        delays: defaultdict[ReadRequest, list[float]] = defaultdict(list)
-        for event in events:
-            if event.type in (TreeEvent.NODE_ADDED, TreeEvent.NODE_UPDATED) and event.path in told and event.record:
-                delays[told[event.path]].append(max(0.0, unix_now - modified_at(event.record)))
-        for observer in self._observers:
-            with _observing():
-                for request in requests:
+        changed = {path: record for type_, path, record, _ in events if type_ in _CHANGES and record}
+        for request in requests:
+            times = [modified_at(changed[path]) for path in request.causes if path in changed]
+            delays = [max(0.0, unix_now - modified) for modified in times]
+            for observer in self._observers:
+                with _observing():
                     observer.refreshed(request, at)
-                for request, seconds in delays.items():
-                    observer.propagated(request, seconds)
+                    if delays:
+                        observer.propagated(request, delays)
 
     def _tell_of_listener(self, seconds: float) -> None:
         for observer in self._observers:

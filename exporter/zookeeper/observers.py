@@ -20,6 +20,8 @@ class Observers:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._observers: tuple[ClientObserver, ...] = ()
+        #: Those of them that want to hear of watch events, of which there may be many.
+        self._of_events: tuple[ClientObserver, ...] = ()
         self._tenants: list[object] = []
         #: Calls that kazoo makes by itself and tells nobody of, by their xid; all pings have the same.
         self._unasked: defaultdict[int, deque[Call]] = defaultdict(deque)
@@ -36,6 +38,11 @@ class Observers:
         """Whether one of them wants callbacks to run in the context of whoever asked for them."""
         return any(observer.follows_context for observer in self._observers)
 
+    def _change(self, observers: tuple[ClientObserver, ...]) -> None:
+        self._observers = observers
+        ignores = ClientObserver.watch_fired
+        self._of_events = tuple(one for one in observers if type(one).watch_fired is not ignores)
+
     # Observers and tenants
 
     def add(self, observer: ClientObserver) -> None:
@@ -46,13 +53,13 @@ class Observers:
         """
         with self._lock:
             _announce((observer, tenant) for tenant in self._tenants)
-            self._observers = (*self._observers, observer)
+            self._change((*self._observers, observer))
 
     def remove(self, observer: ClientObserver) -> None:
         """Tells an observer nothing more, but for the ends of calls whose beginnings it knows."""
         with self._lock:
             if observer in self._observers:
-                self._observers = tuple(other for other in self._observers if other is not observer)
+                self._change(tuple(other for other in self._observers if other is not observer))
                 for tenant in self._tenants:
                     _tell_left(observer, tenant)
 
@@ -120,7 +127,7 @@ class Observers:
 
     def watch_fired(self, kind: int, path: str) -> object:
         """Tells of a watch event; gives what the first observer who makes something of it does."""
-        for observer in self._observers:
+        for observer in self._of_events:
             try:
                 trace = observer.watch_fired(kind, path)
             except Exception:

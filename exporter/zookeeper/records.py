@@ -17,6 +17,8 @@ UNREADABLE = b""
 _STAT = struct.Struct("!qqqqiiiqiiq")
 _DATA_LENGTH = struct.Struct("!i")
 _TIMES = struct.Struct("!qqqq")
+#: Where a stat's mtime begins.
+_MTIME = 24
 _AGE = struct.Struct("!qqqqiii")
 
 #: A stat's ephemeralOwner, dataLength and numChildren, which stand together, and how far from its end they begin.
@@ -53,8 +55,7 @@ def czxid_of(record: bytes) -> int:
 
 def modified_at(record: bytes) -> float:
     """When the znode's data was last changed or, if it never was, made: Unix seconds by the server's clock."""
-    _, _, _, mtime = _TIMES.unpack_from(record, len(record) - STAT_SIZE)
-    return float(mtime) / 1000
+    return int.from_bytes(record[_MTIME - STAT_SIZE : _MTIME - STAT_SIZE + 8], "big", signed=True) / 1000
 
 
 def origin_and_change(record: bytes) -> tuple[tuple[int, int], tuple[int, int]]:
