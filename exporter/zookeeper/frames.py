@@ -20,6 +20,8 @@ class FrameBuffer:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        #: What one call receives. To have a new one made each time costs more than all the rest of a small message.
+        self._chunk = memoryview(bytearray(_READ_SIZE))
         self._socket: Any = None
 
     def receive(self, sock: Any) -> int:
@@ -36,16 +38,16 @@ class FrameBuffer:
         received = 0
         while received < _READ_LIMIT or pending():
             try:
-                chunk = sock.recv(_READ_SIZE)
+                count = sock.recv_into(self._chunk)
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 break
-            if not chunk:
+            if not count:
                 if received:
                     break
                 raise ConnectionDropped("socket connection broken")
-            self._buffer += chunk
-            received += len(chunk)
-            if len(chunk) < _READ_SIZE and not pending():
+            self._buffer += self._chunk[:count]
+            received += count
+            if count < _READ_SIZE and not pending():
                 break
         return received
 
