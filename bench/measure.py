@@ -30,10 +30,15 @@ _PIPELINE = 1000
 _CATCH_UP = 30
 
 
+class WrongContentsError(Exception):
+    """A cache does not hold what the server does, and so has no figures."""
+
+
 class PeerProcess:
     """A peer in a process of its own."""
 
     def __init__(self, command: Sequence[str], hosts: str) -> None:
+        self.name = command[-1]
         self._process = subprocess.Popen([*command, hosts], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __enter__(self) -> PeerProcess:
@@ -76,7 +81,7 @@ def check(peer: PeerProcess, server: ZooKeeperServer, shape: Shape) -> None:
     deadline = time.monotonic() + _CATCH_UP
     while peer.ask("digest")["digest"] != wanted:
         if time.monotonic() > deadline:
-            sys.exit("bench: the cache holds something else than the server")
+            raise WrongContentsError(f"{peer.name} holds something else than the server")
 
 
 def sync(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Figures:

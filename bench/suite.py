@@ -19,7 +19,7 @@ from pathlib import Path
 
 from kazoo.client import KazooClient
 
-from bench.measure import MEASUREMENTS, Figures
+from bench.measure import MEASUREMENTS, Figures, WrongContentsError
 from bench.trees import TREES, Shape
 from exporter.demo.server import ZooKeeperServer
 
@@ -61,7 +61,10 @@ def run(tree: str, measurements: Sequence[str], peers: dict[str, list[str]], rou
             results: Results = {peer: [] for peer in peers}
             for _ in range(rounds):
                 for peer, command in peers.items():
-                    results[peer].append(MEASUREMENTS[measurement](command, server, shape))
+                    try:
+                        results[peer].append(MEASUREMENTS[measurement](command, server, shape))
+                    except WrongContentsError as error:
+                        print(f"{measurement}: {error}", flush=True)
             if measurement == "sync":
                 results["limit"] = [limit(server, shape) for _ in range(rounds)]
             report(measurement, results)
@@ -77,17 +80,17 @@ def limit(server: ZooKeeperServer, shape: Shape) -> Figures:
 def report(measurement: str, results: Results) -> None:
     """Prints medians with their ranges, and how many times ours each other peer's figure is."""
     print(f"\n{measurement:28}" + "".join(f"{peer:>40}" for peer in results), flush=True)
-    for name in next(iter(results.values()))[0]:
+    for name in next((rounds[0] for rounds in results.values() if rounds), {}):
         print(f"{name:28}" + "".join(f"{cell(results, peer, name):>40}" for peer in results), flush=True)
 
 
 def cell(results: Results, peer: str, name: str) -> str:
     """One figure: its median, its range and its ratio to ours."""
-    if name not in results[peer][0]:
+    if not results[peer] or name not in results[peer][0]:
         return "-"
     values = [figures[name] for figures in results[peer]]
     median = statistics.median(values)
-    ours = statistics.median(figures[name] for figures in results["ours"]) if "ours" in results else 0
+    ours = statistics.median(figures[name] for figures in results["ours"]) if results.get("ours") else 0
     ratio = f" {median / ours:8.2f}x" if ours and peer != "ours" else ""
     return f"{figure(median)} ({figure(min(values))}..{figure(max(values))}){ratio}"
 
