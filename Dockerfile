@@ -7,7 +7,7 @@
 # PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_TRUSTED_HOST and PIP_CERT are pip's own variables; HTTP_PROXY, HTTPS_PROXY and
 # NO_PROXY are known to every builder. VERSION, REVISION and CREATED become labels.
 
-ARG BASE=docker.io/library/python:3.13.7-slim-bookworm@sha256:adafcc17694d715c905b4c7bebd96907a1fd5cf183395f0ebc4d3428bd22d92d
+ARG BASE=python:3.13.7-slim-bookworm@sha256:adafcc17694d715c905b4c7bebd96907a1fd5cf183395f0ebc4d3428bd22d92d
 
 # Wheels of the exporter and of all that it needs, each as requirements/*.txt has it by version and hash.
 FROM ${BASE} AS wheels
