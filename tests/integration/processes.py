@@ -65,6 +65,16 @@ class Exporter:
         """The logged events of one kind."""
         return [line for line in self.log_lines() if line["event"] == event]
 
+    def wait_logged(self, event: str, count: int = 1) -> list[dict[str, Any]]:
+        """The logged events of one kind, once there are so many: a line may come a moment after what it tells of."""
+
+        def found() -> list[dict[str, Any]]:
+            lines = self.logged(event)
+            assert len(lines) >= count, f"{len(lines)} of {count} lines {event!r}"
+            return lines
+
+        return eventually(found)
+
     def _serving(self) -> list[dict[str, Any]]:
         if self._process.poll() is not None:
             raise RuntimeError(f"the exporter ended: {self._log.read_text()}")

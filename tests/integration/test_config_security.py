@@ -178,7 +178,7 @@ def test_a_slip_in_the_configuration_tells_nothing_when_it_is_reloaded(
         nothing_tells(exporter, DIGEST_SECRET, OTHER_SECRET)
         configured(tmp_path, zookeeper.server.hosts, digest=[{"username": "u", "password_file": "/${OTHER}"}])
         nothing_tells(exporter, DIGEST_SECRET, OTHER_SECRET)
-        refusals = [line["reason"] for line in exporter.logged("configuration refused")]
+        refusals = [line["reason"] for line in exporter.wait_logged("configuration refused", 3)]
         assert [reason.partition(": ")[2].partition(";")[0] for reason in refusals] == [
             "ensembles[0].digest[0].username: a colon ends the name in ZooKeeper's digest scheme",
             "ensembles[0].digest[1].password: no text, or an empty one",

@@ -208,7 +208,7 @@ def test_a_bad_file_keeps_everything_running(exporter: Exporter, config: Path) -
     assert f"{config}:1: ensembles[0].host: unknown key, perhaps meant as hosts; accepted:" in answer.text
     assert (exporter.metric(SUCCESSFUL), exporter.metric(SUCCEEDED_AT)) == (0, begun)
     assert exporter.metric("zookeeper_cache_initialized", tree="/a") == 1
-    refusals = exporter.logged("configuration refused")
+    refusals = exporter.wait_logged("configuration refused", len(answer.text.splitlines()) - 1)
     assert [line["reason"] for line in refusals] == answer.text.splitlines()[1:]
     config.write_text(good)
     assert reload(exporter, "GET").status_code == 405

@@ -65,7 +65,7 @@ def test_the_daemons_spans_arrive(
         assert sync["scope"]["name"] == "treecache-exporter"
         assert sync["schemaUrl"].startswith("https://opentelemetry.io/schemas/")
         check_call(the_first(receiver, "multiRead"), sync, zookeeper)
-        (line,) = exporter.logged("tree in sync")
+        (line,) = exporter.wait_logged("tree in sync")
         assert (line["trace_id"], line["span_id"]) == (sync["traceId"], sync["spanId"])
 
         client.set("/app/a", b"new")
