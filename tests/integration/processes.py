@@ -182,6 +182,10 @@ class Prometheus:
             raise RuntimeError(f"Prometheus ended: {self._log.read_text()}")
         return match and f"http://{match[1]}"
 
+    def wait_ready(self) -> None:
+        """Waits until it answers queries, which is some time after it listens."""
+        eventually(lambda: httpx.get(f"{self.url}/-/ready").status_code == 200, timeout=30)
+
     def query(self, expression: str) -> list[float]:
         """The values of an instant query."""
         response = httpx.get(f"{self.url}/api/v1/query", params={"query": expression})
@@ -209,6 +213,7 @@ def running_prometheus(folder: Path, *urls: str, interval: str = "1s", more: str
     """A Prometheus that scrapes the exporters at these addresses and is ended afterwards in any case."""
     prometheus = Prometheus(folder, *(url.removeprefix("http://") for url in urls), interval=interval, more=more)
     try:
+        prometheus.wait_ready()
         yield prometheus
     finally:
         prometheus.end()
