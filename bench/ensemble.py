@@ -18,9 +18,10 @@ from dataclasses import dataclass
 
 from kazoo.client import KazooClient
 
+from bench.servers import started
 from bench.trees import ROOT, Shape
 from exporter import TreeCache
-from exporter.demo.server import four_letter_word
+from exporter.demo.server import mntr
 from exporter.treecache import Shard
 from exporter.zookeeper.session import Session
 from tests.faults.ensemble import Ensemble
@@ -63,7 +64,7 @@ class Copies:
 
     def counts(self) -> Counts:
         """What was counted so far."""
-        seen = [_mntr(member.port) for member in self._ensemble.members]
+        seen = [mntr(member.port) for member in self._ensemble.members]
         stats = [Session.attach(client).stats() for client in self._caches.values()]
         return Counts(
             tuple(int(each["zk_packets_received"]) for each in seen),
@@ -78,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.ensemble", description=__doc__)
     parser.add_argument("--copies", default="1x1,1x2,4x1,4x2", help="shards x replicas (default: %(default)s)")
     options = parser.parse_args(arguments)
-    with Ensemble() as ensemble, _client(f"127.0.0.1:{ensemble.members[-1].port}") as writer:
+    with Ensemble() as ensemble, started(f"127.0.0.1:{ensemble.members[-1].port}", timeout=10) as writer:
         _SHAPE.seed(writer)
         print(f"{_SHAPE}, {_SHAPE.directories:,} first-level children, {len(ensemble.members)} servers\n", flush=True)
         for copies in options.copies.split(","):
@@ -130,7 +131,7 @@ def _copies(ensemble: Ensemble, shards: int, replicas: int) -> Iterator[Copies]:
         caches: dict[TreeCache, KazooClient] = {}
         for number in range(shards * replicas):
             member = ensemble.members[number % len(ensemble.members)]
-            client = stack.enter_context(_client(f"127.0.0.1:{member.port}"))
+            client = stack.enter_context(started(f"127.0.0.1:{member.port}", timeout=10))
             cache = TreeCache(
                 client,
                 ROOT,
@@ -142,22 +143,6 @@ def _copies(ensemble: Ensemble, shards: int, replicas: int) -> Iterator[Copies]:
             stack.callback(cache.close)
             caches[cache] = client
         yield Copies(ensemble, caches)
-
-
-@contextmanager
-def _client(hosts: str) -> Iterator[KazooClient]:
-    client = KazooClient(hosts, timeout=10)
-    client.start()
-    try:
-        yield client
-    finally:
-        client.stop()
-        client.close()
-
-
-def _mntr(port: int) -> dict[str, str]:
-    lines = four_letter_word(port, b"mntr").splitlines()
-    return {name: value for name, _, value in (line.partition("\t") for line in lines)}
 
 
 if __name__ == "__main__":

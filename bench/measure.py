@@ -12,9 +12,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kazoo.client import KazooClient
-
 from bench.proxy import Proxy
+from bench.servers import started
 from bench.trees import Shape, finish
 from bench.truth import digest_of_server
 from exporter.demo.server import ZooKeeperServer
@@ -109,7 +108,7 @@ def resync(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Fig
     with Proxy(server.port) as proxy, PeerProcess(command, f"127.0.0.1:{proxy.port}") as peer:
         load(peer, server, shape)
         data = f"{time.time()}"
-        with _Writer(server) as client:
+        with started(server.hosts) as client:
             proxy.cut()
             for path in changed:
                 client.set(path, data.encode())
@@ -138,14 +137,14 @@ def updates(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Fi
 def latency(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Figures:
     """500 updates a second: milliseconds from the call that writes until the listener is told."""
     leaves = list(shape.leaf_paths())
-    with PeerProcess(command, server.hosts) as peer, _Writer(server) as client:
+    with PeerProcess(command, server.hosts) as peer, started(server.hosts) as client:
         load(peer, server, shape)
         peer.ask("listen")
-        started = time.perf_counter()
+        began = time.perf_counter()
         count = _LATENCY_RATE * _LATENCY_SECONDS
         results = []
         for number in range(count):
-            time.sleep(max(0.0, started + number / _LATENCY_RATE - time.perf_counter()))
+            time.sleep(max(0.0, began + number / _LATENCY_RATE - time.perf_counter()))
             path = leaves[number * 7919 % len(leaves)]
             results.append(client.set_async(path, b"T%.6f" % time.time()))
         for result in results:
@@ -180,21 +179,6 @@ MEASUREMENTS: dict[str, Callable[[Sequence[str], ZooKeeperServer, Shape], Figure
     "latency": latency,
     "kindness": kindness,
 }
-
-
-class _Writer:
-    """A started client, for a while."""
-
-    def __init__(self, server: ZooKeeperServer) -> None:
-        self._client = KazooClient(server.hosts)
-
-    def __enter__(self) -> KazooClient:
-        self._client.start()
-        return self._client
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._client.stop()
-        self._client.close()
 
 
 class _WriterProcess:

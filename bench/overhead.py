@@ -24,6 +24,7 @@ from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 from opentelemetry.trace import NoOpTracerProvider
 from prometheus_client import CollectorRegistry, generate_latest
 
+from bench.servers import seeded
 from bench.trees import ROOT, TREES, Shape, finish
 from exporter import TreeCache, instrument
 from exporter.demo.server import ZooKeeperServer
@@ -191,17 +192,6 @@ def timed(work: Callable[[], object]) -> Stopwatch:
     with Stopwatch() as watch:
         work()
     return watch
-
-
-@contextmanager
-def seeded(shape: Shape) -> Iterator[ZooKeeperServer]:
-    """A server with a tree."""
-    with ZooKeeperServer(heap="3g", tick_time=4000) as server:
-        client = KazooClient(server.hosts)
-        client.start()
-        shape.seed(client)
-        client.stop()
-        yield server
 
 
 MEASUREMENTS = {"gets": gets, "sync": sync, "scrape": scrape}

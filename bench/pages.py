@@ -23,9 +23,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from kazoo.client import KazooClient
-
 from bench.measure import UPDATES, Figures, PeerProcess, update_from_another_process
+from bench.servers import seeded
 from bench.trees import ROOT, TREES, Shape
 from exporter import TreeCache, __version__, logs
 from exporter.demo.server import ZooKeeperServer
@@ -133,17 +132,13 @@ def compare(number: int, rounds: int) -> None:
     """Measures without and with pages in turn, and prints what came out; the first round warms up."""
     shape = TREES["a"]
     taken: dict[int, list[Figures]] = {0: [], number: []}
-    with ZooKeeperServer(heap="1g", tick_time=4000) as server:
-        client = KazooClient(server.hosts)
-        client.start()
-        shape.seed(client)
-        client.stop()
-        with PeerProcess([sys.executable, "-m", "bench.pages", "serve"], server.hosts) as exporter:
-            url = exporter.ask("load")["url"]
-            for turn in range(rounds + 1):
-                for pages in sorted(taken, reverse=turn % 2 == 1):
-                    with open_pages(url, pages):
-                        taken[pages].append(measured(exporter, server, shape))
+    command = [sys.executable, "-m", "bench.pages", "serve"]
+    with seeded(shape, "1g") as server, PeerProcess(command, server.hosts) as exporter:
+        url = exporter.ask("load")["url"]
+        for turn in range(rounds + 1):
+            for pages in sorted(taken, reverse=turn % 2 == 1):
+                with open_pages(url, pages):
+                    taken[pages].append(measured(exporter, server, shape))
     print(f"{UPDATES:,} updates of {shape}, {rounds} rounds in turn: medians, with their ranges")
     report(taken[0][1:], taken[number][1:], number)
 

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from kazoo.client import KazooClient
 
 from bench.peer import resident_bytes
+from bench.servers import seeded
 from bench.trees import ROOT, Shape
 from exporter import TreeCache
 from exporter.demo.server import ZooKeeperServer
@@ -44,11 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     totals = [int(total) for total in options.shards.split(",")]
     for znodes in options.znodes.split(","):
         shape = Shape(DIRECTORIES, max(1, int(znodes) // DIRECTORIES), DATA_SIZE)
-        with ZooKeeperServer(heap=options.heap, tick_time=4000) as server:
-            client = KazooClient(server.hosts, timeout=40)
-            client.start()
-            shape.seed(client)
-            client.stop()
+        with seeded(shape, options.heap) as server:
             results: dict[int, list[Figures]] = {total: [] for total in totals}
             for _ in range(options.rounds):
                 for total in totals:

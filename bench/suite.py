@@ -17,9 +17,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from kazoo.client import KazooClient
-
 from bench.measure import MEASUREMENTS, Figures, WrongContentsError
+from bench.servers import seeded
 from bench.trees import TREES, Shape
 from exporter.demo.server import ZooKeeperServer
 
@@ -51,11 +50,7 @@ def compile_curator(jars: Path) -> str:
 def run(tree: str, measurements: Sequence[str], peers: dict[str, list[str]], rounds: int) -> None:
     """Compares the peers on one tree and prints a table for each measurement."""
     shape = TREES[tree]
-    with ZooKeeperServer(heap="3g", tick_time=4000) as server:
-        client = KazooClient(server.hosts)
-        client.start()
-        shape.seed(client)
-        client.stop()
+    with seeded(shape) as server:
         print(f"\n## tree {tree}: {shape}, {rounds} rounds", flush=True)
         for measurement in measurements:
             results: Results = {peer: [] for peer in peers}

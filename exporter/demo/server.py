@@ -63,6 +63,12 @@ def four_letter_word(port: int, word: bytes, timeout: float = 5.0) -> str:
             return reply.read().decode()
 
 
+def mntr(port: int) -> dict[str, str]:
+    """The metrics of the server on a loopback port, for example `zk_watch_count`. Raises OSError without an answer."""
+    lines = four_letter_word(port, b"mntr").splitlines()
+    return dict(line.split("\t", 1) for line in lines if "\t" in line)
+
+
 class ZooKeeperServer:
     """A ZooKeeper server that serves when `start` returns, and that leaves nothing behind after `stop`.
 
@@ -173,8 +179,7 @@ class ZooKeeperServer:
 
     def mntr(self) -> dict[str, str]:
         """The server's own metrics, for example `zk_watch_count`. Raises OSError if it does not answer."""
-        lines = self.four_letter_word(b"mntr").splitlines()
-        return dict(line.split("\t", 1) for line in lines if "\t" in line)
+        return mntr(self.port)
 
     @property
     def _running(self) -> GuardedProcess:

@@ -1,0 +1,34 @@
+"""Servers with a tree to measure at, and clients that write beside the peers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kazoo.client import KazooClient
+
+from bench.trees import Shape
+from exporter.demo.server import ZooKeeperServer
+
+
+@contextmanager
+def seeded(shape: Shape, heap: str = "3g") -> Iterator[ZooKeeperServer]:
+    """A server with a tree; `heap` is java's -Xmx."""
+    with ZooKeeperServer(heap=heap, tick_time=4000) as server:
+        # While java looks through a large tree for garbage it answers nobody.
+        with started(server.hosts, timeout=40) as client:
+            shape.seed(client)
+        yield server
+
+
+@contextmanager
+def started(hosts: str, **options: Any) -> Iterator[KazooClient]:
+    """A started client with kazoo's options, stopped and closed afterwards."""
+    client = KazooClient(hosts, **options)
+    client.start()
+    try:
+        yield client
+    finally:
+        client.stop()
+        client.close()
