@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import accumulate, islice
 
 from exporter.treecache.pathqueue import PathQueue
 from exporter.zookeeper.wire import ReadRequest
@@ -146,10 +147,4 @@ class Agenda:
 
 def _fitting(paths: list[str], characters: int) -> int:
     """How many of the first of these paths have so many characters in all, but for one."""
-    if sum(map(len, paths)) <= characters:
-        return len(paths)
-    for number, path in enumerate(paths, 1):
-        characters -= len(path)
-        if characters <= 0:
-            return number
-    return len(paths)
+    return min(len(paths), bisect_left(list(accumulate(map(len, paths))), characters) + 1)

@@ -130,7 +130,7 @@ class Reconciler:
             return
         wanted = self.scope.children(path, names)
         if not path:
-            self.others = self.scope.others(names)
+            self.others = self.scope.others(names, wanted)
         if not wanted and not isinstance(entry, Branch):
             return
         branch = self.tree.branch(path)

@@ -55,11 +55,11 @@ class Scope:
             children = [child for child in children if self._owns(child)]
         return [child for child in children if self._keeps(child)]
 
-    def others(self, names: Iterable[str]) -> frozenset[str]:
-        """Those names of the root's children that belong to other shares."""
+    def others(self, names: Iterable[str], own: Iterable[str]) -> frozenset[str]:
+        """Those names of the root's children that belong to other shares; `own` are this one's `children`."""
         if self._shard is None or not self.descends(""):
             return frozenset()
-        return frozenset(name for name in names if not self._owns(f"/{name}") and self._keeps(f"/{name}"))
+        return frozenset(child[1:] for child in {f"/{name}" for name in names}.difference(own) if self._keeps(child))
 
     def descends(self, path: str) -> bool:
         """Whether a znode of the cache may have children that belong to it too."""

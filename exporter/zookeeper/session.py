@@ -214,8 +214,7 @@ class Session:
     def stats(self) -> ClientStats:
         """What the client is doing now."""
         client, connection = self._client, self._connection
-        timeout = self._granted_timeout
-        heard = None if timeout is None else self._last_heard
+        timeout, heard = self._granted_timeout, self._last_heard
         return ClientStats(
             state=self._state(),
             server=self._server_now(),
@@ -223,8 +222,8 @@ class Session:
             sessions_lost=dict(self._sessions_lost),
             session_started_at=_unix(self._session_started),
             session_timeout=timeout or 0.0,
-            session_deadline_at=_unix(heard and heard + (timeout or 0.0)),
-            last_heard_at=_unix(self._last_heard),
+            session_deadline_at=_unix(None if timeout is None or heard is None else heard + timeout),
+            last_heard_at=_unix(heard),
             last_zxid=max(client.last_zxid, self._pinged_zxid),
             connection_attempts=self._connection_attempts,
             connection_failures=dict(self._connection_failures),
@@ -509,7 +508,7 @@ class Session:
         path = frame[start : start + length].decode()
         if 1 <= kind <= len(WATCH_EVENTS):
             self._watch_events[WATCH_EVENTS[kind - 1]] += 1
-        trace = self.observers.watch_fired(kind, path) if self.observers else None
+        trace = self.observers.watch_fired(kind, path)
         event = WatchEvent(kind, path, zxid, self._last_heard or 0.0, trace)
         self._tell(event)
         if self._has_one_shot_watchers(path) or hasattr(self._client, "add_watch"):

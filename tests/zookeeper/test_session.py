@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -351,15 +351,13 @@ class HeldUp(deque[Any]):
         return super().popleft()
 
 
-@pytest.mark.parametrize("between", [True, False], ids=["in the old queue", "in a queue of the past"])
-def test_a_probe_that_is_queued_while_the_session_ends_fails_and_another_succeeds(
-    client_factory: ClientFactory, zookeeper: ZooKeeper, between: bool
+def ask_while_the_session_ends(
+    zookeeper: ZooKeeper, client: KazooClient, between: bool, ask: Callable[[], object]
 ) -> None:
-    client, stream = client_factory(), Stream()
+    """Makes a request that kazoo takes while the session is good, and queues when it has expired."""
     session = Session.attach(client)
-    session.subscribe("/", stream)
     client._queue = queue = HeldUp(client, between)
-    asking = threading.Thread(target=session.probe, args=("quorum", zookeeper.root))
+    asking = threading.Thread(target=ask)
     asking.start()
     assert queue.reached.wait(10)
     expire(client.client_id, zookeeper.hosts)
@@ -367,6 +365,16 @@ def test_a_probe_that_is_queued_while_the_session_ends_fails_and_another_succeed
     eventually(lambda: client.connected)
     queue.gate.set()
     asking.join(10)
+
+
+@pytest.mark.parametrize("between", [True, False], ids=["in the old queue", "in a queue of the past"])
+def test_a_probe_that_is_queued_while_the_session_ends_fails_and_another_succeeds(
+    client_factory: ClientFactory, zookeeper: ZooKeeper, between: bool
+) -> None:
+    client, stream = client_factory(), Stream()
+    session = Session.attach(client)
+    session.subscribe("/", stream)
+    ask_while_the_session_ends(zookeeper, client, between, lambda: session.probe("quorum", zookeeper.root))
     assert stream.wait_for(BarrierFailed) == BarrierFailed("quorum", None)
     session.probe("quorum", zookeeper.root)
     assert isinstance(stream.wait_for(Barrier), Barrier)
@@ -377,17 +385,8 @@ def test_a_call_that_is_queued_while_the_session_ends_fails(
     client_factory: ClientFactory, zookeeper: ZooKeeper, between: bool
 ) -> None:
     client = client_factory()
-    session = Session.attach(client)
-    client._queue = queue = HeldUp(client, between)
     results: list[Any] = []
-    asking = threading.Thread(target=lambda: results.append(client.get_async("/")))
-    asking.start()
-    assert queue.reached.wait(10)
-    expire(client.client_id, zookeeper.hosts)
-    eventually(lambda: session.stats().sessions_lost["expired"] == 1)
-    eventually(lambda: client.connected)
-    queue.gate.set()
-    asking.join(10)
+    ask_while_the_session_ends(zookeeper, client, between, lambda: results.append(client.get_async("/")))
     with pytest.raises(SessionExpiredError):
         results[0].get(timeout=10)
     assert client.get("/")[0] == b""
