@@ -149,7 +149,10 @@ class Proxy:
                 client.close()
                 continue
             server.settimeout(None)
-            self._links.append(_Link(self, client, server))
+            link = _Link(self, client, server)
+            # Before anything passes: whoever is connected can be cut.
+            self._links.append(link)
+            link.start()
 
 
 class _Link:
@@ -166,6 +169,8 @@ class _Link:
         self._threads = [
             threading.Thread(target=self._pump, args=(direction,), daemon=True) for direction in (UP, DOWN)
         ]
+
+    def start(self) -> None:
         for thread in self._threads:
             thread.start()
 
