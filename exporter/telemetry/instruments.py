@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from prometheus_client import Counter, Histogram
 
 from exporter.telemetry import catalogue
+from exporter.telemetry.bulk import BulkHistogram
 from exporter.telemetry.catalogue import Metric
 from exporter.telemetry.sources import Counted, EnsembleSource
 from exporter.treecache import TreeCache
@@ -111,8 +112,8 @@ class CacheInstruments(CacheObserver):
     def __init__(self, cache: TreeCache) -> None:
         self.cache = cache
         self._syncs = _histogram(catalogue.CACHE_SYNC_DURATION)
-        self._refreshes = _histogram(catalogue.CACHE_REFRESH_DURATION)
-        self._delays = _histogram(catalogue.CACHE_PROPAGATION_DELAY)
+        self._refreshes = BulkHistogram(catalogue.CACHE_REFRESH_DURATION)
+        self._delays = BulkHistogram(catalogue.CACHE_PROPAGATION_DELAY)
         self._listeners = _histogram(catalogue.CACHE_LISTENER_DURATION)
         self._verifications = _histogram(catalogue.CACHE_VERIFICATION_DURATION)
         #: What was counted of this cache.
@@ -134,14 +135,10 @@ class CacheInstruments(CacheObserver):
             self._syncs.labels(sync.reason).observe(at - sync.at, _copy(sync.exemplar))
 
     def refreshed(self, request: ReadRequest, at: float) -> None:
-        exemplar = _copy(request.exemplar)
-        for cause in request.causes.values():
-            self._refreshes.observe(at - cause.heard_at, exemplar)
+        self._refreshes.observe_all([at - cause.heard_at for cause in request.causes.values()], request.exemplar)
 
     def propagated(self, request: ReadRequest, delays: Sequence[float]) -> None:
-        exemplar = _copy(request.exemplar)
-        for delay in delays:
-            self._delays.observe(delay, exemplar)
+        self._delays.observe_all(delays, request.exemplar)
 
     def listened(self, seconds: float) -> None:
         self._listeners.observe(seconds)

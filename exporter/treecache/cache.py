@@ -485,8 +485,7 @@ class TreeCache:
         at, unix_now = time.monotonic(), time.time()
         changed = {path: record for type_, path, record, _ in events if type_ in _CHANGES and record}
         for request in requests:
-            times = [modified_at(changed[path]) for path in request.causes if path in changed]
-            delays = [max(0.0, unix_now - modified) for modified in times]
+            delays = [max(0.0, unix_now - modified_at(changed[path])) for path in request.causes if path in changed]
             for observer in self._observers:
                 with _observing():
                     observer.refreshed(request, at)

@@ -7,7 +7,7 @@ sockets concerned does the same.
 from __future__ import annotations
 
 import select
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
@@ -17,10 +17,17 @@ Ready = tuple[list[Any], list[Any], list[Any]]
 
 
 class PollingHandler:
-    """Everything of another handler but its `select`. Not for handlers that are no threads: those must not block."""
+    """Everything of another handler but its `select`. Not for handlers that are no threads: those must not block.
 
-    def __init__(self, handler: Any) -> None:
+    Args:
+        handler: the other handler.
+        pause: for how many seconds what a connection is sent may gather now. A connection that waits for its socket and
+            for requests to send waits that long for requests alone first.
+    """
+
+    def __init__(self, handler: Any, pause: Callable[[], float] = float) -> None:
         self._handler = handler
+        self._pause = pause
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._handler, name)
@@ -33,12 +40,9 @@ class PollingHandler:
         Raises:
             ValueError: a socket is closed.
         """
-        poll = select.poll()
-        for reader in readers:
-            poll.register(reader, select.POLLIN)
-        for writer in writers:
-            poll.register(writer, select.POLLOUT)
-        ready = dict(poll.poll(None if timeout is None else timeout * 1000))
+        if len(readers) > 1 and (pause := self._pause()):
+            _poll(readers[1:], (), pause)
+        ready = _poll(readers, writers, timeout)
         if not ready:
             return [], [], []
         return (
@@ -46,3 +50,13 @@ class PollingHandler:
             [writer for writer in writers if ready.get(writer.fileno(), 0) & _WRITABLE],
             [],
         )
+
+
+def _poll(readers: Sequence[Any], writers: Sequence[Any], timeout: float | None) -> dict[int, int]:
+    """What happened to which descriptor, as `poll` tells it."""
+    poll = select.poll()
+    for reader in readers:
+        poll.register(reader, select.POLLIN)
+    for writer in writers:
+        poll.register(writer, select.POLLOUT)
+    return dict(poll.poll(None if timeout is None else timeout * 1000))

@@ -49,6 +49,7 @@ from exporter.zookeeper.messages import (
     Unanswered,
     WatchEvent,
 )
+from exporter.zookeeper.moderation import Moderation
 from exporter.zookeeper.observers import Observers
 from exporter.zookeeper.polling import PollingHandler
 from exporter.zookeeper.probe import Probe
@@ -152,6 +153,7 @@ class Session:
         self._recursive_watches: set[str] = set()
         self._capabilities = Capabilities()
         self._buffer = FrameBuffer()
+        self._moderation = Moderation()
         self._enqueued_at: deque[float] = deque()
         self._server: str | None = None
         self._granted_timeout: float | None = None
@@ -265,7 +267,7 @@ class Session:
         connection._write = self._write
         connection._read_socket = self._read_socket
         if type(client.handler) is SequentialThreadingHandler:
-            connection.handler = PollingHandler(client.handler)
+            connection.handler = PollingHandler(client.handler, self._pause)
         client.add_listener(self._on_state)
 
     def _call(self, request: Any, result: Any) -> Any:
@@ -442,7 +444,13 @@ class Session:
             for frame in frames:
                 if self._on_frame(frame) == CLOSE_RESPONSE:
                     return CLOSE_RESPONSE
+        self._moderation.read(self._last_heard or 0.0)
         return None
+
+    def _pause(self) -> float:
+        """For how many seconds events may gather: not while anyone else's request waits for its reply."""
+        pending = self._client._pending
+        return self._moderation.pause if not pending or isinstance(pending[0][0], Request) else 0.0
 
     def _on_frame(self, frame: bytes) -> Any:
         xid, zxid, error = _HEADER.unpack_from(frame)
@@ -503,6 +511,7 @@ class Session:
             result.set(True)
 
     def _on_watch_event(self, frame: bytes, zxid: int) -> None:
+        self._moderation.event()
         kind, _, length = _WATCH_EVENT.unpack_from(frame, _HEADER.size)
         start = _HEADER.size + _WATCH_EVENT.size
         path = frame[start : start + length].decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -48,3 +49,25 @@ def test_everything_else_is_the_other_handlers() -> None:
     polling = PollingHandler(handler)
     assert polling.timeout_exception is handler.timeout_exception
     assert polling.running == handler.running
+
+
+class TestPause:
+    def test_what_is_sent_meanwhile_is_read_after_it(self, pair: tuple[socket.socket, socket.socket]) -> None:
+        here, there = pair
+        there.send(b"x")
+        began = time.monotonic()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as requests:
+            polling = PollingHandler(SequentialThreadingHandler(), lambda: 0.05)
+            assert polling.select([here, requests], [], [], 0) == ([here], [], [])
+        assert time.monotonic() - began >= 0.05
+
+    def test_a_request_ends_it(self, pair: tuple[socket.socket, socket.socket]) -> None:
+        here, there = pair
+        there.send(b"x")
+        polling = PollingHandler(SequentialThreadingHandler(), lambda: 3600.0)
+        assert polling.select([there, here], [], [], 10) == ([here], [], [])
+
+    def test_waiting_for_one_socket_has_none(self, pair: tuple[socket.socket, socket.socket]) -> None:
+        pair[1].send(b"x")
+        polling = PollingHandler(SequentialThreadingHandler(), lambda: 3600.0)
+        assert polling.select([pair[0]], [], [], 10) == ([pair[0]], [], [])

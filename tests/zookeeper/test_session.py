@@ -390,3 +390,31 @@ def test_a_call_that_is_queued_while_the_session_ends_fails(
     with pytest.raises(SessionExpiredError):
         results[0].get(timeout=10)
     assert client.get("/")[0] == b""
+
+
+def test_events_gather_only_while_nobody_else_waits_for_a_reply(
+    client_factory: ClientFactory, zookeeper: ZooKeeper
+) -> None:
+    with Proxy(zookeeper.server.port) as proxy:
+        client = client_factory(proxy.hosts, timeout=60.0)
+        session = Session.attach(client)
+        client.get("/")
+        proxy.stall(DOWN)
+        for number in range(100):
+            session._moderation.event()
+            session._moderation.read(1000 + number / 100_000)
+        assert session._pause() > 0
+        session.submit(MultiRead("", ["/"], []), lambda answer: None)
+        eventually(lambda: len(client._pending) == 1)
+        assert session._pause() > 0
+        proxy.heal()
+        eventually(lambda: not client._pending)
+        proxy.stall(DOWN)
+        reply = client.get_async("/")
+        eventually(lambda: len(client._pending) == 1)
+        for number in range(100):
+            session._moderation.event()
+            session._moderation.read(2000 + number / 100_000)
+        assert session._pause() == 0
+        proxy.heal()
+        assert reply.get(timeout=10)
