@@ -24,6 +24,7 @@ from exporter.treecache.scope import Selector
 from exporter.treecache.shard import Shard
 from exporter.treecache.stats import EVENT_NAMES, FAULT_KINDS, CacheStats
 from exporter.treecache.tree import Branch, record_of
+from exporter.treecache.wakeup import wakeup
 from exporter.zookeeper.messages import BARRIERS, Connected, Message, WatchEvent
 from exporter.zookeeper.records import UNREADABLE, data_of, modified_at, stat_of
 from exporter.zookeeper.session import Session, Subscription
@@ -149,7 +150,7 @@ class TreeCache:
         self._process: int | None = None
         self._subscription: Subscription | None = None
         self._inbox: deque[Message] = deque()
-        self._wake = client.handler.event_object()
+        self._wake = wakeup(client.handler)
         self._engine_stopped = client.handler.event_object()
         self._initialized = client.handler.event_object()
         self._observers: tuple[CacheObserver, ...] = ()
@@ -398,7 +399,6 @@ class TreeCache:
 
     def _turn(self) -> None:
         """Applies every message that has arrived, then sends and publishes what follows."""
-        self._wake.clear()
         inbox, replica, now = self._inbox, self._replica, time.monotonic()
         while inbox:
             message = inbox.popleft()

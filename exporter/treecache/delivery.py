@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from exporter.treecache.wakeup import wakeup
+
 logger = logging.getLogger(__name__)
 
 Listener = Callable[[Any], object]
@@ -24,7 +26,7 @@ class Delivery:
     def __init__(self, handler: Any) -> None:
         self._handler = handler
         self._calls: deque[Call] = deque()
-        self._wake = handler.event_object()
+        self._wake = wakeup(handler)
         self._stopped = handler.event_object()
         self._closed = False
         self._thread_id: int | None = None
@@ -58,8 +60,7 @@ class Delivery:
     def _run(self) -> None:
         self._thread_id = threading.get_ident()
         while True:
-            self._wake.wait()
-            self._wake.clear()
+            self._wake.wait(None)
             while self._calls:
                 call = self._calls[0]
                 call()
