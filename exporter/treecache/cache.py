@@ -7,7 +7,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from kazoo.client import KazooClient
@@ -18,7 +18,8 @@ from exporter.treecache.delivery import Call, Delivery, Listener, logger, report
 from exporter.treecache.events import NodeData, TreeEvent
 from exporter.treecache.freshness import Proven
 from exporter.treecache.observer import CacheObserver
-from exporter.treecache.outcome import Event, Fault, SyncBegun, SyncEnded
+from exporter.treecache.observers import CacheObservers
+from exporter.treecache.outcome import Event, Fault
 from exporter.treecache.replica import MODES, Replica
 from exporter.treecache.scope import Selector
 from exporter.treecache.shard import Shard
@@ -26,15 +27,14 @@ from exporter.treecache.stats import EVENT_NAMES, FAULT_KINDS, CacheStats
 from exporter.treecache.tree import Branch, record_of
 from exporter.treecache.wakeup import wakeup
 from exporter.zookeeper.messages import BARRIERS, Connected, Message, WatchEvent
-from exporter.zookeeper.records import UNREADABLE, data_of, modified_at, stat_of
+from exporter.zookeeper.records import UNREADABLE, data_of, stat_of
 from exporter.zookeeper.session import Session, Subscription
-from exporter.zookeeper.wire import ReadRequest, Request
+from exporter.zookeeper.wire import Request
 
 #: Seconds between looks at znodes that may not be read, of which no watch tells.
 _POLL_INTERVAL = 10.0
 #: Events that wake the engine although it would only note them.
 _GATHERED = 256
-_CHANGES = (TreeEvent.NODE_ADDED, TreeEvent.NODE_UPDATED)
 #: Seconds that `close` grants a listener that is at work.
 _LAST_CALL = 1.0
 
@@ -153,8 +153,7 @@ class TreeCache:
         self._wake = wakeup(client.handler)
         self._engine_stopped = client.handler.event_object()
         self._initialized = client.handler.event_object()
-        self._observers: tuple[CacheObserver, ...] = ()
-        self._sync: SyncBegun | None = None
+        self._observers = CacheObservers()
         self._gathering = False
         self._poll_at = 0.0
         #: Those who wait for a proof of a moment after they called, which is a monotonic time.
@@ -253,11 +252,11 @@ class TreeCache:
 
     def observe(self, observer: CacheObserver) -> None:
         """Tells an observer of the cache's work from now on."""
-        self._observers = (*self._observers, observer)
+        self._observers.add(observer)
 
     def disregard(self, observer: CacheObserver) -> None:
         """Tells an observer nothing more."""
-        self._observers = tuple(other for other in self._observers if other is not observer)
+        self._observers.remove(observer)
 
     # Reading
 
@@ -410,7 +409,7 @@ class TreeCache:
         outcome = replica.take(now)
         assert self._session is not None
         for sync in outcome.syncs:
-            self._tell_of_sync(sync)
+            self._observers.sync(sync)
         for request in outcome.requests:
             self._submit(request)
         for kind in outcome.probes:
@@ -422,8 +421,8 @@ class TreeCache:
                 self._initialized.set()
             else:
                 self._initialized.clear()
-        if outcome.refreshed and self._observers:
-            self._tell_of_refreshes(outcome.refreshed, outcome.events)
+        if outcome.refreshed:
+            self._observers.refreshed(outcome.refreshed, outcome.events)
         self._publish_events(outcome.events)
         self._publish_faults(outcome.faults)
         self._gathering = replica.is_gathering
@@ -432,10 +431,7 @@ class TreeCache:
 
     def _submit(self, request: Request) -> None:
         assert self._subscription is not None
-        with ExitStack() as sending:
-            for observer in self._observers:
-                with _observing():
-                    sending.enter_context(observer.sending(request))
+        with self._observers.sending(request):
             self._subscription.submit(request)
 
     def _patience(self) -> float | None:
@@ -450,9 +446,7 @@ class TreeCache:
 
     def _on_verified(self, proof: Proven) -> None:
         """Called once for each proof: what was asked for at ``proof.asked_at`` took until ``proof.at``."""
-        for observer in self._observers:
-            with _observing():
-                observer.verified(proof.at - proof.asked_at, proof.exemplar)
+        self._observers.verified(proof)
         for called, proven in list(self._verifications):
             if proof.asked_at >= called:
                 proven.set()
@@ -467,35 +461,6 @@ class TreeCache:
                 self._publish_faults([Fault("root", result.exception)])
 
         self._client.ensure_path_async(self._path).rawlink(created)
-
-    # Observers
-
-    def _tell_of_sync(self, news: SyncBegun | SyncEnded) -> None:
-        if isinstance(news, SyncBegun):
-            self._sync = news
-        assert self._sync is not None
-        for observer in self._observers:
-            with _observing():
-                if isinstance(news, SyncBegun):
-                    observer.sync_began(news)
-                else:
-                    observer.sync_ended(self._sync, news.at, news.complete)
-
-    def _tell_of_refreshes(self, requests: list[ReadRequest], events: list[Event]) -> None:
-        at, unix_now = time.monotonic(), time.time()
-        changed = {path: record for type_, path, record, _ in events if type_ in _CHANGES and record}
-        for request in requests:
-            delays = [max(0.0, unix_now - modified_at(changed[path])) for path in request.causes if path in changed]
-            for observer in self._observers:
-                with _observing():
-                    observer.refreshed(request, at)
-                    if delays:
-                        observer.propagated(request, delays)
-
-    def _tell_of_listener(self, seconds: float) -> None:
-        for observer in self._observers:
-            with _observing():
-                observer.listened(seconds)
 
     # Publishing
 
@@ -520,7 +485,7 @@ class TreeCache:
                 except Exception as error:
                     self._fault_counts["listener"] += 1
                     report(error, self._fault_listeners)
-                self._tell_of_listener(time.monotonic() - began_at)
+                self._observers.listened(time.monotonic() - began_at)
 
         return tell
 
@@ -548,15 +513,6 @@ class TreeCache:
 
     def _node_data(self, below: str, record: bytes) -> NodeData:
         return NodeData.make(self._absolute(below), data_of(record), stat_of(record))
-
-
-@contextmanager
-def _observing() -> Iterator[None]:
-    """Keeps what an observer does wrong from doing harm."""
-    try:
-        yield
-    except Exception:
-        logger.exception("an observer of a tree cache failed")
 
 
 def _check_times(**seconds: float | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, detach
@@ -68,6 +68,9 @@ class CacheSpans(CacheObserver):
         span = self._tracer.start_span(
             "treecache.refresh", context=Context(), attributes=self._of_cache, links=_links(request)
         )
+        if not span.get_span_context().is_valid:
+            # Nothing traces anything.
+            return nullcontext()
         if span.is_recording():
             span.set_attribute(attributes.TREECACHE_CHANGES, len(request.causes))
             self._open[request] = span

@@ -1,0 +1,118 @@
+"""CacheObservers: all who observe one cache. Each is told of what it cares for, and none can do harm."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from types import TracebackType
+
+from exporter.treecache.events import TreeEvent
+from exporter.treecache.freshness import Proven
+from exporter.treecache.observer import CacheObserver
+from exporter.treecache.outcome import Event, SyncBegun, SyncEnded
+from exporter.zookeeper.records import modified_at
+from exporter.zookeeper.wire import ReadRequest, Request
+
+logger = logging.getLogger(__name__)
+
+_CHANGES = (TreeEvent.NODE_ADDED, TreeEvent.NODE_UPDATED)
+
+
+class CacheObservers:
+    """May be changed by any thread while others tell."""
+
+    def __init__(self) -> None:
+        self._sync: SyncBegun | None = None
+        self._keep(())
+
+    def add(self, observer: CacheObserver) -> None:
+        """Tells an observer from now on."""
+        self._keep((*self._all, observer))
+
+    def remove(self, observer: CacheObserver) -> None:
+        """Tells an observer nothing more."""
+        self._keep(tuple(other for other in self._all if other is not observer))
+
+    def _keep(self, observers: tuple[CacheObserver, ...]) -> None:
+        self._all = observers
+        # Whoever leaves these out costs nothing: they come with each change.
+        self._of_sending = _who_overrides("sending", observers)
+        self._of_refreshes = _who_overrides("refreshed", observers)
+        self._of_propagation = _who_overrides("propagated", observers)
+        self._of_listeners = _who_overrides("listened", observers)
+
+    def sync(self, news: SyncBegun | SyncEnded) -> None:
+        """A sync began or ended."""
+        if isinstance(news, SyncBegun):
+            self._sync = news
+        assert self._sync is not None
+        for observer in self._all:
+            with _HARMLESS:
+                if isinstance(news, SyncBegun):
+                    observer.sync_began(news)
+                else:
+                    observer.sync_ended(self._sync, news.at, news.complete)
+
+    def sending(self, request: Request) -> AbstractContextManager[object]:
+        """What a request is to be sent within."""
+        if not self._of_sending:
+            return _NOTHING
+        contexts = ExitStack()
+        for observer in self._of_sending:
+            with _HARMLESS:
+                contexts.enter_context(observer.sending(request))
+        return contexts
+
+    def refreshed(self, requests: Sequence[ReadRequest], events: Sequence[Event]) -> None:
+        """The answers to these requests were applied, and led to these events."""
+        at, unix_now = time.monotonic(), time.time()
+        for request in requests:
+            for observer in self._of_refreshes:
+                with _HARMLESS:
+                    observer.refreshed(request, at)
+        if not self._of_propagation:
+            return
+        changed = {path: record for type_, path, record, _ in events if type_ in _CHANGES and record}
+        for request in requests:
+            delays = [max(0.0, unix_now - modified_at(changed[path])) for path in request.causes if path in changed]
+            for observer in self._of_propagation if delays else ():
+                with _HARMLESS:
+                    observer.propagated(request, delays)
+
+    def listened(self, seconds: float) -> None:
+        """A listener was called and took so long."""
+        for observer in self._of_listeners:
+            with _HARMLESS:
+                observer.listened(seconds)
+
+    def verified(self, proof: Proven) -> None:
+        """A proof of freshness ended well."""
+        for observer in self._all:
+            with _HARMLESS:
+                observer.verified(proof.at - proof.asked_at, proof.exemplar)
+
+
+class _Harmless:
+    """A context that logs what an observer does wrong, and lets everything go on."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        logger.error("an observer of a tree cache failed", exc_info=error)
+        return True
+
+
+_HARMLESS = _Harmless()
+_NOTHING = nullcontext()
+
+
+def _who_overrides(method: str, observers: tuple[CacheObserver, ...]) -> tuple[CacheObserver, ...]:
+    ignored = getattr(CacheObserver, method)
+    return tuple(observer for observer in observers if getattr(type(observer), method) is not ignored)
