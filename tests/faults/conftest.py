@@ -27,9 +27,9 @@ def quick_client(hosts: str, timeout: float = SESSION_TIMEOUT) -> KazooClient:
 
 @contextlib.contextmanager
 def started(client: KazooClient) -> Iterator[KazooClient]:
-    """Starts a client, and stops and closes it afterwards."""
+    """Starts a client, however often its server fails meanwhile, and stops and closes it afterwards."""
     try:
-        client.start()
+        client.start(timeout=60)
         yield client
     finally:
         client.stop()

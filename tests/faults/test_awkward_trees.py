@@ -42,21 +42,22 @@ _roots = itertools.count()
 def server() -> Iterator[ZooKeeperServer]:
     """A server whose containers and TTL znodes vanish soon after they may; nothing on it need be wiped."""
     properties = {"znode.container.checkIntervalMs": "100"}
-    with ZooKeeperServer(tick_time=200, heap=size("512m", "4g"), system_properties=properties) as server:
+    # To collect the garbage of a gigabyte takes a server seconds.
+    with ZooKeeperServer(tick_time=size(200, 2000), heap=size("512m", "4g"), system_properties=properties) as server:
         yield server
 
 
 @pytest.fixture
 def writer(server: ZooKeeperServer) -> Iterator[KazooClient]:
     """A client that changes the tree."""
-    with started(KazooClient(server.hosts)) as writer:
+    with started(KazooClient(server.hosts, timeout=30.0)) as writer:
         yield writer
 
 
 @pytest.fixture
 def reader(server: ZooKeeperServer) -> Iterator[KazooClient]:
     """The cache's client."""
-    with started(quick_client(server.hosts, timeout=4.0)) as reader:
+    with started(quick_client(server.hosts, timeout=size(4.0, 30.0))) as reader:
         yield reader
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import sys
 import threading
@@ -27,6 +28,13 @@ AT_ONCE = 1_000
 
 #: Blocks of memory, of some 70 bytes on average, that Python itself keeps or gives back meanwhile.
 NOISE = 2_000
+
+
+@pytest.fixture(autouse=True)
+def no_log(caplog: pytest.LogCaptureFixture) -> None:
+    """What pytest keeps of the log would look like a leak."""
+    caplog.set_level(logging.CRITICAL, "kazoo")
+    caplog.set_level(logging.CRITICAL, "kazoo.client")
 
 
 class Belongings(NamedTuple):

@@ -6,6 +6,7 @@ import json
 import resource
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -238,9 +239,17 @@ def test_a_reload_for_which_too_few_files_can_be_opened(exporter: Exporter, conf
 
 
 def limit_for_one_more(pid: int) -> int:
-    """The limit of open files with which a process can open one."""
-    taken = {int(file.name) for file in Path(f"/proc/{pid}/fd").iterdir()}
-    return min(set(range(max(taken) + 2)) - taken) + 1
+    """The limit of open files with which a process can open one, once it closes none any more."""
+
+    def settled() -> set[int]:
+        looks = set()
+        for _ in range(50):
+            looks.add(frozenset(int(file.name) for file in Path(f"/proc/{pid}/fd").iterdir()))
+            time.sleep(0.01)
+        return set(looks.pop()) if len(looks) == 1 else set()
+
+    files = eventually(settled)
+    return min(set(range(max(files) + 2)) - files) + 1
 
 
 def test_a_reload_by_http_has_to_be_allowed(config: Path) -> None:
