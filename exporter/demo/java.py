@@ -121,6 +121,11 @@ class GuardedProcess:
         """Sends a signal to the program alone, not to what guards it."""
         self._process.send_signal(number)
 
+    def suspend(self) -> None:
+        """Stops the program where it is (SIGSTOP), and waits until all of its threads stand still."""
+        self.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+
     def kill(self) -> None:
         """Kills the program and its guard, and waits until the program is gone. Keeps the folder."""
         # The whole group: without its program the guard has nothing left to guard.

@@ -167,7 +167,7 @@ class ZooKeeperServer:
 
     def suspend(self) -> None:
         """Stops java where it is (SIGSTOP): connections stay open, nothing is answered."""
-        self._running.send_signal(signal.SIGSTOP)
+        self._running.suspend()
 
     def resume(self) -> None:
         """Lets java go on after `suspend`."""

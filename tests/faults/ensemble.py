@@ -74,7 +74,7 @@ class Member:
     def suspend(self) -> None:
         """Stops java where it is (SIGSTOP)."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+        self._process.suspend()
 
     def resume(self) -> None:
         """Lets java go on after `suspend`; does nothing if it runs or is killed."""
