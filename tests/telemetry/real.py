@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from exporter import TreeCache, instrument
 from exporter.demo.server import ZooKeeperServer
 from tests.conftest import TICK_TIME, connected
+from tests.support import eventually
 from tests.telemetry.known import GOLDEN, plain
 
 PATH = GOLDEN / "tree.txt"
@@ -40,6 +41,8 @@ def exposition(hosts: str) -> str:
         try:
             with TreeCache(client, "/app", create_root=False) as cache:
                 assert cache.wait_initialized(30)
+                # The fault of the one that may not be read is told on a thread of its own.
+                eventually(lambda: not cache.stats().undelivered_events)
                 return "".join(_normalised(line) for line in plain(registry).decode().splitlines(keepends=True))
         finally:
             client.stop()
