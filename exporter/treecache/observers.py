@@ -12,6 +12,7 @@ from exporter.treecache.events import TreeEvent
 from exporter.treecache.freshness import Proven
 from exporter.treecache.observer import CacheObserver
 from exporter.treecache.outcome import Event, SyncBegun, SyncEnded
+from exporter.zookeeper.observers import who_overrides
 from exporter.zookeeper.records import modified_at
 from exporter.zookeeper.wire import ReadRequest, Request
 
@@ -38,10 +39,10 @@ class CacheObservers:
     def _keep(self, observers: tuple[CacheObserver, ...]) -> None:
         self._all = observers
         # Whoever leaves these out costs nothing: they come with each change.
-        self._of_sending = _who_overrides("sending", observers)
-        self._of_refreshes = _who_overrides("refreshed", observers)
-        self._of_propagation = _who_overrides("propagated", observers)
-        self._of_listeners = _who_overrides("listened", observers)
+        self._of_sending = who_overrides(CacheObserver, "sending", observers)
+        self._of_refreshes = who_overrides(CacheObserver, "refreshed", observers)
+        self._of_propagation = who_overrides(CacheObserver, "propagated", observers)
+        self._of_listeners = who_overrides(CacheObserver, "listened", observers)
 
     def sync(self, news: SyncBegun | SyncEnded) -> None:
         """A sync began or ended."""
@@ -111,8 +112,3 @@ class _Harmless:
 
 _HARMLESS = _Harmless()
 _NOTHING = nullcontext()
-
-
-def _who_overrides(method: str, observers: tuple[CacheObserver, ...]) -> tuple[CacheObserver, ...]:
-    ignored = getattr(CacheObserver, method)
-    return tuple(observer for observer in observers if getattr(type(observer), method) is not ignored)

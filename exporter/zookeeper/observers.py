@@ -7,11 +7,13 @@ import logging
 import threading
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from exporter.zookeeper.calls import CONNECTION_LOST, Call, ClientObserver, error_of
 
 logger = logging.getLogger(__name__)
+
+Observer = TypeVar("Observer")
 
 
 class Observers:
@@ -40,8 +42,7 @@ class Observers:
 
     def _change(self, observers: tuple[ClientObserver, ...]) -> None:
         self._observers = observers
-        ignores = ClientObserver.watch_fired
-        self._of_events = tuple(one for one in observers if type(one).watch_fired is not ignores)
+        self._of_events = who_overrides(ClientObserver, "watch_fired", observers)
 
     # Observers and tenants
 
@@ -136,6 +137,12 @@ class Observers:
             if trace is not None:
                 return trace
         return None
+
+
+def who_overrides(base: type[Observer], method: str, observers: Iterable[Observer]) -> tuple[Observer, ...]:
+    """Those observers who do something of their own in a method of their base, where that does nothing."""
+    ignored = getattr(base, method)
+    return tuple(observer for observer in observers if getattr(type(observer), method) is not ignored)
 
 
 def _announce(meetings: Iterable[tuple[ClientObserver, object]]) -> None:

@@ -392,6 +392,13 @@ def test_a_call_that_is_queued_while_the_session_ends_fails(
     assert client.get("/")[0] == b""
 
 
+def make_dense(session: Session, since: float) -> None:
+    """Lets it seem as if a hundred events had come within a millisecond."""
+    for number in range(100):
+        session._moderation.event()
+        session._moderation.read(since + number / 100_000)
+
+
 def test_events_gather_only_while_nobody_else_waits_for_a_reply(
     client_factory: ClientFactory, zookeeper: ZooKeeper
 ) -> None:
@@ -400,9 +407,7 @@ def test_events_gather_only_while_nobody_else_waits_for_a_reply(
         session = Session.attach(client)
         client.get("/")
         proxy.stall(DOWN)
-        for number in range(100):
-            session._moderation.event()
-            session._moderation.read(1000 + number / 100_000)
+        make_dense(session, 1000)
         assert session._pause() > 0
         session.submit(MultiRead("", ["/"], []), lambda answer: None)
         eventually(lambda: len(client._pending) == 1)
@@ -412,9 +417,7 @@ def test_events_gather_only_while_nobody_else_waits_for_a_reply(
         proxy.stall(DOWN)
         reply = client.get_async("/")
         eventually(lambda: len(client._pending) == 1)
-        for number in range(100):
-            session._moderation.event()
-            session._moderation.read(2000 + number / 100_000)
+        make_dense(session, 2000)
         assert session._pause() == 0
         proxy.heal()
         assert reply.get(timeout=10)
