@@ -12,6 +12,7 @@ import pytest
 from kazoo.client import KazooClient
 
 from exporter.demo.java import LaunchError, find_jars
+from exporter.demo.ports import Port
 from exporter.demo.server import ZooKeeperServer, four_letter_word
 from tests.conftest import ClientFactory, ZooKeeper, connected
 from tests.support import alive, eventually
@@ -127,3 +128,25 @@ def test_the_fixtures_give_each_test_a_root_of_its_own(
 ) -> None:
     client.create("/here", b"")
     assert client_factory(zookeeper.server.hosts).get_children(zookeeper.root) == ["here"]
+
+
+RESERVE = "from exporter.demo.ports import free_port; import sys; print(free_port(), flush=True); sys.stdin.read()"
+
+
+def test_a_port_stays_its_owners_while_the_server_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also from another process, until that ends."""
+    with subprocess.Popen(
+        [sys.executable, "-c", RESERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        taken = int(other.stdout.readline())
+        monkeypatch.setattr("exporter.demo.ports.PORTS", range(taken, taken + 1))
+        with pytest.raises(LaunchError, match=f"no free loopback port between {taken} and {taken}"):
+            Port.reserve()
+        other.kill()
+    port = Port.reserve()
+    assert port.number == taken
+    with pytest.raises(LaunchError):
+        Port.reserve()
+    port.release()
+    Port.reserve().release()

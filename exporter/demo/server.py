@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import signal
 import socket
@@ -14,13 +13,10 @@ from pathlib import Path
 from types import TracebackType
 
 from exporter.demo.java import GuardedProcess, LaunchError, find_jars, find_java
+from exporter.demo.ports import Port
 
 MAIN_CLASS = "org.apache.zookeeper.server.ZooKeeperServerMain"
 START_TIMEOUT = 30.0
-
-# Below every system's range of ephemeral ports: no outgoing connection takes the port while the server is down, and
-# a client that keeps trying to reconnect cannot end up connected to itself.
-PORTS = range(20000, 30000)
 
 SYSTEM_PROPERTIES = {
     "zookeeper.extendedTypesEnabled": "true",
@@ -89,6 +85,7 @@ class ZooKeeperServer:
     ) -> None:
         self._home = home
         self._port = port
+        self._reserved: Port | None = None
         self._heap = heap
         self._system_properties = {**SYSTEM_PROPERTIES, **(system_properties or {})}
         self._config = {**CONFIG, "tickTime": str(tick_time), **(config or {})}
@@ -150,6 +147,9 @@ class ZooKeeperServer:
     def stop(self) -> None:
         """Ends the server and removes its directory. Does nothing if it is stopped already."""
         self.kill()
+        if self._reserved is not None:
+            self._reserved.release()
+            self._reserved = None
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
             self._directory = None
@@ -189,14 +189,15 @@ class ZooKeeperServer:
 
     def _launch_on_free_port(self, java: Path, jars: list[Path]) -> None:
         for tries_left in (4, 3, 2, 1, 0):
-            port = free_port()
+            port = Port.reserve()
             try:
-                self._launch(java, jars, port)
+                self._launch(java, jars, port.number)
             except _PortTakenError:
+                port.release()
                 if not tries_left:
                     raise
             else:
-                self._port = port
+                self._port, self._reserved = port.number, port
                 return
 
     def _launch(self, java: Path, jars: list[Path], port: int) -> None:
@@ -254,19 +255,6 @@ def write_config(directory: Path, config: Mapping[str, str]) -> Path:
 
 class _PortTakenError(LaunchError):
     """Another program listens on the port that was chosen for the server."""
-
-
-def free_port() -> int:
-    """A loopback port of `PORTS` that nothing listens on. Raises LaunchError if there is none."""
-    for port in random.sample(PORTS, len(PORTS)):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise LaunchError(f"no free loopback port between {PORTS.start} and {PORTS.stop - 1}")
 
 
 def _tail(output: str, lines: int = 20) -> str:

@@ -11,13 +11,13 @@ from pathlib import Path
 from types import TracebackType
 
 from exporter.demo.java import GuardedProcess, find_jars, find_java
+from exporter.demo.ports import free_port
 from exporter.demo.server import (
     CONFIG,
     NETTY,
     START_TIMEOUT,
     SYSTEM_PROPERTIES,
     four_letter_word,
-    free_port,
     java_options,
     write_config,
 )
@@ -95,10 +95,7 @@ class Ensemble:
 
     def __init__(self, *, observer: bool = False) -> None:
         numbers = range(1, 5 if observer else 4)
-        ports: set[int] = set()
-        while len(ports) < 3 * len(numbers):
-            ports.add(free_port())
-        self.members = [Member(n, (ports.pop(), ports.pop(), ports.pop()), votes=n < 4) for n in numbers]
+        self.members = [Member(n, (free_port(), free_port(), free_port()), votes=n < 4) for n in numbers]
 
     def __enter__(self) -> Ensemble:
         try:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from types import TracebackType
 
-from exporter.demo.server import free_port
+from exporter.demo.ports import free_port
 
 UP = "client to server"
 DOWN = "server to client"

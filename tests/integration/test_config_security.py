@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives import serialization
 from kazoo.security import make_acl, make_digest_acl
 
 from exporter.config import load
-from exporter.demo.server import NETTY, ZooKeeperServer, free_port
+from exporter.demo.ports import free_port
+from exporter.demo.server import NETTY, ZooKeeperServer
 from exporter.ensemble import WatchedEnsemble
 from tests.conftest import TICK_TIME, connected
 from tests.integration.processes import STOP_LIMIT, Exporter, configured_exporter

@@ -20,7 +20,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.demo.server import free_port
+from exporter.demo.ports import free_port
 from tests.conftest import ClientFactory, ZooKeeper
 from tests.faults.proxy import DOWN, Proxy
 from tests.integration.processes import STOP_LIMIT, Exporter, configured_exporter, running_exporter

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives import serialization
 from kazoo.client import KazooClient
 
 from exporter import TreeCache, TreeEvent
-from exporter.demo.server import NETTY, ZooKeeperServer, free_port
+from exporter.demo.ports import free_port
+from exporter.demo.server import NETTY, ZooKeeperServer
 from tests.conftest import TICK_TIME, connected
 from tests.support import eventually
 
