@@ -16,7 +16,7 @@ from kazoo.retry import KazooRetry
 from exporter.faults import FaultMemory
 from exporter.globs import Globs
 from exporter.logs import FaultLog, Flood, of_ensemble
-from exporter.settings import DigestMd5, Ensemble, Freshness, Gssapi, Tls, Tree
+from exporter.settings import DigestMd5, Ensemble, Gssapi, Tls, Tree
 from exporter.telemetry.instruments import ClientInstruments
 from exporter.telemetry.sources import EnsembleSource
 from exporter.telemetry.tracing import trace_client
@@ -27,8 +27,6 @@ from exporter.zookeeper.session import Session
 
 #: Seconds between attempts to begin anew: the first, doubled each time up to the second.
 FIRST_REVIVAL, LAST_REVIVAL = 1.0, 60.0
-#: Seconds without a proof of freshness that make no tree stale, however often it is proven.
-NEVER_STALE_BEFORE = 10.0
 
 log = structlog.stdlib.get_logger("exporter")
 
@@ -63,9 +61,6 @@ class WatchedEnsemble:
             self._instruments.source,
             caches=self._caches,
             faults=dict(self._faults),
-            stale_after={
-                tree.name: stale_after(tree.freshness) for tree in self._settings.trees if tree.freshness.interval
-            },
         )
 
     @property
@@ -249,11 +244,6 @@ def _tls_options(tls: Tls | None) -> dict[str, Any]:
         "verify_certs": not tls.insecure_skip_verify,
         "check_hostname": tls.check_hostname,
     }
-
-
-def stale_after(freshness: Freshness) -> float:
-    """The seconds without a proof after which a tree is stale: two in a row were due, and each had all of its time."""
-    return max(NEVER_STALE_BEFORE, 2 * (freshness.interval + freshness.timeout))
 
 
 def cache_options(tree: Tree, shard: Shard | None = None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import structlog
 from pydantic import SecretStr
 
 from exporter import ensemble as ensemble_module
-from exporter.ensemble import NEVER_STALE_BEFORE, WatchedEnsemble, cache_options, client_options, stale_after
+from exporter.ensemble import WatchedEnsemble, cache_options, client_options
 from exporter.logs import Flood
 from exporter.settings import Audit, Digest, DigestMd5, Ensemble, Freshness, Gssapi, Tls, Tree
 from exporter.treecache import Shard
@@ -135,11 +135,6 @@ def test_only_a_tree_that_is_shared_is_sharded() -> None:
     tree = Tree("a", "/a")
     assert cache_options(tree, Shard(1, 2))["shard"] == Shard(1, 2)
     assert cache_options(tree, Shard(0, 1)) == cache_options(tree)
-
-
-def test_a_tree_is_stale_once_two_proofs_have_failed() -> None:
-    assert stale_after(Freshness(5, 10)) == 30
-    assert stale_after(Freshness(0.1, 0.1)) == NEVER_STALE_BEFORE
 
 
 def expire(ensemble: WatchedEnsemble, client_factory: ClientFactory) -> None:

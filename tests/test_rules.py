@@ -267,13 +267,13 @@ def test_shortening_divides_waits_and_windows_and_nothing_else() -> None:
 
 
 def test_thresholds_are_changed_from_the_command_line(tmp_path: Path) -> None:
-    ended = write_rules(f"--folder={tmp_path}", "lag_warning_seconds=45", "runbooks=https://wiki.example/treecache")
+    ended = write_rules(f"--folder={tmp_path}", "lag_warning_ratio=45", "runbooks=https://wiki.example/treecache")
     assert (ended.returncode, ended.stderr) == (0, "")
     [warning, _] = [
         rule for rule in rules("alert", tmp_path / "treecache-alerts.yml") if rule["alert"] == "TreeCacheLag"
     ]
-    assert ":age > 45\n" in warning["expr"]
-    assert "The limit is 45s," in warning["annotations"]["description"]
+    assert "> 45 * tree:zookeeper_cache_stale_after_seconds:last" in warning["expr"]
+    assert "The limit is 45 times its" in warning["annotations"]["description"]
     assert warning["annotations"]["runbook_url"] == "https://wiki.example/treecache#treecachelag"
     promtool("check", "rules", *(tmp_path / name for name in NAMES))
 
@@ -290,7 +290,7 @@ def test_windows_that_are_changed_are_recorded_under_their_names(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "argument", ["lag=45", "lag_warning_seconds", "lag_warning_seconds=soon", "lag_warning_seconds=-1", "lag_for=1m30s"]
+    "argument", ["lag=45", "lag_warning_ratio", "lag_warning_ratio=soon", "lag_warning_ratio=-1", "lag_for=1m30s"]
 )
 def test_a_parameter_that_cannot_be_used_is_told_in_one_line(tmp_path: Path, argument: str) -> None:
     ended = write_rules(f"--folder={tmp_path}", argument)

@@ -16,13 +16,12 @@ class Limit(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """The staleness that a tree may have: seconds, or so many times the interval of its proofs where that is longer."""
+    """The staleness that a tree may have, as a multiple of its own limit."""
 
-    seconds: float
-    intervals: float
+    ratio: float
 
     def __str__(self) -> str:
-        return f"{self.seconds:g} s (or {self.intervals:g} of its freshness.interval)"
+        return f"{self.ratio:g} times the tree's own limit"
 
 
 #: Counts of what does not happen in good times, and of what must never happen; half of one less, because increase()
@@ -40,17 +39,17 @@ class Limits:
     @property
     def late(self) -> Bound:
         """Staleness of a tree that warns."""
-        return Bound(self.parameters.lag_warning_seconds, self.parameters.lag_warning_intervals)
+        return Bound(self.parameters.lag_warning_ratio)
 
     @property
     def stale(self) -> Bound:
         """Staleness of a tree that pages."""
-        return Bound(self.parameters.lag_critical_seconds, self.parameters.lag_critical_intervals)
+        return Bound(self.parameters.lag_critical_ratio)
 
     @property
     def fresh(self) -> Bound:
         """Staleness up to which a tree meets the freshness objective."""
-        return Bound(self.parameters.slo_seconds, self.parameters.slo_intervals)
+        return Bound(self.parameters.slo_ratio)
 
     @property
     def freshness(self) -> Limit:

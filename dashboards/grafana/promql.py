@@ -15,6 +15,7 @@ FAILED = 'error!~"NONODE|NODEEXISTS|BADVERSION"'
 CHANGES = 'event=~"node_.+"'
 
 _INTERVAL = "zookeeper_cache_freshness_interval_seconds"
+_LIMIT = "zookeeper_cache_stale_after_seconds"
 _TIMEOUT = "zookeeper_client_session_timeout_seconds"
 _ORDINAL = "treecache_exporter_shard_ordinal"
 _LABELS = {
@@ -76,7 +77,7 @@ def staleness() -> str:
 
 def allowed(bound: Bound) -> str:
     """The staleness that each copy may have, in seconds."""
-    return f"clamp_min({bound.intervals:g} * last_over_time({select(_INTERVAL)}[1h]), {bound.seconds:g})"
+    return f"{bound.ratio:g} * last_over_time({select(_LIMIT)}[1h])"
 
 
 def beyond(bound: Bound) -> str:

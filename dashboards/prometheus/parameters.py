@@ -64,13 +64,12 @@ class Parameters:
     near_timeout_for: str = _wait("10m", "... before silence that comes again and again alerts.")
 
     not_initialized_for: str = _wait("10m", "What a tree's first load may take while the client is connected.")
-    lag_warning_seconds: float = _threshold(30, "Staleness that warns: six proofs at the default interval of 5 s ...")
-    lag_warning_intervals: float = _threshold(4, "... or so many times the tree's own interval, where that is longer.")
-    lag_critical_seconds: float = _threshold(60, "Staleness that pages ...")
-    lag_critical_intervals: float = _threshold(8, "... or so many times the tree's own interval, where that is longer.")
+    lag_warning_ratio: float = _threshold(
+        1, "Staleness that warns, as a multiple of the tree's own limit (30 s by default)."
+    )
+    lag_critical_ratio: float = _threshold(2, "Staleness that pages, as a multiple of the tree's own limit.")
     lag_for: str = _wait("1m", "How long staleness must last to alert.")
-    slo_seconds: float = _threshold(30, "A tree is fresh while its staleness is at most this ...")
-    slo_intervals: float = _threshold(4, "... or so many times its own interval, where that is longer.")
+    slo_ratio: float = _threshold(1, "A tree is fresh while its staleness is at most so many times its own limit.")
     slo_objective: float = _threshold(0.999, "Share of the time that a tree is to be fresh.")
     burn_1: float = _threshold(14.4, "Pages when the error budget burns so many times as fast as it may ...")
     burn_1_long: str = _wait("1h", "... over this window, ...")

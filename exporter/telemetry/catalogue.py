@@ -305,6 +305,12 @@ CACHE_FRESHNESS_INTERVAL = _gauge(
     "The time from one proof of freshness to the next; 0 if there are none but on demand.",
     unit="seconds",
 )
+CACHE_STALE_AFTER = _gauge(
+    "zookeeper_cache_stale_after_seconds",
+    "The staleness above which the cache counts as stale, on the pages, in the rules and on the dashboards; 0 if its "
+    "freshness is checked on demand only.",
+    unit="seconds",
+)
 CACHE_VERIFICATION_FAILURES = _counter(
     "zookeeper_cache_verification_failures_total",
     "Proofs of freshness that did not succeed.",
@@ -408,6 +414,7 @@ CACHE = Group(
         CACHE_LISTENER_DURATION,
         CACHE_VERIFIED,
         CACHE_FRESHNESS_INTERVAL,
+        CACHE_STALE_AFTER,
         CACHE_VERIFICATION_DURATION,
         CACHE_VERIFICATION_FAILURES,
         CACHE_AUDITS,

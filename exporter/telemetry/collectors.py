@@ -69,6 +69,7 @@ CACHE_READERS: Mapping[str, Reader[CacheStats]] = {
     catalogue.CACHE_SYNCS.name: lambda stats: _each(stats.syncs),
     catalogue.CACHE_VERIFIED.name: lambda stats: _one(stats.verified_at),
     catalogue.CACHE_FRESHNESS_INTERVAL.name: lambda stats: _one(stats.freshness_interval),
+    catalogue.CACHE_STALE_AFTER.name: lambda stats: _one(stats.stale_after),
     catalogue.CACHE_VERIFICATION_FAILURES.name: lambda stats: _each(stats.verification_failures),
     catalogue.CACHE_AUDITS.name: lambda stats: _one(stats.audits),
     catalogue.CACHE_AUDITED_NODES.name: lambda stats: _one(stats.audited_nodes),

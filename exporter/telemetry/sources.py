@@ -49,8 +49,8 @@ class FaultSource(Protocol):
 class EnsembleSource:
     """One ensemble under observation: its configured name, its client, and its tree caches by configured name.
 
-    What was counted of the client and of each cache is there if they have instruments. By the names of trees, where it
-    is known: what went wrong, and the seconds without a proof of freshness after which a tree is stale.
+    What was counted of the client and of each cache is there if they have instruments; so is, by the names of trees,
+    what went wrong, where it is known.
     """
 
     name: str
@@ -59,7 +59,6 @@ class EnsembleSource:
     client_counted: Counted = field(default_factory=dict)
     caches_counted: Mapping[str, Counted] = field(default_factory=dict)
     faults: Mapping[str, FaultSource] = field(default_factory=dict)
-    stale_after: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

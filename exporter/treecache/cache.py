@@ -366,6 +366,7 @@ class TreeCache:
             syncs=dict(replica.syncs),
             verified_at=self.verified_at,
             freshness_interval=replica.freshness.interval or 0.0,
+            stale_after=replica.freshness.stale_after,
             verification_failures=dict(replica.freshness.failures),
             audits=replica.audit.completed,
             audited_nodes=replica.audit.audited_nodes,

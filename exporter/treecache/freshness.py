@@ -33,6 +33,8 @@ from exporter.zookeeper.wire import (
 _RETRY = 1.0
 _REFUSALS = (NO_AUTH, NOT_READ_ONLY, UNIMPLEMENTED, MARSHALLING_ERROR)
 _NEVER = float("-inf")
+#: Seconds without a proof of freshness that make no tree stale, however often it is proven.
+NEVER_STALE_BEFORE = 10.0
 
 
 class Proven(NamedTuple):
@@ -106,6 +108,14 @@ class Freshness:
         self._is_asked = True
         self._deadline = now + self._timeout
         return True
+
+    @property
+    def stale_after(self) -> float:
+        """The seconds without a proof after which the tree is stale, 0.0 if there are none but on demand.
+
+        Two in a row were due then, and each had all of its time.
+        """
+        return 0.0 if self.interval is None else max(NEVER_STALE_BEFORE, 2 * (self.interval + self._timeout))
 
     @property
     def due_at(self) -> float | None:

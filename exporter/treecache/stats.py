@@ -29,7 +29,8 @@ class CacheStats:
     ``EVENT_NAMES`` (in the order of the event types' numbers), ``faults`` by ``FAULT_KINDS``, ``syncs`` by
     ``SYNC_REASONS``, ``verification_failures`` by ``VERIFICATION_FAILURES`` and ``audit_mismatches`` by
     ``MISMATCH_KINDS``. Sizes are bytes, ages are seconds, ``verified_at`` is in Unix seconds and 0 for never;
-    ``freshness_interval`` are the seconds between two proofs of freshness, 0 if there are none but on demand.
+    ``freshness_interval`` are the seconds between two proofs of freshness, 0 if there are none but on demand, and
+    ``stale_after`` the seconds without one above which the cache is stale, 0 likewise.
     """
 
     path: str
@@ -47,6 +48,7 @@ class CacheStats:
     syncs: Mapping[str, int]
     verified_at: float = 0.0
     freshness_interval: float = 0.0
+    stale_after: float = 0.0
     verification_failures: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(VERIFICATION_FAILURES, 0))
     audits: int = 0
     audited_nodes: int = 0

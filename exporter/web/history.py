@@ -31,16 +31,12 @@ _STATES = {
 
 @dataclass(frozen=True)
 class Look:
-    """What one ensemble told at a moment: its client's stats, and those of its trees by name.
-
-    By the same names, where it is known: faults, and the seconds without a proof after which a tree is stale.
-    """
+    """What one ensemble told at a moment: its client's stats, and its trees' stats and known faults by name."""
 
     name: str
     client: ClientStats
     trees: Mapping[str, CacheStats]
     faults: Mapping[str, Sequence[Fault]]
-    stale_after: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -150,7 +146,6 @@ def _look(ensemble: EnsembleSource) -> Look:
         client=ensemble.client.stats(),
         trees={name: cache.stats() for name, cache in ensemble.caches.items()},
         faults={name: memory.recent() for name, memory in ensemble.faults.items()},
-        stale_after=ensemble.stale_after,
     )
 
 

@@ -13,8 +13,6 @@ from exporter.zookeeper.stats import ClientStats
 
 #: From the best to the worst.
 LEVELS = ("good", "waiting", "bad")
-#: Seconds for which a connected tree may stay without a proof of freshness, where nothing else is known of it.
-_STALE_AFTER = 60.0
 
 
 @dataclass(frozen=True)
@@ -37,11 +35,9 @@ def standings(look: Look, history: History) -> list[Standing]:
 
 def _standing(look: Look, name: str, tree: CacheStats, history: History) -> Standing:
     staleness = max(0.0, time.time() - tree.verified_at) if tree.verified_at else None
-    if staleness is not None:
-        is_stale = staleness > look.stale_after.get(name, _STALE_AFTER)
-    else:
-        # Without a limit nobody asks for proofs.
-        is_stale = name in look.stale_after and history.unproven_for(look.name, name) > look.stale_after[name]
+    age = history.unproven_for(look.name, name) if staleness is None else staleness
+    # Without a limit nobody asks for proofs.
+    is_stale = bool(tree.stale_after) and age > tree.stale_after
     level, state = _state(look.client, tree, is_stale)
     return Standing(name, tree.path, level, state, staleness, is_stale)
 

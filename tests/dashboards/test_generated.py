@@ -19,7 +19,7 @@ def test_the_committed_json_is_current(name: str, text: str) -> None:
 
 
 def test_limits_are_those_of_the_alerts() -> None:
-    changed = documents(Parameters(lag_warning_seconds=123, lag_critical_seconds=456))
+    changed = documents(Parameters(lag_warning_ratio=123, lag_critical_ratio=456))
     for text in changed.values():
         assert "123" in text
         assert "456" in text
@@ -31,11 +31,11 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_parameters_can_be_changed(tmp_path: Path) -> None:
-    assert run("lag_warning_seconds=123", f"--folder={tmp_path}").returncode == 0
+    assert run("lag_warning_ratio=123", f"--folder={tmp_path}").returncode == 0
     assert "123" in (tmp_path / "tree.json").read_text("utf-8")
 
 
-@pytest.mark.parametrize("arguments", [("lag=3",), ("lag_warning_seconds=soon",), ("--folder=/nowhere/at/all",)])
+@pytest.mark.parametrize("arguments", [("lag=3",), ("lag_warning_ratio=soon",), ("--folder=/nowhere/at/all",)])
 def test_a_mistake_is_told_in_one_line(arguments: tuple[str, ...]) -> None:
     ended = run(*arguments)
     assert ended.returncode == 2

@@ -34,6 +34,7 @@ APPLICATION = {
     f'zookeeper_cache_nodes{{{APP}, {TREE}, kind="ephemeral"}}': "3+0x40",
     f"zookeeper_cache_initialized{{{APP}, {TREE}}}": "1+0x40",
     f"zookeeper_cache_freshness_interval_seconds{{{APP}, {TREE}}}": "60+0x40",
+    f"zookeeper_cache_stale_after_seconds{{{APP}, {TREE}}}": "240+0x40",
     f"zookeeper_cache_verified_timestamp_seconds{{{APP}, {TREE}}}": "-100+15x40",
 }
 FRESH = 1

@@ -163,6 +163,10 @@ def living_tree(hosts: str) -> Iterator[None]:
         world.stop()
 
 
+#: Seconds of staleness that warn, with the default freshness interval and timeout.
+STALE_AFTER = 30
+
+
 def shortened(text: str) -> float:
     """Seconds that a wait or window of the rules takes here."""
     return milliseconds(PARAMETERS.shortened(text)) / 1000
@@ -198,12 +202,12 @@ def test_an_exporter_that_is_killed_is_told_of(stage: Stage) -> None:
     told = stage.webhook.wait_told("firing", "TreeCacheExporterAbsent", wait + SLACK, instance=stage.killed)
     assert "has not answered Prometheus for more than 5m" in told.annotations["description"]
     # Its tree ages from the last proof that was scraped.
-    wait = PARAMETERS.lag_warning_seconds + shortened(PARAMETERS.lag_for)
+    wait = STALE_AFTER + shortened(PARAMETERS.lag_for)
     stage.webhook.wait_told("firing", "TreeCacheLag", wait + SLACK, ensemble="killed", severity="warning")
 
 
 def test_a_tree_whose_server_hangs_lags_until_it_goes_on(stage: Stage) -> None:
-    threshold = PARAMETERS.lag_warning_seconds
+    threshold = STALE_AFTER
     wait = shortened(PARAMETERS.lag_for)
     told = stage.webhook.wait_told(
         "firing", "TreeCacheLag", threshold + wait + SLACK, ensemble="stalled", severity="warning"

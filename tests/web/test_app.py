@@ -169,27 +169,27 @@ def test_a_tree_without_recent_proof_is_stale() -> None:
 
 
 def test_a_tree_that_is_never_proven_becomes_stale() -> None:
-    never = ensemble(cache=replace(BUSY_CACHE, verified_at=0.0))
+    never = replace(BUSY_CACHE, verified_at=0.0, stale_after=0.15)
 
     async def look_twice(client: httpx.AsyncClient) -> list[str]:
         first = (await client.get("/")).text
         await asyncio.sleep(0.2)
         return [first, (await client.get("/")).text]
 
-    first, second = talk(replace(never, stale_after={"/services": 0.15}), to=look_twice)
+    first, second = talk(ensemble(cache=never), to=look_twice)
     assert "The tree is complete, and its changes arrive." in first
     assert "1 tree of 1 without a recent proof of freshness." in second
     assert ">stale<" in second
     assert "never proven" in second
     # Nobody asked for proofs.
-    assert all("The tree is complete, and its changes arrive." in page for page in talk(never, to=look_twice))
+    on_demand = ensemble(cache=replace(never, stale_after=0.0))
+    assert all("The tree is complete, and its changes arrive." in page for page in talk(on_demand, to=look_twice))
 
 
 def test_what_is_stale_depends_on_the_tree() -> None:
-    half_a_minute_ago = replace(fresh(), verified_at=time.time() - 30)
     for stale_after, shown in ((20.0, ">stale<"), (40.0, ">complete<")):
-        known = replace(ensemble(cache=half_a_minute_ago), stale_after={"/services": stale_after})
-        assert shown in get("/", known).text
+        half_a_minute_ago = replace(fresh(), verified_at=time.time() - 30, stale_after=stale_after)
+        assert shown in get("/", ensemble(cache=half_a_minute_ago)).text
 
 
 class Faults:
