@@ -45,7 +45,7 @@ pytestmark = pytest.mark.timeout(600)
 CONFIG = """
 ensembles:
 - {{name: calm, hosts: '{calm}', session_timeout: 4s, trees: [{calm_trees}]}}
-- {{name: stalled, hosts: '{stalled}', session_timeout: 2s, trees: [{{path: /config, freshness: {{interval: 1s}}}}]}}
+- {{name: stalled, hosts: '{stalled}', session_timeout: 2s, trees: [{{path: /config, freshness: {{interval: 1s, timeout: 14s}}}}]}}
 - {{name: expiring, hosts: '{expiring}', session_timeout: 1s, trees: [{{path: /config, freshness: {{interval: 1s}}}}]}}
 """
 CALM_TREE = "{{path: {path}, audit: {{interval: 5s}}}}"
