@@ -18,6 +18,7 @@ from exporter.treecache.stats import (
     VERIFICATION_FAILURES,
 )
 from exporter.zookeeper.calls import ERRORS, OPERATIONS
+from exporter.zookeeper.protocol import PROTOCOL_ERRORS
 from exporter.zookeeper.stats import CLIENT_STATES, FAILURE_REASONS, LOST_REASONS, WATCH_EVENTS, WATCH_KINDS
 
 Kind = Literal["gauge", "counter", "info", "histogram"]
@@ -188,6 +189,11 @@ CLIENT_WATCH_EVENTS = _counter(
     "zookeeper_client_watch_events_total",
     "Watch events that the client received.",
     {"event": WATCH_EVENTS},
+)
+CLIENT_PROTOCOL_ERRORS = _counter(
+    "zookeeper_client_protocol_errors_total",
+    "Messages from a server that are not ZooKeeper's protocol; each ends the connection, not the session.",
+    {"reason": PROTOCOL_ERRORS},
 )
 CLIENT_WATCHES = _gauge(
     "zookeeper_client_watches",
@@ -388,6 +394,7 @@ CLIENT = Group(
         CLIENT_SENT_BYTES,
         CLIENT_RECEIVED_BYTES,
         CLIENT_WATCH_EVENTS,
+        CLIENT_PROTOCOL_ERRORS,
         CLIENT_WATCHES,
         CLIENT_LAST_ZXID,
     ),

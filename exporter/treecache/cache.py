@@ -415,6 +415,8 @@ class TreeCache:
             self._submit(request)
         for kind in outcome.probes:
             self._session.probe(kind, self._root_on_server)
+        for reason in outcome.distrusts:
+            self._session.drop(reason)
         for proof in outcome.proofs:
             self._on_verified(proof)
         if replica.initialized != self._initialized.is_set():

@@ -590,6 +590,7 @@ class Replica:
         except (struct.error, ValueError) as error:
             verdict = Verdict(understood=False)
             self._fault("request", error)
+            self._outcome.distrusts.append("bad_reply")
         if not verdict.understood:
             self._put_back(request, loads)
             self._pause(now)
@@ -645,6 +646,7 @@ class Replica:
                 self.audit.answered(request, [reply.error or request.decode(reply.body, reply.offset)])
         except (struct.error, ValueError) as error:
             self._fault("request", error)
+            self._outcome.distrusts.append("bad_reply")
         self.audit.over(request)
 
     # Coming to rest

@@ -9,16 +9,26 @@ from typing import Any
 
 from kazoo.exceptions import ConnectionDropped
 
+from exporter.zookeeper.protocol import ProtocolError
+
 _READ_SIZE = 256 * 1024
 #: Enough for one turn of the connection's loop, which also sends requests and pings.
 _READ_LIMIT = 1024 * 1024
 _LENGTH = struct.Struct("!i")
+#: Bytes that one frame may have. ZooKeeper bounds what it is sent (``jute.maxbuffer``, 1 MiB by default) but not its
+#: replies: the names of a few million children fit, and memory does not run out.
+MAX_FRAME = 256 * 1024 * 1024
 
 
 class FrameBuffer:
-    """What was received on a connection's current socket and is no whole frame yet. Each frame follows its length."""
+    """What was received on a connection's current socket and is no whole frame yet. Each frame follows its length.
 
-    def __init__(self) -> None:
+    Args:
+        limit: the most bytes that a frame may have.
+    """
+
+    def __init__(self, limit: int = MAX_FRAME) -> None:
+        self._limit = limit
         self._buffer = bytearray()
         #: What one call receives. To have a new one made each time costs more than all the rest of a small message.
         self._chunk = memoryview(bytearray(_READ_SIZE))
@@ -52,11 +62,19 @@ class FrameBuffer:
         return received
 
     def frames(self) -> Generator[bytes, None, None]:
-        """Gives out, and forgets, the whole frames; one that its reader stumbles over is forgotten too."""
+        """Gives out, and forgets, the whole frames; one that its reader stumbles over is forgotten too.
+
+        Raises:
+            ProtocolError: a frame says that it has fewer than no bytes, or more than the limit.
+        """
         buffer, offset = self._buffer, 0
         try:
             while len(buffer) - offset >= _LENGTH.size:
                 (length,) = _LENGTH.unpack_from(buffer, offset)
+                if length < 0:
+                    raise ProtocolError("bad_frame", f"a frame of {length} bytes")
+                if length > self._limit:
+                    raise ProtocolError("frame_too_large", f"a frame of {length} bytes, of {self._limit} at most")
                 start = offset + _LENGTH.size
                 if len(buffer) - start < length:
                     break

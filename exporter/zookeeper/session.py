@@ -53,6 +53,7 @@ from exporter.zookeeper.moderation import Moderation
 from exporter.zookeeper.observers import Observers
 from exporter.zookeeper.polling import PollingHandler
 from exporter.zookeeper.probe import Probe
+from exporter.zookeeper.protocol import PROTOCOL_ERRORS, Mistrust, ProtocolError
 from exporter.zookeeper.stats import (
     CLIENT_STATES,
     FAILURE_REASONS,
@@ -169,6 +170,8 @@ class Session:
         self._sessions_lost = dict.fromkeys(LOST_REASONS, 0)
         self._connection_failures = dict.fromkeys(FAILURE_REASONS, 0)
         self._watch_events = dict.fromkeys(WATCH_EVENTS, 0)
+        self._protocol_errors = dict.fromkeys(PROTOCOL_ERRORS, 0)
+        self._mistrust = Mistrust()
         self._probing: set[str] = set()
         self._closing: Call | None = None
         self._step_in()
@@ -234,6 +237,7 @@ class Session:
             sent_bytes=self._sent_bytes,
             received_bytes=self._received_bytes,
             watch_events=dict(self._watch_events),
+            protocol_errors=dict(self._protocol_errors),
             watches={
                 "data": _watcher_count(client._data_watchers),
                 "child": _watcher_count(client._child_watchers),
@@ -440,12 +444,34 @@ class Session:
     def _read_socket(self, _read_timeout: float) -> Any:
         """Stands in for kazoo's method of the same name, which reads one frame with several system calls."""
         self._heard(self._buffer.receive(self._connection._socket))
-        with contextlib.closing(self._buffer.frames()) as frames:
-            for frame in frames:
-                if self._on_frame(frame) == CLOSE_RESPONSE:
-                    return CLOSE_RESPONSE
+        try:
+            with contextlib.closing(self._buffer.frames()) as frames:
+                for frame in frames:
+                    if self._on_frame(frame) == CLOSE_RESPONSE:
+                        return CLOSE_RESPONSE
+        except ProtocolError as error:
+            self._on_protocol_error(error)
+            raise
         self._moderation.read(self._last_heard or 0.0)
         return None
+
+    def _on_protocol_error(self, error: ProtocolError) -> None:
+        """Counts what the server did wrong, and puts the next connection off: kazoo makes it at once."""
+        self._protocol_errors[error.reason] += 1
+        delay = self._mistrust.delay(time.monotonic())
+        if not delay:
+            self._connection.logger.warning("%s broke the protocol (%s): %s", self._server, error.reason, error)
+        else:
+            self._client.handler.sleep_func(delay)
+
+    def drop(self, reason: str) -> None:
+        """Ends the connection, not the session, because of a reply that cannot be decoded; `reason` as counted."""
+        self._protocol_errors[reason] += 1
+        sock = self._connection._socket
+        if sock is not None:
+            # kazoo's own thread then reads the end of the stream, and connects again.
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
     def _pause(self) -> float:
         """For how many seconds events may gather: not while anyone else's request waits for its reply."""
@@ -453,6 +479,8 @@ class Session:
         return self._moderation.pause if not pending or isinstance(pending[0][0], Request) else 0.0
 
     def _on_frame(self, frame: bytes) -> Any:
+        if len(frame) < _HEADER.size:
+            raise ProtocolError("bad_frame", f"a message of {len(frame)} bytes, without a whole header")
         xid, zxid, error = _HEADER.unpack_from(frame)
         if xid == WATCH_XID:
             self._on_watch_event(frame, zxid)
@@ -469,8 +497,9 @@ class Session:
     def _on_reply(self, frame: bytes, xid: int, zxid: int, error: int) -> Any:
         client = self._client
         if not client._pending or client._pending[0][2] != xid:
-            self._on_overtaking_reply(xid, error)
-            raise ConnectionDropped(f"a reply with xid {xid} that is not waited for next")
+            if self._on_overtaking_reply(xid, error):
+                raise ConnectionDropped(f"a reply with xid {xid} that is not waited for next")
+            raise ProtocolError("unexpected_reply", f"a reply with xid {xid} that nothing waits for")
         request, result, _ = client._pending[0]
         call: Call | None = getattr(result, "call", None)
         if call is not None:
@@ -485,23 +514,28 @@ class Session:
             result.sink(Reply(request, zxid, error, frame, _HEADER.size))
             return None
         if error and error not in EXCEPTIONS:
-            raise ConnectionDropped(f"a reply with the unknown error code {error}")
+            raise ProtocolError("bad_reply", f"a reply with the unknown error code {error}")
         if result is None:
             self.observers.answered(xid, zxid, len(frame), error_of(error))
         return self._connection._read_response(ReplyHeader(xid, zxid, error), frame, _HEADER.size)
 
-    def _on_overtaking_reply(self, xid: int, error: int) -> None:
-        """A server refuses what it does not know at once, before it answers earlier requests, and hangs up."""
-        for request, _, pending_xid in self._client._pending:
-            if pending_xid == xid and isinstance(request, Request):
+    def _on_overtaking_reply(self, xid: int, error: int) -> bool:
+        """A server refuses what it does not know at once, before it answers earlier requests, and hangs up.
+
+        Gives whether anything waits for the reply.
+        """
+        waiting = [request for request, _, pending_xid in self._client._pending if pending_xid == xid]
+        for request in waiting:
+            if isinstance(request, Request):
                 self._on_own_reply(request, error)
+        return bool(waiting)
 
     def _on_auth_reply(self, error: int) -> None:
         """Answers the auth request itself: the server lets its reply overtake those of earlier requests."""
         pending = self._client._pending
         position = next((i for i, (_, _, xid) in enumerate(pending) if xid == AUTH_XID), None)
         if position is None:
-            raise ConnectionDropped("a reply to an authentication that nothing waits for")
+            raise ProtocolError("unexpected_reply", "a reply to an authentication that nothing waits for")
         _, result, _ = pending[position]
         del pending[position]
         if error:
@@ -512,9 +546,7 @@ class Session:
 
     def _on_watch_event(self, frame: bytes, zxid: int) -> None:
         self._moderation.event()
-        kind, _, length = _WATCH_EVENT.unpack_from(frame, _HEADER.size)
-        start = _HEADER.size + _WATCH_EVENT.size
-        path = frame[start : start + length].decode()
+        kind, path = _watch_event(frame)
         if 1 <= kind <= len(WATCH_EVENTS):
             self._watch_events[WATCH_EVENTS[kind - 1]] += 1
         trace = self.observers.watch_fired(kind, path)
@@ -768,6 +800,21 @@ def _take_out(queue: deque[Any], entry: object) -> bool:
         except ValueError:
             return False
         return True
+
+
+def _watch_event(frame: bytes) -> tuple[int, str]:
+    """The kind and the path of a ``WatcherEvent``. Raises ProtocolError if the frame holds none."""
+    try:
+        kind, _, length = _WATCH_EVENT.unpack_from(frame, _HEADER.size)
+        start = _HEADER.size + _WATCH_EVENT.size
+        if not 0 <= length <= len(frame) - start:
+            raise ValueError(f"a path of {length} bytes in {len(frame) - start} bytes")
+        path = frame[start : start + length].decode()
+        if 1 <= kind <= len(WATCH_EVENTS) and not path.startswith("/"):
+            raise ValueError(f"an event of the path {path!r}")
+    except (struct.error, ValueError) as error:
+        raise ProtocolError("bad_event", f"a watch event that cannot be decoded: {error}") from error
+    return kind, path
 
 
 def _peer(sock: Any) -> str | None:

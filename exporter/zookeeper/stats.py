@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from exporter.zookeeper.protocol import PROTOCOL_ERRORS
 
 CLIENT_STATES = ("connecting", "connected", "connected_ro", "suspended", "lost")
 LOST_REASONS = ("expired", "auth_failed")
@@ -18,7 +20,8 @@ class ClientStats:
 
     Every mapping holds each of its known keys, zero included: ``transitions`` by ``CLIENT_STATES`` (how often each
     was entered), ``sessions_lost`` by ``LOST_REASONS``, ``connection_failures`` by ``FAILURE_REASONS``,
-    ``watch_events`` by ``WATCH_EVENTS`` and ``watches`` by ``WATCH_KINDS``. Points in time are Unix seconds and
+    ``watch_events`` by ``WATCH_EVENTS``, ``watches`` by ``WATCH_KINDS`` and ``protocol_errors`` by
+    ``PROTOCOL_ERRORS``. Points in time are Unix seconds and
     0 when the thing never happened; ages and timeouts are seconds.
 
     ``server`` is ``host:port`` of the connection, None while there is none. ``session_timeout`` is what the server
@@ -44,3 +47,4 @@ class ClientStats:
     received_bytes: int
     watch_events: Mapping[str, int]
     watches: Mapping[str, int]
+    protocol_errors: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(PROTOCOL_ERRORS, 0))

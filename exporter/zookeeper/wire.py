@@ -284,10 +284,17 @@ class MultiRead(ReadRequest):
 
 
 def _decode_names(body: bytes, offset: int, count: int) -> tuple[list[str], int]:
+    """A jute vector of ustrings, and where it ends. Raises struct.error or ValueError if it is none."""
+    size = len(body)
+    if count * _INT.size > size - offset:
+        raise ValueError(f"{count} names in {size - offset} bytes")
     names = []
     unpack = _INT.unpack_from
     for _ in range(count):
         start = offset + _INT.size
-        offset = start + unpack(body, offset)[0]
+        (length,) = unpack(body, offset)
+        offset = start + length
+        if length < 0 or offset > size:
+            raise ValueError(f"a name of {length} bytes in {size - start} bytes")
         names.append(body[start:offset].decode())
     return names, offset

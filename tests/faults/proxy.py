@@ -74,6 +74,11 @@ class Proxy:
         for link in list(self._links):
             link.close()
 
+    def inject(self, data: bytes) -> None:
+        """Sends to every client what no server sent."""
+        for link in list(self._links):
+            link.inject(data)
+
     def refuse(self) -> None:
         """Refuses new connections from now on."""
         if self._listener is not None:
@@ -179,6 +184,10 @@ class _Link:
         for end in (self._client, self._server):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+
+    def inject(self, data: bytes) -> None:
+        with contextlib.suppress(OSError):
+            self._send(DOWN, data)
 
     def join(self) -> None:
         for thread in self._threads:

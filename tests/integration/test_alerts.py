@@ -45,9 +45,11 @@ pytestmark = pytest.mark.timeout(600)
 CONFIG = """
 ensembles:
 - {{name: calm, hosts: '{calm}', session_timeout: 4s, trees: [{calm_trees}]}}
-- {{name: stalled, hosts: '{stalled}', session_timeout: 2s, trees: [{{path: /config, freshness: {{interval: 1s, timeout: 14s}}}}]}}
+- {{name: stalled, hosts: '{stalled}', session_timeout: 2s, trees: [{stalled_tree}]}}
 - {{name: expiring, hosts: '{expiring}', session_timeout: 1s, trees: [{{path: /config, freshness: {{interval: 1s}}}}]}}
 """
+#: Stale after `STALE_AFTER`, as with the defaults.
+STALLED_TREE = "{path: /config, freshness: {interval: 1s, timeout: 14s}}"
 CALM_TREE = "{{path: {path}, audit: {{interval: 5s}}}}"
 
 
@@ -100,7 +102,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 def write_config(folder: Path, **hosts: str) -> Path:
     """The configuration of an exporter that watches all ensembles."""
     config = folder / "exporter.yml"
-    config.write_text(CONFIG.format(calm_trees=", ".join(CALM_TREE.format(path=path) for path in ROOTS), **hosts))
+    calm_trees = ", ".join(CALM_TREE.format(path=path) for path in ROOTS)
+    config.write_text(CONFIG.format(calm_trees=calm_trees, stalled_tree=STALLED_TREE, **hosts))
     return config
 
 

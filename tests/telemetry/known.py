@@ -30,6 +30,7 @@ from exporter.treecache.stats import (
 )
 from exporter.zookeeper.calls import Call
 from exporter.zookeeper.messages import WatchEvent
+from exporter.zookeeper.protocol import PROTOCOL_ERRORS
 from exporter.zookeeper.session import Session
 from exporter.zookeeper.stats import (
     CLIENT_STATES,
@@ -80,6 +81,7 @@ BUSY_CLIENT = ClientStats(
     received_bytes=6_000_000,
     watch_events=_numbered(WATCH_EVENTS, 41),
     watches=_numbered(WATCH_KINDS, 51),
+    protocol_errors=_numbered(PROTOCOL_ERRORS, 171),
 )
 NEW_CLIENT = ClientStats(
     state="connecting",

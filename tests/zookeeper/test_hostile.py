@@ -1,0 +1,113 @@
+"""A server that sends what is not ZooKeeper's protocol costs a connection, and nothing else."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter import TreeCache
+from exporter.zookeeper.frames import FrameBuffer
+from exporter.zookeeper.protocol import PROTOCOL_ERRORS, Mistrust, ProtocolError
+from exporter.zookeeper.session import Session, _watch_event
+from exporter.zookeeper.wire import GetChildren, GetData, MultiRead
+from tests.conftest import ZooKeeper, connected
+from tests.faults.proxy import Proxy
+from tests.support import eventually
+
+HEADER = struct.Struct("!iqi")
+STAT = bytes(68)
+#: What has undone decoders: the ends of the range, and what is next to nothing.
+LENGTHS = st.sampled_from([-(2**31), -4, -1, 0, 1, 4, 68, 2**31 - 1])
+#: Replies of parts that look like jute's: lengths that are honest or not, operation headers, stats, bytes.
+PARTS = st.one_of(
+    LENGTHS.map(lambda number: struct.pack("!i", number)),
+    st.tuples(st.sampled_from([4, 8, -1, 12]), LENGTHS).map(lambda told: struct.pack("!iBii", told[0], 0, 0, told[1])),
+    st.just(STAT),
+    st.binary(max_size=80),
+)
+REPLIES = st.lists(PARTS, max_size=12).map(b"".join)
+
+
+@given(REPLIES)
+def test_a_reply_is_decoded_or_refused(body: bytes) -> None:
+    """Never anything else, nor more than what the reply has room for."""
+    multi = MultiRead("", ["/a", "/b"], ["/c"])
+    with suppress(ValueError, struct.error):
+        assert sum(map(len, (result for result in multi.decode(body, 0) if isinstance(result, bytes)))) <= len(body)
+    with suppress(ValueError, struct.error):
+        names, _ = GetChildren("", "/c").decode(body, 0)
+        assert 4 * len(names) <= len(body)
+    with suppress(ValueError, struct.error):
+        GetData("", "/a").decode(body, 0)
+
+
+def test_names_that_go_back_are_refused() -> None:
+    endless = struct.pack("!ii", 2**31 - 1, -4) + bytes(16)
+    with pytest.raises(ValueError, match="2147483647 names in 20 bytes"):
+        GetChildren("", "/c").decode(endless, 0)
+    back = struct.pack("!ii", 2, -4) + bytes(16)
+    with pytest.raises(ValueError, match="a name of -4 bytes"):
+        GetChildren("", "/c").decode(back, 0)
+
+
+@given(REPLIES)
+def test_a_watch_event_is_decoded_or_refused(body: bytes) -> None:
+    with suppress(ProtocolError):
+        _, path = _watch_event(HEADER.pack(-1, -1, 0) + body)
+        assert len(path.encode()) <= len(body)
+
+
+@pytest.mark.parametrize(("length", "reason"), [(-1, "bad_frame"), (-(2**31), "bad_frame"), (101, "frame_too_large")])
+def test_a_frame_is_bounded(length: int, reason: str) -> None:
+    ours, servers = socket.socketpair()
+    with ours, servers:
+        buffer = FrameBuffer(limit=100)
+        servers.sendall(struct.pack("!i", 3) + b"abc" + struct.pack("!i", length))
+        ours.setblocking(False)
+        buffer.receive(ours)
+        frames = buffer.frames()
+        assert next(frames) == b"abc"
+        with pytest.raises(ProtocolError) as refused:
+            next(frames)
+    assert refused.value.reason == reason
+
+
+def test_a_server_that_goes_on_is_asked_less_and_less() -> None:
+    mistrust = Mistrust()
+    delays = [mistrust.delay(float(now)) for now in range(8)]
+    assert delays == [0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
+    assert mistrust.delay(100.0) == 0.0
+
+
+FRAMES = {
+    "no header": (b"\0" * 15, "bad_frame"),
+    "negative length": (-1, "bad_frame"),
+    "a gigabyte": (2**30, "frame_too_large"),
+    "event with a long path": (HEADER.pack(-1, -1, 0) + struct.pack("!iii", 3, 3, 99), "bad_event"),
+    "event that is no text": (HEADER.pack(-1, -1, 0) + struct.pack("!iii", 3, 3, 2) + b"\xff\xff", "bad_event"),
+    "event of no znode": (HEADER.pack(-1, -1, 0) + struct.pack("!iii", 1, 3, 1) + b"x", "bad_event"),
+    "event cut short": (HEADER.pack(-1, -1, 0) + b"\0", "bad_event"),
+    "reply to nothing": (HEADER.pack(12345, 1, 0), "unexpected_reply"),
+    "auth reply to nothing": (HEADER.pack(-4, 1, 0), "unexpected_reply"),
+}
+
+
+@pytest.mark.parametrize(("frame", "reason"), FRAMES.values(), ids=FRAMES.keys())
+def test_the_session_outlives_what_a_server_does_wrong(zookeeper: ZooKeeper, frame: bytes | int, reason: str) -> None:
+    with Proxy(zookeeper.server.port) as proxy, connected(proxy.hosts + zookeeper.root, timeout=20) as client:
+        session_id, session = client.client_id[0], Session.attach(client)
+        with TreeCache(client, "/app") as cache:
+            assert cache.wait_initialized(20)
+            proxy.inject(struct.pack("!i", frame) if isinstance(frame, int) else struct.pack("!i", len(frame)) + frame)
+            eventually(lambda: session.stats().protocol_errors[reason] == 1)
+            eventually(lambda: session.stats().transitions["connected"] == 1)
+            client.create("/app/later")
+            eventually(lambda: cache.get_children("/app") == {"later"})
+        assert client.client_id[0] == session_id
+        assert sum(session.stats().protocol_errors.values()) == 1
+        assert set(session.stats().protocol_errors) == set(PROTOCOL_ERRORS)
