@@ -5,11 +5,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from exporter.treecache import NodeData, Selector, TreeCache, TreeEvent, UnsupportedServerError
-
 if TYPE_CHECKING:
     from exporter.telemetry.instrumentation import instrument
     from exporter.telemetry.tracing import KazooInstrumentor
+    from exporter.treecache import NodeData, Selector, TreeCache, TreeEvent, UnsupportedServerError
 
 __version__ = "0.1.0"
 
@@ -24,11 +23,24 @@ __all__ = [
     "instrument",
 ]
 
-#: What is imported when it is asked for: a cache alone needs no Prometheus and no OpenTelemetry.
-_LATER = {"KazooInstrumentor": "exporter.telemetry.tracing", "instrument": "exporter.telemetry.instrumentation"}
+#: Where each name is found, imported on first use: a cache alone needs no Prometheus and no OpenTelemetry, and the
+#: command needs its signal handlers before any of them.
+_LATER = {
+    "KazooInstrumentor": "exporter.telemetry.tracing",
+    "instrument": "exporter.telemetry.instrumentation",
+    "NodeData": "exporter.treecache",
+    "Selector": "exporter.treecache",
+    "TreeCache": "exporter.treecache",
+    "TreeEvent": "exporter.treecache",
+    "UnsupportedServerError": "exporter.treecache",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_LATER[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

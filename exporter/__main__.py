@@ -1,10 +1,20 @@
-"""`python -m exporter`: the same as the command `treecache-exporter`."""
+"""The command `treecache-exporter`, also `python -m exporter`: signal handlers first, everything else after them."""
 
 from __future__ import annotations
 
 import sys
 
-from exporter.cli import main
+from exporter import signals
+
+
+def main() -> int:
+    """Runs the command with the process's arguments and gives its exit status."""
+    signals.take_early()
+    # Takes most of the start, in which a signal may come.
+    from exporter.cli import main as run
+
+    return run()
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -249,9 +249,14 @@ def _one_of(accepted: Sequence[Choice]) -> Callable[[str], Choice]:
     return parse
 
 
+def _log_level(text: str) -> str:
+    # Prometheus and its exporters say warn: github.com/prometheus/common, promslog.
+    return logs.LEVELS[2] if text == "warn" else _one_of(logs.LEVELS)(text)
+
+
 def _configure_logs(given: Mapping[str, Any]) -> None:
     logs.configure(
-        level=_parsed(given, "--log.level", _one_of(logs.LEVELS)),
+        level=_parsed(given, "--log.level", _log_level),
         format=_parsed(given, "--log.format", _one_of(logs.FORMATS)),
     )
 
@@ -261,20 +266,25 @@ def _configure_logs(given: Mapping[str, Any]) -> None:
 
 
 class _Once(argparse.Action):
-    """Stores a value, and refuses a second one."""
+    """Stores a value, and refuses a second one; an empty value counts as none."""
 
     def __call__(self, _parser: object, namespace: argparse.Namespace, value: Any, _option: object = None) -> None:
         if self.dest in namespace.given:
             shown = None if self.nargs == 0 else value
             raise SettingsError(self.dest, shown, "the flag is given twice; accepted: once")
+        if value == "":
+            # What a template renders for want of a value.
+            return
         namespace.given.add(self.dest)
         setattr(namespace, self.dest, True if self.nargs == 0 else value)
 
 
 class _Repeatable(argparse.Action):
-    """Gathers values."""
+    """Gathers values, empty ones left out."""
 
     def __call__(self, _parser: object, namespace: argparse.Namespace, value: Any, _option: object = None) -> None:
+        if value == "":
+            return
         namespace.given.add(self.dest)
         setattr(namespace, self.dest, [*getattr(namespace, self.dest), value])
 

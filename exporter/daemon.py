@@ -17,7 +17,7 @@ from exporter import __version__, systemd
 from exporter.fleet import Fleet
 from exporter.reload import Load, Reloader
 from exporter.settings import Settings, SettingsError, Web
-from exporter.signals import ENDING, end_at_once
+from exporter.signals import ENDING, end_at_once, hung_up_early
 from exporter.spans import exporting
 from exporter.telemetry.collectors import build_registry
 from exporter.web import config as web_config
@@ -118,6 +118,9 @@ def _reloading_on_hangup(reloader: Reloader) -> Iterator[None]:
         task.add_done_callback(reloads.discard)
 
     loop.add_signal_handler(signal.SIGHUP, hang_up)
+    if hung_up_early():
+        # It may have come after the configuration was read.
+        hang_up()
     try:
         yield
     finally:

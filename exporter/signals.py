@@ -1,4 +1,4 @@
-"""Signals: SIGTERM and SIGINT end the process at once where nothing gentler does.
+"""Signals: SIGTERM and SIGINT end the process at once where nothing gentler does; an early SIGHUP is remembered.
 
 The kernel discards them for the first process of a container as long as it has no handler of its own: see
 pid_namespaces(7).
@@ -14,6 +14,33 @@ from types import FrameType
 
 #: What asks the process to end.
 ENDING = (signal.SIGTERM, signal.SIGINT)
+
+
+_hung_up = False
+
+
+def take_early() -> None:
+    """Installs handlers for the whole process, before anything else is imported. To be called in the main thread.
+
+    Signals that were blocked before the program began are let through: the kernel keeps a blocked signal, also one for
+    the first process of a container.
+    """
+    for number in ENDING:
+        signal.signal(number, end_at_once)
+    signal.signal(signal.SIGHUP, _remember)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [*ENDING, signal.SIGHUP])
+
+
+def hung_up_early() -> bool:
+    """Whether SIGHUP has come since `take_early`, or since this was last asked."""
+    global _hung_up
+    was, _hung_up = _hung_up, False
+    return was
+
+
+def _remember(_number: int, _frame: FrameType | None = None) -> None:
+    global _hung_up
+    _hung_up = True
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import exporter
+from exporter import cli
 from exporter.cli import main, parse_settings
 from exporter.settings import Audit, Ensemble, Freshness, ListenAddress, Settings, Tree, Web
 from exporter.treecache import Shard
@@ -143,7 +144,8 @@ def test_defaults() -> None:
         ([*ENOUGH, "--treecache.path"], "--treecache.path: expected one argument; accepted:"),
         (["--zookeeper.hosts=zk:x", "--treecache.path=/a"], "--zookeeper.hosts=zk:x: 'x' is no port"),
         (["--zookeeper.hosts=zk/..", "--treecache.path=/a"], "--zookeeper.hosts=zk/..: the chroot has the relative"),
-        ([*ENOUGH, "--zookeeper.name="], "--zookeeper.name=: the name is empty; accepted:"),
+        (["--zookeeper.hosts=", "--treecache.path=/a"], "--zookeeper.hosts: required without --config.file; "),
+        (["--zookeeper.hosts=zk", "--treecache.path="], "--treecache.path: required without --config.file; "),
         ([*ENOUGH, "--web.listen-address=80"], "--web.listen-address=80: the port is missing; accepted: [HOST]:PORT"),
         ([*ENOUGH, "--web.listen-address=:http"], "--web.listen-address=:http: 'http' is no port between 0 and 65535"),
         ([*ENOUGH, "--web.listen-address=192.0.2.1:0"], "--web.listen-address=192.0.2.1:0: cannot listen there: "),
@@ -256,3 +258,21 @@ def test_python_m_exporter_tells_its_version() -> None:
     answer = subprocess.run([sys.executable, "-m", "exporter", "--version"], capture_output=True, text=True, check=True)
     assert answer.stdout.startswith(f"treecache-exporter {exporter.__version__} (Python 3.")
     assert answer.stderr == ""
+
+
+def flags_with_a_value() -> list[str]:
+    """Every flag of the exporter that takes a value."""
+    parser = cli._exporter_parser()
+    return [action.dest for action in parser._actions if action.dest.startswith("--") and action.nargs is None]
+
+
+@pytest.mark.parametrize("flag", flags_with_a_value())
+def test_an_empty_value_is_as_if_the_flag_were_not_given(flag: str) -> None:
+    enough = [word for word in ENOUGH if not word.startswith(f"{flag}=")]
+    if len(enough) == len(ENOUGH):
+        assert parse_settings([*ENOUGH, f"{flag}="]) == parse_settings(ENOUGH)
+    assert parse_settings([f"{flag}=", *ENOUGH]) == parse_settings(ENOUGH)
+
+
+def test_the_name_that_prometheus_has_for_warnings() -> None:
+    assert main([*ENOUGH, "--config.check", "--log.level=warn"]) == 0

@@ -365,3 +365,25 @@ def test_any_words_are_accepted_or_refused_in_words(
         file.write_text(each)
         with contextlib.suppress(ConfigError):
             load(file)
+
+
+@pytest.mark.parametrize(
+    ("written", "held", "depth"),
+    [("${N}", "3", 3), ('"${N}"', "3", 3), ("${N:-4}", None, 4), ("${N:-4}", "", 4), ("${N:-4}", "5", 5)],
+)
+def test_what_the_environment_holds_is_read_as_the_schema_wants_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, held: str | None, depth: int
+) -> None:
+    monkeypatch.delenv("N", raising=False)
+    if held is not None:
+        monkeypatch.setenv("N", held)
+    monkeypatch.setenv("YES", "true")
+    monkeypatch.setenv("NAME", "123")
+    monkeypatch.setenv("EVERY", "0")
+    (file := tmp_path / "config.yml").write_text(
+        "ensembles:\n- name: ${NAME}\n  hosts: zk\n  trees:\n  - path: /a\n"
+        f"    max_depth: {written}\n    keep_data: ${{YES}}\n    audit:\n      interval: ${{EVERY}}\n"
+    )
+    (ensemble,) = load(file)
+    (tree,) = ensemble.trees
+    assert (ensemble.name, tree.max_depth, tree.keep_data, tree.audit.interval) == ("123", depth, True, 0)

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -108,3 +109,27 @@ def test_the_handlers_are_put_back() -> None:
     with ending_at_once():
         assert [signal.getsignal(number) for number in ENDING] != before
     assert [signal.getsignal(number) for number in ENDING] == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5])
+def test_a_signal_at_any_moment_of_the_start_ends_it(start: Start, number: signal.Signals, delay: float) -> None:
+    # Blocked until the handlers are there, as the kernel would discard it before.
+    blocked = [number, signal.SIGHUP]
+    program = "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, {}); print(flush=True); "
+    program = program.format([int(each) for each in blocked]) + "os.execv(sys.executable, [sys.executable, *{}])"
+    flags = [
+        "-m",
+        "exporter",
+        "--zookeeper.hosts=127.0.0.1:1",
+        "--treecache.path=/",
+        "--web.listen-address=127.0.0.1:0",
+    ]
+    process = start([sys.executable, "-c", program.format(flags)])
+    assert process.stdout is not None
+    process.stdout.readline()
+    send(process, signal.SIGHUP)
+    time.sleep(delay)
+    send(process, number)
+    # 0 once it takes the signal as a request to stop what it has begun.
+    assert process.wait(timeout=60) in (0, status_after(number))

@@ -12,6 +12,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from exporter.config.problems import Problem
+from exporter.config.scalars import FromEnvironment, plain
 from exporter.yamlfile import SIZE_LIMIT, UnreadableFileError, complaint, compose, content_of
 
 #: Values that a file may hold once its aliases are followed.
@@ -22,10 +23,8 @@ Location = tuple[str | int, ...]
 
 _YAML_ACCEPTED = "accepted: a YAML mapping in UTF-8"
 _CORE_TAGS = "tag:yaml.org,2002:"
-_NUMBER = re.compile(r"[-+]?[0-9]+(?P<fraction>\.[0-9]*)?", re.ASCII)
-_BOOLEANS = {"true": True, "false": False}
 _NULLS = ("", "~", "null")
-_REFERENCE = re.compile(r"\$(?:\$|\{(?P<name>[^}]*)\}|(?P<other>.?))", re.DOTALL)
+_REFERENCE = re.compile(r"\$(?:\$|\{(?P<name>[^}:]*)(?P<default>:-[^}]*)?\}|(?P<other>.?))", re.DOTALL)
 _VARIABLE_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -47,7 +46,7 @@ class Document:
 
 
 def read(path: Path) -> Document:
-    """The document in a file, with `${NAME}` in texts replaced by environment variables and `$$` by `$`.
+    """The document in a file, with `${NAME}` replaced by environment variables and `$$` by `$`.
 
     A document that is no YAML has problems and no content.
     """
@@ -128,12 +127,11 @@ class _Reader:
         self._document.written[location] = text
         if node.style is None and text.lower() in _NULLS and location:
             self._problem(location, "no value; accepted: a value, or no such line")
-        if node.style is None and text.lower() in _BOOLEANS:
-            return _BOOLEANS[text.lower()]
-        if node.style is None and (number := _NUMBER.fullmatch(text)) and len(text) < 20:
-            return float(text) if number["fraction"] is not None else int(text)
+        if node.style is None and not isinstance(value := plain(text), str):
+            return value
         try:
-            return _expanded(text)
+            expanded = _expanded(text)
+            return FromEnvironment(expanded) if text.replace("$$", "$") != expanded else expanded
         except ValueError as error:
             self._problem(location, str(error))
             return text
@@ -152,6 +150,10 @@ def _expanded(text: str) -> str:
             return "$"
         if name is None or not _VARIABLE_NAME.fullmatch(name):
             raise ValueError("a $ that begins no ${NAME}; accepted: ${NAME} for an environment variable, $$ for a $")
+        default = match["default"]
+        if default is not None:
+            # As a shell has it: also for a variable that is empty.
+            return os.environ.get(name) or default.removeprefix(":-")
         if name not in os.environ:
             raise ValueError(f"the environment variable {name} is not set; accepted: the name of one that is")
         return os.environ[name]

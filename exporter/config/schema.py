@@ -14,6 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from exporter import settings
+from exporter.config.scalars import FromEnvironment, plain
 from exporter.globs import Pattern
 from exporter.settings import parse_duration, parse_hosts, parse_name, parse_path
 
@@ -63,6 +64,13 @@ def _hidden(value: object) -> object:
     return SecretStr(value)
 
 
+def _of_environment(value: object) -> object:
+    """What the environment holds is text; it is read as the same text without quotes would be."""
+    return plain(value) if isinstance(value, FromEnvironment) else value
+
+
+_READ_BY_TYPE = BeforeValidator(_of_environment)
+
 Duration = Annotated[float, _duration(0), WithJsonSchema(_DURATION_SCHEMA)]
 Timeout = Annotated[float, _duration(0.1), WithJsonSchema(_DURATION_SCHEMA)]
 Text = Annotated[str, AfterValidator(_not_empty), WithJsonSchema({"type": "string", "minLength": 1})]
@@ -72,7 +80,9 @@ Hosts = Annotated[str, AfterValidator(parse_hosts), WithJsonSchema({"type": "str
 ZnodePath = Annotated[str, AfterValidator(parse_path), WithJsonSchema({"type": "string", "pattern": "^/"})]
 Glob = Annotated[str, _checked(Pattern), WithJsonSchema({"type": "string", "pattern": "^/"})]
 Secret = Annotated[SecretStr, BeforeValidator(_hidden), WithJsonSchema({"type": "string", "minLength": 1})]
-WholeNumber = Annotated[int, Field(ge=0)]
+WholeNumber = Annotated[int, Field(ge=0), _READ_BY_TYPE]
+Positive = Annotated[int, Field(ge=1), _READ_BY_TYPE]
+Boolean = Annotated[bool, _READ_BY_TYPE]
 
 
 def _seconds(default: float, description: str) -> Any:
@@ -121,10 +131,10 @@ class Tree(Section):
     max_depth: WholeNumber | None = Field(
         default=None, description="How many levels below its root the tree goes; 0 for the root alone, by default all."
     )
-    keep_data: bool = Field(
+    keep_data: Boolean = Field(
         default=settings.Tree.keep_data, description="Whether to hold the znodes' data in memory, not only their sizes."
     )
-    max_nodes_per_second: Annotated[int, Field(ge=1)] | None = Field(
+    max_nodes_per_second: Positive | None = Field(
         default=None, description="How many znodes to read in a second at most; by default no limit."
     )
     freshness: Freshness = Field(default=Freshness(), description="How the staleness of the tree is measured.")
@@ -167,10 +177,10 @@ class Tls(Section):
     key_file: Text | None = Field(default=None, description="Private key of the certificate.")
     key_password: Secret | None = Field(default=None, description="What the key is encrypted with.")
     key_password_file: Text | None = Field(default=None, description="File that holds what the key is encrypted with.")
-    check_hostname: bool = Field(
+    check_hostname: Boolean = Field(
         default=settings.Tls.check_hostname, description="Whether a server's certificate must be for the host's name."
     )
-    insecure_skip_verify: bool = Field(
+    insecure_skip_verify: Boolean = Field(
         default=settings.Tls.insecure_skip_verify, description="Whether to trust any server with any certificate."
     )
 

@@ -7,11 +7,11 @@ Python's ssl module cannot do is refused, and docs/web-configuration.md says so.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exporter.web.sections import Section, read
+from exporter.web.sections import Section, UnprotectedError, read
 
 VERIFY_IF_GIVEN = "VerifyClientCertIfGiven"
 REQUIRE_AND_VERIFY = "RequireAndVerifyClientCert"
@@ -90,7 +90,8 @@ class WebConfig:
 def load(path: str | Path) -> WebConfig:
     """Reads a web configuration; the files that it names are not opened.
 
-    Raises SettingsError, one line with file, line, key, value and what is accepted, for whatever is wrong with it.
+    Raises SettingsError, one line with file, line, key, value and what is accepted, for whatever is wrong with it;
+    UnprotectedError, which is one, for a file that is empty.
     """
     path = Path(path).absolute()
     return interpret(path, read(path))
@@ -98,6 +99,8 @@ def load(path: str | Path) -> WebConfig:
 
 def interpret(path: Path, top: Section) -> WebConfig:
     """The web configuration that a file's sections mean. Raises SettingsError for whatever is wrong with it."""
+    for protection in ("tls_server_config", "basic_auth_users"):
+        top.check_not_null(protection)
     config = WebConfig(
         path,
         tls=_tls(path.parent, top.section("tls_server_config")),
@@ -108,6 +111,29 @@ def interpret(path: Path, top: Section) -> WebConfig:
         raise top.error("rate_limit", None, "not supported; accepted: a limit in a proxy before the exporter")
     top.end()
     return config
+
+
+def check_no_less_protected(new: WebConfig, old: WebConfig) -> None:
+    """Raises UnprotectedError if `new` lets in clients, without a restart, who needed a secret before.
+
+    A file that an editor or a full disk has truncated may be a good one of less content.
+    """
+    what = [name for name, protection in _PROTECTIONS.items() if protection(old) and not protection(new)]
+    if what:
+        problem = f"{what[0]} cannot go without a restart; what was in force stays"
+        raise UnprotectedError(str(new.path), None, f"{problem}; accepted: a file that still has it, or a restart")
+
+
+#: What keeps clients out, and whether a configuration has it.
+_PROTECTIONS: Mapping[str, Callable[[WebConfig], bool]] = {
+    "tls_server_config": lambda config: config.tls is not None,
+    "the last of basic_auth_users": lambda config: bool(config.users),
+    "the demand for clients' certificates": lambda config: (
+        config.tls is not None and config.tls.client_auth_type == REQUIRE_AND_VERIFY
+    ),
+    "client_ca_file": lambda config: config.tls is not None and config.tls.client_ca_file is not None,
+    "client_allowed_sans": lambda config: config.tls is not None and bool(config.tls.client_allowed_sans),
+}
 
 
 def _tls(folder: Path, section: Section) -> TlsConfig | None:

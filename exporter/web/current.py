@@ -10,7 +10,8 @@ from pathlib import Path
 import structlog
 
 from exporter.settings import SettingsError
-from exporter.web.config import WebConfig, load
+from exporter.web.config import WebConfig, check_no_less_protected, load
+from exporter.web.sections import UnprotectedError
 from exporter.web.tls import server_context
 from exporter.worker import Worker
 
@@ -26,8 +27,8 @@ Mark = tuple[int, int, int]
 class CurrentConfig:
     """The last good configuration, and what follows from it.
 
-    Whether TLS is on is decided once: a change of that is refused like any other bad configuration, which is logged
-    once and leaves the last good one in force.
+    Whether TLS is on is decided once, and passwords and clients' certificates do not stop being asked for: a change of
+    that is refused like any other bad configuration, which is logged once and leaves the last good one in force.
 
     Raises SettingsError if a certificate, key or authority of the first configuration cannot be used.
     """
@@ -67,6 +68,8 @@ class CurrentConfig:
         self._marks = marks
         try:
             self._read_again()
+        except UnprotectedError as error:
+            log.warning("web configuration not reloaded", reason=str(error))
         except SettingsError as error:
             log.error("web configuration not reloaded", reason=str(error))
         except Exception:
@@ -78,8 +81,9 @@ class CurrentConfig:
         path = self._config.path
         mark = _mark(path)
         config = load(path)
-        if (config.tls is None) != (self._config.tls is None):
-            raise SettingsError(f"{path}: tls_server_config", None, "cannot come or go without a restart")
+        check_no_less_protected(config, self._config)
+        if config.tls is not None and self._config.tls is None:
+            raise SettingsError(f"{path}: tls_server_config", None, "cannot come without a restart")
         # Also those of a bad one: what is wrong with it may be a file that is yet to come.
         self._watch(config, mark)
         self._context = server_context(config)

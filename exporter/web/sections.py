@@ -16,6 +16,10 @@ _NULL = "tag:yaml.org,2002:null"
 _BOOLEANS = {"true": True, "false": False}
 
 
+class UnprotectedError(SettingsError):
+    """A configuration that would leave the server with less protection than somebody asked for, as a truncated one."""
+
+
 class Section:
     """A mapping of a YAML file. Keys are taken out one by one; `end` complains about what nobody took.
 
@@ -49,6 +53,13 @@ class Section:
         if not isinstance(node, MappingNode):
             raise self._mistyped(key, "a mapping")
         return _section(self._path, f"{self._name}{key}.", node)
+
+    def check_not_null(self, key: str) -> None:
+        """Raises UnprotectedError for a key without a value, as the end of a truncated file."""
+        if key in self and self._take(key) is None:
+            line = self._nodes[key][0].start_mark.line + 1
+            problem = "no value, as at the end of a truncated file; accepted: a mapping, {} for an empty one"
+            raise UnprotectedError(f"{self._path}:{line}: {self._name}{key}", None, problem)
 
     def text(self, key: str, default: str = "") -> str:
         """A scalar as it is written."""
@@ -106,9 +117,9 @@ def read(path: Path) -> Section:
 
 
 def parse(path: Path, content: bytes) -> Section:
-    """The top section of a file's content; an empty file has an empty one.
+    """The top section of a file's content.
 
-    Raises SettingsError if it is no YAML mapping.
+    Raises UnprotectedError for an empty one, SettingsError if it is no YAML mapping.
     """
     try:
         root = compose(content)
@@ -122,7 +133,8 @@ def parse(path: Path, content: bytes) -> Section:
     except (YAMLError, ValueError):
         _refuse(path, 1, "it has characters that YAML does not allow")
     if root is None or (isinstance(root, ScalarNode) and root.tag == _NULL):
-        return Section(path, "", 1, {})
+        problem = "the file is empty, as a truncated one is; accepted: a YAML mapping, {} for no TLS and no passwords"
+        raise UnprotectedError(f"{path}:1", None, problem)
     if not isinstance(root, MappingNode):
         _refuse(path, root.start_mark.line + 1, "the file holds no keys")
     return _section(path, "", root)

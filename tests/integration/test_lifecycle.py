@@ -351,7 +351,7 @@ def test_it_stops_while_a_password_is_checked(tmp_path: Path) -> None:
 def test_it_stops_while_a_file_hangs(tmp_path: Path, zookeeper: ZooKeeper) -> None:
     ensemble = {"name": "main", "hosts": zookeeper.hosts, "trees": [{"path": "/"}]}
     (config := tmp_path / "config.yml").write_text(json.dumps({"ensembles": [ensemble]}))
-    (web_config := tmp_path / "web.yml").touch()
+    (web_config := tmp_path / "web.yml").write_text("{}")
     with configured_exporter(config, [f"--web.config.file={web_config}"]) as exporter:
         exporter.wait_ready()
         for file in (config, web_config):

@@ -133,7 +133,7 @@ def _held(name: str, authority: Authority) -> dict[str, str]:
         "tls.key": key.read_text(),
         "auditor": "secret",
         "config.yml": (ROOT / "examples" / "minimal.yml").read_text(),
-        "web-config.yml": "",
+        "web-config.yml": "{}",
     }
 
 

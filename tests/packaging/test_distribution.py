@@ -55,7 +55,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) ->
 
 def test_the_wheel_has_the_licence_and_the_command(wheel: zipfile.ZipFile) -> None:
     assert dist_info(wheel, "licenses/LICENSE") == (ROOT / "LICENSE").read_text()
-    assert "treecache-exporter = exporter.cli:main" in dist_info(wheel, "entry_points.txt")
+    assert "treecache-exporter = exporter.__main__:main" in dist_info(wheel, "entry_points.txt")
     assert "kazoo = exporter.telemetry.tracing:KazooInstrumentor" in dist_info(wheel, "entry_points.txt")
 
 

@@ -97,10 +97,8 @@ def test_everything_at_once(file: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        "# nothing\n",
-        "basic_auth_users: &a\ntls_server_config: &a\n",
-        "tls_server_config:\nbasic_auth_users: {}\n",
+        "{}",
+        "tls_server_config: {}\nbasic_auth_users: {}\nhttp_server_config:\n",
         "tls_server_config: {}",
     ],
 )

@@ -173,11 +173,12 @@ def test_users_come_and_go_without_a_restart(file: Path) -> None:
         eventually(lambda: len(logged) == 3)
         assert client.get("/metrics").status_code == 401
         replace_file(file, "")
-        eventually(lambda: client.get("/metrics").status_code == 200)
+        eventually(lambda: len(logged) == 4)
+        assert client.get("/metrics").status_code == 401
 
 
 def test_a_file_that_hangs_holds_up_nobody(file: Path) -> None:
-    file.write_text("")
+    file.write_text("{}")
     with running(config=load(file)) as server:
         file.unlink()
         os.mkfifo(file)
@@ -189,12 +190,12 @@ def test_tls_neither_comes_nor_goes_without_a_restart(file: Path, authority: Aut
     file.write_text(SERVER)
     now = CurrentConfig(load(file))
     with structlog.testing.capture_logs() as logged:
-        replace_file(file, "")
+        replace_file(file, "{}")
         for _ in range(3):
             now.refresh()
         assert now.config.tls is not None
     assert len(logged) == 1
-    assert "cannot come or go without a restart" in logged[0]["reason"]
+    assert "tls_server_config cannot go without a restart" in logged[0]["reason"]
 
 
 def test_a_file_that_a_bad_configuration_names_is_waited_for(file: Path, authority: Authority) -> None:
@@ -242,3 +243,26 @@ def test_names_in_certificates() -> None:
         assert has_allowed_name(names, [allowed, "x"])
     assert not has_allowed_name(names, ["b.example"])
     assert not has_allowed_name([], ["b.example"])
+
+
+HASH = "$2y$04$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"
+
+
+@pytest.mark.parametrize("left", ["", "# nothing\n", "basic_auth_users:\n", "basic_auth_users: {}\n", "{}"])
+def test_passwords_do_not_go_with_what_a_file_loses(tmp_path: Path, left: str) -> None:
+    (file := tmp_path / "web.yml").write_text(f"basic_auth_users:\n  alice: {HASH}\n")
+    now = CurrentConfig(load(file))
+    file.write_text(left)
+    with structlog.testing.capture_logs() as logged:
+        now.refresh()
+        now.refresh()
+    assert now.config.users == {"alice": HASH.encode()}
+    assert [line["log_level"] for line in logged] == ["warning"]
+    assert str(file) in logged[0]["reason"]
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "basic_auth_users:\n", "tls_server_config:\n"])
+def test_a_file_that_has_lost_its_content_is_refused_at_the_start(tmp_path: Path, text: str) -> None:
+    (file := tmp_path / "web.yml").write_text(text)
+    with pytest.raises(SettingsError, match=r"accepted: .*\{\}"):
+        load(file)
