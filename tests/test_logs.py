@@ -199,7 +199,7 @@ def test_a_client_s_messages_name_its_ensemble_and_are_held_back_each_for_itself
     logs.configure("info", "json")
     for _ in range(2):
         for name in ("main", "other"):
-            logs.of_ensemble(name).warning("Connection dropped: %s", "refused")
+            logs.OfEnsemble(name).warning("Connection dropped: %s", "refused")
     assert [line["ensemble"] for line in json_lines(capsys)] == ["main", "other"]
 
 
