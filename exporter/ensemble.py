@@ -242,7 +242,10 @@ def client_options(settings: Ensemble) -> dict[str, Any]:
     return {
         "hosts": settings.hosts,
         "timeout": settings.session_timeout,
-        "connection_retry": KazooRetry(max_tries=-1, delay=0.1, backoff=2, max_delay=5),
+        # Never so long that the session expires while a server is there again.
+        "connection_retry": KazooRetry(
+            max_tries=-1, delay=0.1, backoff=2, max_delay=min(5, settings.session_timeout / 4)
+        ),
         "auth_data": [("digest", f"{user.username}:{user.password.get_secret_value()}") for user in settings.digest],
         "logger": OfEnsemble(settings.name),
         **_sasl_options(settings.sasl),

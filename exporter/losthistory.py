@@ -72,8 +72,10 @@ class LostHistory:
 
     def _ask(self) -> None:
         # No quorum, no server, no permission: all of it means that nothing is known.
-        with contextlib.suppress(Exception):
+        try:
             self._committed = self._newest_zxid(self._closing)
+        except Exception as error:
+            self._log.debug("no evidence of lost history", reason=f"{type(error).__name__}: {error}")
 
 
 def newest_zxid(options: Mapping[str, Any], closing: threading.Event) -> int:
@@ -91,7 +93,9 @@ def newest_zxid(options: Mapping[str, Any], closing: threading.Event) -> int:
             if closing.is_set() or time.monotonic() > deadline:
                 raise TimeoutError("no server opens a session")
         # It is committed, as an error transaction, also where the path is missing.
-        client.transaction().check("/", -1).commit_async().get(timeout=ANSWER_WITHIN)
+        transaction = client.transaction()
+        transaction.check("/", -1)
+        transaction.commit_async().get(timeout=ANSWER_WITHIN)
         return int(client.last_zxid)
     finally:
         with contextlib.suppress(Exception):
