@@ -44,6 +44,8 @@ class Proxy:
         self.delay = 0.0
         #: Whether the sessions of clients that reconnect are forgotten: the server opens new ones, as if asked for.
         self.forgets_sessions = False
+        #: Whether connections are closed once a client asks for a session, as a server without a quorum does.
+        self.hangs_up = False
         self._flowing = {UP: threading.Event(), DOWN: threading.Event()}
         self._breaking: str | None = None
         self._refusal: tuple[frozenset[int], int | None, bool] = (frozenset(), 0, False)
@@ -117,7 +119,9 @@ class Proxy:
     # What links ask
 
     def connecting(self, frame: bytes) -> bytes:
-        """What becomes of the first frame of a client, in which it asks for a session."""
+        """What becomes of the first frame of a client, in which it asks for a session; nothing where it is refused."""
+        if self.hangs_up:
+            return b""
         if not self.forgets_sessions:
             return frame
         start, end = _BEFORE_SESSION.size, _BEFORE_SESSION.size + _SESSION.size
@@ -218,6 +222,8 @@ class _Link:
             # The first frame of a connection is no request.
             if direction == UP and not begun:
                 frames[0] = self._proxy.connecting(frames[0])
+                if not frames[0]:
+                    return
             refused = self._refused(frames if begun else frames[1:]) if direction == UP else None
             begun = True
             if refused is None:
