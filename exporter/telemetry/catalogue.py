@@ -108,8 +108,8 @@ CLIENT_STATE_TRANSITIONS = _counter(
 )
 CLIENT_SESSIONS_LOST = _counter(
     "zookeeper_client_sessions_lost_total",
-    "Sessions that ended against the client's will: expired by the ensemble, refused for their credentials, given up by "
-    "the exporter where the ensemble lost its history, or replaced by a server that opened another one unasked.",
+    "Sessions that ended against the client's will: expired by the ensemble, refused for their credentials, given up "
+    "by the exporter where the ensemble lost its history, or replaced by a server that opened another one unasked.",
     {"reason": LOST_REASONS},
 )
 CLIENT_SESSION_INFO = _info(
