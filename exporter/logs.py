@@ -6,7 +6,8 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, MutableMapping
+from typing import Any
 
 import structlog
 from kazoo.protocol.serialization import SASL, Auth, Connect
@@ -35,7 +36,7 @@ _TOLD_BY_THE_DAEMON = (
 _REMEMBERED = 256
 _HIDDEN = "(credentials)"
 #: What records that are not structlog's carry beside their message.
-_EXTRAS = ("ensemble", "held_back", "dropped")
+_EXTRAS = ("ensemble", "server", "held_back", "dropped")
 
 
 def configure(level: str = "info", format: str = "logfmt") -> None:
@@ -79,10 +80,10 @@ class QuietLibraries(logging.Filter):
         return not _says_nothing_new(record) and self._let_through(record)
 
     def _let_through(self, record: logging.LogRecord) -> bool:
-        ensemble = record.__dict__.get("ensemble", "")
+        about = f"{record.__dict__.get('ensemble', '')} {record.__dict__.get('server', '')}"
         # OpenTelemetry's exporters tell with each failure how long they will wait, never the same.
         message = record.msg if record.name.startswith("opentelemetry.") else record.getMessage()
-        held_back = self._repetitions.admit(f"{record.name} {record.levelno} {ensemble} {message}")
+        held_back = self._repetitions.admit(f"{record.name} {record.levelno} {about} {message}")
         if held_back:
             record.held_back = held_back
         return held_back is not None
@@ -192,9 +193,22 @@ class Flood:
             self._tell(held_back)
 
 
-def of_ensemble(name: str) -> logging.LoggerAdapter[logging.Logger]:
-    """The logger for the kazoo client of an ensemble, whose messages then say which ensemble they are about."""
-    return logging.LoggerAdapter(logging.getLogger("kazoo.client"), {"ensemble": name})
+class OfEnsemble(logging.LoggerAdapter[logging.Logger]):
+    """The logger for the kazoo client of an ensemble: its records say which ensemble and which server they are about.
+
+    `server` gives the server of the moment, as `host:port`, or None; whose client this is sets it.
+    """
+
+    def __init__(self, ensemble: str) -> None:
+        super().__init__(logging.getLogger("kazoo.client"), {})
+        self.server: Callable[[], str | None] = lambda: None
+        self._ensemble = ensemble
+
+    def process(self, msg: object, kwargs: MutableMapping[str, Any]) -> tuple[object, MutableMapping[str, Any]]:
+        """Adds what a record is about."""
+        server = self.server()
+        kwargs["extra"] = {"ensemble": self._ensemble} | ({"server": server} if server else {})
+        return msg, kwargs
 
 
 def _tell_of_failed_thread(failure: threading.ExceptHookArgs) -> None:

@@ -199,8 +199,17 @@ def test_a_client_s_messages_name_its_ensemble_and_are_held_back_each_for_itself
     logs.configure("info", "json")
     for _ in range(2):
         for name in ("main", "other"):
-            logs.of_ensemble(name).warning("Connection dropped: %s", "refused")
+            logs.OfEnsemble(name).warning("Connection dropped: %s", "refused")
     assert [line["ensemble"] for line in json_lines(capsys)] == ["main", "other"]
+
+
+def test_the_same_message_of_another_server_is_not_held_back(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", "json")
+    logger = logs.OfEnsemble("main")
+    for server in ("zk1:2181", "zk2:2181", "zk1:2181", None):
+        logger.server = lambda server=server: server  # type: ignore[misc]
+        logger.warning("Connection dropped: %s", "refused")
+    assert [line.get("server") for line in json_lines(capsys)] == ["zk1:2181", "zk2:2181", None]
 
 
 def kazoo_warning(message: str = "Connection dropped: refused") -> logging.LogRecord:

@@ -109,7 +109,8 @@ CLIENT_STATE_TRANSITIONS = _counter(
 )
 CLIENT_SESSIONS_LOST = _counter(
     "zookeeper_client_sessions_lost_total",
-    "Sessions that ended against the client's will.",
+    "Sessions that ended against the client's will: expired by the ensemble, refused for their credentials, given up "
+    "by the exporter where the ensemble lost its history, or replaced by a server that opened another one unasked.",
     {"reason": LOST_REASONS},
 )
 CLIENT_SESSION_INFO = _info(
@@ -146,7 +147,7 @@ CLIENT_CONNECTION_ATTEMPTS = _counter(
 )
 CLIENT_CONNECTION_FAILURES = _counter(
     "zookeeper_client_connection_failures_total",
-    "Connections that could not be made.",
+    "Connections that could not be made; hung_up is how a server without a quorum refuses one.",
     {"reason": FAILURE_REASONS},
 )
 CLIENT_REQUESTS_OUTSTANDING = _gauge(

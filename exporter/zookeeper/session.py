@@ -12,6 +12,7 @@ import functools
 import socket
 import ssl
 import struct
+import sys
 import threading
 import time
 from collections import deque
@@ -54,6 +55,7 @@ from exporter.zookeeper.observers import Observers
 from exporter.zookeeper.polling import PollingHandler
 from exporter.zookeeper.probe import Probe
 from exporter.zookeeper.protocol import PROTOCOL_ERRORS, Mistrust, ProtocolError
+from exporter.zookeeper.statechange import StateChange, session_in_hex
 from exporter.zookeeper.stats import (
     CLIENT_STATES,
     FAILURE_REASONS,
@@ -83,7 +85,6 @@ PRIVATE_NAMES = {
         "_queue",
         "_session_callback",
         "_session_id",
-        "_session_timeout",
         "_stopped",
     ),
     "client._connection": (
@@ -102,9 +103,6 @@ PRIVATE_NAMES = {
     ),
 }
 
-#: In session timeouts. By then every ensemble that has a quorum has expired the session itself.
-_SESSION_GIVEN_UP_AFTER = 10.0
-
 _HEADER = struct.Struct("!iqi")
 _WATCH_EVENT = struct.Struct("!iii")
 
@@ -114,6 +112,9 @@ _OVER = (KeeperState.AUTH_FAILED, KeeperState.CLOSED, KeeperState.EXPIRED_SESSIO
 _attaching = threading.Lock()
 
 Sink = Callable[[Message], None]
+
+#: Decides whether a session is over that servers hang up on; see `Session.allow_giving_up`.
+GivingUp = Callable[[int, float], bool]
 
 
 class IncompatibleKazooError(KazooException):  # type: ignore[misc]
@@ -157,6 +158,15 @@ class Session:
         self._moderation = Moderation()
         self._enqueued_at: deque[float] = deque()
         self._server: str | None = None
+        #: The server that is being tried, or that was last.
+        self._tried: str | None = None
+        self._gives_up: GivingUp | None = None
+        self._given_up = False
+        #: The session in whose place a server has opened another one, until that is told.
+        self._replaced: tuple[str, float | None] | None = None
+        self._connected_at: float | None = None
+        self._disconnected_at: float | None = None
+        self._state_listeners: list[Callable[[StateChange], None]] = []
         self._granted_timeout: float | None = None
         self._session_started: float | None = None
         self._last_heard: float | None = None
@@ -216,6 +226,26 @@ class Session:
         for subscription in self._subscriptions:
             subscription.sink(verdict)
 
+    def listen(self, listener: Callable[[StateChange], None]) -> None:
+        """Calls `listener` with each change of the client's state, on the connection's thread; it must not block."""
+        self._state_listeners.append(listener)
+
+    def allow_giving_up(self, is_over: GivingUp) -> None:
+        """Lets the session end when servers hang up on it; without this it never does, as with kazoo alone.
+
+        `is_over` is asked each time a server hangs up on an attempt to resume the session: on the connection's thread,
+        so it must not block. Its arguments are the newest zxid that the client has seen, and for how many seconds it
+        has not heard from a server. Where it says True, the client goes on with a new session.
+
+        For a client of one's own alone: an application's session, and its ephemerals, are the application's.
+        """
+        self._gives_up = is_over
+
+    @property
+    def tried(self) -> str | None:
+        """The server, as `host:port`, that the client is connected or connecting to, or tried last."""
+        return self._tried
+
     def stats(self) -> ClientStats:
         """What the client is doing now."""
         client, connection = self._client, self._connection
@@ -223,6 +253,7 @@ class Session:
         return ClientStats(
             state=self._state(),
             server=self._server_now(),
+            session_id=session_in_hex(client._session_id),
             transitions=dict(self._transitions),
             sessions_lost=dict(self._sessions_lost),
             session_started_at=_unix(self._session_started),
@@ -339,6 +370,7 @@ class Session:
         return header, frame, offset
 
     def _expand_client_hosts(self) -> Any:
+        self._tried = None
         try:
             addresses = self._original_expand()
         except (OSError, UnicodeError) as error:
@@ -351,7 +383,7 @@ class Session:
 
     def _connect(self, host: str, *where: Any) -> Any:
         self._connection_attempts += 1
-        self._server = f"[{host}]:{where[-1]}" if ":" in host else f"{host}:{where[-1]}"
+        self._server = self._tried = f"[{host}]:{where[-1]}" if ":" in host else f"{host}:{where[-1]}"
         try:
             return self._original_connect(host, *where)
         except SessionExpiredError:
@@ -359,23 +391,20 @@ class Session:
         except Exception as error:
             reason = _failure_reason(error, self._client.handler.timeout_exception)
             self._connection_failures[reason] += 1
-            if reason == "other" and isinstance(error, ConnectionDropped) and self._is_refused_for_ever():
-                raise SessionExpiredError("servers have hung up on the session for too long") from error
+            if reason == "hung_up" and self._is_given_up():
+                self._given_up = True
+                raise SessionExpiredError("the session is given up") from error
             raise
 
-    def _is_refused_for_ever(self) -> bool:
-        """Whether a session that servers hang up on is given up.
+    def _is_given_up(self) -> bool:
+        """Whether a session that a server hangs up on is given up.
 
-        An ensemble that has lost its history hangs up on every client that has seen more than it has, instead of
-        telling that the session is over, and kazoo would go on asking for ever.
+        A server does so without a quorum, which says nothing of the session, and where it has lost history that the
+        client has seen (ZooKeeperServer.processConnectRequest), which it does for ever.
         """
-        if not self._client._session_id or self._last_heard is None:
+        if self._gives_up is None or not self._client._session_id or self._last_heard is None:
             return False
-        return time.monotonic() - self._last_heard > _SESSION_GIVEN_UP_AFTER * self._session_timeout()
-
-    def _session_timeout(self) -> float:
-        """In seconds: what was granted, else what was asked for."""
-        return self._granted_timeout or float(self._client._session_timeout) / 1000
+        return self._gives_up(self._client.last_zxid, time.monotonic() - self._last_heard)
 
     def _invoke(self, timeout: float, request: Any, xid: Any = None) -> Any:
         """One exchange while a connection is being made; the first of them opens or resumes the session."""
@@ -393,6 +422,8 @@ class Session:
         if isinstance(request, Connect) and answer[0].time_out > 0:
             self._granted_timeout = answer[0].time_out / 1000
             if answer[0].session_id != self._client._session_id:
+                if self._client._session_id and self._ever_connected:
+                    self._replaced = session_in_hex(self._client._session_id), self._session_started
                 self._session_started = time.monotonic()
         return answer
 
@@ -401,29 +432,71 @@ class Session:
     def _on_state(self, state: KazooState) -> None:
         with self._lock:
             if state == KazooState.CONNECTED:
+                changes = [*self._replacement(), self._state_change("")]
                 self._ever_connected = True
+                self._connected_at, self._disconnected_at = time.monotonic(), None
                 message: Message = self._connected()
             else:
                 self._recursive_watches.clear()
                 self._capabilities.disconnected(self._server or "", time.monotonic())
                 self.observers.connection_lost()
-                message = Suspended() if state == KazooState.SUSPENDED else self._lost()
+                # kazoo tells of a dropped connection while it handles what dropped it.
+                why = sys.exc_info()[1]
+                reason = ("" if why is None else str(why)) if state == KazooState.SUSPENDED else self._end_of_session()
+                changes = [self._state_change(reason)]
+                self._disconnected_at = self._disconnected_at or time.monotonic()
+                self._connected_at = None
+                message = Suspended() if state == KazooState.SUSPENDED else Lost()
             self._transitions[self._state()] += 1
             for subscription in self._subscriptions:
                 subscription.sink(message)
+        for change in changes:
+            for listener in self._state_listeners:
+                listener(change)
+
+    def _replacement(self) -> list[StateChange]:
+        """Ends a session for which a server has opened another one without a word, as ClickHouse Keeper does.
+
+        kazoo takes it for the old one resumed, and so do its users. But the ephemerals of the old one are gone.
+        """
+        replaced, self._replaced = self._replaced, None
+        if replaced is None:
+            return []
+        self._pinged_zxid = 0
+        self._sessions_lost["replaced"] += 1
+        for subscription in self._subscriptions:
+            subscription.sink(Lost())
+        session_id, started = replaced
+        return [self._state_change("replaced")._replace(state="lost", session_id=session_id, session_age=_age(started))]
+
+    def _end_of_session(self) -> str:
+        """Counts the end of a session; gives its reason, one of `LOST_REASONS` or `closed`."""
+        self._pinged_zxid = 0
+        given_up, self._given_up = self._given_up, False
+        reasons = {
+            KeeperState.EXPIRED_SESSION: "given_up" if given_up else "expired",
+            KeeperState.AUTH_FAILED: "auth_failed",
+        }
+        reason = reasons.get(self._client.client_state, "closed")
+        if reason in self._sessions_lost:
+            self._sessions_lost[reason] += 1
+        return reason
+
+    def _state_change(self, reason: str) -> StateChange:
+        return StateChange(
+            state=self._state(),
+            server=self._tried or self._server,
+            session_id=session_in_hex(self._client._session_id),
+            reason=reason,
+            session_age=_age(self._session_started),
+            connected_for=_age(self._connected_at),
+            disconnected_for=_age(self._disconnected_at),
+        )
 
     def _connected(self) -> Connected:
         read_only = self._client.client_state == KeeperState.CONNECTED_RO
         server = self._server_now() or ""
         return Connected(server, read_only, self._capabilities.recursive(server))
-
-    def _lost(self) -> Lost:
-        self._pinged_zxid = 0
-        reasons = {KeeperState.EXPIRED_SESSION: "expired", KeeperState.AUTH_FAILED: "auth_failed"}
-        reason = reasons.get(self._client.client_state)
-        if reason is not None:
-            self._sessions_lost[reason] += 1
-        return Lost()
 
     def _state(self) -> str:
         if self._client.state == KazooState.CONNECTED:
@@ -780,12 +853,15 @@ def check_private_names(client: KazooClient) -> None:
 def _failure_reason(error: BaseException, timeout_exception: type[BaseException]) -> str:
     """Sorts what kept a connection from being made into one of `FAILURE_REASONS`."""
     cause = error.__context__ if isinstance(error, ConnectionDropped) and error.__context__ else error
+    # kazoo's ConnectionDropped stands for a hang-up where it has no error of the socket as its context.
+    hung_up = (ConnectionResetError, BrokenPipeError, ConnectionAbortedError, ConnectionDropped)
     reasons: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
         (socket.gaierror, "dns"),
         (ConnectionRefusedError, "refused"),
         (ssl.SSLError, "tls"),
         ((TimeoutError, socket.timeout, timeout_exception), "timeout"),
         (AuthFailedError, "auth"),
+        (hung_up, "hung_up"),
     )
     return next((reason for kind, reason in reasons if isinstance(cause, kind)), "other")
 
@@ -832,6 +908,10 @@ def _watcher_count(watchers: dict[str, set[Any]]) -> int:
 def _unix(monotonic: float | None) -> float:
     """A point of the monotonic clock as Unix seconds, 0 for never."""
     return 0.0 if monotonic is None else time.time() - (time.monotonic() - monotonic)
+
+
+def _age(monotonic: float | None) -> float | None:
+    return None if monotonic is None else time.monotonic() - monotonic
 
 
 def _ignore(message: Message) -> None:

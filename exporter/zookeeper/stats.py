@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from exporter.zookeeper.protocol import PROTOCOL_ERRORS
 
 CLIENT_STATES = ("connecting", "connected", "connected_ro", "suspended", "lost")
-LOST_REASONS = ("expired", "auth_failed")
-FAILURE_REASONS = ("dns", "refused", "timeout", "tls", "auth", "other")
+LOST_REASONS = ("expired", "auth_failed", "given_up", "replaced")
+FAILURE_REASONS = ("dns", "refused", "timeout", "tls", "auth", "hung_up", "other")
 WATCH_EVENTS = ("created", "deleted", "changed", "child")
 WATCH_KINDS = ("data", "child", "recursive")
 
@@ -24,14 +24,17 @@ class ClientStats:
     ``PROTOCOL_ERRORS``. Points in time are Unix seconds and
     0 when the thing never happened; ages and timeouts are seconds.
 
-    ``server`` is ``host:port`` of the connection, None while there is none. ``session_timeout`` is what the server
-    granted. ``session_deadline_at`` is when the server may expire the session unless it hears from us. Of a session
-    that was there before anyone looked these two and ``session_started_at`` are not known, and 0. ``last_zxid`` is the
-    newest transaction that a reply of the session told of, those to pings included.
+    ``server`` is ``host:port`` of the connection, None while there is none. ``session_id`` is the session's as
+    ZooKeeper logs it, also while it has no connection, and empty when there is none; never a label of a metric.
+    ``session_timeout`` is what the server granted. ``session_deadline_at`` is when the server may expire the session
+    unless it hears from us. Of a session that was there before anyone looked these two and ``session_started_at`` are
+    not known, and 0. ``last_zxid`` is the newest transaction that a reply of the session told of, those to pings
+    included.
     """
 
     state: str
     server: str | None
+    session_id: str
     transitions: Mapping[str, int]
     sessions_lost: Mapping[str, int]
     session_started_at: float

@@ -66,6 +66,7 @@ def _numbered(keys: tuple[str, ...], start: int) -> dict[str, int]:
 BUSY_CLIENT = ClientStats(
     state="connected",
     server="zk1.example:2181",
+    session_id="0x1000000abcd0001",
     transitions=_numbered(CLIENT_STATES, 1),
     sessions_lost=_numbered(LOST_REASONS, 11),
     session_started_at=1_700_000_000.25,
@@ -86,6 +87,7 @@ BUSY_CLIENT = ClientStats(
 NEW_CLIENT = ClientStats(
     state="connecting",
     server=None,
+    session_id="",
     transitions=dict.fromkeys(CLIENT_STATES, 0),
     sessions_lost=dict.fromkeys(LOST_REASONS, 0),
     session_started_at=0.0,
