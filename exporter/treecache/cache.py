@@ -414,6 +414,8 @@ class TreeCache:
             self._submit(request)
         for kind in outcome.probes:
             self._session.probe(kind, self._root_on_server)
+        if outcome.inquiries:
+            self._session.inquire()
         for proof in outcome.proofs:
             self._on_verified(proof)
         if replica.initialized != self._initialized.is_set():

@@ -52,8 +52,8 @@ class Outcome(NamedTuple):
     """What follows from the messages received, each in order.
 
     Requests to send, events to publish and faults to report; and for observers the syncs that began and ended, and
-    those requests that followed watch events and have been applied; then the kinds of barriers to ask for, and the
-    proofs of freshness that succeeded.
+    those requests that followed watch events and have been applied; then the kinds of barriers to ask for, the
+    proofs of freshness that succeeded, and the servers whose capabilities are to be found out.
     """
 
     requests: list[Request]
@@ -63,8 +63,9 @@ class Outcome(NamedTuple):
     refreshed: list[ReadRequest]
     probes: list[str]
     proofs: list[Proven]
+    inquiries: list[str]
 
     @classmethod
     def empty(cls) -> Outcome:
         """An outcome to fill."""
-        return cls([], [], [], [], [], [], [])
+        return cls([], [], [], [], [], [], [], [])
