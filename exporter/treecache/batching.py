@@ -34,6 +34,10 @@ class BatchSize:
         size = self._size if allowance is None else min(self._size, allowance)
         return Room(size, self._answer_bytes, prefix + READ_OVERHEAD, self.request_bytes - _FRAME_BYTES)
 
+    def takes(self, prefix: int, operations: int, size: int) -> bool:
+        """Whether one request may hold so many operations, on paths of `size` bytes and the prefix before each."""
+        return size + operations * (prefix + READ_OVERHEAD) + _FRAME_BYTES <= self.request_bytes
+
     def answered(self, operations: int, size: int) -> None:
         """Learns from the bytes that so many operations brought back."""
         self._answer_bytes += _WEIGHT * (size / operations - self._answer_bytes)

@@ -88,23 +88,15 @@ class RecursiveStrategy:
         return _AUDITED if allowance is None else min(_AUDITED, allowance)
 
     def audits(self, reads: list[str], lists: list[str]) -> list[ReadRequest]:
-        """As few batches as their bounds allow."""
-        paths = [(path, False) for path in reads] + [(path, True) for path in lists]
-        lengths = byte_lengths([*reads, *lists])
-        requests: list[ReadRequest] = []
-        while paths:
-            room, count = self._batch_size.room(len(self._prefix.encode())), 0
-            while count < len(paths) and room.operations:
-                operations = 1 + paths[count][1]
-                room.take(operations, operations * lengths[count])
-                count += 1
-            taken, paths, lengths = paths[:count], paths[count:], lengths[count:]
-            requests.append(
-                MultiRead(
-                    self._prefix, [p for p, is_list in taken if not is_list], [p for p, is_list in taken if is_list]
-                )
-            )
-        return requests
+        """One batch, or several where the paths are too long to go together."""
+        if not reads and not lists:
+            return []
+        request, reads_half, lists_half = MultiRead(self._prefix, reads, lists), len(reads) // 2, len(lists) // 2
+        size = sum(byte_lengths(reads)) + 2 * sum(byte_lengths(lists))
+        if (reads_half or lists_half) and not self._batch_size.takes(len(self._prefix), request.operations, size):
+            first = self.audits(reads[:reads_half], lists[:lists_half])
+            return first + self.audits(reads[reads_half:], lists[lists_half:])
+        return [request]
 
     def answered(self, request: ReadRequest, size: int) -> None:
         """Adapts the size of batches."""

@@ -286,8 +286,9 @@ def test_readable_by_credentials_added_before_a_change(client: KazooClient) -> N
 
 def test_close_leaves_nothing_behind(client: KazooClient, zookeeper: ZooKeeper) -> None:
     client.ensure_path("/app/a")
-    with TreeCache(client, "/warm"):
-        pass
+    with TreeCache(client, "/warm") as warm:
+        # What asks for the server's capabilities ends before the load begins.
+        assert warm.wait_initialized(10)
     threads = threading.active_count()
     cache = TreeCache(client, "/app")
     cache.start()
