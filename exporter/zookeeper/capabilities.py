@@ -6,7 +6,8 @@ was upgraded is met again at the same address. How often a server is asked is bo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 
 from exporter.zookeeper.wire import MARSHALLING_ERROR, UNIMPLEMENTED, AddWatch, MultiRead, Request
 
@@ -26,6 +27,8 @@ REQUEST_BYTES = 48 * 1024
 #: A request that a server hangs up on is no longer suspected of its length below this many bytes.
 _SHORT = 1024
 
+_Kind = type[AddWatch] | type[MultiRead]
+
 
 @dataclass
 class _Server:
@@ -33,10 +36,10 @@ class _Server:
 
     recursive: bool | None = None
     found_at: float = 0.0
-    #: Inquiries in a row that did not end in a yes.
+    #: Refusals and failed inquiries since the client's own connection last brought the answer to a bulk read.
     refusals: int = 0
     ask_at: float = 0.0
-    hang_ups: int = 0
+    hang_ups: Counter[_Kind] = field(default_factory=Counter)
     request_bytes: int = REQUEST_BYTES
     #: The longest bulk request that was answered.
     taken_bytes: int = 0
@@ -80,8 +83,9 @@ class Capabilities:
         else:
             known.recursive, known.found_at = recursive, now
             self._is_settled = True
-        known.refusals = 0 if recursive else known.refusals + 1
-        known.ask_at = now + min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** (known.refusals - 1)) if known.refusals else now
+        if not recursive:
+            known.ask_at = now + min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** min(known.refusals, 30))
+            known.refusals += 1
 
     def asked(self, request: Request, now: float) -> None:
         """Notes that a request is sent on the current connection, at a monotonic time."""
@@ -97,32 +101,29 @@ class Capabilities:
         if error in (UNIMPLEMENTED, MARSHALLING_ERROR):
             self.found(server, False, now)
             return
-        known.hang_ups = 0
-        known.taken_bytes = max(known.taken_bytes, _length(request))
+        known.hang_ups.pop(type(request), None)
+        if isinstance(request, MultiRead):
+            # Only now: between the client and the server may stand what an inquiry does not meet.
+            known.refusals = 0
+            known.taken_bytes = max(known.taken_bytes, request.size)
 
     def disconnected(self, server: str, now: float) -> int | None:
         """Notes that the connection is gone; gives the new length of requests if that is what it went for."""
-        sizes = [_length(request) for request, at in self._unanswered.items() if now - at < _AT_ONCE]
+        suspects = [request for request, asked_at in self._unanswered.items() if now - asked_at < _AT_ONCE]
         self._unanswered.clear()
         self._is_settled = False
         known = self._of(server)
-        longest = max(sizes, default=0)
+        longest = max((request.size for request in suspects if isinstance(request, MultiRead)), default=0)
         if longest > max(known.taken_bytes, _SHORT):
             # A server hangs up on requests of more than jute.maxbuffer. That comes before any doubt of what it knows.
             known.request_bytes = max(_SHORT, known.taken_bytes, min(known.request_bytes, longest) // 2)
             return known.request_bytes
-        if sizes:
-            known.hang_ups += 1
-            if known.hang_ups >= _HANG_UPS:
-                known.hang_ups = 0
-                self.found(server, False, now)
-                self._is_settled = False
+        known.hang_ups.update({type(request) for request in suspects})
+        if any(count >= _HANG_UPS for count in known.hang_ups.values()):
+            known.hang_ups.clear()
+            self.found(server, False, now)
+            self._is_settled = False
         return None
 
     def _of(self, server: str) -> _Server:
         return self._servers.setdefault(server, _Server())
-
-
-def _length(request: AddWatch | MultiRead) -> int:
-    """In bytes, where it matters: a bulk read's, once it was serialized."""
-    return request.size if isinstance(request, MultiRead) else 0

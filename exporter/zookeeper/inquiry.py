@@ -40,7 +40,7 @@ Submit = Callable[[Request, Callable[[Message], None]], None]
 
 
 class Inquiry:
-    """One inquiry. `client` is the application's, whose handler, credentials and TLS options are used.
+    """One inquiry, to be closed. `client` is the application's, whose handler, credentials and TLS options are used.
 
     Args:
         client: the application's client.
@@ -85,10 +85,12 @@ class Inquiry:
         except Exception as error:
             _quiet.debug("an inquiry failed: %s", error)
             return None
-        finally:
-            with contextlib.suppress(Exception):
-                self._client.stop()
-                self._client.close()
+
+    def close(self) -> None:
+        """Ends the session. A server that does not answer is waited for, so what was found out goes first."""
+        with contextlib.suppress(Exception):
+            self._client.stop()
+            self._client.close()
 
     def _knows(self, request: Callable[[str], Request]) -> bool | None:
         for _ in range(HANG_UPS):

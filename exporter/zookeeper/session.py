@@ -245,7 +245,7 @@ class Session:
             self._on_found(self._connections, self._peer_now(), None)
 
     def _inquire(self, connection: int, peer: str) -> None:
-        found = None
+        inquiry, found = None, None
         try:
             inquiry = Inquiry(self._client, self._connection.sasl_options, lambda client: Session.attach(client).submit)
             host, where = (self._server or "").rpartition(":")[0].strip("[]"), peer.rpartition(":")
@@ -255,6 +255,8 @@ class Session:
         except Exception as error:
             logger.warning("Cannot ask what %s can do: %s", peer, error)
         self._on_found(connection, peer, found)
+        if inquiry is not None:
+            inquiry.close()
 
     def _on_found(self, connection: int, peer: str, found: bool | None) -> None:
         with self._lock:

@@ -69,10 +69,33 @@ def test_a_connection_that_comes_and_goes_is_asked_ever_less_often(capabilities:
     assert pauses[:4] == [1, 2, 4, 8]
     assert max(pauses) == pauses[-1] == 600
     capabilities.found(SERVER, True, 7200.0)
+    answer(capabilities, MultiRead("", [], []), at=7200.0)
     capabilities.disconnected(SERVER, 7200.0)
     capabilities.found(SERVER, False, 7201.0)
     capabilities.disconnected(SERVER, 7201.0)
     assert capabilities.ask_in(SERVER, 7201.0) == 1.0, "an answer ends the back-off"
+
+
+def test_a_server_that_an_inquiry_praises_and_the_connection_refutes_is_tried_ever_less_often(
+    capabilities: Capabilities,
+) -> None:
+    """A proxy stands before the client and not before the inquiry."""
+    pauses = []
+    for _ in range(4):
+        capabilities.found(SERVER, True, 10.0)
+        answer(capabilities, AddWatch("/"))
+        answer(capabilities, MultiRead("", [], []), UNIMPLEMENTED)
+        capabilities.disconnected(SERVER, 10.0)
+        pauses.append(capabilities.ask_in(SERVER, 10.0))
+    assert pauses == [1, 2, 4, 8]
+
+
+def test_each_kind_of_request_is_judged_by_itself(capabilities: Capabilities) -> None:
+    capabilities.found(SERVER, True, 0.0)
+    for _ in range(3):
+        answer(capabilities, AddWatch("/"))
+        hang_up(capabilities, MultiRead("", [], []))
+    assert capabilities.recursive(SERVER, 10.0) is False
 
 
 def test_an_inquiry_without_an_answer_is_counted_and_made_again_on_the_same_connection(
