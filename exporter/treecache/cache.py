@@ -417,6 +417,8 @@ class TreeCache:
             self._session.probe(kind, self._root_on_server)
         for reason in outcome.distrusts:
             self._session.drop(reason)
+        if outcome.inquiries:
+            self._session.inquire()
         for proof in outcome.proofs:
             self._on_verified(proof)
         if replica.initialized != self._initialized.is_set():

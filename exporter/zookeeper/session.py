@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import socket
 import ssl
 import struct
@@ -37,11 +38,13 @@ from exporter.zookeeper.calls import CONNECTION_LOST, SESSION_EXPIRED, Call, err
 from exporter.zookeeper.capabilities import Capabilities
 from exporter.zookeeper.continuations import in_context
 from exporter.zookeeper.frames import FrameBuffer
+from exporter.zookeeper.inquiry import Inquiry
 from exporter.zookeeper.messages import (
     CHANGED,
     CHILD,
     CREATED,
     DELETED,
+    Capable,
     Connected,
     Lost,
     Message,
@@ -100,6 +103,7 @@ PRIVATE_NAMES = {
         "_submit",
         "_write",
         "ping_outstanding",
+        "sasl_options",
     ),
 }
 
@@ -110,6 +114,7 @@ _WATCH_EVENT = struct.Struct("!iii")
 _OVER = (KeeperState.AUTH_FAILED, KeeperState.CLOSED, KeeperState.EXPIRED_SESSION)
 
 _attaching = threading.Lock()
+logger = logging.getLogger(__name__)
 
 Sink = Callable[[Message], None]
 
@@ -154,6 +159,10 @@ class Session:
         self._subscriptions: list[Subscription] = []
         self._recursive_watches: set[str] = set()
         self._capabilities = Capabilities()
+        #: The connection that an inquiry is made for, counted; None while there is none.
+        self._inquiring: int | None = None
+        self._connections = 0
+        self._told_recursive: dict[str, bool] = {}
         self._buffer = FrameBuffer()
         self._moderation = Moderation()
         self._enqueued_at: deque[float] = deque()
@@ -173,6 +182,8 @@ class Session:
         #: The newest transaction of the session that a ping's answer told of; kazoo takes no notice of those.
         self._pinged_zxid = 0
         self._ever_connected = client.connected
+        #: The address that the client is, or was last, connected to.
+        self._peer = self._peer_now() if client.connected else ""
         self._sent_bytes = 0
         self._received_bytes = 0
         self._connection_attempts = 0
@@ -245,6 +256,65 @@ class Session:
     def tried(self) -> str | None:
         """The server, as `host:port`, that the client is connected or connecting to, or tried last."""
         return self._tried
+
+    def inquire(self) -> None:
+        """Finds out, unless that is under way, what the connected server can do; `Capable` follows in every stream.
+
+        The server is asked on a connection of its own, which harms nobody, and which takes a few seconds at most.
+        """
+        with self._lock:
+            if not self._client.connected or self._inquiring == self._connections:
+                return
+            known = self._capabilities.recursive(self._peer_now(), time.monotonic())
+            if known is not None:
+                self._tell_capable(known)
+                return
+            self._inquiring = self._connections
+        try:
+            self._client.handler.spawn(self._inquire, self._connections, self._peer_now())
+        except Exception as error:
+            # There is no thread to be had.
+            logger.warning("Cannot ask what %s can do: %s", self._server, error)
+            self._on_found(self._connections, self._peer_now(), None)
+
+    def _inquire(self, connection: int, peer: str) -> None:
+        inquiry, found = None, None
+        try:
+            inquiry = Inquiry(self._client, self._connection.sasl_options, lambda client: Session.attach(client).submit)
+            host, where = (self._server or "").rpartition(":")[0].strip("[]"), peer.rpartition(":")
+            address = (host, where[0].strip("[]"), int(where[2]))
+            inquiry.client._connection._expand_client_hosts = lambda: [address]
+            found = inquiry.ask()
+        except Exception as error:
+            logger.warning("Cannot ask what %s can do: %s", peer, error)
+        self._on_found(connection, peer, found)
+        if inquiry is not None:
+            inquiry.close()
+
+    def _on_found(self, connection: int, peer: str, found: bool | None) -> None:
+        with self._lock:
+            if self._inquiring == connection:
+                self._inquiring = None
+            if connection != self._connections or not self._client.connected:
+                return
+            self._capabilities.found(peer, found, time.monotonic())
+            if found is None:
+                logger.info("%s: could not find out on a connection of its own what the server can do", self._server)
+            elif self._told_recursive.get(peer, True) != found:
+                word = "knows" if found else "does not know"
+                logger.info("%s %s recursive watches and bulk reads", self._server, word)
+            if found is not None:
+                self._told_recursive[peer] = found
+            self._tell_capable(found)
+
+    def _tell_capable(self, recursive: bool | None) -> None:
+        message = Capable(recursive, self._capabilities.ask_in(self._peer_now(), time.monotonic()))
+        for subscription in self._subscriptions:
+            subscription.sink(message)
+
+    def _peer_now(self) -> str:
+        """The address that the client is connected to: a name may stand for several servers."""
+        return _peer(self._connection._socket) or self._server or ""
 
     def stats(self) -> ClientStats:
         """What the client is doing now."""
@@ -435,10 +505,12 @@ class Session:
                 changes = [*self._replacement(), self._state_change("")]
                 self._ever_connected = True
                 self._connected_at, self._disconnected_at = time.monotonic(), None
+                self._connections += 1
+                self._peer = self._peer_now()
                 message: Message = self._connected()
             else:
                 self._recursive_watches.clear()
-                self._capabilities.disconnected(self._server or "", time.monotonic())
+                self._on_hang_up()
                 self.observers.connection_lost()
                 # kazoo tells of a dropped connection while it handles what dropped it.
                 why = sys.exc_info()[1]
@@ -495,8 +567,19 @@ class Session:
 
     def _connected(self) -> Connected:
         read_only = self._client.client_state == KeeperState.CONNECTED_RO
-        server = self._server_now() or ""
-        return Connected(server, read_only, self._capabilities.recursive(server))
+        known, peer, now = self._capabilities, self._peer_now(), time.monotonic()
+        server, recursive = self._server_now() or "", known.recursive(peer, now)
+        return Connected(server, read_only, recursive, known.ask_in(peer, now), known.request_bytes(peer))
+
+    def _on_hang_up(self) -> None:
+        shorter = self._capabilities.disconnected(self._peer, time.monotonic())
+        if shorter is not None:
+            logger.warning(
+                "%s closed the connection on a long request, as it does above its jute.maxbuffer: "
+                "requests have at most %d bytes from now on",
+                self._server,
+                shorter,
+            )
 
     def _state(self) -> str:
         if self._client.state == KazooState.CONNECTED:
@@ -659,7 +742,7 @@ class Session:
             call.sent_bytes = self._sent_bytes - sent_before
 
     def _on_own_reply(self, request: Request, error: int) -> None:
-        self._capabilities.answered(request, error, self._server or "")
+        self._capabilities.answered(request, error, self._peer, time.monotonic())
         if isinstance(request, AddWatch) and error != OK:
             self._recursive_watches.discard(request.path)
         elif not isinstance(request, RemoveWatches):

@@ -286,9 +286,10 @@ def test_readable_by_credentials_added_before_a_change(client: KazooClient) -> N
 
 def test_close_leaves_nothing_behind(client: KazooClient, zookeeper: ZooKeeper) -> None:
     client.ensure_path("/app/a")
-    with TreeCache(client, "/warm"):
-        pass
     threads = threading.active_count()
+    with TreeCache(client, "/warm") as warm:
+        assert warm.wait_initialized(10)
+    eventually(lambda: threading.active_count() == threads)
     cache = TreeCache(client, "/app")
     cache.start()
     assert cache.wait_initialized(10)

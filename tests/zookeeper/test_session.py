@@ -20,6 +20,7 @@ from exporter.zookeeper.messages import (
     CREATED,
     Barrier,
     BarrierFailed,
+    Capable,
     Connected,
     Lost,
     Message,
@@ -93,7 +94,24 @@ def test_stream_begins_with_the_connection(client: KazooClient) -> None:
     stream = Stream()
     Session.attach(client).subscribe("/", stream)
     message = stream.wait_for(Connected)
-    assert message == Connected(Session.attach(client).stats().server or "", False)
+    assert message == Connected(Session.attach(client).stats().server or "", recursive=None, ask_in=0.0)
+
+
+def test_what_the_server_can_do_is_asked_once_and_on_another_connection(client_factory: ClientFactory) -> None:
+    client, stream = client_factory(), Stream()
+    session = Session.attach(client)
+    session.subscribe("/", stream)
+    stream.wait_for(Connected)
+    sent = session.stats().sent_bytes
+    session.inquire()
+    session.inquire()
+    assert stream.wait_for(Capable) == Capable(True)
+    assert session.stats().sent_bytes == sent
+    later = Stream()
+    session.subscribe("/", later)
+    connected = later.wait_for(Connected)
+    assert isinstance(connected, Connected)
+    assert connected.recursive
 
 
 def test_replies_and_watch_events_come_in_wire_order(client: KazooClient, zookeeper: ZooKeeper) -> None:
