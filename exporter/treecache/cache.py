@@ -27,6 +27,7 @@ from exporter.treecache.stats import EVENT_NAMES, FAULT_KINDS, CacheStats
 from exporter.treecache.tree import Branch, record_of
 from exporter.treecache.wakeup import wakeup
 from exporter.zookeeper.messages import BARRIERS, Connected, Message, WatchEvent
+from exporter.zookeeper.moments import SteadyTime
 from exporter.zookeeper.records import UNREADABLE, data_of, stat_of
 from exporter.zookeeper.session import Session, Subscription
 from exporter.zookeeper.wire import Request
@@ -156,6 +157,7 @@ class TreeCache:
         self._observers = CacheObservers()
         self._gathering = False
         self._poll_at = 0.0
+        self._verified_unix = SteadyTime()
         #: Those who wait for a proof of a moment after they called, which is a monotonic time.
         self._verifications: list[tuple[float, Any]] = []
         self._delivery = Delivery(client.handler)
@@ -319,15 +321,17 @@ class TreeCache:
     def verified_at(self) -> float:
         """Up to when the cache is proven to hold every change, in Unix seconds; 0.0 before the first proof.
 
-        What was committed before this moment is in the cache. It never goes back, and stands still for as long as
-        nothing can be proven; so ``time.time() - cache.verified_at`` bounds how old the cache may be, whatever is
-        wrong, and no clock of the ensemble's matters. What it covers is in docs/staleness.md.
+        What was committed before this moment is in the cache. It is constant from one proof to the next; so
+        ``time.time() - cache.verified_at`` bounds how old the cache may be, whatever is wrong, and no clock of the
+        ensemble's matters. What it covers is in docs/staleness.md.
+
+        It is the wall clock's time of T0, read right after the monotonic clock's and before the barrier is sent: never
+        before what `verify` waits for, and never after the moment that is proven. Should the wall clock be set back
+        afterwards, it goes back as far, so that the cache does not look younger than it is; should the clock be set
+        forward, the cache looks older until the next proof.
         """
         verified = self._replica.freshness.verified
-        if verified is None:
-            return 0.0
-        # The monotonic clock stands still while the machine sleeps, the wall clock may be set: the older of the two.
-        return min(verified.asked_at_unix, time.time() - (time.monotonic() - verified.asked_at))
+        return self._verified_unix.of(None if verified is None else verified.asked)
 
     def verify(self, timeout: float | None = None) -> bool:
         """Waits until the cache is proven to hold everything that was committed before this call.

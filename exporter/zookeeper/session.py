@@ -50,6 +50,7 @@ from exporter.zookeeper.messages import (
     WatchEvent,
 )
 from exporter.zookeeper.moderation import Moderation
+from exporter.zookeeper.moments import Moment, SteadyTime
 from exporter.zookeeper.observers import Observers
 from exporter.zookeeper.polling import PollingHandler
 from exporter.zookeeper.probe import Probe
@@ -157,8 +158,11 @@ class Session:
         self._enqueued_at: deque[float] = deque()
         self._server: str | None = None
         self._granted_timeout: float | None = None
-        self._session_started: float | None = None
+        self._session_started_at = 0.0
         self._last_heard: float | None = None
+        #: The same, by both clocks.
+        self._heard_at: Moment | None = None
+        self._heard_unix = SteadyTime()
         #: The newest transaction of the session that a ping's answer told of; kazoo takes no notice of those.
         self._pinged_zxid = 0
         self._ever_connected = client.connected
@@ -216,16 +220,16 @@ class Session:
     def stats(self) -> ClientStats:
         """What the client is doing now."""
         client, connection = self._client, self._connection
-        timeout, heard = self._granted_timeout, self._last_heard
+        timeout, heard_at = self._granted_timeout, self._heard_unix.of(self._heard_at)
         return ClientStats(
             state=self._state(),
             server=self._server_now(),
             transitions=dict(self._transitions),
             sessions_lost=dict(self._sessions_lost),
-            session_started_at=_unix(self._session_started),
+            session_started_at=self._session_started_at,
             session_timeout=timeout or 0.0,
-            session_deadline_at=_unix(None if timeout is None or heard is None else heard + timeout),
-            last_heard_at=_unix(heard),
+            session_deadline_at=heard_at + timeout if timeout and heard_at else 0.0,
+            last_heard_at=heard_at,
             last_zxid=max(client.last_zxid, self._pinged_zxid),
             connection_attempts=self._connection_attempts,
             connection_failures=dict(self._connection_failures),
@@ -389,7 +393,7 @@ class Session:
         if isinstance(request, Connect) and answer[0].time_out > 0:
             self._granted_timeout = answer[0].time_out / 1000
             if answer[0].session_id != self._client._session_id:
-                self._session_started = time.monotonic()
+                self._session_started_at = time.time()
         return answer
 
     # State changes
@@ -646,7 +650,8 @@ class Session:
 
     def _heard(self, size: int) -> None:
         self._received_bytes += size
-        self._last_heard = time.monotonic()
+        self._heard_at = heard = Moment.now()
+        self._last_heard = heard.monotonic
 
     def _outstanding(self) -> int:
         return len(self._client._queue) + len(self._client._pending)
@@ -780,11 +785,6 @@ def _peer(sock: Any) -> str | None:
 
 def _watcher_count(watchers: dict[str, set[Any]]) -> int:
     return sum(map(len, list(watchers.values())))
-
-
-def _unix(monotonic: float | None) -> float:
-    """A point of the monotonic clock as Unix seconds, 0 for never."""
-    return 0.0 if monotonic is None else time.time() - (time.monotonic() - monotonic)
 
 
 def _ignore(message: Message) -> None:
