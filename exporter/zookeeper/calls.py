@@ -191,6 +191,9 @@ class ClientObserver:
     def left(self, tenant: object) -> None:
         """Something that had joined is no more."""
 
+    def forked(self) -> None:
+        """This is a child of the process that observed: all that had joined lives there alone."""
+
 
 def error_of(failure: object) -> str | None:
     """The name of what a call ended with: an exception, a server's error code, or a result.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import socket
 import ssl
 import struct
@@ -17,6 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
 from kazoo.client import KazooClient
 from kazoo.exceptions import (
@@ -112,12 +114,17 @@ _WATCH_EVENT = struct.Struct("!iii")
 _OVER = (KeeperState.AUTH_FAILED, KeeperState.CLOSED, KeeperState.EXPIRED_SESSION)
 
 _attaching = threading.Lock()
+_sessions: WeakSet[Session] = WeakSet()
 
 Sink = Callable[[Message], None]
 
 
 class IncompatibleKazooError(KazooException):  # type: ignore[misc]
     """This release of kazoo does not have what the session's stream is read through."""
+
+
+class ForkedClientError(KazooException):  # type: ignore[misc]
+    """The client was started in the parent of this process. Its threads stayed there, and no call would ever end."""
 
 
 class Session:
@@ -132,12 +139,21 @@ class Session:
 
         Raises:
             IncompatibleKazooError: the installed kazoo lacks a private attribute that is needed.
+            ForkedClientError: the client was started before this process was forked.
         """
         with _attaching:
-            session = client.__dict__.get("_treecache_session")
+            session = cls.existing(client)
             if session is None:
                 session = client.__dict__["_treecache_session"] = cls(client)
-        assert isinstance(session, Session)
+                _sessions.add(session)
+        if not session.is_alive:
+            raise ForkedClientError("the client was started before the fork: make and start one in each process")
+        return session
+
+    @classmethod
+    def existing(cls, client: KazooClient) -> Session | None:
+        """The client's Session, if anyone has attached to it."""
+        session: Session | None = client.__dict__.get("_treecache_session")
         return session
 
     def __init__(self, client: KazooClient) -> None:
@@ -175,7 +191,34 @@ class Session:
         self._watch_events = dict.fromkeys(WATCH_EVENTS, 0)
         self._probing: set[str] = set()
         self._closing: Call | None = None
+        self._process = os.getpid()
+        self._is_inherited = self._is_dead = False
         self._step_in()
+
+    # Processes
+
+    @property
+    def is_alive(self) -> bool:
+        """False in a child of the process in which the client was started: a fork takes no threads along."""
+        return not self._is_dead and self._process == os.getpid()
+
+    @property
+    def is_idle_heirloom(self) -> bool:
+        """Whether the client was made before this process was forked, and is not in use here, as it was not there."""
+        return self._is_inherited and bool(self._client._stopped.is_set())
+
+    def _after_fork(self) -> None:
+        """In the child: forgets what lives in the parent alone, and the locks, which its threads may have held."""
+        self._is_dead = self._is_dead or not self._client._stopped.is_set()
+        if not self._is_dead:
+            self._process, self._is_inherited = os.getpid(), True
+        self._lock = threading.RLock()
+        self._calling = self._client.handler.rlock_object()
+        self._rewatching = self._client.handler.rlock_object()
+        self._subscriptions = []
+        self._probing.clear()
+        self._recursive_watches.clear()
+        self.observers.after_fork()
 
     # Public: streams and requests
 
@@ -426,6 +469,8 @@ class Session:
         return Lost()
 
     def _state(self) -> str:
+        if self._is_dead:
+            return "lost"
         if self._client.state == KazooState.CONNECTED:
             return "connected_ro" if self._client.client_state == KeeperState.CONNECTED_RO else "connected"
         if self._client.state == KazooState.SUSPENDED:
@@ -433,7 +478,7 @@ class Session:
         return "lost" if self._ever_connected else "connecting"
 
     def _server_now(self) -> str | None:
-        if not self._client.connected:
+        if self._is_dead or not self._client.connected:
             return None
         if self._server is None:
             self._server = _peer(self._connection._socket)
@@ -789,3 +834,14 @@ def _watcher_count(watchers: dict[str, set[Any]]) -> int:
 
 def _ignore(message: Message) -> None:
     """A sink for replies that change nothing."""
+
+
+def _after_fork() -> None:
+    global _attaching
+    _attaching = threading.Lock()
+    for session in list(_sessions):
+        session._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
