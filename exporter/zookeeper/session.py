@@ -54,10 +54,11 @@ from exporter.zookeeper.messages import (
 from exporter.zookeeper.moderation import Moderation
 from exporter.zookeeper.moments import Moment, SteadyTime
 from exporter.zookeeper.observers import Observers
+from exporter.zookeeper.oneshots import OneShotWatches
 from exporter.zookeeper.polling import PollingHandler
 from exporter.zookeeper.probe import Probe
 from exporter.zookeeper.stats import (
-    CLIENT_STATES,
+    ENTERED_STATES,
     FAILURE_REASONS,
     LOST_REASONS,
     WATCH_EVENTS,
@@ -168,6 +169,7 @@ class Session:
         self._rewatching = client.handler.rlock_object()
         self._subscriptions: list[Subscription] = []
         self._recursive_watches: set[str] = set()
+        self._one_shot_watches = OneShotWatches()
         self._capabilities = Capabilities()
         self._buffer = FrameBuffer()
         self._moderation = Moderation()
@@ -185,7 +187,7 @@ class Session:
         self._sent_bytes = 0
         self._received_bytes = 0
         self._connection_attempts = 0
-        self._transitions = dict.fromkeys(CLIENT_STATES, 0)
+        self._transitions = dict.fromkeys(ENTERED_STATES, 0)
         self._sessions_lost = dict.fromkeys(LOST_REASONS, 0)
         self._connection_failures = dict.fromkeys(FAILURE_REASONS, 0)
         self._watch_events = dict.fromkeys(WATCH_EVENTS, 0)
@@ -218,6 +220,7 @@ class Session:
         self._subscriptions = []
         self._probing.clear()
         self._recursive_watches.clear()
+        self._one_shot_watches.clear()
         self.observers.after_fork()
 
     # Public: streams and requests
@@ -282,8 +285,8 @@ class Session:
             received_bytes=self._received_bytes,
             watch_events=dict(self._watch_events),
             watches={
-                "data": _watcher_count(client._data_watchers),
-                "child": _watcher_count(client._child_watchers),
+                "data": _watcher_count(client._data_watchers) + self._one_shot_watches.data,
+                "child": _watcher_count(client._child_watchers) + self._one_shot_watches.children,
                 "recursive": len(self._recursive_watches) if connection._socket is not None else 0,
             },
         )
@@ -448,6 +451,7 @@ class Session:
                 message: Message = self._connected()
             else:
                 self._recursive_watches.clear()
+                self._one_shot_watches.clear()
                 self._capabilities.disconnected(self._server or "", time.monotonic())
                 self.observers.connection_lost()
                 message = Suspended() if state == KazooState.SUSPENDED else self._lost()
@@ -566,6 +570,7 @@ class Session:
         path = frame[start : start + length].decode()
         if 1 <= kind <= len(WATCH_EVENTS):
             self._watch_events[WATCH_EVENTS[kind - 1]] += 1
+        self._one_shot_watches.fired(kind, path)
         trace = self.observers.watch_fired(kind, path)
         event = WatchEvent(kind, path, zxid, self._last_heard or 0.0, trace)
         self._tell(event)
@@ -604,6 +609,7 @@ class Session:
 
     def _on_own_reply(self, request: Request, error: int) -> None:
         self._capabilities.answered(request, error, self._server or "")
+        self._one_shot_watches.answered(request, error)
         if isinstance(request, AddWatch) and error != OK:
             self._recursive_watches.discard(request.path)
         elif not isinstance(request, RemoveWatches):

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 CLIENT_STATES = ("connecting", "connected", "connected_ro", "suspended", "lost")
+#: Those that a client comes to; it begins in the other one, and never comes back to it.
+ENTERED_STATES = CLIENT_STATES[1:]
 LOST_REASONS = ("expired", "auth_failed")
 FAILURE_REASONS = ("dns", "refused", "timeout", "tls", "auth", "other")
 WATCH_EVENTS = ("created", "deleted", "changed", "child")
@@ -16,7 +18,7 @@ WATCH_KINDS = ("data", "child", "recursive")
 class ClientStats:
     """A snapshot of one client, safe to take from any thread at any time.
 
-    Every mapping holds each of its known keys, zero included: ``transitions`` by ``CLIENT_STATES`` (how often each
+    Every mapping holds each of its known keys, zero included: ``transitions`` by ``ENTERED_STATES`` (how often each
     was entered), ``sessions_lost`` by ``LOST_REASONS``, ``connection_failures`` by ``FAILURE_REASONS``,
     ``watch_events`` by ``WATCH_EVENTS`` and ``watches`` by ``WATCH_KINDS``. Points in time are Unix seconds and
     0 when the thing never happened; ages and timeouts are seconds.
