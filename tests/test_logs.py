@@ -217,7 +217,8 @@ def kazoo_warning(message: str = "Connection dropped: refused") -> logging.LogRe
 @pytest.fixture
 def exported() -> Iterator[InMemoryLogRecordExporter]:
     """What a handler of OpenTelemetry, set up before the log is configured, has exported."""
-    records, provider = InMemoryLogRecordExporter(), LoggerProvider(shutdown_on_exit=False)
+    records = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
+    provider = LoggerProvider(shutdown_on_exit=False)
     provider.add_log_record_processor(SimpleLogRecordProcessor(records))
     with warnings.catch_warnings():
         # OpenTelemetry's distribution still sets up the one that is deprecated.
