@@ -373,9 +373,16 @@ def _exporter_parser() -> _Parser:
 def _add_proof_flags(parser: _Parser) -> None:
     freshness, audit = Freshness(), Audit()
     interval, timeout = f"{freshness.interval:g}s", f"{freshness.timeout:g}s"
-    parser.flag("--freshness.interval", "DURATION", "time between two proofs of freshness, 0 for none", interval)
+    parser.flag(
+        "--freshness.interval", "DURATION", "time between two freshness checks of a session, 0 for none", interval
+    )
     parser.flag("--freshness.timeout", "DURATION", "time after which a proof without an answer has failed", timeout)
-    parser.flag("--freshness.barrier", "BARRIER", f"what proves: {' or '.join(BARRIERS)}", freshness.barrier)
+    parser.flag(
+        "--freshness.barrier",
+        "BARRIER",
+        "quorum commits an empty transaction for each check, sync none",
+        freshness.barrier,
+    )
     parser.flag("--audit.interval", "DURATION", "time between two audits, 0 for none", f"{audit.interval:g}s")
     parser.flag("--audit.sample", "ZNODES", "how many znodes an audit reads, 0 for all", str(audit.sample))
 

@@ -249,7 +249,7 @@ def test_exported_records_are_text_with_attributes(
     log.debug("not at this level")
     assert told(exported) == [
         (
-            'connected server="zk 1:2181" attempts=3 read_only=True name=main',
+            'connected server="zk 1:2181" attempts=3 read_only=true name=main',
             {"server": "zk 1:2181", "attempts": 3, "read_only": True},
         ),
         ("Cannot resolve zk1 ensemble=main", {"ensemble": "main"}),

@@ -74,7 +74,7 @@ def test_a_classic_cache_holds_what_the_server_counts(own_zookeeper: ZooKeeperSe
             admin.delete("/app/n30", recursive=True)
             eventually(lambda: "/app/n19/other" in cache and "/app/n30" not in cache)
             eventually(agree)
-            expire(own_zookeeper.hosts, client)
+            expire(client.client_id, own_zookeeper.hosts)
             eventually(lambda: agree(2 * 79))
         # What nobody needs any more stays on the server until it fires.
         eventually(lambda: agree(2 * 79))
