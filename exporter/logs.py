@@ -15,6 +15,7 @@ from opentelemetry import trace
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from exporter import stderr
+from exporter.exported_logs import ExportedLogs, adopted
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("logfmt", "json")
@@ -42,12 +43,18 @@ _EXTRAS = ("ensemble", "server", "held_back", "dropped")
 def configure(level: str = "info", format: str = "logfmt") -> None:
     """Sends all logging to standard error, for which nobody waits.
 
-    `level` is one of `LEVELS`, `format` one of `FORMATS`.
+    `level` is one of `LEVELS`, `format` one of `FORMATS`. Where OpenTelemetry's handler is set up, it is kept, and gets
+    the same as text.
     """
+    root, minimum = logging.getLogger(), logging.getLevelName(level.upper())
     handler = stderr.handler()
     handler.setFormatter(_formatter(format))
-    handler.addFilter(QuietLibraries(minimum=logging.getLevelName(level.upper())))
+    exports = adopted(root.handlers, _EXTRAS)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # OpenTelemetry has its own handler survive basicConfig.
+    root.handlers = [handler, *exports]
+    for each in root.handlers:
+        each.addFilter(QuietLibraries(minimum))
     logging.captureWarnings(True)
     threading.excepthook = _tell_of_failed_thread
     # Below that it tells of its own starting and stopping, which the daemon does better.
@@ -57,6 +64,12 @@ def configure(level: str = "info", format: str = "logfmt") -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
+
+
+def end_export() -> None:
+    """Exports no more of the log by OpenTelemetry, which would complain of each record once it is shut down."""
+    root = logging.getLogger()
+    root.handlers = [handler for handler in root.handlers if not isinstance(handler, ExportedLogs)]
 
 
 class QuietLibraries(logging.Filter):

@@ -19,7 +19,14 @@ from exporter.treecache.stats import (
 )
 from exporter.zookeeper.calls import ERRORS, OPERATIONS
 from exporter.zookeeper.protocol import PROTOCOL_ERRORS
-from exporter.zookeeper.stats import CLIENT_STATES, FAILURE_REASONS, LOST_REASONS, WATCH_EVENTS, WATCH_KINDS
+from exporter.zookeeper.stats import (
+    CLIENT_STATES,
+    ENTERED_STATES,
+    FAILURE_REASONS,
+    LOST_REASONS,
+    WATCH_EVENTS,
+    WATCH_KINDS,
+)
 
 Kind = Literal["gauge", "counter", "info", "histogram"]
 #: Label names with the values they can take; an empty tuple for values that are not known beforehand.
@@ -105,7 +112,7 @@ CLIENT_STATE = _gauge(
 CLIENT_STATE_TRANSITIONS = _counter(
     "zookeeper_client_state_transitions_total",
     "How often the client entered a state.",
-    {"state": CLIENT_STATES},
+    {"state": ENTERED_STATES},
 )
 CLIENT_SESSIONS_LOST = _counter(
     "zookeeper_client_sessions_lost_total",
@@ -198,7 +205,7 @@ CLIENT_PROTOCOL_ERRORS = _counter(
 )
 CLIENT_WATCHES = _gauge(
     "zookeeper_client_watches",
-    "Watches that the client holds, by what they are set on.",
+    "Watches that the client holds, those of its tree caches included, by what they are set on.",
     {"kind": WATCH_KINDS},
 )
 CLIENT_LAST_ZXID = _gauge(
@@ -218,8 +225,8 @@ CACHE_INITIALIZED = _gauge(
 )
 CACHE_NODES = _gauge(
     "zookeeper_cache_nodes",
-    "Znodes in the cache, the tree's root included. Servers hide what makes a znode a container or gives it a time to "
-    "live, as ZooKeeper 3.8 does: there those count as persistent.",
+    "Znodes in the cache, the tree's root included. ZooKeeper does not show clients which znodes are containers or "
+    "have a time to live: those count as persistent.",
     {"kind": NODE_KINDS},
 )
 CACHE_DATA_BYTES = _gauge(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-NODE_KINDS = ("persistent", "ephemeral", "container", "ttl")
+NODE_KINDS = ("persistent", "ephemeral")
 EVENT_NAMES = (
     "node_added",
     "node_updated",

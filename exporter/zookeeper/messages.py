@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from exporter.zookeeper.moments import Moment
 from exporter.zookeeper.wire import Request
 
 CREATED = 1
@@ -96,6 +97,11 @@ class Barrier(NamedTuple):
     asked_at_unix: float
     zxid: int
     exemplar: Mapping[str, str] | None = None
+
+    @property
+    def asked(self) -> Moment:
+        """When it was asked for, by both clocks."""
+        return Moment(self.asked_at, self.asked_at_unix)
 
 
 class BarrierFailed(NamedTuple):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import os
 import socket
 import ssl
 import struct
@@ -19,6 +20,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
 from kazoo.client import KazooClient
 from kazoo.exceptions import (
@@ -54,13 +56,15 @@ from exporter.zookeeper.messages import (
     WatchEvent,
 )
 from exporter.zookeeper.moderation import Moderation
+from exporter.zookeeper.moments import Moment, SteadyTime
 from exporter.zookeeper.observers import Observers
+from exporter.zookeeper.oneshots import OneShotWatches
 from exporter.zookeeper.polling import PollingHandler
 from exporter.zookeeper.probe import Probe
 from exporter.zookeeper.protocol import PROTOCOL_ERRORS, Mistrust, ProtocolError
 from exporter.zookeeper.statechange import StateChange, session_in_hex
 from exporter.zookeeper.stats import (
-    CLIENT_STATES,
+    ENTERED_STATES,
     FAILURE_REASONS,
     LOST_REASONS,
     WATCH_EVENTS,
@@ -115,6 +119,7 @@ _OVER = (KeeperState.AUTH_FAILED, KeeperState.CLOSED, KeeperState.EXPIRED_SESSIO
 
 _attaching = threading.Lock()
 logger = logging.getLogger(__name__)
+_sessions: WeakSet[Session] = WeakSet()
 
 Sink = Callable[[Message], None]
 
@@ -124,6 +129,10 @@ GivingUp = Callable[[int, float], bool]
 
 class IncompatibleKazooError(KazooException):  # type: ignore[misc]
     """This release of kazoo does not have what the session's stream is read through."""
+
+
+class ForkedClientError(KazooException):  # type: ignore[misc]
+    """The client was started in the parent of this process. Its threads stayed there, and no call would ever end."""
 
 
 class Session:
@@ -138,12 +147,21 @@ class Session:
 
         Raises:
             IncompatibleKazooError: the installed kazoo lacks a private attribute that is needed.
+            ForkedClientError: the client was started before this process was forked.
         """
         with _attaching:
-            session = client.__dict__.get("_treecache_session")
+            session = cls.existing(client)
             if session is None:
                 session = client.__dict__["_treecache_session"] = cls(client)
-        assert isinstance(session, Session)
+                _sessions.add(session)
+        if not session.is_alive:
+            raise ForkedClientError("the client was started before the fork: make and start one in each process")
+        return session
+
+    @classmethod
+    def existing(cls, client: KazooClient) -> Session | None:
+        """The client's Session, if anyone has attached to it."""
+        session: Session | None = client.__dict__.get("_treecache_session")
         return session
 
     def __init__(self, client: KazooClient) -> None:
@@ -158,6 +176,7 @@ class Session:
         self._rewatching = client.handler.rlock_object()
         self._subscriptions: list[Subscription] = []
         self._recursive_watches: set[str] = set()
+        self._one_shot_watches = OneShotWatches()
         self._capabilities = Capabilities()
         #: The connection that an inquiry is made for, counted; None while there is none.
         self._inquiring: int | None = None
@@ -177,8 +196,13 @@ class Session:
         self._disconnected_at: float | None = None
         self._state_listeners: list[Callable[[StateChange], None]] = []
         self._granted_timeout: float | None = None
+        #: When the session began, by the monotonic clock and in Unix time.
         self._session_started: float | None = None
+        self._session_started_at = 0.0
         self._last_heard: float | None = None
+        #: The same, by both clocks.
+        self._heard_at: Moment | None = None
+        self._heard_unix = SteadyTime()
         #: The newest transaction of the session that a ping's answer told of; kazoo takes no notice of those.
         self._pinged_zxid = 0
         self._ever_connected = client.connected
@@ -187,7 +211,7 @@ class Session:
         self._sent_bytes = 0
         self._received_bytes = 0
         self._connection_attempts = 0
-        self._transitions = dict.fromkeys(CLIENT_STATES, 0)
+        self._transitions = dict.fromkeys(ENTERED_STATES, 0)
         self._sessions_lost = dict.fromkeys(LOST_REASONS, 0)
         self._connection_failures = dict.fromkeys(FAILURE_REASONS, 0)
         self._watch_events = dict.fromkeys(WATCH_EVENTS, 0)
@@ -195,7 +219,35 @@ class Session:
         self._mistrust = Mistrust()
         self._probing: set[str] = set()
         self._closing: Call | None = None
+        self._process = os.getpid()
+        self._is_inherited = self._is_dead = False
         self._step_in()
+
+    # Processes
+
+    @property
+    def is_alive(self) -> bool:
+        """False in a child of the process in which the client was started: a fork takes no threads along."""
+        return not self._is_dead and self._process == os.getpid()
+
+    @property
+    def is_idle_heirloom(self) -> bool:
+        """Whether the client was made before this process was forked, and is not in use here, as it was not there."""
+        return self._is_inherited and bool(self._client._stopped.is_set())
+
+    def _after_fork(self) -> None:
+        """In the child: forgets what lives in the parent alone, and the locks, which its threads may have held."""
+        self._is_dead = self._is_dead or not self._client._stopped.is_set()
+        if not self._is_dead:
+            self._process, self._is_inherited = os.getpid(), True
+        self._lock = threading.RLock()
+        self._calling = self._client.handler.rlock_object()
+        self._rewatching = self._client.handler.rlock_object()
+        self._subscriptions = []
+        self._probing.clear()
+        self._recursive_watches.clear()
+        self._one_shot_watches.clear()
+        self.observers.after_fork()
 
     # Public: streams and requests
 
@@ -319,17 +371,17 @@ class Session:
     def stats(self) -> ClientStats:
         """What the client is doing now."""
         client, connection = self._client, self._connection
-        timeout, heard = self._granted_timeout, self._last_heard
+        timeout, heard_at = self._granted_timeout, self._heard_unix.of(self._heard_at)
         return ClientStats(
             state=self._state(),
             server=self._server_now(),
             session_id=session_in_hex(client._session_id),
             transitions=dict(self._transitions),
             sessions_lost=dict(self._sessions_lost),
-            session_started_at=_unix(self._session_started),
+            session_started_at=self._session_started_at,
             session_timeout=timeout or 0.0,
-            session_deadline_at=_unix(None if timeout is None or heard is None else heard + timeout),
-            last_heard_at=_unix(heard),
+            session_deadline_at=heard_at + timeout if timeout and heard_at else 0.0,
+            last_heard_at=heard_at,
             last_zxid=max(client.last_zxid, self._pinged_zxid),
             connection_attempts=self._connection_attempts,
             connection_failures=dict(self._connection_failures),
@@ -340,8 +392,8 @@ class Session:
             watch_events=dict(self._watch_events),
             protocol_errors=dict(self._protocol_errors),
             watches={
-                "data": _watcher_count(client._data_watchers),
-                "child": _watcher_count(client._child_watchers),
+                "data": _watcher_count(client._data_watchers) + self._one_shot_watches.data,
+                "child": _watcher_count(client._child_watchers) + self._one_shot_watches.children,
                 "recursive": len(self._recursive_watches) if connection._socket is not None else 0,
             },
         )
@@ -494,7 +546,7 @@ class Session:
             if answer[0].session_id != self._client._session_id:
                 if self._client._session_id and self._ever_connected:
                     self._replaced = session_in_hex(self._client._session_id), self._session_started
-                self._session_started = time.monotonic()
+                self._session_started, self._session_started_at = time.monotonic(), time.time()
         return answer
 
     # State changes
@@ -510,6 +562,7 @@ class Session:
                 message: Message = self._connected()
             else:
                 self._recursive_watches.clear()
+                self._one_shot_watches.clear()
                 self._on_hang_up()
                 self.observers.connection_lost()
                 # kazoo tells of a dropped connection while it handles what dropped it.
@@ -582,6 +635,8 @@ class Session:
             )
 
     def _state(self) -> str:
+        if self._is_dead:
+            return "lost"
         if self._client.state == KazooState.CONNECTED:
             return "connected_ro" if self._client.client_state == KeeperState.CONNECTED_RO else "connected"
         if self._client.state == KazooState.SUSPENDED:
@@ -589,7 +644,7 @@ class Session:
         return "lost" if self._ever_connected else "connecting"
 
     def _server_now(self) -> str | None:
-        if not self._client.connected:
+        if self._is_dead or not self._client.connected:
             return None
         if self._server is None:
             self._server = _peer(self._connection._socket)
@@ -705,6 +760,7 @@ class Session:
         kind, path = _watch_event(frame)
         if 1 <= kind <= len(WATCH_EVENTS):
             self._watch_events[WATCH_EVENTS[kind - 1]] += 1
+        self._one_shot_watches.fired(kind, path)
         trace = self.observers.watch_fired(kind, path)
         event = WatchEvent(kind, path, zxid, self._last_heard or 0.0, trace)
         self._tell(event)
@@ -743,6 +799,7 @@ class Session:
 
     def _on_own_reply(self, request: Request, error: int) -> None:
         self._capabilities.answered(request, error, self._peer, time.monotonic())
+        self._one_shot_watches.answered(request, error)
         if isinstance(request, AddWatch) and error != OK:
             self._recursive_watches.discard(request.path)
         elif not isinstance(request, RemoveWatches):
@@ -834,7 +891,8 @@ class Session:
 
     def _heard(self, size: int) -> None:
         self._received_bytes += size
-        self._last_heard = time.monotonic()
+        self._heard_at = heard = Moment.now()
+        self._last_heard = heard.monotonic
 
     def _outstanding(self) -> int:
         return len(self._client._queue) + len(self._client._pending)
@@ -988,14 +1046,20 @@ def _watcher_count(watchers: dict[str, set[Any]]) -> int:
     return sum(map(len, list(watchers.values())))
 
 
-def _unix(monotonic: float | None) -> float:
-    """A point of the monotonic clock as Unix seconds, 0 for never."""
-    return 0.0 if monotonic is None else time.time() - (time.monotonic() - monotonic)
-
-
 def _age(monotonic: float | None) -> float | None:
     return None if monotonic is None else time.monotonic() - monotonic
 
 
 def _ignore(message: Message) -> None:
     """A sink for replies that change nothing."""
+
+
+def _after_fork() -> None:
+    global _attaching
+    _attaching = threading.Lock()
+    for session in list(_sessions):
+        session._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

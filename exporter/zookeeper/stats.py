@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from exporter.zookeeper.protocol import PROTOCOL_ERRORS
 
 CLIENT_STATES = ("connecting", "connected", "connected_ro", "suspended", "lost")
+#: Those that a client comes to; it begins in the other one, and never comes back to it.
+ENTERED_STATES = CLIENT_STATES[1:]
 LOST_REASONS = ("expired", "auth_failed", "given_up", "replaced")
 FAILURE_REASONS = ("dns", "refused", "timeout", "tls", "auth", "hung_up", "other")
 WATCH_EVENTS = ("created", "deleted", "changed", "child")
@@ -18,7 +20,7 @@ WATCH_KINDS = ("data", "child", "recursive")
 class ClientStats:
     """A snapshot of one client, safe to take from any thread at any time.
 
-    Every mapping holds each of its known keys, zero included: ``transitions`` by ``CLIENT_STATES`` (how often each
+    Every mapping holds each of its known keys, zero included: ``transitions`` by ``ENTERED_STATES`` (how often each
     was entered), ``sessions_lost`` by ``LOST_REASONS``, ``connection_failures`` by ``FAILURE_REASONS``,
     ``watch_events`` by ``WATCH_EVENTS``, ``watches`` by ``WATCH_KINDS`` and ``protocol_errors`` by
     ``PROTOCOL_ERRORS``. Points in time are Unix seconds and

@@ -33,7 +33,7 @@ from exporter.zookeeper.messages import WatchEvent
 from exporter.zookeeper.protocol import PROTOCOL_ERRORS
 from exporter.zookeeper.session import Session
 from exporter.zookeeper.stats import (
-    CLIENT_STATES,
+    ENTERED_STATES,
     FAILURE_REASONS,
     LOST_REASONS,
     WATCH_EVENTS,
@@ -67,7 +67,7 @@ BUSY_CLIENT = ClientStats(
     state="connected",
     server="zk1.example:2181",
     session_id="0x1000000abcd0001",
-    transitions=_numbered(CLIENT_STATES, 1),
+    transitions=_numbered(ENTERED_STATES, 1),
     sessions_lost=_numbered(LOST_REASONS, 11),
     session_started_at=1_700_000_000.25,
     session_timeout=10.0,
@@ -88,7 +88,7 @@ NEW_CLIENT = ClientStats(
     state="connecting",
     server=None,
     session_id="",
-    transitions=dict.fromkeys(CLIENT_STATES, 0),
+    transitions=dict.fromkeys(ENTERED_STATES, 0),
     sessions_lost=dict.fromkeys(LOST_REASONS, 0),
     session_started_at=0.0,
     session_timeout=0.0,
