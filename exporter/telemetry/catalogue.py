@@ -259,8 +259,9 @@ CACHE_EVENTS = _counter(
 )
 CACHE_FAULTS = _counter(
     "zookeeper_cache_faults_total",
-    "Faults that the cache met: an error that its engine was started again for, a listener that raised, a znode that may not be read, a request that failed, a root "
-    "that could not be created, a selector that raised, a server that cannot serve the cache.",
+    "Faults that the cache met: an error that its engine was started again for, a listener that raised, a znode that "
+    "may not be read, a request that failed, a root that could not be created, a selector that raised, a server that "
+    "cannot serve the cache.",
     {"kind": FAULT_KINDS},
 )
 CACHE_SYNCS = _counter(

@@ -169,6 +169,9 @@ class Worker:
     def _work(self, run: _Run) -> None:
         run.has_begun = True
         try:
+            # What it was woken for is the turn that comes first in any case.
+            if self._wake.is_set():
+                self._wake.wait(0)
             while not self._takes_turns():
                 pass
         except BaseException:
