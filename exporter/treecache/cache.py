@@ -138,6 +138,9 @@ class TreeCache:
             raise ValueError(f"freshness_barrier must be one of {', '.join(BARRIERS)}, not {freshness_barrier!r}")
         if audit_sample < 0:
             raise ValueError(f"audit_sample starts at 0, not at {audit_sample}")
+        for method in ("keep", "descend") if selector is not None else ():
+            if not callable(getattr(selector, method, None)):
+                raise ValueError(f"selector must have the methods keep and descend; {selector!r} has no {method}")
         self._client = client
         self._path = normpath("/" + path)
         self._prefix = "" if self._path == "/" else self._path

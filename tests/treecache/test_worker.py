@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -66,7 +67,7 @@ def worker(turns: Turns) -> Iterator[Worker]:
 def test_a_turn_is_taken_at_the_start_and_whenever_it_is_woken(worker: Worker, turns: Turns) -> None:
     worker.start()
     for number in range(1, 4):
-        eventually(lambda number=number: turns.taken == number)
+        eventually(partial(lambda number: turns.taken == number, number))
         worker.wake()
 
 
@@ -127,7 +128,7 @@ def test_at_rest_there_is_no_thread_and_a_wakeup_makes_one(worker: Worker, turns
     turns.patience = RESTS
     worker.start()
     for number in range(1, 4):
-        eventually(lambda number=number: turns.taken == number and threading.active_count() == before)
+        eventually(partial(lambda number: turns.taken == number and threading.active_count() == before, number))
         worker.wake()
     assert worker.failure is None
 
@@ -139,7 +140,7 @@ def test_no_wakeup_is_lost_to_a_rest(worker: Worker, turns: Turns) -> None:
     for _ in range(500):
         taken = turns.taken
         worker.wake()
-        eventually(lambda taken=taken: turns.taken > taken, interval=0)
+        eventually(partial(lambda taken: turns.taken > taken, taken), interval=0)
 
 
 def test_several_who_wake_it_at_rest_make_one_thread(worker: Worker, turns: Turns) -> None:
@@ -177,6 +178,11 @@ class Spawner(SequentialThreadingHandler):  # type: ignore[misc]
         return super().spawn(func if not self.kills else lambda *_: None, *args, **kwargs)
 
 
+def goes_on(worker: Worker) -> bool:
+    worker.revive()
+    return worker.failure is None
+
+
 def test_a_thread_that_is_not_to_be_had_is_a_failure_and_made_later(turns: Turns) -> None:
     handler = Spawner()
     turns.patience = RESTS
@@ -184,9 +190,10 @@ def test_a_thread_that_is_not_to_be_had_is_a_failure_and_made_later(turns: Turns
     worker.start()
     eventually(lambda: turns.taken == 1 and not worker.is_woken())
     handler.refuses = True
-    eventually(lambda: worker.wake() or worker.failure is not None)  # type: ignore[func-returns-value]
+    worker.wake()
+    assert worker.failure is not None
     handler.refuses = False
-    eventually(lambda: worker.revive() or (worker.failure is None and turns.taken > 1))  # type: ignore[func-returns-value]
+    eventually(lambda: goes_on(worker) and turns.taken > 1)
     worker.stop()
     assert worker.wait_over(20)
 
@@ -198,7 +205,7 @@ def test_a_thread_that_was_ended_before_it_began_is_a_failure_and_replaced(turns
     worker.start()
     eventually(lambda: worker.failure is not None)
     handler.kills = False
-    eventually(lambda: worker.revive() or (worker.failure is None and turns.taken == 1))  # type: ignore[func-returns-value]
+    eventually(lambda: goes_on(worker) and turns.taken == 1)
     assert worker.restarts == 1
     worker.stop()
     assert worker.wait_over(20)
