@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import subprocess
 import sys
 import threading
@@ -188,3 +190,37 @@ def test_fork_wedges_neither_child_nor_parent(zookeeper: ZooKeeper, leaves: str)
     assert done.stdout.splitlines() == ["child closed closed False 0 None () [] False False", "parent 0 in_sync"], (
         done.stderr
     )
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, MemoryError, BaseException]
+)
+def test_whatever_one_raises_is_a_fault_and_events_go_on(seen: Observed, error: type[BaseException]) -> None:
+    faults: list[BaseException] = []
+
+    def broken(event: object) -> None:
+        raise error("a listener's")
+
+    seen.cache.listen(broken)
+    seen.cache.listen_fault(broken)
+    seen.cache.listen_fault(faults.append)
+    told = sum(seen.replay.kinds.values())
+    change(seen)
+    assert seen.settles()
+    eventually(lambda: len(faults) == sum(seen.replay.kinds.values()) - told)
+    assert {type(fault) for fault in faults} == {error}
+    stats = seen.cache.stats()
+    assert (stats.faults["listener"], stats.state, stats.engine_restarts) == (len(faults), "in_sync", 0)
+
+
+def test_ones_that_raise_at_each_event_fill_no_log(seen: Observed, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(_: object) -> None:
+        raise RuntimeError("broken")
+
+    with caplog.at_level(logging.ERROR):
+        seen.cache.listen(broken)
+        seen.cache.listen_fault(broken)
+        change(seen)
+        assert seen.settles()
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("exporter.treecache")]
+    assert ours == [f"a fault listener of the tree cache raised ({seen.root}): RuntimeError: broken"]
