@@ -16,6 +16,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from exporter import stderr
 from exporter.exported_logs import ExportedLogs, adopted
+from exporter.process.repetitions import Repetitions as Repetitions
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("logfmt", "json")
@@ -33,8 +34,6 @@ _TOLD_BY_THE_DAEMON = (
     "Transition to CONNECTING",
     "Failed connecting to Zookeeper within the connection retry policy.",
 )
-#: Distinct messages to remember; a library that makes up more of them is no flood of repetitions.
-_REMEMBERED = 256
 _HIDDEN = "(credentials)"
 #: What records that are not structlog's carry beside their message.
 _EXTRAS = ("ensemble", "server", "held_back", "dropped")
@@ -100,34 +99,6 @@ class QuietLibraries(logging.Filter):
         if held_back:
             record.held_back = held_back
         return held_back is not None
-
-
-class Repetitions:
-    """Admits each message once in `interval` seconds, and counts how often it was held back since; thread-safe."""
-
-    def __init__(self, interval: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._interval = interval
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._admitted_at: dict[str, float] = {}
-        self._held_back: dict[str, int] = {}
-
-    def admit(self, message: str) -> int | None:
-        """How often the message was held back since it was last admitted, or None when it is held back now."""
-        now = self._clock()
-        with self._lock:
-            last = self._admitted_at.get(message)
-            if last is not None and now - last < self._interval:
-                self._held_back[message] = self._held_back.get(message, 0) + 1
-                return None
-            while len(self._admitted_at) >= _REMEMBERED:
-                oldest = next(iter(self._admitted_at))
-                del self._admitted_at[oldest]
-                self._held_back.pop(oldest, None)
-            # Taken out first, so that the dictionary stays in the order of time.
-            self._admitted_at.pop(message, None)
-            self._admitted_at[message] = now
-            return self._held_back.pop(message, 0)
 
 
 class FaultLog:

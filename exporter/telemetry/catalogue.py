@@ -10,6 +10,7 @@ from typing import Literal
 from prometheus_client import Metric as Family
 
 from exporter.treecache.stats import (
+    CACHE_STATES,
     EVENT_NAMES,
     FAULT_KINDS,
     MISMATCH_KINDS,
@@ -219,9 +220,19 @@ CACHE_INFO = _info(
     "The root of the tree, and how the cache keeps up with it.",
     {"path": (), "mode": ()},
 )
+CACHE_STATE = _gauge(
+    "zookeeper_cache_state",
+    "1 for the state that the cache is in, 0 for the others. failed: the cache cannot go on, and tries again; "
+    "catching_up: complete before, and everything is being read again.",
+    {"state": CACHE_STATES},
+)
+CACHE_ENGINE_RESTARTS = _counter(
+    "zookeeper_cache_engine_restarts_total",
+    "How often a thread of the cache was started again after it had failed.",
+)
 CACHE_INITIALIZED = _gauge(
     "zookeeper_cache_initialized",
-    "Whether the session's first load of the tree is complete.",
+    "Whether the session's first load of the tree is complete; 0 while the cache is failed.",
 )
 CACHE_NODES = _gauge(
     "zookeeper_cache_nodes",
@@ -262,8 +273,9 @@ CACHE_EVENTS = _counter(
 )
 CACHE_FAULTS = _counter(
     "zookeeper_cache_faults_total",
-    "Faults that the cache met: a listener that raised, a znode that may not be read, a request that failed, a root "
-    "that could not be created, a selector that raised, a server that cannot serve the cache.",
+    "Faults that the cache met: an error that its engine was started again for, a listener that raised, a znode that "
+    "may not be read, a request that failed, a root that could not be created, a selector that raised, a server that "
+    "cannot serve the cache.",
     {"kind": FAULT_KINDS},
 )
 CACHE_SYNCS = _counter(
@@ -412,6 +424,8 @@ CACHE = Group(
     labels=("ensemble", "tree"),
     metrics=(
         CACHE_INFO,
+        CACHE_STATE,
+        CACHE_ENGINE_RESTARTS,
         CACHE_INITIALIZED,
         CACHE_NODES,
         CACHE_DATA_BYTES,

@@ -26,7 +26,7 @@ class Fault(NamedTuple):
     """Something that went wrong, by one of `FAULT_KINDS`, and the exception that says what."""
 
     kind: str
-    error: Exception
+    error: BaseException
 
 
 @dataclass(eq=False)

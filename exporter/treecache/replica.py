@@ -270,6 +270,14 @@ class Replica:
             self._phase = _Phase.ARMING
             self._pause(now)
 
+    def detach(self, now: float) -> None:
+        """Keeps the znodes and trusts nothing else: for a driver that lost its way, and begins anew at `Connected`."""
+        self._break_off(now)
+        self._outcome.requests.clear()
+        self._outcome.probes.clear()
+        self.initialized = False
+        self._phase = _Phase.DETACHED
+
     def forget(self) -> None:
         """Lets go of every znode without a word."""
         self._abandon()
@@ -296,6 +304,21 @@ class Replica:
     def mode(self) -> str:
         """How the replica keeps up with the server it was last connected to."""
         return self._strategy.mode
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether there is a connection."""
+        return self._phase is not _Phase.DETACHED
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the server of this connection lacks what the mode needs."""
+        return self._phase is _Phase.REFUSED
+
+    @property
+    def is_in_sync(self) -> bool:
+        """Whether nothing has to be read but what watch events mark."""
+        return self._is_complete
 
     @property
     def _is_complete(self) -> bool:
@@ -331,7 +354,8 @@ class Replica:
             self._publish(TreeEvent.CONNECTION_RECONNECTED)
         self._recursive.limit(message.request_bytes)
         self._begin_sync(reason or "start", now)
-        self._resumes = reason is not None and not message.read_only
+        # A tree that an engine before this one has left may be newer than what the server knows.
+        self._resumes = (reason is not None or len(self.tree) > 0) and not message.read_only
         if self._mode != "classic" and message.recursive is None:
             self._phase = _Phase.ASKING
             self._ask(now)
@@ -712,7 +736,7 @@ class Replica:
         self._collect()
         self._outcome.events.append(Event(event_type))
 
-    def _fault(self, kind: str, error: Exception) -> None:
+    def _fault(self, kind: str, error: BaseException) -> None:
         self._outcome.faults.append(Fault(kind, error))
 
     def _collect(self) -> None:

@@ -35,7 +35,7 @@ class Harness:
         self.server.shard = options.get("shard")
         self.replica = Replica(root, **options)
         self.log = EventLog(self.server, "" if root == "/" else root)
-        self.faults: list[Exception] = []
+        self.faults: list[BaseException] = []
         self.now = 0.0
         self._keeps_data = options.get("keep_data", True)
         self._rate = options.get("max_nodes_per_second")

@@ -125,6 +125,8 @@ BUSY_CACHE = CacheStats(
     audits=151,
     audited_nodes=152_000,
     audit_mismatches=_numbered(MISMATCH_KINDS, 161),
+    state="in_sync",
+    engine_restarts=171,
 )
 NEW_CACHE = CacheStats(
     path="/services",
