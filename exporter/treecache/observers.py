@@ -50,15 +50,17 @@ class CacheObservers:
 
     def sync(self, news: SyncBegun | SyncEnded) -> None:
         """A sync began or ended."""
-        if isinstance(news, SyncBegun):
-            self._sync = news
-        assert self._sync is not None
+        begun = news if isinstance(news, SyncBegun) else self._sync
+        self._sync = news if isinstance(news, SyncBegun) else None
+        if begun is None:
+            # The engine failed when this sync began, and nobody knows of it.
+            return
         for observer in self._all:
             with _HARMLESS:
                 if isinstance(news, SyncBegun):
                     observer.sync_began(news)
                 else:
-                    observer.sync_ended(self._sync, news.at, news.complete)
+                    observer.sync_ended(begun, news.at, news.complete)
 
     def sending(self, request: Request) -> AbstractContextManager[object]:
         """What a request is to be sent within."""

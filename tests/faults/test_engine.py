@@ -20,7 +20,7 @@ from exporter.treecache.observer import CacheObserver
 from exporter.treecache.replica import Replica
 from exporter.treecache.stats import CACHE_STATES
 from tests.conftest import ZooKeeper
-from tests.faults.size import SOAK
+from tests.faults.size import seeds
 from tests.support import eventually, walk
 
 RAISED: list[type[BaseException]] = [
@@ -68,7 +68,9 @@ def is_true_to(cache: TreeCache, client: KazooClient) -> bool:
     """Whether the cache is in sync and holds what the server does."""
     held = {path: cache.get_data(path) for path in cache}
     stats = {path: node.stat for path, node in held.items() if isinstance(node, NodeData)}
-    return cache.state == "in_sync" and cache.initialized and stats == walk(client, ROOT)
+    assert (cache.state, cache.initialized) == ("in_sync", True)
+    assert stats == walk(client, ROOT)
+    return True
 
 
 @pytest.mark.parametrize("error", RAISED)
@@ -280,7 +282,7 @@ def test_an_engine_that_does_not_end_holds_up_close_for_a_while_only(
 PLACES = ["receive", "take", "_fill_window", "_on_own_reply", "_settle", "_collect", "_send", "_prove", "_begin_sync"]
 
 
-@pytest.mark.parametrize("seed", range(200 if SOAK else 8))
+@pytest.mark.parametrize("seed", seeds())
 def test_any_exception_anywhere_ends_in_a_failed_or_a_true_cache(
     client: KazooClient, zookeeper: ZooKeeper, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
