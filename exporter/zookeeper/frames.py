@@ -71,6 +71,9 @@ class FrameBuffer:
         try:
             while len(buffer) - offset >= _LENGTH.size:
                 (length,) = _LENGTH.unpack_from(buffer, offset)
+                if not 0 <= length <= self._limit:
+                    # Where the next frame begins is not known.
+                    offset = len(buffer)
                 if length < 0:
                     raise ProtocolError("bad_frame", f"a frame of {length} bytes")
                 if length > self._limit:

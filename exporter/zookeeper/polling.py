@@ -33,23 +33,31 @@ class PollingHandler:
         return getattr(self._handler, name)
 
     def select(
-        self, readers: Sequence[Any], writers: Sequence[Any], _exceptional: Sequence[Any], timeout: float | None = None
+        self, readers: Sequence[Any], writers: Sequence[Any], exceptional: Sequence[Any], timeout: float | None = None
     ) -> Ready:
         """Waits, at most `timeout` seconds, until some of these sockets can be read from or written to.
 
         Raises:
             ValueError: a socket is closed.
         """
+        if is_replaced(self._handler):
+            ready: Ready = self._handler.select(readers, writers, exceptional, timeout)
+            return ready
         if len(readers) > 1 and (pause := self._pause()):
             _poll(readers[1:], (), pause)
-        ready = _poll(readers, writers, timeout)
-        if not ready:
+        happened = _poll(readers, writers, timeout)
+        if not happened:
             return [], [], []
         return (
-            [reader for reader in readers if ready.get(reader.fileno(), 0) & _READABLE],
-            [writer for writer in writers if ready.get(writer.fileno(), 0) & _WRITABLE],
+            [reader for reader in readers if happened.get(reader.fileno(), 0) & _READABLE],
+            [writer for writer in writers if happened.get(writer.fileno(), 0) & _WRITABLE],
             [],
         )
+
+
+def is_replaced(handler: Any) -> bool:
+    """Whether someone has put a `select` of their own into a handler, as tests do that stand in for the network."""
+    return "select" in vars(handler)
 
 
 def _poll(readers: Sequence[Any], writers: Sequence[Any], timeout: float | None) -> dict[int, int]:

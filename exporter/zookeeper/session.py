@@ -33,7 +33,7 @@ from kazoo.exceptions import (
 )
 from kazoo.handlers.threading import SequentialThreadingHandler
 from kazoo.protocol.connection import AUTH_XID, CLOSE_RESPONSE, PING_XID, WATCH_XID
-from kazoo.protocol.serialization import SASL, Close, Connect, ReplyHeader
+from kazoo.protocol.serialization import SASL, Close, Connect, ReplyHeader, int_struct
 from kazoo.protocol.states import KazooState, KeeperState
 
 from exporter.zookeeper.calls import CONNECTION_LOST, SESSION_EXPIRED, Call, error_of
@@ -59,9 +59,9 @@ from exporter.zookeeper.moderation import Moderation
 from exporter.zookeeper.moments import Moment, SteadyTime
 from exporter.zookeeper.observers import Observers
 from exporter.zookeeper.oneshots import OneShotWatches
-from exporter.zookeeper.polling import PollingHandler
+from exporter.zookeeper.polling import PollingHandler, is_replaced
 from exporter.zookeeper.probe import Probe
-from exporter.zookeeper.protocol import PROTOCOL_ERRORS, Mistrust, ProtocolError
+from exporter.zookeeper.protocol import MAX_HANDSHAKE, PROTOCOL_ERRORS, Mistrust, ProtocolError, protocol_error_in
 from exporter.zookeeper.statechange import StateChange, session_in_hex
 from exporter.zookeeper.stats import (
     ENTERED_STATES,
@@ -428,7 +428,8 @@ class Session:
         client.add_listener(self._on_state)
 
     def _call(self, request: Any, result: Any) -> Any:
-        if self.observers and self._client.client_state not in _OVER:
+        # What has no result, such as the markers by which kazoo.testing breaks connections, has no end to observe.
+        if self.observers and result is not None and self._client.client_state not in _OVER:
             result = self._observed(request, result)
         # kazoo wakes its connection through a socket. Once that is full, gevent and eventlet let only one wait for it;
         # kazoo would fail the request of any other, and yet send it as soon as something else wakes the connection.
@@ -447,7 +448,7 @@ class Session:
         kazoo fails what is queued then and takes a new queue; what comes to the old one in between it would forget.
         """
         errors = {KeeperState.AUTH_FAILED: AuthFailedError, KeeperState.CLOSED: ConnectionLoss}
-        if _take_out(queue, (request, result)):
+        if _take_out(queue, (request, result)) and result is not None:
             result.set_exception(errors.get(self._client.client_state, SessionExpiredError)())
 
     def _async_result(self) -> Any:
@@ -481,6 +482,10 @@ class Session:
 
     def _read(self, length: int, timeout: Any) -> Any:
         """kazoo's own read, which remains in use while a connection is being made."""
+        if length < 0:
+            raise ProtocolError("bad_frame", f"a frame of {length} bytes")
+        if length > MAX_HANDSHAKE:
+            raise ProtocolError("frame_too_large", f"a handshake of {length} bytes; at most {MAX_HANDSHAKE} are read")
         data = self._original_read(length, timeout)
         self._heard(len(data))
         return data
@@ -507,7 +512,7 @@ class Session:
         self._connection_attempts += 1
         self._server = self._tried = f"[{host}]:{where[-1]}" if ":" in host else f"{host}:{where[-1]}"
         try:
-            return self._original_connect(host, *where)
+            return self._shake_hands(host, *where)
         except SessionExpiredError:
             raise
         except Exception as error:
@@ -517,6 +522,35 @@ class Session:
                 self._given_up = True
                 raise SessionExpiredError("the session is given up") from error
             raise
+
+    def _shake_hands(self, *where: Any) -> Any:
+        """Connects as kazoo does, but takes nothing on trust: kazoo ends its client on what it cannot decode."""
+        self._client._stopped.wait(self._mistrust.remaining(self._server or "", time.monotonic()))
+        received_before = self._received_bytes
+        try:
+            return self._original_connect(*where)
+        except Exception as error:
+            broken = protocol_error_in(error) if self._received_bytes > received_before else None
+            if broken is None:
+                raise
+            self._on_protocol_error(broken)
+            raise broken from error
+
+    def _exchange(self, timeout: float, request: Any, xid: Any) -> Any:
+        """kazoo's own exchange, and in its place one that checks what opens a session, and logs no traceback."""
+        if not isinstance(request, Connect):
+            return self._original_invoke(timeout, request, xid)
+        connection = self._connection
+        connection._submit(request, timeout, xid)
+        (length,) = int_struct.unpack(connection._read(int_struct.size, timeout))
+        reply = connection._read(length, timeout)
+        try:
+            connected, _ = request.deserialize(reply, 0)
+        except Exception as error:
+            raise ProtocolError("bad_reply", f"a handshake that cannot be decoded: {error}") from error
+        if connected.time_out > 0 and not connected.passwd:
+            raise ProtocolError("bad_reply", "a session without a password")
+        return connected, None
 
     def _is_given_up(self) -> bool:
         """Whether a session that a server hangs up on is given up.
@@ -534,13 +568,13 @@ class Session:
             with self.observers.exchange(request, self._server) as call:
                 call.xid = xid or 0
                 sent_before, received_before = self._sent_bytes, self._received_bytes
-                answer = self._original_invoke(timeout, request, xid)
+                answer = self._exchange(timeout, request, xid)
                 call.sent_bytes = self._sent_bytes - sent_before
                 call.received_bytes = self._received_bytes - received_before
                 if isinstance(request, Connect) and answer[0].time_out <= 0:
                     call.end(SESSION_EXPIRED)
         else:
-            answer = self._original_invoke(timeout, request, xid)
+            answer = self._exchange(timeout, request, xid)
         if isinstance(request, Connect) and answer[0].time_out > 0:
             self._granted_timeout = answer[0].time_out / 1000
             if answer[0].session_id != self._client._session_id:
@@ -652,9 +686,12 @@ class Session:
 
     # The stream: reading whole frames, as many as have arrived
 
-    def _read_socket(self, _read_timeout: float) -> Any:
+    def _read_socket(self, read_timeout: float) -> Any:
         """Stands in for kazoo's method of the same name, which reads one frame with several system calls."""
-        self._heard(self._buffer.receive(self._connection._socket))
+        sock, handler = self._connection._socket, self._client.handler
+        if is_replaced(handler) and not handler.select([sock], [], [], read_timeout)[0]:
+            raise handler.timeout_exception("socket time-out during read")
+        self._heard(self._buffer.receive(sock))
         try:
             with contextlib.closing(self._buffer.frames()) as frames:
                 for frame in frames:
@@ -667,22 +704,22 @@ class Session:
         return None
 
     def _on_protocol_error(self, error: ProtocolError) -> None:
-        """Counts what the server did wrong, and puts the next connection off: kazoo makes it at once."""
+        """Counts what the server did wrong, and puts the next connection to it off: kazoo would make it at once."""
         self._protocol_errors[error.reason] += 1
-        delay = self._mistrust.delay(time.monotonic())
-        if not delay:
-            self._connection.logger.warning("%s broke the protocol (%s): %s", self._server, error.reason, error)
-        else:
-            self._client.handler.sleep_func(delay)
+        server = self._server_now() or self._server or ""
+        if self._mistrust.broken(server, time.monotonic(), self._granted_timeout):
+            self._connection.logger.warning("%s broke the protocol (%s): %s", server, error.reason, error)
 
     def drop(self, reason: str) -> None:
         """Ends the connection, not the session, because of a reply that cannot be decoded; `reason` as counted."""
-        self._protocol_errors[reason] += 1
+        self._on_protocol_error(ProtocolError(reason, "a reply that cannot be decoded"))
         sock = self._connection._socket
         if sock is not None:
-            # kazoo's own thread then reads the end of the stream, and connects again.
+            # kazoo's own thread then reads the end of the stream, and connects again. Not with a TLS socket's own
+            # method, which would have that thread read what is still encrypted.
+            shutdown = socket.socket.shutdown if isinstance(sock, socket.socket) else type(sock).shutdown
             with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+                shutdown(sock, socket.SHUT_RDWR)
 
     def _pause(self) -> float:
         """For how many seconds events may gather: not while anyone else's request waits for its reply."""
@@ -728,7 +765,13 @@ class Session:
             raise ProtocolError("bad_reply", f"a reply with the unknown error code {error}")
         if result is None:
             self.observers.answered(xid, zxid, len(frame), error_of(error))
-        return self._connection._read_response(ReplyHeader(xid, zxid, error), frame, _HEADER.size)
+        try:
+            return self._connection._read_response(ReplyHeader(xid, zxid, error), frame, _HEADER.size)
+        except Exception as failure:
+            # kazoo has taken the request out already, and would end its client.
+            if result is not None:
+                result.set_exception(failure)
+            raise ProtocolError("bad_reply", f"a reply that cannot be decoded: {failure}") from failure
 
     def _on_overtaking_reply(self, xid: int, error: int) -> bool:
         """A server refuses what it does not know at once, before it answers earlier requests, and hangs up.
@@ -1027,11 +1070,15 @@ def _watch_event(frame: bytes) -> tuple[int, str]:
         if not 0 <= length <= len(frame) - start:
             raise ValueError(f"a path of {length} bytes in {len(frame) - start} bytes")
         path = frame[start : start + length].decode()
-        if 1 <= kind <= len(WATCH_EVENTS) and not path.startswith("/"):
-            raise ValueError(f"an event of the path {path!r}")
+        if 1 <= kind <= len(WATCH_EVENTS) and not _is_path(path):
+            raise ValueError(f"an event of the path {path[:100]!r}")
     except (struct.error, ValueError) as error:
         raise ProtocolError("bad_event", f"a watch event that cannot be decoded: {error}") from error
     return kind, path
+
+
+def _is_path(path: str) -> bool:
+    return path == "/" or (path.startswith("/") and not path.endswith("/") and "//" not in path)
 
 
 def _peer(sock: Any) -> str | None:

@@ -291,7 +291,7 @@ class MultiRead(ReadRequest):
 def _decode_names(body: bytes, offset: int, count: int) -> tuple[list[str], int]:
     """A jute vector of ustrings, and where it ends. Raises struct.error or ValueError if it is none."""
     size = len(body)
-    if count * _INT.size > size - offset:
+    if not -1 <= count <= (size - offset) // _INT.size:
         raise ValueError(f"{count} names in {size - offset} bytes")
     names = []
     unpack = _INT.unpack_from
@@ -299,7 +299,9 @@ def _decode_names(body: bytes, offset: int, count: int) -> tuple[list[str], int]
         start = offset + _INT.size
         (length,) = unpack(body, offset)
         offset = start + length
-        if length < 0 or offset > size:
+        if length <= 0 or offset > size:
             raise ValueError(f"a name of {length} bytes in {size - start} bytes")
         names.append(body[start:offset].decode())
+    if "/" in "".join(names):
+        raise ValueError("a name with a slash in it")
     return names, offset

@@ -78,10 +78,23 @@ def test_a_frame_is_bounded(length: int, reason: str) -> None:
 
 
 def test_a_server_that_goes_on_is_asked_less_and_less() -> None:
+    mistrust, pauses = Mistrust(), []
+    for now in range(8):
+        assert mistrust.broken("zk1:2181", float(now)) == (now == 0)
+        pauses.append(mistrust.remaining("zk1:2181", float(now)))
+    assert pauses == pytest.approx([0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0])
+    assert mistrust.remaining("zk1:2181", 8.5) == pytest.approx(0.5)
+    assert mistrust.remaining("zk1:2181", 60.0) == 0.0
+    assert mistrust.remaining("zk2:2181", 7.0) == 0.0
+    assert mistrust.broken("zk1:2181", 100.0)
+    assert mistrust.remaining("zk1:2181", 100.0) == 0.0
+
+
+def test_a_session_outlives_the_pause() -> None:
     mistrust = Mistrust()
-    delays = [mistrust.delay(float(now)) for now in range(8)]
-    assert delays == [0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
-    assert mistrust.delay(100.0) == 0.0
+    for now in range(8):
+        mistrust.broken("zk1:2181", float(now), session_timeout=2.0)
+    assert mistrust.remaining("zk1:2181", 7.0) == pytest.approx(0.5)
 
 
 FRAMES = {
