@@ -10,6 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exporter.web.auth import CHALLENGE, PasswordCheck, TooManyAttemptsError, credentials
 from exporter.web.config import WebConfig
+from exporter.web.lobby import network_of
+from exporter.web.turns import too_many
 
 #: What the pages may load, their own style and script, and who may frame them: nobody.
 SECURITY_HEADERS = {
@@ -45,6 +47,8 @@ class Guard:
         config = self._config()
         send = _with_headers(send, {**SECURITY_HEADERS, **(config.headers if config else {})})
         refusal = _refusal(scope) or await self._challenge(scope, config)
+        if refusal is None and scope.get("state", {}).get("refused"):
+            refusal = too_many()
         await (refusal or self._app)(scope, receive, send)
 
     def close(self) -> None:
@@ -56,7 +60,7 @@ class Guard:
             return None
         given = credentials(Headers(scope=scope).get("authorization", "").encode("latin-1"))
         try:
-            if given is not None and await self._passwords.is_right(config.users, *given):
+            if given is not None and await self._passwords.is_right(config.users, *given, client=_client(scope)):
                 return None
         except TooManyAttemptsError:
             return PlainTextResponse("Too many attempts.\n", status_code=429, headers={"Retry-After": "1"})
@@ -72,6 +76,10 @@ def _refusal(scope: Scope) -> Response | None:
     if "content-length" in headers and "transfer-encoding" in headers:
         return PlainTextResponse("Ambiguous length.\n", status_code=400, headers={"Connection": "close"})
     return None
+
+
+def _client(scope: Scope) -> str:
+    return network_of(scope["client"][0]) if scope.get("client") else ""
 
 
 def _is_of_another_site(headers: Headers) -> bool:

@@ -9,6 +9,7 @@ import os
 import resource
 import socket
 import ssl
+import sys
 from asyncio import sslproto
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from typing import Any
@@ -20,15 +21,21 @@ from starlette.types import ASGIApp
 from exporter.logs import FAULT_INTERVAL, Repetitions
 from exporter.settings import ListenAddress, SettingsError, in_brackets
 from exporter.web.config import WebConfig
-from exporter.web.connections import HttpProtocol, Lobby, TlsGate
+from exporter.web.connections import HttpProtocol, TlsGate
 from exporter.web.current import CurrentConfig
 from exporter.web.guard import Guard
+from exporter.web.lobby import Kind, Lobby
 
-_BACKLOG = 128
+_BACKLOG = 1024
+#: Connections that are accepted before the loop turns to the others.
+_ACCEPTED_AT_ONCE = 16
 _HEADER_LIMIT = 16 * 1024
 #: Longer than Prometheus waits between scrapes as a rule, so that its connection lives on.
 _KEEP_ALIVE = 75
 _GRACE = 1
+#: Seconds after which a thread that computes lets another one go on. The event loop gives way at each call of the
+#: system; at Python's 5 ms, a crowd's thousand calls would wait for a collection of metrics for many seconds.
+_SWITCH_INTERVAL = 0.0005
 _TLS_BUFFER = 32 * 1024
 #: Bytes that the kernel keeps for a client who does not read; it would take megabytes for each by itself.
 _SEND_BUFFER = 128 * 1024
@@ -37,12 +44,12 @@ log = structlog.stdlib.get_logger("exporter.web")
 
 
 def listen(address: ListenAddress) -> socket.socket:
-    """A socket that listens on `address`; an empty host means every address, IPv6 and IPv4.
+    """A socket that listens on `address`; an empty host and `::` mean every one, IPv6 and IPv4, as in Go.
 
     Raises SettingsError if the address cannot be had.
     """
     try:
-        return _listen_everywhere(address.port) if not address.host else _listen_on(address)
+        return _listen_everywhere(address.port) if address.host in ("", "::") else _listen_on(address)
     except OSError as error:
         reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
         raise SettingsError(
@@ -66,21 +73,29 @@ class ServerError(Exception):
 
 @contextlib.asynccontextmanager
 async def serving(
-    app: ASGIApp, listener: socket.socket, config: WebConfig | None = None, *, open_to_all: Collection[str] = ()
+    app: ASGIApp,
+    listener: socket.socket,
+    config: WebConfig | None = None,
+    *,
+    open_to_all: Collection[str] = (),
+    kind_of: Callable[[str], Kind] = lambda _path: Kind.PAGE,
 ) -> AsyncIterator[asyncio.Future[ServerError]]:
     """Serves `app` on `listener` for as long as the body runs, then lets running requests end within a second.
 
     The body begins when connections are accepted, and is given what tells it if the server ends by itself. `config`
     says whether by TLS, to whom, and with which headers; its files are read again when they change. Paths in
-    `open_to_all` are served to those without a password too.
+    `open_to_all` are served to those without a password too; `kind_of` says what a path is asked for, which decides
+    who leaves when there are too many connections.
 
     Raises SettingsError if a file that `config` names cannot be used, ServerError if the server cannot begin.
     """
     current = CurrentConfig(config) if config is not None else None
-    asyncio.get_running_loop().set_exception_handler(_Complaints())
-    guard = Guard(app, lambda: current.config if current else None, frozenset(open_to_all))
     lobby, ending = Lobby(), asyncio.Event()
-    server = _Server(_uvicorn_config(guard, _protocol_factory(lobby, ending, current)))
+    asyncio.get_running_loop().set_exception_handler(_Complaints(lobby))
+    guard = Guard(app, lambda: current.config if current else None, frozenset(open_to_all))
+    server = _Server(_uvicorn_config(guard, _protocol_factory(lobby, ending, kind_of, current)))
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_INTERVAL)
     task = asyncio.create_task(_ended(server.serve([listener])))
     watch = asyncio.create_task(current.keep_up()) if current else None
     try:
@@ -97,6 +112,7 @@ async def serving(
         await task
         last_call.cancel()
         guard.close()
+        sys.setswitchinterval(before)
 
 
 async def _ended(running: Awaitable[None]) -> ServerError:
@@ -132,7 +148,7 @@ def _uvicorn_config(app: ASGIApp, protocol: Callable[..., asyncio.Protocol]) -> 
         server_header=False,
         # How many connections asyncio accepts before it turns to any of them, and how often it tries, and each time
         # decides to try again later, while no file can be opened: a number of attempts that multiplies.
-        backlog=1,
+        backlog=_ACCEPTED_AT_ONCE,
         h11_max_incomplete_event_size=_HEADER_LIMIT,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=_GRACE,
@@ -140,12 +156,12 @@ def _uvicorn_config(app: ASGIApp, protocol: Callable[..., asyncio.Protocol]) -> 
 
 
 def _protocol_factory(
-    lobby: Lobby, ending: asyncio.Event, current: CurrentConfig | None
+    lobby: Lobby, ending: asyncio.Event, kind_of: Callable[[str], Kind], current: CurrentConfig | None
 ) -> Callable[..., asyncio.Protocol]:
     """What makes the protocol of a new connection: HTTP, or TLS with HTTP inside."""
 
     def http(**of_uvicorn: Any) -> HttpProtocol:
-        return HttpProtocol(lobby=lobby, ending=ending, **of_uvicorn)
+        return HttpProtocol(lobby=lobby, ending=ending, kind_of=kind_of, **of_uvicorn)
 
     if current is None or current.config.tls is None:
         return http
@@ -169,16 +185,19 @@ def _protocol_factory(
 
 
 class _Complaints:
-    """Tells of the event loop's failures: in plain words when no connection can be accepted for want of descriptors."""
+    """Logs the event loop's failures; when no file can be opened, another connection ends for the one that waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, lobby: Lobby) -> None:
+        self._lobby = lobby
         self._repetitions = Repetitions(FAULT_INTERVAL)
 
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
         if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE):
             loop.default_exception_handler(context)
-        elif self._repetitions.admit("too many open files") is not None:
+            return
+        self._lobby.make_room()
+        if self._repetitions.admit("too many open files") is not None:
             limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
             log.warning("too many open files", limit=limit, reason="new connections have to wait")
 
@@ -212,5 +231,6 @@ def _listen_everywhere(port: int) -> socket.socket:
 
 def _listen_on(address: ListenAddress) -> socket.socket:
     found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    family, _, _, _, where = found[0]
-    return socket.create_server(where[:2], family=family, backlog=_BACKLOG)
+    # As Go's servers: of a name's addresses the IPv4 one.
+    family, _, _, _, where = min(found, key=lambda one: one[0] != socket.AF_INET)
+    return socket.create_server(where, family=family, backlog=_BACKLOG)
