@@ -242,7 +242,6 @@ class TlsGate(asyncio.Protocol):
     async def _shake_hands(self, socket: asyncio.Transport) -> None:
         transport = None
         loop = asyncio.get_running_loop()
-        hello, self._early = self._early, b""
         assert self._silence is not None
         left = max(0.01, self._silence.when() - loop.time())
         self._be_patient_no_longer()
@@ -250,8 +249,9 @@ class TlsGate(asyncio.Protocol):
             handshake = loop.create_task(
                 loop.start_tls(socket, self, self._context(), server_side=True, ssl_handshake_timeout=left)
             )
-            # Once for start_tls to set its protocol, once for that to begin: it is given what was read before.
+            # Once for start_tls to set its protocol, which until then nothing reaches, and once for that to begin.
             await asyncio.sleep(0)
+            hello, self._early = self._early, b""
             await asyncio.sleep(0)
             _feed(socket.get_protocol(), hello)
             transport = await handshake

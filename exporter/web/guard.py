@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -49,7 +51,9 @@ class Guard:
         refusal = _refusal(scope) or await self._challenge(scope, config)
         if refusal is None and scope.get("state", {}).get("refused"):
             refusal = too_many()
-        await (refusal or self._app)(scope, receive, send)
+        # Only the end of the server cancels; uvicorn would log where each answer was by then.
+        with contextlib.suppress(asyncio.CancelledError):
+            await (refusal or self._app)(scope, receive, send)
 
     def close(self) -> None:
         """Ends the thread that hashes passwords."""

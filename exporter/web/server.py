@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import os
-import resource
 import socket
 import ssl
 import sys
@@ -14,21 +12,17 @@ from asyncio import sslproto
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from typing import Any
 
-import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from exporter.logs import FAULT_INTERVAL, Repetitions
 from exporter.settings import ListenAddress, SettingsError, in_brackets
+from exporter.web.accepting import BACKLOG, Acceptor
 from exporter.web.config import WebConfig
 from exporter.web.connections import HttpProtocol, TlsGate
 from exporter.web.current import CurrentConfig
 from exporter.web.guard import Guard
 from exporter.web.lobby import Kind, Lobby
 
-_BACKLOG = 1024
-#: Connections that are accepted before the loop turns to the others.
-_ACCEPTED_AT_ONCE = 16
 _HEADER_LIMIT = 16 * 1024
 #: Longer than Prometheus waits between scrapes as a rule, so that its connection lives on.
 _KEEP_ALIVE = 75
@@ -37,10 +31,6 @@ _GRACE = 1
 #: system; at Python's 5 ms, a crowd's thousand calls would wait for a collection of metrics for many seconds.
 _SWITCH_INTERVAL = 0.0005
 _TLS_BUFFER = 32 * 1024
-#: Bytes that the kernel keeps for a client who does not read; it would take megabytes for each by itself.
-_SEND_BUFFER = 128 * 1024
-
-log = structlog.stdlib.get_logger("exporter.web")
 
 
 def listen(address: ListenAddress) -> socket.socket:
@@ -91,9 +81,8 @@ async def serving(
     """
     current = CurrentConfig(config) if config is not None else None
     lobby, ending = Lobby(), asyncio.Event()
-    asyncio.get_running_loop().set_exception_handler(_Complaints(lobby))
     guard = Guard(app, lambda: current.config if current else None, frozenset(open_to_all))
-    server = _Server(_uvicorn_config(guard, _protocol_factory(lobby, ending, kind_of, current)))
+    server = _Server(_uvicorn_config(guard, _protocol_factory(lobby, ending, kind_of, current)), lobby)
     before = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_INTERVAL)
     task = asyncio.create_task(_ended(server.serve([listener])))
@@ -146,9 +135,6 @@ def _uvicorn_config(app: ASGIApp, protocol: Callable[..., asyncio.Protocol]) -> 
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        # How many connections asyncio accepts before it turns to any of them, and how often it tries, and each time
-        # decides to try again later, while no file can be opened: a number of attempts that multiplies.
-        backlog=_ACCEPTED_AT_ONCE,
         h11_max_incomplete_event_size=_HEADER_LIMIT,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=_GRACE,
@@ -184,28 +170,12 @@ def _protocol_factory(
     return tls
 
 
-class _Complaints:
-    """Logs the event loop's failures; when no file can be opened, another connection ends for the one that waits."""
-
-    def __init__(self, lobby: Lobby) -> None:
-        self._lobby = lobby
-        self._repetitions = Repetitions(FAULT_INTERVAL)
-
-    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE):
-            loop.default_exception_handler(context)
-            return
-        self._lobby.make_room()
-        if self._repetitions.admit("too many open files") is not None:
-            limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-            log.warning("too many open files", limit=limit, reason="new connections have to wait")
-
-
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, lobby: Lobby) -> None:
         super().__init__(config)
         self.begun = asyncio.Event()
+        self._lobby = lobby
+        self._acceptor: Acceptor | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -213,24 +183,31 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begins to serve. asyncio has taken its number of connections for the length of the queue, too."""
-        await super().startup(sockets)
-        for listener in sockets or ():
-            listener.listen(_BACKLOG)
-            # What it accepts inherits that.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-        if self.started:
+        """Begins to serve, with an acceptor in the place of asyncio's servers."""
+        await super().startup([])
+        if self.started and sockets:
+            self._acceptor = Acceptor(sockets, self._protocol, self._lobby.make_room)
             self.begun.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accepts nothing more, and lets running requests end."""
+        if self._acceptor is not None:
+            self._acceptor.close()
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> asyncio.Protocol:
+        make = self.config.http_protocol_class
+        return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)  # type: ignore[call-arg]
 
 
 def _listen_everywhere(port: int) -> socket.socket:
     if socket.has_dualstack_ipv6():
-        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG)
-    return socket.create_server(("", port), backlog=_BACKLOG)
+        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
+    return socket.create_server(("", port), backlog=BACKLOG)
 
 
 def _listen_on(address: ListenAddress) -> socket.socket:
     found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     # As Go's servers: of a name's addresses the IPv4 one.
     family, _, _, _, where = min(found, key=lambda one: one[0] != socket.AF_INET)
-    return socket.create_server(where, family=family, backlog=_BACKLOG)
+    return socket.create_server(where, family=family, backlog=BACKLOG)
