@@ -160,7 +160,7 @@ class _Server(uvicorn.Server):
         """Begins to serve, with an acceptor in the place of asyncio's servers."""
         await super().startup([])
         if self.started and sockets:
-            self._acceptor = Acceptor(sockets, self._protocol, self._lobby.make_room)
+            self._acceptor = Acceptor(sockets, self._protocol, self._lobby.make_room, max(1, self._lobby.limit // 8))
             self.begun.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
