@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import gc
 import os
@@ -14,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from exporter import __version__, config, daemon, demo, healthcheck, logs, signals
+from exporter import __version__, config, daemon, demo, healthcheck, logs, signals, spans
 from exporter.settings import (
     BARRIERS,
     DASHBOARD_ACCEPTED,
@@ -65,7 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Bad input is 2; to `healthcheck` it is 1, as Docker reserves 2: https://docs.docker.com/reference/dockerfile/#healthcheck
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
-    with signals.ending_at_once():
+    # Only the command itself may end what is global to the process.
+    ending = spans.ending_in_time() if arguments is None else contextlib.nullcontext()
+    with signals.ending_at_once(), ending:
         try:
             return _run(words)
         except SettingsError as error:
@@ -380,9 +383,16 @@ def _exporter_parser() -> _Parser:
 def _add_proof_flags(parser: _Parser) -> None:
     freshness, audit = Freshness(), Audit()
     interval, timeout = f"{freshness.interval:g}s", f"{freshness.timeout:g}s"
-    parser.flag("--freshness.interval", "DURATION", "time between two proofs of freshness, 0 for none", interval)
+    parser.flag(
+        "--freshness.interval", "DURATION", "time between two freshness checks of a session, 0 for none", interval
+    )
     parser.flag("--freshness.timeout", "DURATION", "time after which a proof without an answer has failed", timeout)
-    parser.flag("--freshness.barrier", "BARRIER", f"what proves: {' or '.join(BARRIERS)}", freshness.barrier)
+    parser.flag(
+        "--freshness.barrier",
+        "BARRIER",
+        "quorum commits an empty transaction for each check, sync none",
+        freshness.barrier,
+    )
     parser.flag("--audit.interval", "DURATION", "time between two audits, 0 for none", f"{audit.interval:g}s")
     parser.flag("--audit.sample", "ZNODES", "how many znodes an audit reads, 0 for all", str(audit.sample))
 

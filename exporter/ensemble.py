@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import structlog
 from kazoo.client import KazooClient
-from kazoo.protocol.states import KazooState, KeeperState
 from kazoo.retry import KazooRetry
 
 from exporter.faults import FaultMemory
 from exporter.globs import Globs
-from exporter.logs import FaultLog, Flood, of_ensemble
+from exporter.logs import FaultLog, Flood, OfEnsemble
+from exporter.losthistory import LostHistory, newest_zxid
 from exporter.settings import DigestMd5, Ensemble, Gssapi, Tls, Tree
 from exporter.telemetry.instruments import ClientInstruments
 from exporter.telemetry.sources import EnsembleSource
@@ -24,6 +26,7 @@ from exporter.treecache import Shard, TreeCache
 from exporter.treecache.observer import CacheObserver
 from exporter.treecache.outcome import SyncBegun
 from exporter.zookeeper.session import Session
+from exporter.zookeeper.statechange import StateChange
 
 #: Seconds between attempts to begin anew: the first, doubled each time up to the second.
 FIRST_REVIVAL, LAST_REVIVAL = 1.0, 60.0
@@ -42,8 +45,14 @@ class WatchedEnsemble:
         self._shard = shard or Shard()
         self._log = log.bind(ensemble=settings.name)
         self._flood = Flood(self._tell_of_flood)
-        self._client = KazooClient(**client_options(settings))
+        options = client_options(settings)
+        self._client = KazooClient(**options)
         self._session = Session.attach(self._client)
+        options["logger"].server = lambda: self._session.tried
+        # The session is the exporter's own, and nothing lives on it but watches.
+        self._lost_history = LostHistory(partial(newest_zxid, options), settings.session_timeout, self._log)
+        self._session.allow_giving_up(self._lost_history)
+        self._session.listen(self._hear_state)
         trace_client(self._client)
         self._instruments = ClientInstruments(settings.name, self._session)
         self._instruments.start()
@@ -76,7 +85,6 @@ class WatchedEnsemble:
         try:
             for cache in self._caches.values():
                 cache.start()
-            self._client.add_listener(self._hear_state)
             self._log.info("connecting", hosts=self._settings.hosts, trees=", ".join(self._caches))
             self._client.start_async()
         except Exception:
@@ -135,7 +143,6 @@ class WatchedEnsemble:
         """Ends the caches and the session; blocks for as long as the server does not answer."""
         self._stopped = True
         self._flood.close()
-        self._client.remove_listener(self._hear_state)
         if self._revival is not None:
             self._revival.cancel()
             self._revival.join()
@@ -145,6 +152,7 @@ class WatchedEnsemble:
             self._client.stop()
         finally:
             self._client.close()
+            self._lost_history.close()
 
     def _cache(self, tree: Tree) -> TreeCache:
         cache = TreeCache(self._client, tree.path, **cache_options(tree, self._shard))
@@ -155,21 +163,31 @@ class WatchedEnsemble:
         cache.observe(_SyncLog(tree_log, cache, self._flood))
         return cache
 
-    def _hear_state(self, state: str) -> None:
-        """Tells of a change of the connection's state; kazoo calls it on the connection's thread."""
-        if state == KazooState.CONNECTED:
+    def _hear_state(self, change: StateChange) -> None:
+        """Logs a change of the connection's state; called on the connection's thread."""
+        if self._stopped:
+            return
+        facts = _known(server=change.server, session=change.session_id, reason=change.reason)
+        ages = {
+            "connected_seconds": change.connected_for,
+            "disconnected_seconds": change.disconnected_for,
+            "session_seconds": change.session_age,
+        }
+        seconds = _known(**{name: None if age is None else round(age, 3) for name, age in ages.items()})
+        if change.state in ("connected", "connected_ro"):
             self._connected_at = time.monotonic()
-            if self._flood.admits("connected"):
-                self._log.info("connected", server=self._session.stats().server)
-        elif state == KazooState.SUSPENDED:
+            event = "reconnected" if change.disconnected_for is not None else "connected"
+            if self._flood.admits(event):
+                self._log.info(event, **facts, **seconds)
+        elif change.state == "suspended":
             if self._flood.admits("connection suspended"):
-                self._log.info("connection suspended")
-        elif self._client.client_state == KeeperState.AUTH_FAILED:
-            self._revive_later("authentication failed")
-        elif self._client.client_state == KeeperState.CLOSED:
-            self._revive_later("connection given up")
+                self._log.info("connection suspended", **facts, **seconds)
+        elif change.reason == "auth_failed":
+            self._revive_later("authentication failed", facts | seconds)
+        elif change.reason == "closed":
+            self._revive_later("connection given up", facts | seconds)
         else:
-            self._log.warning("session lost")
+            self._log.warning("session lost", **facts, **seconds)
 
     def _tell_of_flood(self, held_back: int) -> None:
         self._log.warning("connection unsteady", state=self._client.state.lower(), held_back=held_back)
@@ -178,12 +196,12 @@ class WatchedEnsemble:
     # work for such a refusal; so it does after an error that it has not foreseen. An exporter goes on: passwords are
     # mended on servers too.
 
-    def _revive_later(self, event: str) -> None:
+    def _revive_later(self, event: str, facts: Mapping[str, Any]) -> None:
         if time.monotonic() - self._connected_at > LAST_REVIVAL:
             self._revival_delay = FIRST_REVIVAL
         delay = self._revival_delay
         self._revival_delay = min(2 * delay, LAST_REVIVAL)
-        self._log.warning(event, retry_in=f"{delay:g}s")
+        self._log.warning(event, retry_in=f"{delay:g}s", **facts)
         self._revival = threading.Timer(delay, self._revive)
         self._revival.daemon = True
         self._revival.start()
@@ -209,14 +227,22 @@ class _SyncLog(CacheObserver):
             self._log.info("tree in sync", reason=sync.reason, znodes=len(self._cache), seconds=seconds, **trace)
 
 
+def _known(**facts: object) -> dict[str, Any]:
+    """What is known of some facts, for a line of the log."""
+    return {name: fact for name, fact in facts.items() if fact not in (None, "")}
+
+
 def client_options(settings: Ensemble) -> dict[str, Any]:
     """What KazooClient is made with."""
     return {
         "hosts": settings.hosts,
         "timeout": settings.session_timeout,
-        "connection_retry": KazooRetry(max_tries=-1, delay=0.1, backoff=2, max_delay=5),
+        # Never so long that the session expires while a server is there again.
+        "connection_retry": KazooRetry(
+            max_tries=-1, delay=0.1, backoff=2, max_delay=min(5, settings.session_timeout / 4)
+        ),
         "auth_data": [("digest", f"{user.username}:{user.password.get_secret_value()}") for user in settings.digest],
-        "logger": of_ensemble(settings.name),
+        "logger": OfEnsemble(settings.name),
         **_sasl_options(settings.sasl),
         **_tls_options(settings.tls),
     }

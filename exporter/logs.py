@@ -6,7 +6,8 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, MutableMapping
+from typing import Any
 
 import structlog
 from kazoo.protocol.serialization import SASL, Auth, Connect
@@ -14,6 +15,8 @@ from opentelemetry import trace
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from exporter import stderr
+from exporter.exported_logs import ExportedLogs, adopted
+from exporter.process.repetitions import Repetitions as Repetitions
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("logfmt", "json")
@@ -31,22 +34,26 @@ _TOLD_BY_THE_DAEMON = (
     "Transition to CONNECTING",
     "Failed connecting to Zookeeper within the connection retry policy.",
 )
-#: Distinct messages to remember; a library that makes up more of them is no flood of repetitions.
-_REMEMBERED = 256
 _HIDDEN = "(credentials)"
 #: What records that are not structlog's carry beside their message.
-_EXTRAS = ("ensemble", "held_back", "dropped")
+_EXTRAS = ("ensemble", "server", "held_back", "dropped")
 
 
 def configure(level: str = "info", format: str = "logfmt") -> None:
     """Sends all logging to standard error, for which nobody waits.
 
-    `level` is one of `LEVELS`, `format` one of `FORMATS`.
+    `level` is one of `LEVELS`, `format` one of `FORMATS`. Where OpenTelemetry's handler is set up, it is kept, and gets
+    the same as text.
     """
+    root, minimum = logging.getLogger(), logging.getLevelName(level.upper())
     handler = stderr.handler()
     handler.setFormatter(_formatter(format))
-    handler.addFilter(QuietLibraries(minimum=logging.getLevelName(level.upper())))
+    exports = adopted(root.handlers, _EXTRAS)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # OpenTelemetry has its own handler survive basicConfig.
+    root.handlers = [handler, *exports]
+    for each in root.handlers:
+        each.addFilter(QuietLibraries(minimum))
     logging.captureWarnings(True)
     threading.excepthook = _tell_of_failed_thread
     # Below that it tells of its own starting and stopping, which the daemon does better.
@@ -56,6 +63,12 @@ def configure(level: str = "info", format: str = "logfmt") -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
+
+
+def end_export() -> None:
+    """Exports no more of the log by OpenTelemetry, which would complain of each record once it is shut down."""
+    root = logging.getLogger()
+    root.handlers = [handler for handler in root.handlers if not isinstance(handler, ExportedLogs)]
 
 
 class QuietLibraries(logging.Filter):
@@ -79,41 +92,13 @@ class QuietLibraries(logging.Filter):
         return not _says_nothing_new(record) and self._let_through(record)
 
     def _let_through(self, record: logging.LogRecord) -> bool:
-        ensemble = record.__dict__.get("ensemble", "")
+        about = f"{record.__dict__.get('ensemble', '')} {record.__dict__.get('server', '')}"
         # OpenTelemetry's exporters tell with each failure how long they will wait, never the same.
         message = record.msg if record.name.startswith("opentelemetry.") else record.getMessage()
-        held_back = self._repetitions.admit(f"{record.name} {record.levelno} {ensemble} {message}")
+        held_back = self._repetitions.admit(f"{record.name} {record.levelno} {about} {message}")
         if held_back:
             record.held_back = held_back
         return held_back is not None
-
-
-class Repetitions:
-    """Admits each message once in `interval` seconds, and counts how often it was held back since; thread-safe."""
-
-    def __init__(self, interval: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._interval = interval
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._admitted_at: dict[str, float] = {}
-        self._held_back: dict[str, int] = {}
-
-    def admit(self, message: str) -> int | None:
-        """How often the message was held back since it was last admitted, or None when it is held back now."""
-        now = self._clock()
-        with self._lock:
-            last = self._admitted_at.get(message)
-            if last is not None and now - last < self._interval:
-                self._held_back[message] = self._held_back.get(message, 0) + 1
-                return None
-            while len(self._admitted_at) >= _REMEMBERED:
-                oldest = next(iter(self._admitted_at))
-                del self._admitted_at[oldest]
-                self._held_back.pop(oldest, None)
-            # Taken out first, so that the dictionary stays in the order of time.
-            self._admitted_at.pop(message, None)
-            self._admitted_at[message] = now
-            return self._held_back.pop(message, 0)
 
 
 class FaultLog:
@@ -192,9 +177,22 @@ class Flood:
             self._tell(held_back)
 
 
-def of_ensemble(name: str) -> logging.LoggerAdapter[logging.Logger]:
-    """The logger for the kazoo client of an ensemble, whose messages then say which ensemble they are about."""
-    return logging.LoggerAdapter(logging.getLogger("kazoo.client"), {"ensemble": name})
+class OfEnsemble(logging.LoggerAdapter[logging.Logger]):
+    """The logger for the kazoo client of an ensemble: its records say which ensemble and which server they are about.
+
+    `server` gives the server of the moment, as `host:port`, or None; whose client this is sets it.
+    """
+
+    def __init__(self, ensemble: str) -> None:
+        super().__init__(logging.getLogger("kazoo.client"), {})
+        self.server: Callable[[], str | None] = lambda: None
+        self._ensemble = ensemble
+
+    def process(self, msg: object, kwargs: MutableMapping[str, Any]) -> tuple[object, MutableMapping[str, Any]]:
+        """Adds what a record is about."""
+        server = self.server()
+        kwargs["extra"] = {"ensemble": self._ensemble} | ({"server": server} if server else {})
+        return msg, kwargs
 
 
 def _tell_of_failed_thread(failure: threading.ExceptHookArgs) -> None:

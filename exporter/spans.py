@@ -1,4 +1,4 @@
-"""Spans: where those of the daemon go while it runs, by OpenTelemetry's environment variables."""
+"""Spans: where those of the daemon go while it runs, by OpenTelemetry's environment variables, and how that ends."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 import structlog
 from opentelemetry import trace
 
-from exporter import __version__
+from exporter import __version__, logs
 from exporter.settings import SettingsError
 from exporter.telemetry.tracing.export import ExportError, SpanExport, is_configured_elsewhere
+from exporter.telemetry.tracing.providers import shut_down_providers
 
 #: Seconds that the last spans may take to leave; a collector that does not answer would take longer.
 FLUSH_TIMEOUT = 1.0
@@ -41,3 +42,16 @@ def exporting() -> Iterator[Callable[[], int]]:
         lost = export.shutdown(FLUSH_TIMEOUT)
         if lost:
             log.warning("spans lost", spans=lost, reason=f"the collector did not take them within {FLUSH_TIMEOUT:g} s")
+
+
+@contextlib.contextmanager
+def ending_in_time() -> Iterator[None]:
+    """On leaving, ends what ``opentelemetry-instrument`` has set up, which a silent collector would hold up."""
+    try:
+        yield
+    finally:
+        logs.end_export()
+        lost = shut_down_providers(FLUSH_TIMEOUT)
+        if lost and structlog.is_configured():
+            reason = f"the collector did not take all within {FLUSH_TIMEOUT:g} s"
+            log.warning("telemetry lost", of=", ".join(lost), reason=reason)

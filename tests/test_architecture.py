@@ -16,9 +16,10 @@ SEAM = PACKAGE / "zookeeper" / "session.py"
 
 #: What each folder of the package may import of the others.
 LAYERS = {
-    "zookeeper": {"zookeeper"},
-    "treecache": {"zookeeper", "treecache"},
-    "telemetry": {"zookeeper", "treecache", "telemetry"},
+    "process": {"process"},
+    "zookeeper": {"process", "zookeeper"},
+    "treecache": {"process", "zookeeper", "treecache"},
+    "telemetry": {"process", "zookeeper", "treecache", "telemetry"},
 }
 #: What the engine knows nothing of.
 INSTRUMENTS = ("prometheus_client", "opentelemetry", "starlette", "uvicorn")
@@ -45,7 +46,7 @@ def test_imports_point_one_way(path: Path) -> None:
         parts = name.split(".")
         if layer in LAYERS and parts[0] == "exporter":
             assert len(parts) == 1 or parts[1] in LAYERS[layer], f"{layer} imports {name}"
-        if layer in ("zookeeper", "treecache"):
+        if layer in ("process", "zookeeper", "treecache"):
             assert parts[0] not in INSTRUMENTS, f"{layer} imports {name}"
 
 

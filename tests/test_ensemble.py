@@ -36,10 +36,14 @@ def test_a_lost_session_is_one_warning(zookeeper: ZooKeeper, client_factory: Cli
     settings = Ensemble("main", zookeeper.hosts, (Tree("root", "/"),))
     with structlog.testing.capture_logs() as logged, watching(settings) as ensemble:
         eventually(lambda: count(logged, "tree in sync") == 1)
+        session = ensemble.source.client.stats().session_id
         expire(ensemble, client_factory)
         eventually(lambda: count(logged, "tree in sync", after="session lost") == 1)
     assert [entry["event"] for entry in logged if entry["log_level"] == "warning"] == ["session lost"]
     assert all(entry["ensemble"] == "main" for entry in logged)
+    (lost,) = (entry for entry in logged if entry["event"] == "session lost")
+    assert (lost["session"], lost["reason"], lost["server"]) == (session, "expired", zookeeper.server.hosts)
+    assert 0 <= lost["disconnected_seconds"] <= lost["session_seconds"]
     assert [entry["tree"] for entry in logged if entry["event"] == "tree in sync"] == ["root", "root"]
 
 
@@ -52,13 +56,45 @@ def test_a_connection_that_comes_and_goes_is_no_flood(zookeeper: ZooKeeper, monk
                 eventually(lambda: ensemble.source.client.stats().transitions["connected"] == comings)  # noqa: B023
                 proxy.cut()
             eventually(lambda: count(logged, "connection unsteady"))
-            told = {event: count(logged, event) for event in ("connected", "connection suspended", "tree in sync")}
-            assert told["connected"] == told["connection suspended"] == 2
-            assert 0 < told["tree in sync"] <= 4
+            told = {event: count(logged, event) for event in ("connected", "reconnected", "connection suspended")}
+            assert told == {"connected": 1, "reconnected": 2, "connection suspended": 2}
+            eventually(lambda: count(logged, "tree in sync"))
+            assert count(logged, "tree in sync") <= 4
             sums = [entry for entry in logged if entry["event"] == "connection unsteady"]
             assert sums[0]["held_back"] > 0
             assert (sums[0]["log_level"], sums[0]["ensemble"]) == ("warning", "main")
             eventually(lambda: logged[-1].get("state") == "connected")
+
+
+def test_the_lines_of_an_outage_say_where_which_session_why_and_how_long(zookeeper: ZooKeeper) -> None:
+    with Proxy(zookeeper.server.port) as proxy, structlog.testing.capture_logs() as logged:
+        with watching(Ensemble("main", proxy.hosts + zookeeper.root, (Tree("root", "/"),))) as ensemble:
+            eventually(lambda: count(logged, "connected") == 1)
+            session = ensemble.source.client.stats().session_id
+            proxy.cut()
+            eventually(lambda: count(logged, "reconnected") == 1)
+        lines = {entry["event"]: entry for entry in logged if entry["event"] not in ("connecting", "tree in sync")}
+    assert list(lines) == ["connected", "connection suspended", "reconnected"]
+    for line in lines.values():
+        assert (line["server"], line["session"], line["ensemble"]) == (proxy.hosts, session, "main")
+        assert line["session_seconds"] >= 0
+    connected, suspended, reconnected = lines.values()
+    assert not {"reason", "connected_seconds", "disconnected_seconds"} & connected.keys()
+    assert suspended["reason"] == "socket connection broken"
+    assert suspended["connected_seconds"] > 0
+    assert 0 < reconnected["disconnected_seconds"] < reconnected["session_seconds"]
+
+
+def test_what_kazoo_says_of_an_outage_names_the_server(zookeeper: ZooKeeper, caplog: pytest.LogCaptureFixture) -> None:
+    with Proxy(zookeeper.server.port) as proxy:
+        with watching(Ensemble("main", proxy.hosts + zookeeper.root, (Tree("root", "/"),))) as ensemble:
+            eventually(lambda: ensemble.source.client.stats().state == "connected")
+            proxy.refuse()
+            proxy.cut()
+            eventually(lambda: any("refused" in record.getMessage() for record in caplog.records))
+            proxy.heal()
+        (*_, refused) = (record for record in caplog.records if "refused" in record.getMessage())
+    assert (refused.__dict__["ensemble"], refused.__dict__["server"]) == ("main", proxy.hosts)
 
 
 def test_nothing_is_logged_for_a_znode_above_debug(zookeeper: ZooKeeper, client_factory: ClientFactory) -> None:

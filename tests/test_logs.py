@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import warnings
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
@@ -12,6 +14,8 @@ import pytest
 import structlog
 from kazoo.exceptions import NoAuthError, OperationTimeoutError
 from kazoo.protocol.serialization import SASL, Auth, Connect
+from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
@@ -199,9 +203,99 @@ def test_a_client_s_messages_name_its_ensemble_and_are_held_back_each_for_itself
     logs.configure("info", "json")
     for _ in range(2):
         for name in ("main", "other"):
-            logs.of_ensemble(name).warning("Connection dropped: %s", "refused")
+            logs.OfEnsemble(name).warning("Connection dropped: %s", "refused")
     assert [line["ensemble"] for line in json_lines(capsys)] == ["main", "other"]
+
+
+def test_the_same_message_of_another_server_is_not_held_back(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", "json")
+    logger = logs.OfEnsemble("main")
+    for server in ("zk1:2181", "zk2:2181", "zk1:2181", None):
+        logger.server = lambda server=server: server  # type: ignore[misc]
+        logger.warning("Connection dropped: %s", "refused")
+    assert [line.get("server") for line in json_lines(capsys)] == ["zk1:2181", "zk2:2181", None]
 
 
 def kazoo_warning(message: str = "Connection dropped: refused") -> logging.LogRecord:
     return logging.LogRecord("kazoo.client", logging.WARNING, __file__, 1, message, None, None)
+
+
+# What OpenTelemetry's handler gets
+
+
+@pytest.fixture
+def exported() -> Iterator[InMemoryLogRecordExporter]:
+    """What a handler of OpenTelemetry, set up before the log is configured, has exported."""
+    records = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
+    provider = LoggerProvider(shutdown_on_exit=False)
+    provider.add_log_record_processor(SimpleLogRecordProcessor(records))
+    with warnings.catch_warnings():
+        # OpenTelemetry's distribution still sets up the one that is deprecated.
+        warnings.simplefilter("ignore")
+        handler = LoggingHandler(logger_provider=provider)
+    logging.getLogger().addHandler(handler)
+    yield records
+    provider.shutdown()
+
+
+def told(records: InMemoryLogRecordExporter) -> list[tuple[Any, dict[str, Any]]]:
+    """The bodies, and the attributes that are not about code."""
+    logs_data = [data.log_record for data in records.get_finished_logs()]
+    return [
+        (record.body, {k: v for k, v in (record.attributes or {}).items() if not k.startswith("code.")})
+        for record in logs_data
+    ]
+
+
+def test_exported_records_are_text_with_attributes(
+    exported: InMemoryLogRecordExporter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        logs.configure("info", "json")
+    log = structlog.stdlib.get_logger("exporter")
+    log.info("connected", server="zk 1:2181", attempts=3, read_only=True, name="main")
+    logging.getLogger("kazoo.client").warning("Cannot resolve %s", "zk1", extra={"ensemble": "main", "more": object()})
+    log.debug("not at this level")
+    assert told(exported) == [
+        (
+            'connected server="zk 1:2181" attempts=3 read_only=true name=main',
+            {"server": "zk 1:2181", "attempts": 3, "read_only": True},
+        ),
+        ("Cannot resolve zk1 ensemble=main", {"ensemble": "main"}),
+    ]
+    assert [line["event"] for line in json_lines(capsys)] == ["connected", "Cannot resolve zk1"]
+
+
+def test_exported_exceptions_are_attributes(exported: InMemoryLogRecordExporter) -> None:
+    logs.configure("info", "json")
+    try:
+        raise ValueError("two\nlines")
+    except ValueError as error:
+        structlog.stdlib.get_logger("exporter").exception("failed")
+        structlog.stdlib.get_logger("exporter").error("failed", exc_info=error)
+        logging.getLogger("library").exception("failed")
+    for body, attributes in told(exported):
+        assert (body, attributes["exception.type"]) == ("failed", "ValueError")
+        assert "test_exported_exceptions_are_attributes" in attributes["exception.stacktrace"]
+    assert len(told(exported)) == 3
+
+
+def test_neither_secrets_nor_floods_nor_opentelemetrys_own_troubles_are_exported(
+    exported: InMemoryLogRecordExporter,
+) -> None:
+    logs.configure("debug", "json")
+    logging.getLogger("kazoo.client").debug("Sending request %s", Auth(0, "digest", "reader:secret"))
+    logging.getLogger("opentelemetry.exporter").error("Failed to export logs batch")
+    assert told(exported) == [("Sending request (credentials)", {})]
+    exported.clear()
+    logs.configure("info", "json")
+    for _ in range(3):
+        logging.getLogger("kazoo.client").warning("Connection dropped")
+    assert told(exported) == [("Connection dropped", {})]
+
+
+def test_nothing_is_exported_once_that_has_ended(exported: InMemoryLogRecordExporter) -> None:
+    logs.configure("info", "json")
+    logs.end_export()
+    structlog.stdlib.get_logger("exporter").info("stopped")
+    assert told(exported) == []

@@ -102,7 +102,7 @@ class Freshness(Section):
     timeout: Timeout = _seconds(settings.Freshness.timeout, "Time after which a proof that got no answer has failed.")
     barrier: settings.Barrier = Field(
         default=settings.Freshness.barrier,
-        description="`quorum` proves freshness through an empty transaction, `sync` takes a server's word for it.",
+        description="`quorum` proves freshness by an empty transaction, `sync` commits none and takes a server's word.",
     )
 
 

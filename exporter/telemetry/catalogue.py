@@ -10,6 +10,7 @@ from typing import Literal
 from prometheus_client import Metric as Family
 
 from exporter.treecache.stats import (
+    CACHE_STATES,
     EVENT_NAMES,
     FAULT_KINDS,
     MISMATCH_KINDS,
@@ -19,7 +20,14 @@ from exporter.treecache.stats import (
 )
 from exporter.zookeeper.calls import ERRORS, OPERATIONS
 from exporter.zookeeper.protocol import PROTOCOL_ERRORS
-from exporter.zookeeper.stats import CLIENT_STATES, FAILURE_REASONS, LOST_REASONS, WATCH_EVENTS, WATCH_KINDS
+from exporter.zookeeper.stats import (
+    CLIENT_STATES,
+    ENTERED_STATES,
+    FAILURE_REASONS,
+    LOST_REASONS,
+    WATCH_EVENTS,
+    WATCH_KINDS,
+)
 
 Kind = Literal["gauge", "counter", "info", "histogram"]
 #: Label names with the values they can take; an empty tuple for values that are not known beforehand.
@@ -105,11 +113,12 @@ CLIENT_STATE = _gauge(
 CLIENT_STATE_TRANSITIONS = _counter(
     "zookeeper_client_state_transitions_total",
     "How often the client entered a state.",
-    {"state": CLIENT_STATES},
+    {"state": ENTERED_STATES},
 )
 CLIENT_SESSIONS_LOST = _counter(
     "zookeeper_client_sessions_lost_total",
-    "Sessions that ended against the client's will.",
+    "Sessions that ended against the client's will: expired by the ensemble, refused for their credentials, given up "
+    "by the exporter where the ensemble lost its history, or replaced by a server that opened another one unasked.",
     {"reason": LOST_REASONS},
 )
 CLIENT_SESSION_INFO = _info(
@@ -146,7 +155,7 @@ CLIENT_CONNECTION_ATTEMPTS = _counter(
 )
 CLIENT_CONNECTION_FAILURES = _counter(
     "zookeeper_client_connection_failures_total",
-    "Connections that could not be made.",
+    "Connections that could not be made; hung_up is how a server without a quorum refuses one.",
     {"reason": FAILURE_REASONS},
 )
 CLIENT_REQUESTS_OUTSTANDING = _gauge(
@@ -197,7 +206,7 @@ CLIENT_PROTOCOL_ERRORS = _counter(
 )
 CLIENT_WATCHES = _gauge(
     "zookeeper_client_watches",
-    "Watches that the client holds, by what they are set on.",
+    "Watches that the client holds, those of its tree caches included, by what they are set on.",
     {"kind": WATCH_KINDS},
 )
 CLIENT_LAST_ZXID = _gauge(
@@ -211,14 +220,24 @@ CACHE_INFO = _info(
     "The root of the tree, and how the cache keeps up with it.",
     {"path": (), "mode": ()},
 )
+CACHE_STATE = _gauge(
+    "zookeeper_cache_state",
+    "1 for the state that the cache is in, 0 for the others. failed: the cache cannot go on, and tries again; "
+    "catching_up: complete before, and everything is being read again.",
+    {"state": CACHE_STATES},
+)
+CACHE_ENGINE_RESTARTS = _counter(
+    "zookeeper_cache_engine_restarts_total",
+    "How often a thread of the cache was started again after it had failed.",
+)
 CACHE_INITIALIZED = _gauge(
     "zookeeper_cache_initialized",
-    "Whether the session's first load of the tree is complete.",
+    "Whether the session's first load of the tree is complete; 0 while the cache is failed.",
 )
 CACHE_NODES = _gauge(
     "zookeeper_cache_nodes",
-    "Znodes in the cache, the tree's root included. Servers hide what makes a znode a container or gives it a time to "
-    "live, as ZooKeeper 3.8 does: there those count as persistent.",
+    "Znodes in the cache, the tree's root included. ZooKeeper does not show clients which znodes are containers or "
+    "have a time to live: those count as persistent.",
     {"kind": NODE_KINDS},
 )
 CACHE_DATA_BYTES = _gauge(
@@ -254,8 +273,9 @@ CACHE_EVENTS = _counter(
 )
 CACHE_FAULTS = _counter(
     "zookeeper_cache_faults_total",
-    "Faults that the cache met: a listener that raised, a znode that may not be read, a request that failed, a root "
-    "that could not be created, a selector that raised, a server that cannot serve the cache.",
+    "Faults that the cache met: an error that its engine was started again for, a listener that raised, a znode that "
+    "may not be read, a request that failed, a root that could not be created, a selector that raised, a server that "
+    "cannot serve the cache.",
     {"kind": FAULT_KINDS},
 )
 CACHE_SYNCS = _counter(
@@ -404,6 +424,8 @@ CACHE = Group(
     labels=("ensemble", "tree"),
     metrics=(
         CACHE_INFO,
+        CACHE_STATE,
+        CACHE_ENGINE_RESTARTS,
         CACHE_INITIALIZED,
         CACHE_NODES,
         CACHE_DATA_BYTES,

@@ -14,7 +14,7 @@ from exporter.telemetry import catalogue
 from exporter.telemetry.catalogue import Group
 from exporter.telemetry.sources import Counted, EnsembleSource, ReloadSource, ReloadStats
 from exporter.treecache.shard import Shard
-from exporter.treecache.stats import CacheStats
+from exporter.treecache.stats import CACHE_STATES, CacheStats
 from exporter.zookeeper.stats import CLIENT_STATES, ClientStats
 
 Stats = TypeVar("Stats")
@@ -57,6 +57,8 @@ CLIENT_READERS: Mapping[str, Reader[ClientStats]] = {
 
 CACHE_READERS: Mapping[str, Reader[CacheStats]] = {
     catalogue.CACHE_INFO.name: lambda stats: {(stats.path, stats.mode): 1},
+    catalogue.CACHE_STATE.name: lambda stats: {(state,): state == stats.state for state in CACHE_STATES},
+    catalogue.CACHE_ENGINE_RESTARTS.name: lambda stats: _one(stats.engine_restarts),
     catalogue.CACHE_INITIALIZED.name: lambda stats: _one(stats.initialized),
     catalogue.CACHE_NODES.name: lambda stats: _each(stats.nodes),
     catalogue.CACHE_DATA_BYTES.name: lambda stats: _one(stats.data_bytes),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -28,7 +29,11 @@ def instrument(
     """Adds the metrics of a client and of the `TreeCache`s on it to a registry, and makes a span for each of its calls.
 
     Best before the client starts, to miss nothing. Caches come and go by themselves, those that started before
-    included; the label `tree` is a cache's name. After a fork, each process instruments the clients that it makes.
+    included; the label `tree` is a cache's name.
+
+    After a fork, each process makes, starts and instruments its own client. What was instrumented before it belongs to
+    the parent, in the child no metric says anything of it, and the child's client takes its place in the registry. A
+    client that was not running when the process was forked is the child's to start, and is then measured as well.
 
     Args:
         client: the kazoo client, started or not.
@@ -41,19 +46,21 @@ def instrument(
             client have the same name.
         MultiprocessModeError: the environment has PROMETHEUS_MULTIPROC_DIR.
         IncompatibleKazooError: the installed kazoo lacks what the client is observed through.
+        ForkedClientError: the client was started before this process was forked.
     """
     with _changing, ExitStack() as undo:
         ensembles = _ensembles_of(registry)
-        if ensemble in ensembles.instruments:
+        if ensembles.is_taken(ensemble):
             raise ValueError(
                 f"the registry has a client of ensemble {ensemble!r} already; "
                 "tell clients apart with instrument(..., ensemble=...)"
             )
         instruments = ClientInstruments(ensemble, Session.attach(client))
+        ensembles.vacate(ensemble)
         instruments.start()
         undo.callback(instruments.stop)
         ensembles.add(ensemble, instruments, registry)
-        undo.callback(ensembles.remove, ensemble, registry)
+        undo.callback(ensembles.remove, ensemble, instruments, registry)
         undo.callback(trace_client(client, tracer_provider))
         return Instrumentation(undo.pop_all())
 
@@ -85,19 +92,33 @@ class _Ensembles:
     def __init__(self) -> None:
         self.instruments: dict[str, ClientInstruments] = {}
         self._collector = EnsemblesCollector(self)
+        self._is_registered = False
 
     def __iter__(self) -> Iterator[EnsembleSource]:
-        return iter([instruments.source for instruments in list(self.instruments.values())])
+        return iter([instruments.source for instruments in list(self.instruments.values()) if instruments.is_alive])
+
+    def is_taken(self, ensemble: str) -> bool:
+        instruments = self.instruments.get(ensemble)
+        return instruments is not None and not instruments.gives_way
+
+    def vacate(self, ensemble: str) -> None:
+        """Makes room, where what there is came with a fork."""
+        instruments = self.instruments.pop(ensemble, None)
+        if instruments is not None:
+            instruments.stop()
 
     def add(self, ensemble: str, instruments: ClientInstruments, registry: CollectorRegistry) -> None:
-        if not self.instruments:
+        if not self._is_registered:
             registry.register(self._collector)
+            self._is_registered = True
         self.instruments[ensemble] = instruments
 
-    def remove(self, ensemble: str, registry: CollectorRegistry) -> None:
-        del self.instruments[ensemble]
-        if not self.instruments:
+    def remove(self, ensemble: str, instruments: ClientInstruments, registry: CollectorRegistry) -> None:
+        if self.instruments.get(ensemble) is instruments:
+            del self.instruments[ensemble]
+        if not self.instruments and self._is_registered:
             registry.unregister(self._collector)
+            self._is_registered = False
 
 
 _changing = threading.Lock()
@@ -106,3 +127,17 @@ _registries: WeakKeyDictionary[CollectorRegistry, _Ensembles] = WeakKeyDictionar
 
 def _ensembles_of(registry: CollectorRegistry) -> _Ensembles:
     return _registries.setdefault(registry, _Ensembles())
+
+
+def _after_fork() -> None:
+    """In the child: renews the locks that one of the parent's threads may have held, say in a scrape, for ever."""
+    global _changing
+    _changing = threading.Lock()
+    for registry in list(_registries):
+        # prometheus_client leaves its own as the fork found it.
+        if "_lock" in registry.__dict__:
+            registry.__dict__["_lock"] = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -64,6 +64,16 @@ class ClientInstruments(ClientObserver):
         self._session.observers.remove(self)
 
     @property
+    def is_alive(self) -> bool:
+        """Whether the client lives in this process, rather than in one that this was forked from."""
+        return self._session.is_alive
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether others may take the place: the client is of another process, or came from there and is not in use."""
+        return not self._session.is_alive or self._session.is_idle_heirloom
+
+    @property
     def source(self) -> EnsembleSource:
         """What can be read now of the client and its caches."""
         return EnsembleSource(
@@ -98,6 +108,9 @@ class ClientInstruments(ClientObserver):
                 "tell them apart with TreeCache(..., name=...)"
             )
         self._caches = {**self._caches, tenant.name: CacheInstruments(tenant)}
+
+    def forked(self) -> None:
+        self._caches = {}
 
     def left(self, tenant: object) -> None:
         for instruments in self._caches.values():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate, islice
 
-from exporter.treecache.pathqueue import PathQueue
+from exporter.treecache.pathqueue import PathQueue, byte_lengths
 from exporter.zookeeper.wire import ReadRequest
 
 
@@ -102,9 +102,12 @@ class Agenda:
 
     # What is sent
 
-    def take_reads(self, count: int, characters: int) -> tuple[list[str], list[str]]:
-        """Takes up to `count` paths to read, of so many characters; gives them, and which of them a load waits for."""
-        return self._reads.pop_some(count, characters)
+    def take_reads(self, count: int, size: int, overhead: int = 0) -> tuple[list[str], list[str]]:
+        """Takes up to `count` paths to read; gives them, and which of them a load waits for.
+
+        They have `size` bytes at most, each with `overhead` bytes besides itself, unless the first alone has more.
+        """
+        return self._reads.pop_some(count, size, overhead)
 
     def first_list(self) -> str | None:
         """The path that is to be listed next, or None."""
@@ -114,8 +117,8 @@ class Agenda:
         """Takes the path that is to be listed next, and whether a load waits for it."""
         return self._lists.pop()
 
-    def take_surveyed(self, count: int, characters: int) -> list[str]:
-        """Takes up to `count` paths of the survey, all of them a load's, of about so many characters.
+    def take_surveyed(self, count: int, size: int, overhead: int = 0) -> list[str]:
+        """Takes up to `count` paths of the survey, all of them a load's, of so many bytes as `take_reads` does.
 
         Those that are too long to go with the others wait to be read like any other path.
         """
@@ -124,7 +127,7 @@ class Agenda:
         paths = list(islice(self._survey, count))
         if not paths:
             self._survey = None
-        fitting = _fitting(paths, characters)
+        fitting = _fitting(paths, size, overhead)
         self._loading += fitting
         self.want_reads(paths[fitting:], True)
         return paths[:fitting]
@@ -145,6 +148,7 @@ class Agenda:
             self.want_list(path, path in loads)
 
 
-def _fitting(paths: list[str], characters: int) -> int:
-    """How many of the first of these paths have so many characters in all, but for one."""
-    return min(len(paths), bisect_left(list(accumulate(map(len, paths))), characters) + 1)
+def _fitting(paths: list[str], size: int, overhead: int) -> int:
+    """How many of the first of these paths have so many bytes in all, the first in any case."""
+    ends = accumulate(length + overhead for length in byte_lengths(paths))
+    return max(1, bisect_right(list(ends), size)) if paths else 0

@@ -1,16 +1,18 @@
 """BatchSize: how much one MultiRead may ask for, learnt from the answers.
 
 A server commits no write while it works on a MultiRead, answers with a reply of any size, and drops a connection
-that sends it more than ``jute.maxbuffer`` (1 MiB by default). So batches start small, grow while answers stay small,
-and are bounded in operations, in the bytes of the request and in the bytes expected back.
+that sends it more than ``jute.maxbuffer`` (1 MiB by default, less where somebody said so). So batches start small, grow
+while answers stay small, and are bounded in operations, in the bytes of the request and in the bytes expected back.
 """
 
 from __future__ import annotations
 
+from exporter.zookeeper.capabilities import REQUEST_BYTES
 from exporter.zookeeper.wire import READ_OVERHEAD
 
 _FIRST_SIZE = 64
-_REQUEST_BYTES = 512 * 1024
+#: What a request has besides its paths.
+_FRAME_BYTES = 64
 _REPLY_BYTES = 1024 * 1024
 _NAME_BYTES = 24
 #: How much of the learnt size of an answer each new batch replaces.
@@ -24,11 +26,17 @@ class BatchSize:
         self._ceiling = ceiling
         self._size = min(_FIRST_SIZE, ceiling)
         self._answer_bytes = 1024.0
+        #: How long a request may be, see `exporter.zookeeper.capabilities`.
+        self.request_bytes = REQUEST_BYTES
 
     def room(self, prefix: int, allowance: int | None = None) -> Room:
         """An empty batch to fill with paths that all have so many bytes before them, `allowance` of them at most."""
         size = self._size if allowance is None else min(self._size, allowance)
-        return Room(size, self._answer_bytes, prefix + READ_OVERHEAD)
+        return Room(size, self._answer_bytes, prefix + READ_OVERHEAD, self.request_bytes - _FRAME_BYTES)
+
+    def takes(self, prefix: int, operations: int, size: int) -> bool:
+        """Whether one request may hold so many operations, on paths of `size` bytes and the prefix before each."""
+        return size + operations * (prefix + READ_OVERHEAD) + _FRAME_BYTES <= self.request_bytes
 
     def answered(self, operations: int, size: int) -> None:
         """Learns from the bytes that so many operations brought back."""
@@ -40,9 +48,9 @@ class BatchSize:
 class Room:
     """What is left of one batch's bounds. The first operation always fits."""
 
-    def __init__(self, operations: int, answer_bytes: float, overhead: int) -> None:
+    def __init__(self, operations: int, answer_bytes: float, overhead: int, request_bytes: int) -> None:
         self._operations = operations
-        self._request_bytes = _REQUEST_BYTES
+        self._request_bytes = request_bytes
         self._reply_bytes: float = _REPLY_BYTES
         self._answer_bytes = max(1.0, answer_bytes)
         self._overhead = overhead
@@ -56,12 +64,17 @@ class Room:
         return max(1, int(fit))
 
     @property
-    def characters(self) -> int:
-        """How many characters of paths fit beside the overhead of each (a character is up to four bytes)."""
-        return (self._request_bytes - self.operations * self._overhead) // 4
+    def bytes(self) -> int:
+        """How many bytes of paths fit, with the `overhead` of each."""
+        return self._request_bytes
 
-    def take(self, operations: int, characters: int, names: int = 0) -> None:
-        """Uses room for operations on paths of so many characters in all, and for the names they may list."""
+    @property
+    def overhead(self) -> int:
+        """The bytes that each path takes besides itself."""
+        return self._overhead
+
+    def take(self, operations: int, size: int, names: int = 0) -> None:
+        """Uses room for operations on paths of so many bytes in all, and for the names they may list."""
         self._operations -= operations
-        self._request_bytes -= 4 * characters + operations * self._overhead
+        self._request_bytes -= size + operations * self._overhead
         self._reply_bytes -= operations * self._answer_bytes + names * _NAME_BYTES

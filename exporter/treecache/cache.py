@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-import os
+import functools
+import logging
+import math
 import random
+import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from kazoo.client import KazooClient
-from kazoo.exceptions import ConnectionLoss, KazooException, SessionExpiredError
+from kazoo.exceptions import ConnectionClosedError, ConnectionLoss, KazooException, SessionExpiredError
 from kazoo.protocol.paths import normpath
+from kazoo.protocol.states import KeeperState
 
-from exporter.treecache.delivery import Call, Delivery, Listener, logger, report
+from exporter.process.forks import Home
+from exporter.process.greenlets import is_kill
+from exporter.process.repetitions import Repetitions
+from exporter.treecache.delivery import Call, Delivery, Listener
 from exporter.treecache.events import NodeData, TreeEvent
 from exporter.treecache.freshness import Proven
+from exporter.treecache.lifecycle import state_of
 from exporter.treecache.observer import CacheObserver
 from exporter.treecache.observers import CacheObservers
-from exporter.treecache.outcome import Event, Fault
+from exporter.treecache.outcome import Event, Fault, Outcome
 from exporter.treecache.replica import MODES, Replica
+from exporter.treecache.reports import INTERVAL, FaultReports
 from exporter.treecache.scope import Selector
 from exporter.treecache.shard import Shard
 from exporter.treecache.stats import EVENT_NAMES, FAULT_KINDS, CacheStats
-from exporter.treecache.tree import Branch, record_of
-from exporter.treecache.wakeup import wakeup
-from exporter.zookeeper.messages import BARRIERS, Connected, Message, WatchEvent
+from exporter.treecache.tree import Branch, Tree, record_of
+from exporter.treecache.worker import RESTS, Failure, Worker, in_words
+from exporter.zookeeper.messages import BARRIERS, Connected, Lost, Message, Suspended, WatchEvent
+from exporter.zookeeper.moments import SteadyTime
 from exporter.zookeeper.records import UNREADABLE, data_of, stat_of
 from exporter.zookeeper.session import Session, Subscription
 from exporter.zookeeper.wire import Request
@@ -35,8 +45,18 @@ from exporter.zookeeper.wire import Request
 _POLL_INTERVAL = 10.0
 #: Events that wake the engine although it would only note them.
 _GATHERED = 256
-#: Seconds that `close` grants a listener that is at work.
-_LAST_CALL = 1.0
+#: Seconds that `close` grants the listeners, and a turn of the engine that is under way.
+_LAST_CALLS, _LAST_TURN = 1.0, 5.0
+#: Seconds until the root's creation is tried again that failed without an answer, though the connection stands.
+_CREATE_AGAIN = 1.0
+#: Seconds between looks whether what is waited for can still come.
+_SLICE = 0.5
+
+#: In these states kazoo has no connection and will have none until it is started again.
+_STOPPED = (KeeperState.CLOSED, KeeperState.AUTH_FAILED)
+_NO_ANSWER = (ConnectionLoss, ConnectionClosedError, SessionExpiredError)
+
+logger = logging.getLogger(__name__)
 
 AnyListener = TypeVar("AnyListener", bound=Listener)
 
@@ -49,7 +69,7 @@ class TreeCache:
     Args:
         client: the kazoo client to read through, started or not; the cache follows its connection.
         path: the root of the subtree, inside the client's chroot.
-        create_root: whether to create the root when it is missing, as kazoo's does. False never writes; a missing
+        create_root: whether to create the root when it is missing, as kazoo's does. False changes no znode; a missing
             root is then an empty cache that comes alive when the root appears.
         keep_data: False keeps the znodes' stats without their data.
         mode: how to keep up: ``"recursive"`` with one recursive watch and bulk reads, which takes ZooKeeper 3.6;
@@ -67,8 +87,9 @@ class TreeCache:
             demand only, by `verify`. Caches that share a client share what a proof costs the ensemble.
         freshness_timeout: the seconds after which a proof that has not succeeded counts as failed.
         freshness_barrier: what a proof asks of the ensemble: ``"quorum"``, a write that changes nothing, which is
-            airtight and takes one record in the ensemble's log; or ``"sync"``, which writes nothing and is a best
-            effort: while it is answered by the leader, or by one that was deposed, it may miss what was written last.
+            airtight and takes one record of about 86 bytes in the log of each server, 1.5 MB a day for one each 5 s;
+            or ``"sync"``, which writes nothing and is a best effort: while it is answered by the leader, or by one that
+            was deposed, it may miss what was written last.
         audit_interval: the seconds from the beginning of one audit to that of the next; None for none. An audit reads
             znodes that nothing was told of, and reads everything again if they are not what the cache holds.
         audit_sample: how many znodes one audit reads, each audit others, 0 for all.
@@ -119,6 +140,9 @@ class TreeCache:
             raise ValueError(f"freshness_barrier must be one of {', '.join(BARRIERS)}, not {freshness_barrier!r}")
         if audit_sample < 0:
             raise ValueError(f"audit_sample starts at 0, not at {audit_sample}")
+        for method in ("keep", "descend") if selector is not None else ():
+            if not callable(getattr(selector, method, None)):
+                raise ValueError(f"selector must have the methods keep and descend; {selector!r} has no {method}")
         self._client = client
         self._path = normpath("/" + path)
         self._prefix = "" if self._path == "/" else self._path
@@ -147,20 +171,34 @@ class TreeCache:
         self._root_on_server = root
         self._state = self.STATE_LATENT
         self._session: Session | None = None
-        self._process: int | None = None
+        self._home = Home()
         self._subscription: Subscription | None = None
-        self._inbox: deque[Message] = deque()
-        self._wake = wakeup(client.handler)
-        self._engine_stopped = client.handler.event_object()
+        self._inbox: deque[Message | _RootSettled] = deque()
+        self._engine = Worker(
+            client.handler,
+            self._turn,
+            recover=self._recover,
+            failed=self._on_engine_failure,
+            ended=self._forget,
+        )
+        self._refusal: Failure | None = None
+        self._failures = Repetitions(INTERVAL)
+        #: The connection that the replica is not told of until the root is created, and when to try that again.
+        self._held_back: Connected | None = None
+        self._create_at: float | None = None
         self._initialized = client.handler.event_object()
         self._observers = CacheObservers()
         self._gathering = False
         self._poll_at = 0.0
+        self._verified_unix = SteadyTime()
         #: Those who wait for a proof of a moment after they called, which is a monotonic time.
         self._verifications: list[tuple[float, Any]] = []
-        self._delivery = Delivery(client.handler)
         self._listeners: list[Listener] = []
         self._fault_listeners: list[Listener] = []
+        self._reports = FaultReports(self._path, self._fault_listeners)
+        self._delivery = Delivery(
+            client.handler, may_rest=self._may_rest, idle=self._reports.sum_up, failed=self._on_delivery_failure
+        )
         self._event_counts = [0] * len(EVENT_NAMES)
         self._fault_counts = dict.fromkeys(FAULT_KINDS, 0)
 
@@ -183,46 +221,44 @@ class TreeCache:
             raise KazooException("already started")
         self._session = Session.attach(self._client)
         self._session.observers.join(self)
-        self._process = os.getpid()
+        self._home = Home()
         self._state = self.STATE_STARTED
-        if self._create_root and self._client.connected:
-            self._create_root = False
-            try:
-                self._client.ensure_path(self._path)
-            except Exception:
-                self._session.observers.leave(self)
-                raise
-        self._delivery.start()
-        self._subscription = self._session.subscribe(self._root_on_server, self._hear)
         try:
-            self._client.handler.spawn(self._run)
-        except Exception:
-            # There is no thread to be had, and so nothing that `close` would have to wait for.
-            self._engine_stopped.set()
+            if self._create_root and self._client.connected:
+                self._create_root = False
+                self._client.ensure_path(self._path)
+            self._delivery.start()
+            self._subscribe()
+            self._engine.start()
+        except BaseException as error:
+            self._refusal = Failure(f"it was not started: {in_words(error)}", time.time())
+            self._session.observers.leave(self)
             raise
 
     def close(self) -> None:
         """Closes the cache: takes its watch off the server, ends its threads and forgets its znodes.
 
-        Events that were not yet delivered still are. Closing again does nothing; so does closing before the start.
+        Events that were not yet delivered still are, for a second; what a slow listener has not been told by then is
+        dropped. After this has returned no call of a listener begins; one that runs is waited for within the same
+        second, unless it is the caller. Whatever happens this returns within seconds, and at the interpreter's end,
+        when no thread runs, at once. Closing again does nothing; so does closing before the start.
         """
         if self._state != self.STATE_STARTED:
             return
         self._state = self.STATE_CLOSED
-        if self._process != os.getpid():
-            # A fork copies the cache without its threads, so none of them can be waited for: they are the parent's.
+        if not self._home.is_here() or sys.is_finalizing():
+            # A fork's child has none of the threads, nor has the interpreter's end, and both may find any lock held.
             return
         # First, so that nobody measures a cache that is being emptied.
         if self._session is not None:
             self._session.observers.leave(self)
+        self._engine.stop()
+        self._engine.wait_over(_LAST_TURN)
         if self._subscription is not None:
-            self._wake.set()
-            self._engine_stopped.wait()
             self._subscription.close()
         self._inbox.clear()
-        self._delivery.close()
-        if self._subscription is not None and not self._delivery.is_current():
-            self._delivery.wait_stopped(_LAST_CALL)
+        self._delivery.close(_LAST_CALLS)
+        self._reports.sum_up(at_once=True)
 
     def __enter__(self) -> TreeCache:
         self.start()
@@ -267,7 +303,7 @@ class TreeCache:
             ValueError: the path is outside of this subtree.
         """
         below = self._below_root(path)
-        entry = self._replica.tree.find(below)
+        entry = self._tree.find(below)
         if entry is None:
             return default
         record = record_of(entry)
@@ -282,28 +318,56 @@ class TreeCache:
             ValueError: the path is outside of this subtree.
         """
         below = self._below_root(path)
-        entry = self._replica.tree.find(below)
+        entry = self._tree.find(below)
         if entry is None:
             return default
         held = frozenset(entry.children) if isinstance(entry, Branch) else frozenset()
-        return held if below else held | self._replica.others
+        return held if below else held | (self._replica.others if self._is_open else frozenset())
 
     def __len__(self) -> int:
-        return len(self._replica.tree)
+        return len(self._tree)
 
     def __bool__(self) -> bool:
         return True
 
     def __iter__(self) -> Iterator[str]:
         """The absolute paths of the znodes in the cache, parents before children."""
-        for below, entry in self._replica.tree.walk():
+        for below, entry in self._tree.walk():
             if record_of(entry) != UNREADABLE:
                 yield self._absolute(below)
 
     @property
+    def _is_open(self) -> bool:
+        """Whether it is neither closed nor a fork's copy."""
+        return self._state != self.STATE_CLOSED and (self._state == self.STATE_LATENT or self._home.is_here())
+
+    @property
+    def _tree(self) -> Tree:
+        """What is held: nothing, from `close` on and in a fork's child, whatever the threads still do."""
+        return self._replica.tree if self._is_open else Tree()
+
+    @property
+    def state(self) -> str:
+        """What the cache is now; docs/compatibility.md says when it is which.
+
+        One of ``"loading"``, ``"in_sync"``, ``"catching_up"``, ``"disconnected"``, ``"failed"`` and ``"closed"``.
+        """
+        return state_of(
+            is_closed=not self._is_open,
+            failure=self._failure,
+            is_connected=self._state == self.STATE_STARTED and bool(self._client.connected),
+            is_held_off=self._held_back is not None,
+            replica=self._replica,
+        )
+
+    @property
+    def _failure(self) -> Failure | None:
+        return self._refusal or self._engine.failure or self._delivery.failure
+
+    @property
     def initialized(self) -> bool:
-        """Whether the session's first load is complete."""
-        return bool(self._initialized.is_set())
+        """Whether the session's first load is complete. False while the cache is failed, and from its close on."""
+        return bool(self._initialized.is_set()) and self.state not in ("failed", "closed")
 
     @property
     def _is_initialized(self) -> bool:
@@ -311,23 +375,42 @@ class TreeCache:
         return self.initialized
 
     def wait_initialized(self, timeout: float | None = None) -> bool:
-        """Waits until the session's first load is complete, at most `timeout` seconds; gives whether it is."""
-        self._initialized.wait(timeout)
+        """Waits until the session's first load is complete, at most `timeout` seconds; gives whether it is.
+
+        With None it waits for as long as that can still come: not for a closed cache, nor for one whose start failed.
+        """
+        self._wait(self._initialized, lambda: self.initialized, timeout)
         return self.initialized
+
+    def _wait(self, event: Any, is_true: Callable[[], bool], timeout: float | None) -> None:
+        """Waits for something that comes with an event, for as long as it can come."""
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        while not is_true() and self._is_open and self._refusal is None and not sys.is_finalizing():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            self._revive()
+            if event.is_set():
+                # What came with it is gone again, as for a failed cache.
+                self._client.handler.sleep_func(min(left, _SLICE))
+            else:
+                event.wait(min(left, _SLICE))
 
     @property
     def verified_at(self) -> float:
         """Up to when the cache is proven to hold every change, in Unix seconds; 0.0 before the first proof.
 
-        What was committed before this moment is in the cache. It never goes back, and stands still for as long as
-        nothing can be proven; so ``time.time() - cache.verified_at`` bounds how old the cache may be, whatever is
-        wrong, and no clock of the ensemble's matters. What it covers is in docs/staleness.md.
+        What was committed before this moment is in the cache. It is constant from one proof to the next; so
+        ``time.time() - cache.verified_at`` bounds how old the cache may be, whatever is wrong, and no clock of the
+        ensemble's matters. What it covers is in docs/staleness.md.
+
+        It is the wall clock's time of T0, read right after the monotonic clock's and before the barrier is sent: never
+        before what `verify` waits for, and never after the moment that is proven. Should the wall clock be set back
+        afterwards, it goes back as far, so that the cache does not look younger than it is; should the clock be set
+        forward, the cache looks older until the next proof.
         """
         verified = self._replica.freshness.verified
-        if verified is None:
-            return 0.0
-        # The monotonic clock stands still while the machine sleeps, the wall clock may be set: the older of the two.
-        return min(verified.asked_at_unix, time.time() - (time.monotonic() - verified.asked_at))
+        return self._verified_unix.of(None if verified is None else verified.asked)
 
     def verify(self, timeout: float | None = None) -> bool:
         """Waits until the cache is proven to hold everything that was committed before this call.
@@ -338,18 +421,22 @@ class TreeCache:
         called, proven = time.monotonic(), self._client.handler.event_object()
         waiting = (called, proven)
         self._verifications.append(waiting)
-        self._wake.set()
-        if self._state == self.STATE_STARTED:
-            proven.wait(timeout)
+        if self._state == self.STATE_STARTED and self._is_open:
+            self._engine.wake()
+            self._wait(proven, proven.is_set, timeout)
         with suppress(ValueError):
             self._verifications.remove(waiting)
         verified = self._replica.freshness.verified
-        return self._state == self.STATE_STARTED and verified is not None and verified.asked_at >= called
+        is_started = self._state == self.STATE_STARTED and self._is_open
+        return is_started and verified is not None and verified.asked_at >= called
 
     def stats(self) -> CacheStats:
         """What the cache holds and does now; costs the same for any number of znodes."""
-        replica, tree = self._replica, self._replica.tree
-        oldest = replica.oldest_sent_at
+        self._revive()
+        replica, tree = self._replica, self._tree
+        oldest = replica.oldest_sent_at if self._is_open else None
+        state = self.state
+        failure = self._failure if state == "failed" else None
         return CacheStats(
             path=self._path,
             mode=replica.mode,
@@ -357,9 +444,9 @@ class TreeCache:
             nodes=dict(tree.kinds),
             data_bytes=tree.data_bytes,
             unreadable_nodes=tree.unreadable,
-            outstanding_operations=replica.outstanding_operations,
-            pending_paths=replica.pending_paths,
-            undelivered_events=len(self._delivery),
+            outstanding_operations=replica.outstanding_operations if self._is_open else 0,
+            pending_paths=replica.pending_paths if self._is_open else 0,
+            undelivered_events=len(self._delivery) if self._is_open else 0,
             oldest_operation_age=0.0 if oldest is None else time.monotonic() - oldest,
             events=dict(zip(EVENT_NAMES, self._event_counts, strict=True)),
             faults=dict(self._fault_counts),
@@ -371,43 +458,120 @@ class TreeCache:
             audits=replica.audit.completed,
             audited_nodes=replica.audit.audited_nodes,
             audit_mismatches=dict(replica.audit.mismatches),
+            state=state,
+            failure=_why(failure, state),
+            failed_at=0.0 if failure is None else failure.at,
+            engine_restarts=self._engine.restarts + self._delivery.restarts,
         )
 
     # The engine's thread
 
-    def _hear(self, message: Message) -> None:
-        inbox = self._inbox
-        inbox.append(message)
-        if self._wake.is_set() or (self._gathering and type(message) is WatchEvent and len(inbox) < _GATHERED):
-            return
-        self._wake.set()
+    def _subscribe(self) -> None:
+        """Begins to hear the session's stream, into an inbox that no earlier subscription fills."""
+        assert self._session is not None
+        inbox: deque[Message | _RootSettled] = deque()
+        self._inbox = inbox
+        self._subscription = self._session.subscribe(self._root_on_server, functools.partial(self._hear, inbox))
 
-    def _run(self) -> None:
-        while self._state == self.STATE_STARTED:
-            try:
-                self._turn()
-                self._wake.wait(self._patience())
-            except Exception as error:
-                logger.exception("the tree cache of %s failed and starts over", self._path)
-                self._publish_faults([Fault("request", error)])
-                self._replica.start_over(time.monotonic())
+    def _hear(self, inbox: deque[Message | _RootSettled], message: Message | _RootSettled) -> None:
+        engine = self._engine
+        if engine.is_held_off() and not isinstance(message, _CONNECTION):
+            # Everything will be read again.
+            return
+        inbox.append(message)
+        if engine.is_woken() or (self._gathering and type(message) is WatchEvent and len(inbox) < _GATHERED):
+            return
+        engine.wake()
+
+    def _may_rest(self) -> bool:
+        """Whether nothing will come until the client is started again."""
+        return self._client.client_state in _STOPPED and not self._inbox
+
+    def _revive(self) -> None:
+        """Sees to it that the threads are there, for callers who have time."""
+        if self._state == self.STATE_STARTED and self._is_open:
+            self._engine.revive()
+            self._delivery.revive()
+
+    def _forget(self) -> None:
+        """The engine's last deed."""
         self._replica.forget()
         self._initialized.clear()
-        self._engine_stopped.set()
         for _, proven in list(self._verifications):
             proven.set()
 
-    def _turn(self) -> None:
-        """Applies every message that has arrived, then sends and publishes what follows."""
+    def _recover(self) -> None:
+        """After a failure, keeps the znodes and begins anew with all else; what is read again differs or is the same.
+
+        Of what was heard only the connection's changes still count: their events are owed to the listeners.
+        """
+        self._replica.detach(time.monotonic())
+        heard: list[Message | _RootSettled] = [one for one in list(self._inbox) if isinstance(one, _CONNECTION)]
+        old, self._held_back, self._create_at = self._subscription, None, None
+        self._subscribe()
+        if heard and self._inbox and isinstance(heard[-1], Connected):
+            del heard[-1]
+        self._inbox.extendleft(reversed(heard))
+        if old is not None:
+            old.close()
+
+    def _on_engine_failure(self, error: BaseException, delay: float) -> None:
+        self._initialized.clear()
+        if self._state == self.STATE_STARTED:
+            self._log_failure("", error, delay)
+        self._fault_counts["engine"] += 1
+        self._delivery.put([self._reporting(error)])
+
+    def _on_delivery_failure(self, error: BaseException, delay: float) -> None:
+        self._log_failure(" cannot call its listeners", error, delay)
+
+    def _log_failure(self, what: str, error: BaseException, delay: float) -> None:
+        """One traceback a minute for one reason."""
+        reason = in_words(error)
+        held_back = self._failures.admit(what + reason)
+        if held_back is not None:
+            often = f", {held_back} more times before" if held_back else ""
+            message = "the tree cache of %s%s: %s%s; it starts again in %.1f s"
+            logger.error(message, self._path, what or " failed", reason, often, delay, exc_info=error)
+
+    def _turn(self) -> float | None:
+        """Applies every message that has arrived, then sends and publishes what follows; gives how long it can wait."""
         inbox, replica, now = self._inbox, self._replica, time.monotonic()
         while inbox:
-            message = inbox.popleft()
-            if self._create_root and isinstance(message, Connected):
-                self._create_root_later()
-            replica.receive(message, now)
+            # A change of the connection whose application fails is not lost.
+            self._apply(inbox[0], now)
+            inbox.popleft()
+        if self._create_at is not None and now >= self._create_at:
+            self._create_root_later()
         for called, _ in list(self._verifications):
             replica.verify(called, now)
         outcome = replica.take(now)
+        try:
+            self._carry_out(outcome)
+        finally:
+            # What the tree holds already the listeners must hear, whatever becomes of the rest.
+            self._publish_events(outcome.events)
+            self._publish_faults(outcome.faults)
+        self._gathering = replica.is_gathering
+        if inbox:
+            return 0.0
+        if not self._may_rest():
+            return self._patience()
+        self._delivery.wake()
+        return RESTS
+
+    def _apply(self, message: Message | _RootSettled, now: float) -> None:
+        if isinstance(message, _RootSettled):
+            self._on_root_settled(message, now)
+        elif isinstance(message, Connected) and self._create_root and not message.read_only:
+            self._held_back = message
+            self._create_root_later()
+        else:
+            if isinstance(message, Suspended | Lost):
+                self._held_back = self._create_at = None
+            self._replica.receive(message, now)
+
+    def _carry_out(self, outcome: Outcome) -> None:
         assert self._session is not None
         for sync in outcome.syncs:
             self._observers.sync(sync)
@@ -417,20 +581,17 @@ class TreeCache:
             self._session.probe(kind, self._root_on_server)
         for reason in outcome.distrusts:
             self._session.drop(reason)
+        if outcome.inquiries:
+            self._session.inquire()
         for proof in outcome.proofs:
             self._on_verified(proof)
-        if replica.initialized != self._initialized.is_set():
-            if replica.initialized:
+        if self._replica.initialized != self._initialized.is_set():
+            if self._replica.initialized:
                 self._initialized.set()
             else:
                 self._initialized.clear()
         if outcome.refreshed:
             self._observers.refreshed(outcome.refreshed, outcome.events)
-        self._publish_events(outcome.events)
-        self._publish_faults(outcome.faults)
-        self._gathering = replica.is_gathering
-        if inbox:
-            self._wake.set()
 
     def _submit(self, request: Request) -> None:
         assert self._subscription is not None
@@ -444,7 +605,7 @@ class TreeCache:
             self._poll_at = now + _POLL_INTERVAL
             if self._replica.poll():
                 return 0.0
-        due = [self._replica.wake_at, self._poll_at if self._replica.tree.unreadable else None]
+        due = [self._replica.wake_at, self._poll_at if self._replica.tree.unreadable else None, self._create_at]
         return min((max(0.0, at - now) for at in due if at is not None), default=None)
 
     def _on_verified(self, proof: Proven) -> None:
@@ -455,15 +616,26 @@ class TreeCache:
                 proven.set()
 
     def _create_root_later(self) -> None:
-        def created(result: Any) -> None:
-            if isinstance(result.exception, ConnectionLoss | SessionExpiredError):
-                # It may not have got there: the next connection tries again.
-                return
-            self._create_root = False
-            if not result.successful():
-                self._publish_faults([Fault("root", result.exception)])
+        """Has the root created; the replica is told of the connection once that is settled."""
+        inbox, self._create_at = self._inbox, None
 
-        self._client.ensure_path_async(self._path).rawlink(created)
+        def settled(result: Any) -> None:
+            self._hear(inbox, _RootSettled(None if result.successful() else result.exception))
+
+        self._client.ensure_path_async(self._path).rawlink(settled)
+
+    def _on_root_settled(self, settled: _RootSettled, now: float) -> None:
+        connected = self._held_back
+        if connected is None:
+            return
+        if isinstance(settled.error, _NO_ANSWER):
+            # It may not have got there. The next connection tries again, and this one, should it live on.
+            self._create_at = now + _CREATE_AGAIN
+            return
+        self._create_root, self._held_back = False, None
+        if settled.error is not None:
+            self._publish_faults([Fault("root", settled.error)])
+        self._replica.receive(connected, now)
 
     # Publishing
 
@@ -482,18 +654,22 @@ class TreeCache:
         def tell() -> None:
             told = self._tree_event(event)
             for listener in list(self._listeners):
+                if self._delivery.is_over:
+                    return
                 began_at = time.monotonic()
                 try:
                     listener(told)
-                except Exception as error:
+                except BaseException as error:
                     self._fault_counts["listener"] += 1
-                    report(error, self._fault_listeners)
+                    if is_kill(error):
+                        raise
+                    self._reports.report(error)
                 self._observers.listened(time.monotonic() - began_at)
 
         return tell
 
-    def _reporting(self, error: Exception) -> Call:
-        return lambda: report(error, self._fault_listeners)
+    def _reporting(self, error: BaseException) -> Call:
+        return lambda: self._reports.report(error)
 
     def _tree_event(self, event: Event) -> TreeEvent:
         data = None if event.record is None else self._node_data(event.path, event.record)
@@ -516,6 +692,23 @@ class TreeCache:
 
     def _node_data(self, below: str, record: bytes) -> NodeData:
         return NodeData.make(self._absolute(below), data_of(record), stat_of(record))
+
+
+class _RootSettled(NamedTuple):
+    """The root is created, or there was an error."""
+
+    error: BaseException | None
+
+
+#: Messages that are about the connection itself.
+_CONNECTION = (Connected, Suspended, Lost)
+
+
+def _why(failure: Failure | None, state: str) -> str | None:
+    """Why a cache is failed; without a failure of its own it is the server that cannot serve it."""
+    if state != "failed":
+        return None
+    return failure.reason if failure is not None else "the server cannot serve the cache in the mode that it is told"
 
 
 def _check_times(**seconds: float | None) -> None:

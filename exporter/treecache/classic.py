@@ -13,8 +13,8 @@ from exporter.zookeeper.wire import Exists, GetChildren, GetData, ReadRequest, R
 _WINDOW = 256
 #: The most requests of an audit in flight: few enough to hold up no refresh.
 _AUDITED = 16
-#: The most characters that the path of each request has, on average.
-_CHARACTERS = 1024
+#: The most bytes that the path of each request has, on average.
+_PATH_BYTES = 1024
 
 
 class ClassicStrategy:
@@ -51,7 +51,7 @@ class ClassicStrategy:
     ) -> Iterator[Sending]:
         """One request for each path, as many as the window and the allowance have room for."""
         room = self._window - in_flight if allowance is None else min(allowance, self._window - in_flight)
-        reads, loads = agenda.take_reads(max(0, room), room * _CHARACTERS)
+        reads, loads = agenda.take_reads(max(0, room), room * _PATH_BYTES)
         loaded = set(loads)
         for path in reads:
             yield Sending(GetData(self._prefix, path), ALL_LOADS if path in loaded else NO_LOADS)
@@ -60,7 +60,7 @@ class ClassicStrategy:
             path, load = agenda.take_list()
             room -= 1
             yield Sending(GetChildren(self._prefix, path), ALL_LOADS if load else NO_LOADS)
-        for path in agenda.take_surveyed(room, room * _CHARACTERS):
+        for path in agenda.take_surveyed(room, room * _PATH_BYTES):
             yield Sending(GetData(self._prefix, path), ALL_LOADS)
 
     def audit_room(self, in_flight: int, allowance: int | None) -> int:

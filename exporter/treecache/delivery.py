@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from exporter.treecache.wakeup import wakeup
-
-logger = logging.getLogger(__name__)
+from exporter.treecache.worker import RESTS, Failure, Worker
 
 Listener = Callable[[Any], object]
 Call = Callable[[], None]
@@ -21,63 +18,94 @@ class Delivery:
 
     Args:
         handler: kazoo's handler, which says what a thread and an event are.
+        may_rest: whether no call is to be expected for a long time, so that no thread is needed while none waits.
+        idle: called when no call waits; gives the seconds after which it wants to be called again, None for never.
+        failed: called when the thread was ended by what was raised, and the seconds until another goes on.
     """
 
-    def __init__(self, handler: Any) -> None:
-        self._handler = handler
+    def __init__(
+        self,
+        handler: Any,
+        *,
+        may_rest: Callable[[], bool] = lambda: False,
+        idle: Callable[[], float | None] = lambda: None,
+        failed: Callable[[BaseException, float], None] = lambda error, delay: None,
+    ) -> None:
         self._calls: deque[Call] = deque()
-        self._wake = wakeup(handler)
-        self._stopped = handler.event_object()
+        self._at_work = 0
+        self._may_rest = may_rest
+        self._idle = idle
         self._closed = False
-        self._thread_id: int | None = None
+        #: Whether no call begins any more.
+        self.is_over = False
+        self._worker = Worker(handler, self._turn, failed=failed)
 
     def __len__(self) -> int:
-        return len(self._calls)
+        return len(self._calls) + self._at_work
 
     def start(self) -> None:
         """Starts the thread."""
-        self._handler.spawn(self._run)
+        self._worker.start()
 
     def put(self, calls: Iterable[Call]) -> None:
-        """Queues calls; they must not raise."""
+        """Queues calls; what one of them raises ends the thread, and another goes on with the next."""
         self._calls.extend(calls)
-        if not self._wake.is_set():
-            self._wake.set()
+        if not self._worker.is_woken():
+            self._worker.wake()
 
-    def close(self) -> None:
-        """Lets the thread end once the queue is empty; does not wait for it."""
+    def wake(self) -> None:
+        """Has the thread look whether it may rest."""
+        self._worker.wake()
+
+    def close(self, timeout: float) -> None:
+        """Makes the calls that wait, for at most so many seconds; what then still waits is dropped, and no call begins.
+
+        Called by one of the calls, it waits for nothing.
+        """
         self._closed = True
-        self._wake.set()
+        deadline = time.monotonic() + timeout
+        if len(self):
+            self._worker.wake()
+            self._worker.wait_over(timeout)
+        self.is_over = True
+        self._calls.clear()
+        self._worker.stop()
+        self._worker.wait_over(deadline - time.monotonic())
+
+    def revive(self) -> None:
+        """Starts another thread where there is none although there should be."""
+        self._worker.revive()
 
     def is_current(self) -> bool:
-        """Whether the caller may be one of the listeners being called (greenlets can share a thread's identity)."""
-        return self._thread_id == threading.get_ident()
+        """Whether the caller is one of the calls being made."""
+        return self._worker.is_current()
 
-    def wait_stopped(self, timeout: float) -> None:
-        """Waits, at most so many seconds, until the thread has made its last call."""
-        self._stopped.wait(timeout)
+    @property
+    def failure(self) -> Failure | None:
+        """Why no calls can be made for now, or None."""
+        return self._worker.failure
 
-    def _run(self) -> None:
-        self._thread_id = threading.get_ident()
-        while True:
-            self._wake.wait(None)
-            while self._calls:
-                call = self._calls[0]
-                call()
-                self._calls.popleft()
+    @property
+    def restarts(self) -> int:
+        """How often another thread went on."""
+        return self._worker.restarts
+
+    def _turn(self) -> float | None:
+        calls = self._calls
+        while calls:
+            # In this order, so that what is under way always counts; `close` may take the last call away.
+            self._at_work = 1
+            try:
+                call = calls.popleft() if calls and not self.is_over else None
+                if call is not None:
+                    call()
                 del call
-            if self._closed and not self._calls:
-                self._stopped.set()
-                return
-
-
-def report(error: Exception, fault_listeners: Iterable[Listener]) -> None:
-    """Tells fault listeners of an error, or the log where there are none."""
-    listeners = list(fault_listeners)
-    if not listeners:
-        logger.error("nobody listens for faults of the tree cache: %s", error, exc_info=error)
-    for listener in listeners:
-        try:
-            listener(error)
-        except Exception:
-            logger.exception("a fault listener of the tree cache failed")
+            except IndexError:
+                continue
+            finally:
+                self._at_work = 0
+        if self._closed:
+            self._worker.stop()
+            return 0.0
+        patience = self._idle()
+        return RESTS if self._may_rest() else patience

@@ -8,10 +8,14 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from types import TracebackType
 
+from exporter.process.greenlets import is_kill
+from exporter.process.repetitions import Repetitions
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.freshness import Proven
 from exporter.treecache.observer import CacheObserver
 from exporter.treecache.outcome import Event, SyncBegun, SyncEnded
+from exporter.treecache.reports import INTERVAL
+from exporter.treecache.worker import in_words
 from exporter.zookeeper.observers import who_overrides
 from exporter.zookeeper.records import modified_at
 from exporter.zookeeper.wire import ReadRequest, Request
@@ -46,15 +50,17 @@ class CacheObservers:
 
     def sync(self, news: SyncBegun | SyncEnded) -> None:
         """A sync began or ended."""
-        if isinstance(news, SyncBegun):
-            self._sync = news
-        assert self._sync is not None
+        begun = news if isinstance(news, SyncBegun) else self._sync
+        self._sync = news if isinstance(news, SyncBegun) else None
+        if begun is None:
+            # The engine failed when this sync began, and nobody knows of it.
+            return
         for observer in self._all:
             with _HARMLESS:
                 if isinstance(news, SyncBegun):
                     observer.sync_began(news)
                 else:
-                    observer.sync_ended(self._sync, news.at, news.complete)
+                    observer.sync_ended(begun, news.at, news.complete)
 
     def sending(self, request: Request) -> AbstractContextManager[object]:
         """What a request is to be sent within."""
@@ -96,7 +102,10 @@ class CacheObservers:
 
 
 class _Harmless:
-    """A context that logs what an observer does wrong, and lets everything go on."""
+    """A context that logs what an observer does wrong, of each kind once a minute, and lets everything go on."""
+
+    def __init__(self) -> None:
+        self._repetitions = Repetitions(INTERVAL)
 
     def __enter__(self) -> None:
         pass
@@ -104,9 +113,10 @@ class _Harmless:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        if not isinstance(error, Exception):
+        if error is None or is_kill(error):
             return False
-        logger.error("an observer of a tree cache failed", exc_info=error)
+        if self._repetitions.admit(type(error).__name__) is not None:
+            logger.error("an observer of a tree cache failed: %s", in_words(error), exc_info=error)
         return True
 
 

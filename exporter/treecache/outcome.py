@@ -26,7 +26,7 @@ class Fault(NamedTuple):
     """Something that went wrong, by one of `FAULT_KINDS`, and the exception that says what."""
 
     kind: str
-    error: Exception
+    error: BaseException
 
 
 @dataclass(eq=False)
@@ -53,7 +53,8 @@ class Outcome(NamedTuple):
 
     Requests to send, events to publish and faults to report; and for observers the syncs that began and ended, and
     those requests that followed watch events and have been applied; then the kinds of barriers to ask for, the proofs
-    of freshness that succeeded, and of each reply that cannot be decoded why the connection is not to be trusted.
+    of freshness that succeeded, of each reply that cannot be decoded why the connection is not to be trusted, and the
+    servers whose capabilities are to be found out.
     """
 
     requests: list[Request]
@@ -64,8 +65,9 @@ class Outcome(NamedTuple):
     probes: list[str]
     proofs: list[Proven]
     distrusts: list[str]
+    inquiries: list[str]
 
     @classmethod
     def empty(cls) -> Outcome:
         """An outcome to fill."""
-        return cls([], [], [], [], [], [], [], [])
+        return cls([], [], [], [], [], [], [], [], [])

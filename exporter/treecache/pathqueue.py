@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 
 class PathQueue:
@@ -45,23 +45,33 @@ class PathQueue:
         path = self._order.popleft()
         return path, self._load.pop(path)
 
-    def pop_some(self, count: int, characters: int) -> tuple[list[str], list[str]]:
-        """Takes up to `count` paths while they have not more than so many `characters` in all, but for one.
+    def pop_some(self, count: int, size: int, overhead: int = 0) -> tuple[list[str], list[str]]:
+        """Takes up to `count` paths that have not more than `size` bytes in all, or one that has.
 
-        Gives the paths, and those of them that a load waits for.
+        Each counts `overhead` bytes besides itself. Gives the paths, and those of them that a load waits for.
         """
         order, loads = self._order, self._load
         paths: list[str] = []
         loaded: list[str] = []
-        while order and len(paths) < count and (characters > 0 or not paths):
-            path = order.popleft()
+        while order and len(paths) < count:
+            path = order[0]
+            size -= overhead + (len(path) if path.isascii() else len(path.encode()))
+            if size < 0 and paths:
+                break
+            order.popleft()
             paths.append(path)
             if loads.pop(path):
                 loaded.append(path)
-            characters -= len(path)
         return paths, loaded
 
     def mark_all(self) -> int:
         """Makes every waiting path a load's; gives their number."""
         self._load = dict.fromkeys(self._load, True)
         return len(self._load)
+
+
+def byte_lengths(paths: Sequence[str]) -> list[int]:
+    """How many bytes each path has on the wire."""
+    if all(map(str.isascii, paths)):
+        return list(map(len, paths))
+    return [len(path.encode()) for path in paths]

@@ -255,7 +255,7 @@ class Reconciler:
         """Whether the children of a znode that has so many are to be listed."""
         return self.lists_leaf(path) or (count > 0 and self.scope.descends(path))
 
-    def _fault(self, kind: str, error: Exception) -> None:
+    def _fault(self, kind: str, error: BaseException) -> None:
         self.faults.append(Fault(kind, error))
 
 

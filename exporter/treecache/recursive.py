@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from exporter.treecache.agenda import ALL_LOADS, NO_LOADS, Agenda, Loads
 from exporter.treecache.batching import BatchSize
+from exporter.treecache.pathqueue import byte_lengths
 from exporter.treecache.strategy import Sending
 from exporter.zookeeper.messages import CHANGED, CHILD
 from exporter.zookeeper.wire import AddWatch, MultiRead, ReadRequest, Request
@@ -32,6 +33,10 @@ class RecursiveStrategy:
         self._prefix = "" if root == "/" else root
         self._window = window
         self._batch_size = BatchSize(batch_size)
+
+    def limit(self, request_bytes: int) -> None:
+        """Bounds the length of requests: what the connected server takes."""
+        self._batch_size.request_bytes = request_bytes
 
     def arm(self) -> AddWatch | None:
         """The watch comes before the first read, so that a change after the read is an event."""
@@ -83,8 +88,15 @@ class RecursiveStrategy:
         return _AUDITED if allowance is None else min(_AUDITED, allowance)
 
     def audits(self, reads: list[str], lists: list[str]) -> list[ReadRequest]:
-        """One batch, if there is anything to read."""
-        return [MultiRead(self._prefix, reads, lists)] if reads or lists else []
+        """One batch, or several where the paths are too long to go together."""
+        if not reads and not lists:
+            return []
+        request, reads_half, lists_half = MultiRead(self._prefix, reads, lists), len(reads) // 2, len(lists) // 2
+        size = sum(byte_lengths(reads)) + 2 * sum(byte_lengths(lists))
+        if (reads_half or lists_half) and not self._batch_size.takes(len(self._prefix), request.operations, size):
+            first = self.audits(reads[:reads_half], lists[:lists_half])
+            return first + self.audits(reads[reads_half:], lists[lists_half:])
+        return [request]
 
     def answered(self, request: ReadRequest, size: int) -> None:
         """Adapts the size of batches."""
@@ -99,17 +111,17 @@ class RecursiveStrategy:
 
     def next_batch(self, agenda: Agenda, allowance: int | None, children_of: Callable[[str], int]) -> Sending | None:
         """As much as one request may hold of what waits, None if nothing does."""
-        room = self._batch_size.room(len(self._prefix), allowance)
-        reads, loads = agenda.take_reads(room.operations, room.characters)
-        room.take(len(reads), sum(map(len, reads)))
+        room = self._batch_size.room(len(self._prefix.encode()), allowance)
+        reads, loads = agenda.take_reads(room.operations, room.bytes, room.overhead)
+        room.take(len(reads), sum(byte_lengths(reads)))
         lists: list[str] = []
         while room.operations and (path := agenda.first_list()) is not None and self.belongs_in_batch(path):
             _, load = agenda.take_list()
             lists.append(path)
             if load:
                 loads.append(path)
-            room.take(2, 2 * len(path), children_of(path))
-        surveyed = agenda.take_surveyed(room.operations, room.characters)
+            room.take(2, 2 * byte_lengths((path,))[0], children_of(path))
+        surveyed = agenda.take_surveyed(room.operations, room.bytes, room.overhead)
         reads += surveyed
         loads += surveyed
         if not reads and not lists:

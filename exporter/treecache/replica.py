@@ -46,6 +46,7 @@ from exporter.zookeeper.messages import (
     DELETED,
     Barrier,
     BarrierFailed,
+    Capable,
     Connected,
     Lost,
     Message,
@@ -75,6 +76,8 @@ MODES = ("auto", "recursive", "classic")
 
 _FIRST_DELAY = 0.05
 _LONGEST_DELAY = 5.0
+#: Seconds after which an inquiry counts as forgotten.
+_ASK_AGAIN = 15.0
 _ZNODE_EVENTS = (CREATED, DELETED, CHANGED, CHILD)
 
 
@@ -88,6 +91,7 @@ class UnsupportedServerError(KazooException):  # type: ignore[misc]
 
 class _Phase(Enum):
     DETACHED = auto()
+    ASKING = auto()
     BARRIER = auto()
     ARMING = auto()
     LIVE = auto()
@@ -158,6 +162,10 @@ class Replica:
         #: The zxid of this connection's last barrier.
         self._barrier_zxid = 0
         self._given_up: set[str] = set()
+        #: When to ask what the server can do, if it did not say so or said no.
+        self._ask_at: float | None = None
+        self._resumes = False
+        self._is_refused = False
         self._credibility = Credibility(lambda: self.tree)
         self._jitter = jitter
         self._interrupted: str | None = None
@@ -201,6 +209,8 @@ class Replica:
             self._on_barrier(message, now)
         elif isinstance(message, BarrierFailed):
             self.freshness.failed(message, now)
+        elif isinstance(message, Capable):
+            self._on_capable(message, now)
         elif isinstance(message, Connected):
             self._on_connected(message, now)
         else:
@@ -214,6 +224,8 @@ class Replica:
                 self._arm(now)
             elif self._phase is _Phase.BARRIER:
                 self._send(Sync(self._root), now)
+        if self._ask_at is not None and now >= self._ask_at:
+            self._ask(now)
         if self._is_complete:
             self._check(now)
         if self._phase is _Phase.LIVE:
@@ -230,7 +242,7 @@ class Replica:
     @property
     def wake_at(self) -> float | None:
         """When `take` is due although no message came, or None."""
-        due = [self._wake_at, self.freshness.deadline]
+        due = [self._wake_at, self._ask_at, self.freshness.deadline]
         if self._is_complete:
             due += [self.audit.due_at, None if self._read_only else self.freshness.due_at]
         return min((at for at in due if at is not None), default=None)
@@ -252,11 +264,19 @@ class Replica:
 
     def start_over(self, now: float) -> None:
         """Reads everything again as after a reconnect, for a driver that lost its way."""
-        if self._phase not in (_Phase.DETACHED, _Phase.REFUSED):
+        if self._phase not in (_Phase.DETACHED, _Phase.ASKING, _Phase.REFUSED):
             self._break_off(now)
             self._begin_sync("reconnect", now)
             self._phase = _Phase.ARMING
             self._pause(now)
+
+    def detach(self, now: float) -> None:
+        """Keeps the znodes and trusts nothing else: for a driver that lost its way, and begins anew at `Connected`."""
+        self._break_off(now)
+        self._outcome.requests.clear()
+        self._outcome.probes.clear()
+        self.initialized = False
+        self._phase = _Phase.DETACHED
 
     def forget(self) -> None:
         """Lets go of every znode without a word."""
@@ -284,6 +304,21 @@ class Replica:
     def mode(self) -> str:
         """How the replica keeps up with the server it was last connected to."""
         return self._strategy.mode
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether there is a connection."""
+        return self._phase is not _Phase.DETACHED
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the server of this connection lacks what the mode needs."""
+        return self._phase is _Phase.REFUSED
+
+    @property
+    def is_in_sync(self) -> bool:
+        """Whether nothing has to be read but what watch events mark."""
+        return self._is_complete
 
     @property
     def _is_complete(self) -> bool:
@@ -315,25 +350,61 @@ class Replica:
         reason, self._interrupted = self._interrupted, None
         self._barrier_zxid = 0
         self._server, self._read_only = message.server, message.read_only
-        recursive = message.recursive and self._credibility.believes(message.server)
         if reason is not None:
             self._publish(TreeEvent.CONNECTION_RECONNECTED)
-        if self._mode == "auto":
-            self._strategy = self._recursive if recursive else self._classic
+        self._recursive.limit(message.request_bytes)
         self._begin_sync(reason or "start", now)
-        if self._mode == "recursive" and not message.recursive:
-            self._give_up()
-        elif reason is None or message.read_only:
-            self._arm(now)
+        # A tree that an engine before this one has left may be newer than what the server knows.
+        self._resumes = (reason is not None or len(self.tree) > 0) and not message.read_only
+        if self._mode != "classic" and message.recursive is None:
+            self._phase = _Phase.ASKING
+            self._ask(now)
         else:
+            self._choose(message.recursive, message.ask_in, now)
+            self._go_on(now)
+
+    def _choose(self, recursive: bool | None, ask_in: float | None, now: float) -> None:
+        """Chooses how to keep up with a server, by what it can do: None where that could not be found out."""
+        self._is_refused = recursive is False
+        self._ask_at = None if ask_in is None or self._mode == "classic" else now + ask_in
+        if self._mode == "auto":
+            believed = recursive and self._credibility.believes(self._server)
+            self._strategy = self._recursive if believed else self._classic
+
+    def _go_on(self, now: float) -> None:
+        """Begins to read, now that it is known how."""
+        if self._mode == "recursive" and self._is_refused:
+            self._give_up()
+        elif self._resumes:
             self._phase = _Phase.BARRIER
             self._wake_at = now + self._jitter() * _SPREAD * len(self.tree)
+        else:
+            self._arm(now)
+
+    def _ask(self, now: float) -> None:
+        """Has the session ask the server, and again should no answer come."""
+        self._outcome.inquiries.append(self._server)
+        self._ask_at = now + _ASK_AGAIN
+
+    def _on_capable(self, message: Capable, now: float) -> None:
+        """Without an answer the classic strategy is right at every server; who chose the recursive one is believed."""
+        if self._phase is _Phase.DETACHED or self._mode == "classic":
+            return
+        before, phase = self._strategy, self._phase
+        self._choose(message.recursive, message.ask_in, now)
+        if phase is _Phase.ASKING:
+            self._go_on(now)
+        elif self._strategy is not before or (phase is _Phase.REFUSED and not self._is_refused):
+            self._break_off(now)
+            self._begin_sync("reconnect", now)
+            self._arm(now)
 
     def _on_disconnected(self, message: Suspended | Lost, now: float) -> None:
         self.freshness.drop(disconnected=True)
         self._break_off(now)
         self._phase = _Phase.DETACHED
         self._delay = _FIRST_DELAY
+        self._ask_at = None
         if isinstance(message, Lost):
             self.initialized = False
             self._interrupted = "session_lost"
@@ -665,7 +736,7 @@ class Replica:
         self._collect()
         self._outcome.events.append(Event(event_type))
 
-    def _fault(self, kind: str, error: Exception) -> None:
+    def _fault(self, kind: str, error: BaseException) -> None:
         self._outcome.faults.append(Fault(kind, error))
 
     def _collect(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from exporter.process.greenlets import is_kill
 from exporter.treecache.shard import Shard
 
 
@@ -37,7 +38,7 @@ class Scope:
         prefix: str,
         selector: Selector | None,
         max_depth: int | None,
-        on_error: Callable[[Exception], None],
+        on_error: Callable[[BaseException], None],
         shard: Shard | None = None,
     ) -> None:
         self._prefix = prefix
@@ -65,7 +66,7 @@ class Scope:
         """Whether a znode of the cache may have children that belong to it too."""
         if self.is_deepest(path):
             return False
-        return self._selector is None or self._asks(self._selector.descend, path)
+        return self._selector is None or self._asks("descend", path)
 
     def covers(self, path: str) -> bool:
         """Whether the znode at a path belongs to the cache, were it there."""
@@ -77,7 +78,7 @@ class Scope:
             return True
         ancestor = ""
         for name in path.split("/")[1:]:
-            if not self._asks(self._selector.descend, ancestor):
+            if not self._asks("descend", ancestor):
                 return False
             ancestor = f"{ancestor}/{name}"
             if not self._keeps(ancestor):
@@ -97,12 +98,14 @@ class Scope:
         return self._shard is None or self._shard.owns(self._prefix + child)
 
     def _keeps(self, path: str) -> bool:
-        return self._selector is None or self._asks(self._selector.keep, path)
+        return self._selector is None or self._asks("keep", path)
 
-    def _asks(self, question: Callable[[str], bool], path: str) -> bool:
+    def _asks(self, question: str, path: str) -> bool:
         try:
-            return bool(question(self._prefix + path or "/"))
-        except Exception as error:
+            return bool(getattr(self._selector, question)(self._prefix + path or "/"))
+        except BaseException as error:
+            if is_kill(error):
+                raise
             self._on_error(error)
             return True
 

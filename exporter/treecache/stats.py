@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-NODE_KINDS = ("persistent", "ephemeral", "container", "ttl")
+NODE_KINDS = ("persistent", "ephemeral")
 EVENT_NAMES = (
     "node_added",
     "node_updated",
@@ -15,7 +15,9 @@ EVENT_NAMES = (
     "connection_lost",
     "initialized",
 )
-FAULT_KINDS = ("listener", "no_auth", "request", "root", "selector", "unsupported")
+FAULT_KINDS = ("engine", "listener", "no_auth", "request", "root", "selector", "unsupported")
+#: What a cache can be; `exporter.treecache.lifecycle` says when it is which.
+CACHE_STATES = ("loading", "in_sync", "catching_up", "disconnected", "failed", "closed")
 SYNC_REASONS = ("start", "reconnect", "session_lost", "audit")
 VERIFICATION_FAILURES = ("timeout", "connection_loss", "throttled", "refused", "other")
 MISMATCH_KINDS = ("missing", "extra", "stale")
@@ -31,6 +33,8 @@ class CacheStats:
     ``MISMATCH_KINDS``. Sizes are bytes, ages are seconds, ``verified_at`` is in Unix seconds and 0 for never;
     ``freshness_interval`` are the seconds between two proofs of freshness, 0 if there are none but on demand, and
     ``stale_after`` the seconds without one above which the cache is stale, 0 likewise.
+    ``state`` is one of ``CACHE_STATES``; while it is failed, ``failure`` says why and ``failed_at`` since when, in Unix
+    seconds, 0 where that is not known. ``engine_restarts`` counts how often the cache's threads were started again.
     """
 
     path: str
@@ -53,3 +57,7 @@ class CacheStats:
     audits: int = 0
     audited_nodes: int = 0
     audit_mismatches: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(MISMATCH_KINDS, 0))
+    state: str = "disconnected"
+    failure: str | None = None
+    failed_at: float = 0.0
+    engine_restarts: int = 0

@@ -145,13 +145,10 @@ def _facts(node: Any, children: int) -> dict[str, str]:
         return {}
     stat = node.stat
     kind = kind_of(stat.ephemeralOwner)
-    owner = {
-        "ephemeral": {"Owner": f"session {stat.ephemeralOwner & 0xFFFF_FFFF_FFFF_FFFF:#x}"},
-        "ttl": {"Lifetime": human_duration((stat.ephemeralOwner & 0xFF_FFFF_FFFF) / 1000)},
-    }
+    owner = {"Owner": f"session {stat.ephemeralOwner & 0xFFFF_FFFF_FFFF_FFFF:#x}"} if kind == "ephemeral" else {}
     return {
-        "Kind": kind if kind != "ttl" else "TTL",
-        **owner.get(kind, {}),
+        "Kind": kind,
+        **owner,
         "Created": f"{_ago(stat.ctime)}, {human_moment(stat.ctime / 1000)}, zxid {stat.czxid:#x}",
         "Changed": f"{_ago(stat.mtime)}, {human_moment(stat.mtime / 1000)}, zxid {stat.mzxid:#x}",
         "Children": f"{counted(children, 'child', 'children')}, last came or went with zxid {stat.pzxid:#x}"

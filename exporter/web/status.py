@@ -161,6 +161,7 @@ def _facts(key: str, client: ClientStats) -> dict[str, Cell]:
     oldest = f", the oldest for {human_duration(client.oldest_request_age)}" if client.requests_outstanding else ""
     return {
         "Server": Cell(f"{key}-server", client.server or "none"),
+        "Session": Cell(f"{key}-session-id", client.session_id or "none"),
         "Session age": Cell(f"{key}-session", _since(client.session_started_at, now) or "none yet"),
         "Session timeout": Cell(
             f"{key}-timeout", f"{client.session_timeout:g} s" if client.session_timeout else "none granted"

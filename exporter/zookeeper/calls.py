@@ -10,7 +10,8 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
-#: The names of ZooKeeper's operations (``ZooDefs.OpCode``) by their codes, for those that clients send.
+#: The names of ZooKeeper's operations (``ZooDefs.OpCode``) by their codes, for those that kazoo and this package send.
+#: Each takes the series of a histogram.
 _OPERATIONS: Mapping[int | None, str] = {
     -11: "closeSession",
     None: "createSession",
@@ -25,23 +26,14 @@ _OPERATIONS: Mapping[int | None, str] = {
     9: "sync",
     11: "ping",
     12: "getChildren2",
-    13: "check",
     14: "multi",
     15: "create2",
     16: "reconfig",
-    17: "checkWatches",
     18: "removeWatches",
-    19: "createContainer",
-    21: "createTTL",
     22: "multiRead",
     100: "auth",
-    101: "setWatches",
     102: "sasl",
-    103: "getEphemerals",
-    104: "getAllChildrenNumber",
-    105: "setWatches2",
     106: "addWatch",
-    107: "whoAmI",
 }
 #: The names of ZooKeeper's errors (``KeeperException.Code``) by their codes.
 _ERRORS: Mapping[int, str] = {
@@ -190,6 +182,9 @@ class ClientObserver:
 
     def left(self, tenant: object) -> None:
         """Something that had joined is no more."""
+
+    def forked(self) -> None:
+        """This is a child of the process that observed: all that had joined lives there alone."""
 
 
 def error_of(failure: object) -> str | None:

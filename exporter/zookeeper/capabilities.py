@@ -1,54 +1,129 @@
-"""Capabilities: which servers know recursive watches and bulk reads, learnt from how they take them."""
+"""Capabilities: which servers know recursive watches and bulk reads, and how long a request each of them takes.
+
+An answer is good for the connection on which, or for which, it was found out, and for a while after it: a server that
+was upgraded is met again at the same address. How often a server is asked is bounded, with back-off while it refuses.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, field
 
 from exporter.zookeeper.wire import MARSHALLING_ERROR, UNIMPLEMENTED, AddWatch, MultiRead, Request
 
-#: Connections in a row that end in place of an answer: a proxy that hangs up on what it does not know.
+#: Seconds for which a server is believed, on new connections, to know still what it has known.
+_BELIEVED = 3600.0
+#: Seconds from a refusal to the next inquiry: doubled with each, up to the longest.
+_FIRST_DELAY = 1.0
+_LONGEST_DELAY = 600.0
+#: Connections in a row that end in place of an answer.
 _HANG_UPS = 3
-#: Seconds within which it does so. Whatever takes longer is another trouble.
+#: Seconds within which a server hangs up on what it does not take. Whatever takes longer is another trouble.
 _AT_ONCE = 1.0
+
+#: Bytes of a request that every server takes which was not made stricter than any that is known: ``jute.maxbuffer`` is
+#: 1 MiB by default, and 64 KiB the smallest that was met. More brings no speed.
+REQUEST_BYTES = 48 * 1024
+#: A request that a server hangs up on is no longer suspected of its length below this many bytes.
+_SHORT = 1024
 
 _Kind = type[AddWatch] | type[MultiRead]
 
 
+@dataclass
+class _Server:
+    """What is known of one server. Times are monotonic seconds."""
+
+    recursive: bool | None = None
+    found_at: float = 0.0
+    #: Refusals and failed inquiries since the client's own connection last brought the answer to a bulk read.
+    refusals: int = 0
+    ask_at: float = 0.0
+    hang_ups: Counter[_Kind] = field(default_factory=Counter)
+    request_bytes: int = REQUEST_BYTES
+    #: The longest bulk request that was answered.
+    taken_bytes: int = 0
+
+
 class Capabilities:
-    """What is known of each server. Once one has refused, that is never asked of it again: it hangs up on who asks."""
+    """What is known of each server, by its address."""
 
     def __init__(self) -> None:
-        self._without: set[str] = set()
-        self._unanswered: dict[_Kind, float] = {}
-        self._answered: set[_Kind] = set()
-        self._hang_ups: Counter[tuple[str, _Kind]] = Counter()
+        self._servers: dict[str, _Server] = {}
+        #: Whether the answer was found out since the connection stands.
+        self._is_settled = False
+        #: The requests under way that a server may hang up on, and when each was sent.
+        self._unanswered: dict[AddWatch | MultiRead, float] = {}
+        #: How many inquiries ended without an answer.
+        self.undecided = 0
 
-    def recursive(self, server: str) -> bool:
-        """Whether a server may know recursive watches and bulk reads."""
-        return server not in self._without
+    def recursive(self, server: str, now: float) -> bool | None:
+        """Whether a server knows recursive watches and bulk reads; None if it is to be asked."""
+        known = self._of(server)
+        if known.recursive and (self._is_settled or now - known.found_at < _BELIEVED):
+            return True
+        if self._is_settled or now < known.ask_at:
+            return bool(known.recursive)
+        return None
+
+    def ask_in(self, server: str, now: float) -> float | None:
+        """The seconds after which the server is to be asked again on this connection; None for not at all."""
+        known = self._of(server)
+        return None if known.recursive or self._is_settled else max(0.0, known.ask_at - now)
+
+    def request_bytes(self, server: str) -> int:
+        """How long a bulk request may be."""
+        return self._of(server).request_bytes
+
+    def found(self, server: str, recursive: bool | None, now: float) -> None:
+        """Notes what an inquiry brought: None for nothing. What was known before stands then."""
+        known = self._of(server)
+        if recursive is None:
+            self.undecided += 1
+        else:
+            known.recursive, known.found_at = recursive, now
+            self._is_settled = True
+        if not recursive:
+            known.ask_at = now + min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** min(known.refusals, 30))
+            known.refusals += 1
 
     def asked(self, request: Request, now: float) -> None:
-        """Notes that a request was sent on the current connection, at a monotonic time."""
-        if isinstance(request, AddWatch | MultiRead) and type(request) not in self._answered:
-            self._unanswered.setdefault(type(request), now)
+        """Notes that a request is sent on the current connection, at a monotonic time."""
+        if isinstance(request, AddWatch | MultiRead):
+            self._unanswered[request] = now
 
-    def answered(self, request: Request, error: int, server: str) -> None:
+    def answered(self, request: Request, error: int, server: str, now: float) -> None:
         """Notes what a request was answered with."""
-        if not isinstance(request, AddWatch | MultiRead) or type(request) in self._answered:
+        if not isinstance(request, AddWatch | MultiRead):
             return
+        self._unanswered.pop(request, None)
+        known = self._of(server)
         if error in (UNIMPLEMENTED, MARSHALLING_ERROR):
-            self._without.add(server)
+            self.found(server, False, now)
             return
-        self._answered.add(type(request))
-        self._unanswered.pop(type(request), None)
-        self._hang_ups.pop((server, type(request)), None)
+        known.hang_ups.pop(type(request), None)
+        if isinstance(request, MultiRead):
+            # Only now: between the client and the server may stand what an inquiry does not meet.
+            known.refusals = 0
+            known.taken_bytes = max(known.taken_bytes, request.size)
 
-    def disconnected(self, server: str, now: float) -> None:
-        """Notes that the connection is gone."""
-        for kind, asked_at in self._unanswered.items():
-            if now - asked_at < _AT_ONCE:
-                self._hang_ups[server, kind] += 1
-                if self._hang_ups[server, kind] == _HANG_UPS:
-                    self._without.add(server)
+    def disconnected(self, server: str, now: float) -> int | None:
+        """Notes that the connection is gone; gives the new length of requests if that is what it went for."""
+        suspects = [request for request, asked_at in self._unanswered.items() if now - asked_at < _AT_ONCE]
         self._unanswered.clear()
-        self._answered.clear()
+        self._is_settled = False
+        known = self._of(server)
+        longest = max((request.size for request in suspects if isinstance(request, MultiRead)), default=0)
+        if longest > max(known.taken_bytes, _SHORT):
+            # A server hangs up on requests of more than jute.maxbuffer. That comes before any doubt of what it knows.
+            known.request_bytes = max(_SHORT, known.taken_bytes, min(known.request_bytes, longest) // 2)
+            return known.request_bytes
+        known.hang_ups.update({type(request) for request in suspects})
+        if any(count >= _HANG_UPS for count in known.hang_ups.values()):
+            known.hang_ups.clear()
+            self.found(server, False, now)
+            self._is_settled = False
+        return None
+
+    def _of(self, server: str) -> _Server:
+        return self._servers.setdefault(server, _Server())

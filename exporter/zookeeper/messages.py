@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from exporter.zookeeper.moments import Moment
 from exporter.zookeeper.wire import Request
 
 CREATED = 1
@@ -19,13 +20,26 @@ BARRIERS = ("quorum", "sync")
 class Connected(NamedTuple):
     """A connection to a server stands.
 
-    ``read_only`` when that server is cut off from its quorum, ``recursive`` unless it is known to refuse recursive
-    watches or bulk reads.
+    ``read_only`` when that server is cut off from its quorum. ``recursive`` says whether it knows recursive watches and
+    bulk reads; while that is None, whoever needs it asks, and `Capable` follows. ``ask_in`` are the seconds after which
+    to ask again, None for not on this connection. Bulk requests have ``request_bytes`` at most.
     """
 
     server: str
     read_only: bool = False
-    recursive: bool = True
+    recursive: bool | None = True
+    ask_in: float | None = None
+    request_bytes: int = 48 * 1024
+
+
+class Capable(NamedTuple):
+    """What asking the connected server for its capabilities brought; the fields are those of `Connected`.
+
+    ``recursive`` is None if that could not be found out.
+    """
+
+    recursive: bool | None
+    ask_in: float | None = None
 
 
 class Suspended(NamedTuple):
@@ -84,6 +98,11 @@ class Barrier(NamedTuple):
     zxid: int
     exemplar: Mapping[str, str] | None = None
 
+    @property
+    def asked(self) -> Moment:
+        """When it was asked for, by both clocks."""
+        return Moment(self.asked_at, self.asked_at_unix)
+
 
 class BarrierFailed(NamedTuple):
     """A barrier proves nothing: it was answered with an error code, or, where that is None, not at all."""
@@ -92,4 +111,4 @@ class BarrierFailed(NamedTuple):
     error: int | None
 
 
-Message = Connected | Suspended | Lost | WatchEvent | Reply | Unanswered | Barrier | BarrierFailed
+Message = Connected | Capable | Suspended | Lost | WatchEvent | Reply | Unanswered | Barrier | BarrierFailed

@@ -82,6 +82,14 @@ class Observers:
                 for observer in self._observers:
                     _tell_left(observer, tenant)
 
+    def after_fork(self) -> None:
+        """In a child process: nothing lives on the session, and nothing is under way."""
+        self._lock = threading.RLock()
+        self._tenants = []
+        self._unasked.clear()
+        for observer in self._observers:
+            observer.forked()
+
     # Calls and events
 
     def begin(self, request: Any, server: str | None) -> Call:

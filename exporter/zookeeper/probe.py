@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from typing import NamedTuple
 
 from exporter.zookeeper.messages import Barrier, BarrierFailed, Message, Reply
+from exporter.zookeeper.moments import Moment
 from exporter.zookeeper.wire import OK, VERIFICATION, Check, Request, Sync
 
 
@@ -14,15 +14,14 @@ class Probe(NamedTuple):
 
     kind: str
     request: Request
-    asked_at: float
-    asked_at_unix: float
+    asked_at: Moment
 
     @classmethod
     def of_kind(cls, kind: str, path: str) -> Probe:
         """A probe to be sent now; any path on the server will do."""
         request: Request = Check(path) if kind == "quorum" else Sync(path)
         request.purpose = VERIFICATION
-        return cls(kind, request, time.monotonic(), time.time())
+        return cls(kind, request, Moment.now())
 
     def verdict(self, answer: Message) -> Barrier | BarrierFailed:
         """What the answer, or that there is none, says.
@@ -34,4 +33,4 @@ class Probe(NamedTuple):
             return BarrierFailed(self.kind, None)
         if answer.error != OK:
             return BarrierFailed(self.kind, answer.error)
-        return Barrier(self.kind, self.asked_at, self.asked_at_unix, answer.zxid, self.request.exemplar)
+        return Barrier(self.kind, *self.asked_at, answer.zxid, self.request.exemplar)

@@ -98,13 +98,11 @@ def owner_and_size(record: bytes) -> tuple[int, int]:
 
 
 def kind_of(owner: int) -> str:
-    """What an ``ephemeralOwner`` makes of its znode: persistent, ephemeral, container or ttl.
+    """What an ``ephemeralOwner`` makes of its znode: persistent or ephemeral.
 
-    Source: ZooKeeper's ``EphemeralType``. A TTL needs extended types on the server; where they are off, the same
-    bits belong to an ephemeral of the server with id 255, which is not told apart here.
+    Values that make a znode a container or give it a time to live (ZooKeeper's ``EphemeralType``) stay on the servers:
+    from 3.6.2 to 3.9.5 the stat that clients get has 0 in their place. A server that did send them would be understood;
+    where extended types are off, the bits of a TTL belong to an ephemeral of the server with id 255.
     """
-    if owner == 0:
-        return "persistent"
-    if owner == _CONTAINER:
-        return "container"
-    return "ttl" if owner & _TTL_MASK == _TTL_BITS else "ephemeral"
+    is_persistent = owner in (0, _CONTAINER) or owner & _TTL_MASK == _TTL_BITS
+    return "persistent" if is_persistent else "ephemeral"

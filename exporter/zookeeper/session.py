@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
+import os
 import socket
 import ssl
 import struct
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
 from kazoo.client import KazooClient
 from kazoo.exceptions import (
@@ -36,11 +40,13 @@ from exporter.zookeeper.calls import CONNECTION_LOST, SESSION_EXPIRED, Call, err
 from exporter.zookeeper.capabilities import Capabilities
 from exporter.zookeeper.continuations import in_context
 from exporter.zookeeper.frames import FrameBuffer
+from exporter.zookeeper.inquiry import Inquiry
 from exporter.zookeeper.messages import (
     CHANGED,
     CHILD,
     CREATED,
     DELETED,
+    Capable,
     Connected,
     Lost,
     Message,
@@ -50,7 +56,9 @@ from exporter.zookeeper.messages import (
     WatchEvent,
 )
 from exporter.zookeeper.moderation import Moderation
+from exporter.zookeeper.moments import Moment, SteadyTime
 from exporter.zookeeper.observers import Observers
+from exporter.zookeeper.oneshots import OneShotWatches
 from exporter.zookeeper.polling import PollingHandler, is_replaced
 from exporter.zookeeper.probe import Probe
 from exporter.zookeeper.protocol import (
@@ -60,8 +68,9 @@ from exporter.zookeeper.protocol import (
     ProtocolError,
     protocol_error_in,
 )
+from exporter.zookeeper.statechange import StateChange, session_in_hex
 from exporter.zookeeper.stats import (
-    CLIENT_STATES,
+    ENTERED_STATES,
     FAILURE_REASONS,
     LOST_REASONS,
     WATCH_EVENTS,
@@ -89,7 +98,6 @@ PRIVATE_NAMES = {
         "_queue",
         "_session_callback",
         "_session_id",
-        "_session_timeout",
         "_stopped",
     ),
     "client._connection": (
@@ -105,11 +113,9 @@ PRIVATE_NAMES = {
         "_submit",
         "_write",
         "ping_outstanding",
+        "sasl_options",
     ),
 }
-
-#: In session timeouts. By then every ensemble that has a quorum has expired the session itself.
-_SESSION_GIVEN_UP_AFTER = 10.0
 
 _HEADER = struct.Struct("!iqi")
 _WATCH_EVENT = struct.Struct("!iii")
@@ -118,12 +124,21 @@ _WATCH_EVENT = struct.Struct("!iii")
 _OVER = (KeeperState.AUTH_FAILED, KeeperState.CLOSED, KeeperState.EXPIRED_SESSION)
 
 _attaching = threading.Lock()
+logger = logging.getLogger(__name__)
+_sessions: WeakSet[Session] = WeakSet()
 
 Sink = Callable[[Message], None]
+
+#: Decides whether a session is over that servers hang up on; see `Session.allow_giving_up`.
+GivingUp = Callable[[int, float], bool]
 
 
 class IncompatibleKazooError(KazooException):  # type: ignore[misc]
     """This release of kazoo does not have what the session's stream is read through."""
+
+
+class ForkedClientError(KazooException):  # type: ignore[misc]
+    """The client was started in the parent of this process. Its threads stayed there, and no call would ever end."""
 
 
 class Session:
@@ -138,12 +153,21 @@ class Session:
 
         Raises:
             IncompatibleKazooError: the installed kazoo lacks a private attribute that is needed.
+            ForkedClientError: the client was started before this process was forked.
         """
         with _attaching:
-            session = client.__dict__.get("_treecache_session")
+            session = cls.existing(client)
             if session is None:
                 session = client.__dict__["_treecache_session"] = cls(client)
-        assert isinstance(session, Session)
+                _sessions.add(session)
+        if not session.is_alive:
+            raise ForkedClientError("the client was started before the fork: make and start one in each process")
+        return session
+
+    @classmethod
+    def existing(cls, client: KazooClient) -> Session | None:
+        """The client's Session, if anyone has attached to it."""
+        session: Session | None = client.__dict__.get("_treecache_session")
         return session
 
     def __init__(self, client: KazooClient) -> None:
@@ -158,21 +182,42 @@ class Session:
         self._rewatching = client.handler.rlock_object()
         self._subscriptions: list[Subscription] = []
         self._recursive_watches: set[str] = set()
+        self._one_shot_watches = OneShotWatches()
         self._capabilities = Capabilities()
+        #: The connection that an inquiry is made for, counted; None while there is none.
+        self._inquiring: int | None = None
+        self._connections = 0
+        self._told_recursive: dict[str, bool] = {}
         self._buffer = FrameBuffer()
         self._moderation = Moderation()
         self._enqueued_at: deque[float] = deque()
         self._server: str | None = None
+        #: The server that is being tried, or that was last.
+        self._tried: str | None = None
+        self._gives_up: GivingUp | None = None
+        self._given_up = False
+        #: The session in whose place a server has opened another one, until that is told.
+        self._replaced: tuple[str, float | None] | None = None
+        self._connected_at: float | None = None
+        self._disconnected_at: float | None = None
+        self._state_listeners: list[Callable[[StateChange], None]] = []
         self._granted_timeout: float | None = None
+        #: When the session began, by the monotonic clock and in Unix time.
         self._session_started: float | None = None
+        self._session_started_at = 0.0
         self._last_heard: float | None = None
+        #: The same, by both clocks.
+        self._heard_at: Moment | None = None
+        self._heard_unix = SteadyTime()
         #: The newest transaction of the session that a ping's answer told of; kazoo takes no notice of those.
         self._pinged_zxid = 0
         self._ever_connected = client.connected
+        #: The address that the client is, or was last, connected to.
+        self._peer = self._peer_now() if client.connected else ""
         self._sent_bytes = 0
         self._received_bytes = 0
         self._connection_attempts = 0
-        self._transitions = dict.fromkeys(CLIENT_STATES, 0)
+        self._transitions = dict.fromkeys(ENTERED_STATES, 0)
         self._sessions_lost = dict.fromkeys(LOST_REASONS, 0)
         self._connection_failures = dict.fromkeys(FAILURE_REASONS, 0)
         self._watch_events = dict.fromkeys(WATCH_EVENTS, 0)
@@ -180,7 +225,35 @@ class Session:
         self._mistrust = Mistrust()
         self._probing: set[str] = set()
         self._closing: Call | None = None
+        self._process = os.getpid()
+        self._is_inherited = self._is_dead = False
         self._step_in()
+
+    # Processes
+
+    @property
+    def is_alive(self) -> bool:
+        """False in a child of the process in which the client was started: a fork takes no threads along."""
+        return not self._is_dead and self._process == os.getpid()
+
+    @property
+    def is_idle_heirloom(self) -> bool:
+        """Whether the client was made before this process was forked, and is not in use here, as it was not there."""
+        return self._is_inherited and bool(self._client._stopped.is_set())
+
+    def _after_fork(self) -> None:
+        """In the child: forgets what lives in the parent alone, and the locks, which its threads may have held."""
+        self._is_dead = self._is_dead or not self._client._stopped.is_set()
+        if not self._is_dead:
+            self._process, self._is_inherited = os.getpid(), True
+        self._lock = threading.RLock()
+        self._calling = self._client.handler.rlock_object()
+        self._rewatching = self._client.handler.rlock_object()
+        self._subscriptions = []
+        self._probing.clear()
+        self._recursive_watches.clear()
+        self._one_shot_watches.clear()
+        self.observers.after_fork()
 
     # Public: streams and requests
 
@@ -222,19 +295,99 @@ class Session:
         for subscription in self._subscriptions:
             subscription.sink(verdict)
 
+    def listen(self, listener: Callable[[StateChange], None]) -> None:
+        """Calls `listener` with each change of the client's state, on the connection's thread; it must not block."""
+        self._state_listeners.append(listener)
+
+    def allow_giving_up(self, is_over: GivingUp) -> None:
+        """Lets the session end when servers hang up on it; without this it never does, as with kazoo alone.
+
+        `is_over` is asked each time a server hangs up on an attempt to resume the session: on the connection's thread,
+        so it must not block. Its arguments are the newest zxid that the client has seen, and for how many seconds it
+        has not heard from a server. Where it says True, the client goes on with a new session.
+
+        For a client of one's own alone: an application's session, and its ephemerals, are the application's.
+        """
+        self._gives_up = is_over
+
+    @property
+    def tried(self) -> str | None:
+        """The server, as `host:port`, that the client is connected or connecting to, or tried last."""
+        return self._tried
+
+    def inquire(self) -> None:
+        """Finds out, unless that is under way, what the connected server can do; `Capable` follows in every stream.
+
+        The server is asked on a connection of its own, which harms nobody, and which takes a few seconds at most.
+        """
+        with self._lock:
+            if not self._client.connected or self._inquiring == self._connections:
+                return
+            known = self._capabilities.recursive(self._peer_now(), time.monotonic())
+            if known is not None:
+                self._tell_capable(known)
+                return
+            self._inquiring = self._connections
+        try:
+            self._client.handler.spawn(self._inquire, self._connections, self._peer_now())
+        except Exception as error:
+            # There is no thread to be had.
+            logger.warning("Cannot ask what %s can do: %s", self._server, error)
+            self._on_found(self._connections, self._peer_now(), None)
+
+    def _inquire(self, connection: int, peer: str) -> None:
+        inquiry, found = None, None
+        try:
+            inquiry = Inquiry(self._client, self._connection.sasl_options, lambda client: Session.attach(client).submit)
+            host, where = (self._server or "").rpartition(":")[0].strip("[]"), peer.rpartition(":")
+            address = (host, where[0].strip("[]"), int(where[2]))
+            inquiry.client._connection._expand_client_hosts = lambda: [address]
+            found = inquiry.ask()
+        except Exception as error:
+            logger.warning("Cannot ask what %s can do: %s", peer, error)
+        self._on_found(connection, peer, found)
+        if inquiry is not None:
+            inquiry.close()
+
+    def _on_found(self, connection: int, peer: str, found: bool | None) -> None:
+        with self._lock:
+            if self._inquiring == connection:
+                self._inquiring = None
+            if connection != self._connections or not self._client.connected:
+                return
+            self._capabilities.found(peer, found, time.monotonic())
+            if found is None:
+                logger.info("%s: could not find out on a connection of its own what the server can do", self._server)
+            elif self._told_recursive.get(peer, True) != found:
+                word = "knows" if found else "does not know"
+                logger.info("%s %s recursive watches and bulk reads", self._server, word)
+            if found is not None:
+                self._told_recursive[peer] = found
+            self._tell_capable(found)
+
+    def _tell_capable(self, recursive: bool | None) -> None:
+        message = Capable(recursive, self._capabilities.ask_in(self._peer_now(), time.monotonic()))
+        for subscription in self._subscriptions:
+            subscription.sink(message)
+
+    def _peer_now(self) -> str:
+        """The address that the client is connected to: a name may stand for several servers."""
+        return _peer(self._connection._socket) or self._server or ""
+
     def stats(self) -> ClientStats:
         """What the client is doing now."""
         client, connection = self._client, self._connection
-        timeout, heard = self._granted_timeout, self._last_heard
+        timeout, heard_at = self._granted_timeout, self._heard_unix.of(self._heard_at)
         return ClientStats(
             state=self._state(),
             server=self._server_now(),
+            session_id=session_in_hex(client._session_id),
             transitions=dict(self._transitions),
             sessions_lost=dict(self._sessions_lost),
-            session_started_at=_unix(self._session_started),
+            session_started_at=self._session_started_at,
             session_timeout=timeout or 0.0,
-            session_deadline_at=_unix(None if timeout is None or heard is None else heard + timeout),
-            last_heard_at=_unix(heard),
+            session_deadline_at=heard_at + timeout if timeout and heard_at else 0.0,
+            last_heard_at=heard_at,
             last_zxid=max(client.last_zxid, self._pinged_zxid),
             connection_attempts=self._connection_attempts,
             connection_failures=dict(self._connection_failures),
@@ -245,8 +398,8 @@ class Session:
             watch_events=dict(self._watch_events),
             protocol_errors=dict(self._protocol_errors),
             watches={
-                "data": _watcher_count(client._data_watchers),
-                "child": _watcher_count(client._child_watchers),
+                "data": _watcher_count(client._data_watchers) + self._one_shot_watches.data,
+                "child": _watcher_count(client._child_watchers) + self._one_shot_watches.children,
                 "recursive": len(self._recursive_watches) if connection._socket is not None else 0,
             },
         )
@@ -350,6 +503,7 @@ class Session:
         return header, frame, offset
 
     def _expand_client_hosts(self) -> Any:
+        self._tried = None
         try:
             addresses = self._original_expand()
         except (OSError, UnicodeError) as error:
@@ -362,7 +516,7 @@ class Session:
 
     def _connect(self, host: str, *where: Any) -> Any:
         self._connection_attempts += 1
-        self._server = f"[{host}]:{where[-1]}" if ":" in host else f"{host}:{where[-1]}"
+        self._server = self._tried = f"[{host}]:{where[-1]}" if ":" in host else f"{host}:{where[-1]}"
         try:
             return self._shake_hands(host, *where)
         except SessionExpiredError:
@@ -370,8 +524,9 @@ class Session:
         except Exception as error:
             reason = _failure_reason(error, self._client.handler.timeout_exception)
             self._connection_failures[reason] += 1
-            if reason == "other" and isinstance(error, ConnectionDropped) and self._is_refused_for_ever():
-                raise SessionExpiredError("servers have hung up on the session for too long") from error
+            if reason == "hung_up" and self._is_given_up():
+                self._given_up = True
+                raise SessionExpiredError("the session is given up") from error
             raise
 
     def _shake_hands(self, *where: Any) -> Any:
@@ -403,19 +558,15 @@ class Session:
             raise ProtocolError("bad_reply", "a session without a password")
         return connected, None
 
-    def _is_refused_for_ever(self) -> bool:
-        """Whether a session that servers hang up on is given up.
+    def _is_given_up(self) -> bool:
+        """Whether a session that a server hangs up on is given up.
 
-        An ensemble that has lost its history hangs up on every client that has seen more than it has, instead of
-        telling that the session is over, and kazoo would go on asking for ever.
+        A server does so without a quorum, which says nothing of the session, and where it has lost history that the
+        client has seen (ZooKeeperServer.processConnectRequest), which it does for ever.
         """
-        if not self._client._session_id or self._last_heard is None:
+        if self._gives_up is None or not self._client._session_id or self._last_heard is None:
             return False
-        return time.monotonic() - self._last_heard > _SESSION_GIVEN_UP_AFTER * self._session_timeout()
-
-    def _session_timeout(self) -> float:
-        """In seconds: what was granted, else what was asked for."""
-        return self._granted_timeout or float(self._client._session_timeout) / 1000
+        return self._gives_up(self._client.last_zxid, time.monotonic() - self._last_heard)
 
     def _invoke(self, timeout: float, request: Any, xid: Any = None) -> Any:
         """One exchange while a connection is being made; the first of them opens or resumes the session."""
@@ -433,7 +584,9 @@ class Session:
         if isinstance(request, Connect) and answer[0].time_out > 0:
             self._granted_timeout = answer[0].time_out / 1000
             if answer[0].session_id != self._client._session_id:
-                self._session_started = time.monotonic()
+                if self._client._session_id and self._ever_connected:
+                    self._replaced = session_in_hex(self._client._session_id), self._session_started
+                self._session_started, self._session_started_at = time.monotonic(), time.time()
         return answer
 
     # State changes
@@ -441,31 +594,89 @@ class Session:
     def _on_state(self, state: KazooState) -> None:
         with self._lock:
             if state == KazooState.CONNECTED:
+                changes = [*self._replacement(), self._state_change("")]
                 self._ever_connected = True
+                self._connected_at, self._disconnected_at = time.monotonic(), None
+                self._connections += 1
+                self._peer = self._peer_now()
                 message: Message = self._connected()
             else:
                 self._recursive_watches.clear()
-                self._capabilities.disconnected(self._server or "", time.monotonic())
+                self._one_shot_watches.clear()
+                self._on_hang_up()
                 self.observers.connection_lost()
-                message = Suspended() if state == KazooState.SUSPENDED else self._lost()
+                # kazoo tells of a dropped connection while it handles what dropped it.
+                why = sys.exc_info()[1]
+                reason = ("" if why is None else str(why)) if state == KazooState.SUSPENDED else self._end_of_session()
+                changes = [self._state_change(reason)]
+                self._disconnected_at = self._disconnected_at or time.monotonic()
+                self._connected_at = None
+                message = Suspended() if state == KazooState.SUSPENDED else Lost()
             self._transitions[self._state()] += 1
             for subscription in self._subscriptions:
                 subscription.sink(message)
+        for change in changes:
+            for listener in self._state_listeners:
+                listener(change)
+
+    def _replacement(self) -> list[StateChange]:
+        """Ends a session for which a server has opened another one without a word, as ClickHouse Keeper does.
+
+        kazoo takes it for the old one resumed, and so do its users. But the ephemerals of the old one are gone.
+        """
+        replaced, self._replaced = self._replaced, None
+        if replaced is None:
+            return []
+        self._pinged_zxid = 0
+        self._sessions_lost["replaced"] += 1
+        for subscription in self._subscriptions:
+            subscription.sink(Lost())
+        session_id, started = replaced
+        return [self._state_change("replaced")._replace(state="lost", session_id=session_id, session_age=_age(started))]
+
+    def _end_of_session(self) -> str:
+        """Counts the end of a session; gives its reason, one of `LOST_REASONS` or `closed`."""
+        self._pinged_zxid = 0
+        given_up, self._given_up = self._given_up, False
+        reasons = {
+            KeeperState.EXPIRED_SESSION: "given_up" if given_up else "expired",
+            KeeperState.AUTH_FAILED: "auth_failed",
+        }
+        reason = reasons.get(self._client.client_state, "closed")
+        if reason in self._sessions_lost:
+            self._sessions_lost[reason] += 1
+        return reason
+
+    def _state_change(self, reason: str) -> StateChange:
+        return StateChange(
+            state=self._state(),
+            server=self._tried or self._server,
+            session_id=session_in_hex(self._client._session_id),
+            reason=reason,
+            session_age=_age(self._session_started),
+            connected_for=_age(self._connected_at),
+            disconnected_for=_age(self._disconnected_at),
+        )
 
     def _connected(self) -> Connected:
         read_only = self._client.client_state == KeeperState.CONNECTED_RO
-        server = self._server_now() or ""
-        return Connected(server, read_only, self._capabilities.recursive(server))
+        known, peer, now = self._capabilities, self._peer_now(), time.monotonic()
+        server, recursive = self._server_now() or "", known.recursive(peer, now)
+        return Connected(server, read_only, recursive, known.ask_in(peer, now), known.request_bytes(peer))
 
-    def _lost(self) -> Lost:
-        self._pinged_zxid = 0
-        reasons = {KeeperState.EXPIRED_SESSION: "expired", KeeperState.AUTH_FAILED: "auth_failed"}
-        reason = reasons.get(self._client.client_state)
-        if reason is not None:
-            self._sessions_lost[reason] += 1
-        return Lost()
+    def _on_hang_up(self) -> None:
+        shorter = self._capabilities.disconnected(self._peer, time.monotonic())
+        if shorter is not None:
+            logger.warning(
+                "%s closed the connection on a long request, as it does above its jute.maxbuffer: "
+                "requests have at most %d bytes from now on",
+                self._server,
+                shorter,
+            )
 
     def _state(self) -> str:
+        if self._is_dead:
+            return "lost"
         if self._client.state == KazooState.CONNECTED:
             return "connected_ro" if self._client.client_state == KeeperState.CONNECTED_RO else "connected"
         if self._client.state == KazooState.SUSPENDED:
@@ -473,7 +684,7 @@ class Session:
         return "lost" if self._ever_connected else "connecting"
 
     def _server_now(self) -> str | None:
-        if not self._client.connected:
+        if self._is_dead or not self._client.connected:
             return None
         if self._server is None:
             self._server = _peer(self._connection._socket)
@@ -598,6 +809,7 @@ class Session:
         kind, path = _watch_event(frame)
         if 1 <= kind <= len(WATCH_EVENTS):
             self._watch_events[WATCH_EVENTS[kind - 1]] += 1
+        self._one_shot_watches.fired(kind, path)
         trace = self.observers.watch_fired(kind, path)
         event = WatchEvent(kind, path, zxid, self._last_heard or 0.0, trace)
         self._tell(event)
@@ -635,7 +847,8 @@ class Session:
             call.sent_bytes = self._sent_bytes - sent_before
 
     def _on_own_reply(self, request: Request, error: int) -> None:
-        self._capabilities.answered(request, error, self._server or "")
+        self._capabilities.answered(request, error, self._peer, time.monotonic())
+        self._one_shot_watches.answered(request, error)
         if isinstance(request, AddWatch) and error != OK:
             self._recursive_watches.discard(request.path)
         elif not isinstance(request, RemoveWatches):
@@ -727,7 +940,8 @@ class Session:
 
     def _heard(self, size: int) -> None:
         self._received_bytes += size
-        self._last_heard = time.monotonic()
+        self._heard_at = heard = Moment.now()
+        self._last_heard = heard.monotonic
 
     def _outstanding(self) -> int:
         return len(self._client._queue) + len(self._client._pending)
@@ -828,13 +1042,18 @@ def check_private_names(client: KazooClient) -> None:
 
 def _failure_reason(error: BaseException, timeout_exception: type[BaseException]) -> str:
     """Sorts what kept a connection from being made into one of `FAILURE_REASONS`."""
+    if isinstance(error, ProtocolError):
+        return "other"
     cause = error.__context__ if isinstance(error, ConnectionDropped) and error.__context__ else error
+    # kazoo's ConnectionDropped stands for a hang-up where it has no error of the socket as its context.
+    hung_up = (ConnectionResetError, BrokenPipeError, ConnectionAbortedError, ConnectionDropped)
     reasons: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
         (socket.gaierror, "dns"),
         (ConnectionRefusedError, "refused"),
         (ssl.SSLError, "tls"),
         ((TimeoutError, socket.timeout, timeout_exception), "timeout"),
         (AuthFailedError, "auth"),
+        (hung_up, "hung_up"),
     )
     return next((reason for kind, reason in reasons if isinstance(cause, kind)), "other")
 
@@ -882,10 +1101,20 @@ def _watcher_count(watchers: dict[str, set[Any]]) -> int:
     return sum(map(len, list(watchers.values())))
 
 
-def _unix(monotonic: float | None) -> float:
-    """A point of the monotonic clock as Unix seconds, 0 for never."""
-    return 0.0 if monotonic is None else time.time() - (time.monotonic() - monotonic)
+def _age(monotonic: float | None) -> float | None:
+    return None if monotonic is None else time.monotonic() - monotonic
 
 
 def _ignore(message: Message) -> None:
     """A sink for replies that change nothing."""
+
+
+def _after_fork() -> None:
+    global _attaching
+    _attaching = threading.Lock()
+    for session in list(_sessions):
+        session._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

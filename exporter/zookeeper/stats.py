@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from exporter.zookeeper.protocol import PROTOCOL_ERRORS
 
 CLIENT_STATES = ("connecting", "connected", "connected_ro", "suspended", "lost")
-LOST_REASONS = ("expired", "auth_failed")
-FAILURE_REASONS = ("dns", "refused", "timeout", "tls", "auth", "other")
+#: Those that a client comes to; it begins in the other one, and never comes back to it.
+ENTERED_STATES = CLIENT_STATES[1:]
+LOST_REASONS = ("expired", "auth_failed", "given_up", "replaced")
+FAILURE_REASONS = ("dns", "refused", "timeout", "tls", "auth", "hung_up", "other")
 WATCH_EVENTS = ("created", "deleted", "changed", "child")
 WATCH_KINDS = ("data", "child", "recursive")
 
@@ -18,20 +20,23 @@ WATCH_KINDS = ("data", "child", "recursive")
 class ClientStats:
     """A snapshot of one client, safe to take from any thread at any time.
 
-    Every mapping holds each of its known keys, zero included: ``transitions`` by ``CLIENT_STATES`` (how often each
+    Every mapping holds each of its known keys, zero included: ``transitions`` by ``ENTERED_STATES`` (how often each
     was entered), ``sessions_lost`` by ``LOST_REASONS``, ``connection_failures`` by ``FAILURE_REASONS``,
     ``watch_events`` by ``WATCH_EVENTS``, ``watches`` by ``WATCH_KINDS`` and ``protocol_errors`` by
     ``PROTOCOL_ERRORS``. Points in time are Unix seconds and
     0 when the thing never happened; ages and timeouts are seconds.
 
-    ``server`` is ``host:port`` of the connection, None while there is none. ``session_timeout`` is what the server
-    granted. ``session_deadline_at`` is when the server may expire the session unless it hears from us. Of a session
-    that was there before anyone looked these two and ``session_started_at`` are not known, and 0. ``last_zxid`` is the
-    newest transaction that a reply of the session told of, those to pings included.
+    ``server`` is ``host:port`` of the connection, None while there is none. ``session_id`` is the session's as
+    ZooKeeper logs it, also while it has no connection, and empty when there is none; never a label of a metric.
+    ``session_timeout`` is what the server granted. ``session_deadline_at`` is when the server may expire the session
+    unless it hears from us. Of a session that was there before anyone looked these two and ``session_started_at`` are
+    not known, and 0. ``last_zxid`` is the newest transaction that a reply of the session told of, those to pings
+    included.
     """
 
     state: str
     server: str | None
+    session_id: str
     transitions: Mapping[str, int]
     sessions_lost: Mapping[str, int]
     session_started_at: float

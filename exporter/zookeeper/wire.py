@@ -243,6 +243,9 @@ class MultiRead(ReadRequest):
         """How many operations the request makes the server do."""
         return len(self.reads) + 2 * len(self.lists)
 
+    #: The bytes of the request's body, once it was serialized.
+    size = 0
+
     def serialize(self) -> bytes:
         prefix, pack = self.prefix, _INT.pack
         parts: list[bytes] = []
@@ -253,7 +256,9 @@ class MultiRead(ReadRequest):
             encoded = encode_string(prefix + path or "/") + _NO_WATCH
             parts += (_GET_DATA_HEADER, encoded, _GET_CHILDREN_HEADER, encoded)
         parts.append(_END_OF_MULTI)
-        return b"".join(parts)
+        body = b"".join(parts)
+        self.size = len(body)
+        return body
 
     def decode(self, body: bytes, offset: int) -> list[ReadResult]:
         """The answers in the order of the operations.

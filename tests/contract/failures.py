@@ -30,6 +30,13 @@ KAZOO_FAILS = {
     "test_a_slow_listener_does_not_hold_up_the_tree": (
         "Listeners are called by the thread that applies replies, so the tree stands still for as long as one takes."
     ),
+    "test_whatever_a_listener_raises_stops_nothing": (
+        "Only an Exception is caught: any other exception ends the thread that applies replies and calls listeners, "
+        "without a word. The cache stands still for ever."
+    ),
+    "test_a_cache_that_is_not_closed_ends_its_threads_with_its_client": (
+        "Its thread waits for ever, and keeps the cache and its client in memory."
+    ),
     "test_parents_stat_is_true": (
         "A child that comes or goes has its parent listed, not read: numChildren, cversion and pzxid stay as they were."
     ),

@@ -231,6 +231,25 @@ def test_an_error_of_a_fault_listener_stops_nothing(run: Run, client: KazooClien
     soon(lambda: program.kinds("/app/b") == [ADDED] and len(program.faults) == 2)
 
 
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_whatever_a_listener_raises_stops_nothing(
+    run: Run, client: KazooClient, soon: Soon, error: type[BaseException]
+) -> None:
+    program = run()
+
+    def broken(event: TreeEvent) -> None:
+        raise error
+
+    after: list[TreeEvent] = []
+    program.cache.listen(broken)
+    program.cache.listen(after.append)
+    client.create("/app/a")
+    client.create("/app/b")
+    soon(lambda: [event.event_data.path for event in after] == ["/app/a", "/app/b"])
+    soon(lambda: [type(fault) for fault in program.faults] == [error, error])
+
+
 def test_close_within_a_listener(run: Run, client: KazooClient, soon: Soon) -> None:
     program = run()
     closed = threading.Event()
@@ -253,6 +272,17 @@ def test_close_silences(run: Run, client: KazooClient, client_factory: ClientFac
     soon(lambda: other.kinds("/app/a") == [ADDED] and other.kinds("/app") == [ADDED, UPDATED])
     client.get("/app")
     assert program.told() == []
+
+
+def test_a_cache_that_is_not_closed_ends_its_threads_with_its_client(
+    run: Run, client_factory: ClientFactory, soon: Soon
+) -> None:
+    before = set(threading.enumerate())
+    client = client_factory()
+    run("/app", client)
+    client.stop()
+    client.close()
+    soon(lambda: set(threading.enumerate()) <= before)
 
 
 def test_close_keeps_the_watches_of_others(run: Run, client: KazooClient, soon: Soon) -> None:

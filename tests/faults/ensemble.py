@@ -30,8 +30,12 @@ TICK_TIME = 200
 class Member:
     """One server of an ensemble: its ports and data stay the same however often it is killed."""
 
-    def __init__(self, number: int, ports: tuple[int, int, int], *, votes: bool = True) -> None:
+    def __init__(
+        self, number: int, ports: tuple[int, int, int], *, votes: bool = True, home: str | None = None
+    ) -> None:
         self.number = number
+        #: The folder of the release that it runs from its next launch on; None for the installed one.
+        self.home = home
         self._votes = votes
         self.port, self._peer_port, self._election_port = ports
         self._directory = Path(tempfile.mkdtemp(prefix="treecache-ensemble-"))
@@ -55,7 +59,7 @@ class Member:
         here = {"clientPort": str(self.port), "dataDir": str(data)}
         if not self._votes:
             here["peerType"] = "observer"
-        options = java_options(find_jars(), self._directory, "256m", {**SYSTEM_PROPERTIES, **NETTY})
+        options = java_options(find_jars(self.home), self._directory, "256m", {**SYSTEM_PROPERTIES, **NETTY})
         config = write_config(self._directory, {**CONFIG, **limits, **here, **servers})
         command = [str(find_java()), *options, MAIN_CLASS, str(config)]
         self._process = GuardedProcess(command, folder=self._directory, log=self._directory / "java.log")
@@ -93,9 +97,9 @@ class Member:
 class Ensemble:
     """Three members, and an observer if wanted, which serve when the block begins and are gone when it ends."""
 
-    def __init__(self, *, observer: bool = False) -> None:
+    def __init__(self, *, observer: bool = False, home: str | None = None) -> None:
         numbers = range(1, 5 if observer else 4)
-        self.members = [Member(n, (free_port(), free_port(), free_port()), votes=n < 4) for n in numbers]
+        self.members = [Member(n, (free_port(), free_port(), free_port()), votes=n < 4, home=home) for n in numbers]
 
     def __enter__(self) -> Ensemble:
         try:
@@ -140,6 +144,11 @@ class Ensemble:
             member.resume()
             member.launch(self.members)
         eventually(lambda: all(member.mode for member in self.members), timeout=START_TIMEOUT)
+
+    def lose_quorum(self) -> None:
+        """Kills two of the three that vote."""
+        for member in self.members[:2]:
+            member.kill()
 
     def stop(self) -> None:
         """Kills every member and removes its data."""

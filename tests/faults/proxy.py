@@ -22,6 +22,9 @@ DOWN = "server to client"
 _LENGTH = struct.Struct("!i")
 _REQUEST_HEADER = struct.Struct("!ii")
 _REPLY = struct.Struct("!iiqi")
+#: Of the first frame that a client sends: the protocol's version, its newest zxid, its timeout; then the session's id.
+_BEFORE_SESSION = struct.Struct("!iiqi")
+_SESSION = struct.Struct("!qi16s")
 
 
 class Proxy:
@@ -39,6 +42,10 @@ class Proxy:
         self.accepted = 0
         self.refused_requests: list[int] = []
         self.delay = 0.0
+        #: Whether the sessions of clients that reconnect are forgotten: the server opens new ones, as if asked for.
+        self.forgets_sessions = False
+        #: Whether connections are closed once a client asks for a session, as a server without a quorum does.
+        self.hangs_up = False
         self._flowing = {UP: threading.Event(), DOWN: threading.Event()}
         self._breaking: str | None = None
         self._refusal: tuple[frozenset[int], int | None, bool] = (frozenset(), 0, False)
@@ -115,6 +122,15 @@ class Proxy:
             threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     # What links ask
+
+    def connecting(self, frame: bytes) -> bytes:
+        """What becomes of the first frame of a client, in which it asks for a session; nothing where it is refused."""
+        if self.hangs_up:
+            return b""
+        if not self.forgets_sessions:
+            return frame
+        start, end = _BEFORE_SESSION.size, _BEFORE_SESSION.size + _SESSION.size
+        return frame[:start] + _SESSION.pack(0, 16, bytes(16)) + frame[end:]
 
     def wait_flowing(self, direction: str, link: _Link) -> None:
         """Waits until this direction is not stalled, or the link closed."""
@@ -213,6 +229,10 @@ class _Link:
                 self._send(direction, frames[0][: len(frames[0]) // 2])
                 return
             # The first frame of a connection is no request.
+            if direction == UP and not begun:
+                frames[0] = self._proxy.connecting(frames[0])
+                if not frames[0]:
+                    return
             refused = self._refused(frames if begun else frames[1:]) if direction == UP else None
             begun = True
             if refused is None:

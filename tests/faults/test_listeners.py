@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import subprocess
 import sys
 import threading
@@ -164,14 +166,15 @@ with TreeCache(client, "/") as cache:
     child = os.fork()
     if child == 0:
         signal.alarm(10)
-        print("child", len(cache), flush=True)
+        held = (len(cache), cache.get_data("/"), cache.get_children("/", ()), list(cache), cache.wait_initialized())
+        print("child", cache.state, cache.stats().state, cache.initialized, *held, cache.verify(), flush=True)
         {leaves}
     else:
         _, status = os.waitpid(child, 0)
         client.create("/after")
         while "/after" not in cache:
             time.sleep(0.01)
-        print("parent", status, flush=True)
+        print("parent", status, cache.state, flush=True)
 client.stop()
 client.close()
 """
@@ -179,9 +182,45 @@ client.close()
 
 @pytest.mark.parametrize("leaves", ["sys.exit(0)", "cache.close(); sys.exit(0)", "os._exit(0)"])
 def test_fork_wedges_neither_child_nor_parent(zookeeper: ZooKeeper, leaves: str) -> None:
-    """A child has none of its parent's threads; it can leave, by a `with` block or `close()` or neither."""
+    """A child has none of its parent's threads: the cache is closed there, and every way to leave works."""
     script = FORK.format(leaves=leaves)
     done = subprocess.run(
         [sys.executable, "-c", script, zookeeper.hosts], capture_output=True, text=True, timeout=20, check=False
     )
-    assert done.stdout.splitlines() == ["child 1", "parent 0"], done.stderr
+    assert done.stdout.splitlines() == ["child closed closed False 0 None () [] False False", "parent 0 in_sync"], (
+        done.stderr
+    )
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, MemoryError, BaseException]
+)
+def test_whatever_one_raises_is_a_fault_and_events_go_on(seen: Observed, error: type[BaseException]) -> None:
+    faults: list[BaseException] = []
+
+    def broken(event: object) -> None:
+        raise error("a listener's")
+
+    seen.cache.listen(broken)
+    seen.cache.listen_fault(broken)
+    seen.cache.listen_fault(faults.append)
+    told = sum(seen.replay.kinds.values())
+    change(seen)
+    assert seen.settles()
+    eventually(lambda: len(faults) == sum(seen.replay.kinds.values()) - told)
+    assert {type(fault) for fault in faults} == {error}
+    stats = seen.cache.stats()
+    assert (stats.faults["listener"], stats.state, stats.engine_restarts) == (len(faults), "in_sync", 0)
+
+
+def test_ones_that_raise_at_each_event_fill_no_log(seen: Observed, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(_: object) -> None:
+        raise RuntimeError("broken")
+
+    with caplog.at_level(logging.ERROR):
+        seen.cache.listen(broken)
+        seen.cache.listen_fault(broken)
+        change(seen)
+        assert seen.settles()
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("exporter.treecache")]
+    assert ours == [f"a fault listener of the tree cache raised ({seen.root}): RuntimeError: broken"]

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
+from kazoo.client import KazooClient
 
 from exporter import TreeCache, TreeEvent
 from exporter.demo.server import NETTY, ZooKeeperServer
-from exporter.zookeeper import session
+from exporter.ensemble import WatchedEnsemble
+from exporter.settings import Ensemble as Settings
+from exporter.settings import Tree
+from exporter.zookeeper.session import Session
+from exporter.zookeeper.stats import LOST_REASONS
 from tests.faults.conftest import Observed, expire, observed, quick_client, started
 from tests.faults.ensemble import Ensemble
 from tests.faults.proxy import UP, Proxy
+from tests.faults.size import size
 from tests.replay import Replay, settles
 from tests.support import eventually
 
 ROOT = "/app"
+#: The session timeout of what the daemon watches with, in seconds.
+WATCHING_TIMEOUT = 2.0
 
 
 class TwoServers:
@@ -114,26 +125,87 @@ def test_new_session_at_a_server_restored_from_a_backup(seen: Observed, servers:
         assert settles(seen.cache, seen.replay, past, ROOT)
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sessions that servers hang up on are given up after two session timeouts, not after ten."""
-    monkeypatch.setattr(session, "_SESSION_GIVEN_UP_AFTER", 2.0)
-
-
-@pytest.mark.usefixtures("impatient")
 def test_server_wiped_and_restarted_empty(strategy: str) -> None:
-    """It hangs up on a client that has seen more than it has; the client then begins a new session."""
-    with ZooKeeperServer(tick_time=200, system_properties=NETTY) as server:
-        follows_a_wipe(server.hosts, strategy, lambda: wipe_server(server))
+    """It hangs up on a client that has seen more than it has, until it has caught up: then the session is over.
+
+    With a cache as without, since the session is the application's.
+    """
+    replay = Replay()
+    with (
+        ZooKeeperServer(tick_time=200, system_properties=NETTY) as server,
+        started(quick_client(server.hosts)) as client,
+    ):
+        for number in range(20):
+            client.ensure_path(f"{ROOT}/{number}")
+        cache = TreeCache(client, ROOT, mode=strategy)
+        cache.listen(replay)
+        with cache:
+            assert cache.wait_initialized(10)
+            session = Session.attach(client)
+            wipe_server(server)
+            hung_up = session.stats().connection_failures["hung_up"]
+            eventually(lambda: session.stats().connection_failures["hung_up"] >= hung_up + 3)
+            assert sum(session.stats().sessions_lost.values()) == 0
+            with started(KazooClient(server.hosts)) as writer:
+                writer.ensure_path(f"{ROOT}/back")
+                while writer.last_zxid <= client.last_zxid and client.last_zxid:
+                    writer.set(ROOT, b"")
+                eventually(lambda: replay.kinds[TreeEvent.INITIALIZED] == 2, timeout=30)
+                assert settles(cache, replay, writer, ROOT)
+    assert replay.kinds[TreeEvent.CONNECTION_LOST] == 1
+    assert session.stats().sessions_lost == {**dict.fromkeys(LOST_REASONS, 0), "expired": 1}
 
 
-@pytest.mark.usefixtures("impatient")
-def test_ensemble_wiped_and_restarted_empty() -> None:
+def test_the_daemon_gives_its_session_up_where_the_ensemble_was_wiped() -> None:
     """Its zxids begin with the epoch, so it may never catch up with what the client has seen."""
     with Ensemble() as ensemble:
         ensemble.leader.kill()
         ensemble.heal()
-        follows_a_wipe(ensemble.hosts, "recursive", lambda: wipe_ensemble(ensemble))
+        with structlog.testing.capture_logs() as logged, watching(ensemble.hosts) as watched:
+            before = watched.source.client.stats()
+            wipe_ensemble(ensemble)
+            eventually(lambda: watched.source.client.stats().sessions_lost["given_up"] == 1, timeout=60)
+            eventually(lambda: watched.source.caches["app"].stats().initialized, timeout=60)
+            assert watched.source.client.stats().sessions_lost["expired"] == 0
+            with started(quick_client(ensemble.hosts)) as writer:
+                writer.ensure_path(f"{ROOT}/back")
+            eventually(lambda: sum(watched.source.caches["app"].stats().nodes.values()) == 2)
+        (lost,) = (entry for entry in logged if entry["event"] == "session lost")
+        assert (lost["session"], lost["reason"]) == (before.session_id, "given_up")
+        assert 0 < lost["disconnected_seconds"] < lost["session_seconds"]
+        assert [entry["event"] for entry in logged if entry["log_level"] == "warning"] == [
+            "ensemble lost its history",
+            "session lost",
+        ]
+
+
+def test_the_daemon_keeps_its_session_where_only_the_quorum_is_lost() -> None:
+    """A server without a quorum hangs up as well, on everybody: however long that lasts, it proves nothing."""
+    with Ensemble() as ensemble, watching(ensemble.hosts) as watched:
+        before = watched.source.client.stats()
+        ensemble.lose_quorum()
+        eventually(lambda: watched.source.client.stats().state == "suspended")
+        hung_up = before.connection_failures["hung_up"]
+        # Time for several answers that are no evidence.
+        wait_until = time.monotonic() + size(4, 40) * WATCHING_TIMEOUT
+        eventually(lambda: time.monotonic() > wait_until, timeout=size(4, 40) * WATCHING_TIMEOUT + 10)
+        assert watched.source.client.stats().connection_failures["hung_up"] >= hung_up + 3
+        ensemble.heal()
+        eventually(lambda: watched.source.client.stats().state == "connected", timeout=60)
+        after = watched.source.client.stats()
+        assert (after.session_id, sum(after.sessions_lost.values())) == (before.session_id, 0)
+
+
+@contextlib.contextmanager
+def watching(hosts: str) -> Iterator[WatchedEnsemble]:
+    """What the daemon has of an ensemble, with one tree `app` that is loaded."""
+    watched = WatchedEnsemble(Settings("main", hosts, (Tree("app", ROOT),), WATCHING_TIMEOUT))
+    watched.start()
+    try:
+        eventually(lambda: watched.source.caches["app"].stats().initialized, timeout=60)
+        yield watched
+    finally:
+        watched.stop()
 
 
 def wipe_server(server: ZooKeeperServer) -> None:
@@ -149,22 +221,3 @@ def wipe_ensemble(ensemble: Ensemble) -> None:
         member.kill()
         member.wipe()
     ensemble.heal()
-
-
-def follows_a_wipe(hosts: str, strategy: str, wipe: Callable[[], None]) -> None:
-    """A cache that lives through a wipe ends up with what there is afterwards."""
-    replay = Replay()
-    with started(quick_client(hosts)) as client:
-        for number in range(20):
-            client.ensure_path(f"{ROOT}/{number}")
-        cache = TreeCache(client, ROOT, mode=strategy)
-        cache.listen(replay)
-        with cache:
-            assert cache.wait_initialized(10)
-            assert len(cache) == 21
-            wipe()
-            eventually(lambda: replay.kinds[TreeEvent.INITIALIZED] == 2, timeout=30)
-            assert len(cache) == 0
-            client.ensure_path(f"{ROOT}/back")
-            assert settles(cache, replay, client, ROOT)
-    assert replay.kinds[TreeEvent.CONNECTION_LOST] == 1

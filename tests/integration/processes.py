@@ -29,11 +29,17 @@ class Exporter:
     """`python -m exporter` on a free loopback port, logging JSON to `log`; or another module with the same flags."""
 
     def __init__(
-        self, log: Path, flags: Sequence[str], environment: Mapping[str, str] | None = None, module: str = "exporter"
+        self,
+        log: Path,
+        flags: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        module: str = "exporter",
+        launcher: Sequence[str] = (),
     ) -> None:
         self._log = log
         self._output = log.with_suffix(".out")
-        command = [sys.executable, "-m", module, "--web.listen-address=127.0.0.1:0", "--log.format=json", *flags]
+        words = ["--web.listen-address=127.0.0.1:0", "--log.format=json", *flags]
+        command = [*launcher, sys.executable, "-m", module, *words]
         with log.open("wb") as stderr, self._output.open("wb") as stdout:
             self._process = subprocess.Popen(
                 command,
@@ -121,10 +127,11 @@ def running_exporter(
     *paths: str,
     flags: tuple[str, ...] = (),
     environment: Mapping[str, str] | None = None,
+    launcher: tuple[str, ...] = (),
 ) -> Iterator[Exporter]:
-    """An exporter that is ended afterwards in any case."""
+    """An exporter that is ended afterwards in any case; a launcher replaces itself by the command that it is given."""
     words = [f"--zookeeper.hosts={hosts}", *(f"--treecache.path={path}" for path in paths), *flags]
-    with _ended_afterwards(Exporter(folder / "exporter.log", words, environment)) as exporter:
+    with _ended_afterwards(Exporter(folder / "exporter.log", words, environment, launcher=launcher)) as exporter:
         yield exporter
 
 

@@ -177,7 +177,7 @@ def test_it_logs_where_it_serves_and_what_happens_to_the_connection(tmp_path: Pa
         ("info", "connected"),
         ("info", "tree in sync"),
         ("info", "connection suspended"),
-        ("info", "connected"),
+        ("info", "reconnected"),
         ("info", "tree in sync"),
         ("info", "stopping"),
         ("info", "stopped"),

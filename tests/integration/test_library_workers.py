@@ -15,6 +15,7 @@ from tests.conftest import ZooKeeper
 
 FOLDER = Path(__file__).parent.parent.parent
 WORKERS = 3
+PRELOADED = "tests.integration.preloaded"
 
 
 def test_each_worker_measures_the_client_that_it_makes(zookeeper: ZooKeeper, client: KazooClient) -> None:
@@ -24,6 +25,17 @@ def test_each_worker_measures_the_client_that_it_makes(zookeeper: ZooKeeper, cli
     assert (done.returncode, done.stderr) == (0, "")
     told = [line.split() for line in sorted(done.stdout.splitlines())]
     assert told == [[str(worker), "up", "1.0", "znodes", "2.0", "gets", f"{worker}.0"] for worker in range(WORKERS)]
+
+
+def test_workers_of_a_preloaded_application_know_that_what_their_parent_has_is_not_theirs(
+    zookeeper: ZooKeeper, client: KazooClient
+) -> None:
+    client.create("/app/a", makepath=True)
+    command = [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-m", PRELOADED, zookeeper.hosts]
+    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=200)
+    told = sorted(done.stdout.splitlines())
+    expected = ["grandchild", "idle", "in place", "multiprocessing", "os.fork", "parent"]
+    assert (done.returncode, done.stderr, told) == (0, "", expected)
 
 
 def master(hosts: str) -> int:

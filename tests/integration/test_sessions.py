@@ -13,7 +13,7 @@ from kazoo.client import KazooClient
 from kazoo.exceptions import AuthFailedError
 from prometheus_client import CollectorRegistry
 
-from exporter import TreeCache, instrument
+from exporter import TreeCache, TreeEvent, instrument
 from exporter.demo.server import ZooKeeperServer
 from tests.conftest import ZooKeeper
 from tests.faults.conftest import expire, quick_client
@@ -162,6 +162,43 @@ def test_another_server_goes_on_with_the_session() -> None:
             assert metrics("session_start_timestamp_seconds") == pytest.approx(start, abs=0.05)
             assert metrics("state_transitions_total", state="suspended") >= 1
             assert metrics.by("sessions_lost_total", "reason") == {}
+
+
+def test_a_server_without_a_quorum_hangs_up() -> None:
+    with Ensemble() as ensemble:
+        client = quick_client(ensemble.hosts)
+        with measured(client) as metrics:
+            client.start()
+            assert metrics("connection_failures_total", reason="hung_up") == 0
+            ensemble.lose_quorum()
+            eventually(lambda: metrics("connection_failures_total", reason="hung_up") >= 3)
+            assert metrics("connection_failures_total", reason="other") == 0
+            assert metrics.state() == "suspended"
+            ensemble.heal()
+            eventually(lambda: metrics.state() == "connected", timeout=60)
+            assert metrics.by("sessions_lost_total", "reason") == {}
+
+
+def test_a_cache_takes_a_session_that_was_replaced_for_a_lost_one(zookeeper: ZooKeeper) -> None:
+    """The ephemerals of the old one are gone, or go: the cache says so, as it does after an expiry."""
+    with Proxy(zookeeper.server.port) as proxy, connected(proxy.hosts + zookeeper.root) as (client, metrics):
+        client.ensure_path("/app/services")
+        client.create("/app/services/mine", ephemeral=True)
+        cache = TreeCache(client, "/app")
+        told: list[int] = []
+        cache.listen(lambda event: told.append(event.event_type))
+        with cache:
+            assert cache.wait_initialized(20)
+            proxy.forgets_sessions = True
+            proxy.cut()
+            eventually(lambda: cache.stats().syncs["session_lost"] == 1 and cache.initialized)
+            assert metrics.by("sessions_lost_total", "reason") == {"replaced": 1}
+            assert cache.stats().syncs["reconnect"] == 0
+            lost = [TreeEvent.CONNECTION_SUSPENDED, TreeEvent.CONNECTION_LOST, TreeEvent.CONNECTION_RECONNECTED]
+            eventually(lambda: [kind for kind in told if kind in lost] == lost)
+            # Nobody resumes the old session, so the server ends it.
+            eventually(lambda: cache.get_data("/app/services/mine") is None)
+            assert client.exists("/app/services/mine") is None
 
 
 def test_an_expired_session_is_followed_by_another(zookeeper: ZooKeeper) -> None:

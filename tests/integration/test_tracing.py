@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -278,6 +279,89 @@ def test_a_dead_collector_is_told_of_but_not_in_floods(
         status, seconds = exporter.stop()
         assert status == 0
         assert seconds < STOP_LIMIT
+
+
+# Under opentelemetry-instrument
+
+INSTRUMENT = str(Path(sys.executable).with_name("opentelemetry-instrument"))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_what_opentelemetry_instrument_set_up_does_not_hold_up_the_end(
+    protocol: str, tmp_path: Path, silent: str, zookeeper: ZooKeeper, client: KazooClient
+) -> None:
+    client.ensure_path("/app/a")
+    environment = {
+        "OTEL_TRACES_EXPORTER": "otlp",
+        "OTEL_METRICS_EXPORTER": "otlp",
+        "OTEL_LOGS_EXPORTER": "otlp",
+        "OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED": "true",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": silent,
+        "OTEL_BSP_SCHEDULE_DELAY": "10",
+        "OTEL_BLRP_SCHEDULE_DELAY": "10",
+    }
+    with running_exporter(
+        tmp_path, zookeeper.hosts, "/app", environment=environment, launcher=(INSTRUMENT,)
+    ) as exporter:
+        exporter.wait_ready()
+        churn(client, 10)
+        status, seconds = exporter.stop()
+        assert status == 0
+        assert seconds < STOP_LIMIT
+        # The last line, after which nothing is heard of what was shut down.
+        (line,) = exporter.logged("telemetry lost")
+        assert line == exporter.log_lines()[-1]
+        assert "spans" in line["of"]
+        assert "logs" in line["of"]
+
+
+def test_a_command_that_is_refused_ends_as_soon_under_opentelemetry_instrument(silent: str) -> None:
+    environment = {
+        "OTEL_METRICS_EXPORTER": "otlp",
+        "OTEL_LOGS_EXPORTER": "otlp",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": silent,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+    }
+    begun = time.monotonic()
+    done = subprocess.run(
+        [INSTRUMENT, sys.executable, "-m", "exporter", "--zookeeper.hosts=:"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["treecache-exporter"]
+    assert time.monotonic() - begun < 2 * STOP_LIMIT
+
+
+def test_opentelemetrys_logs_are_text_and_the_daemons_stay_as_they_are(
+    tmp_path: Path, zookeeper: ZooKeeper, client: KazooClient
+) -> None:
+    client.ensure_path("/app/a")
+    environment = {
+        "OTEL_TRACES_EXPORTER": "none",
+        "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "console",
+        "OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED": "true",
+    }
+    with running_exporter(
+        tmp_path, zookeeper.hosts, "/app", environment=environment, launcher=(INSTRUMENT,)
+    ) as exporter:
+        exporter.wait_ready()
+        exporter.wait_logged("tree in sync")
+        assert exporter.stop()[0] == 0
+        # Every line is one of ours, and none is a complaint about another.
+        assert {line["logger"] for line in exporter.log_lines()} == {"exporter"}
+        bodies = [
+            json.loads(line.split(":", 1)[1].strip().rstrip(","))
+            for line in exporter.printed().splitlines()
+            if line.startswith('    "body": ')
+        ]
+        assert [body.partition(" version=")[0] for body in bodies if body.startswith("serving")] == ["serving"]
+        assert "stopped" in bodies
+        assert '"telemetry_path": "/metrics"' in exporter.printed()
 
 
 # Other exporters

@@ -7,6 +7,7 @@ from typing import Any
 from exporter.treecache.replica import Replica
 from exporter.treecache.tree import Branch, record_of
 from exporter.zookeeper.messages import BARRIERS, Barrier, Reply, Unanswered
+from exporter.zookeeper.moments import Moment
 from exporter.zookeeper.probe import Probe
 from exporter.zookeeper.records import UNREADABLE, child_count, owner_and_size
 from exporter.zookeeper.wire import Check, GetChildren, GetData, MultiRead, Request, Sync
@@ -34,7 +35,7 @@ class Harness:
         self.server.shard = options.get("shard")
         self.replica = Replica(root, **options)
         self.log = EventLog(self.server, "" if root == "/" else root)
-        self.faults: list[Exception] = []
+        self.faults: list[BaseException] = []
         self.now = 0.0
         self._keeps_data = options.get("keep_data", True)
         self._rate = options.get("max_nodes_per_second")
@@ -49,7 +50,7 @@ class Harness:
         if all(probe.kind != kind for probe in self._probes.values()):
             self.now += _INSTANT
             request: Request = Check(self.server.root) if kind == BARRIERS[0] else Sync(self.server.root)
-            self._probes[request] = Probe(kind, request, self.now, 0.0)
+            self._probes[request] = Probe(kind, request, Moment(self.now, 0.0))
             self.server.requests.append(request)
 
     def deliver(self, count: int = 1) -> None:

@@ -33,7 +33,7 @@ from exporter.zookeeper.messages import WatchEvent
 from exporter.zookeeper.protocol import PROTOCOL_ERRORS
 from exporter.zookeeper.session import Session
 from exporter.zookeeper.stats import (
-    CLIENT_STATES,
+    ENTERED_STATES,
     FAILURE_REASONS,
     LOST_REASONS,
     WATCH_EVENTS,
@@ -66,7 +66,8 @@ def _numbered(keys: tuple[str, ...], start: int) -> dict[str, int]:
 BUSY_CLIENT = ClientStats(
     state="connected",
     server="zk1.example:2181",
-    transitions=_numbered(CLIENT_STATES, 1),
+    session_id="0x1000000abcd0001",
+    transitions=_numbered(ENTERED_STATES, 1),
     sessions_lost=_numbered(LOST_REASONS, 11),
     session_started_at=1_700_000_000.25,
     session_timeout=10.0,
@@ -86,7 +87,8 @@ BUSY_CLIENT = ClientStats(
 NEW_CLIENT = ClientStats(
     state="connecting",
     server=None,
-    transitions=dict.fromkeys(CLIENT_STATES, 0),
+    session_id="",
+    transitions=dict.fromkeys(ENTERED_STATES, 0),
     sessions_lost=dict.fromkeys(LOST_REASONS, 0),
     session_started_at=0.0,
     session_timeout=0.0,
@@ -123,6 +125,8 @@ BUSY_CACHE = CacheStats(
     audits=151,
     audited_nodes=152_000,
     audit_mismatches=_numbered(MISMATCH_KINDS, 161),
+    state="in_sync",
+    engine_restarts=171,
 )
 NEW_CACHE = CacheStats(
     path="/services",

@@ -16,6 +16,7 @@ from prometheus_client.utils import floatToGoString
 from exporter.telemetry.catalogue import CACHE, CLIENT, EXPORTER, GROUPS, Group, Metric
 from exporter.telemetry.collectors import CACHE_READERS, CLIENT_READERS, EnsemblesCollector, build_registry
 from exporter.telemetry.sources import EnsembleSource
+from exporter.treecache.stats import CACHE_STATES
 from exporter.zookeeper.stats import CLIENT_STATES
 from tests.conftest import ZooKeeper
 from tests.telemetry import real
@@ -64,6 +65,7 @@ def test_the_first_scrape_has_every_known_label_value_at_zero(group: Group, metr
     for name, labels in known_samples(group, metric):
         value = registry.get_sample_value(name, labels)
         is_the_state = metric.name == "zookeeper_client_state" and labels["state"] == "connecting"
+        is_the_state |= metric.name == "zookeeper_cache_state" and labels["state"] == "disconnected"
         is_the_only_shard = metric.name == "treecache_exporter_shards"
         assert value == (is_the_state or is_the_only_shard)
 
@@ -148,6 +150,14 @@ def test_the_client_is_up_when_connected_in_whatever_way(state: str) -> None:
         s: registry.get_sample_value("zookeeper_client_state", {"ensemble": "main", "state": s}) for s in CLIENT_STATES
     }
     assert states == {s: s == state for s in CLIENT_STATES}
+
+
+@pytest.mark.parametrize("state", CACHE_STATES)
+def test_a_cache_is_in_one_state(state: str) -> None:
+    registry = build_registry([ensemble(cache=replace(NEW_CACHE, state=state))], "1.2.3")
+    labels = {"ensemble": "main", "tree": "/services"}
+    states = {s: registry.get_sample_value("zookeeper_cache_state", {**labels, "state": s}) for s in CACHE_STATES}
+    assert states == {s: s == state for s in CACHE_STATES}
 
 
 def test_several_ensembles_share_a_registry() -> None:

@@ -137,10 +137,17 @@ def test_after_the_loss_of_the_connection_comes_a_resync(client_factory: ClientF
             assert {span.name for span in spans.below(resync)} == {"sync", "addWatch", "multiRead"}
 
 
+def ask_what_it_can_do(client: KazooClient) -> None:
+    """Has the server's capabilities found out, which otherwise comes before a cache's first request."""
+    with TreeCache(client, "/warm", create_root=False) as warm:
+        assert warm.wait_initialized(10)
+
+
 def test_an_interrupted_sync_ends_with_an_error(client_factory: ClientFactory, zookeeper: ZooKeeper) -> None:
     with Proxy(zookeeper.server.port) as proxy:
         client = client_factory(proxy.hosts + zookeeper.root)
         client.ensure_path("/app/a")
+        ask_what_it_can_do(client)
         spans = Spans(client)
         proxy.stall(DOWN)
         with TreeCache(client, "/app", create_root=False) as cache:
@@ -160,6 +167,7 @@ def test_closing_ends_what_is_open(client_factory: ClientFactory, zookeeper: Zoo
     with Proxy(zookeeper.server.port) as proxy:
         client = client_factory(proxy.hosts + zookeeper.root)
         client.ensure_path("/app/a")
+        ask_what_it_can_do(client)
         spans = Spans(client)
         proxy.stall(DOWN)
         with TreeCache(client, "/app", create_root=False) as cache:
@@ -229,6 +237,7 @@ def test_untracing_in_the_middle_of_a_sync_leaves_nothing_below_it(
     with Proxy(zookeeper.server.port) as proxy:
         client = client_factory(proxy.hosts + zookeeper.root)
         client.ensure_path("/app/a")
+        ask_what_it_can_do(client)
         spans = Spans(client)
         proxy.stall(DOWN)
         with TreeCache(client, "/app", create_root=False, freshness_interval=0.05) as cache:
@@ -252,6 +261,7 @@ def test_a_processor_that_fails_does_not_keep_a_cache_from_closing(
 
     with Proxy(zookeeper.server.port) as proxy:
         client = client_factory(proxy.hosts + zookeeper.root)
+        ask_what_it_can_do(client)
         spans = Spans(client)
         spans.provider.add_span_processor(Fails())
         proxy.stall(DOWN)

@@ -85,7 +85,7 @@ def test_a_survey_is_taken_up_bit_by_bit() -> None:
 def test_paths_of_a_survey_that_are_too_long_to_go_together_wait() -> None:
     agenda = Agenda()
     agenda.survey(iter(["/long", "/longer", "/longest"]))
-    assert agenda.take_surveyed(3, 6) == ["/long", "/longer"]
+    assert agenda.take_surveyed(3, 20, overhead=4) == ["/long", "/longer"]
     agenda.done(MultiRead("", ["/long", "/longer"], []), ALL_LOADS)
     assert not agenda.loaded
     assert agenda.take_reads(3, 0) == (["/longest"], ["/longest"])

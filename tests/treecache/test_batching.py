@@ -33,7 +33,14 @@ def test_one_operation_always_fits() -> None:
 
 def test_long_paths_keep_the_request_below_the_servers_limit() -> None:
     room = grown(10).room(900)
-    assert room.operations * 914 + 4 * room.characters < MIB
+    assert room.operations * room.overhead <= room.bytes < 48 * 1024
+
+
+def test_a_server_that_takes_less_gets_less() -> None:
+    size = grown(10)
+    size.request_bytes = 4096
+    room = size.room(86)
+    assert room.operations * room.overhead <= room.bytes < 4096
 
 
 def test_room_is_used_up_by_long_paths() -> None:

@@ -286,9 +286,10 @@ def test_readable_by_credentials_added_before_a_change(client: KazooClient) -> N
 
 def test_close_leaves_nothing_behind(client: KazooClient, zookeeper: ZooKeeper) -> None:
     client.ensure_path("/app/a")
-    with TreeCache(client, "/warm"):
-        pass
     threads = threading.active_count()
+    with TreeCache(client, "/warm") as warm:
+        assert warm.wait_initialized(10)
+    eventually(lambda: threading.active_count() == threads)
     cache = TreeCache(client, "/app")
     cache.start()
     assert cache.wait_initialized(10)
@@ -374,7 +375,7 @@ def test_defect_of_the_engine_is_a_fault_and_the_cache_recovers(
     client.create("/app/n")
     eventually(lambda: cache.get_data("/app/n") is not None)
     assert [str(fault) for fault in faults] == ["a defect"]
-    assert "the tree cache of /app failed and starts over" in caplog.text
+    assert "the tree cache of /app failed: RuntimeError: a defect; it starts again in 0.1 s" in caplog.text
 
 
 def test_client_may_start_after_the_cache_and_stop_before_it(zookeeper: ZooKeeper) -> None:

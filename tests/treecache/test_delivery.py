@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from kazoo.handlers.threading import SequentialThreadingHandler
 
-from exporter.treecache.delivery import Delivery, report
+from exporter.treecache.delivery import Delivery
 
 
 @pytest.fixture
@@ -26,8 +26,7 @@ def test_in_order_on_one_other_thread(delivery: Delivery) -> None:
 
     for number in range(1000):
         delivery.put([call(number)])
-    delivery.close()
-    delivery.wait_stopped(10)
+    delivery.close(10)
     assert [number for number, _ in made] == list(range(1000))
     assert len({thread for _, thread in made}) == 1
     assert made[0][1] != threading.get_ident()
@@ -44,30 +43,13 @@ def test_length_counts_what_waits_and_what_is_at_work(delivery: Delivery) -> Non
     assert at_work.wait(10)
     assert len(delivery) == 2
     go_on.set()
-    delivery.close()
-    delivery.wait_stopped(10)
+    delivery.close(10)
     assert len(delivery) == 0
 
 
 def test_knows_its_own_thread(delivery: Delivery) -> None:
     answers: list[bool] = []
     delivery.put([lambda: answers.append(delivery.is_current())])
-    delivery.close()
-    delivery.wait_stopped(10)
+    delivery.close(10)
     assert answers == [True]
     assert not delivery.is_current()
-
-
-def test_faults_go_to_every_listener_or_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    told: list[Exception] = []
-
-    def broken(error: Exception) -> None:
-        raise RuntimeError("broken")
-
-    error = ValueError("bad")
-    report(error, [broken, told.append])
-    assert told == [error]
-    assert "a fault listener of the tree cache failed" in caplog.text
-    caplog.clear()
-    report(error, [])
-    assert "nobody listens for faults of the tree cache: bad" in caplog.text

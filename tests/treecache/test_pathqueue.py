@@ -24,11 +24,12 @@ def test_a_load_outweighs_a_refresh_and_is_counted_once() -> None:
     assert queue.pop_some(10, 1000) == (["/a", "/b"], ["/a", "/b"])
 
 
-def test_some_are_bounded_in_number_and_characters() -> None:
+def test_some_are_bounded_in_number_and_bytes() -> None:
     queue = PathQueue()
-    queue.push(["/aaaa", "/bbbb", "/cccc", "/dddd"], True)
+    queue.push(["/aaaa", "/bbbb", "/cccc", "/\u00e4", "/dddd"], True)
     assert queue.pop_some(1, 1000)[0] == ["/aaaa"]
-    assert queue.pop_some(9, 6)[0] == ["/bbbb", "/cccc"]
+    assert queue.pop_some(9, 12)[0] == ["/bbbb", "/cccc"]
+    assert queue.pop_some(9, 10, overhead=2)[0] == ["/\u00e4"], "two letters, three bytes"
     assert queue.pop_some(9, 0)[0] == ["/dddd"], "one path may always be read"
 
 

@@ -15,6 +15,7 @@ from exporter.zookeeper.messages import (
     BARRIERS,
     CHANGED,
     Barrier,
+    Capable,
     Connected,
     Lost,
     Reply,
@@ -715,6 +716,74 @@ def test_states_before_the_first_connection_are_no_reconnect(harness: Harness) -
     harness.replica.receive(Lost(), 0.0)
     harness.take()
     assert harness.published() == [(SUSPENDED, ""), (LOST, "")]
+
+
+@pytest.fixture
+def undecided() -> Harness:
+    """The same with the strategy that suits the server."""
+    return small_harness("auto")
+
+
+def asked(harness: Harness, message: Capable) -> list[str]:
+    """What the replica asks about when it connects to a server it knows nothing of; it is then given the message."""
+    harness.server.connect()
+    harness.server.stream[-1] = Connected(SERVER, recursive=None, ask_in=0.0)
+    harness.deliver()
+    inquiries = harness.replica.take(harness.now).inquiries
+    assert not harness.server.requests, "nothing is sent before it is known what may be"
+    harness.replica.receive(message, harness.now)
+    return inquiries
+
+
+@pytest.mark.parametrize(("recursive", "mode"), [(True, "recursive"), (False, "classic"), (None, "classic")])
+def test_what_the_server_can_do_is_asked_first(undecided: Harness, recursive: bool | None, mode: str) -> None:
+    assert asked(undecided, Capable(recursive)) == [SERVER]
+    undecided.settle()
+    undecided.check()
+    assert undecided.replica.mode == mode
+
+
+def test_a_server_that_could_not_be_asked_is_asked_again_and_then_followed_recursively(undecided: Harness) -> None:
+    asked(undecided, Capable(None, ask_in=30.0))
+    undecided.settle()
+    assert undecided.replica.mode == "classic"
+    undecided.now += 30.0
+    assert undecided.replica.take(undecided.now).inquiries == [SERVER]
+    undecided.server.set("/app/c", b"meanwhile")
+    undecided.replica.receive(Capable(True), undecided.now)
+    undecided.settle()
+    undecided.check()
+    assert undecided.replica.mode == "recursive"
+    assert [kind for kind, _ in undecided.published()].count(TreeEvent.INITIALIZED) == 1
+
+
+def test_an_inquiry_that_is_never_answered_is_made_again(undecided: Harness) -> None:
+    undecided.replica.receive(Connected(SERVER, recursive=None, ask_in=0.0), 0.0)
+    assert undecided.replica.take(0.0).inquiries == [SERVER]
+    assert undecided.replica.take(1.0).inquiries == []
+    at = undecided.replica.wake_at
+    assert at is not None
+    assert undecided.replica.take(at).inquiries == [SERVER]
+
+
+@pytest.mark.parametrize("recursive", [True, None])
+def test_who_chose_the_recursive_mode_is_believed(recursive: bool | None) -> None:
+    harness = Harness(mode="recursive")
+    harness.server.create("/app", b"")
+    asked(harness, Capable(recursive))
+    harness.settle()
+    harness.check()
+
+
+def test_the_recursive_mode_comes_back_from_a_refusal() -> None:
+    harness = Harness(mode="recursive")
+    harness.server.create("/app", b"")
+    asked(harness, Capable(False))
+    harness.settle()
+    assert [type(fault) for fault in harness.faults] == [UnsupportedServerError]
+    harness.replica.receive(Capable(True), harness.now)
+    harness.settle()
+    harness.check()
 
 
 class Chosen:

@@ -30,7 +30,7 @@ class Broken:
         raise RuntimeError(f"descend {path}")
 
 
-def never(error: Exception) -> None:
+def never(error: BaseException) -> None:
     raise AssertionError("no selector failed") from error
 
 
@@ -80,7 +80,7 @@ def test_selector_is_asked_about_the_paths_that_users_see() -> None:
 
 
 def test_error_of_a_selector_is_told_and_leaves_nothing_out() -> None:
-    errors: list[Exception] = []
+    errors: list[BaseException] = []
     scope = Scope("/app", Broken(), None, errors.append)
     assert scope.children("", ["a"]) == ["/a"]
     assert scope.covers("/a")

@@ -89,8 +89,7 @@ def test_a_stat_in_words() -> None:
     ("owner", "facts"),
     [
         (0x1234, {"Kind": "ephemeral", "Owner": "session 0x1234"}),
-        (-(1 << 63), {"Kind": "container"}),
-        (-(1 << 56) | 90_000, {"Kind": "TTL", "Lifetime": "1 min 30 s"}),
+        (0, {"Kind": "persistent"}),
     ],
 )
 def test_kinds_in_words(owner: int, facts: dict[str, str]) -> None:

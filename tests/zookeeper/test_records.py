@@ -48,8 +48,8 @@ def test_without_data_everything_but_the_data_stays(data: bytes | None, fields: 
     [
         (0, "persistent"),
         (0x100123456789ABC, "ephemeral"),
-        (-(1 << 63), "container"),
-        (-(0x100000000000000) + 60_000, "ttl"),
+        (-(1 << 63), "persistent"),
+        (-(0x100000000000000) + 60_000, "persistent"),
         (-(0x100000000000000) + (1 << 40), "ephemeral"),
         (-2, "ephemeral"),
     ],

@@ -20,6 +20,7 @@ from exporter.zookeeper.messages import (
     CREATED,
     Barrier,
     BarrierFailed,
+    Capable,
     Connected,
     Lost,
     Message,
@@ -29,6 +30,8 @@ from exporter.zookeeper.messages import (
     WatchEvent,
 )
 from exporter.zookeeper.session import PRIVATE_NAMES, IncompatibleKazooError, Session, check_private_names
+from exporter.zookeeper.statechange import StateChange, session_in_hex
+from exporter.zookeeper.stats import LOST_REASONS
 from exporter.zookeeper.wire import NO_NODE, OK, AddWatch, MultiRead
 from tests.conftest import ClientFactory, ZooKeeper
 from tests.faults.conftest import expire
@@ -91,7 +94,24 @@ def test_stream_begins_with_the_connection(client: KazooClient) -> None:
     stream = Stream()
     Session.attach(client).subscribe("/", stream)
     message = stream.wait_for(Connected)
-    assert message == Connected(Session.attach(client).stats().server or "", False)
+    assert message == Connected(Session.attach(client).stats().server or "", recursive=None, ask_in=0.0)
+
+
+def test_what_the_server_can_do_is_asked_once_and_on_another_connection(client_factory: ClientFactory) -> None:
+    client, stream = client_factory(), Stream()
+    session = Session.attach(client)
+    session.subscribe("/", stream)
+    stream.wait_for(Connected)
+    sent = session.stats().sent_bytes
+    session.inquire()
+    session.inquire()
+    assert stream.wait_for(Capable) == Capable(True)
+    assert session.stats().sent_bytes == sent
+    later = Stream()
+    session.subscribe("/", later)
+    connected = later.wait_for(Connected)
+    assert isinstance(connected, Connected)
+    assert connected.recursive
 
 
 def test_replies_and_watch_events_come_in_wire_order(client: KazooClient, zookeeper: ZooKeeper) -> None:
@@ -294,9 +314,101 @@ def test_expired_session_is_counted(client_factory: ClientFactory, zookeeper: Zo
     stream.wait_for(Lost)
     eventually(lambda: session.stats().state == "connected")
     stats = session.stats()
-    assert stats.sessions_lost == {"expired": 1, "auth_failed": 0}
+    assert stats.sessions_lost == {**dict.fromkeys(LOST_REASONS, 0), "expired": 1}
     assert stats.transitions["lost"] == 1
     assert stats.session_started_at > started
+
+
+def test_a_session_in_whose_place_a_server_opens_another_is_lost(
+    client_factory: ClientFactory, zookeeper: ZooKeeper
+) -> None:
+    """As ClickHouse Keeper does; kazoo takes the new one for the old one resumed."""
+    with Proxy(zookeeper.server.port) as proxy:
+        client = client_factory(proxy.hosts + zookeeper.root)
+        session, stream = Session.attach(client), Stream()
+        changes: list[StateChange] = []
+        session.listen(changes.append)
+        session.subscribe("/", stream)
+        before = session.stats()
+        assert before.session_id == f"0x{client.client_id[0]:x}"
+        proxy.forgets_sessions = True
+        proxy.cut()
+        eventually(lambda: session.stats().sessions_lost["replaced"] == 1)
+        eventually(lambda: session.stats().state == "connected")
+        after = session.stats()
+        assert after.session_id not in ("", before.session_id)
+        assert after.session_started_at > 0
+        eventually(lambda: len(stream.messages) == 4)
+        assert [type(message) for message in stream.messages] == [Connected, Suspended, Lost, Connected]
+        suspended, lost, connected = changes
+        assert (suspended.state, suspended.session_id) == ("suspended", before.session_id)
+        assert "broken" in suspended.reason
+        assert (lost.state, lost.session_id, lost.reason) == ("lost", before.session_id, "replaced")
+        assert (connected.state, connected.session_id, connected.server) == ("connected", after.session_id, proxy.hosts)
+        assert connected.disconnected_for is not None
+        # The next time the server knows the session.
+        proxy.forgets_sessions = False
+        proxy.cut()
+        eventually(lambda: session.stats().transitions["connected"] == 2)
+        assert session.stats().sessions_lost["replaced"] == 1
+
+
+def test_a_client_that_brings_a_session_of_old_has_lost_none(
+    client_factory: ClientFactory, zookeeper: ZooKeeper
+) -> None:
+    with Proxy(zookeeper.server.port) as proxy:
+        proxy.forgets_sessions = True
+        client = KazooClient(proxy.hosts, client_id=client_factory().client_id)
+        session, stream = Session.attach(client), Stream()
+        session.subscribe("/", stream)
+        client.start()
+        stream.wait_for(Connected)
+        client.stop()
+        client.close()
+    assert sum(session.stats().sessions_lost.values()) == 0
+
+
+@pytest.mark.parametrize(
+    ("session_id", "shown"), [(None, ""), (0, ""), (0x1000000ABCD0001, "0x1000000abcd0001"), (-1, "0x" + "f" * 16)]
+)
+def test_a_session_s_id_is_written_as_in_the_log_of_zookeeper(session_id: int | None, shown: str) -> None:
+    assert session_in_hex(session_id) == shown
+
+
+def test_a_session_that_servers_hang_up_on_ends_only_where_that_is_allowed(own_zookeeper: ZooKeeperServer) -> None:
+    """And then by what the owner of the client says, not by time."""
+    with Proxy(own_zookeeper.port) as proxy:
+        client = KazooClient(proxy.hosts, timeout=2.0)
+        session = Session.attach(client)
+        client.start()
+        client.create("/a")
+        before = client.client_id
+        asked: list[tuple[int, float]] = []
+        over = threading.Event()
+
+        def is_over(seen_zxid: int, silent_for: float) -> bool:
+            asked.append((seen_zxid, silent_for))
+            return over.is_set()
+
+        proxy.hangs_up = True
+        proxy.cut()
+        eventually(lambda: session.stats().connection_failures["hung_up"] >= 3)
+        assert session.stats().sessions_lost["given_up"] == 0
+        session.allow_giving_up(is_over)
+        eventually(lambda: len(asked) >= 2)
+        assert asked[0][0] == client.last_zxid > 0
+        assert asked[1][1] > asked[0][1] > 0
+        assert session.stats().session_id == session_in_hex(before[0])
+        over.set()
+        eventually(lambda: session.stats().sessions_lost["given_up"] == 1)
+        asked.clear()
+        proxy.hangs_up = False
+        eventually(lambda: session.stats().state == "connected")
+        # Without a session there is nothing to give up.
+        assert client.client_id[0] != before[0]
+        assert session.stats().sessions_lost == {**dict.fromkeys(LOST_REASONS, 0), "given_up": 1}
+        client.stop()
+        client.close()
 
 
 def test_authentication_does_not_mix_up_replies_in_flight(client: KazooClient) -> None:

@@ -123,6 +123,9 @@ class CallSpans(ClientObserver):
             spans = self._caches[tenant] = CacheSpans(self._tracer, tenant)
             tenant.observe(spans)
 
+    def forked(self) -> None:
+        self._caches = {}
+
     def left(self, tenant: object) -> None:
         spans = self._caches.pop(tenant, None) if isinstance(tenant, TreeCache) else None
         if spans is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
@@ -47,6 +48,7 @@ def trace_client(
 
     Raises:
         IncompatibleKazooError: the installed kazoo lacks what its calls are seen through.
+        ForkedClientError: the client was started before this process was forked.
     """
     spans = _trace(client, tracer_provider, request_hook, response_hook)
     with ExitStack() as undo:
@@ -75,9 +77,7 @@ class KazooInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     def uninstrument_client(self, client: KazooClient) -> None:
         """Ends the tracing of one client, whoever has it traced."""
         self._clients.discard(client)
-        spans = _spans_of(client)
-        if spans is not None:
-            Session.attach(client).observers.remove(spans)
+        _end(client, _spans_of(client))
 
     def _instrument(self, **options: Any) -> None:
         known = ("tracer_provider", "request_hook", "response_hook")
@@ -134,9 +134,26 @@ def _untrace(client: KazooClient, spans: CallSpans) -> None:
     with _changing:
         spans.holders -= 1
         if spans.holders == 0:
-            Session.attach(client).observers.remove(spans)
+            _end(client, spans)
 
 
 def _spans_of(client: KazooClient) -> CallSpans | None:
-    observers = Session.attach(client).observers
+    session = Session.existing(client)
+    observers = session.observers if session is not None else ()
     return next((observer for observer in observers if isinstance(observer, CallSpans)), None)
+
+
+def _end(client: KazooClient, spans: CallSpans | None) -> None:
+    session = Session.existing(client)
+    if session is not None and spans is not None:
+        session.observers.remove(spans)
+
+
+def _after_fork() -> None:
+    """In the child: no thread holds the lock, but may have done so in the parent."""
+    global _changing
+    _changing = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,1 @@
+"""What any process needs, whatever it does with ZooKeeper: it imports nothing else of this package."""

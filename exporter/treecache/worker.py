@@ -1,0 +1,286 @@
+"""Worker: a thread that takes turns, and that nothing ends without it being known and the thread being started again.
+
+Whatever a turn raises, BaseExceptions included, is a *failure*: the worker counts as failed until it has waited, longer
+each time, recovered, and gone on. A killed greenlet ends, since its killer may wait for that, and another goes on.
+
+While there is nothing to do for a long time the worker *rests*: it has no thread then, and gets one when it is woken.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from exporter.process.greenlets import Identity, has_ended, identity, is_kill, is_same
+from exporter.treecache.wakeup import wakeup
+
+#: What a turn returns to rest.
+RESTS = math.inf
+
+#: Seconds from a failure to the next start: after the first one, doubled by each that follows, up to the longest.
+FIRST_DELAY, LONGEST_DELAY = 0.1, 30.0
+#: After so many seconds without one, a failure counts as a first one.
+_FORGIVEN_AFTER = 2 * LONGEST_DELAY
+#: Seconds between looks whether what is waited for can still come.
+_SLICE = 0.25
+
+
+class Failure(NamedTuple):
+    """Why a worker cannot go on, in words, and since when, in Unix seconds."""
+
+    reason: str
+    at: float
+
+
+class Worker:
+    """Takes turns in a thread of its own from `start` to `stop`.
+
+    Args:
+        handler: kazoo's handler, which says what a thread and an event are.
+        turn: does what there is to do; gives the seconds after which it wants to be called although nobody woke the
+            worker, None for as long as that takes, or `RESTS`.
+        recover: called before the first turn after a failure; when it raises, that is the next failure.
+        failed: called with what was raised and the seconds until the next start.
+        ended: called once after the last turn, in whatever thread.
+    """
+
+    def __init__(
+        self,
+        handler: Any,
+        turn: Callable[[], float | None],
+        *,
+        recover: Callable[[], None] = lambda: None,
+        failed: Callable[[BaseException, float], None] = lambda error, delay: None,
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:
+        #: Starts after a failure.
+        self.restarts = 0
+        self._handler = handler
+        self._turn = turn
+        self._recover = recover
+        self._failed = failed
+        self._ended = ended
+        self._wake = wakeup(handler)
+        self._failure: Failure | None = None
+        self._failed_at = -math.inf
+        self._delay = FIRST_DELAY
+        self._retry_at: float | None = None
+        self._stopping = False
+        self._over = handler.event_object()
+        #: Held by the thread while there is one, and before the start. Never waited for.
+        self._token = threading.Lock()
+        self._token.acquire()
+        self._run: _Run | None = None
+        self._identity: Identity | None = None
+
+    # What others may call
+
+    def start(self) -> None:
+        """Starts the thread; raises what keeps the handler from making one."""
+        self._spawn()
+
+    def wake(self) -> None:
+        """Has a turn taken soon. Does not wait, not even for a lock."""
+        self._wake.set()
+        if self._token.acquire(blocking=False):
+            self._spawn_or_fail()
+        elif self._is_lost:
+            self.revive()
+
+    def is_woken(self) -> bool:
+        """Whether a turn will be taken soon."""
+        return self._wake.is_set()
+
+    def is_held_off(self) -> bool:
+        """Whether it has failed and not yet recovered, so that what comes now is not looked at."""
+        return self._retry_at is not None
+
+    def revive(self) -> None:
+        """Starts another thread where there is none although there should be, when that is due."""
+        run = self._run
+        due = self._retry_at is None or time.monotonic() >= self._retry_at
+        if due and run is not None and self._is_lost and not self._stopping and run.replace.acquire(blocking=False):
+            if self._failure is None:
+                self._fail(_EndedFromOutsideError())
+            self._spawn_or_fail()
+
+    def stop(self) -> None:
+        """Has the thread end after its turn; does not wait for it."""
+        self._stopping = True
+        self._wake.set()
+        if self._run is None or self._is_lost or self._token.acquire(blocking=False):
+            self._finish()
+
+    def wait_over(self, timeout: float) -> bool:
+        """Waits, at most so many seconds, for the end of what was stopped; gives whether it has come.
+
+        Does not wait for what cannot come: for the caller's own end, nor at the interpreter's, when no thread runs.
+        """
+        deadline = time.monotonic() + timeout
+        while self._run is not None and not (self._over.is_set() or self.is_current() or sys.is_finalizing()):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            if self._is_lost:
+                self._finish()
+            else:
+                self._over.wait(min(left, _SLICE))
+        return bool(self._over.is_set())
+
+    def is_current(self) -> bool:
+        """Whether the caller runs in this worker's thread."""
+        own = self._identity
+        return own is not None and is_same(own, identity())
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why it cannot go on for now, or None."""
+        failure = self._failure
+        return _LOST if failure is None and self._is_lost and not self._stopping else failure
+
+    # The thread
+
+    def _spawn(self) -> None:
+        run = self._run = _Run()
+        try:
+            run.thread = self._handler.spawn(self._work, run)
+        except BaseException:
+            run.is_lost = True
+            raise
+
+    def _spawn_or_fail(self) -> None:
+        try:
+            self._spawn()
+        except Exception as error:
+            self._fail(error)
+
+    @property
+    def _is_lost(self) -> bool:
+        """Whether there is no thread although nobody ended it in good order."""
+        run = self._run
+        if run is None or self._over.is_set():
+            return False
+        return run.is_lost or (not run.has_begun and run.thread is not None and has_ended(run.thread))
+
+    def _work(self, run: _Run) -> None:
+        run.has_begun = True
+        try:
+            # What it was woken for is the turn that comes first in any case.
+            if self._wake.is_set():
+                self._wake.wait(0)
+            while not self._takes_turns():
+                pass
+        except BaseException:
+            # A greenlet that is killed ends. Should even this fail, whoever comes next finds it lost.
+            run.is_lost = True
+            self._identity = None
+            self._hand_over()
+            return
+
+    def _hand_over(self) -> None:
+        """Hands over to another thread, which waits until it is time to go on."""
+        run = self._run
+        if self._stopping:
+            self._finish()
+        elif run is not None and run.replace.acquire(blocking=False):
+            self._spawn_or_fail()
+
+    def _takes_turns(self) -> bool:
+        """Takes turns up to the end, or a rest, and gives True; False after a failure. Raises when it is killed."""
+        try:
+            self._identity = identity()
+            while not self._stopping:
+                if self._holds_off():
+                    continue
+                patience = self._turn()
+                if patience != RESTS:
+                    self._wake.wait(patience)
+                elif self._rests():
+                    return True
+        except BaseException as error:
+            if self._fail(error) or is_kill(error):
+                raise
+            return False
+        self._identity = None
+        self._finish()
+        return True
+
+    def _holds_off(self) -> bool:
+        """After a failure, waits for a part of the time until the next start, or recovers when it has come."""
+        if self._retry_at is None:
+            return False
+        pause = self._retry_at - time.monotonic()
+        if pause > 0:
+            self._wake.wait(pause)
+            return True
+        self._recover()
+        self._retry_at = self._failure = None
+        self.restarts += 1
+        return False
+
+    def _rests(self) -> bool:
+        """Lets go of the thread, unless somebody wants a turn; who wakes it first sets the wakeup, then looks."""
+        if self._wake.is_set() or self._stopping:
+            self._wake.wait(0)
+            return False
+        self._identity = None
+        self._token.release()
+        if (self._wake.is_set() or self._stopping) and self._token.acquire(blocking=False):
+            self._identity = identity()
+            return False
+        return True
+
+    def _finish(self) -> None:
+        if not self._over.is_set():
+            try:
+                self._ended()
+            finally:
+                self._over.set()
+
+    def _fail(self, error: BaseException) -> bool:
+        """Notes a failure. Must do without memory, if it comes to that; gives whether it was killed meanwhile."""
+        try:
+            now = time.monotonic()
+            is_first = now - self._failed_at > _FORGIVEN_AFTER
+            self._delay = FIRST_DELAY if is_first else min(2 * self._delay, LONGEST_DELAY)
+            self._failed_at = now
+            self._retry_at = now + self._delay
+            self._failure = Failure(in_words(error), time.time())
+            self._failed(error, self._delay)
+        except BaseException as another:
+            self._failure = self._failure or _UNSPEAKABLE
+            if self._retry_at is None:
+                self._retry_at = self._failed_at + self._delay
+            return is_kill(another)
+        return False
+
+
+class _Run:
+    """One thread's life."""
+
+    def __init__(self) -> None:
+        self.thread: Any = None
+        self.has_begun = False
+        #: Whether it ended without good order.
+        self.is_lost = False
+        #: Taken by the one that starts the next.
+        self.replace = threading.Lock()
+
+
+class _EndedFromOutsideError(Exception):
+    def __str__(self) -> str:
+        return "its thread was ended from outside"
+
+
+_LOST = Failure(str(_EndedFromOutsideError()), 0.0)
+_UNSPEAKABLE = Failure("out of memory", 0.0)
+
+
+def in_words(error: BaseException) -> str:
+    """The type of an exception, and what it says, in one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

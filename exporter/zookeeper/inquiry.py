@@ -1,0 +1,122 @@
+"""Inquiry: asks a server on a connection of our own whether it knows recursive watches and bulk reads.
+
+A server before ZooKeeper 3.6 answers an opcode that it does not know with UNIMPLEMENTED and closes the connection
+(``UnimplementedRequestProcessor``). Asked on the application's connection, that fails the application's calls. Nothing
+that is harmless tells 3.6 from 3.5: the handshake carries no version, ``srvr`` is often forbidden and a proxy forwards
+it to a server that knows more than the proxy, and ``/zookeeper/config`` exists from 3.5 on. So both requests are tried
+by a client with a session of its own, which ends with the inquiry.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from kazoo.client import KazooClient
+from kazoo.retry import KazooRetry
+
+from exporter.zookeeper.messages import Message, Reply
+from exporter.zookeeper.wire import MARSHALLING_ERROR, UNIMPLEMENTED, AddWatch, MultiRead, Request
+
+#: Seconds that an inquiry takes at most, without the end of its session.
+PATIENCE = 5.0
+#: Connections in a row that end in place of an answer: a proxy that hangs up on what it does not know.
+HANG_UPS = 3
+#: Seconds of session timeout: a server that is too old closes the connection and not the session.
+_SESSION_TIMEOUT = 4.0
+#: A znode of every server from 3.5 on, which hardly ever changes; it need not exist, nor be readable.
+_PATH = "/zookeeper/config"
+
+#: What kazoo says of connections that servers close is expected here.
+_quiet = logging.getLogger("exporter.zookeeper.inquiry.kazoo")
+_quiet.addHandler(logging.NullHandler())
+_quiet.propagate = False
+
+#: Makes a request known to a session, which hands its answer to the function.
+Submit = Callable[[Request, Callable[[Message], None]], None]
+
+
+class Inquiry:
+    """One inquiry, to be closed. `client` is the application's, whose handler, credentials and TLS options are used.
+
+    Args:
+        client: the application's client.
+        sasl_options: the client's SASL options, if any.
+        submit_through: gives what submits requests through a client.
+    """
+
+    def __init__(
+        self, client: KazooClient, sasl_options: dict[str, Any] | None, submit_through: Callable[[KazooClient], Submit]
+    ) -> None:
+        handler = type(client.handler)()
+        self._client = KazooClient(
+            timeout=_SESSION_TIMEOUT,
+            handler=handler,
+            auth_data=set(client.auth_data),
+            sasl_options=None if sasl_options is None else dict(sasl_options),
+            read_only=client.read_only,
+            connection_retry=KazooRetry(max_tries=-1, delay=0.02, max_delay=0.2, sleep_func=handler.sleep_func),
+            logger=_quiet,
+            keyfile=client.keyfile,
+            keyfile_password=client.keyfile_password,
+            certfile=client.certfile,
+            ca=client.ca,
+            use_ssl=client.use_ssl,
+            verify_certs=client.verify_certs,
+            check_hostname=client.check_hostname,
+        )
+        self._submit = submit_through(self._client)
+        self._deadline = 0.0
+
+    @property
+    def client(self) -> KazooClient:
+        """The client that asks."""
+        return self._client
+
+    def ask(self) -> bool | None:
+        """Whether the server knows both requests; None if it cannot be found out in time."""
+        self._deadline = time.monotonic() + PATIENCE
+        try:
+            self._client.start(PATIENCE)
+            return self._knows(AddWatch) and self._knows(lambda path: MultiRead("", [path], []))
+        except Exception as error:
+            _quiet.debug("an inquiry failed: %s", error)
+            return None
+
+    def close(self) -> None:
+        """Ends the session. A server that does not answer is waited for, so what was found out goes first."""
+        with contextlib.suppress(Exception):
+            self._client.stop()
+            self._client.close()
+
+    def _knows(self, request: Callable[[str], Request]) -> bool | None:
+        for _ in range(HANG_UPS):
+            if not self._wait_connected():
+                return None
+            answer = self._answer_to(request(_PATH))
+            if answer is None:
+                return None
+            if isinstance(answer, Reply):
+                return answer.error not in (UNIMPLEMENTED, MARSHALLING_ERROR)
+        return False
+
+    def _answer_to(self, request: Request) -> Message | None:
+        answered, answers = self._client.handler.event_object(), list[Message]()
+
+        def take(message: Message) -> None:
+            answers.append(message)
+            answered.set()
+
+        self._submit(request, take)
+        answered.wait(max(0.0, self._deadline - time.monotonic()))
+        return answers[0] if answers else None
+
+    def _wait_connected(self) -> bool:
+        while not self._client.connected:
+            if time.monotonic() >= self._deadline:
+                return False
+            self._client.handler.sleep_func(0.005)
+        return True

@@ -1,0 +1,278 @@
+"""Turns go on whatever one of them raises, each failure is known, and nothing that waits for the end waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from kazoo.handlers.threading import SequentialThreadingHandler
+
+from exporter.treecache import worker as module
+from exporter.treecache.worker import RESTS, Worker
+from tests.support import eventually
+
+RAISED = [
+    RuntimeError,
+    SystemExit,
+    KeyboardInterrupt,
+    GeneratorExit,
+    MemoryError,
+    asyncio.CancelledError,
+    BaseException,
+]
+
+
+class Turns:
+    """Counts turns, and raises in as many of them as it is told."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self.patience: float | None = None
+        self.errors: list[BaseException] = []
+        self.failures: list[BaseException] = []
+        self.ended = 0
+        self.at_end: Callable[[], None] = lambda: None
+
+    def __call__(self) -> float | None:
+        self.taken += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return self.patience
+
+    def fail(self, error: BaseException, delay: float) -> None:
+        self.failures.append(error)
+
+    def end(self) -> None:
+        self.ended += 1
+        self.at_end()
+
+
+@pytest.fixture
+def turns() -> Turns:
+    return Turns()
+
+
+@pytest.fixture
+def worker(turns: Turns) -> Iterator[Worker]:
+    worker = Worker(SequentialThreadingHandler(), turns, failed=turns.fail, ended=turns.end)
+    yield worker
+    worker.stop()
+    assert worker.wait_over(20)
+
+
+def test_a_turn_is_taken_at_the_start_and_whenever_it_is_woken(worker: Worker, turns: Turns) -> None:
+    worker.start()
+    for number in range(1, 4):
+        eventually(partial(lambda number: turns.taken == number, number))
+        worker.wake()
+
+
+@pytest.mark.parametrize("error", RAISED)
+def test_whatever_a_turn_raises_is_a_failure_until_the_next_start(
+    worker: Worker, turns: Turns, error: type[BaseException]
+) -> None:
+    recovering, go_on = threading.Event(), threading.Event()
+
+    def recover() -> None:
+        recovering.set()
+        go_on.wait(20)
+
+    worker._recover = recover
+    turns.errors = [error("said so")]
+    worker.start()
+    assert recovering.wait(20)
+    assert worker.failure is not None
+    assert worker.failure.reason == f"{error.__name__}: said so"
+    assert (worker.restarts, turns.taken) == (0, 1)
+    go_on.set()
+    eventually(lambda: turns.taken == 2)
+    assert worker.restarts == 1
+    assert not worker.is_held_off()
+    assert [type(one) for one in turns.failures] == [error]
+
+
+def test_failures_in_a_row_are_further_and_further_apart(
+    worker: Worker, turns: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delays: list[float] = []
+    monkeypatch.setattr(module, "FIRST_DELAY", 0.001)
+    monkeypatch.setattr(module, "LONGEST_DELAY", 0.004)
+    worker._failed = lambda error, delay: delays.append(delay)
+    turns.errors = [RuntimeError("again") for _ in range(5)]
+    worker.start()
+    eventually(lambda: worker.restarts == 5 and worker.failure is None)
+    assert delays == [0.001, 0.002, 0.004, 0.004, 0.004]
+
+
+def test_a_failure_to_tell_of_a_failure_or_to_recover_is_no_end(worker: Worker, turns: Turns) -> None:
+    def fail(error: BaseException, delay: float) -> None:
+        raise MemoryError
+
+    recoveries = iter([MemoryError(), SystemExit()])
+
+    def recover() -> None:
+        for error in recoveries:
+            raise error
+
+    worker._failed, worker._recover = fail, recover
+    turns.errors = [MemoryError()]
+    worker.start()
+    eventually(lambda: turns.taken == 2 and worker.failure is None)
+
+
+def test_at_rest_there_is_no_thread_and_a_wakeup_makes_one(worker: Worker, turns: Turns) -> None:
+    before = threading.active_count()
+    turns.patience = RESTS
+    worker.start()
+    for number in range(1, 4):
+        eventually(partial(lambda number: turns.taken == number and threading.active_count() == before, number))
+        worker.wake()
+    assert worker.failure is None
+
+
+def test_no_wakeup_is_lost_to_a_rest(worker: Worker, turns: Turns) -> None:
+    """Each turn is asked for while the thread is about to rest."""
+    turns.patience = RESTS
+    worker.start()
+    for _ in range(500):
+        taken = turns.taken
+        worker.wake()
+        eventually(partial(lambda taken: turns.taken > taken, taken), interval=0)
+
+
+def wake_often(worker: Worker) -> None:
+    for _ in range(300):
+        worker.wake()
+
+
+def test_several_who_wake_it_at_rest_make_one_thread(worker: Worker, turns: Turns) -> None:
+    running = most = 0
+
+    def turn() -> float | None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        turns.taken += 1
+        running -= 1
+        return RESTS
+
+    worker._turn = turn
+    worker.start()
+    threads = [threading.Thread(target=wake_often, args=(worker,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    eventually(lambda: not worker.is_woken())
+    assert most == 1
+
+
+class Spawner(SequentialThreadingHandler):  # type: ignore[misc]
+    """A handler that makes no thread while it is told so, or one that ends before it begins."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refuses = self.kills = False
+
+    def spawn(self, func: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.refuses:
+            raise RuntimeError("can't start new thread")
+        return super().spawn(func if not self.kills else lambda *_: None, *args, **kwargs)
+
+
+def goes_on(worker: Worker) -> bool:
+    worker.revive()
+    return worker.failure is None
+
+
+def test_a_thread_that_is_not_to_be_had_is_a_failure_and_made_later(turns: Turns) -> None:
+    handler = Spawner()
+    turns.patience = RESTS
+    worker = Worker(handler, turns, failed=turns.fail, ended=turns.end)
+    worker.start()
+    eventually(lambda: turns.taken == 1 and not worker.is_woken())
+    handler.refuses = True
+    worker.wake()
+    assert worker.failure is not None
+    handler.refuses = False
+    eventually(lambda: goes_on(worker) and turns.taken > 1)
+    worker.stop()
+    assert worker.wait_over(20)
+
+
+def test_a_thread_that_was_ended_before_it_began_is_a_failure_and_replaced(turns: Turns) -> None:
+    handler = Spawner()
+    worker = Worker(handler, turns, failed=turns.fail, ended=turns.end)
+    handler.kills = True
+    worker.start()
+    eventually(lambda: worker.failure is not None)
+    handler.kills = False
+    eventually(lambda: goes_on(worker) and turns.taken == 1)
+    assert worker.restarts == 1
+    worker.stop()
+    assert worker.wait_over(20)
+
+
+def test_what_was_ended_before_it_began_can_be_stopped(turns: Turns) -> None:
+    handler = Spawner()
+    handler.kills = True
+    worker = Worker(handler, turns, failed=turns.fail, ended=turns.end)
+    worker.start()
+    eventually(lambda: worker.failure is not None)
+    worker.stop()
+    assert worker.wait_over(20)
+    assert turns.ended == 1
+
+
+@pytest.mark.parametrize("patience", [None, RESTS])
+def test_the_end_comes_once(worker: Worker, turns: Turns, patience: float | None) -> None:
+    turns.patience = patience
+    worker.start()
+    eventually(lambda: turns.taken == 1)
+    for _ in range(2):
+        worker.stop()
+        assert worker.wait_over(20)
+    assert turns.ended == 1
+    worker.wake()
+    assert turns.taken <= 2
+
+
+def test_what_never_started_ends(turns: Turns) -> None:
+    worker = Worker(SequentialThreadingHandler(), turns, ended=turns.end)
+    worker.stop()
+    assert worker.wait_over(20)
+
+
+def test_nobody_waits_for_their_own_end_nor_longer_than_they_want(worker: Worker, turns: Turns) -> None:
+    answers: list[bool] = []
+    go_on, at_work = threading.Event(), threading.Event()
+
+    def turn() -> float | None:
+        worker.stop()
+        answers.append(worker.wait_over(20))
+        at_work.set()
+        go_on.wait(20)
+        return None
+
+    worker._turn = turn
+    worker.start()
+    assert at_work.wait(20)
+    assert not worker.wait_over(0.01)
+    assert answers == [False]
+    go_on.set()
+    assert worker.wait_over(20)
+
+
+def test_an_end_that_fails_is_one(worker: Worker, turns: Turns) -> None:
+    def fail() -> None:
+        raise MemoryError
+
+    turns.at_end = fail
+    worker.start()
+    eventually(lambda: turns.taken == 1)
+    worker.stop()
+    assert worker.wait_over(20)
