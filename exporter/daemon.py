@@ -21,7 +21,7 @@ from exporter.signals import ENDING, end_at_once, hung_up_early
 from exporter.spans import exporting
 from exporter.telemetry.collectors import build_registry
 from exporter.web import config as web_config
-from exporter.web.app import OPEN_TO_ALL, create_app
+from exporter.web.app import OPEN_TO_ALL, create_app, kinds
 from exporter.web.server import ServerError, base_url, listen, serving
 
 log = structlog.stdlib.get_logger("exporter")
@@ -69,7 +69,8 @@ async def _run(settings: Settings, load: Load | None, on_ready: Callable[[str], 
             shard=settings.shard,
         )
         with _reloading_on_hangup(reloader):
-            async with serving(app, listener, of_web, open_to_all=OPEN_TO_ALL) as failed:
+            kind_of = kinds(web.telemetry_path)
+            async with serving(app, listener, of_web, open_to_all=OPEN_TO_ALL, kind_of=kind_of) as failed:
                 fleet.start()
                 url = base_url(listener, of_web)
                 log.info("serving", version=__version__, url=url, telemetry_path=web.telemetry_path)

@@ -338,7 +338,9 @@ def _checked_host(host: str, accepted: str) -> str:
     """A host name, an IPv4 address or an IPv6 address, the last without its brackets."""
     try:
         if host.startswith("["):
-            return str(ipaddress.IPv6Address(host[1:-1]))
+            address = ipaddress.IPv6Address(host[1:-1])
+            # Nothing listens at, or connects from, an IPv4 address that is written as one of IPv6.
+            return str(address.ipv4_mapped or address)
         if re.fullmatch("[0-9.]+", host):
             return str(ipaddress.IPv4Address(host))
     except ValueError:

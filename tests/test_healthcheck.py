@@ -79,13 +79,13 @@ def test_somebody_who_never_answers_is_a_failure(
     assert (status, "none within 0.2 s" in said) == (1, True)
 
 
-def test_somebody_who_speaks_no_http_is_a_failure(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_http_where_tls_is_spoken_is_a_failure_that_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     config = tmp_path / "web.yml"
     config.write_text(f"{TLS}}}\n")
     Authority(tmp_path).issue("server", "exporter.example")
     with running(config=load(config)) as server:
         status, said = healthcheck(capsys, server.port)
-    assert (status, "no answer" in said) == (1, True)
+    assert (status, "400 Client sent an HTTP request to an HTTPS server." in said) == (1, True)
 
 
 @pytest.mark.parametrize("section", [TLS, MUTUAL])

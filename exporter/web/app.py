@@ -17,7 +17,8 @@ from starlette.routing import Route
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import Shard
 from exporter.web.lifecycle import RELOAD_PATH, Reload, reload_route
-from exporter.web.pages import DOCS_PATH, PATHS, Pages
+from exporter.web.lobby import Kind
+from exporter.web.pages import DOCS_PATH, EVENTS_PATH, PATHS, Pages
 from exporter.web.scrapes import Scrapes
 
 HEALTHY_PATH = "/-/healthy"
@@ -74,6 +75,13 @@ def create_app(
     )
     app.router.redirect_slashes = False
     return app
+
+
+def kinds(telemetry_path: str) -> Callable[[str], Kind]:
+    """What tells by its path what a request asks for, where Prometheus scrapes `telemetry_path`."""
+    known = dict.fromkeys((telemetry_path, HEALTHY_PATH, READY_PATH, RELOAD_PATH), Kind.ESSENTIAL)
+    known[EVENTS_PATH] = Kind.STREAM
+    return lambda path: known.get(path, Kind.PAGE)
 
 
 def _kept_up_to_date(pages: Pages) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:

@@ -8,8 +8,9 @@ import binascii
 import hashlib
 import hmac
 import os
-from collections import OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import bcrypt
 
@@ -17,10 +18,11 @@ from exporter.worker import Worker
 
 CHALLENGE = 'Basic realm="treecache-exporter", charset="UTF-8"'
 
-#: Attempts that may wait for their turn; bcrypt works on one at a time.
-_WAITING_LIMIT = 16
-#: Passwords that were right and need not be hashed again.
+#: Attempts that may wait for their turn, as many as there may be connections; bcrypt works on one at a time.
+_WAITING_LIMIT = 512
+#: Passwords that were right, and those that were wrong, which need not be hashed again.
 _REMEMBERED = 128
+_WRONG_REMEMBERED = 1024
 #: What bcrypt reads of a password.
 _BCRYPT_BYTES = 72
 _NO_USERS_COST = 10
@@ -30,21 +32,81 @@ class TooManyAttemptsError(Exception):
     """So many passwords are being checked that another one would only wait."""
 
 
+@dataclass(frozen=True)
+class _Attempt:
+    """A password to be hashed; `mark` stands for it, its user and the hash that it is compared with."""
+
+    mark: bytes
+    password: bytes
+    hashed: bytes
+
+
+class _Queue:
+    """Attempts that wait: clients take turns, and of each client the users that it tries."""
+
+    def __init__(self) -> None:
+        self._clients: OrderedDict[str, OrderedDict[str, deque[_Attempt]]] = OrderedDict()
+        self._numbers: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return self._numbers.total()
+
+    def put(self, client: str, user: str, attempt: _Attempt) -> None:
+        """Adds an attempt."""
+        self._clients.setdefault(client, OrderedDict()).setdefault(user, deque()).append(attempt)
+        self._numbers[client] += 1
+
+    def take(self) -> _Attempt | None:
+        """The attempt whose turn it is, None if none waits."""
+        if not self._clients:
+            return None
+        client = next(iter(self._clients))
+        user = next(iter(self._clients[client]))
+        return self._remove(client, user, newest=False)
+
+    def drop_for(self, client: str) -> _Attempt | None:
+        """Takes out the newest attempt of the client with the most, if it has more than `client` would have."""
+        most, number = self._numbers.most_common(1)[0]
+        if number <= self._numbers[client] + 1:
+            return None
+        users = self._clients[most]
+        return self._remove(most, max(users, key=lambda user: len(users[user])), newest=True)
+
+    def _remove(self, client: str, user: str, *, newest: bool) -> _Attempt:
+        users = self._clients[client]
+        attempts = users[user]
+        attempt = attempts.pop() if newest else attempts.popleft()
+        users.move_to_end(user)
+        self._clients.move_to_end(client)
+        self._numbers[client] -= 1
+        if not attempts:
+            del users[user]
+        if not users:
+            del self._clients[client], self._numbers[client]
+        return attempt
+
+
 class PasswordCheck:
     """Checks passwords as exporter-toolkit does, so that trying them out takes long and tells nothing.
 
     An unknown user's password is hashed too, at the highest cost that any user has. One thread does all hashing. What
-    was right once is remembered, as a keyed hash, and right again without it.
+    was found out is remembered, as a keyed hash, and needs none again; who asks the same meanwhile waits for the same
+    hashing, which goes on when they leave. Clients take turns, and the users that one client tries, so that a right
+    password has its turn whatever crowd tries others: at the latest after all attempts that wait, each for one hashing.
     """
 
     def __init__(self) -> None:
         self._secret = os.urandom(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
+        self._wrong: OrderedDict[bytes, None] = OrderedDict()
         self._hashing = Worker("bcrypt")
-        self._waiting = 0
+        # What is hashed or waits for that, by its mark; whose turn it is when nothing is hashed.
+        self._attempts: dict[bytes, asyncio.Future[bool]] = {}
+        self._queue = _Queue()
+        self._running: asyncio.Task[None] | None = None
 
-    async def is_right(self, users: Mapping[str, bytes], name: str, password: bytes) -> bool:
-        """Whether `name` is one of `users`, which are bcrypt hashes, and this is its password.
+    async def is_right(self, users: Mapping[str, bytes], name: str, password: bytes, client: str = "") -> bool:
+        """Whether `name` is one of `users`, which are bcrypt hashes, and this is its password. `client` asks.
 
         Raises TooManyAttemptsError.
         """
@@ -54,25 +116,43 @@ class PasswordCheck:
         if mark in self._right:
             self._right.move_to_end(mark)
             return True
-        right = await self._hash(password, hashed) and known is not None
-        if right:
-            self._right[mark] = None
-            while len(self._right) > _REMEMBERED:
-                self._right.popitem(last=False)
-        return right
+        if mark in self._wrong:
+            self._wrong.move_to_end(mark)
+            return False
+        attempt = self._attempts.get(mark)
+        if attempt is None:
+            attempt = self._attempts[mark] = self._begin(_Attempt(mark, password[:_BCRYPT_BYTES], hashed), client, name)
+        # Others may wait for the same.
+        return await asyncio.shield(attempt) and known is not None
 
     def close(self) -> None:
         """Ends the thread once it is done with the attempt at hand, which may take longer than the process has."""
         self._hashing.shutdown()
 
-    async def _hash(self, password: bytes, hashed: bytes) -> bool:
-        if self._waiting >= _WAITING_LIMIT:
-            raise TooManyAttemptsError
-        self._waiting += 1
+    def _begin(self, attempt: _Attempt, client: str, name: str) -> asyncio.Future[bool]:
+        if len(self._queue) >= _WAITING_LIMIT:
+            # One client's crowd must not take the others' places.
+            dropped = self._queue.drop_for(client)
+            if dropped is None:
+                raise TooManyAttemptsError
+            self._attempts.pop(dropped.mark).set_exception(TooManyAttemptsError())
+        self._queue.put(client, name, attempt)
+        if self._running is None:
+            self._running = asyncio.create_task(self._work())
+        return asyncio.get_running_loop().create_future()
+
+    async def _work(self) -> None:
+        """Hashes for as long as attempts wait."""
+        loop = asyncio.get_running_loop()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._hashing, _check, password, hashed)
+            while (attempt := self._queue.take()) is not None:
+                right = await loop.run_in_executor(self._hashing, _check, attempt.password, attempt.hashed)
+                _remember(*((self._right, _REMEMBERED) if right else (self._wrong, _WRONG_REMEMBERED)), attempt.mark)
+                waiting = self._attempts.pop(attempt.mark)
+                if not waiting.done():
+                    waiting.set_result(right)
         finally:
-            self._waiting -= 1
+            self._running = None
 
     def _mark(self, name: str, hashed: bytes, password: bytes) -> bytes:
         parts = (name.encode("utf-8", "surrogatepass"), hashed, password)
@@ -91,9 +171,15 @@ def credentials(authorization: bytes) -> tuple[str, bytes] | None:
         return None
 
 
+def _remember(known: OrderedDict[bytes, None], number: int, mark: bytes) -> None:
+    known[mark] = None
+    while len(known) > number:
+        known.popitem(last=False)
+
+
 def _check(password: bytes, hashed: bytes) -> bool:
     try:
-        return bcrypt.checkpw(password[:_BCRYPT_BYTES], hashed)
+        return bcrypt.checkpw(password, hashed)
     except ValueError:
         return False
 

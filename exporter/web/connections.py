@@ -1,16 +1,13 @@
-"""Connections: how many there may be and how long a client may keep one without a complete request.
+"""Connections: one client's, with HTTP or TLS on it, and how long it may take for each step.
 
-uvicorn waits for a request's headers without end, and answers everyone with 503 at its limit. Here a request has to
-be complete in time, and at the limit the connection goes that has waited longest without one, so that whoever sends
-requests gets through a crowd of those who do not.
+uvicorn waits for a request's headers without end. Here a request has to be complete in time; who has to leave when
+there are too many connections is the lobby's to say.
 """
 
 from __future__ import annotations
 
 import asyncio
-import resource
 import ssl
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -19,96 +16,35 @@ import structlog
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from exporter.web.guard import SECURITY_HEADERS
+from exporter.web.lobby import Kind, Lobby
 from exporter.web.tls import has_allowed_name
 
-#: Connections at most; fewer where the process may open few files.
-LIMIT = 512
 #: Seconds for a TLS handshake; from a connection's begin, or from the first byte of a later request, to the end of
 #: the request's headers; and for a client to take what was written to it.
 HANDSHAKE_TIMEOUT = 5.0
 REQUEST_TIMEOUT = 10.0
 WRITE_TIMEOUT = 30.0
-#: Bytes that may wait for all clients together to take them.
-UNREAD_LIMIT = 32 * 1024 * 1024
+#: What Go's servers answer to a request without TLS, where TLS is spoken, and how such a request begins.
+PLAIN_HTTP = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+_HTTP_BEGINS = (b"GET /", b"HEAD ", b"POST ", b"PUT /", b"OPTIO")
 
 log = structlog.stdlib.get_logger("exporter.web")
-
-
-class Lobby:
-    """Everyone who is connected. Those who wait without a complete request are the ones to go when it is full."""
-
-    def __init__(self, limit: int | None = None) -> None:
-        self.limit = limit or min(LIMIT, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
-        self._present: set[asyncio.Transport] = set()
-        # Of those present, in order of time: who never sent a request, and who is between two of them.
-        self._strangers: OrderedDict[asyncio.Transport, None] = OrderedDict()
-        self._idle: OrderedDict[asyncio.Transport, None] = OrderedDict()
-        # How many bytes wait for those who do not read as fast as they are written to, in order of time.
-        self._slow: OrderedDict[asyncio.Transport, Callable[[], int]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._present)
-
-    def enter(self, transport: asyncio.Transport) -> None:
-        """A connection begins; when that is one too many, the one that waited longest ends."""
-        if len(self._present) >= self.limit:
-            waiting = self._strangers or self._idle
-            oldest = next(iter(waiting), transport)
-            self.leave(oldest)
-            oldest.abort()
-            if oldest is transport:
-                return
-        self._present.add(transport)
-        self._strangers[transport] = None
-
-    def busy(self, transport: asyncio.Transport) -> None:
-        """A request is complete."""
-        self._strangers.pop(transport, None)
-        self._idle.pop(transport, None)
-
-    def idle(self, transport: asyncio.Transport) -> None:
-        """An answer is complete."""
-        if transport in self._present:
-            self._idle[transport] = None
-
-    def slow(self, transport: asyncio.Transport, unread: Callable[[], int]) -> None:
-        """A client does not read; when too much waits for all such, those end that have not read for the longest."""
-        self._slow[transport] = unread
-        while self._slow and sum(size() for size in self._slow.values()) > UNREAD_LIMIT:
-            oldest, _ = self._slow.popitem(last=False)
-            oldest.abort()
-
-    def reads(self, transport: asyncio.Transport) -> None:
-        """A client has read what waited for it."""
-        self._slow.pop(transport, None)
-
-    def leave(self, transport: asyncio.Transport) -> None:
-        """A connection has ended."""
-        self._present.discard(transport)
-        self._slow.pop(transport, None)
-        self._strangers.pop(transport, None)
-        self._idle.pop(transport, None)
-
-    def end_waiting(self) -> None:
-        """Ends every connection that waits without a complete request."""
-        for transport in [*self._strangers, *self._idle]:
-            transport.abort()
-
-    def end_all(self) -> None:
-        """Ends every connection at once."""
-        for transport in list(self._present):
-            transport.abort()
 
 
 class HttpProtocol(H11Protocol):
     """One connection that speaks HTTP. `lobby` keeps account of it, `ending` is set when the server is to end.
 
+    `kind_of` says by its path what a request asks for.
+
     The application finds `endings` in its scope's state, for answers that would go on for ever: `ending`, and an event
     that is set when the client is gone or sends no more.
     """
 
-    def __init__(self, *, lobby: Lobby, ending: asyncio.Event, **of_uvicorn: Any) -> None:
+    def __init__(
+        self, *, lobby: Lobby, ending: asyncio.Event, kind_of: Callable[[str], Kind], **of_uvicorn: Any
+    ) -> None:
         super().__init__(**of_uvicorn)
+        self._kind_of = kind_of
         self._gone = asyncio.Event()
         self.app_state = {"endings": (ending, self._gone)}
         self._lobby = lobby
@@ -152,11 +88,24 @@ class HttpProtocol(H11Protocol):
 
     def handle_events(self) -> None:
         """Handles what is complete of what the client sent."""
+        before = self.cycle
         super().handle_events()
         if self._is_answering:
             assert self._socket is not None
-            self._lobby.busy(self._socket)
             self._request_is_complete()
+            # A request that is answered in turn comes by here again: on_response_complete reads on.
+            if self.cycle is not before:
+                self._begin_answer()
+
+    def _begin_answer(self) -> None:
+        """Takes the request's place; the task that answers it has not begun yet, and finds out if there is none."""
+        assert self._socket is not None
+        admitted = self._lobby.busy(self._socket, self._kind_of(self.scope["path"]))
+        self.scope["state"]["refused"] = not admitted
+        if not admitted or self._lobby.is_full:
+            # Others wait: the next request has to queue with them.
+            self.cycle.keep_alive = False
+            self.cycle.default_headers = [*self.cycle.default_headers, (b"connection", b"close")]
 
     def on_response_complete(self) -> None:
         """Waits for the next request, or for the client to take the last answer."""
@@ -256,25 +205,56 @@ class TlsGate(asyncio.Protocol):
         self._context = context
         self._allowed_names = allowed_names
         self._make = make
-        self._early: list[bytes] = []
+        self._early = b""
+        self._socket: asyncio.Transport | None = None
+        self._silence: asyncio.TimerHandle | None = None
         self._handshake: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begins the handshake."""
+        """Waits for the first bytes, which say whether the client speaks TLS."""
         assert isinstance(transport, asyncio.Transport)
+        self._socket = transport
+        self._silence = asyncio.get_running_loop().call_later(HANDSHAKE_TIMEOUT, transport.abort)
         self._lobby.enter(transport)
-        self._handshake = asyncio.get_running_loop().create_task(self._shake_hands(transport))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forgets a connection that never came to speak HTTP."""
+        assert self._socket is not None
+        self._be_patient_no_longer()
+        self._lobby.leave(self._socket)
 
     def data_received(self, data: bytes) -> None:
-        """Keeps what comes right behind the handshake."""
-        self._early.append(data)
+        """Begins the handshake, or refuses a request that comes without; keeps what comes right behind it."""
+        assert self._socket is not None
+        self._early += data
+        if self._handshake is not None or self._socket.is_closing():
+            return
+        if self._early.startswith(_HTTP_BEGINS):
+            self._socket.write(PLAIN_HTTP)
+            self._socket.close()
+        elif not any(begin.startswith(self._early) for begin in _HTTP_BEGINS):
+            self._handshake = asyncio.get_running_loop().create_task(self._shake_hands(self._socket))
+
+    def _be_patient_no_longer(self) -> None:
+        if self._silence is not None:
+            self._silence.cancel()
 
     async def _shake_hands(self, socket: asyncio.Transport) -> None:
         transport = None
+        loop = asyncio.get_running_loop()
+        assert self._silence is not None
+        left = max(0.01, self._silence.when() - loop.time())
+        self._be_patient_no_longer()
         try:
-            transport = await asyncio.get_running_loop().start_tls(
-                socket, self, self._context(), server_side=True, ssl_handshake_timeout=HANDSHAKE_TIMEOUT
+            handshake = loop.create_task(
+                loop.start_tls(socket, self, self._context(), server_side=True, ssl_handshake_timeout=left)
             )
+            # Once for start_tls to set its protocol, which until then nothing reaches, and once for that to begin.
+            await asyncio.sleep(0)
+            hello, self._early = self._early, b""
+            await asyncio.sleep(0)
+            _feed(socket.get_protocol(), hello)
+            transport = await handshake
         except OSError as error:
             log.debug("TLS handshake failed", reason=str(error))
             # It would keep the connection's buffers until the garbage collector finds the circle.
@@ -288,8 +268,8 @@ class TlsGate(asyncio.Protocol):
         protocol.take_over(socket)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
-        for data in self._early:
-            protocol.data_received(data)
+        if self._early:
+            protocol.data_received(self._early)
 
     def _is_welcome(self, transport: asyncio.Transport) -> bool:
         allowed = self._allowed_names()
@@ -298,3 +278,17 @@ class TlsGate(asyncio.Protocol):
             return True
         log.debug("TLS client refused", reason="its certificate has none of client_allowed_sans")
         return False
+
+
+def _feed(protocol: asyncio.BaseProtocol, data: bytes) -> None:
+    """Gives a protocol what was received in its place."""
+    if isinstance(protocol, asyncio.Protocol):
+        protocol.data_received(data)
+        return
+    assert isinstance(protocol, asyncio.BufferedProtocol)
+    while data:
+        buffer = memoryview(protocol.get_buffer(len(data)))
+        part = data[: len(buffer)]
+        buffer[: len(part)] = part
+        protocol.buffer_updated(len(part))
+        data = data[len(part) :]

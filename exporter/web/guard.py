@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -10,6 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exporter.web.auth import CHALLENGE, PasswordCheck, TooManyAttemptsError, credentials
 from exporter.web.config import WebConfig
+from exporter.web.lobby import network_of
+from exporter.web.turns import too_many
 
 #: What the pages may load, their own style and script, and who may frame them: nobody.
 SECURITY_HEADERS = {
@@ -45,7 +49,11 @@ class Guard:
         config = self._config()
         send = _with_headers(send, {**SECURITY_HEADERS, **(config.headers if config else {})})
         refusal = _refusal(scope) or await self._challenge(scope, config)
-        await (refusal or self._app)(scope, receive, send)
+        if refusal is None and scope.get("state", {}).get("refused"):
+            refusal = too_many()
+        # Only the end of the server cancels; uvicorn would log where each answer was by then.
+        with contextlib.suppress(asyncio.CancelledError):
+            await (refusal or self._app)(scope, receive, send)
 
     def close(self) -> None:
         """Ends the thread that hashes passwords."""
@@ -56,7 +64,7 @@ class Guard:
             return None
         given = credentials(Headers(scope=scope).get("authorization", "").encode("latin-1"))
         try:
-            if given is not None and await self._passwords.is_right(config.users, *given):
+            if given is not None and await self._passwords.is_right(config.users, *given, client=_client(scope)):
                 return None
         except TooManyAttemptsError:
             return PlainTextResponse("Too many attempts.\n", status_code=429, headers={"Retry-After": "1"})
@@ -72,6 +80,10 @@ def _refusal(scope: Scope) -> Response | None:
     if "content-length" in headers and "transfer-encoding" in headers:
         return PlainTextResponse("Ambiguous length.\n", status_code=400, headers={"Connection": "close"})
     return None
+
+
+def _client(scope: Scope) -> str:
+    return network_of(scope["client"][0]) if scope.get("client") else ""
 
 
 def _is_of_another_site(headers: Headers) -> bool:

@@ -15,8 +15,8 @@ from exporter.web.status import Status, as_told, differences
 
 #: Seconds between two looks, and two messages to an open page.
 PACE = 1.0
-#: Pages that may be open at once.
-PAGES = 128
+#: Pages that may be open at once, whatever the server in front lets in.
+PAGES = 256
 
 log = structlog.stdlib.get_logger("exporter.web")
 

@@ -18,7 +18,7 @@ from exporter.web import browser, status
 from exporter.web.history import History
 from exporter.web.live import Live, TooManyPagesError
 from exporter.web.standing import Places, standings
-from exporter.web.turns import Turns
+from exporter.web.turns import Turns, endings
 from exporter.web.words import counted, human_count, visible
 
 STATUS_PATH, BROWSE_PATH, DOCS_PATH, EVENTS_PATH = "/", "/browse", "/docs", "/-/events"
@@ -122,9 +122,8 @@ class Pages:
         return self._page("docs.html", groups=GROUPS)
 
     async def _events(self, request: Request) -> Response:
-        endings = request.scope.get("state", {}).get("endings", ())
         try:
-            messages = self.live.open(*endings)
+            messages = self.live.open(*endings(request))
         except TooManyPagesError:
             return PlainTextResponse("Too many open pages.\n", status_code=503, headers={"Retry-After": "10"})
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

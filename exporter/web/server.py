@@ -4,45 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import os
-import resource
 import socket
 import ssl
+import sys
 from asyncio import sslproto
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from typing import Any
 
-import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from exporter.logs import FAULT_INTERVAL, Repetitions
 from exporter.settings import ListenAddress, SettingsError, in_brackets
+from exporter.web.accepting import BACKLOG, Acceptor
 from exporter.web.config import WebConfig
-from exporter.web.connections import HttpProtocol, Lobby, TlsGate
+from exporter.web.connections import HttpProtocol, TlsGate
 from exporter.web.current import CurrentConfig
 from exporter.web.guard import Guard
+from exporter.web.lobby import Kind, Lobby
 
-_BACKLOG = 128
 _HEADER_LIMIT = 16 * 1024
 #: Longer than Prometheus waits between scrapes as a rule, so that its connection lives on.
 _KEEP_ALIVE = 75
 _GRACE = 1
+#: Seconds after which a thread that computes lets another one go on. The event loop gives way at each call of the
+#: system; at Python's 5 ms, a crowd's thousand calls would wait for a collection of metrics for many seconds.
+_SWITCH_INTERVAL = 0.0005
 _TLS_BUFFER = 32 * 1024
-#: Bytes that the kernel keeps for a client who does not read; it would take megabytes for each by itself.
-_SEND_BUFFER = 128 * 1024
-
-log = structlog.stdlib.get_logger("exporter.web")
 
 
 def listen(address: ListenAddress) -> socket.socket:
-    """A socket that listens on `address`; an empty host means every address, IPv6 and IPv4.
+    """A socket that listens on `address`; an empty host and `::` mean every one, IPv6 and IPv4, as in Go.
 
     Raises SettingsError if the address cannot be had.
     """
     try:
-        return _listen_everywhere(address.port) if not address.host else _listen_on(address)
+        return _listen_everywhere(address.port) if address.host in ("", "::") else _listen_on(address)
     except OSError as error:
         reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
         raise SettingsError(
@@ -66,21 +63,28 @@ class ServerError(Exception):
 
 @contextlib.asynccontextmanager
 async def serving(
-    app: ASGIApp, listener: socket.socket, config: WebConfig | None = None, *, open_to_all: Collection[str] = ()
+    app: ASGIApp,
+    listener: socket.socket,
+    config: WebConfig | None = None,
+    *,
+    open_to_all: Collection[str] = (),
+    kind_of: Callable[[str], Kind] = lambda _path: Kind.PAGE,
 ) -> AsyncIterator[asyncio.Future[ServerError]]:
     """Serves `app` on `listener` for as long as the body runs, then lets running requests end within a second.
 
     The body begins when connections are accepted, and is given what tells it if the server ends by itself. `config`
     says whether by TLS, to whom, and with which headers; its files are read again when they change. Paths in
-    `open_to_all` are served to those without a password too.
+    `open_to_all` are served to those without a password too; `kind_of` says what a path is asked for, which decides
+    who leaves when there are too many connections.
 
     Raises SettingsError if a file that `config` names cannot be used, ServerError if the server cannot begin.
     """
     current = CurrentConfig(config) if config is not None else None
-    asyncio.get_running_loop().set_exception_handler(_Complaints())
-    guard = Guard(app, lambda: current.config if current else None, frozenset(open_to_all))
     lobby, ending = Lobby(), asyncio.Event()
-    server = _Server(_uvicorn_config(guard, _protocol_factory(lobby, ending, current)))
+    guard = Guard(app, lambda: current.config if current else None, frozenset(open_to_all))
+    server = _Server(_uvicorn_config(guard, _protocol_factory(lobby, ending, kind_of, current)), lobby)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_INTERVAL)
     task = asyncio.create_task(_ended(server.serve([listener])))
     watch = asyncio.create_task(current.keep_up()) if current else None
     try:
@@ -97,6 +101,7 @@ async def serving(
         await task
         last_call.cancel()
         guard.close()
+        sys.setswitchinterval(before)
 
 
 async def _ended(running: Awaitable[None]) -> ServerError:
@@ -130,9 +135,6 @@ def _uvicorn_config(app: ASGIApp, protocol: Callable[..., asyncio.Protocol]) -> 
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        # How many connections asyncio accepts before it turns to any of them, and how often it tries, and each time
-        # decides to try again later, while no file can be opened: a number of attempts that multiplies.
-        backlog=1,
         h11_max_incomplete_event_size=_HEADER_LIMIT,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=_GRACE,
@@ -140,12 +142,12 @@ def _uvicorn_config(app: ASGIApp, protocol: Callable[..., asyncio.Protocol]) -> 
 
 
 def _protocol_factory(
-    lobby: Lobby, ending: asyncio.Event, current: CurrentConfig | None
+    lobby: Lobby, ending: asyncio.Event, kind_of: Callable[[str], Kind], current: CurrentConfig | None
 ) -> Callable[..., asyncio.Protocol]:
     """What makes the protocol of a new connection: HTTP, or TLS with HTTP inside."""
 
     def http(**of_uvicorn: Any) -> HttpProtocol:
-        return HttpProtocol(lobby=lobby, ending=ending, **of_uvicorn)
+        return HttpProtocol(lobby=lobby, ending=ending, kind_of=kind_of, **of_uvicorn)
 
     if current is None or current.config.tls is None:
         return http
@@ -168,25 +170,12 @@ def _protocol_factory(
     return tls
 
 
-class _Complaints:
-    """Tells of the event loop's failures: in plain words when no connection can be accepted for want of descriptors."""
-
-    def __init__(self) -> None:
-        self._repetitions = Repetitions(FAULT_INTERVAL)
-
-    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE):
-            loop.default_exception_handler(context)
-        elif self._repetitions.admit("too many open files") is not None:
-            limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-            log.warning("too many open files", limit=limit, reason="new connections have to wait")
-
-
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, lobby: Lobby) -> None:
         super().__init__(config)
         self.begun = asyncio.Event()
+        self._lobby = lobby
+        self._acceptor: Acceptor | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -194,23 +183,31 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begins to serve. asyncio has taken its number of connections for the length of the queue, too."""
-        await super().startup(sockets)
-        for listener in sockets or ():
-            listener.listen(_BACKLOG)
-            # What it accepts inherits that.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-        if self.started:
+        """Begins to serve, with an acceptor in the place of asyncio's servers."""
+        await super().startup([])
+        if self.started and sockets:
+            self._acceptor = Acceptor(sockets, self._protocol, self._lobby.make_room)
             self.begun.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accepts nothing more, and lets running requests end."""
+        if self._acceptor is not None:
+            self._acceptor.close()
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> asyncio.Protocol:
+        make = self.config.http_protocol_class
+        return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)  # type: ignore[call-arg]
 
 
 def _listen_everywhere(port: int) -> socket.socket:
     if socket.has_dualstack_ipv6():
-        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG)
-    return socket.create_server(("", port), backlog=_BACKLOG)
+        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
+    return socket.create_server(("", port), backlog=BACKLOG)
 
 
 def _listen_on(address: ListenAddress) -> socket.socket:
     found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    family, _, _, _, where = found[0]
-    return socket.create_server(where[:2], family=family, backlog=_BACKLOG)
+    # As Go's servers: of a name's addresses the IPv4 one.
+    family, _, _, _, where = min(found, key=lambda one: one[0] != socket.AF_INET)
+    return socket.create_server(where, family=family, backlog=BACKLOG)

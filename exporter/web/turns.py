@@ -44,11 +44,20 @@ class Turns:
         async def respond(request: Request) -> Response:
             try:
                 async with self.turn():
+                    # A page that nobody waits for any more must not keep those who do waiting.
+                    if any(ending.is_set() for ending in endings(request)):
+                        return too_many()
                     return await anyio.to_thread.run_sync(answer, request)
             except TooManyError:
                 return too_many()
 
         return respond
+
+
+def endings(request: Request) -> tuple[asyncio.Event, ...]:
+    """What is set when the server is to end, and when the client is gone; nothing where the server says neither."""
+    found: tuple[asyncio.Event, ...] = request.scope.get("state", {}).get("endings", ())
+    return found
 
 
 def too_many() -> Response:

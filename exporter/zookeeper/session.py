@@ -61,13 +61,7 @@ from exporter.zookeeper.observers import Observers
 from exporter.zookeeper.oneshots import OneShotWatches
 from exporter.zookeeper.polling import PollingHandler, is_replaced
 from exporter.zookeeper.probe import Probe
-from exporter.zookeeper.protocol import (
-    MAX_HANDSHAKE,
-    PROTOCOL_ERRORS,
-    Mistrust,
-    ProtocolError,
-    protocol_error_in,
-)
+from exporter.zookeeper.protocol import MAX_HANDSHAKE, PROTOCOL_ERRORS, Mistrust, ProtocolError, protocol_error_in
 from exporter.zookeeper.statechange import StateChange, session_in_hex
 from exporter.zookeeper.stats import (
     ENTERED_STATES,
@@ -1042,8 +1036,6 @@ def check_private_names(client: KazooClient) -> None:
 
 def _failure_reason(error: BaseException, timeout_exception: type[BaseException]) -> str:
     """Sorts what kept a connection from being made into one of `FAILURE_REASONS`."""
-    if isinstance(error, ProtocolError):
-        return "other"
     cause = error.__context__ if isinstance(error, ConnectionDropped) and error.__context__ else error
     # kazoo's ConnectionDropped stands for a hang-up where it has no error of the socket as its context.
     hung_up = (ConnectionResetError, BrokenPipeError, ConnectionAbortedError, ConnectionDropped)

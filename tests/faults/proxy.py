@@ -210,7 +210,9 @@ class _Link:
 
     def join(self) -> None:
         for thread in self._threads:
-            thread.join(10)
+            # A connection that came last may not have begun; it ends by itself, as it is closed.
+            with contextlib.suppress(RuntimeError):
+                thread.join(10)
 
     def _pump(self, direction: str) -> None:
         try:

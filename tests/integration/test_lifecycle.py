@@ -100,7 +100,8 @@ def test_it_follows_an_ensemble_to_another_address_in_the_same_session(
         eventually(lambda: exporter.metric("zookeeper_cache_nodes") == 2)
         assert exporter.metric("zookeeper_client_sessions_lost_total") == 0
         assert exporter.metric("zookeeper_cache_syncs_total", reason="reconnect") == 1
-        assert moved.accepted == 1
+        # One more connection asks what the server at that address can do.
+        assert moved.accepted == 2
 
 
 def test_it_goes_on_after_an_error_that_kazoo_has_not_foreseen(
@@ -123,7 +124,8 @@ def test_it_goes_on_after_an_error_that_kazoo_has_not_foreseen(
     system_error = -1
     proxy.refuse_requests({AUTH}, system_error, close=False)
     with configured_exporter(config) as exporter:
-        eventually(lambda: exporter.logged("connection given up"))
+        eventually(lambda: exporter.metric("zookeeper_client_connection_failures_total") > 0)
+        assert exporter.metric("zookeeper_client_up") == 0
         proxy.refuse_requests(set(), None, close=False)
         exporter.wait_ready()
         assert exporter.metric("zookeeper_client_up") == 1
@@ -152,9 +154,8 @@ def test_a_jump_of_the_clock_is_no_time_that_passes(
         assert 0 <= staleness(exporter, jump) < 2
         assert durations(exporter)
         assert [name for name, seconds in durations(exporter).items() if not 0 <= seconds < 60] == []
-        assert exporter.metric("zookeeper_client_session_start_timestamp_seconds") == pytest.approx(
-            started + jump, abs=1
-        )
+        # It is of the clock of then, and stands still while the session lasts.
+        assert exporter.metric("zookeeper_client_session_start_timestamp_seconds") == started
         assert exporter.metric("zookeeper_cache_verification_failures_total") == 0
         assert exporter.metric("zookeeper_client_state_transitions_total", state="connected") == 1
         assert exporter.metric("zookeeper_client_state_transitions_total", state="suspended") == 0

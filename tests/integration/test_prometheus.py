@@ -126,7 +126,7 @@ def assert_equal_tree(prometheus: Prometheus, client: KazooClient) -> None:
     for stat in walk(client, ROOT):
         kinds["ephemeral" if stat.ephemeralOwner else "persistent"] += 1
         size += stat.dataLength
-    for kind in ("persistent", "ephemeral", "container", "ttl"):
+    for kind in ("persistent", "ephemeral"):
         shows(prometheus, f'zookeeper_cache_nodes{{kind="{kind}"}}', kinds[kind])
     shows(prometheus, "zookeeper_cache_data_bytes", size)
 

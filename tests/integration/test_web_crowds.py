@@ -73,15 +73,15 @@ def crowd(server: Server, asking: bytes) -> Iterator[dict[int, int]]:
         (request(f"/browse?ensemble=large&tree={WIDE}&view=json"), {200}),
         (request("/"), {200}),
         (request("/metrics"), {200}),
-        (request("/", "wrong"), {401, 429}),
+        (request("/", "wrong"), {401}),
     ],
     ids=["children", "deep data", "status", "metrics", "wrong passwords"],
 )
 def test_a_crowd_of_complete_requests(server: Server, asking: bytes, statuses: set[int]) -> None:
     with server.memory_grows_by_less_than(2 * MEMORY_LIMIT), crowd(server, asking) as answers:
         # Others may be busy on this machine as well, but not all the time.
-        eventually(lambda: max(scrapes(server)) < SCRAPE_LIMIT, timeout=20)
-        assert httpx.get(f"{server.url}/-/healthy", verify=server.verify, timeout=1).status_code == 200
+        eventually(lambda: max(scrapes(server)) < SCRAPE_LIMIT, timeout=60)
+        assert httpx.get(f"{server.url}/-/healthy", verify=server.verify, timeout=10).status_code == 200
     assert set(answers) == statuses
 
 
@@ -108,7 +108,7 @@ def test_slow_headers_by_tls(server: Server) -> None:
         dripping.start()
         try:
             assert_scrapes_are_quick(server)
-            eventually(lambda: len(gone) == CLIENTS, timeout=REQUEST_TIMEOUT + 5)
+            eventually(lambda: len(gone) == CLIENTS, timeout=REQUEST_TIMEOUT + 30)
         finally:
             stop.set()
             dripping.join()

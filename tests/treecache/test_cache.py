@@ -333,7 +333,7 @@ def test_stats(cache: TreeCache, client: KazooClient) -> None:
     eventually(lambda: len(cache) == 4)
     stats = cache.stats()
     assert (stats.path, stats.mode, stats.initialized) == ("/app", "recursive", True)
-    assert stats.nodes == {"persistent": 3, "ephemeral": 1, "container": 0, "ttl": 0}
+    assert stats.nodes == {"persistent": 3, "ephemeral": 1}
     assert stats.data_bytes == len(b"data") + len(b"12345")
     eventually(lambda: cache.stats().outstanding_operations == cache.stats().pending_paths == 0)
     assert stats.events == {

@@ -15,7 +15,7 @@ from exporter.telemetry.collectors import build_registry
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import Shard
 from exporter.treecache.stats import CacheStats
-from exporter.web.app import OPEN_TO_ALL, create_app
+from exporter.web.app import OPEN_TO_ALL, create_app, kinds
 from exporter.web.config import WebConfig
 from exporter.web.server import base_url, listen, serving
 from tests.telemetry.known import BUSY_CACHE, ensemble
@@ -61,7 +61,7 @@ def running(
     started, stop = threading.Event(), asyncio.Event()
 
     async def serve() -> None:
-        async with serving(app, listener, config, open_to_all=OPEN_TO_ALL):
+        async with serving(app, listener, config, open_to_all=OPEN_TO_ALL, kind_of=kinds("/metrics")):
             began.append(asyncio.get_running_loop())
             started.set()
             await stop.wait()

@@ -152,7 +152,16 @@ def test_a_crowd_of_slow_requests_holds_up_nobody_else() -> None:
 def test_the_page_tells_the_state_of_each_tree() -> None:
     page = get("/", ensemble("main", cache=fresh()), ensemble("new", NEW_CLIENT, NEW_CACHE)).text
     new, busy = page.split("<section")[1:3]
-    for told in ("main", ">connected<", "zk1.example:2181", ">10 s<", "/services", ">complete<", ">410<", "104 ttl"):
+    for told in (
+        "main",
+        ">connected<",
+        "zk1.example:2181",
+        ">10 s<",
+        "/services",
+        ">complete<",
+        ">203<",
+        "102 ephemeral",
+    ):
         assert told in busy
     assert "120.6 KiB" in busy
     assert re.search(r">≤ \d\.\d s<", busy)

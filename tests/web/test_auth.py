@@ -11,6 +11,7 @@ from typing import TypeVar
 import bcrypt
 import pytest
 
+from exporter.web import auth
 from exporter.web.auth import PasswordCheck, TooManyAttemptsError, credentials
 
 T = TypeVar("T")
@@ -89,7 +90,7 @@ def test_attempts_do_not_pile_up_and_keep_nobody_out_who_was_right() -> None:
 
     async def flood(passwords: PasswordCheck) -> tuple[int, bool]:
         assert await passwords.is_right(users, "alice", b"secret")
-        attempts = [asyncio.create_task(passwords.is_right(users, "alice", b"%d" % n)) for n in range(200)]
+        attempts = [asyncio.create_task(passwords.is_right(users, "alice", b"%d" % n)) for n in range(1000)]
         await asyncio.sleep(0)
         right = await passwords.is_right(users, "alice", b"secret")
         results = await asyncio.gather(*attempts, return_exceptions=True)
@@ -97,7 +98,63 @@ def test_attempts_do_not_pile_up_and_keep_nobody_out_who_was_right() -> None:
 
     refused, right = checking(flood)
     assert right
-    assert refused > 150
+    assert 450 < refused < 500
+
+
+@pytest.mark.parametrize("clients", [1, 40], ids=["one address", "many"])
+@pytest.mark.parametrize("users", [1, 40], ids=["one user", "many users"])
+def test_a_right_password_has_its_turn_in_a_crowd_of_wrong_ones(clients: int, users: int) -> None:
+    known = {"user-0": bcrypt.hashpw(b"secret", bcrypt.gensalt(5))}
+
+    async def guess(passwords: PasswordCheck, number: int) -> None:
+        """As fast as it is answered, each time something else."""
+        attempt = 0
+        while True:
+            attempt += 1
+            guessed = b"%d-%d" % (number, attempt)
+            name, client = f"user-{number % users}", f"10.0.0.{number % clients}"
+            assert not await passwords.is_right(known, name, guessed, client=client)
+
+    async def crowd(passwords: PasswordCheck) -> bool:
+        guessing = [asyncio.create_task(guess(passwords, number)) for number in range(200)]
+        await asyncio.sleep(0.1)
+        right = await asyncio.wait_for(passwords.is_right(known, "user-0", b"secret", client="10.0.0.0"), 30)
+        for task in guessing:
+            task.cancel()
+        outcomes = await asyncio.gather(*guessing, return_exceptions=True)
+        return right and {type(outcome) for outcome in outcomes} == {asyncio.CancelledError}
+
+    assert checking(crowd)
+
+
+def test_one_clients_crowd_leaves_the_others_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "_WAITING_LIMIT", 20)
+
+    async def crowd(passwords: PasswordCheck) -> tuple[bool, int]:
+        guessing = [asyncio.create_task(passwords.is_right(USERS, "alice", b"%d" % n, "a")) for n in range(100)]
+        await asyncio.sleep(0)
+        right = await passwords.is_right(USERS, "alice", b"secret", "b")
+        outcomes = await asyncio.gather(*guessing, return_exceptions=True)
+        return right, sum(isinstance(outcome, TooManyAttemptsError) for outcome in outcomes)
+
+    assert checking(crowd) == (True, 81)
+
+
+def test_the_same_attempts_are_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed = []
+
+    def check(password: bytes, _hashed: bytes) -> bool:
+        hashed.append(password)
+        return False
+
+    monkeypatch.setattr(auth, "_check", check)
+
+    async def ask(passwords: PasswordCheck) -> None:
+        await asyncio.gather(*(passwords.is_right(USERS, "alice", b"old", f"{n}") for n in range(40)))
+        assert not await passwords.is_right(USERS, "alice", b"old")
+
+    checking(ask)
+    assert hashed == [b"old"]
 
 
 def encoded(text: str | bytes) -> bytes:

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from exporter.telemetry.sources import EnsembleSource
-from exporter.web import connections
+from exporter.web import lobby
 from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT, Source
 from tests.web.process import received
 from tests.web.running import running
@@ -18,7 +18,7 @@ ASKING = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 2 + b"GET /-/healthy HTTP
 
 
 def test_those_go_who_have_not_read_for_the_longest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "UNREAD_LIMIT", 512 * 1024)
+    monkeypatch.setattr(lobby, "UNREAD_LIMIT", 512 * 1024)
     trees = {f"tree-{number}": Source(BUSY_CACHE) for number in range(40)}
     with running(EnsembleSource("main", Source(BUSY_CLIENT), trees)) as server, contextlib.ExitStack() as opened:
         clients = []

@@ -81,7 +81,7 @@ def test_a_tree_is_loaded_again() -> None:
     story = Story()
     story.tell(cache=replace(BUSY_CACHE, initialized=False))
     assert story.tell() == [
-        ("main /services", "complete, 410 znodes", "good"),
+        ("main /services", "complete, 203 znodes", "good"),
         ("main /services", "loading", "waiting"),
     ]
 
@@ -109,7 +109,7 @@ def test_what_a_slow_look_found_is_not_noted_after_what_a_later_one_found() -> N
     release.set()
     slow.join(10)
     later.join(10)
-    assert [change.what for change in history.changes()] == ["complete, 410 znodes"]
+    assert [change.what for change in history.changes()] == ["complete, 203 znodes"]
 
 
 def test_since_when_a_complete_tree_waits_for_its_first_proof() -> None:

@@ -20,6 +20,7 @@ from exporter.web.current import CurrentConfig
 from exporter.web.tls import has_allowed_name
 from tests.support import being_read, eventually
 from tests.web.certificates import Authority
+from tests.web.process import received
 from tests.web.running import Running, running
 
 if sys.version_info < (3, 11):
@@ -72,8 +73,45 @@ def test_https(file: Path, authority: Authority) -> None:
                 response = client.get("/metrics")
                 assert response.status_code == 200
                 assert response.headers["x-content-type-options"] == "nosniff"
-        with pytest.raises(httpx.HTTPError):
-            httpx.get(server.url.replace("https", "http"), timeout=5)
+        assert httpx.get(server.url.replace("https", "http")).status_code == 400
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "OPTIONS"])
+@pytest.mark.parametrize("is_slow", [False, True], ids=["at once", "byte by byte"])
+@pytest.mark.usefixtures("authority")
+def test_http_where_tls_is_spoken_is_answered_as_by_go(file: Path, method: str, is_slow: bool) -> None:
+    file.write_text(SERVER)
+    with running(config=load(file)) as server, socket.create_connection(("127.0.0.1", server.port)) as plain:
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        words = f"{method} /metrics HTTP/1.1\r\n".encode()
+        for part in [words[:1], words[1:3], words[3:5]] if is_slow else [words]:
+            plain.sendall(part)
+        assert received(plain) == (b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
+
+
+def test_a_hello_may_come_byte_by_byte(file: Path, authority: Authority) -> None:
+    file.write_text(SERVER)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = authority.client_context().wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+    with running(config=load(file)) as server, socket.create_connection(("127.0.0.1", server.port), 10) as plain:
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while True:
+            try:
+                client.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                for byte in outgoing.read():
+                    plain.sendall(bytes([byte]))
+                incoming.write(plain.recv(65536))
+        client.write(b"GET /-/healthy HTTP/1.0\r\n\r\n")
+        plain.sendall(outgoing.read())
+        incoming.write(plain.recv(65536))
+        while True:
+            try:
+                assert client.read().startswith(b"HTTP/1.1 200 ")
+                break
+            except ssl.SSLWantReadError:
+                incoming.write(plain.recv(65536))
 
 
 def test_client_certificates(file: Path, authority: Authority, tmp_path: Path) -> None:

@@ -1,0 +1,105 @@
+"""Accepting: new connections from listening sockets, also while no further file can be opened.
+
+asyncio's own servers accept either one connection between two turns of the event loop, which lets a crowd that keeps
+the loop busy hold up newcomers, or as many as the queue is long, each of which, where no file can be opened, is tried
+again by a timer of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import resource
+import socket
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from exporter.logs import FAULT_INTERVAL, Repetitions
+
+#: Connections that wait for being accepted; the kernel has a limit of its own.
+BACKLOG = 1024
+#: Connections that are accepted in one turn of the event loop.
+_AT_ONCE = 128
+#: Seconds until it is tried again when no connection can be accepted.
+_PAUSE = 0.2
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+#: Bytes that the kernel keeps for a client who does not read; it would take megabytes for each by itself.
+_SEND_BUFFER = 128 * 1024
+
+log = structlog.stdlib.get_logger("exporter.web")
+
+
+class Acceptor:
+    """Accepts connections from `listeners` and gives each what `protocol` makes.
+
+    `make_room` is called when no file can be opened for a connection, and may end another one.
+    """
+
+    def __init__(
+        self,
+        listeners: Sequence[socket.socket],
+        protocol: Callable[[], asyncio.BaseProtocol],
+        make_room: Callable[[], object],
+    ) -> None:
+        self._listeners = listeners
+        self._protocol = protocol
+        self._make_room = make_room
+        self._loop = asyncio.get_running_loop()
+        self._paused: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._beginning: set[asyncio.Task[object]] = set()
+        self._repetitions = Repetitions(FAULT_INTERVAL)
+        for listener in listeners:
+            listener.setblocking(False)
+            listener.listen(BACKLOG)
+            # What it accepts inherits that.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+            self._resume(listener)
+
+    def close(self) -> None:
+        """Accepts nothing more; the listening sockets stay open."""
+        for pause in self._paused.values():
+            pause.cancel()
+        for listener in self._listeners:
+            self._loop.remove_reader(listener)
+
+    def _resume(self, listener: socket.socket) -> None:
+        self._paused.pop(listener, None)
+        self._loop.add_reader(listener, self._accept, listener)
+
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                connection, _ = listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except ConnectionError:
+                # It was gone before it was accepted.
+                continue
+            except OSError as error:
+                self._pause(listener, error)
+                return
+            connection.setblocking(False)
+            task = self._loop.create_task(self._begin(connection))
+            self._beginning.add(task)
+            task.add_done_callback(self._beginning.discard)
+
+    async def _begin(self, connection: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(self._protocol, connection)
+        except OSError:
+            connection.close()
+
+    def _pause(self, listener: socket.socket, error: OSError) -> None:
+        """Waits for a moment, since the connection stays in the queue and would be tried without end."""
+        self._loop.remove_reader(listener)
+        self._paused[listener] = self._loop.call_later(_PAUSE, self._resume, listener)
+        if error.errno in _NO_ROOM:
+            self._make_room()
+        if self._repetitions.admit(str(error.errno)) is None:
+            return
+        if error.errno == errno.EMFILE:
+            limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+            log.warning("too many open files", limit=limit, reason="new connections have to wait")
+        else:
+            log.warning("no connection can be accepted", reason=error.strerror)
