@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from exporter.yamlfile import SIZE_LIMIT
@@ -18,30 +18,25 @@ Print = bytes | str
 _OF_THE_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
+@dataclass
 class Files:
     """The files that were read, each with the print that it had just before, so that no later change escapes."""
 
-    def __init__(self, prints: Mapping[Path, Print] | None = None) -> None:
-        self._prints = dict(prints or {})
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Files) and self._prints == other._prints
-
-    __hash__ = None  # type: ignore[assignment]
+    prints: dict[Path, Print] = field(default_factory=dict)
 
     def note(self, path: Path) -> None:
         """Remembers what a file holds; to be called before it is read."""
         try:
-            self._prints[path] = _print_of(path)
+            self.prints[path] = _print_of(path)
         except OSError as error:
-            self._prints[path] = str(error)
+            self.prints[path] = str(error)
 
     def now(self) -> Files:
         """The same files as they are now.
 
         Raises OSError when the process has no file or memory left to look at them.
         """
-        return Files({path: _print_of(path) for path in self._prints})
+        return Files({path: _print_of(path) for path in self.prints})
 
 
 def _print_of(path: Path) -> Print:
