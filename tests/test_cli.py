@@ -154,6 +154,11 @@ def test_defaults() -> None:
         ([*ENOUGH, "--web.telemetry-path=x"], "--web.telemetry-path=x: not a path that can be served; accepted:"),
         ([*ENOUGH, "--web.dashboard-url=grafana"], "--web.dashboard-url=grafana: not an absolute HTTP URL; accepted:"),
         ([*ENOUGH, "--web.dashboard-url=https://a:b@c"], "--web.dashboard-url: has credentials, which the pages"),
+        (
+            [*ENOUGH, "--config.auto-reload"],
+            "--config.auto-reload: there is no file to look at; accepted: with --config",
+        ),
+        ([*ENOUGH, "--config.auto-reload-interval=1ms"], "--config.auto-reload-interval=1ms: not between 1s and 1d;"),
         ([*ENOUGH, "--freshness.interval=5"], "--freshness.interval=5: not a duration; accepted: a duration such as"),
         ([*ENOUGH, "--freshness.timeout=1ms"], "--freshness.timeout=1ms: not between 0.1s and 1d; accepted:"),
         ([*ENOUGH, "--freshness.barrier=best"], "--freshness.barrier=best: accepted: quorum, sync"),
