@@ -20,6 +20,7 @@ from exporter.autoreload import AutoReload
 from exporter.settings import (
     BARRIERS,
     DASHBOARD_ACCEPTED,
+    EXTERNAL_URL_ACCEPTED,
     HOSTS_ACCEPTED,
     PATH_ACCEPTED,
     Audit,
@@ -31,10 +32,12 @@ from exporter.settings import (
     parse_count,
     parse_dashboard_url,
     parse_duration,
+    parse_external_url,
     parse_hosts,
     parse_listen_address,
     parse_name,
     parse_ordinal_of_host,
+    parse_route_prefix,
     parse_telemetry_path,
     parse_trees,
 )
@@ -142,6 +145,7 @@ def _healthcheck(arguments: Sequence[str]) -> int:
     return healthcheck.run(
         _parsed(given, "--web.listen-address", parse_listen_address),
         None if file is None else web_config.load(file),
+        route_prefix=_route_prefix(given),
         ready=given["--ready"],
         certificate=None if cert is None else healthcheck.Certificate(Path(cert), Path(key)),
     )
@@ -205,20 +209,28 @@ def _web(given: Mapping[str, Any]) -> Web:
         listen_address=_parsed(given, "--web.listen-address", parse_listen_address),
         telemetry_path=_parsed(given, "--web.telemetry-path", lambda path: parse_telemetry_path(path, RESERVED_PATHS)),
         config_file=None if given["--web.config.file"] is None else Path(given["--web.config.file"]),
+        route_prefix=_route_prefix(given),
         enable_lifecycle=given["--web.enable-lifecycle"],
         expose_data=given["--web.expose-data"],
-        dashboard_url=_dashboard_url(given),
+        dashboard_url=_parsed_url(given, "--web.dashboard-url", parse_dashboard_url, DASHBOARD_ACCEPTED),
         systemd_socket=given["--web.systemd-socket"],
     )
 
 
-def _dashboard_url(given: Mapping[str, Any]) -> str | None:
-    url = given["--web.dashboard-url"]
+def _route_prefix(given: Mapping[str, Any]) -> str:
+    """By default the path of the external URL, as with Prometheus."""
+    external = _parsed_url(given, "--web.external-url", parse_external_url, EXTERNAL_URL_ACCEPTED)
+    if given["--web.route-prefix"] is not None:
+        return _parsed(given, "--web.route-prefix", parse_route_prefix)
+    return external or ""
+
+
+def _parsed_url(given: Mapping[str, Any], flag: str, parse: Callable[[str], str], accepted: str) -> str | None:
+    url = given[flag]
     if url is not None and "@" in url:
         # Not shown, it may be a password.
-        problem = f"has credentials, which the pages would show; {DASHBOARD_ACCEPTED}"
-        raise SettingsError("--web.dashboard-url", None, problem)
-    return None if url is None else _parsed(given, "--web.dashboard-url", parse_dashboard_url)
+        raise SettingsError(flag, None, f"has credentials, which others would see; {accepted}")
+    return None if url is None else _parsed(given, flag, parse)
 
 
 def _shard(given: Mapping[str, Any]) -> Shard:
@@ -389,6 +401,7 @@ def _exporter_parser() -> _Parser:
     parser.switch("--shard.from-hostname", "take the ordinal from the host name, as in a StatefulSet: exporter-0")
     parser.flag("--web.listen-address", "[HOST]:PORT", "where to serve; port 0 picks a free one", ":19141")
     parser.switch("--web.systemd-socket", "serve on the socket that systemd passes, instead of a listen address")
+    _add_prefix_flags(parser)
     parser.flag("--web.telemetry-path", "PATH", "what Prometheus scrapes", "/metrics")
     parser.flag("--web.config.file", "FILE", "TLS, basic authentication and headers, in exporter-toolkit's format")
     parser.switch("--web.enable-lifecycle", "allow POST /-/reload")
@@ -432,11 +445,17 @@ def _healthcheck_parser() -> _Parser:
     )
     parser.flag("--web.listen-address", "[HOST]:PORT", "where the exporter serves", ":19141")
     parser.flag("--web.config.file", "FILE", "the exporter's own: whether it speaks TLS, and which certificate to show")
+    _add_prefix_flags(parser)
     parser.switch("--ready", "ask whether every tree was loaded once")
     parser.flag("--tls.cert-file", "FILE", "certificate to show instead, in PEM, where clients need one")
     parser.flag("--tls.key-file", "FILE", "its key")
     _add_version(parser)
     return parser
+
+
+def _add_prefix_flags(parser: _Parser) -> None:
+    parser.flag("--web.external-url", "URL", "where browsers find the exporter, for example behind a proxy")
+    parser.flag("--web.route-prefix", "PATH", "prefix of every path that is served; by default the external URL's path")
 
 
 def _add_common_flags(parser: _Parser) -> None:

@@ -22,7 +22,7 @@ from exporter.signals import ENDING, end_at_once, hung_up_early
 from exporter.spans import exporting
 from exporter.telemetry.collectors import build_registry
 from exporter.web import config as web_config
-from exporter.web.app import OPEN_TO_ALL, create_app, kinds
+from exporter.web.app import create_app, kinds, open_to_all
 from exporter.web.server import ServerError, base_url, listen, serving
 
 log = structlog.stdlib.get_logger("exporter")
@@ -75,6 +75,7 @@ async def _run(
             build_registry(fleet, __version__, reloader, spans_dropped, settings.shard),
             fleet,
             telemetry_path=web.telemetry_path,
+            route_prefix=web.route_prefix,
             version=__version__,
             expose_data=web.expose_data,
             dashboard_url=web.dashboard_url,
@@ -82,11 +83,13 @@ async def _run(
             shard=settings.shard,
         )
         with _reloading_on_hangup(reloader), reloading_changes(auto_reload, reloader):
-            kind_of = kinds(web.telemetry_path)
-            async with serving(app, listener, of_web, open_to_all=OPEN_TO_ALL, kind_of=kind_of) as failed:
+            kind_of = kinds(web.telemetry_path, web.route_prefix)
+            open_ones = open_to_all(web.route_prefix)
+            async with serving(app, listener, of_web, open_to_all=open_ones, kind_of=kind_of) as failed:
                 fleet.start()
                 url = base_url(listener, of_web)
-                log.info("serving", version=__version__, url=url, telemetry_path=web.telemetry_path)
+                telemetry_path = web.route_prefix + web.telemetry_path
+                log.info("serving", version=__version__, url=url, telemetry_path=telemetry_path)
                 systemd.notify(systemd.READY)
                 if on_ready is not None:
                     on_ready(url)
