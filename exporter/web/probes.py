@@ -1,7 +1,7 @@
 """Probes: `/-/healthy` and `/-/ready`, which say in their first line what counts, then of each tree how it stands.
 
 Healthy is a process that a restart would not help. Ready is one whose trees were all complete once, none of which has
-failed: it stays ready while ZooKeeper is away, since that is when its metrics matter. docs/runbooks.md has the table.
+failed: it stays ready while ZooKeeper is away, since that is when its metrics matter. docs/installation.md says more.
 """
 
 from __future__ import annotations
