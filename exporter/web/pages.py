@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,9 +17,10 @@ from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import Shard
 from exporter.web import browser, status
 from exporter.web.headline import Connected, headline
-from exporter.web.history import History
+from exporter.web.history import History, Look
 from exporter.web.live import Live, TooManyPagesError
-from exporter.web.standing import Places
+from exporter.web.prefix import relative
+from exporter.web.standing import Places, Standing
 from exporter.web.turns import Turns, endings
 from exporter.web.words import counted, human_count, visible
 
@@ -29,6 +31,16 @@ TREES_SHOWN = 200
 #: Requests that are worked on at the same time, and how many more may wait: to look into trees, and the rest.
 _BROWSING, _READING = (2, 62), (2, 126)
 PATHS = (STATUS_PATH, BROWSE_PATH, DOCS_PATH, EVENTS_PATH, STYLE_PATH, SCRIPT_PATH)
+
+
+@dataclass(frozen=True)
+class _List:
+    """Trees of one ensemble, out of so many, and the one that the next page begins behind, if there is one."""
+
+    ensemble: str
+    total: int
+    trees: Sequence[Standing]
+    next_after: str
 
 
 class Pages:
@@ -59,10 +71,11 @@ class Pages:
             version=version,
             shard=shard if shard is not None and shard.total > 1 else None,
             links=links,
-            style=f"{STYLE_PATH}?{_digest(self._files['page.css'])}",
-            script=f"{SCRIPT_PATH}?{_digest(self._files['page.js'])}",
-            browse=BROWSE_PATH,
-            events=EVENTS_PATH,
+            style=f"{relative(STYLE_PATH)}?{_digest(self._files['page.css'])}",
+            script=f"{relative(SCRIPT_PATH)}?{_digest(self._files['page.js'])}",
+            home=relative(STATUS_PATH),
+            browse=relative(BROWSE_PATH),
+            events=relative(EVENTS_PATH),
             expose_data=expose_data,
         )
 
@@ -117,21 +130,28 @@ class Pages:
         return ("", level) if level == "good" else (text, level)
 
     def _trees(self, asked: Mapping[str, str]) -> Response:
-        """The trees of an ensemble by name, for those that have no place on the status page."""
-        looks = [look for look in self._history.look() if look.name == asked["ensemble"]]
-        if not looks or asked["tree"]:
+        """The trees of one ensemble or of all by name, for those that have no place on the status page."""
+        looks = self._history.look()
+        if asked["ensemble"] or asked["tree"]:
+            looks = [look for look in looks if look.name == asked["ensemble"]]
+        if asked["tree"] or (asked["ensemble"] and not looks):
             return self._page("missing.html", status_code=404, asked=asked)
+        return self._page(
+            "trees.html",
+            asked=asked,
+            total=sum(len(look.trees) for look in looks),
+            lists=[self._list(look, asked, TREES_SHOWN // len(looks) or 1) for look in looks],
+            browsable=self._browsable(),
+        )
+
+    def _list(self, look: Look, asked: Mapping[str, str], limit: int) -> _List:
         found = [
             tree
-            for tree in sorted(looks[0].standings, key=lambda one: one.name)
+            for tree in sorted(look.standings, key=lambda one: one.name)
             if tree.name.startswith(asked["path"]) and tree.name > asked["after"]
         ]
-        shown = found[:TREES_SHOWN]
-        next_after = shown[-1].name if len(found) > len(shown) else ""
-        total = len(looks[0].trees)
-        return self._page(
-            "trees.html", asked=asked, trees=shown, total=total, next_after=next_after, browsable=self._browsable()
-        )
+        shown = found[:limit]
+        return _List(look.name, len(look.trees), shown, shown[-1].name if len(found) > limit else "")
 
     def _docs(self, _request: Request) -> Response:
         return self._page("docs.html", groups=GROUPS)

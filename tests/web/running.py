@@ -15,7 +15,7 @@ from exporter.telemetry.collectors import build_registry
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import Shard
 from exporter.treecache.stats import CacheStats
-from exporter.web.app import OPEN_TO_ALL, create_app, kinds
+from exporter.web.app import create_app, kinds, open_to_all
 from exporter.web.config import WebConfig
 from exporter.web.server import base_url, listen, serving
 from tests.telemetry.known import BUSY_CACHE, ensemble
@@ -47,6 +47,7 @@ def running(
     port: int = 0,
     shard: Shard | None = None,
     version: str = "1.2.3",
+    prefix: str = "",
 ) -> Iterator[Running]:
     """The app about these ensembles, by default a busy one, on a loopback port, by default a free one.
 
@@ -58,6 +59,7 @@ def running(
         known,
         telemetry_path="/metrics",
         version=version,
+        route_prefix=prefix,
         expose_data=expose_data,
         shard=shard,
     )
@@ -65,8 +67,10 @@ def running(
     began: list[asyncio.AbstractEventLoop] = []
     started, stop = threading.Event(), asyncio.Event()
 
+    open_ones, kind_of = open_to_all(prefix), kinds("/metrics", prefix)
+
     async def serve() -> None:
-        async with serving(app, listener, config, open_to_all=OPEN_TO_ALL, kind_of=kinds("/metrics")):
+        async with serving(app, listener, config, open_to_all=open_ones, kind_of=kind_of):
             began.append(asyncio.get_running_loop())
             started.set()
             await stop.wait()

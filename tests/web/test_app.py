@@ -53,7 +53,7 @@ def test_metrics() -> None:
 def test_metrics_under_another_path() -> None:
     assert get("/a/b", telemetry="/a/b").status_code == 200
     assert get("/metrics", telemetry="/a/b").status_code == 404
-    assert 'href="/a/b"' in get("/", telemetry="/a/b").text
+    assert 'href="a/b"' in get("/", telemetry="/a/b").text
 
 
 @pytest.mark.parametrize("path", ["/nope", "/metrics/", "/-/", "/-/healthy/", "/favicon.ico"])
@@ -201,7 +201,7 @@ def test_the_page_shows_a_bounded_number_of_faults() -> None:
 
 def test_the_page_links_to_the_others() -> None:
     page = get("/").text
-    assert re.findall(r'<a href="(/[^"]*)">', page) == ["/", "/metrics", "/docs", "/-/healthy", "/-/ready"]
+    assert re.findall(r'<a href="([^"]*)">', page) == ["./", "metrics", "docs", "-/healthy", "-/ready"]
     assert "Dashboards" not in page
     assert "1.2.3" in page
 
@@ -224,10 +224,10 @@ def test_the_pages_need_nothing_inline() -> None:
 
 def test_style_and_script_have_an_address_for_each_version() -> None:
     page = get("/").text
-    for address, media_type in (("/-/page.css", "text/css"), ("/-/page.js", "text/javascript")):
+    for address, media_type in (("-/page.css", "text/css"), ("-/page.js", "text/javascript")):
         found = re.search(rf'"({address}\?[0-9a-f]{{12}})"', page)
         assert found
-        response = get(found[1])
+        response = get(f"/{found[1]}")
         assert response.headers["content-type"] == f"{media_type}; charset=utf-8"
         assert "immutable" in response.headers["cache-control"]
         assert len(response.text) > 1000
@@ -268,7 +268,7 @@ def test_more_trees_than_there_is_room_for() -> None:
     assert "1 of 301 trees is loading." in page
     assert page.count("<tr data-level=") == TREES_SHOWN
     assert re.search(r'<th scope="row">\s*zz\s*<', page)
-    assert '<a href="/browse?ensemble=main">101 more trees</a>' in page
+    assert '<a href="browse?ensemble=main">101 more trees</a>' in page
     assert "All 300 trees are complete" in get("/", many_trees(300)).text
 
 
@@ -284,11 +284,11 @@ def test_every_tree_can_be_found() -> None:
     source = EnsembleSource("main", Source(BUSY_CLIENT), {name: CacheToLookInto(BUSY_CACHE) for name in names})
 
     async def turn_over(client: httpx.AsyncClient) -> list[str]:
-        seen, address = [], "/browse?ensemble=main"
+        seen, address = [], "browse?ensemble=main"
         while address:
-            page = (await client.get(address)).text
+            page = (await client.get(f"/{address}")).text
             assert "451 trees of main" in page
-            seen += re.findall(r'<th scope="row"><a href="/browse\?ensemble=main&amp;tree=[^"]*">([^<]*)</a>', page)
+            seen += re.findall(r'<th scope="row"><a href="browse\?ensemble=main&amp;tree=[^"]*">([^<]*)</a>', page)
             following = re.search(r'rel="next" href="([^"]*)"', page)
             address = html.unescape(following[1]) if following else ""
         return seen
@@ -300,8 +300,21 @@ def test_every_tree_can_be_found() -> None:
 
 
 def test_an_ensemble_that_there_is_not() -> None:
-    assert get("/browse?ensemble=%3Cb%3E").status_code == 404
-    assert get("/browse").status_code == 404
+    for query in ("ensemble=%3Cb%3E", "tree=/services", "ensemble=nope&path=/"):
+        assert get(f"/browse?{query}").status_code == 404
+
+
+def test_without_an_ensemble_the_trees_of_all_are_listed() -> None:
+    known = [ensemble("main"), ensemble("a <b>"), many_trees(450)]
+    page = get("/browse", replace(known[2], name="many"), *known[:2]).text
+    assert "<h1>452 trees of 3 ensembles</h1>" in page
+    assert page.count('<th scope="row">') == TREES_SHOWN // 3 + 2
+    for link in ("browse?ensemble=many", "browse?ensemble=a+%3Cb%3E", "browse?ensemble=many&amp;path=&amp;after=t0065"):
+        assert f'href="{link}"' in page
+    found = get("/browse?path=/serv", known[0], replace(known[2], name="many")).text
+    assert found.count('<th scope="row">') == 1
+    assert "None begins like it" in found
+    assert "<h1>0 trees of 0 ensembles</h1>" in talk(to=lambda client: client.get("/browse")).text
 
 
 def test_the_pages_tell_which_share_this_is() -> None:
