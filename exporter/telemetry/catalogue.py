@@ -15,6 +15,7 @@ from exporter.treecache.stats import (
     FAULT_KINDS,
     MISMATCH_KINDS,
     NODE_KINDS,
+    ROOT_STATES,
     SYNC_REASONS,
     VERIFICATION_FAILURES,
 )
@@ -249,6 +250,12 @@ CACHE_UNREADABLE_NODES = _gauge(
     "zookeeper_cache_unreadable_nodes",
     "Znodes of the tree that are known by name but may not be read.",
 )
+CACHE_ROOT_STATE = _gauge(
+    "zookeeper_cache_root_state",
+    "1 for the state of the tree's root, 0 for the others. unknown: not loaded in this session; unreadable: it exists, "
+    "and its ACL does not let the client read it.",
+    {"state": ROOT_STATES},
+)
 CACHE_OUTSTANDING_OPERATIONS = _gauge(
     "zookeeper_cache_outstanding_operations",
     "Reads that were sent to the server and that no reply has come to yet.",
@@ -430,6 +437,7 @@ CACHE = Group(
         CACHE_NODES,
         CACHE_DATA_BYTES,
         CACHE_UNREADABLE_NODES,
+        CACHE_ROOT_STATE,
         CACHE_OUTSTANDING_OPERATIONS,
         CACHE_PENDING_PATHS,
         CACHE_UNDELIVERED_EVENTS,

@@ -473,6 +473,8 @@ class TreeCache:
             failure=_why(failure, state),
             failed_at=0.0 if failure is None else failure.at,
             engine_restarts=self._engine.restarts + self._delivery.restarts,
+            root=_root_state(tree, self.initialized),
+            undelivered_for=self._delivery.stands_for if self._is_open else 0.0,
         )
 
     # The engine's thread
@@ -720,6 +722,14 @@ def _why(failure: Failure | None, state: str) -> str | None:
     if state != "failed":
         return None
     return failure.reason if failure is not None else "the server cannot serve the cache in the mode that it is told"
+
+
+def _root_state(tree: Tree, is_loaded: bool) -> str:
+    """One of `ROOT_STATES`."""
+    root = tree.root
+    if root is None:
+        return "missing" if is_loaded else "unknown"
+    return "unreadable" if root.record == UNREADABLE else "readable"
 
 
 def _check_times(**seconds: float | None) -> None:

@@ -18,6 +18,8 @@ EVENT_NAMES = (
 FAULT_KINDS = ("engine", "listener", "no_auth", "request", "root", "selector", "unsupported")
 #: What a cache can be; `exporter.treecache.lifecycle` says when it is which.
 CACHE_STATES = ("loading", "in_sync", "catching_up", "disconnected", "failed", "closed")
+#: What is known of a tree's root; unknown before the first load of a session.
+ROOT_STATES = ("unknown", "readable", "unreadable", "missing")
 SYNC_REASONS = ("start", "reconnect", "session_lost", "audit")
 VERIFICATION_FAILURES = ("timeout", "connection_loss", "throttled", "refused", "other")
 MISMATCH_KINDS = ("missing", "extra", "stale")
@@ -33,8 +35,10 @@ class CacheStats:
     ``MISMATCH_KINDS``. Sizes are bytes, ages are seconds, ``verified_at`` is in Unix seconds and 0 for never;
     ``freshness_interval`` are the seconds between two proofs of freshness, 0 if there are none but on demand, and
     ``stale_after`` the seconds without one above which the cache is stale, 0 likewise.
-    ``state`` is one of ``CACHE_STATES``; while it is failed, ``failure`` says why and ``failed_at`` since when, in Unix
-    seconds, 0 where that is not known. ``engine_restarts`` counts how often the cache's threads were started again.
+    ``state`` is one of ``CACHE_STATES``; while it is failed, ``failure`` says why and ``failed_at`` since when it has
+    been failing again and again, in Unix seconds, 0 where that is not known. ``engine_restarts`` counts how often the
+    cache's threads were started again. ``root`` is one of ``ROOT_STATES``. ``undelivered_for`` are the seconds since
+    listeners last took one of the undelivered events, 0 where none waits.
     """
 
     path: str
@@ -61,3 +65,10 @@ class CacheStats:
     failure: str | None = None
     failed_at: float = 0.0
     engine_restarts: int = 0
+    root: str = "unknown"
+    undelivered_for: float = 0.0
+
+    @property
+    def was_complete(self) -> bool:
+        """Whether the tree was ever loaded, in whatever session."""
+        return self.events["initialized"] > 0

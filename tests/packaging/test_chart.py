@@ -387,7 +387,8 @@ def test_extra_flags_are_those_that_the_chart_does_not_give(capsys: pytest.Captu
     flags = set(re.findall(r"^ +(--[a-z.-]+)", capsys.readouterr().out, re.MULTILINE))
     template = (CHART / "templates" / "_helpers.tpl").read_text()
     given_by_the_chart = set(re.findall(r'"(--[a-z.-]+)" "', template))
-    assert flags - given_by_the_chart == {"--version", "--web.dashboard-url"}
+    auto_reload = {"--config.auto-reload", "--config.auto-reload-interval"}
+    assert flags - given_by_the_chart == {"--version", "--web.dashboard-url", *auto_reload}
     assert given_by_the_chart < flags
     for case in CASES:
         (container,) = pod(workloads(render_case(case))[0])["containers"]

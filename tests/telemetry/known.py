@@ -127,6 +127,7 @@ BUSY_CACHE = CacheStats(
     audit_mismatches=_numbered(MISMATCH_KINDS, 161),
     state="in_sync",
     engine_restarts=171,
+    root="readable",
 )
 NEW_CACHE = CacheStats(
     path="/services",
