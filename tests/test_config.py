@@ -128,10 +128,17 @@ def test_every_value_of_the_annotated_example_may_come_from_the_environment(
 
 
 def test_what_is_commented_out_in_the_example_are_the_defaults(tmp_path: Path) -> None:
-    shown = {"session_timeout: 10s", "check_hostname: true", "insecure_skip_verify: false", "keep_data: false"}
+    shown = {
+        "session_timeout: 10s",
+        "max_reply_bytes: 268435456",
+        "check_hostname: true",
+        "insecure_skip_verify: false",
+        "keep_data: false",
+    }
     example = (EXAMPLES / "treecache-exporter.yml").read_text()
     assert {match for match in re.findall("# ([a-z_]+: [a-z0-9]+)$", example, re.MULTILINE) if match in shown} == shown
     defaults = Ensemble("", "", ())
+    assert defaults.max_reply_bytes == 268435456
     assert (defaults.session_timeout, Tls().check_hostname, Tls().insecure_skip_verify) == (10, True, False)
     assert not Tree("", "").keep_data
 
@@ -206,6 +213,14 @@ def test_a_secret_is_not_shown_by_what_holds_it(tmp_path: Path) -> None:
         ("    name: !x y", ":6: ensembles[0].trees[0].name: a value with a tag; accepted: one without"),
         ("    path: /b", ":6: ensembles[0].trees[0].path: the key is given twice; accepted: once"),
         ("    [1]: 2", ":6: ensembles[0].trees[0]: a key is no text; accepted: a text as the key"),
+        (
+            "  max_reply_bytes: 1",
+            ":6: ensembles[0].max_reply_bytes=1: too small; accepted: a whole number from 1048576",
+        ),
+        (
+            "  max_reply_bytes: 3000000000",
+            ":6: ensembles[0].max_reply_bytes=3000000000: too large; accepted: a whole number up to 2147483647",
+        ),
         ("  session_timeout: 2d", ":6: ensembles[0].session_timeout=2d: not between 0.1s and 1d; accepted: a duration"),
         ("  sasl: {mechanism: PLAIN}", ":6: ensembles[0].sasl: unknown mechanism; accepted: DIGEST-MD5, GSSAPI"),
         ("  sasl: {}", ":6: ensembles[0].sasl: the key mechanism is missing; accepted: DIGEST-MD5, GSSAPI"),

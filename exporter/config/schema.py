@@ -17,6 +17,7 @@ from exporter import settings
 from exporter.config.scalars import FromEnvironment, plain
 from exporter.globs import Pattern
 from exporter.settings import parse_duration, parse_hosts, parse_name, parse_path
+from exporter.zookeeper.frames import LEAST_MAX_FRAME, MOST_MAX_FRAME
 
 _DURATION_PATTERN = "^(0|([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$"
 _DURATION_SCHEMA = {"anyOf": [{"type": "string", "minLength": 1, "pattern": _DURATION_PATTERN}, {"const": 0}]}
@@ -83,6 +84,7 @@ Glob = Annotated[str, _checked(Pattern), WithJsonSchema({"type": "string", "patt
 Secret = Annotated[SecretStr, BeforeValidator(_hidden), WithJsonSchema({"type": "string", "minLength": 1})]
 WholeNumber = Annotated[int, Field(ge=0), _READ_BY_TYPE]
 Positive = Annotated[int, Field(ge=1), _READ_BY_TYPE]
+ReplyBytes = Annotated[int, Field(ge=LEAST_MAX_FRAME, le=MOST_MAX_FRAME), _READ_BY_TYPE]
 Boolean = Annotated[bool, _READ_BY_TYPE]
 
 
@@ -194,6 +196,10 @@ class Ensemble(Section):
         description="HOST[:PORT][,HOST[:PORT]...][/CHROOT], an IPv6 address in brackets, the port by default 2181.",
     )
     session_timeout: Timeout = _seconds(settings.Ensemble.session_timeout, "The session timeout to ask for.")
+    max_reply_bytes: ReplyBytes = Field(
+        default=settings.Ensemble.max_reply_bytes,
+        description="How many bytes a server may say at once; a longer reply costs the connection.",
+    )
     digest: list[Digest] = Field(default=[], description="Users to authenticate as, all at once.")
     sasl: Annotated[DigestMd5 | Gssapi, Field(discriminator="mechanism")] | None = Field(
         default=None, description="SASL authentication."

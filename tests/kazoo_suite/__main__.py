@@ -29,7 +29,10 @@ def main(python: str) -> int:
     folder = Path(subprocess.run([python, "-c", find], text=True, capture_output=True, check=True).stdout.strip())
     outcomes = run(python, "instrumented", ["kazoo.tests"], environment=here)
     found = harmed(python, folder, failed(outcomes), here)
-    print(f"{len(outcomes)} tests of kazoo's, {len(failed(outcomes))} failed with ours, {len(found)} with ours alone")
+    passed, skipped = (sum(outcome == ending for outcome in outcomes.values()) for ending in ("passed", "skipped"))
+    print(f"with ours {passed} of kazoo's tests passed, {len(failed(outcomes))} failed, {skipped} were skipped")
+    for test in failed(outcomes):
+        print(f"{test} {'failed with ours alone' if test in found else 'fails without ours too, or not every time'}")
     for test in sorted(found.keys() - KNOWN.keys()):
         print(f"fails with ours alone: {test}")
     for test in sorted(KNOWN.keys() - found.keys()):

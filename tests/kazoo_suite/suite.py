@@ -34,7 +34,18 @@ def run(
     with tempfile.TemporaryDirectory(prefix="treecache-kazoo-suite-") as folder:
         outcomes = Path(folder, "outcomes.json")
         own = {"PYTHONPATH": str(_ROOT), "KAZOO_SUITE_CLIENTS": clients, "KAZOO_SUITE_OUTCOMES": str(outcomes)}
-        command = [python, "-m", "pytest", "-c", "/dev/null", "--rootdir", folder, "--quiet", "--tb=short"]
+        # By its own path, not by where that leads: a virtual environment's interpreter is a link out of it.
+        command = [
+            os.path.abspath(python),
+            "-m",
+            "pytest",
+            "-c",
+            "/dev/null",
+            "--rootdir",
+            folder,
+            "--quiet",
+            "--tb=short",
+        ]
         plugins = ["-p", "no:cacheprovider", "-p", "tests.kazoo_suite.plugin", "--timeout=300", "--pyargs"]
         # Not in this folder, whose own conftest is none of theirs.
         ended = subprocess.run(
