@@ -14,6 +14,7 @@ How fresh the tree is gets proven by `Freshness`, and whether it is right gets c
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from enum import Enum, auto
@@ -22,8 +23,9 @@ from typing import NamedTuple
 from kazoo.exceptions import KazooException
 
 from exporter.treecache.agenda import NO_LOADS, Agenda, Loads
-from exporter.treecache.answers import Answers, Verdict, error_with
+from exporter.treecache.answers import Answers, error_with
 from exporter.treecache.audit import Audit
+from exporter.treecache.backoff import PERSISTENT, Backoff, Strike
 from exporter.treecache.classic import ClassicStrategy
 from exporter.treecache.credibility import Credibility
 from exporter.treecache.events import TreeEvent
@@ -74,8 +76,10 @@ from exporter.zookeeper.wire import (
 
 MODES = ("auto", "recursive", "classic")
 
-_FIRST_DELAY = 0.05
-_LONGEST_DELAY = 5.0
+#: Seconds until what failed is tried again: after the first time, and at the longest.
+_FIRST_DELAY, _LONGEST_DELAY = 0.05, 5.0
+#: The same for reading the whole tree again, and how long it is remembered that it was.
+_LONGEST_RESYNC_DELAY, _RESYNC_GRACE = 30.0, 60.0
 #: Seconds after which an inquiry counts as forgotten.
 _ASK_AGAIN = 15.0
 _ZNODE_EVENTS = (CREATED, DELETED, CHANGED, CHILD)
@@ -153,7 +157,10 @@ class Replica:
             max_depth=max_depth,
             shard=shard,
         )
-        self._answers = Answers(self._prefix, self._reconciler, self._agenda)
+        #: What failed and is tried again: reads by their path, all else by a name.
+        self._failures = Backoff(_FIRST_DELAY, _LONGEST_DELAY)
+        self._resyncs = Backoff(_FIRST_DELAY, _LONGEST_RESYNC_DELAY, grace=_RESYNC_GRACE)
+        self._answers = Answers(self._prefix, self._reconciler, self._agenda, self._failures)
         self._rate = RateLimit(max_nodes_per_second)
         self._pace = Pace()
         self._phase = _Phase.DETACHED
@@ -174,7 +181,6 @@ class Replica:
         self._arming: set[Request] = set()
         #: Of each path that waits to be read, the first event since it last was.
         self._heard: dict[str, WatchEvent] = {}
-        self._delay = _FIRST_DELAY
         self._wake_at: float | None = None
         self._outcome = Outcome.empty()
         self.freshness = Freshness(
@@ -245,6 +251,8 @@ class Replica:
         due = [self._wake_at, self._ask_at, self.freshness.deadline]
         if self._is_complete:
             due += [self.audit.due_at, None if self._read_only else self.freshness.due_at]
+        if self._phase is _Phase.LIVE and self._wake_at is None:
+            due += [self._agenda.due_at, None if self._in_flight else self._reconciler.recheck_at]
         return min((at for at in due if at is not None), default=None)
 
     @property
@@ -263,12 +271,12 @@ class Replica:
         self.freshness.demand(since, now)
 
     def start_over(self, now: float) -> None:
-        """Reads everything again as after a reconnect, for a driver that lost its way."""
+        """Reads everything again as after a reconnect, later each time."""
         if self._phase not in (_Phase.DETACHED, _Phase.ASKING, _Phase.REFUSED):
             self._break_off(now)
             self._begin_sync("reconnect", now)
             self._phase = _Phase.ARMING
-            self._pause(now)
+            self._wake_at = self._resyncs.strike("resync", now).due_at
 
     def detach(self, now: float) -> None:
         """Keeps the znodes and trusts nothing else: for a driver that lost its way, and begins anew at `Connected`."""
@@ -334,7 +342,11 @@ class Replica:
     @property
     def pending_paths(self) -> int:
         """Paths known to want a read that was not sent yet."""
-        return len(self._agenda)
+        return len(self._agenda) + self._agenda.postponed
+
+    def unsettled(self, now: float) -> int:
+        """Znodes that are read again and again, ever less often, because the server's answers settle nothing."""
+        return self._failures.unsettled(now) + self._reconciler.contradictions.unsettled(now)
 
     @property
     def oldest_sent_at(self) -> float | None:
@@ -403,7 +415,10 @@ class Replica:
         self.freshness.drop(disconnected=True)
         self._break_off(now)
         self._phase = _Phase.DETACHED
-        self._delay = _FIRST_DELAY
+        # Another server, or the same after its restart, may answer otherwise.
+        self._failures.clear()
+        self._reconciler.contradictions.clear()
+        self._agenda.ripen(math.inf)
         self._ask_at = None
         if isinstance(message, Lost):
             self.initialized = False
@@ -493,8 +508,8 @@ class Replica:
                 request.purpose = REFRESH
 
     def _fill_window(self, now: float) -> None:
-        if not self._in_flight and not self._agenda:
-            self._reconciler.recheck_suspects()
+        self._agenda.ripen(now)
+        self._reconciler.recheck_suspects(now, at_rest=not self._in_flight and not self._agenda)
         refreshing = self._agenda.loaded and bool(self._agenda)
         if refreshing and now < self._pace.due_at:
             self._wake_at = self._pace.due_at
@@ -534,9 +549,17 @@ class Replica:
     def _at_rest(self) -> bool:
         return not self._agenda and self._agenda.loaded and not self.audit.is_running
 
-    def _pause(self, now: float) -> None:
-        self._wake_at = now + self._delay
-        self._delay = min(2 * self._delay, _LONGEST_DELAY)
+    def _pause(self, key: str, now: float) -> Strike:
+        """Sends nothing for a while, since something failed by this name: for longer each time that it does."""
+        strike = self._failures.strike(key, now)
+        self._wake_at = strike.due_at
+        return strike
+
+    def _pause_for(self, key: str, error: BaseException, now: float) -> None:
+        """The same, and says so: the first time, and once it is clear that it goes on."""
+        strike = self._pause(key, now)
+        if strike.number in (1, PERSISTENT):
+            self._fault("request" if strike.number == 1 else "unsettled", error)
 
     # Replies
 
@@ -565,15 +588,14 @@ class Replica:
             self._on_answer(reply, request, sent.loads, now)
         elif isinstance(request, Sync):
             if reply.error == THROTTLED:
-                self._pause(now)
+                self._pause("sync", now)
             else:
                 # A server that cannot sync still holds the truth that can be had.
                 self._arm(now)
         elif reply.error == OK:
             self._phase = _Phase.LIVE
         else:
-            self._fault("request", error_with(reply.error, f"setting the watch on {self._root}"))
-            self._pause(now)
+            self._pause_for("watch", error_with(reply.error, f"setting the watch on {self._root}"), now)
 
     def _on_armed(self, reply: Reply, now: float) -> None:
         """A watch that was not set leaves in doubt whatever was read after it."""
@@ -598,7 +620,7 @@ class Replica:
         elif is_watch:
             self.start_over(now)
         elif self._wake_at is None:
-            self._pause(now)
+            self._pause("unanswered", now)
 
     def _take_back(self, request: Request) -> bool:
         """Makes what a request was about wait again; False if nothing waits for the request any more."""
@@ -657,19 +679,18 @@ class Replica:
     def _on_answer(self, reply: Reply, request: ReadRequest, loads: Loads, now: float) -> None:
         before = self._credibility.held_before(request)
         try:
-            verdict = self._answers.apply(reply, request, loads)
+            verdict = self._answers.apply(reply, request, loads, now)
         except (struct.error, ValueError) as error:
-            verdict = Verdict(understood=False)
-            self._fault("request", error)
             self._outcome.distrusts.append("bad_reply")
-        if not verdict.understood:
-            self._put_back(request, loads)
-            self._pause(now)
+            self._not_understood(request, loads, error, now)
             return
-        if verdict.troubles:
-            self._pause(now)
-        else:
-            self._delay = _FIRST_DELAY
+        if not verdict.understood:
+            self._not_understood(request, loads, error_with(reply.error, repr(request)), now)
+            return
+        if self._failures:
+            for path in (*request.reads, *request.lists):
+                if path not in self._agenda:
+                    self._failures.settled(path)
         watch = self._strategy.missing_root() if verdict.root_is_missing else None
         if watch is not None:
             self._send(watch, now)
@@ -679,6 +700,10 @@ class Replica:
             self._outcome.refreshed.append(request)
             if self._credibility.was_misled(request, before):
                 self._mistrust(now)
+
+    def _not_understood(self, request: ReadRequest, loads: Loads, error: BaseException, now: float) -> None:
+        self._put_back(request, loads)
+        self._pause_for("read", error, now)
 
     # Freshness and audits
 

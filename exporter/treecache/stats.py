@@ -15,7 +15,7 @@ EVENT_NAMES = (
     "connection_lost",
     "initialized",
 )
-FAULT_KINDS = ("engine", "listener", "no_auth", "request", "root", "selector", "unsupported")
+FAULT_KINDS = ("engine", "listener", "no_auth", "request", "root", "selector", "unsettled", "unsupported")
 #: What a cache can be; `exporter.treecache.lifecycle` says when it is which.
 CACHE_STATES = ("loading", "in_sync", "catching_up", "disconnected", "failed", "closed")
 SYNC_REASONS = ("start", "reconnect", "session_lost", "audit")
