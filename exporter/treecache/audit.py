@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from exporter.treecache.agenda import Agenda, Wanted
 from exporter.treecache.reconciler import Reconciler
-from exporter.treecache.stats import MISMATCH_KINDS
+from exporter.treecache.stats import MISMATCH_KINDS, SKIP_REASONS
 from exporter.treecache.tree import Branch, Entry, Tree, record_of
 from exporter.zookeeper.records import UNREADABLE, child_count, owner_and_size, told_of, without_data
 from exporter.zookeeper.wire import AUDIT, NO_AUTH, NO_NODE, ReadRequest, ReadResult, Request
@@ -56,6 +56,7 @@ class Audit:
         self.completed = 0
         self.audited_nodes = 0
         self.mismatches = dict.fromkeys(MISMATCH_KINDS, 0)
+        self.skipped = dict.fromkeys(SKIP_REASONS, 0)
         #: Whether an audit is under way.
         self.is_running = False
         self._prefix = prefix

@@ -243,7 +243,7 @@ class Reconciler:
         return None if self.scope.may_leave_out_children(path) else record
 
     def read_again(self, path: str, load: bool, now: float, evidence: object) -> None:
-        """Has a znode read of which an answer tells that another did not; later each time the `evidence` is the same."""
+        """Has a znode read of which one answer tells what another did not; later each time, on the same `evidence`."""
         due_at = self._strike(path, now, evidence).due_at
         if due_at > now:
             self._agenda.put_off(path, load, due_at)
@@ -259,12 +259,15 @@ class Reconciler:
         return strike
 
     def is_older(self, path: str, stat: bytes) -> bool:
-        """Whether what is held of a znode, if anything is, is older than this stat of it."""
+        """Whether what is held of a znode, if anything is, is older than this stat of it, or counts other children."""
         entry = self.tree.get(path)
         if entry is None:
             return True
         held = record_of(entry)
-        return bool(held) and version_of(held) < version_of(stat)
+        if not held:
+            return False
+        held_version, version = version_of(held), version_of(stat)
+        return held_version < version or (held_version == version and child_count(held) != child_count(stat))
 
     def children_of(self, path: str) -> int:
         """How many names a list of the znode's children may bring."""

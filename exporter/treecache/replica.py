@@ -270,13 +270,17 @@ class Replica:
         """Wants a proof that the tree holds what the ensemble had at a moment not before `since`."""
         self.freshness.demand(since, now)
 
-    def start_over(self, now: float) -> None:
-        """Reads everything again as after a reconnect, later each time."""
-        if self._phase not in (_Phase.DETACHED, _Phase.ASKING, _Phase.REFUSED):
-            self._break_off(now)
-            self._begin_sync("reconnect", now)
-            self._phase = _Phase.ARMING
-            self._wake_at = self._resyncs.strike("resync", now).due_at
+    def start_over(self, now: float, error: BaseException | None = None) -> None:
+        """Reads everything again as after a reconnect, later each time; of the `error` that it is for, if any, once."""
+        is_about_to = self._phase is _Phase.ARMING and self._wake_at is not None
+        if self._phase in (_Phase.DETACHED, _Phase.ASKING, _Phase.REFUSED) or is_about_to:
+            return
+        self._break_off(now)
+        self._begin_sync("reconnect", now)
+        self._phase = _Phase.ARMING
+        strike = self._resyncs.strike("resync", now)
+        self._wake_at = strike.due_at
+        self._say_once(strike, error)
 
     def detach(self, now: float) -> None:
         """Keeps the znodes and trusts nothing else: for a driver that lost its way, and begins anew at `Connected`."""
@@ -556,9 +560,12 @@ class Replica:
         return strike
 
     def _pause_for(self, key: str, error: BaseException, now: float) -> None:
-        """The same, and says so: the first time, and once it is clear that it goes on."""
-        strike = self._pause(key, now)
-        if strike.number in (1, PERSISTENT):
+        """The same, and says so."""
+        self._say_once(self._pause(key, now), error)
+
+    def _say_once(self, strike: Strike, error: BaseException | None) -> None:
+        """A fault the first time, and one more when it is clear that it goes on."""
+        if error is not None and strike.number in (1, PERSISTENT):
             self._fault("request" if strike.number == 1 else "unsettled", error)
 
     # Replies
@@ -605,8 +612,7 @@ class Replica:
         if reply.error in (UNIMPLEMENTED, MARSHALLING_ERROR) and isinstance(reply.request, AddWatch):
             self._refused(now)
         else:
-            self._fault("request", error_with(reply.error, f"setting a watch by {reply.request!r}"))
-            self.start_over(now)
+            self.start_over(now, error_with(reply.error, f"setting a watch by {reply.request!r}"))
 
     def _on_unanswered(self, message: Unanswered, now: float) -> None:
         """Waits a moment, or, where the end of the connection is on its way, for as long as that takes."""
