@@ -24,6 +24,7 @@ from exporter.zookeeper.records import (
     czxid_of,
     origin_and_change,
     pzxid_of,
+    told_of,
     version_of,
     without_data,
 )
@@ -297,7 +298,7 @@ class Reconciler:
         if self._goes_back(version_of(record), version_of(held)):
             return False
         self.tree.replace(path, record)
-        if held_change != change:
+        if held_change != change or told_of(record) != told_of(held):
             self.events.append(Event(TreeEvent.NODE_UPDATED, path, record, held))
         return True
 

@@ -252,7 +252,9 @@ class Replica:
         if self._is_complete:
             due += [self.audit.due_at, None if self._read_only else self.freshness.due_at]
         if self._phase is _Phase.LIVE and self._wake_at is None:
-            due += [self._agenda.due_at, None if self._in_flight else self._reconciler.recheck_at]
+            due.append(self._agenda.due_at)
+            if not self._in_flight:
+                due += [self._reconciler.recheck_at, self.audit.resume_at]
         return min((at for at in due if at is not None), default=None)
 
     @property
@@ -545,10 +547,13 @@ class Replica:
         """Sends an audit's next reads, if there is room beside those of refreshes."""
         room = self._strategy.audit_room(len(self._in_flight), self._rate.allowance(now))
         if room > 0:
-            for request in self._strategy.audits(*self.audit.next_round(room)):
+            for request in self._strategy.audits(*self.audit.next_round(room, now)):
                 self._rate.spend(request.operations)
                 self.audit.asked(request)
                 self._send(request, now)
+        if self._agenda and not self._in_flight:
+            # What the audit came by at its end.
+            self._wake_at = now
 
     def _at_rest(self) -> bool:
         return not self._agenda and self._agenda.loaded and not self.audit.is_running
@@ -730,7 +735,9 @@ class Replica:
 
     def _check(self, now: float) -> None:
         """Begins an audit when it is time, and heals what one has found by reading everything again."""
-        if self.audit.take_finding():
+        finding = self.audit.take_finding()
+        if finding is not None:
+            self._fault("audit", finding)
             self._break_off(now)
             self._begin_sync("audit", now)
             self._arm(now)

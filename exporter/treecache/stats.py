@@ -32,8 +32,8 @@ class CacheStats:
     Every mapping holds each of its known keys, zero included: ``nodes`` by ``NODE_KINDS``, ``events`` by
     ``EVENT_NAMES`` (in the order of the event types' numbers), ``faults`` by ``FAULT_KINDS``, ``syncs`` by
     ``SYNC_REASONS``, ``verification_failures`` by ``VERIFICATION_FAILURES``, ``audit_mismatches`` by
-    ``MISMATCH_KINDS`` and ``audit_skipped`` by ``SKIP_REASONS``. Sizes are bytes, ages are seconds, ``verified_at`` is in
-    Unix seconds and 0 for never;
+    ``MISMATCH_KINDS`` and ``audit_skipped`` by ``SKIP_REASONS``. Sizes are bytes, ages are seconds, ``verified_at`` is
+    in Unix seconds and 0 for never;
     ``freshness_interval`` are the seconds between two proofs of freshness, 0 if there are none but on demand, and
     ``stale_after`` the seconds without one above which the cache is stale, 0 likewise.
     ``state`` is one of ``CACHE_STATES``; while it is failed, ``failure`` says why and ``failed_at`` since when, in Unix
