@@ -308,13 +308,22 @@ class _Once(argparse.Action):
 
     def __call__(self, _parser: object, namespace: argparse.Namespace, value: Any, _option: object = None) -> None:
         if self.dest in namespace.given:
-            shown = None if self.nargs == 0 else value
-            raise SettingsError(self.dest, shown, "the flag is given twice; accepted: once")
+            raise SettingsError(self.dest, value, "the flag is given twice; accepted: once")
         if value == "":
             # What a template renders for want of a value.
             return
         namespace.given.add(self.dest)
-        setattr(namespace, self.dest, True if self.nargs == 0 else value)
+        setattr(namespace, self.dest, value)
+
+
+class _Switch(argparse.Action):
+    """Stores whether a flag or its negation was given, and refuses a second one; a negated flag counts as not given."""
+
+    def __call__(self, _parser: object, namespace: argparse.Namespace, _value: object, option: Any = None) -> None:
+        if namespace.given & set(self.option_strings):
+            raise SettingsError(option, None, "the flag is given twice, as it is or negated; accepted: once")
+        namespace.given.add(option)
+        setattr(namespace, self.dest, option == self.dest)
 
 
 class _Repeatable(argparse.Action):
@@ -352,9 +361,10 @@ class _Parser(argparse.ArgumentParser):
         self.flags.append(name)
 
     def switch(self, name: str, help: str) -> None:
-        """Adds a flag without a value."""
-        self.add_argument(name, dest=name, help=help, default=False, nargs=0, action=_Once)
-        self.flags.append(name)
+        """Adds a flag without a value, and its negation, which Prometheus' programs have too."""
+        negation = f"--no-{name[2:]}"
+        self.add_argument(name, negation, dest=name, help=help, default=False, nargs=0, action=_Switch)
+        self.flags += [name, negation]
 
     def error(self, message: str) -> NoReturn:
         raise SettingsError(self.prog, None, f"{message}; {_listed(self)}")
@@ -368,7 +378,9 @@ def _given(parser: _Parser, arguments: Sequence[str]) -> dict[str, Any]:
     try:
         namespace, unknown = parser.parse_known_args(arguments, argparse.Namespace(given=set()))
     except argparse.ArgumentError as error:
-        raise SettingsError(error.argument_name or "arguments", None, f"{error.message}; {_listed(parser)}") from None
+        # Of a switch it names the negation too.
+        flag = (error.argument_name or "arguments").partition("/")[0]
+        raise SettingsError(flag, None, f"{error.message}; {_listed(parser)}") from None
     if unknown:
         raise SettingsError(unknown[0], None, f"{_unknown(parser, unknown[0])}; {_listed(parser)}")
     return vars(namespace)

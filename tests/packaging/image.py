@@ -77,7 +77,7 @@ def check_description(image: Image, version: str) -> None:
     """What the image says of itself."""
     config = image.config
     assert re.fullmatch("[1-9][0-9]*:[1-9][0-9]*", config["User"]), config["User"]
-    assert config["Entrypoint"] == ["treecache-exporter"]
+    assert config["Entrypoint"] == ["env", "--block-signal=TERM,INT,HUP", "treecache-exporter"]
     assert not config.get("Cmd"), config
     assert config["ExposedPorts"] == {"19141/tcp": {}}
     assert config["StopSignal"] == "SIGTERM"
