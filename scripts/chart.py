@@ -22,7 +22,7 @@ CHART = ROOT / "helm" / "treecache-exporter"
 CONFIG_SCHEMA = ROOT / "docs" / "config.schema.json"
 
 _TABLE = re.compile(r"(?<=<!-- values -->\n).*(?=<!-- end of values -->)", re.DOTALL)
-_KEY = re.compile(r"(?P<indent> *)(?P<key>[A-Za-z]+):")
+_KEY = re.compile(r"(?P<indent> *)(?P<key>[A-Za-z][A-Za-z0-9]*):")
 _DEFINITION = "#/definitions/config."
 
 
