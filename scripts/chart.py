@@ -2,7 +2,8 @@
 
 README.md lists what values.yaml says of each value in lines that begin with `# --`. In values.schema.json the schema of
 `config` is that of the exporter's configuration file, as JSON Schema's draft-07 writes it, which Helm reads; that of
-`web.config` has the names that the exporter's reader of web configurations knows.
+`web.config` has the names that the exporter's reader of web configurations knows; and required is what the templates
+cannot do without, as Helm takes a value away that is set to null.
 """
 
 from __future__ import annotations
@@ -60,18 +61,53 @@ def readme(text: str) -> str:
 
 
 def values_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """values.schema.json with the schemas of the configuration file and of the web configuration as they are now."""
+    """values.schema.json with the schemas of other files, and with what is required, as they are now."""
     config = json.loads(CONFIG_SCHEMA.read_text())
     own = {name: part for name, part in schema["definitions"].items() if not name.startswith("config.")}
     theirs = {f"config.{name}": _draft07(part) for name, part in config["$defs"].items()}
     top = {name: _draft07(part) for name, part in config.items() if name not in ("$defs", "$schema", "$id", "title")}
     properties = {**schema["properties"], "config": top}
     properties["web"]["properties"]["config"] = _web_config()
+    _require(properties)
     return {
         **schema,
+        "required": [name for name in properties if name in _required("")],
         "properties": properties,
         "definitions": {**own, **theirs},
     }
+
+
+def _require(properties: dict[str, Any], section: str = "") -> None:
+    """Requires in each section of the values what `_required` says."""
+    for name, part in properties.items():
+        path = f"{section}.{name}".lstrip(".")
+        if required := _required(path):
+            part["required"] = [key for key in part["properties"] if key in required]
+            _require(part["properties"], path)
+
+
+def _required(section: str) -> set[str]:
+    """The keys of a section that have nothing to fall back on: sections, numbers, switches, and what is not empty."""
+    inside = {
+        value.path.removeprefix(f"{section}.").partition(".")[0]: value for value in values() if _is_in(value, section)
+    }
+    return {
+        key
+        for key, value in inside.items()
+        if value.path.partition(".")[0] != "global"
+        and (value.path != f"{section}.{key}".lstrip(".") or _is_needed(value))
+    }
+
+
+def _is_in(value: Value, section: str) -> bool:
+    return not section or value.path.startswith(f"{section}.")
+
+
+def _is_needed(value: Value) -> bool:
+    if isinstance(value.default, dict):
+        # What Kubernetes takes as it is may be nothing.
+        return value.path == "config"
+    return bool(value.default) or isinstance(value.default, bool | int)
 
 
 def _web_config() -> dict[str, Any]:

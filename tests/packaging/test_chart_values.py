@@ -241,3 +241,41 @@ def _rendered(values: str, folder: Path) -> str:
         assert done.returncode == 0, done.stderr
         _rendered_before[values] = done.stdout
     return _rendered_before[values]
+
+
+#: What makes most templates do something.
+_ENABLED = {
+    section: {"enabled": True}
+    for section in ("serviceMonitor", "prometheusRule", "dashboards", "networkPolicy", "podDisruptionBudget")
+}
+
+
+def test_null_is_as_if_not_given_or_refused_by_name(tmp_path: Path) -> None:
+    required = _required(json.loads((CHART / "values.schema.json").read_text()))
+    optional = [value for value in generator.values() if value.path not in required and not value.default]
+    assert {"serviceAccount.name", "nodeSelector", "web.config"} <= {value.path for value in optional}
+    nothing: dict[str, Any] = json.loads(json.dumps(_ENABLED))
+    for value in optional:
+        _set(nothing, value.path, None)
+    assert _rendered(json.dumps(nothing), tmp_path) == _rendered(json.dumps(_ENABLED), tmp_path)
+    sections = {path for path in required if any(other.startswith(f"{path}.") for other in required)}
+    for refused in (sections - {"web.probeCertificate"}, required - sections):
+        values: dict[str, Any] = {}
+        for path in refused:
+            _set(values, path, None)
+        file = tmp_path / "values.json"
+        file.write_text(json.dumps(values))
+        said = helm("template", RELEASE, CHART, "--values", file).stderr
+        assert [path for path in sorted(refused) if f"{_as_told(path)} is required" not in said] == []
+
+
+def _required(schema: Any, path: str = "") -> set[str]:
+    inside = {f"{path}.{key}".lstrip("."): schema["properties"][key] for key in schema.get("required", [])}
+    if path == "config":
+        return set()
+    return set(inside).union(*(_required(part, name) for name, part in inside.items()))
+
+
+def _as_told(path: str) -> str:
+    section, _, key = path.rpartition(".")
+    return f"{section or '(root)'}: {key}"

@@ -29,7 +29,7 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
     "app.kubernetes.io/managed-by" .Release.Service
     "app.kubernetes.io/part-of" "treecache-exporter" -}}
 {{- $selector := include "treecache-exporter.selectorLabels" . | fromYaml -}}
-{{- merge $selector .Values.commonLabels $own | toYaml }}
+{{- merge $selector (.Values.commonLabels | default dict) $own | toYaml }}
 {{- end }}
 
 {{/* Metadata of a resource. Arguments: root; suffix, namespace, labels (which win) and annotations as needed. */}}
@@ -58,8 +58,8 @@ annotations:
 {{/* A tag beside a digest says to people what the digest is. */}}
 {{- define "treecache-exporter.image" -}}
 {{- $image := .Values.image.repository -}}
-{{- with .Values.global.imageRegistry | default .Values.image.registry }}{{ $image = printf "%s/%s" . $image }}{{ end -}}
-{{- $tag := .Values.image.tag | default (ternary "" .Chart.AppVersion (ne .Values.image.digest "")) -}}
+{{- with (.Values.global | default dict).imageRegistry | default .Values.image.registry }}{{ $image = printf "%s/%s" . $image }}{{ end -}}
+{{- $tag := .Values.image.tag | default (ternary "" .Chart.AppVersion (not (empty .Values.image.digest))) -}}
 {{- with $tag }}{{ $image = printf "%s:%s" $image . }}{{ end -}}
 {{- with .Values.image.digest }}{{ $image = printf "%s@%s" $image . }}{{ end -}}
 {{ $image }}
@@ -67,7 +67,8 @@ annotations:
 
 {{- define "treecache-exporter.imagePullSecrets" -}}
 {{- $secrets := list }}
-{{- range concat (.Values.global.imagePullSecrets | default list) .Values.imagePullSecrets }}
+{{- $global := .Values.global | default dict }}
+{{- range concat ($global.imagePullSecrets | default list) (.Values.imagePullSecrets | default list) }}
 {{- if kindIs "string" . }}{{ $secrets = append $secrets (dict "name" .) }}{{ else }}{{ $secrets = append $secrets . }}{{ end }}
 {{- end }}
 {{- with uniq $secrets }}
@@ -90,13 +91,13 @@ annotations:
 {{- end }}
 
 {{- define "treecache-exporter.scheme" -}}
-{{- $tls := .Values.web.config.tls_server_config | default dict -}}
+{{- $tls := (.Values.web.config | default dict).tls_server_config | default dict -}}
 {{- .Values.web.scheme | default (ternary "HTTPS" "HTTP" (not (empty $tls.cert_file))) }}
 {{- end }}
 
 {{/* The path of the external URL, without a slash at its end; nothing for the root. */}}
 {{- define "treecache-exporter.externalPath" -}}
-{{- regexReplaceAll "^https?://[^/]*" .Values.web.externalUrl "" | trimSuffix "/" }}
+{{- regexReplaceAll "^https?://[^/]*" (.Values.web.externalUrl | default "") "" | trimSuffix "/" }}
 {{- end }}
 
 {{/* What stands before every path of the exporter's, as its flags mean it; nothing for the root. */}}
@@ -106,7 +107,7 @@ annotations:
 
 {{/* Where the exporter listens, and what its paths begin with: flags that `healthcheck` takes too. */}}
 {{- define "treecache-exporter.addressFlags" -}}
-{{- $host := .Values.web.listenHost -}}
+{{- $host := .Values.web.listenHost | default "" -}}
 {{- if and (contains ":" $host) (not (hasPrefix "[" $host)) }}{{ $host = printf "[%s]" $host }}{{ end -}}
 - --web.listen-address={{ $host }}:{{ .Values.web.port }}
 {{- with .Values.web.externalUrl }}
@@ -119,7 +120,7 @@ annotations:
 
 {{/* Whether only what is in the pod reaches the exporter: "true" or nothing. */}}
 {{- define "treecache-exporter.isLocal" -}}
-{{- if regexMatch "^(localhost|127[.].*|\\[?::1\\]?)$" .Values.web.listenHost }}true{{ end }}
+{{- if regexMatch "^(localhost|127[.].*|\\[?::1\\]?)$" (.Values.web.listenHost | default "") }}true{{ end }}
 {{- end }}
 
 {{/* Whether a port of the pods is the exporter's own, not that of a container beside it: "true" or nothing. Arguments: root; port. */}}
@@ -129,7 +130,7 @@ annotations:
 
 {{/* An HTTP probe has no certificate to show, and comes from outside of the pod. */}}
 {{- define "treecache-exporter.probe" -}}
-{{- $tls := .Values.web.config.tls_server_config | default dict -}}
+{{- $tls := (.Values.web.config | default dict).tls_server_config | default dict -}}
 {{- $needsCommand := or (eq (default "" $tls.client_auth_type) "RequireAndVerifyClientCert") (include "treecache-exporter.isLocal" .) -}}
 {{- .Values.web.probe | default (ternary "http" "exec" (empty $needsCommand)) }}
 {{- end }}

@@ -3,7 +3,7 @@
 {{- $root := .root -}}
 metadata:
   labels:
-    {{- merge (deepCopy .labels) $root.Values.podLabels (include "treecache-exporter.labels" $root | fromYaml) | toYaml | nindent 4 }}
+    {{- merge (deepCopy .labels) ($root.Values.podLabels | default dict) (include "treecache-exporter.labels" $root | fromYaml) | toYaml | nindent 4 }}
   annotations:
     {{- include "treecache-exporter.podAnnotations" $root | nindent 4 }}
 spec:
@@ -83,7 +83,7 @@ spec:
 {{- with .Values.web.config }}
 {{- $_ := set $own "checksum/web-config" (toYaml . | sha256sum) }}
 {{- end }}
-{{- merge (deepCopy .Values.podAnnotations) $own | toYaml }}
+{{- merge (.Values.podAnnotations | default dict | deepCopy) $own | toYaml }}
 {{- end }}
 
 {{/* On the node's network, only this policy resolves the names of the cluster's Services. */}}

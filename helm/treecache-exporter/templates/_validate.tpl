@@ -12,7 +12,7 @@
 {{- include "treecache-exporter.validateIngress" . }}
 {{- include "treecache-exporter.validateMonitors" . }}
 {{- include "treecache-exporter.validateRules" . }}
-{{- if and (ne (toString .Values.podDisruptionBudget.minAvailable) "") (ne (toString .Values.podDisruptionBudget.maxUnavailable) "") }}
+{{- if and (include "treecache-exporter.isCount" .Values.podDisruptionBudget.minAvailable) (include "treecache-exporter.isCount" .Values.podDisruptionBudget.maxUnavailable) }}
 {{- fail "podDisruptionBudget.minAvailable: given beside maxUnavailable; accepted: one of the two" }}
 {{- end }}
 {{- end }}
@@ -20,6 +20,11 @@
 {{/* values.yaml's own `config`, by which it shows whether one was given; a test compares them. */}}
 {{- define "treecache-exporter.defaultConfig" -}}
 {{- dict "ensembles" (list (dict "name" "default" "hosts" "zookeeper:2181" "trees" (list (dict "path" "/")))) | toJson }}
+{{- end }}
+
+{{/* Whether a number or a percentage is given, 0 too: "true" or nothing. */}}
+{{- define "treecache-exporter.isCount" -}}
+{{- if not (or (kindIs "invalid" .) (eq (toString .) "")) }}true{{ end }}
 {{- end }}
 
 {{- define "treecache-exporter.validateConfig" -}}
@@ -32,7 +37,7 @@
 
 {{/* The scheme and the way of probing have to be as the web configuration makes the exporter serve. */}}
 {{- define "treecache-exporter.validateWeb" -}}
-{{- $tls := .Values.web.config.tls_server_config | default dict -}}
+{{- $tls := (.Values.web.config | default dict).tls_server_config | default dict -}}
 {{- $serves := ternary "HTTP" "HTTPS" (empty $tls.cert_file) -}}
 {{- if and .Values.web.config .Values.web.existingSecret }}
 {{- fail "web.existingSecret: given beside web.config; accepted: one of the two" }}
@@ -53,7 +58,7 @@
 {{- if and $certificate.certFile (ne (include "treecache-exporter.probe" .) "exec") }}
 {{- fail "web.probeCertificate: an HTTP probe shows no certificate; accepted: with web.probe=exec" }}
 {{- end }}
-{{- $tls := .Values.web.config.tls_server_config | default dict -}}
+{{- $tls := (.Values.web.config | default dict).tls_server_config | default dict -}}
 {{- if eq .Values.web.probe "http" }}
 {{- if eq (default "" $tls.client_auth_type) "RequireAndVerifyClientCert" }}
 {{- fail "web.probe: http has no certificate, which web.config demands; accepted: exec" }}
@@ -62,7 +67,7 @@
 {{- fail (printf "web.probe: http comes from outside of the pod, and web.listenHost is %s; accepted: exec" .Values.web.listenHost) }}
 {{- end }}
 {{- end }}
-{{- if and (eq (include "treecache-exporter.probe" .) "exec") (contains "$(" .Values.web.listenHost) }}
+{{- if and (eq (include "treecache-exporter.probe" .) "exec") (contains "$(" (.Values.web.listenHost | default "")) }}
 {{- fail (printf "web.listenHost: %s is not filled in for a probe that runs a command; accepted: a host, or web.probe=http" .Values.web.listenHost) }}
 {{- end }}
 {{- end }}
@@ -117,7 +122,7 @@
 {{- $values := dict "commonLabels" .Values.commonLabels "podLabels" .Values.podLabels "service.labels" .Values.service.labels -}}
 {{- range $value, $labels := $values }}
 {{- range list "app.kubernetes.io/name" "app.kubernetes.io/instance" "treecache-exporter/replica" }}
-{{- if hasKey $labels . }}
+{{- if hasKey ($labels | default dict) . }}
 {{- fail (printf "%s: %s is for the chart to give, as it selects pods; accepted: other labels, or nameOverride and another release" $value .) }}
 {{- end }}
 {{- end }}
@@ -173,10 +178,10 @@
 {{- if and (eq $service.clusterIP "None") (ne $service.type "ClusterIP") }}
 {{- fail (printf "service.clusterIP: None with the type %s; accepted: with ClusterIP" $service.type) }}
 {{- end }}
-{{- if and .Values.sharding.enabled (or (ne $service.type "ClusterIP") (not (has $service.clusterIP (list "" "None")))) }}
+{{- if and .Values.sharding.enabled (or (ne $service.type "ClusterIP") (not (has ($service.clusterIP | default "None") (list "None")))) }}
 {{- fail "service.type: the Service of shards is headless; accepted: ClusterIP, without clusterIP" }}
 {{- end }}
-{{- if and (gt (len $service.ipFamilies) 1) (not (has $service.ipFamilyPolicy (list "PreferDualStack" "RequireDualStack"))) }}
+{{- if and (gt (len ($service.ipFamilies | default list)) 1) (not (has $service.ipFamilyPolicy (list "PreferDualStack" "RequireDualStack"))) }}
 {{- fail "service.ipFamilies: two without service.ipFamilyPolicy; accepted: with PreferDualStack or RequireDualStack" }}
 {{- end }}
 {{- include "treecache-exporter.validatePort" (dict "root" . "value" "service.targetPort" "port" $service.targetPort) }}
@@ -190,7 +195,7 @@
 {{- end }}
 {{- else if kindIs "string" .port }}
 {{- $names := list "metrics" }}
-{{- range concat .root.Values.initContainers .root.Values.extraContainers }}
+{{- range concat (.root.Values.initContainers | default list) (.root.Values.extraContainers | default list) }}
 {{- range .ports }}{{ $names = append $names .name }}{{ end }}
 {{- end }}
 {{- if not (has .port $names) }}
@@ -249,18 +254,20 @@
 {{/* Of a monitor that scrapes the exporter itself. Arguments as above; scheme. */}}
 {{- define "treecache-exporter.validateDirectMonitor" -}}
 {{- $web := .root.Values.web -}}
-{{- $tls := $web.config.tls_server_config | default dict -}}
+{{- $config := $web.config | default dict -}}
+{{- $tls := $config.tls_server_config | default dict -}}
+{{- $shown := .monitor.tlsConfig | default dict -}}
 {{- if and (eq .scheme "http") (eq (include "treecache-exporter.scheme" .root) "HTTPS") }}
 {{- fail (printf "%s.scheme: http, and the exporter serves HTTPS; accepted: https, or nothing" .name) }}
 {{- end }}
-{{- $hasCertificate := or .monitor.tlsConfig.cert .monitor.tlsConfig.certFile .monitor.scrapeClass -}}
+{{- $hasCertificate := or $shown.cert $shown.certFile .monitor.scrapeClass -}}
 {{- if and (eq (default "" $tls.client_auth_type) "RequireAndVerifyClientCert") (not $hasCertificate) }}
 {{- fail (printf "%s.tlsConfig: has no certificate, which web.config demands; accepted: cert and keySecret, or certFile and keyFile" .name) }}
 {{- end }}
-{{- if and $web.config.basic_auth_users (not .monitor.basicAuth) }}
+{{- if and $config.basic_auth_users (not .monitor.basicAuth) }}
 {{- fail (printf "%s.basicAuth: empty, and web.config.basic_auth_users demands a password; accepted: {username: {name, key}, password: {name, key}}, keys of a Secret" .name) }}
 {{- end }}
-{{- if and .monitor.basicAuth (not (or $web.config.basic_auth_users $web.existingSecret)) }}
+{{- if and .monitor.basicAuth (not (or $config.basic_auth_users $web.existingSecret)) }}
 {{- fail (printf "%s.basicAuth: given, and the exporter has no users; accepted: with web.config.basic_auth_users or web.existingSecret" .name) }}
 {{- end }}
 {{- end }}
