@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,42 +68,32 @@ def values_schema(schema: dict[str, Any]) -> dict[str, Any]:
     top = {name: _draft07(part) for name, part in config.items() if name not in ("$defs", "$schema", "$id", "title")}
     properties = {**schema["properties"], "config": top}
     properties["web"]["properties"]["config"] = _web_config()
-    _require(properties)
+    made = {**schema, "properties": properties}
+    _require(made, list(values()))
     return {
-        **schema,
-        "required": [name for name in properties if name in _required("")],
-        "properties": properties,
+        **made,
         "definitions": {**own, **theirs},
     }
 
 
-def _require(properties: dict[str, Any], section: str = "") -> None:
-    """Requires in each section of the values what `_required` says."""
-    for name, part in properties.items():
-        path = f"{section}.{name}".lstrip(".")
-        if required := _required(path):
-            part["required"] = [key for key in part["properties"] if key in required]
-            _require(part["properties"], path)
-
-
-def _required(section: str) -> set[str]:
-    """The keys of a section that have nothing to fall back on: sections, numbers, switches, and what is not empty."""
-    inside = {
-        value.path.removeprefix(f"{section}.").partition(".")[0]: value for value in values() if _is_in(value, section)
-    }
-    return {
-        key
-        for key, value in inside.items()
-        if value.path.partition(".")[0] != "global"
-        and (value.path != f"{section}.{key}".lstrip(".") or _is_needed(value))
-    }
-
-
-def _is_in(value: Value, section: str) -> bool:
-    return not section or value.path.startswith(f"{section}.")
+def _require(part: dict[str, Any], described: Sequence[Value], depth: int = 0) -> None:
+    """Requires what has nothing to fall back on in a section, of which these values are: sections, and what is needed."""
+    sections: dict[str, list[Value]] = {}
+    for value in described:
+        sections.setdefault(value.path.split(".")[depth], []).append(value)
+    required = set()
+    for key, inside in sections.items():
+        if len(inside) > 1 or inside[0].path.count(".") > depth:
+            _require(part["properties"][key], inside, depth + 1)
+            required.add(key)
+        elif _is_needed(inside[0]):
+            required.add(key)
+    part["required"] = [key for key in part["properties"] if key in required - {"global"}]
 
 
 def _is_needed(value: Value) -> bool:
+    if value.path.startswith("global."):
+        return False
     if isinstance(value.default, dict):
         # What Kubernetes takes as it is may be nothing.
         return value.path == "config"

@@ -437,8 +437,6 @@ def test_a_literal_secret_is_kept_out_of_the_configmap(key: str, ensemble: dict[
     refused = helm("template", RELEASE, CHART, "--values", file)
     assert f"config.ensembles[0].{key}: would lie open in a ConfigMap; accepted: ${{NAME}}" in refused.stderr
     assert "secret" not in refused.stderr
-    # Elsewhere it is not the chart's to judge.
-    assert helm("template", RELEASE, CHART, "--values", file, "--set", "existingConfigMap=other").returncode == 0
 
 
 def test_the_cases_use_every_value() -> None:
