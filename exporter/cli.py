@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from exporter import __version__, config, daemon, demo, healthcheck, logs, signals, spans
+from exporter.autoreload import AutoReload
 from exporter.settings import (
     BARRIERS,
     DASHBOARD_ACCEPTED,
+    EXTERNAL_URL_ACCEPTED,
     HOSTS_ACCEPTED,
     PATH_ACCEPTED,
     Audit,
@@ -30,10 +32,12 @@ from exporter.settings import (
     parse_count,
     parse_dashboard_url,
     parse_duration,
+    parse_external_url,
     parse_hosts,
     parse_listen_address,
     parse_name,
     parse_ordinal_of_host,
+    parse_route_prefix,
     parse_telemetry_path,
     parse_trees,
 )
@@ -82,7 +86,8 @@ def parse_settings(arguments: Sequence[str]) -> Settings:
 
     Raises SettingsError for anything that is wrong with them.
     """
-    return _settings(_given(_exporter_parser(), arguments))
+    given = _given(_exporter_parser(), arguments)
+    return _settings(given, _source(given))
 
 
 def refuse_multiprocess_mode() -> None:
@@ -105,11 +110,12 @@ def _run(words: Sequence[str]) -> int:
 def _export(arguments: Sequence[str]) -> int:
     given = _given(_exporter_parser(), arguments)
     _configure_logs(given)
-    settings = _settings(given)
+    source = _source(given)
+    settings = _settings(given, source)
+    auto_reload = _auto_reload(given, source)
     if given["--config.check"]:
         return _tell_that_it_is_good(settings)
-    file = given["--config.file"]
-    status = daemon.run(settings, load=None if file is None else lambda: config.load(Path(file)))
+    status = daemon.run(settings, load=None if source is None else source.load, auto_reload=auto_reload)
     # Or Python would look through all that is left for garbage, which takes longer than to stop.
     gc.freeze()
     return status
@@ -139,22 +145,36 @@ def _healthcheck(arguments: Sequence[str]) -> int:
     return healthcheck.run(
         _parsed(given, "--web.listen-address", parse_listen_address),
         None if file is None else web_config.load(file),
+        route_prefix=_route_prefix(given),
         ready=given["--ready"],
         certificate=None if cert is None else healthcheck.Certificate(Path(cert), Path(key)),
     )
 
 
-def _settings(given: Mapping[str, Any]) -> Settings:
-    ensembles = (_ensemble(given),) if given["--config.file"] is None else _ensembles_of_file(given)
+def _settings(given: Mapping[str, Any], source: config.Source | None) -> Settings:
+    ensembles = (_ensemble(given),) if source is None else _ensembles_of_file(given, source)
     return Settings(ensembles=ensembles, web=_web(given), shard=_shard(given))
 
 
-def _ensembles_of_file(given: Mapping[str, Any]) -> tuple[Ensemble, ...]:
+def _source(given: Mapping[str, Any]) -> config.Source | None:
+    return None if given["--config.file"] is None else config.Source(Path(given["--config.file"]))
+
+
+def _auto_reload(given: Mapping[str, Any], source: config.Source | None) -> AutoReload | None:
+    interval = _parsed(given, "--config.auto-reload-interval", lambda text: parse_duration(text, least=1.0))
+    if not given["--config.auto-reload"]:
+        return None
+    if source is None:
+        raise SettingsError("--config.auto-reload", None, "there is no file to look at; accepted: with --config.file")
+    return AutoReload(source, interval)
+
+
+def _ensembles_of_file(given: Mapping[str, Any], source: config.Source) -> tuple[Ensemble, ...]:
     others = [flag for flag in _OF_ONE_ENSEMBLE if flag in given["given"]]
     if others:
         problem = f"contradicts {', '.join(others)}; accepted: ensembles and trees by a file or by flags, not by both"
         raise SettingsError("--config.file", given["--config.file"], problem)
-    return config.load(Path(given["--config.file"]))
+    return source.load()
 
 
 def _ensemble(given: Mapping[str, Any]) -> Ensemble:
@@ -189,20 +209,28 @@ def _web(given: Mapping[str, Any]) -> Web:
         listen_address=_parsed(given, "--web.listen-address", parse_listen_address),
         telemetry_path=_parsed(given, "--web.telemetry-path", lambda path: parse_telemetry_path(path, RESERVED_PATHS)),
         config_file=None if given["--web.config.file"] is None else Path(given["--web.config.file"]),
+        route_prefix=_route_prefix(given),
         enable_lifecycle=given["--web.enable-lifecycle"],
         expose_data=given["--web.expose-data"],
-        dashboard_url=_dashboard_url(given),
+        dashboard_url=_parsed_url(given, "--web.dashboard-url", parse_dashboard_url, DASHBOARD_ACCEPTED),
         systemd_socket=given["--web.systemd-socket"],
     )
 
 
-def _dashboard_url(given: Mapping[str, Any]) -> str | None:
-    url = given["--web.dashboard-url"]
+def _route_prefix(given: Mapping[str, Any]) -> str:
+    """By default the path of the external URL, as with Prometheus."""
+    external = _parsed_url(given, "--web.external-url", parse_external_url, EXTERNAL_URL_ACCEPTED)
+    if given["--web.route-prefix"] is not None:
+        return _parsed(given, "--web.route-prefix", parse_route_prefix)
+    return external or ""
+
+
+def _parsed_url(given: Mapping[str, Any], flag: str, parse: Callable[[str], str], accepted: str) -> str | None:
+    url = given[flag]
     if url is not None and "@" in url:
         # Not shown, it may be a password.
-        problem = f"has credentials, which the pages would show; {DASHBOARD_ACCEPTED}"
-        raise SettingsError("--web.dashboard-url", None, problem)
-    return None if url is None else _parsed(given, "--web.dashboard-url", parse_dashboard_url)
+        raise SettingsError(flag, None, f"has credentials, which others would see; {accepted}")
+    return None if url is None else _parsed(given, flag, parse)
 
 
 def _shard(given: Mapping[str, Any]) -> Shard:
@@ -356,6 +384,8 @@ def _exporter_parser() -> _Parser:
     )
     parser.flag("--config.file", "FILE", "YAML file of ensembles and trees, instead of the flags about them")
     parser.switch("--config.check", "check the configuration, files included, and exit with status 0 or 2")
+    parser.switch("--config.auto-reload", "reload by itself when the file, or one that it names, has changed")
+    parser.flag("--config.auto-reload-interval", "DURATION", "time between two looks at them, at least 1s", "30s")
     parser.flag("--zookeeper.hosts", "HOSTS", f"the ensemble to connect to; {HOSTS_ACCEPTED}")
     parser.flag("--zookeeper.name", "NAME", "value of the label `ensemble`", "default")
     parser.flag(
@@ -371,6 +401,7 @@ def _exporter_parser() -> _Parser:
     parser.switch("--shard.from-hostname", "take the ordinal from the host name, as in a StatefulSet: exporter-0")
     parser.flag("--web.listen-address", "[HOST]:PORT", "where to serve; port 0 picks a free one", ":19141")
     parser.switch("--web.systemd-socket", "serve on the socket that systemd passes, instead of a listen address")
+    _add_prefix_flags(parser)
     parser.flag("--web.telemetry-path", "PATH", "what Prometheus scrapes", "/metrics")
     parser.flag("--web.config.file", "FILE", "TLS, basic authentication and headers, in exporter-toolkit's format")
     parser.switch("--web.enable-lifecycle", "allow POST /-/reload")
@@ -414,11 +445,17 @@ def _healthcheck_parser() -> _Parser:
     )
     parser.flag("--web.listen-address", "[HOST]:PORT", "where the exporter serves", ":19141")
     parser.flag("--web.config.file", "FILE", "the exporter's own: whether it speaks TLS, and which certificate to show")
+    _add_prefix_flags(parser)
     parser.switch("--ready", "ask whether every tree was loaded once")
     parser.flag("--tls.cert-file", "FILE", "certificate to show instead, in PEM, where clients need one")
     parser.flag("--tls.key-file", "FILE", "its key")
     _add_version(parser)
     return parser
+
+
+def _add_prefix_flags(parser: _Parser) -> None:
+    parser.flag("--web.external-url", "URL", "where browsers find the exporter, for example behind a proxy")
+    parser.flag("--web.route-prefix", "PATH", "prefix of every path that is served; by default the external URL's path")
 
 
 def _add_common_flags(parser: _Parser) -> None:

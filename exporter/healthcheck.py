@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.settings import ListenAddress, SettingsError, in_brackets
-from exporter.web.app import HEALTHY_PATH, READY_PATH
 from exporter.web.config import TlsConfig, WebConfig
+from exporter.web.probes import HEALTHY_PATH, READY_PATH
 
 #: Seconds for each step of the exchange: the connection, the handshake, the answer.
 TIMEOUT = 3.0
@@ -31,17 +31,23 @@ class Certificate:
 
 
 def run(
-    address: ListenAddress, web: WebConfig | None, *, ready: bool = False, certificate: Certificate | None = None
+    address: ListenAddress,
+    web: WebConfig | None,
+    *,
+    route_prefix: str = "",
+    ready: bool = False,
+    certificate: Certificate | None = None,
 ) -> int:
     """Asks `/-/healthy`, with `ready` `/-/ready`, prints the answer in one line and gives 0 if it was 200, else 1.
 
-    TLS is spoken if `web` has it. The certificate of the server is not verified: it is for another name than the
-    loopback address, nothing secret is sent, and who could listen in its place could answer a probe anyway. Where
-    clients need a certificate, `certificate` is shown, by default the server's own.
+    `route_prefix` is what the exporter has before its paths. TLS is spoken if `web` has it. The certificate of the
+    server is not verified: it is for another name than the loopback address, nothing secret is sent, and who could
+    listen in its place could answer a probe anyway. Where clients need a certificate, `certificate` is shown, by
+    default the server's own.
 
     Raises SettingsError if a certificate cannot be used.
     """
-    path = READY_PATH if ready else HEALTHY_PATH
+    path = route_prefix + (READY_PATH if ready else HEALTHY_PATH)
     context = None if web is None or web.tls is None else _context(web.path, web.tls, certificate)
     status, said = _ask(_hosts(address), address.port, path, context)
     scheme = "http" if context is None else "https"

@@ -13,11 +13,16 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from exporter.treecache import Shard
+from exporter.zookeeper.frames import MAX_FRAME
 
 HOSTS_ACCEPTED = "accepted: HOST[:PORT][,HOST[:PORT]...][/CHROOT], an IPv6 address in brackets"
 PATH_ACCEPTED = "accepted: an absolute path such as /services"
 LISTEN_ACCEPTED = "accepted: [HOST]:PORT, an IPv6 address in brackets, port 0 for a free one"
 TELEMETRY_PATH_ACCEPTED = "accepted: an absolute path such as /metrics, of letters, digits and . _ ~ -"
+EXTERNAL_URL_ACCEPTED = (
+    "accepted: an absolute URL such as https://monitor.example/zk/, or its path alone, of letters, digits and . _ ~ -"
+)
+ROUTE_PREFIX_ACCEPTED = "accepted: / for none, or a path such as /zk, of letters, digits and . _ ~ -"
 DASHBOARD_ACCEPTED = "accepted: an absolute URL such as https://grafana.example/dashboards, without credentials"
 NAME_ACCEPTED = "accepted: any printable text"
 DURATION_ACCEPTED = "accepted: a duration such as 500ms, 10s, 5m or 1h30m"
@@ -40,7 +45,7 @@ _NOT_IN_ZNODE_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff]
 _DURATION = re.compile("".join(rf"(?:([0-9]{{1,9}}){unit})?" for unit in ("d", "h", "m", "s", "ms")))
 _DURATION_UNITS = (86_400.0, 3_600.0, 60.0, 1.0, 0.001)
 _ORDINAL = re.compile(r"[^.]*-(?P<ordinal>[0-9]{1,9})(?:\..*)?")
-_TELEMETRY_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
+_SERVED_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 
 
 class SettingsError(ValueError):
@@ -132,7 +137,8 @@ class Tls:
 class Ensemble:
     """One ZooKeeper ensemble: how to reach it and as whom, and the trees to watch there.
 
-    `name` is its value of the label `ensemble`; `session_timeout` is asked for, in seconds.
+    `name` is its value of the label `ensemble`; `session_timeout` is asked for, in seconds; `max_reply_bytes` is the
+    most that a server may say at once.
     """
 
     name: str
@@ -142,6 +148,7 @@ class Ensemble:
     digest: tuple[Digest, ...] = ()
     sasl: DigestMd5 | Gssapi | None = None
     tls: Tls | None = None
+    max_reply_bytes: int = MAX_FRAME
 
 
 @dataclass(frozen=True)
@@ -160,13 +167,14 @@ class Web:
     """How to serve.
 
     The listen address, unless systemd hands over a listening socket; the path that Prometheus scrapes;
-    exporter-toolkit's configuration file; whether `POST /-/reload` is allowed; whether pages show what is in znodes;
-    where the dashboards are, for a link on the pages.
+    exporter-toolkit's configuration file; the prefix of every path, empty for none; whether `POST /-/reload` is
+    allowed; whether pages show what is in znodes; where the dashboards are, for a link on the pages.
     """
 
     listen_address: ListenAddress = ListenAddress("", 19141)
     telemetry_path: str = "/metrics"
     config_file: Path | None = None
+    route_prefix: str = ""
     enable_lifecycle: bool = False
     systemd_socket: bool = False
     expose_data: bool = False
@@ -288,9 +296,34 @@ def parse_telemetry_path(text: str, reserved: Iterable[str] = ()) -> str:
     """
     if text in reserved:
         raise ValueError(f"this path is taken by another page; {TELEMETRY_PATH_ACCEPTED}")
-    if not _TELEMETRY_PATH.fullmatch(text) or {".", ".."} & set(text.split("/")):
+    if not _is_served_path(text):
         raise ValueError(f"not a path that can be served; {TELEMETRY_PATH_ACCEPTED}")
     return text
+
+
+def parse_external_url(text: str) -> str:
+    """The path of the URL under which browsers find the exporter, without a slash at its end: empty for none.
+
+    Raises ValueError, saying what is wrong and what is accepted.
+    """
+    if text.startswith("/") and not text.startswith("//"):
+        path = text
+    elif _is_absolute_url(text):
+        url = urlsplit(text)
+        if url.query or url.fragment:
+            raise ValueError(f"has more than a path behind the host; {EXTERNAL_URL_ACCEPTED}")
+        path = url.path
+    else:
+        raise ValueError(f"not an absolute HTTP URL; {EXTERNAL_URL_ACCEPTED}")
+    return _prefix(path, EXTERNAL_URL_ACCEPTED)
+
+
+def parse_route_prefix(text: str) -> str:
+    """A prefix for the path of everything that is served, without a slash at its end: empty for none.
+
+    Raises ValueError, saying what is wrong and what is accepted.
+    """
+    return _prefix(text, ROUTE_PREFIX_ACCEPTED)
 
 
 def parse_dashboard_url(text: str) -> str:
@@ -298,12 +331,7 @@ def parse_dashboard_url(text: str) -> str:
 
     Raises ValueError, saying what is wrong and what is accepted.
     """
-    try:
-        url = urlsplit(text)
-        is_absolute = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
-    except ValueError:
-        is_absolute = False
-    if not is_absolute or not re.fullmatch("[!-~]+", text):
+    if not _is_absolute_url(text):
         raise ValueError(f"not an absolute HTTP URL; {DASHBOARD_ACCEPTED}")
     return text
 
@@ -316,6 +344,29 @@ def in_brackets(host: str) -> str:
 def one_line(text: str) -> str:
     """The text with everything escaped that cannot be printed on one line."""
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+
+
+def _is_absolute_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        is_absolute = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        is_absolute = False
+    return is_absolute and re.fullmatch("[!-~]+", text) is not None
+
+
+def _prefix(path: str, accepted: str) -> str:
+    """As Prometheus takes it: slashes at either end make no difference."""
+    prefix = "/" + path.strip("/")
+    if prefix == "/":
+        return ""
+    if not _is_served_path(prefix):
+        raise ValueError(f"{path!r} is no path that can be served; {accepted}")
+    return prefix
+
+
+def _is_served_path(text: str) -> bool:
+    return _SERVED_PATH.fullmatch(text) is not None and not {".", ".."} & set(text.split("/"))
 
 
 def _parse_zookeeper_host(text: str) -> str:

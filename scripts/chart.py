@@ -77,18 +77,20 @@ def values_schema(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _require(part: dict[str, Any], described: Sequence[Value], depth: int = 0) -> None:
-    """Requires what has nothing to fall back on in a section, of which these values are: sections, and what is needed."""
+    """Requires what has nothing to fall back on in a section with these values: sections, and what is needed."""
     sections: dict[str, list[Value]] = {}
     for value in described:
         sections.setdefault(value.path.split(".")[depth], []).append(value)
-    required = set()
+    required: set[str] = set()
     for key, inside in sections.items():
         if len(inside) > 1 or inside[0].path.count(".") > depth:
             _require(part["properties"][key], inside, depth + 1)
             required.add(key)
         elif _is_needed(inside[0]):
             required.add(key)
-    part["required"] = [key for key in part["properties"] if key in required - {"global"}]
+    part.pop("required", None)
+    if required := required - {"global"}:
+        part["required"] = [key for key in part["properties"] if key in required]
 
 
 def _is_needed(value: Value) -> bool:

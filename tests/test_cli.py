@@ -70,6 +70,22 @@ def test_flags_of_the_web_part() -> None:
     assert web == Web(config_file=Path("web.yml"), enable_lifecycle=True, systemd_socket=True)
 
 
+@pytest.mark.parametrize(
+    ("flags", "prefix"),
+    [
+        (["--web.external-url=https://monitor.example/zk/"], "/zk"),
+        (["--web.external-url=https://monitor.example:8443"], ""),
+        (["--web.external-url=/monitors/zk"], "/monitors/zk"),
+        (["--web.external-url=https://monitor.example/zk/", "--web.route-prefix=/"], ""),
+        (["--web.external-url=https://monitor.example/zk/", "--web.route-prefix=/a"], "/a"),
+        (["--web.external-url=https://monitor.example/zk/", "--web.route-prefix="], "/zk"),
+        (["--web.external-url=", "--web.route-prefix=zk/"], "/zk"),
+    ],
+)
+def test_the_prefix_is_the_path_of_the_external_url_unless_it_is_given(flags: list[str], prefix: str) -> None:
+    assert parse_settings([*ENOUGH, *flags]).web.route_prefix == prefix
+
+
 def test_a_configuration_file_replaces_the_flags_about_ensembles(tmp_path: Path) -> None:
     file = tmp_path / "config.yml"
     file.write_text("ensembles: [{name: a, hosts: zk, trees: [{path: /a}]}]")
@@ -153,7 +169,29 @@ def test_defaults() -> None:
         ([*ENOUGH, "--web.telemetry-path=/"], "--web.telemetry-path=/: this path is taken"),
         ([*ENOUGH, "--web.telemetry-path=x"], "--web.telemetry-path=x: not a path that can be served; accepted:"),
         ([*ENOUGH, "--web.dashboard-url=grafana"], "--web.dashboard-url=grafana: not an absolute HTTP URL; accepted:"),
-        ([*ENOUGH, "--web.dashboard-url=https://a:b@c"], "--web.dashboard-url: has credentials, which the pages"),
+        (
+            [*ENOUGH, "--web.dashboard-url=https://a:b@c"],
+            "--web.dashboard-url: has credentials, which others would see",
+        ),
+        ([*ENOUGH, "--web.external-url=zk.example/a"], "--web.external-url=zk.example/a: not an absolute HTTP URL;"),
+        ([*ENOUGH, "--web.external-url='http://a/'"], "--web.external-url='http://a/': not an absolute HTTP URL;"),
+        ([*ENOUGH, "--web.external-url=//a"], "--web.external-url=//a: not an absolute HTTP URL; accepted:"),
+        (
+            [*ENOUGH, "--web.external-url=http://a/?b=c"],
+            "--web.external-url=http://a/?b=c: has more than a path behind",
+        ),
+        ([*ENOUGH, "--web.external-url=http://a/b%20c"], "--web.external-url=http://a/b%20c: '/b%20c' is no path that"),
+        ([*ENOUGH, "--web.external-url=http://a:b@c/"], "--web.external-url: has credentials, which others would see;"),
+        (
+            [*ENOUGH, "--web.route-prefix=/a/../b"],
+            "--web.route-prefix=/a/../b: '/a/../b' is no path that can be served;",
+        ),
+        ([*ENOUGH, "--web.route-prefix=http://a"], "--web.route-prefix=http://a: 'http://a' is no path that can be"),
+        (
+            [*ENOUGH, "--config.auto-reload"],
+            "--config.auto-reload: there is no file to look at; accepted: with --config",
+        ),
+        ([*ENOUGH, "--config.auto-reload-interval=1ms"], "--config.auto-reload-interval=1ms: not between 1s and 1d;"),
         ([*ENOUGH, "--freshness.interval=5"], "--freshness.interval=5: not a duration; accepted: a duration such as"),
         ([*ENOUGH, "--freshness.timeout=1ms"], "--freshness.timeout=1ms: not between 0.1s and 1d; accepted:"),
         ([*ENOUGH, "--freshness.barrier=best"], "--freshness.barrier=best: accepted: quorum, sync"),

@@ -125,5 +125,15 @@ class Capabilities:
             self._is_settled = False
         return None
 
+    def given_up(self) -> None:
+        """Notes that the connection is about to be dropped on this side: that says nothing of what the server takes."""
+        self._unanswered.clear()
+
+    def answered_at_length(self, request: MultiRead, server: str) -> int:
+        """Notes that an answer is longer than may be read; gives the new length of requests, which ask for less."""
+        known = self._of(server)
+        known.request_bytes = max(1, min(known.request_bytes, request.size) // 2)
+        return known.request_bytes
+
     def _of(self, server: str) -> _Server:
         return self._servers.setdefault(server, _Server())

@@ -75,6 +75,7 @@ from exporter.zookeeper.wire import (
     OK,
     AddWatch,
     Exists,
+    MultiRead,
     RemoveWatches,
     Request,
     WatchingRead,
@@ -183,6 +184,7 @@ class Session:
         self._connections = 0
         self._told_recursive: dict[str, bool] = {}
         self._buffer = FrameBuffer()
+        self._is_limited = False
         self._moderation = Moderation()
         self._enqueued_at: deque[float] = deque()
         self._server: str | None = None
@@ -292,6 +294,11 @@ class Session:
     def listen(self, listener: Callable[[StateChange], None]) -> None:
         """Calls `listener` with each change of the client's state, on the connection's thread; it must not block."""
         self._state_listeners.append(listener)
+
+    def limit_replies(self, max_bytes: int) -> None:
+        """Bounds what a server may say at once, in bytes; the largest bound that was asked for counts."""
+        self._buffer.limit = max(max_bytes, self._buffer.limit) if self._is_limited else max_bytes
+        self._is_limited = True
 
     def allow_giving_up(self, is_over: GivingUp) -> None:
         """Lets the session end when servers hang up on it; without this it never does, as with kazoo alone.
@@ -709,6 +716,13 @@ class Session:
         server = self._server_now() or self._server or ""
         if self._mistrust.broken(server, time.monotonic(), self._granted_timeout):
             self._connection.logger.warning("%s broke the protocol (%s): %s", server, error.reason, error)
+        self._capabilities.given_up()
+        pending = self._client._pending
+        if error.reason == "frame_too_large" and pending and isinstance(pending[0][0], MultiRead):
+            shorter = self._capabilities.answered_at_length(pending[0][0], self._peer)
+            logger.warning(
+                "%s answers %r with too much: requests have at most %d bytes", server, pending[0][0], shorter
+            )
 
     def drop(self, reason: str) -> None:
         """Ends the connection, not the session, because of a reply that cannot be decoded; `reason` as counted."""

@@ -64,6 +64,15 @@ def test_a_bad_web_configuration_is_one_line_and_status_2(tmp_path: Path, config
         assert len(ended.stderr.splitlines()) == 1
 
 
+def test_a_prefix(tmp_path: Path) -> None:
+    flags = ("--web.external-url=https://monitor.example/zk/", "--web.enable-lifecycle")
+    with running_exporter(tmp_path, UNREACHABLE, "/", flags=flags) as exporter:
+        assert exporter.get("/zk/-/healthy").text == "Healthy.\n"
+        assert "\nzookeeper_client_up{" in exporter.get(exporter.logged("serving")[0]["telemetry_path"]).text
+        assert httpx.post(f"{exporter.url}/zk/-/reload").status_code == 200
+        assert exporter.get("/metrics").status_code == 404
+
+
 def test_open_pages_do_not_hold_up_the_end(tmp_path: Path) -> None:
     with (
         running_exporter(tmp_path, UNREACHABLE, "/") as exporter,

@@ -48,8 +48,6 @@ DASHBOARDS = sorted((ROOT / "dashboards" / "grafana").glob("*.json"))
 RULES = sorted((ROOT / "dashboards" / "prometheus").glob("*.yml"))
 #: Where the container finds its files.
 MOUNTED = "/etc/treecache-exporter"
-#: Flags that the chart gives for values that are set, and that the exporter has not got yet.
-AWAITED = {"--web.external-url", "--web.route-prefix", "--config.auto-reload", "--config.auto-reload-interval"}
 
 
 def yaml(text: str) -> Any:
@@ -97,7 +95,6 @@ def test_the_exporter_takes_what_its_container_is_given(
         monkeypatch.setenv(variable["name"], variable.get("value", "from a secret"))
     _become_the_last_pod(workloads(manifests)[0], monkeypatch)
     flags = [word.replace(MOUNTED, str(tmp_path)).replace("$(NODE_ADDRESS)", "192.0.2.1") for word in exporters["args"]]
-    flags = [word for word in flags if word.partition("=")[0] not in AWAITED]
     assert main([*flags, "--config.check"]) == 0, capsys.readouterr().err
 
 
@@ -412,7 +409,7 @@ def test_extra_flags_are_those_that_the_chart_does_not_give(capsys: pytest.Captu
     template = (CHART / "templates" / "_validate.tpl").read_text()
     given_by_the_chart = set(re.findall(r'"(--[a-z.-]+)" "', template))
     assert flags - given_by_the_chart == {"--version", "--web.dashboard-url"}
-    assert given_by_the_chart - AWAITED < flags
+    assert given_by_the_chart < flags
     for values in CASES:
         words = container(workloads(render_case(values))[0])["args"]
         extra = set(yaml(values.read_text()).get("extraArgs", []))

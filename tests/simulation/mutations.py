@@ -224,7 +224,7 @@ def children_that_came_are_not_listed(original: Any) -> Any:
 
 @breaks(Reconciler, "recheck_suspects")
 def miscounted_children_are_not_listed_again(original: Any) -> Any:
-    return lambda self: self._suspects.clear()
+    return lambda self, now, *, at_rest: self._suspects.clear()
 
 
 @breaks(Reconciler, "apply_record")

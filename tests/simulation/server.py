@@ -86,6 +86,9 @@ class ModelServer:
         self.held: deque[Message] = deque()
         self.late: list[tuple[Reply, dict[str, int]]] = []
         self.stream: deque[Message] = deque()
+        #: Znodes that answer with an error, and what the stat of a list says of others, whatever is true.
+        self.broken: dict[str, int] = {}
+        self.listed_stats: dict[str, bytes] = {}
         #: What is to go wrong with the next requests: an error code, or "garble" or "part".
         self.mishaps: deque[int | str] = deque()
         # What a judge needs to know.
@@ -234,7 +237,10 @@ class ModelServer:
         stack = [(self.root, 0, required)] if self.root in nodes else []
         while stack:
             path, depth, records = stack.pop()
-            node = nodes[path]
+            node = nodes.get(path)
+            if node is None:
+                # It is listed, and not there.
+                continue
             if node.readable:
                 records[path] = node.record
             else:
@@ -258,6 +264,18 @@ class ModelServer:
             return frozenset()
         names = [name for name in self.nodes[self.root].children if not self.shard.owns(f"{prefix}/{name}")]
         return frozenset(name for name in names if selector is None or _says(selector.keep, f"{prefix}/{name}"))
+
+    def haunt(self, path: str, name: str) -> None:
+        """Lists a child that is not there: a corruption that servers are known for."""
+        node = self.leader.nodes[path]
+        node.children.add(name)
+        node.changed()
+
+    def exorcise(self, path: str, name: str) -> None:
+        """Takes it back, without a word."""
+        node = self.leader.nodes[path]
+        node.children.remove(name)
+        node.changed()
 
     # The session
 
@@ -391,6 +409,8 @@ class ModelServer:
         (path,) = _paths(request)
         node = self.nodes.get(path)
         code = NO_NODE if node is None else OK if node.readable or isinstance(request, Exists) else NO_AUTH
+        if path in self.broken and not isinstance(request, Exists):
+            return self.broken[path], b""
         watches = request.serialize()[-1]
         if watches and (code == OK or isinstance(request, Exists)):
             (self.child_watches if isinstance(request, GetChildren) else self.data_watches).add(path)
@@ -399,7 +419,7 @@ class ModelServer:
         if code or node is None:
             return code, b""
         if isinstance(request, GetChildren):
-            return OK, _encoded_names(node) + node.record[-STAT.size :]
+            return OK, _encoded_names(node) + self.listed_stats.get(path, node.record[-STAT.size :])
         return OK, node.record if isinstance(request, GetData) else node.record[-STAT.size :]
 
     def _multi_read(self, request: MultiRead) -> bytes:
@@ -417,6 +437,8 @@ class ModelServer:
 
     def _error(self, path: str) -> bytes:
         node = self.nodes.get(path)
+        if path in self.broken:
+            return _error_part(self.broken[path])
         if node is not None and node.readable:
             return b""
         return _error_part(NO_NODE if node is None else NO_AUTH)

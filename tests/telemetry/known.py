@@ -24,6 +24,7 @@ from exporter.treecache.stats import (
     FAULT_KINDS,
     MISMATCH_KINDS,
     NODE_KINDS,
+    SKIP_REASONS,
     SYNC_REASONS,
     VERIFICATION_FAILURES,
     CacheStats,
@@ -125,8 +126,11 @@ BUSY_CACHE = CacheStats(
     audits=151,
     audited_nodes=152_000,
     audit_mismatches=_numbered(MISMATCH_KINDS, 161),
+    audit_skipped=_numbered(SKIP_REASONS, 181),
     state="in_sync",
     engine_restarts=171,
+    root="readable",
+    unsettled_nodes=5,
 )
 NEW_CACHE = CacheStats(
     path="/services",

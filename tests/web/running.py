@@ -15,15 +15,20 @@ from exporter.telemetry.collectors import build_registry
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import Shard
 from exporter.treecache.stats import CacheStats
-from exporter.web.app import OPEN_TO_ALL, create_app, kinds
+from exporter.web.app import create_app, kinds, open_to_all
 from exporter.web.config import WebConfig
 from exporter.web.server import base_url, listen, serving
 from tests.telemetry.known import BUSY_CACHE, ensemble
 
 
 def fresh(**of_a: Any) -> CacheStats:
-    """A busy cache whose freshness has just been proven."""
-    return replace(BUSY_CACHE, verified_at=time.time(), **of_a)
+    """A busy cache that can read all of its znodes, and whose freshness has just been proven."""
+    return replace(BUSY_CACHE, **{"verified_at": time.time(), "unreadable_nodes": 0, **of_a})
+
+
+def loading(**of_a: Any) -> CacheStats:
+    """A busy cache whose session is new, so that everything is being read."""
+    return fresh(**{"state": "loading", "initialized": False, **of_a})
 
 
 @dataclass(frozen=True)
@@ -42,17 +47,19 @@ def running(
     port: int = 0,
     shard: Shard | None = None,
     version: str = "1.2.3",
+    prefix: str = "",
 ) -> Iterator[Running]:
     """The app about these ensembles, by default a busy one, on a loopback port, by default a free one.
 
     Its loop runs in a thread.
     """
-    known = ensembles or (ensemble(),)
+    known = ensembles or (ensemble(cache=fresh(stale_after=0.0)),)
     app = create_app(
         build_registry(known, version),
         known,
         telemetry_path="/metrics",
         version=version,
+        route_prefix=prefix,
         expose_data=expose_data,
         shard=shard,
     )
@@ -60,8 +67,10 @@ def running(
     began: list[asyncio.AbstractEventLoop] = []
     started, stop = threading.Event(), asyncio.Event()
 
+    open_ones, kind_of = open_to_all(prefix), kinds("/metrics", prefix)
+
     async def serve() -> None:
-        async with serving(app, listener, config, open_to_all=OPEN_TO_ALL, kind_of=kinds("/metrics")):
+        async with serving(app, listener, config, open_to_all=open_ones, kind_of=kind_of):
             began.append(asyncio.get_running_loop())
             started.set()
             await stop.wait()
