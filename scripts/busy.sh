@@ -4,9 +4,8 @@ cd -- "$(dirname -- "$0")/.." || exit
 
 # Each ends by itself too once this script is gone, however that ended.
 hog='
-import os
-parent = os.getppid()
-while os.getppid() == parent:
+import os, sys
+while os.getppid() == int(sys.argv[1]):
     for _ in range(1_000_000):
         pass
 '
@@ -15,7 +14,7 @@ trap 'kill $hogs' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 for _ in 1 2; do
-    .venv/bin/python -c "$hog" &
+    .venv/bin/python -c "$hog" $$ &
     hogs="$hogs $!"
 done
 for run in 1 2 3 4 5; do
