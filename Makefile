@@ -2,7 +2,7 @@
 # Arguments for the demo: make run ARGS="--web.listen-address=:0"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-lowest soak lint format bench image-test release-check chart lock clean setup setup-dev
+.PHONY: help run test test-lowest soak busy lint format bench image-test release-check chart lock clean setup setup-dev
 
 PYTHON := .venv/bin/python
 ARGS ?=
@@ -35,6 +35,8 @@ soak: setup-dev ## Run the long forms: a million simulated schedules, hundreds o
 	@$(PYTHON) -m tests.kazoo_suite .kazoo-venv/bin/python
 	@echo "soak: hostile input"
 	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/test_config.py tests/web tests/zookeeper tests/integration/test_web_hostile.py
+	@echo "soak: make test on a busy machine"
+	@$(MAKE) --no-print-directory busy
 
 # kazoo's tests make their certificates with a pyOpenSSL that is too old for the project's own environment.
 .kazoo-venv/.stamp:
@@ -42,6 +44,9 @@ soak: setup-dev ## Run the long forms: a million simulated schedules, hundreds o
 	@$(PYTHON) -m venv .kazoo-venv
 	@.kazoo-venv/bin/python -m pip install --quiet --editable . pyopenssl==23.2.0 pyjks objgraph gevent eventlet pytest pytest-timeout
 	@touch $@
+
+busy: setup-dev ## Run make test five times in a row beside two processes that take all they can get
+	@sh scripts/busy.sh
 
 lint: setup-dev ## Check format, lint and types
 	@echo "lint: ruff format"

@@ -34,9 +34,8 @@ from exporter.zookeeper.statechange import StateChange, session_in_hex
 from exporter.zookeeper.stats import LOST_REASONS
 from exporter.zookeeper.wire import NO_NODE, OK, AddWatch, MultiRead
 from tests.conftest import ClientFactory, ZooKeeper
-from tests.faults.conftest import expire
 from tests.faults.proxy import DOWN, Proxy
-from tests.support import eventually
+from tests.support import eventually, expire
 
 
 class Stream:
@@ -326,10 +325,7 @@ def test_expired_session_is_counted(client_factory: ClientFactory, zookeeper: Zo
     session, stream = Session.attach(client), Stream()
     session.subscribe("/", stream)
     started = session.stats().session_started_at
-    thief = KazooClient(zookeeper.hosts, client_id=client.client_id)
-    thief.start()
-    thief.stop()
-    thief.close()
+    expire(client.client_id, zookeeper.hosts)
     stream.wait_for(Lost)
     eventually(lambda: session.stats().state == "connected")
     stats = session.stats()
