@@ -26,6 +26,7 @@ from exporter.zookeeper.stats import (
     CLIENT_STATES,
     ENTERED_STATES,
     FAILURE_REASONS,
+    INQUIRY_RESULTS,
     LOST_REASONS,
     WATCH_EVENTS,
     WATCH_KINDS,
@@ -205,6 +206,12 @@ CLIENT_PROTOCOL_ERRORS = _counter(
     "zookeeper_client_protocol_errors_total",
     "Messages from a server that are not ZooKeeper's protocol; each ends the connection, not the session.",
     {"reason": PROTOCOL_ERRORS},
+)
+CLIENT_INQUIRIES = _counter(
+    "zookeeper_client_inquiries_total",
+    "Times that a server was asked, on a connection of its own, whether it knows recursive watches and bulk reads: "
+    "recursive for yes, classic for no, undecided where no answer came; it is then asked again.",
+    {"result": INQUIRY_RESULTS},
 )
 CLIENT_WATCHES = _gauge(
     "zookeeper_client_watches",
@@ -435,6 +442,7 @@ CLIENT = Group(
         CLIENT_RECEIVED_BYTES,
         CLIENT_WATCH_EVENTS,
         CLIENT_PROTOCOL_ERRORS,
+        CLIENT_INQUIRIES,
         CLIENT_WATCHES,
         CLIENT_LAST_ZXID,
     ),

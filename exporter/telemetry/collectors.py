@@ -51,6 +51,7 @@ CLIENT_READERS: Mapping[str, Reader[ClientStats]] = {
     catalogue.CLIENT_RECEIVED_BYTES.name: lambda stats: _one(stats.received_bytes),
     catalogue.CLIENT_WATCH_EVENTS.name: lambda stats: _each(stats.watch_events),
     catalogue.CLIENT_PROTOCOL_ERRORS.name: lambda stats: _each(stats.protocol_errors),
+    catalogue.CLIENT_INQUIRIES.name: lambda stats: _each(stats.inquiries),
     catalogue.CLIENT_WATCHES.name: lambda stats: _each(stats.watches),
     catalogue.CLIENT_LAST_ZXID.name: lambda stats: _one(stats.last_zxid),
 }

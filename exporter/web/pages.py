@@ -192,9 +192,13 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
     environment.filters.update(count=human_count, counted=counted, visible=visible, brief=brief)
     environment.globals.update(chart_width=status.CHART_WIDTH, chart_height=status.CHART_HEIGHT)
+    # Later a crowd may have left no file to open.
+    for name in environment.list_templates():
+        environment.get_template(name)
     return environment
 
 

@@ -36,6 +36,7 @@ from exporter.zookeeper.session import Session
 from exporter.zookeeper.stats import (
     ENTERED_STATES,
     FAILURE_REASONS,
+    INQUIRY_RESULTS,
     LOST_REASONS,
     WATCH_EVENTS,
     WATCH_KINDS,
@@ -84,6 +85,7 @@ BUSY_CLIENT = ClientStats(
     watch_events=_numbered(WATCH_EVENTS, 41),
     watches=_numbered(WATCH_KINDS, 51),
     protocol_errors=_numbered(PROTOCOL_ERRORS, 171),
+    inquiries=_numbered(INQUIRY_RESULTS, 181),
 )
 NEW_CLIENT = ClientStats(
     state="connecting",
