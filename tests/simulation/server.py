@@ -96,6 +96,10 @@ class ModelServer:
         self.untold = False
         #: The same for all connections, and events that were lost.
         self.ever_untold = False
+        #: Whether the replica was given something else to hold than there is, or the other way round.
+        self.poisoned = False
+        #: Whether other watches are set than the replica believes in.
+        self.forgot_watches = False
         #: Whether answers overtook one another, which the order of a session rules out.
         self.ever_overtook = False
         #: The paths of which the recursive watch's events were lost on this connection.
@@ -160,16 +164,32 @@ class ModelServer:
 
         A wiped ensemble (length 0) counts its zxids from the start again, a restored one elects anew.
         """
+        zxid = self._go_back(length)
+        # The znode / has no time of creation by which a replica could tell it from the one before.
+        self.leader.zxid = 0 if length == 0 and self.root != "/" else (zxid // _EPOCH + 1) * _EPOCH
+        self._restored = True
+
+    def swap(self, length: int) -> None:
+        """Goes back under a living connection, as an admin's ``restore`` does: watches are gone, and nothing is told.
+
+        Transactions go on from where they were, so that no barrier falls back.
+        """
+        self.leader.zxid = self._go_back(length)
+        for watches in (self.recursive_watches, self.data_watches, self.child_watches):
+            watches.clear()
+        self.rewound[-1] = True
+        self.poisoned = self.forgot_watches = self.ever_untold = True
+
+    def _go_back(self, length: int) -> int:
+        """Goes back to the first changes of the history; gives the zxid before."""
         length = self._boundary(length)
         del self.history[length:]
         zxid, lost = self.leader.zxid, self.leader.nodes.keys()
         self.view = self.leader = Znodes(self.history)
+        self.backlog.clear()
         for path in lost | self.leader.nodes.keys():
             self._note_version(path)
-        # The znode / has no time of creation by which a replica could tell it from the one before.
-        self.leader.zxid = 0 if length == 0 and self.root != "/" else (zxid // _EPOCH + 1) * _EPOCH
-        self.backlog.clear()
-        self._restored = True
+        return zxid
 
     def _boundary(self, length: int) -> int:
         """So many changes of the history or a few less, so that no multi is cut in two."""
