@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from exporter import __version__, config, daemon, demo, healthcheck, logs, signals, spans
+from exporter.autoreload import AutoReload
 from exporter.settings import (
     BARRIERS,
     DASHBOARD_ACCEPTED,
@@ -87,7 +88,8 @@ def parse_settings(arguments: Sequence[str]) -> Settings:
 
     Raises SettingsError for anything that is wrong with them.
     """
-    return _settings(_given(_exporter_parser(), arguments))
+    given = _given(_exporter_parser(), arguments)
+    return _settings(given, _source(given))
 
 
 def refuse_multiprocess_mode() -> None:
@@ -110,11 +112,12 @@ def _run(words: Sequence[str]) -> int:
 def _export(arguments: Sequence[str]) -> int:
     given = _given(_exporter_parser(), arguments)
     _configure_logs(given)
-    settings = _settings(given)
+    source = _source(given)
+    settings = _settings(given, source)
+    auto_reload = _auto_reload(given, source)
     if given["--config.check"]:
         return _tell_that_it_is_good(settings)
-    file = given["--config.file"]
-    status = daemon.run(settings, load=None if file is None else lambda: config.load(Path(file)))
+    status = daemon.run(settings, load=None if source is None else source.load, auto_reload=auto_reload)
     # Or Python would look through all that is left for garbage, which takes longer than to stop.
     gc.freeze()
     return status
@@ -150,17 +153,30 @@ def _healthcheck(arguments: Sequence[str]) -> int:
     )
 
 
-def _settings(given: Mapping[str, Any]) -> Settings:
-    ensembles = (_ensemble(given),) if given["--config.file"] is None else _ensembles_of_file(given)
+def _settings(given: Mapping[str, Any], source: config.Source | None) -> Settings:
+    ensembles = (_ensemble(given),) if source is None else _ensembles_of_file(given, source)
     return Settings(ensembles=ensembles, web=_web(given), shard=_shard(given))
 
 
-def _ensembles_of_file(given: Mapping[str, Any]) -> tuple[Ensemble, ...]:
+def _source(given: Mapping[str, Any]) -> config.Source | None:
+    return None if given["--config.file"] is None else config.Source(Path(given["--config.file"]))
+
+
+def _auto_reload(given: Mapping[str, Any], source: config.Source | None) -> AutoReload | None:
+    interval = _parsed(given, "--config.auto-reload-interval", lambda text: parse_duration(text, least=1.0))
+    if not given["--config.auto-reload"]:
+        return None
+    if source is None:
+        raise SettingsError("--config.auto-reload", None, "there is no file to look at; accepted: with --config.file")
+    return AutoReload(source, interval)
+
+
+def _ensembles_of_file(given: Mapping[str, Any], source: config.Source) -> tuple[Ensemble, ...]:
     others = [flag for flag in _OF_ONE_ENSEMBLE if flag in given["given"]]
     if others:
         problem = f"contradicts {', '.join(others)}; accepted: ensembles and trees by a file or by flags, not by both"
         raise SettingsError("--config.file", given["--config.file"], problem)
-    return config.load(Path(given["--config.file"]))
+    return source.load()
 
 
 def _ensemble(given: Mapping[str, Any]) -> Ensemble:
@@ -292,13 +308,22 @@ class _Once(argparse.Action):
 
     def __call__(self, _parser: object, namespace: argparse.Namespace, value: Any, _option: object = None) -> None:
         if self.dest in namespace.given:
-            shown = None if self.nargs == 0 else value
-            raise SettingsError(self.dest, shown, "the flag is given twice; accepted: once")
+            raise SettingsError(self.dest, value, "the flag is given twice; accepted: once")
         if value == "":
             # What a template renders for want of a value.
             return
         namespace.given.add(self.dest)
-        setattr(namespace, self.dest, True if self.nargs == 0 else value)
+        setattr(namespace, self.dest, value)
+
+
+class _Switch(argparse.Action):
+    """Stores whether a flag or its negation was given, and refuses a second one; a negated flag counts as not given."""
+
+    def __call__(self, _parser: object, namespace: argparse.Namespace, _value: object, option: Any = None) -> None:
+        if namespace.given & set(self.option_strings):
+            raise SettingsError(option, None, "the flag is given twice, as it is or negated; accepted: once")
+        namespace.given.add(option)
+        setattr(namespace, self.dest, option == self.dest)
 
 
 class _Repeatable(argparse.Action):
@@ -336,9 +361,10 @@ class _Parser(argparse.ArgumentParser):
         self.flags.append(name)
 
     def switch(self, name: str, help: str) -> None:
-        """Adds a flag without a value."""
-        self.add_argument(name, dest=name, help=help, default=False, nargs=0, action=_Once)
-        self.flags.append(name)
+        """Adds a flag without a value, and its negation, which Prometheus' programs have too."""
+        negation = f"--no-{name[2:]}"
+        self.add_argument(name, negation, dest=name, help=help, default=False, nargs=0, action=_Switch)
+        self.flags += [name, negation]
 
     def error(self, message: str) -> NoReturn:
         raise SettingsError(self.prog, None, f"{message}; {_listed(self)}")
@@ -352,7 +378,9 @@ def _given(parser: _Parser, arguments: Sequence[str]) -> dict[str, Any]:
     try:
         namespace, unknown = parser.parse_known_args(arguments, argparse.Namespace(given=set()))
     except argparse.ArgumentError as error:
-        raise SettingsError(error.argument_name or "arguments", None, f"{error.message}; {_listed(parser)}") from None
+        # Of a switch it names the negation too.
+        flag = (error.argument_name or "arguments").partition("/")[0]
+        raise SettingsError(flag, None, f"{error.message}; {_listed(parser)}") from None
     if unknown:
         raise SettingsError(unknown[0], None, f"{_unknown(parser, unknown[0])}; {_listed(parser)}")
     return vars(namespace)
@@ -377,6 +405,8 @@ def _exporter_parser() -> _Parser:
     )
     parser.flag("--config.file", "FILE", "YAML file of ensembles and trees, instead of the flags about them")
     parser.switch("--config.check", "check the configuration, files included, and exit with status 0 or 2")
+    parser.switch("--config.auto-reload", "reload by itself when the file, or one that it names, has changed")
+    parser.flag("--config.auto-reload-interval", "DURATION", "time between two looks at them, at least 1s", "30s")
     parser.flag("--zookeeper.hosts", "HOSTS", f"the ensemble to connect to; {HOSTS_ACCEPTED}")
     parser.flag("--zookeeper.name", "NAME", "value of the label `ensemble`", "default")
     parser.flag(

@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from exporter import __version__, systemd
+from exporter.autoreload import AutoReload, reloading_changes
 from exporter.fleet import Fleet
 from exporter.reload import Load, Reloader
 from exporter.settings import Settings, SettingsError, Web
@@ -29,20 +30,27 @@ from exporter.web.server import ServerError, serving
 log = structlog.stdlib.get_logger("exporter")
 
 
-def run(settings: Settings, *, load: Load | None = None, on_ready: Callable[[str], None] | None = None) -> int:
+def run(
+    settings: Settings,
+    *,
+    load: Load | None = None,
+    auto_reload: AutoReload | None = None,
+    on_ready: Callable[[str], None] | None = None,
+) -> int:
     """Serves until SIGTERM or SIGINT, then stops within a few seconds and gives the exit status 0.
 
     The status is 1, after one line in the log, if the web server cannot begin, or ends by itself.
 
     Neither start nor stop waits for ZooKeeper. A second signal ends the process at once. SIGHUP reloads: `load` reads
-    the ensembles again; without it the settings are for good. `on_ready` is called with the base URL of the first
-    address when the daemon serves. To be called in the main thread, for the sake of the signals.
+    the ensembles again; without it the settings are for good. `auto_reload` says when to reload without a signal.
+    `on_ready` is called with the base URL of the first address when the daemon serves. To be called in the main thread,
+    for the sake of the signals.
 
     Raises SettingsError if the listen address cannot be had, the web configuration or a file of it not be used,
     OpenTelemetry's variables not be followed, or too few files be opened to start.
     """
     try:
-        return asyncio.run(_run(settings, load, on_ready))
+        return asyncio.run(_run(settings, load, auto_reload, on_ready))
     except ServerError as error:
         log.error("cannot serve", reason=str(error))
         return 1
@@ -54,7 +62,12 @@ def run(settings: Settings, *, load: Load | None = None, on_ready: Callable[[str
         raise SettingsError("RLIMIT_NOFILE", str(limit), problem) from None
 
 
-async def _run(settings: Settings, load: Load | None, on_ready: Callable[[str], None] | None) -> int:
+async def _run(
+    settings: Settings,
+    load: Load | None,
+    auto_reload: AutoReload | None,
+    on_ready: Callable[[str], None] | None,
+) -> int:
     web = settings.web
     of_web = None if web.config_file is None else web_config.load(web.config_file)
     with _termination() as terminated, exporting() as spans_dropped, _listeners(web) as listeners:
@@ -71,7 +84,7 @@ async def _run(settings: Settings, load: Load | None, on_ready: Callable[[str], 
             reload=reloader.reload if web.enable_lifecycle else None,
             shard=settings.shard,
         )
-        with _reloading_on_hangup(reloader):
+        with _reloading_on_hangup(reloader), reloading_changes(auto_reload, reloader):
             kind_of = kinds(web.telemetry_path, web.route_prefix)
             open_ones = open_to_all(web.route_prefix)
             async with serving(app, listeners, of_web, open_to_all=open_ones, kind_of=kind_of) as failed:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.settings import Address, ListenAddress, SettingsError, UnixAddress, in_brackets
-from exporter.web.app import HEALTHY_PATH, READY_PATH
 from exporter.web.config import TlsConfig, WebConfig
+from exporter.web.probes import HEALTHY_PATH, READY_PATH
 
 #: Seconds for each step of the exchange: the connection, the handshake, the answer.
 TIMEOUT = 3.0

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from exporter.treecache import Shard
+from exporter.zookeeper.frames import MAX_FRAME
 
 HOSTS_ACCEPTED = "accepted: HOST[:PORT][,HOST[:PORT]...][/CHROOT], an IPv6 address in brackets"
 PATH_ACCEPTED = "accepted: an absolute path such as /services"
@@ -140,7 +141,8 @@ class Tls:
 class Ensemble:
     """One ZooKeeper ensemble: how to reach it and as whom, and the trees to watch there.
 
-    `name` is its value of the label `ensemble`; `session_timeout` is asked for, in seconds.
+    `name` is its value of the label `ensemble`; `session_timeout` is asked for, in seconds; `max_reply_bytes` is the
+    most that a server may say at once.
     """
 
     name: str
@@ -150,6 +152,7 @@ class Ensemble:
     digest: tuple[Digest, ...] = ()
     sasl: DigestMd5 | Gssapi | None = None
     tls: Tls | None = None
+    max_reply_bytes: int = MAX_FRAME
 
 
 @dataclass(frozen=True)

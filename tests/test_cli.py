@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import socket
 import subprocess
 import sys
@@ -90,6 +91,22 @@ def test_several_listen_addresses_in_the_place_of_the_default() -> None:
     flags = ["--web.listen-address=:0", "--web.listen-address=", "--web.listen-address=unix:///run/exporter.sock"]
     web = parse_settings([*ENOUGH, *flags]).web
     assert web.listen_addresses == (ListenAddress("", 0), UnixAddress(Path("/run/exporter.sock")))
+
+
+SWITCHES = ["--web.enable-lifecycle", "--web.systemd-socket", "--web.expose-data", "--config.check"]
+
+
+def test_a_negated_switch_is_as_if_it_were_not_given() -> None:
+    switches = [*SWITCHES, "--config.auto-reload", "--shard.from-hostname"]
+    assert parse_settings([*ENOUGH, *(f"--no-{flag[2:]}" for flag in switches)]) == parse_settings(ENOUGH)
+
+
+def test_every_switch_has_a_negation(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    flags = re.findall(r"^  (--[a-z.-]+)(, --no-[a-z.-]+)?( [A-Z[]+)?", capsys.readouterr().out, re.MULTILINE)
+    assert {flag for flag, _, value in flags if not value and flag != "--version"} >= set(SWITCHES)
+    assert all(negation == f", --no-{flag[2:]}" for flag, negation, value in flags if not value and flag != "--version")
 
 
 def test_a_configuration_file_replaces_the_flags_about_ensembles(tmp_path: Path) -> None:
@@ -193,6 +210,11 @@ def test_defaults() -> None:
             "--web.route-prefix=/a/../b: '/a/../b' is no path that can be served;",
         ),
         ([*ENOUGH, "--web.route-prefix=http://a"], "--web.route-prefix=http://a: 'http://a' is no path that can be"),
+        (
+            [*ENOUGH, "--config.auto-reload"],
+            "--config.auto-reload: there is no file to look at; accepted: with --config",
+        ),
+        ([*ENOUGH, "--config.auto-reload-interval=1ms"], "--config.auto-reload-interval=1ms: not between 1s and 1d;"),
         ([*ENOUGH, "--freshness.interval=5"], "--freshness.interval=5: not a duration; accepted: a duration such as"),
         ([*ENOUGH, "--freshness.timeout=1ms"], "--freshness.timeout=1ms: not between 0.1s and 1d; accepted:"),
         ([*ENOUGH, "--freshness.barrier=best"], "--freshness.barrier=best: accepted: quorum, sync"),
@@ -207,6 +229,9 @@ def test_defaults() -> None:
         ([*ENOUGH, *SHARDS, "--shard.ordinal=-1"], "--shard.ordinal=-1: not a count; accepted:"),
         ([*ENOUGH, *SHARDS, "--shard.ordinal=1", "--shard.from-hostname"], "--shard.ordinal=1: contradicts"),
         ([*ENOUGH, "--web.enable-lifecycle", "--web.enable-lifecycle"], "--web.enable-lifecycle: the flag is given"),
+        ([*ENOUGH, "--web.enable-lifecycle", "--no-web.enable-lifecycle"], "--no-web.enable-lifecycle: the flag is g"),
+        ([*ENOUGH, "--no-web.config.file"], "--no-web.config.file: unknown flag"),
+        ([*ENOUGH, "--no-web.enable-lifecycel"], "--no-web.enable-lifecycel: unknown flag, perhaps meant as --no-web."),
         ([*ENOUGH, "--web.enable-lifecycle=yes"], "--web.enable-lifecycle: ignored explicit argument 'yes'; accepted:"),
         ([*ENOUGH, "--web.listen-address=:1", "--web.systemd-socket"], "--web.listen-address=:1: contradicts --web."),
         ([*ENOUGH, "--web.systemd-socket"], "--web.systemd-socket: systemd passed no sockets; accepted: with a"),

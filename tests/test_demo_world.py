@@ -13,7 +13,7 @@ from kazoo.exceptions import NodeExistsError
 from exporter.demo.server import ZooKeeperServer
 from exporter.demo.world import ROOTS, World, Znode, create_all, initial_tree
 from tests.conftest import connected
-from tests.support import eventually, walk
+from tests.support import eventually, expire, walk
 
 
 @pytest.fixture
@@ -91,8 +91,7 @@ def test_it_registers_again_after_its_sessions_were_lost(
 ) -> None:
     before = instances(observer)
     for host in world._hosts:
-        with connected(own_zookeeper.hosts, client_id=host.client.client_id):
-            pass  # closing a second connection to a session ends the session
+        expire(host.client.client_id, own_zookeeper.hosts)
     eventually(lambda: len(instances(observer) - before) > 500)
 
 

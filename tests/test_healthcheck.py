@@ -60,7 +60,7 @@ def test_readiness_is_another_question(capsys: pytest.CaptureFixture[str]) -> No
         _, healthy = healthcheck(capsys, server.port)
         status, ready = healthcheck(capsys, server.port, "--ready")
     assert "200" in healthy
-    assert re.search(r"/-/ready: (200 Ready\.|503 Loading: )", ready)
+    assert re.search(r"/-/ready: (200 Ready\.|503 Not ready: )", ready)
     assert status == (0 if "200" in ready else 1)
 
 

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import Shard
+from exporter.web.history import History
 from exporter.web.lifecycle import RELOAD_PATH, Reload, reload_route
 from exporter.web.lobby import Kind
 from exporter.web.pages import DOCS_PATH, EVENTS_PATH, PATHS, Pages
 from exporter.web.prefix import relative, under
+from exporter.web.probes import HEALTHY_PATH, READY_PATH, Probes
 from exporter.web.scrapes import Scrapes
 
-HEALTHY_PATH = "/-/healthy"
-READY_PATH = "/-/ready"
 #: What a telemetry path must not be.
 RESERVED_PATHS = (*PATHS, HEALTHY_PATH, READY_PATH, RELOAD_PATH)
 
@@ -49,30 +46,15 @@ def create_app(
     dashboards = {"Dashboards": dashboard_url} if dashboard_url else {}
     own = {"Metrics": telemetry_path, "Docs": DOCS_PATH, "Healthy": HEALTHY_PATH, "Ready": READY_PATH}
     links = {name: relative(path) for name, path in own.items()} | dashboards
-    # For good: a tree that a reload adds while its ensemble is down must not take away the others.
-    was_ready = threading.Event()
-    pages = Pages(ensembles, version=version, links=links, expose_data=expose_data, shard=shard)
-
-    # A coroutine needs no worker thread, so that nothing that keeps those busy holds it up.
-    async def healthy(_request: Request) -> Response:
-        return PlainTextResponse("Healthy.\n")
-
-    # A function: Starlette runs it on a worker thread. Asking a cache for its stats must not hold up the event loop.
-    def ready(_request: Request) -> Response:
-        loading = [] if was_ready.is_set() else [tree for each in ensembles for tree in trees_never_loaded(each)]
-        if loading:
-            return PlainTextResponse(f"Loading: {', '.join(loading)}.\n", status_code=503)
-        was_ready.set()
-        return PlainTextResponse("Ready.\n")
-
+    history = History(ensembles)
+    pages = Pages(ensembles, history, version=version, links=links, expose_data=expose_data, shard=shard)
     app = Starlette(
         routes=under(
             route_prefix,
             [
                 *pages.routes,
                 Route(telemetry_path, Scrapes(registry).answer),
-                Route(HEALTHY_PATH, healthy),
-                Route(READY_PATH, ready),
+                *Probes(history).routes,
                 reload_route(reload),
             ],
         ),
@@ -108,8 +90,3 @@ def _kept_up_to_date(pages: Pages) -> Callable[[Starlette], AbstractAsyncContext
             await asyncio.wait([task])
 
     return lifespan
-
-
-def trees_never_loaded(ensemble: EnsembleSource) -> list[str]:
-    """The trees that were never complete. A tree that once was stays out of this, whatever became of its session."""
-    return [name for name, cache in ensemble.caches.items() if not cache.stats().events["initialized"]]

@@ -57,19 +57,21 @@ class Child:
 
 @dataclass(frozen=True)
 class Znode:
-    """A znode in words. `facts` is empty when it may not be read, `data` None when it is not shown.
+    """A znode in words. `facts` is empty without its stat, `data` None when it is not shown.
 
     `link` is its path for a link, `whole` the path if that is too long for a heading. Steps are names and links.
+    `is_held` says whether the cache has the znode at all, if only its name; `heading` is that of its children.
     """
 
     path: str
     link: str | None
     whole: str
     steps: list[tuple[str, str | None]]
+    is_held: bool
     facts: Mapping[str, str]
     data: str | None
     children: list[Child]
-    total: int
+    heading: str
     begins_with: str
     after: str
     next_after: str
@@ -93,7 +95,8 @@ def look_up(cache: Browsable, path: str, *, after: str = "", view: str = "text",
     root = cache.stats().path
     path = path.lstrip()
     found, rest = _nearest(cache, root, path or root)
-    names = cache.get_children(found, frozenset())
+    held = cache.get_children(found)
+    names = held or frozenset()
     if rest and path != path.rstrip() and not any(name.startswith(rest) for name in names):
         # No znode has spaces at the end of its name here: they were pasted along.
         return look_up(cache, path.rstrip(), after=after, view=view, expose_data=expose_data)
@@ -107,10 +110,11 @@ def look_up(cache: Browsable, path: str, *, after: str = "", view: str = "text",
         link=link,
         whole=_whole(found),
         steps=_steps(root, found),
-        facts=_facts(node, len(names)),
+        is_held=held is not None,
+        facts=_facts(node),
         data=_shown(node.data, view) if expose_data and node is not None and node.data is not None else None,
         children=[_child(cache, found, link, name) for name in shown[:PAGE]],
-        total=len(names),
+        heading=_heading(node, len(names)),
         begins_with=rest,
         after=after,
         next_after=short_name(shown[PAGE - 1]) if len(shown) > PAGE else "",
@@ -175,7 +179,16 @@ def _child(cache: Browsable, parent: str, parent_link: str | None, name: str) ->
     )
 
 
-def _facts(node: Any, children: int) -> dict[str, str]:
+def _heading(node: Any, held: int) -> str:
+    """How many children there are; of a znode that cannot be read only those that were known before."""
+    if node is None:
+        return f"{counted(held, 'child', 'children')} known" if held else "No children known"
+    there = node.stat.numChildren
+    number = counted(there, "child", "children")
+    return number if held == there else f"{human_count(held)} of {number} in the cache"
+
+
+def _facts(node: Any) -> dict[str, str]:
     if node is None:
         return {}
     stat = node.stat
@@ -186,9 +199,9 @@ def _facts(node: Any, children: int) -> dict[str, str]:
         **owner,
         "Created": f"{_ago(stat.ctime)}, {human_moment(stat.ctime / 1000)}, zxid {stat.czxid:#x}",
         "Changed": f"{_ago(stat.mtime)}, {human_moment(stat.mtime / 1000)}, zxid {stat.mzxid:#x}",
-        "Children": f"{counted(children, 'child', 'children')}, last came or went with zxid {stat.pzxid:#x}"
+        "Children": f"{counted(stat.numChildren, 'child', 'children')}, last changed with zxid {stat.pzxid:#x}"
         if stat.cversion
-        else "none, ever",
+        else "none so far",
         "Data": human_bytes(stat.dataLength),
         "Versions": f"data {stat.version}, children {stat.cversion}, ACL {stat.aversion}",
     }
@@ -196,7 +209,7 @@ def _facts(node: Any, children: int) -> dict[str, str]:
 
 def _ago(milliseconds: int) -> str:
     seconds = time.time() - milliseconds / 1000
-    return f"{human_duration(seconds)} ago" if seconds >= 0 else f"in {human_duration(-seconds)}, by its clock"
+    return f"{human_duration(seconds)} ago" if seconds >= 0 else f"{human_duration(-seconds)} ahead (server clock)"
 
 
 def _shown(data: bytes, view: str) -> str:

@@ -16,10 +16,11 @@ from exporter.telemetry.catalogue import GROUPS
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import Shard
 from exporter.web import browser, status
+from exporter.web.headline import Connected, headline
 from exporter.web.history import History, Look
 from exporter.web.live import Live, TooManyPagesError
 from exporter.web.prefix import relative
-from exporter.web.standing import Places, Standing, standings
+from exporter.web.standing import Places, Standing
 from exporter.web.turns import Turns, endings
 from exporter.web.words import brief, counted, human_count, visible
 
@@ -43,7 +44,7 @@ class _List:
 
 
 class Pages:
-    """The pages about these ensembles, or about the share of `shard` of their trees.
+    """The pages about these ensembles, whose `history` it keeps, or about the share of `shard` of their trees.
 
     `links` are the other addresses, by what they are called.
     """
@@ -51,6 +52,7 @@ class Pages:
     def __init__(
         self,
         ensembles: Sequence[EnsembleSource],
+        history: History,
         *,
         version: str,
         links: Mapping[str, str],
@@ -59,7 +61,7 @@ class Pages:
     ) -> None:
         self._ensembles = ensembles
         self._expose_data = expose_data
-        self._history = History(ensembles)
+        self._history = history
         self._places = Places(TREES_SHOWN)
         self._browsing, self._reading = Turns(*_BROWSING), Turns(*_READING)
         self.live = Live(self._history.look, self._now)
@@ -112,7 +114,20 @@ class Pages:
             return self._trees(asked)
         view = asked["view"] if asked["view"] in browser.VIEWS else "text"
         znode = browser.look_up(cache, asked["path"], after=asked["after"], view=view, expose_data=self._expose_data)
-        return self._page("browse.html", asked=asked, znode=znode, view=view, views=browser.VIEWS, tree=cache.stats())
+        wrong, level = self._wrong_with(asked["ensemble"], asked["tree"])
+        return self._page(
+            "browse.html", asked=asked, znode=znode, view=view, views=browser.VIEWS, wrong=wrong, level=level
+        )
+
+    def _wrong_with(self, ensemble: str, tree: str) -> tuple[str, str]:
+        """What those who read one tree's znodes must know, and its level; "" for a complete tree."""
+        of_it = [
+            Connected(look.client.state, [standing])
+            for look in self._history.look()
+            if look.name == ensemble and (standing := look.standing(tree)) is not None
+        ]
+        text, level = headline(of_it)
+        return ("", level) if level == "good" else (text, level)
 
     def _trees(self, asked: Mapping[str, str]) -> Response:
         """The trees of one ensemble or of all by name, for those that have no place on the status page."""
@@ -132,7 +147,7 @@ class Pages:
     def _list(self, look: Look, asked: Mapping[str, str], limit: int) -> _List:
         found = [
             tree
-            for tree in sorted(standings(look, self._history), key=lambda one: one.name)
+            for tree in sorted(look.standings, key=lambda one: one.name)
             if tree.name.startswith(asked["path"]) and tree.name > asked["after"]
         ]
         shown = found[:limit]

@@ -298,10 +298,12 @@ def _decode_names(body: bytes, offset: int, count: int) -> tuple[list[str], int]
     for _ in range(count):
         start = offset + _INT.size
         (length,) = unpack(body, offset)
+        if length <= 0:
+            raise ValueError(f"a name of {length} bytes")
         offset = start + length
-        if length <= 0 or offset > size:
-            raise ValueError(f"a name of {length} bytes in {size - start} bytes")
         names.append(body[start:offset].decode())
+    if offset > size:
+        raise ValueError(f"a name ends {offset - size} bytes behind the answer")
     if "/" in "".join(names):
         raise ValueError("a name with a slash in it")
     return names, offset

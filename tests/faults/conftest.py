@@ -36,12 +36,6 @@ def started(client: KazooClient) -> Iterator[KazooClient]:
         client.close()
 
 
-def expire(client_id: tuple[int, bytes], hosts: str) -> None:
-    """Ends a session as the server does when it has heard nothing for too long; a client has its id while connected."""
-    with started(KazooClient(hosts, client_id=client_id)):
-        pass
-
-
 @dataclass(frozen=True)
 class Observed:
     """A cache that is loaded through a proxy, everything it told, and a client that goes around the proxy."""

@@ -9,10 +9,10 @@ from kazoo.client import KazooClient
 
 from exporter import TreeCache, TreeEvent
 from tests.conftest import ZooKeeper
-from tests.faults.conftest import Observed, expire, observed, quick_client, started
+from tests.faults.conftest import Observed, observed, quick_client, started
 from tests.faults.proxy import DOWN, UP, Proxy
 from tests.replay import Replay, read, same
-from tests.support import eventually
+from tests.support import eventually, expire
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from kazoo.exceptions import KazooException
 
 from exporter import TreeCache, TreeEvent
 from exporter.zookeeper.session import Session
-from tests.faults.conftest import expire, quick_client, started
+from tests.faults.conftest import quick_client, started
 from tests.faults.ensemble import Ensemble, Member
 from tests.replay import Replay, settles
-from tests.support import eventually
+from tests.support import eventually, expire
 
 ROOT = "/app"
 

@@ -17,9 +17,9 @@ from exporter.demo.server import ZooKeeperServer
 from exporter.zookeeper.session import Session
 from exporter.zookeeper.wire import MARSHALLING_ERROR, UNIMPLEMENTED
 from tests.conftest import ZooKeeper
-from tests.faults.conftest import expire, observed, quick_client, started
+from tests.faults.conftest import observed, quick_client, started
 from tests.faults.proxy import Proxy
-from tests.support import eventually
+from tests.support import eventually, expire
 
 ADD_WATCH, MULTI_READ, REMOVE_WATCHES = 106, 22, 18
 
@@ -53,6 +53,7 @@ def test_classic_is_chosen_automatically(
         change(seen.writer, seen.root)
         assert seen.settles()
         assert undisturbed(seen.client)
+        assert Session.attach(seen.client).stats().inquiries == {"recursive": 0, "classic": 1, "undecided": 0}
     assert len(proxy.refused_requests) == 1
 
 

@@ -24,8 +24,13 @@ from tests.telemetry.known import BUSY_CACHE, ensemble
 
 
 def fresh(**of_a: Any) -> CacheStats:
-    """A busy cache whose freshness has just been proven."""
-    return replace(BUSY_CACHE, verified_at=time.time(), **of_a)
+    """A busy cache that can read all of its znodes, and whose freshness has just been proven."""
+    return replace(BUSY_CACHE, **{"verified_at": time.time(), "unreadable_nodes": 0, **of_a})
+
+
+def loading(**of_a: Any) -> CacheStats:
+    """A busy cache whose session is new, so that everything is being read."""
+    return fresh(**{"state": "loading", "initialized": False, **of_a})
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ def running(
 
     Its loop runs in a thread.
     """
-    known = ensembles or (ensemble(),)
+    known = ensembles or (ensemble(cache=fresh(stale_after=0.0)),)
     app = create_app(
         build_registry(known, version),
         known,

@@ -27,7 +27,7 @@ from exporter.web.links import short_path
 from exporter.web.pages import TREES_SHOWN
 from exporter.web.words import visible
 from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT, NEW_CACHE, NEW_CLIENT, Source, ensemble
-from tests.web.running import fresh
+from tests.web.running import fresh, loading
 from tests.web.znodes import STAT, Znodes
 
 T = TypeVar("T")
@@ -59,34 +59,6 @@ def test_metrics_under_another_path() -> None:
     assert get("/a/b", telemetry="/a/b").status_code == 200
     assert get("/metrics", telemetry="/a/b").status_code == 404
     assert 'href="a/b"' in get("/", telemetry="/a/b").text
-
-
-def test_healthy_whatever_the_state_of_zookeeper() -> None:
-    response = get("/-/healthy", ensemble(client=NEW_CLIENT, cache=NEW_CACHE))
-    assert (response.status_code, response.text) == (200, "Healthy.\n")
-
-
-def test_not_ready_until_every_tree_had_its_first_load() -> None:
-    trees = {"/a": Source(BUSY_CACHE), "/b": Source(NEW_CACHE), "/c": Source(NEW_CACHE)}
-    response = get("/-/ready", EnsembleSource("main", Source(BUSY_CLIENT), trees))
-    assert (response.status_code, response.text) == (503, "Loading: /b, /c.\n")
-
-
-def test_ready_for_good_once_it_was_whatever_a_reload_adds() -> None:
-    trees = {"/a": Source(BUSY_CACHE)}
-
-    async def ask_before_and_after(client: httpx.AsyncClient) -> list[int]:
-        before = await client.get("/-/ready")
-        trees["/b"] = Source(NEW_CACHE)
-        return [before.status_code, (await client.get("/-/ready")).status_code]
-
-    assert talk(EnsembleSource("main", Source(BUSY_CLIENT), trees), to=ask_before_and_after) == [200, 200]
-
-
-def test_ready_for_good_after_the_first_load() -> None:
-    loading_again = replace(BUSY_CACHE, initialized=False)
-    response = get("/-/ready", ensemble(client=replace(BUSY_CLIENT, state="lost"), cache=loading_again))
-    assert (response.status_code, response.text) == (200, "Ready.\n")
 
 
 @pytest.mark.parametrize("path", ["/nope", "/metrics/", "/-/", "/-/healthy/", "/favicon.ico"])
@@ -176,14 +148,14 @@ def test_the_page_tells_the_state_of_each_tree() -> None:
 
 
 def test_a_tree_without_recent_proof_is_stale() -> None:
-    page = get("/", ensemble(cache=replace(fresh(), verified_at=time.time() - 300))).text
-    assert "1 tree of 1 without a recent proof of freshness." in page
+    page = get("/", ensemble(cache=fresh(verified_at=time.time() - 300))).text
+    assert ">The tree is stale: not verified recently.<" in page
     assert ">stale<" in page
     assert "≤ 5 min" in page
 
 
 def test_a_tree_that_is_never_proven_becomes_stale() -> None:
-    never = replace(BUSY_CACHE, verified_at=0.0, stale_after=0.15)
+    never = fresh(verified_at=0.0, stale_after=0.15)
 
     async def look_twice(client: httpx.AsyncClient) -> list[str]:
         first = (await client.get("/")).text
@@ -192,7 +164,7 @@ def test_a_tree_that_is_never_proven_becomes_stale() -> None:
 
     first, second = talk(ensemble(cache=never), to=look_twice)
     assert "The tree is complete, and its changes arrive." in first
-    assert "1 tree of 1 without a recent proof of freshness." in second
+    assert ">The tree is stale: not verified recently.<" in second
     assert ">stale<" in second
     assert "never proven" in second
     # Nobody asked for proofs.
@@ -202,7 +174,7 @@ def test_a_tree_that_is_never_proven_becomes_stale() -> None:
 
 def test_what_is_stale_depends_on_the_tree() -> None:
     for stale_after, shown in ((20.0, ">stale<"), (40.0, ">complete<")):
-        half_a_minute_ago = replace(fresh(), verified_at=time.time() - 30, stale_after=stale_after)
+        half_a_minute_ago = fresh(verified_at=time.time() - 30, stale_after=stale_after)
         assert shown in get("/", ensemble(cache=half_a_minute_ago)).text
 
 
@@ -217,7 +189,7 @@ class Faults:
 
 
 def test_the_page_tells_of_faults_the_latest_first() -> None:
-    assert "No fault has come up since the start." in get("/").text
+    assert "No recent faults." in get("/").text
     first = Fault("NoAuthError: /<script>\u202e may not be read", 1200, 1_700_000_000)
     second = Fault("ValueError: no", 1, 1_700_000_060)
     page = get("/", replace(ensemble(), faults={"/services": Faults(first, second)})).text
@@ -297,8 +269,8 @@ def many_trees(number: int, **others: CacheStats) -> EnsembleSource:
 
 
 def test_more_trees_than_there_is_room_for() -> None:
-    page = get("/", many_trees(300, zz=replace(fresh(), initialized=False))).text
-    assert "1 tree of 301 not complete yet." in page
+    page = get("/", many_trees(300, zz=loading())).text
+    assert "1 of 301 trees is loading." in page
     assert page.count("<tr data-level=") == TREES_SHOWN
     assert re.search(r'<th scope="row">\s*zz\s*<', page)
     assert '<a href="browse?ensemble=main">101 more trees</a>' in page
@@ -392,4 +364,4 @@ def test_the_pages_tell_which_share_this_is() -> None:
 def test_a_tree_that_there_is_not() -> None:
     response = get("/browse?ensemble=main&tree=/nope")
     assert response.status_code == 404
-    assert "There is no tree /nope of an ensemble main here." in response.text
+    assert "The ensemble main has no tree /nope here." in response.text

@@ -129,7 +129,7 @@ def test_a_stat_in_words() -> None:
     assert facts["Created"].startswith("1 h ago, 20")
     assert facts["Created"].endswith(" UTC, zxid 0x10")
     assert re.match(r"1 min 3\d s ago, ", facts["Changed"])
-    assert facts["Children"] == "1 child, last came or went with zxid 0x12"
+    assert facts["Children"] == "7 children, last changed with zxid 0x12"
     assert facts["Versions"] == "data 3, children 4, ACL 5"
 
 
@@ -146,19 +146,37 @@ def test_kinds_in_words(owner: int, facts: dict[str, str]) -> None:
 
 def test_times_of_wrong_clocks() -> None:
     facts = look_up(small(ctime=2**62, mtime=-(2**62)), "/app/a").facts
-    assert facts["Created"].startswith("in ")
+    assert " ahead (server clock), " in facts["Created"]
     assert "s after 1970" in facts["Changed"]
 
 
 def test_a_znode_that_may_not_be_read() -> None:
     znode = look_up(small(), "/app/secret", expose_data=True)
-    assert (znode.path, znode.facts, znode.data) == ("/app/secret", {}, None)
+    assert (znode.path, znode.is_held, znode.facts, znode.data) == ("/app/secret", True, {}, None)
+    assert znode.heading == "No children known"
     assert [child.kind for child in look_up(small(), "/app/s").children] == ["unreadable"]
+
+
+@pytest.mark.parametrize(
+    ("path", "there", "heading"),
+    [
+        ("/app/a", 1, "1 child"),
+        ("/app/a", 7, "1 of 7 children in the cache"),
+        ("/app/z", 7, "0 of 7 children in the cache"),
+    ],
+)
+def test_children_that_are_there_are_not_those_that_are_held(path: str, there: int, heading: str) -> None:
+    assert look_up(small(numChildren=there), path).heading == heading
+
+
+def test_children_known_before_their_parent_was_closed() -> None:
+    assert look_up(Znodes("/app", {"/app": None, "/app/a": STAT}), "/app").heading == "1 child known"
 
 
 def test_an_empty_tree() -> None:
     znode = look_up(Znodes("/app", {}), "/app/a")
-    assert (znode.path, znode.facts, znode.children, znode.begins_with) == ("/app", {}, [], "a")
+    assert (znode.path, znode.is_held, znode.facts, znode.children) == ("/app", False, {}, [])
+    assert (znode.begins_with, znode.heading) == ("a", "No children known")
 
 
 @pytest.mark.parametrize(
@@ -214,7 +232,7 @@ def test_a_hundred_thousand_children_are_a_page_each_time() -> None:
     took = time.perf_counter() - begun
     assert (len(first.children), len(second.children)) == (PAGE, PAGE)
     assert (first.children[0].name, second.children[0].name) == ("n000000", f"n{PAGE:06}")
-    assert first.total == 100_000
+    assert first.heading == "100\u202f000 of 7 children in the cache"
     assert took < 2
     assert look_up(tree, "/n0999").children[-1].name == "n099999"
     assert look_up(tree, "/n0999").next_after == ""

@@ -19,9 +19,8 @@ from exporter.zookeeper.observers import Observers
 from exporter.zookeeper.session import Session
 from exporter.zookeeper.wire import GetData, MultiRead, WatchingRead
 from tests.conftest import TICK_TIME, ClientFactory, ZooKeeper
-from tests.faults.conftest import expire
 from tests.faults.proxy import DOWN, Proxy
-from tests.support import eventually
+from tests.support import eventually, expire
 
 
 class Recorder(ClientObserver):
