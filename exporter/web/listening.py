@@ -55,7 +55,8 @@ def base_url(listener: socket.socket, config: WebConfig | None = None) -> str:
     """
     name = listener.getsockname()
     if listener.family == socket.AF_UNIX:
-        return f"unix://{os.fsdecode(name)}"
+        # As systemd writes those without a file.
+        return "unix://" + os.fsdecode(name).replace("\0", "@", 1)
     scheme = "https" if config is not None and config.tls is not None else "http"
     host, port = name[:2]
     return f"{scheme}://{'localhost' if host in ('::', '0.0.0.0') else in_brackets(host)}:{port}"

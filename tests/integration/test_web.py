@@ -58,7 +58,7 @@ def test_a_bad_web_configuration_is_one_line_and_status_2(tmp_path: Path, config
         config.write_text(text)
         flags = [f"--zookeeper.hosts={UNREACHABLE}", "--treecache.path=/", f"--web.config.file={config}"]
         command = [sys.executable, "-m", "exporter", *flags, "--web.listen-address=127.0.0.1:0"]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert ended.returncode == 2
         assert said in ended.stderr
         assert len(ended.stderr.splitlines()) == 1

@@ -77,6 +77,12 @@ def test_all_are_served_at_once(path: Path) -> None:
     assert not path.exists()
 
 
+def test_the_url_of_a_unix_socket_without_a_file() -> None:
+    with socket.socket(socket.AF_UNIX) as passed:
+        passed.bind("\0treecache-exporter-test-" + os.urandom(8).hex())
+        assert base_url(passed).startswith("unix://@treecache-exporter-test-")
+
+
 def test_one_address_that_cannot_be_had_closes_the_others(path: Path) -> None:
     with pytest.raises(SettingsError), listening([UnixAddress(path), UnixAddress(path)]):
         pass
