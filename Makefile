@@ -2,7 +2,7 @@
 # Arguments for the demo: make run ARGS="--web.listen-address=:0"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak busy lint format bench image-test release-check chart lock clean setup setup-dev
+.PHONY: help run test test-lowest soak busy lint format bench image-test release-check chart lock clean setup setup-dev
 
 PYTHON := .venv/bin/python
 ARGS ?=
@@ -17,6 +17,9 @@ run: setup ## Start a throw-away ZooKeeper with a living tree and the exporter o
 test: lint ## Check format, lint and types, then run the tests
 	@echo "test: pytest"
 	@$(PYTHON) -m pytest --quiet --numprocesses=3 --dist=loadfile
+
+test-lowest: setup-dev ## Run part of the tests with the lowest versions of every library that pyproject.toml allows
+	@sh scripts/test-lowest.sh $(ARGS)
 
 soak: setup-dev ## Run the long forms: a million simulated schedules, hundreds of faulty ones, big trees, many cycles
 	@echo "soak: a million simulated schedules"

@@ -20,9 +20,11 @@ from exporter.autoreload import AutoReload
 from exporter.settings import (
     BARRIERS,
     DASHBOARD_ACCEPTED,
+    DEFAULT_LISTEN_ADDRESS,
     EXTERNAL_URL_ACCEPTED,
     HOSTS_ACCEPTED,
     PATH_ACCEPTED,
+    Address,
     Audit,
     Ensemble,
     Freshness,
@@ -143,7 +145,7 @@ def _healthcheck(arguments: Sequence[str]) -> int:
         alone, missing = ("--tls.cert-file", "--tls.key-file") if key is None else ("--tls.key-file", "--tls.cert-file")
         raise SettingsError(alone, given[alone], f"given without {missing}; accepted: both or neither")
     return healthcheck.run(
-        _parsed(given, "--web.listen-address", parse_listen_address),
+        _listen_addresses(given),
         None if file is None else web_config.load(file),
         route_prefix=_route_prefix(given),
         ready=given["--ready"],
@@ -204,9 +206,9 @@ def _ensemble(given: Mapping[str, Any]) -> Ensemble:
 def _web(given: Mapping[str, Any]) -> Web:
     if given["--web.systemd-socket"] and "--web.listen-address" in given["given"]:
         problem = "contradicts --web.systemd-socket; accepted: one of the two"
-        raise SettingsError("--web.listen-address", given["--web.listen-address"], problem)
+        raise SettingsError("--web.listen-address", given["--web.listen-address"][0], problem)
     return Web(
-        listen_address=_parsed(given, "--web.listen-address", parse_listen_address),
+        listen_addresses=_listen_addresses(given),
         telemetry_path=_parsed(given, "--web.telemetry-path", lambda path: parse_telemetry_path(path, RESERVED_PATHS)),
         config_file=None if given["--web.config.file"] is None else Path(given["--web.config.file"]),
         route_prefix=_route_prefix(given),
@@ -215,6 +217,11 @@ def _web(given: Mapping[str, Any]) -> Web:
         dashboard_url=_parsed_url(given, "--web.dashboard-url", parse_dashboard_url, DASHBOARD_ACCEPTED),
         systemd_socket=given["--web.systemd-socket"],
     )
+
+
+def _listen_addresses(given: Mapping[str, Any]) -> tuple[Address, ...]:
+    flag = "--web.listen-address"
+    return tuple(_parsed({flag: text}, flag, parse_listen_address) for text in given[flag])
 
 
 def _route_prefix(given: Mapping[str, Any]) -> str:
@@ -301,23 +308,33 @@ class _Once(argparse.Action):
 
     def __call__(self, _parser: object, namespace: argparse.Namespace, value: Any, _option: object = None) -> None:
         if self.dest in namespace.given:
-            shown = None if self.nargs == 0 else value
-            raise SettingsError(self.dest, shown, "the flag is given twice; accepted: once")
+            raise SettingsError(self.dest, value, "the flag is given twice; accepted: once")
         if value == "":
             # What a template renders for want of a value.
             return
         namespace.given.add(self.dest)
-        setattr(namespace, self.dest, True if self.nargs == 0 else value)
+        setattr(namespace, self.dest, value)
+
+
+class _Switch(argparse.Action):
+    """Stores whether a flag or its negation was given, and refuses a second one; a negated flag counts as not given."""
+
+    def __call__(self, _parser: object, namespace: argparse.Namespace, _value: object, option: Any = None) -> None:
+        if namespace.given & set(self.option_strings):
+            raise SettingsError(option, None, "the flag is given twice, as it is or negated; accepted: once")
+        namespace.given.add(option)
+        setattr(namespace, self.dest, option == self.dest)
 
 
 class _Repeatable(argparse.Action):
-    """Gathers values, empty ones left out."""
+    """Gathers values in the place of the default, empty ones left out."""
 
     def __call__(self, _parser: object, namespace: argparse.Namespace, value: Any, _option: object = None) -> None:
         if value == "":
             return
+        before = getattr(namespace, self.dest) if self.dest in namespace.given else []
         namespace.given.add(self.dest)
-        setattr(namespace, self.dest, [*getattr(namespace, self.dest), value])
+        setattr(namespace, self.dest, [*before, value])
 
 
 class _Parser(argparse.ArgumentParser):
@@ -338,14 +355,16 @@ class _Parser(argparse.ArgumentParser):
         self, name: str, metavar: str, help: str, default: str | list[str] | None = None, action: Any = _Once
     ) -> None:
         """Adds a flag whose value is found under its own name."""
-        shown = f"{help} (default: {default})" if default else help
+        by_default = ", ".join(default) if isinstance(default, list) else default
+        shown = f"{help} (default: {by_default})" if by_default else help
         self.add_argument(name, dest=name, metavar=metavar, help=shown, default=default, action=action)
         self.flags.append(name)
 
     def switch(self, name: str, help: str) -> None:
-        """Adds a flag without a value."""
-        self.add_argument(name, dest=name, help=help, default=False, nargs=0, action=_Once)
-        self.flags.append(name)
+        """Adds a flag without a value, and its negation, which Prometheus' programs have too."""
+        negation = f"--no-{name[2:]}"
+        self.add_argument(name, negation, dest=name, help=help, default=False, nargs=0, action=_Switch)
+        self.flags += [name, negation]
 
     def error(self, message: str) -> NoReturn:
         raise SettingsError(self.prog, None, f"{message}; {_listed(self)}")
@@ -359,7 +378,9 @@ def _given(parser: _Parser, arguments: Sequence[str]) -> dict[str, Any]:
     try:
         namespace, unknown = parser.parse_known_args(arguments, argparse.Namespace(given=set()))
     except argparse.ArgumentError as error:
-        raise SettingsError(error.argument_name or "arguments", None, f"{error.message}; {_listed(parser)}") from None
+        # Of a switch it names the negation too.
+        flag = (error.argument_name or "arguments").partition("/")[0]
+        raise SettingsError(flag, None, f"{error.message}; {_listed(parser)}") from None
     if unknown:
         raise SettingsError(unknown[0], None, f"{_unknown(parser, unknown[0])}; {_listed(parser)}")
     return vars(namespace)
@@ -399,8 +420,8 @@ def _exporter_parser() -> _Parser:
     parser.flag("--shard.total", "SHARDS", "how many exporters share the root's children of each tree", "1")
     parser.flag("--shard.ordinal", "ORDINAL", "which of them this is, from 0 on")
     parser.switch("--shard.from-hostname", "take the ordinal from the host name, as in a StatefulSet: exporter-0")
-    parser.flag("--web.listen-address", "[HOST]:PORT", "where to serve; port 0 picks a free one", ":19141")
-    parser.switch("--web.systemd-socket", "serve on the socket that systemd passes, instead of a listen address")
+    _add_listen_flag(parser, "where to serve; port 0 picks a free one; unix:///PATH; may be repeated")
+    parser.switch("--web.systemd-socket", "serve on the sockets that systemd passes, instead of listen addresses")
     _add_prefix_flags(parser)
     parser.flag("--web.telemetry-path", "PATH", "what Prometheus scrapes", "/metrics")
     parser.flag("--web.config.file", "FILE", "TLS, basic authentication and headers, in exporter-toolkit's format")
@@ -443,7 +464,7 @@ def _healthcheck_parser() -> _Parser:
         f"{PROGRAM} healthcheck",
         "Asks the exporter on this machine whether it serves, and exits with status 0 or 1.",
     )
-    parser.flag("--web.listen-address", "[HOST]:PORT", "where the exporter serves", ":19141")
+    _add_listen_flag(parser, "where the exporter serves; of several, the first that takes a connection is asked")
     parser.flag("--web.config.file", "FILE", "the exporter's own: whether it speaks TLS, and which certificate to show")
     _add_prefix_flags(parser)
     parser.switch("--ready", "ask whether every tree was loaded once")
@@ -451,6 +472,11 @@ def _healthcheck_parser() -> _Parser:
     parser.flag("--tls.key-file", "FILE", "its key")
     _add_version(parser)
     return parser
+
+
+def _add_listen_flag(parser: _Parser, help: str) -> None:
+    by_default = [str(DEFAULT_LISTEN_ADDRESS)]
+    parser.flag("--web.listen-address", "[HOST]:PORT", help, by_default, action=_Repeatable)
 
 
 def _add_prefix_flags(parser: _Parser) -> None:

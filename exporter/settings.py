@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from exporter.zookeeper.frames import MAX_FRAME
 
 HOSTS_ACCEPTED = "accepted: HOST[:PORT][,HOST[:PORT]...][/CHROOT], an IPv6 address in brackets"
 PATH_ACCEPTED = "accepted: an absolute path such as /services"
-LISTEN_ACCEPTED = "accepted: [HOST]:PORT, an IPv6 address in brackets, port 0 for a free one"
+LISTEN_ACCEPTED = "accepted: [HOST]:PORT, an IPv6 address in brackets, port 0 for a free one; or unix:///PATH"
 TELEMETRY_PATH_ACCEPTED = "accepted: an absolute path such as /metrics, of letters, digits and . _ ~ -"
 EXTERNAL_URL_ACCEPTED = (
     "accepted: an absolute URL such as https://monitor.example/zk/, or its path alone, of letters, digits and . _ ~ -"
@@ -35,6 +36,9 @@ BARRIERS: tuple[Barrier, ...] = ("quorum", "sync")
 LONGEST_DURATION = 86_400.0
 
 DEFAULT_ZOOKEEPER_PORT = 2181
+
+#: Bytes of the path of a Unix socket on Linux: unix(7).
+_LONGEST_SOCKET_PATH = 107
 
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
@@ -163,15 +167,30 @@ class ListenAddress:
 
 
 @dataclass(frozen=True)
+class UnixAddress:
+    """Where to listen: the absolute path of a Unix socket."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"unix://{self.path}"
+
+
+Address = ListenAddress | UnixAddress
+
+DEFAULT_LISTEN_ADDRESS = ListenAddress("", 19141)
+
+
+@dataclass(frozen=True)
 class Web:
     """How to serve.
 
-    The listen address, unless systemd hands over a listening socket; the path that Prometheus scrapes;
+    The listen addresses, unless systemd hands over listening sockets; the path that Prometheus scrapes;
     exporter-toolkit's configuration file; the prefix of every path, empty for none; whether `POST /-/reload` is
     allowed; whether pages show what is in znodes; where the dashboards are, for a link on the pages.
     """
 
-    listen_address: ListenAddress = ListenAddress("", 19141)
+    listen_addresses: tuple[Address, ...] = (DEFAULT_LISTEN_ADDRESS,)
     telemetry_path: str = "/metrics"
     config_file: Path | None = None
     route_prefix: str = ""
@@ -275,11 +294,13 @@ def parse_ordinal_of_host(name: str) -> int:
     return int(match["ordinal"])
 
 
-def parse_listen_address(text: str) -> ListenAddress:
-    """`[HOST]:PORT` as a ListenAddress.
+def parse_listen_address(text: str) -> Address:
+    """`[HOST]:PORT` as a ListenAddress, `unix:///PATH` as a UnixAddress.
 
     Raises ValueError, saying what is wrong and what is accepted.
     """
+    if text.startswith("unix:"):
+        return UnixAddress(_checked_socket_path(text.removeprefix("unix:").removeprefix("//")))
     host, port = _split_host_port(text, LISTEN_ACCEPTED)
     if port is None:
         raise ValueError(f"the port is missing; {LISTEN_ACCEPTED}")
@@ -399,6 +420,14 @@ def _checked_host(host: str, accepted: str) -> str:
     if len(host) > 253 or not _HOST_NAME.fullmatch(host):
         raise ValueError(f"{host!r} is no host name; {accepted}")
     return host
+
+
+def _checked_socket_path(text: str) -> Path:
+    if not text.startswith("/") or text.endswith("/"):
+        raise ValueError(f"{text!r} is no absolute path of a file; {LISTEN_ACCEPTED}")
+    if len(os.fsencode(text)) > _LONGEST_SOCKET_PATH:
+        raise ValueError(f"the path has more than {_LONGEST_SOCKET_PATH} bytes; {LISTEN_ACCEPTED}")
+    return Path(text)
 
 
 def _checked_port(text: str, allowed: range, accepted: str) -> int:

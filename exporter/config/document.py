@@ -137,7 +137,8 @@ class _Reader:
             return value
         try:
             expanded = _expanded(text)
-            return FromEnvironment(expanded) if text.replace("$$", "$") != expanded else expanded
+            is_held = text.replace("$$", "$") != expanded
+            return FromEnvironment(expanded) if is_held and not isinstance(plain(expanded), str) else expanded
         except ValueError as error:
             self._problem(location, str(error))
             return text

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema
@@ -21,6 +21,7 @@ from exporter.zookeeper.frames import LEAST_MAX_FRAME, MOST_MAX_FRAME
 
 _DURATION_PATTERN = "^(0|([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$"
 _DURATION_SCHEMA = {"anyOf": [{"type": "string", "minLength": 1, "pattern": _DURATION_PATTERN}, {"const": 0}]}
+_REFERENCE_SCHEMA = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}
 #: Keys whose values no complaint may show.
 SECRET_KEYS = ("password", "key_password")
 #: And those where a secret comes by mistake: ZooKeeper itself writes USER:PASSWORD.
@@ -226,5 +227,38 @@ class _WithoutNull(GenerateJsonSchema):
 
 def json_schema() -> str:
     """The text of docs/config.schema.json."""
-    schema = Config.model_json_schema(schema_generator=_WithoutNull)
+    schema = _published(Config.model_json_schema(schema_generator=_WithoutNull))
     return json.dumps({"$schema": _WithoutNull.schema_dialect, **schema}, indent=2) + "\n"
+
+
+def _published(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema in which any value may come from the environment, alike from each version of pydantic."""
+    if len(schema.get("allOf", ())) == 1:
+        # Up to pydantic 2.8.
+        schema = {key: value for key, value in schema.items() if key != "allOf"} | schema["allOf"][0]
+    about = {key: schema[key] for key in ("title", "description", "default") if schema.get(key) is not None}
+    accepted = {key: value for key, value in schema.items() if key not in ("title", "description", "default")}
+    if "const" in accepted:
+        # Up to pydantic 2.9, beside it.
+        accepted.pop("enum", None)
+    if _is_narrow(accepted):
+        accepted = {"anyOf": [*accepted.get("anyOf", [accepted]), _REFERENCE_SCHEMA]}
+    else:
+        accepted = {key: _published_part(key, value) for key, value in accepted.items()}
+    return dict(sorted({**about, **accepted}.items()))
+
+
+def _published_part(keyword: str, value: Any) -> Any:
+    if keyword in ("properties", "$defs"):
+        return {name: _published(schema) for name, schema in value.items()}
+    if keyword == "items":
+        return _published(value)
+    return value
+
+
+def _is_narrow(accepted: Mapping[str, Any]) -> bool:
+    """Whether a schema is of one value, and does not let through a text such as `${NAME}`."""
+    if "anyOf" in accepted:
+        return all(_is_narrow(choice) for choice in accepted["anyOf"])
+    limits = ("const", "enum", "pattern")
+    return accepted.get("type") in ("boolean", "integer", "number") or any(limit in accepted for limit in limits)

@@ -172,10 +172,10 @@ def _changes(before: Look, now: Look, at: float) -> Iterator[Change]:
     for reason, number in now.client.sessions_lost.items():
         if number > before.client.sessions_lost[reason] and now.client.state != "lost":
             yield Change(at, now.name, f"session lost: {reason.replace('_', ' ')}", "bad")
+    earlier = {standing.name: standing for standing in before.standings}
     for standing in reversed(now.standings):
-        earlier = before.standing(standing.name)
-        if earlier is not None:
-            yield from _changes_of_tree(f"{now.name} {standing.name}", earlier, standing, at)
+        if standing.name in earlier:
+            yield from _changes_of_tree(f"{now.name} {standing.name}", earlier[standing.name], standing, at)
 
 
 def _changes_of_tree(where: str, before: Standing, now: Standing, at: float) -> Iterator[Change]:

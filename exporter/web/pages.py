@@ -22,7 +22,7 @@ from exporter.web.live import Live, TooManyPagesError
 from exporter.web.prefix import relative
 from exporter.web.standing import Places, Standing
 from exporter.web.turns import Turns, endings
-from exporter.web.words import counted, human_count, visible
+from exporter.web.words import brief, counted, human_count, visible
 
 STATUS_PATH, BROWSE_PATH, DOCS_PATH, EVENTS_PATH = "/", "/browse", "/docs", "/-/events"
 STYLE_PATH, SCRIPT_PATH = "/-/page.css", "/-/page.js"
@@ -192,9 +192,13 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
-    environment.filters.update(count=human_count, counted=counted, visible=visible)
+    environment.filters.update(count=human_count, counted=counted, visible=visible, brief=brief)
     environment.globals.update(chart_width=status.CHART_WIDTH, chart_height=status.CHART_HEIGHT)
+    # Later a crowd may have left no file to open.
+    for name in environment.list_templates():
+        environment.get_template(name)
     return environment
 
 

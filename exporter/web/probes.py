@@ -1,7 +1,7 @@
 """Probes: `/-/healthy` and `/-/ready`, which say in their first line what counts, then of each tree how it stands.
 
 Healthy is a process that a restart would not help. Ready is one whose trees were all complete once, none of which has
-failed: it stays ready while ZooKeeper is away, since that is when its metrics matter. docs/runbooks.md has the table.
+failed: it stays ready while ZooKeeper is away, since that is when its metrics matter. docs/installation.md says more.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from exporter.web.conditions import LEVELS
 from exporter.web.history import History, Look
 from exporter.web.standing import Standing
 from exporter.web.words import counted, visible
@@ -44,33 +45,34 @@ class Probes:
 
     # A coroutine needs no worker thread, and the latest look no lock: nothing that is busy holds it up.
     async def _healthy(self, _request: Request) -> Response:
-        trees = _trees(self._history.latest())
-        return _answer("Healthy", trees, [one for one in trees if self._needs_restart(one[1])])
+        return _answer("Healthy", _trees(self._history.latest()), self._needs_restart)
 
     # A function: Starlette runs it on a worker thread. Asking a cache for its stats must not hold up the event loop.
     def _ready(self, _request: Request) -> Response:
         trees = _trees(self._history.look())
-        never_loaded = [] if self._was_ready.is_set() else [one for one in trees if not one[1].was_complete]
-        if not never_loaded:
+        if all(tree.was_complete for _, tree in trees):
             self._was_ready.set()
-        return _answer("Ready", trees, [one for one in trees if one in never_loaded or _cannot_go_on(one[1])])
+        return _answer("Ready", trees, self._is_unusable)
+
+    def _is_unusable(self, tree: Standing) -> bool:
+        is_loading = not self._was_ready.is_set() and not tree.was_complete
+        return is_loading or tree.state in ("failed", "closed")
 
     def _needs_restart(self, tree: Standing) -> bool:
         return tree.state == "failed" and 0 < tree.failed_at <= self._clock() - LASTING
 
 
-def _cannot_go_on(tree: Standing) -> bool:
-    return tree.state in ("failed", "closed")
-
-
 def _trees(looks: Sequence[Look]) -> list[_Tree]:
-    return [(look.name, tree) for look in looks for tree in look.standings]
+    """All trees, the worst first."""
+    trees = [(look.name, tree) for look in looks for tree in look.standings]
+    return sorted(trees, key=lambda one: -LEVELS.index(one[1].level))
 
 
-def _answer(claim: str, trees: Sequence[_Tree], against: Sequence[_Tree]) -> Response:
+def _answer(claim: str, trees: Sequence[_Tree], is_against: Callable[[Standing], bool]) -> Response:
     """Status 200, or 503 if any of the trees speaks against the claim."""
+    against = [one for one in trees if is_against(one[1])]
+    rest = [one for one in trees if not is_against(one[1])]
     first = f"{claim}." if not against else f"Not {claim.lower()}: {_in_short(against)}."
-    rest = [one for one in trees if one not in against]
     lines = [first, *_lines([*against, *rest])]
     return PlainTextResponse("\n".join(lines) + "\n", status_code=503 if against else 200)
 

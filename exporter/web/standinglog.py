@@ -16,6 +16,9 @@ from exporter.web.standing import Standing
 #: So many changes of one tree are logged within so many seconds.
 LIMIT, INTERVAL = 6, 60.0
 
+#: A load is logged when it ends. A read that waits is answered soon as a rule; where it is not, the tree becomes stale.
+_UNLOGGED = ("loading", "read unanswered")
+
 log = structlog.stdlib.get_logger("exporter")
 
 
@@ -48,9 +51,8 @@ class StandingLog:
                 self._note(ensemble, standing, logged)
 
     def _note(self, ensemble: str, standing: Standing, logged: _Logged) -> None:
-        # A load is logged when it ends; one that ends is no recovery.
         now = self._clock()
-        conditions = tuple(one for one in standing.own_conditions if one.name != "loading")
+        conditions = tuple(one for one in standing.own_conditions if one.name not in _UNLOGGED)
         is_flood = len(logged.at) == LIMIT and now - logged.at[0] < INTERVAL
         if conditions == logged.conditions or is_flood or self._is_undecided(standing, conditions, logged):
             return

@@ -54,8 +54,6 @@ class Capabilities:
         self._is_settled = False
         #: The requests under way that a server may hang up on, and when each was sent.
         self._unanswered: dict[AddWatch | MultiRead, float] = {}
-        #: How many inquiries ended without an answer.
-        self.undecided = 0
 
     def recursive(self, server: str, now: float) -> bool | None:
         """Whether a server knows recursive watches and bulk reads; None if it is to be asked."""
@@ -78,9 +76,7 @@ class Capabilities:
     def found(self, server: str, recursive: bool | None, now: float) -> None:
         """Notes what an inquiry brought: None for nothing. What was known before stands then."""
         known = self._of(server)
-        if recursive is None:
-            self.undecided += 1
-        else:
+        if recursive is not None:
             known.recursive, known.found_at = recursive, now
             self._is_settled = True
         if not recursive:

@@ -66,6 +66,7 @@ from exporter.zookeeper.statechange import StateChange, session_in_hex
 from exporter.zookeeper.stats import (
     ENTERED_STATES,
     FAILURE_REASONS,
+    INQUIRY_RESULTS,
     LOST_REASONS,
     WATCH_EVENTS,
     ClientStats,
@@ -218,6 +219,7 @@ class Session:
         self._connection_failures = dict.fromkeys(FAILURE_REASONS, 0)
         self._watch_events = dict.fromkeys(WATCH_EVENTS, 0)
         self._protocol_errors = dict.fromkeys(PROTOCOL_ERRORS, 0)
+        self._inquiries = dict.fromkeys(INQUIRY_RESULTS, 0)
         self._mistrust = Mistrust()
         self._probing: set[str] = set()
         self._closing: Call | None = None
@@ -354,6 +356,7 @@ class Session:
         with self._lock:
             if self._inquiring == connection:
                 self._inquiring = None
+            self._inquiries["undecided" if found is None else "recursive" if found else "classic"] += 1
             if connection != self._connections or not self._client.connected:
                 return
             self._capabilities.found(peer, found, time.monotonic())
@@ -398,6 +401,7 @@ class Session:
             received_bytes=self._received_bytes,
             watch_events=dict(self._watch_events),
             protocol_errors=dict(self._protocol_errors),
+            inquiries=dict(self._inquiries),
             watches={
                 "data": _watcher_count(client._data_watchers) + self._one_shot_watches.data,
                 "child": _watcher_count(client._child_watchers) + self._one_shot_watches.children,

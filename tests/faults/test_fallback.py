@@ -53,6 +53,7 @@ def test_classic_is_chosen_automatically(
         change(seen.writer, seen.root)
         assert seen.settles()
         assert undisturbed(seen.client)
+        assert Session.attach(seen.client).stats().inquiries == {"recursive": 0, "classic": 1, "undecided": 0}
     assert len(proxy.refused_requests) == 1
 
 

@@ -64,6 +64,21 @@ def test_a_bad_web_configuration_is_one_line_and_status_2(tmp_path: Path, config
         assert len(ended.stderr.splitlines()) == 1
 
 
+def test_several_addresses(tmp_path: Path) -> None:
+    path = tmp_path / "exporter.sock"
+    flags = ("--web.listen-address=[::1]:0", f"--web.listen-address=unix://{path}")
+    with (
+        running_exporter(tmp_path, UNREACHABLE, "/", flags=flags) as exporter,
+        httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), base_url="http://exporter") as local,
+    ):
+        urls = [line["url"] for line in exporter.wait_logged("serving", 3)]
+        assert urls[2] == f"unix://{path}"
+        assert [httpx.get(f"{url}/-/healthy").status_code for url in urls[:2]] == [200, 200]
+        assert local.get("/metrics").status_code == 200
+        assert exporter.stop()[0] == 0
+    assert not path.exists()
+
+
 def test_a_prefix(tmp_path: Path) -> None:
     flags = ("--web.external-url=https://monitor.example/zk/", "--web.enable-lifecycle")
     with running_exporter(tmp_path, UNREACHABLE, "/", flags=flags) as exporter:

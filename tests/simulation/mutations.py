@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from exporter.treecache import reconciler, recursive
+from exporter.treecache import audit, reconciler, recursive
 from exporter.treecache.agenda import NO_LOADS, Agenda, Loads, Wanted
 from exporter.treecache.answers import Answers, Verdict
 from exporter.treecache.audit import Audit
@@ -22,6 +22,7 @@ from exporter.treecache.replica import Replica, _Phase
 from exporter.treecache.scope import Scope
 from exporter.treecache.sharded import ShardedStrategy
 from exporter.treecache.tree import NEVER_LISTED, Branch, Tree
+from exporter.treecache.walk import Walk
 from exporter.zookeeper.messages import DELETED, Barrier, Connected, Message, Reply, Suspended, WatchEvent
 from exporter.zookeeper.probe import Probe
 from exporter.zookeeper.records import pzxid_of
@@ -224,7 +225,7 @@ def children_that_came_are_not_listed(original: Any) -> Any:
 
 @breaks(Reconciler, "recheck_suspects")
 def miscounted_children_are_not_listed_again(original: Any) -> Any:
-    return lambda self: self._suspects.clear()
+    return lambda self, now, *, at_rest: self._suspects.clear()
 
 
 @breaks(Reconciler, "apply_record")
@@ -493,15 +494,54 @@ def loaded_tree_is_not_proven(original: Any) -> Any:
 def audit_compares_what_became_dirty(original: Any) -> Any:
     def compare(self: Audit, path: str, result: Any) -> None:
         self._touched = Wanted()
-        self._is_second_look = True
+        for look in self._reading.values():
+            look.is_second = True
         original(self, path, result)
 
     return compare
 
 
-@breaks(Audit, "_end")
+@breaks(Audit, "_wait_or_end")
 def audit_does_not_end(original: Any) -> Any:
+    return lambda self, now, is_pausing: None
+
+
+@breaks(audit, "version_of")
+def audit_takes_what_goes_back_for_what_is_never_told(original: Any) -> Any:
+    return lambda record: (0,)
+
+
+@breaks(Audit, "_compare_names")
+def audit_compares_no_names(original: Any) -> Any:
+    return lambda self, path, names: self._listing.pop(path, None)
+
+
+@breaks(Audit, "take_finding")
+def what_an_audit_finds_is_not_healed(original: Any) -> Any:
     return lambda self: None
+
+
+@breaks(Audit, "_put_off")
+def looks_that_are_put_off_are_forgotten(original: Any) -> Any:
+    return lambda self, path, look, reason: None
+
+
+@breaks(Audit, "_read_untold")
+def what_no_event_tells_of_is_not_read_again(original: Any) -> Any:
+    return lambda self: self._untold.clear()
+
+
+@breaks(Reconciler, "begin_sync")
+def resync_after_an_audit_believes_the_parents(original: Any) -> Any:
+    return lambda self, *, lists_all=False: original(self)
+
+
+@breaks(Walk, "_run")
+def walk_leaves_out_every_second_znode(original: Any) -> Any:
+    def run(self: Walk, prefix: str, siblings: list[Any]) -> Iterator[str]:
+        return (path for number, path in enumerate(original(self, prefix, siblings)) if number % 2 == 0)
+
+    return run
 
 
 # Kind to the ensemble, and to memory

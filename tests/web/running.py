@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from exporter.settings import ListenAddress
+from exporter.settings import Address, ListenAddress
 from exporter.telemetry.collectors import build_registry
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import Shard
 from exporter.treecache.stats import CacheStats
 from exporter.web.app import create_app, kinds, open_to_all
 from exporter.web.config import WebConfig
-from exporter.web.server import base_url, listen, serving
+from exporter.web.listening import base_url, listening
+from exporter.web.server import serving
 from tests.telemetry.known import BUSY_CACHE, ensemble
 
 
@@ -48,8 +50,9 @@ def running(
     shard: Shard | None = None,
     version: str = "1.2.3",
     prefix: str = "",
+    address: Address | None = None,
 ) -> Iterator[Running]:
-    """The app about these ensembles, by default a busy one, on a loopback port, by default a free one.
+    """The app about these ensembles, by default a busy one, on a loopback port, by default a free one, or an address.
 
     Its loop runs in a thread.
     """
@@ -63,24 +66,25 @@ def running(
         expose_data=expose_data,
         shard=shard,
     )
-    listener = listen(ListenAddress("127.0.0.1", port))
+    addresses = [address or ListenAddress("127.0.0.1", port)]
     began: list[asyncio.AbstractEventLoop] = []
     started, stop = threading.Event(), asyncio.Event()
 
     open_ones, kind_of = open_to_all(prefix), kinds("/metrics", prefix)
 
-    async def serve() -> None:
-        async with serving(app, listener, config, open_to_all=open_ones, kind_of=kind_of):
+    async def serve(listener: socket.socket) -> None:
+        async with serving(app, [listener], config, open_to_all=open_ones, kind_of=kind_of):
             began.append(asyncio.get_running_loop())
             started.set()
             await stop.wait()
 
-    thread = threading.Thread(target=asyncio.run, args=[serve()])
-    thread.start()
-    try:
-        assert started.wait(10)
-        yield Running(base_url(listener, config), listener.getsockname()[1])
-    finally:
-        began[0].call_soon_threadsafe(stop.set)
-        thread.join(10)
-        assert not thread.is_alive()
+    with listening(addresses) as (listener,):
+        thread = threading.Thread(target=asyncio.run, args=[serve(listener)])
+        thread.start()
+        try:
+            assert started.wait(10)
+            yield Running(base_url(listener, config), 0 if address else listener.getsockname()[1])
+        finally:
+            began[0].call_soon_threadsafe(stop.set)
+            thread.join(10)
+            assert not thread.is_alive()

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
@@ -21,9 +22,13 @@ from exporter.telemetry.sources import EnsembleSource, Fault
 from exporter.treecache import Shard
 from exporter.treecache.stats import CacheStats
 from exporter.web.app import create_app
+from exporter.web.browser import PAGE
+from exporter.web.links import short_path
 from exporter.web.pages import TREES_SHOWN
+from exporter.web.words import visible
 from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT, NEW_CACHE, NEW_CLIENT, Source, ensemble
 from tests.web.running import fresh, loading
+from tests.web.znodes import STAT, Znodes
 
 T = TypeVar("T")
 
@@ -297,6 +302,36 @@ def test_every_tree_can_be_found() -> None:
     beginning = get("/browse?ensemble=main&path=t044", source).text
     assert beginning.count('<th scope="row">') == 10
     assert "None begins like it" in get("/browse?ensemble=main&path=%3Cscript%3E", source).text
+
+
+@pytest.mark.parametrize("character", ["x", "<", "日", "\u202e"])
+def test_pages_about_long_names_have_a_limit_and_lead_to_them(character: str) -> None:
+    parent = "/" + "/".join([character * 1000] * 50)
+    names = [f"{number:03}" + character * 10_000 for number in range(PAGE + 1)]
+    tree = Znodes("/", dict.fromkeys((*_above(parent), *(f"{parent}/{name}" for name in names)), STAT))
+    source = EnsembleSource("main", Source(BUSY_CLIENT), {"/": tree})
+
+    async def follow(client: httpx.AsyncClient) -> list[str]:
+        address = f"/browse?{urlencode({'ensemble': 'main', 'tree': '/', 'path': short_path(parent)})}"
+        pages = [(await client.get(address)).text]
+        links = [html.unescape(link) for link in re.findall('href="(browse[?][^"]*)"', pages[0])]
+        assert max(map(len, links)) < 8192
+        children = [link for link in links if parse_qs(urlsplit(link).query)["path"][0].count("/") == 51]
+        assert len(children) == PAGE
+        pages += [(await client.get(f"/{link}")).text for link in (children[7], links[-1])]
+        return pages
+
+    listed, child, following = talk(source, to=follow)
+    assert len(listed) < 1024 * 1024
+    assert "<h1" in child
+    assert f"007{html.escape(visible(character * 10_000))}</pre>" in child
+    assert len(re.findall('<th scope="row"', following)) == 1
+
+
+def _above(path: str) -> list[str]:
+    """A path, and those that lead to it."""
+    names = path.split("/")[1:]
+    return ["/", *("/" + "/".join(names[: length + 1]) for length in range(len(names)))]
 
 
 def test_an_ensemble_that_there_is_not() -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from exporter.telemetry.sources import EnsembleSource
-from exporter.web.browser import DATA_SHOWN, JSON_SHOWN, PAGE, Browsable, find, look_up
+from exporter.web.browser import DATA_SHOWN, JSON_SHOWN, PAGE, PATH_SHOWN, Browsable, find, look_up
+from exporter.web.links import short_path
 from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT, Source
 from tests.web.znodes import STAT, Znodes
 
@@ -40,9 +41,84 @@ def test_paths(asked: str, found: str, begins_with: str, children: list[str]) ->
     assert (znode.path, znode.begins_with, [child.name for child in znode.children]) == (found, begins_with, children)
 
 
+ODD = (
+    " ",
+    " a",
+    "a ",
+    "a  b",
+    "%",
+    "%2f",
+    "?a=b",
+    "#a",
+    "&a",
+    "+",
+    "..a",
+    "a\nb",
+    "\u202ea",
+    "~0123456789abcdef",
+    "日本",
+)
+
+
+def odd(*names: str) -> Znodes:
+    return Znodes(
+        "/", dict.fromkeys(("/", *(f"/{name}" for name in names), *(f"/{name}/below" for name in names)), STAT)
+    )
+
+
+@pytest.mark.parametrize("name", [*ODD, "x" * 100_000, "日" * 100_000])
+def test_each_child_is_what_its_link_leads_to(name: str) -> None:
+    tree = odd(name, name + "x", "a")
+    for child in look_up(tree, "/").children:
+        assert child.link is not None
+        found = look_up(tree, child.link)
+        assert (found.link, found.begins_with) == (child.link, "")
+        assert [below.link for below in found.children] == [f"{child.link}/below"]
+        assert found.steps[-1] == (child.name, child.link)
+    assert f"/{name}" in {look_up(tree, child.link or "").path for child in look_up(tree, "/").children}
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"), [("/a ", "/a"), (" /a", "/a"), ("/b ", "/b "), ("/b", "/b"), ("/b  ", "/b"), (" ", "/")]
+)
+def test_spaces_that_were_pasted_along_and_those_of_a_name(asked: str, found: str) -> None:
+    znode = look_up(odd("a", "b", "b "), asked)
+    assert (znode.path, znode.begins_with) == (found, "")
+
+
+def test_long_names_page_by_page() -> None:
+    names = [f"{number:04}" + "x" * 100_000 for number in range(PAGE + 10)]
+    tree = Znodes("/", dict.fromkeys(("/", *(f"/{name}" for name in names)), STAT))
+    first = look_up(tree, "/")
+    assert len(first.next_after) < 100
+    assert [child.name[:4] for child in look_up(tree, "/", after=first.next_after).children] == [
+        f"{number:04}" for number in range(PAGE, PAGE + 10)
+    ]
+
+
+def test_the_whole_of_a_long_path_is_there_up_to_a_limit() -> None:
+    for length, said in ((100_000, "x"), (PATH_SHOWN + 1_999, "… and 2\u202f000 more characters")):
+        znode = look_up(
+            Znodes("/", dict.fromkeys(("/", "/" + "x" * length), STAT)), short_path("/" + "x" * length) or ""
+        )
+        assert znode.whole.startswith("/xxx")
+        assert znode.whole.endswith(said)
+        assert len(znode.whole) < PATH_SHOWN + 100
+
+
+def test_a_way_of_very_many_steps() -> None:
+    names = [f"n{number}" for number in range(1000)]
+    paths = ["/" + "/".join(names[:length]) for length in range(len(names) + 1)]
+    znode = look_up(Znodes("/", dict.fromkeys(paths, STAT)), paths[-1])
+    assert znode.path == paths[-1]
+    assert [name for name, _ in znode.steps] == ["/", *names[:4], "…", *names[-12:]]
+    assert {link for _, link in znode.steps[-12:]} == {None}
+    assert znode.steps[4] == ("n3", "/n0/n1/n2/n3")
+
+
 def test_the_root_of_everything() -> None:
     tree = Znodes("/", dict.fromkeys(("/", "/a", "/a/b"), STAT))
-    assert [child.path for child in look_up(tree, "/").children] == ["/a"]
+    assert [child.link for child in look_up(tree, "/").children] == ["/a"]
     assert look_up(tree, "/a/b").steps == [("/", "/"), ("a", "/a"), ("b", "/a/b")]
 
 

@@ -57,6 +57,10 @@ def test_a_condition_begins_changes_and_ends(told: Told) -> None:
     assert told.logged[1]["reason"] == "MemoryError"
 
 
+def test_a_read_that_waits_is_no_news(told: Told) -> None:
+    assert told.tell(oldest_operation_age=60.0) == []
+
+
 def test_what_comes_and_goes_with_the_connection_is_logged_there(told: Told) -> None:
     for state in ("disconnected", "loading", "catching_up", "in_sync"):
         assert told.tell(state=state) == []
