@@ -21,7 +21,7 @@ from kazoo.protocol.states import ZnodeStat
 T = TypeVar("T")
 
 
-def eventually(predicate: Callable[[], T], timeout: float = 20.0, interval: float = 0.01) -> T:
+def eventually(predicate: Callable[[], T], timeout: float = 60.0, interval: float = 0.01) -> T:
     """The first true value that `predicate` returns; fails with the last one after `timeout` seconds.
 
     An AssertionError that `predicate` raises counts as not yet true, and is the failure at the deadline.

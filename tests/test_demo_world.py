@@ -10,10 +10,17 @@ import pytest
 from kazoo.client import KazooClient
 from kazoo.exceptions import NodeExistsError
 
-from exporter.demo.server import ZooKeeperServer
+from exporter.demo.server import NETTY, ZooKeeperServer
 from exporter.demo.world import ROOTS, World, Znode, create_all, initial_tree
 from tests.conftest import connected
 from tests.support import eventually, expire, walk
+
+
+@pytest.fixture
+def own_zookeeper() -> Iterator[ZooKeeperServer]:
+    """A server whose sessions last as long as they are asked for, however busy the machine is with so many znodes."""
+    with ZooKeeperServer(system_properties=NETTY) as server:
+        yield server
 
 
 @pytest.fixture

@@ -116,7 +116,7 @@ def applications(hosts: str) -> Iterator[Pair]:
     with started(client_at(hosts)) as plain, started(client_at(hosts)) as cached:
         plain.ensure_path(ROOT)
         with TreeCache(cached, ROOT) as cache:
-            assert cache.wait_initialized(20)
+            assert cache.wait_initialized(60)
             yield Pair(Application(plain, "plain"), Application(cached, "cached"), cache)
 
 

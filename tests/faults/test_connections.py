@@ -93,7 +93,7 @@ def test_load_is_broken_off_again_and_again(
             for _ in range(8):
                 proxy.break_frame(DOWN)
                 eventually(lambda: not proxy.breaking)
-            assert cache.wait_initialized(20)
+            assert cache.wait_initialized(60)
             eventually(lambda: same(replay.data(), told(client, zookeeper)))
     assert not replay.wrong
     assert replay.kinds[TreeEvent.INITIALIZED] == 1
@@ -126,7 +126,7 @@ def test_initialized_is_told_after_everything_that_is_there(
             assert not cache.initialized
             expire(reader.client_id, zookeeper.server.hosts)
             eventually(lambda: replay.kinds[TreeEvent.CONNECTION_LOST] == 1)
-            assert cache.wait_initialized(20)
+            assert cache.wait_initialized(60)
             eventually(lambda: at_initialized)
     assert at_initialized == [set(told(client, zookeeper))]
     assert not replay.wrong

@@ -84,7 +84,7 @@ def test_the_answer_holds_for_other_caches_and_is_found_out_anew_after_a_reconne
 ) -> None:
     with observed(old, zookeeper.server.hosts, zookeeper.root) as seen:
         with TreeCache(seen.client, seen.root + "/a") as second:
-            assert second.wait_initialized(10)
+            assert second.wait_initialized(60)
             assert second.stats().mode == "classic"
         assert old.refused_requests == [ADD_WATCH]
         old.cut()
@@ -112,7 +112,7 @@ def test_an_upgraded_server_is_followed_recursively(old: Proxy, zookeeper: ZooKe
         seen.writer.set(seen.root + "/c", b"after the upgrade")
         assert seen.settles()
         with TreeCache(seen.client, seen.root + "/a") as second:
-            assert second.wait_initialized(10)
+            assert second.wait_initialized(60)
             assert second.stats().mode == "recursive"
 
 
@@ -123,7 +123,7 @@ def test_the_recursive_mode_comes_alive_after_an_upgrade(old: Proxy, zookeeper: 
     ):
         eventually(lambda: cache.stats().faults["unsupported"] == 1)
         upgrade(old)
-        assert cache.wait_initialized(20)
+        assert cache.wait_initialized(60)
 
 
 def test_a_server_that_allows_no_second_connection_is_followed_classically_until_it_does() -> None:
@@ -133,12 +133,12 @@ def test_a_server_that_allows_no_second_connection_is_followed_classically_until
         started(quick_client(proxy.hosts, timeout=10)) as client,
     ):
         with TreeCache(client, "/app") as cache:
-            assert cache.wait_initialized(20)
+            assert cache.wait_initialized(60)
             assert cache.stats().mode == "classic"
             client.create("/app/x")
             eventually(lambda: "/app/x" in cache)
         with TreeCache(client, "/app", mode="recursive") as chosen:
-            assert chosen.wait_initialized(20), "who says that the server can is believed"
+            assert chosen.wait_initialized(60), "who says that the server can is believed"
         assert undisturbed(client)
 
 
@@ -175,7 +175,7 @@ def test_closing_a_cache_costs_an_old_server_no_connection(old: Proxy, zookeeper
     with started(quick_client(old.hosts)) as client:
         for _ in range(5):
             with TreeCache(client, zookeeper.root, create_root=False) as cache:
-                assert cache.wait_initialized(10)
+                assert cache.wait_initialized(60)
         assert client.exists(zookeeper.root)
         assert undisturbed(client)
 
@@ -187,7 +187,7 @@ def test_each_server_is_asked_by_itself(old: Proxy, zookeeper: ZooKeeper) -> Non
         started(quick_client(f"{old.hosts},{new.hosts}")) as client,
         TreeCache(client, zookeeper.root) as cache,
     ):
-        assert cache.wait_initialized(10)
+        assert cache.wait_initialized(60)
         new.refuse()
         new.cut()
         eventually(lambda: cache.stats().mode == "classic" and cache.initialized)
@@ -229,7 +229,7 @@ def test_a_refusal_that_overtakes_other_answers_makes_no_loop(
 ) -> None:
     for _ in range(3):
         with TreeCache(busy, zookeeper.root, create_root=False) as cache:
-            assert cache.wait_initialized(20)
+            assert cache.wait_initialized(60)
             assert cache.stats().mode == "classic"
     assert old.refused_requests == [ADD_WATCH]
 

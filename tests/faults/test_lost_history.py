@@ -140,7 +140,7 @@ def test_server_wiped_and_restarted_empty(strategy: str) -> None:
         cache = TreeCache(client, ROOT, mode=strategy)
         cache.listen(replay)
         with cache:
-            assert cache.wait_initialized(10)
+            assert cache.wait_initialized(60)
             session = Session.attach(client)
             wipe_server(server)
             hung_up = session.stats().connection_failures["hung_up"]

@@ -119,7 +119,7 @@ def test_the_session_outlives_what_a_server_does_wrong(zookeeper: ZooKeeper, fra
     with Proxy(zookeeper.server.port) as proxy, connected(proxy.hosts + zookeeper.root, timeout=20) as client:
         session_id, session = client.client_id[0], Session.attach(client)
         with TreeCache(client, "/app") as cache:
-            assert cache.wait_initialized(20)
+            assert cache.wait_initialized(60)
             proxy.inject(struct.pack("!i", frame) if isinstance(frame, int) else struct.pack("!i", len(frame)) + frame)
             eventually(lambda: session.stats().protocol_errors[reason] == 1)
             eventually(lambda: session.stats().transitions["connected"] == 1)
@@ -160,7 +160,7 @@ def test_a_server_that_only_sends_garbage_is_connected_to_ever_less_often(
     with Proxy(patient.port) as proxy, connected(proxy.hosts, timeout=60) as client:
         session_id, session = client.client_id[0], Session.attach(client)
         with TreeCache(client, f"/{reason}", mode="recursive") as cache:
-            assert cache.wait_initialized(20)
+            assert cache.wait_initialized(60)
             begun, connections = time.monotonic(), proxy.accepted
             proxy.corrupt = corrupt
             proxy.cut()
