@@ -446,7 +446,7 @@ def _add_proof_flags(parser: _Parser) -> None:
         freshness.barrier,
     )
     parser.flag("--audit.interval", "DURATION", "time between two audits, 0 for none", f"{audit.interval:g}s")
-    parser.flag("--audit.sample", "ZNODES", "how many znodes an audit reads, 0 for all", str(audit.sample))
+    parser.flag("--audit.sample", "ZNODES", "how many znodes an audit compares, 0 for all", str(audit.sample))
 
 
 def _demo_parser() -> _Parser:

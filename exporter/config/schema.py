@@ -114,7 +114,8 @@ class Audit(Section):
 
     interval: Duration = _seconds(settings.Audit.interval, "Time between two audits; 0 for none.")
     sample: WholeNumber = Field(
-        default=settings.Audit.sample, description="How many znodes, drawn at random, an audit reads; 0 for all."
+        default=settings.Audit.sample,
+        description="How many znodes an audit compares: others each time, spread evenly over the tree; 0 for all.",
     )
 
 

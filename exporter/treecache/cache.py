@@ -91,9 +91,10 @@ class TreeCache:
             airtight and takes one record of about 86 bytes in the log of each server, 1.5 MB a day for one each 5 s;
             or ``"sync"``, which writes nothing and is a best effort: while it is answered by the leader, or by one that
             was deposed, it may miss what was written last.
-        audit_interval: the seconds from the beginning of one audit to that of the next; None for none. An audit reads
-            znodes that nothing was told of, and reads everything again if they are not what the cache holds.
-        audit_sample: how many znodes one audit reads, each audit others, 0 for all.
+        audit_interval: the seconds from the beginning of one audit to that of the next; None for none. An audit
+            compares znodes with the server's, and reads everything again if they differ although no event says so.
+        audit_sample: how many znodes one audit compares, 0 for all: others each time, spread evenly over the tree, so
+            that each has its turn. What could not be compared is counted.
         max_reply_bytes: the most bytes that a server may say at once to this client, from 1 MiB to 2 GiB; None for
             256 MiB. A longer reply costs the connection. Of caches that share a client, the largest number counts.
         name: what metrics and spans call the cache; by default its path.
