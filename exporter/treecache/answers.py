@@ -16,6 +16,7 @@ from exporter.zookeeper.wire import (
     NO_AUTH,
     NO_NODE,
     OK,
+    TOO_LONG,
     Exists,
     GetChildren,
     GetData,
@@ -125,6 +126,9 @@ class Answers:
             return Verdict(understood=True, root_is_missing=not path)
         if result == NO_AUTH:
             self._reconciler.hide(path, load)
+            return Verdict(understood=True)
+        if result == TOO_LONG:
+            self._reconciler.hide_too_long(path, load)
             return Verdict(understood=True)
         self._fault(result if isinstance(result, int) else MARSHALLING_ERROR, f"reading {self._prefix + path or '/'}")
         if listed:

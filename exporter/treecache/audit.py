@@ -18,7 +18,7 @@ from exporter.treecache.reconciler import Reconciler
 from exporter.treecache.stats import MISMATCH_KINDS
 from exporter.treecache.tree import Branch, Entry, Tree, record_of
 from exporter.zookeeper.records import UNREADABLE, child_count, owner_and_size, told_of, without_data
-from exporter.zookeeper.wire import AUDIT, NO_AUTH, NO_NODE, ReadRequest, ReadResult, Request
+from exporter.zookeeper.wire import AUDIT, NO_NODE, UNREADABLE_CODES, ReadRequest, ReadResult, Request
 
 #: Bytes that one round's requests, and its answers, may take.
 _ROUND_BYTES = 512 * 1024
@@ -261,9 +261,10 @@ class Audit:
         """What is wrong with what is held of a path, one of `MISMATCH_KINDS`, or `_UNTOLD`; None if nothing is."""
         entry = self._reconciler.tree.get(path)
         if entry is not None and not record_of(entry):
-            # It may not be read, or that has changed, of which no watch tells.
-            return None if result == NO_AUTH else _UNTOLD
-        if result == NO_AUTH:
+            # It may not be read, or that has changed, of which no watch tells. What cannot be listed can be read.
+            is_too_long = path not in self._reconciler.hidden
+            return None if result in UNREADABLE_CODES or is_too_long else _UNTOLD
+        if result in UNREADABLE_CODES:
             return _UNTOLD
         if result == NO_NODE:
             return None if entry is None else "extra"
