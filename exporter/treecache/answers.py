@@ -18,6 +18,7 @@ from exporter.zookeeper.wire import (
     NO_NODE,
     OK,
     THROTTLED,
+    TOO_LONG,
     Exists,
     GetChildren,
     GetData,
@@ -130,6 +131,9 @@ class Answers:
             return Verdict(understood=True, root_is_missing=not path)
         if result == NO_AUTH:
             self._reconciler.hide(path, load)
+            return Verdict(understood=True)
+        if result == TOO_LONG:
+            self._reconciler.hide_too_long(path, load)
             return Verdict(understood=True)
         strike = self._failures.strike(path, self._now)
         if strike.number in (1, PERSISTENT):

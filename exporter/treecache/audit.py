@@ -34,7 +34,7 @@ from exporter.zookeeper.records import (
     version_of,
     without_data,
 )
-from exporter.zookeeper.wire import AUDIT, NO_AUTH, NO_NODE, MultiRead, ReadRequest, ReadResult, Request
+from exporter.zookeeper.wire import AUDIT, NO_NODE, UNREADABLE_CODES, MultiRead, ReadRequest, ReadResult, Request
 
 #: Bytes that one round's requests, and its answers, may take.
 _ROUND_BYTES = 512 * 1024
@@ -337,7 +337,7 @@ class Audit:
             return
         if self._was_touched(path):
             self._put_off(path, look, "changing")
-        elif isinstance(result, int) and result not in (NO_NODE, NO_AUTH):
+        elif isinstance(result, int) and result not in (NO_NODE, *UNREADABLE_CODES):
             self._put_off(path, look, "failed")
         else:
             self._judge(path, look, result)
@@ -357,7 +357,7 @@ class Audit:
             self._persisting.pop(path, None)
         if not look.is_counted:
             look.is_counted = True
-            if result == NO_AUTH:
+            if result in UNREADABLE_CODES:
                 self.skipped["unreadable"] += 1
             else:
                 self.audited_nodes += 1
@@ -395,9 +395,10 @@ class Audit:
         """What is wrong with what is held of a path, one of `MISMATCH_KINDS`, or `_UNTOLD`; None if nothing is."""
         entry = self._reconciler.tree.get(path)
         if entry is not None and not record_of(entry):
-            # It may not be read, or that has changed, of which no watch tells.
-            return None if result == NO_AUTH else _UNTOLD
-        if result == NO_AUTH:
+            # It may not be read, or that has changed, of which no watch tells. What cannot be listed can be read.
+            is_too_long = path not in self._reconciler.hidden
+            return None if result in UNREADABLE_CODES or is_too_long else _UNTOLD
+        if result in UNREADABLE_CODES:
             return _UNTOLD
         if not isinstance(result, bytes):
             return None if entry is None else "extra"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from kazoo.exceptions import NoAuthError
+from kazoo.exceptions import KazooException, NoAuthError
 
 from exporter.treecache.agenda import Agenda, Loads
 from exporter.treecache.backoff import PERSISTENT, Backoff, Strike, UnsettledError
@@ -168,21 +168,31 @@ class Reconciler:
 
     def hide(self, path: str, load: bool) -> None:
         """The znode exists and may not be read: its data is gone from here, what is known below it stays."""
+        if self._hide(path, load, "no_auth", NoAuthError(f"{self._told_prefix + path or '/'} may not be read")):
+            self.hidden.add(path)
+
+    def hide_too_long(self, path: str, load: bool) -> None:
+        """The znode exists, and its path is too long for the server: as if it may not be read, but not polled."""
+        problem = "is longer than the server's jute.maxbuffer allows"
+        self._hide(path, load, "request", KazooException(f"{self._told_prefix + path} {problem}"))
+
+    def _hide(self, path: str, load: bool, kind: str, error: Exception) -> bool:
+        """Holds a znode as unreadable, if its parent is known."""
         try:
             entry = self.tree.add(path, UNREADABLE)
         except OrphanError:
             self._agenda.want_list(_parent(path), load or self.syncing)
-            return
-        self.hidden.add(path)
+            return False
         if entry is not None:
             held = record_of(entry)
             if held == UNREADABLE:
-                return
+                return True
             self.tree.replace(path, UNREADABLE)
             self.events.append(Event(TreeEvent.NODE_REMOVED, path, held, held))
         elif path and not load:
             self._suspects.add(_parent(path))
-        self._fault("no_auth", NoAuthError(f"{self._told_prefix + path or '/'} may not be read"))
+        self._fault(kind, error)
+        return True
 
     def remove(self, path: str) -> None:
         """The znode is gone, and with it all below it."""

@@ -74,6 +74,7 @@ from exporter.zookeeper.stats import (
 from exporter.zookeeper.wire import (
     NO_NODE,
     OK,
+    TOO_LONG,
     AddWatch,
     Exists,
     MultiRead,
@@ -272,6 +273,10 @@ class Session:
 
         Not for the connection's own thread, which this may wait for.
         """
+        if isinstance(request, MultiRead) and self._capabilities.refuses(request, self._peer, time.monotonic()):
+            # Sent, it would end the connection again.
+            sink(Reply(request, -1, OK, request.refused(TOO_LONG), 0))
+            return
         self._client._call(request, _OwnResult(self._client, request, sink))
 
     def probe(self, kind: str, path: str) -> None:

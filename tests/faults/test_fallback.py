@@ -158,6 +158,36 @@ def test_a_server_of_short_requests_gets_short_ones(caplog: pytest.LogCaptureFix
     assert "jute.maxbuffer" in caplog.text
 
 
+def test_a_path_that_is_too_long_for_the_server_is_left_out_alone() -> None:
+    """A list of a znode's children names it twice, so znodes can be created that cannot be listed."""
+    with (
+        ZooKeeperServer(system_properties={"jute.maxbuffer": "16384"}) as server,
+        started(quick_client(server.hosts)) as client,
+    ):
+        long = "/app/" + "n" * 9000
+        client.ensure_path(f"{long}/a")
+        for i in range(100):
+            client.create(f"/app/{i}")
+        faults: list[Exception] = []
+        cache = TreeCache(client, "/app", mode="recursive", audit_interval=0.2)
+        cache.listen_fault(faults.append)
+        with cache:
+            assert cache.wait_initialized(60)
+            stats = cache.stats()
+            assert (len(cache), stats.unreadable_nodes) == (101, 1)
+            suspended = transitions(client)["suspended"]
+            client.create("/app/later")
+            eventually(lambda: "/app/later" in cache)
+            audited = cache.stats().audits
+            eventually(lambda: cache.stats().audits >= audited + 3)
+            assert cache.verify(20)
+            assert cache.stats().unreadable_nodes == 1
+            assert sum(cache.stats().audit_mismatches.values()) == 0
+            eventually(lambda: any("is longer than the server's jute.maxbuffer" in str(fault) for fault in faults))
+            # No request ends the connection any more.
+            assert transitions(client)["suspended"] == suspended <= 12
+
+
 @pytest.mark.parametrize("opcode", [ADD_WATCH, MULTI_READ])
 def test_a_proxy_that_hangs_up_without_a_word_is_asked_three_times(
     proxy: Proxy, zookeeper: ZooKeeper, opcode: int
