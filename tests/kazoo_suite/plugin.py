@@ -11,7 +11,7 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -41,12 +41,16 @@ def pytest_configure(config: pytest.Config) -> None:
 _outcomes: dict[str, str] = {}
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Called by pytest for each set-up, call and tear-down of a test."""
+    report = yield
     if report.when == "call" or not report.passed:
-        # Of a file outside of pytest's root, its name for the test may leave out which it is.
-        name = f"{Path(report.location[0]).name}::{report.nodeid.partition('::')[2]}"
+        # Of a file outside of pytest's root, its name for the test may leave out which it is. And where a test is
+        # written is another file if its class inherits it.
+        name = f"{item.path.name}::{report.nodeid.partition('::')[2]}"
         _outcomes[name] = "failed" if "failed" in (report.outcome, _outcomes.get(name)) else report.outcome
+    return report
 
 
 def pytest_sessionfinish() -> None:
