@@ -22,7 +22,6 @@ from exporter.treecache.replica import Replica, _Phase
 from exporter.treecache.scope import Scope
 from exporter.treecache.sharded import ShardedStrategy
 from exporter.treecache.tree import NEVER_LISTED, Branch, Tree
-from exporter.treecache.walk import Walk
 from exporter.zookeeper.messages import DELETED, Barrier, Connected, Message, Reply, Suspended, WatchEvent
 from exporter.zookeeper.probe import Probe
 from exporter.zookeeper.records import pzxid_of
@@ -521,27 +520,9 @@ def what_an_audit_finds_is_not_healed(original: Any) -> Any:
     return lambda self: None
 
 
-@breaks(Audit, "_put_off")
-def looks_that_are_put_off_are_forgotten(original: Any) -> Any:
-    return lambda self, path, look, reason: None
-
-
 @breaks(Audit, "_read_untold")
 def what_no_event_tells_of_is_not_read_again(original: Any) -> Any:
     return lambda self: self._untold.clear()
-
-
-@breaks(Reconciler, "begin_sync")
-def resync_after_an_audit_believes_the_parents(original: Any) -> Any:
-    return lambda self, *, lists_all=False: original(self)
-
-
-@breaks(Walk, "_run")
-def walk_leaves_out_every_second_znode(original: Any) -> Any:
-    def run(self: Walk, prefix: str, siblings: list[Any]) -> Iterator[str]:
-        return (path for number, path in enumerate(original(self, prefix, siblings)) if number % 2 == 0)
-
-    return run
 
 
 # Kind to the ensemble, and to memory
