@@ -23,6 +23,8 @@ PROVIDED = {"up", "process_resident_memory_bytes", "process_cpu_seconds_total", 
 #: Metrics that neither a dashboard nor a rule asks for, and why.
 UNUSED: dict[str, str] = {
     "zookeeper_client_protocol_errors_total": "0 but for broken or hostile servers; no panel or rule reads it yet",
+    "zookeeper_cache_unsettled_nodes": "0 but for damaged servers, and named in the log; no panel or rule reads it yet",
+    "zookeeper_cache_audit_skipped_nodes_total": "what audits cannot compare; no panel or rule reads it yet",
     "zookeeper_client_inquiries_total": "a few at each new connection; no panel or rule reads it yet",
 }
 RANGES = {text: promql_parser.parse_duration(text) for text in INTERVALS.values()}
