@@ -52,4 +52,6 @@ EXPOSE 19141
 STOPSIGNAL SIGTERM
 # It asks where the exporter serves by default. With another address, or with TLS, give these flags to a check of your own.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=10s --retries=3 CMD ["treecache-exporter", "healthcheck"]
-ENTRYPOINT ["treecache-exporter"]
+# As the first process of a container it would lose a signal that comes before Python has handlers: the kernel discards
+# those, and keeps the blocked ones, which the exporter lets through once it has handlers (pid_namespaces(7)).
+ENTRYPOINT ["env", "--block-signal=TERM,INT,HUP", "treecache-exporter"]

@@ -2,7 +2,7 @@
 # Arguments for the demo: make run ARGS="--web.listen-address=:0"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak lint format bench image-test release-check chart lock clean setup setup-dev
+.PHONY: help run test test-lowest soak busy lint format bench image-test release-check chart lock clean setup setup-dev
 
 PYTHON := .venv/bin/python
 ARGS ?=
@@ -18,6 +18,9 @@ test: lint ## Check format, lint and types, then run the tests
 	@echo "test: pytest"
 	@$(PYTHON) -m pytest --quiet --numprocesses=3 --dist=loadfile
 
+test-lowest: setup-dev ## Run part of the tests with the lowest versions of every library that pyproject.toml allows
+	@sh scripts/test-lowest.sh $(ARGS)
+
 soak: setup-dev ## Run the long forms: a million simulated schedules, hundreds of faulty ones, big trees, many cycles
 	@echo "soak: a million simulated schedules"
 	@$(PYTHON) -m tests.simulation 1000000 --schedules 1000000 --jobs 2
@@ -27,8 +30,23 @@ soak: setup-dev ## Run the long forms: a million simulated schedules, hundreds o
 	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/integration/test_alerts.py
 	@echo "soak: an hour of faults and scrapes, and the curve of memory"
 	@$(PYTHON) -m tests.soak 60
+	@echo "soak: kazoo's own tests with ours on every client"
+	@$(MAKE) --no-print-directory .kazoo-venv/.stamp
+	@$(PYTHON) -m tests.kazoo_suite .kazoo-venv/bin/python
 	@echo "soak: hostile input"
-	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/test_config.py tests/web tests/integration/test_web_hostile.py
+	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/test_config.py tests/web tests/zookeeper tests/integration/test_web_hostile.py
+	@echo "soak: make test on a busy machine"
+	@$(MAKE) --no-print-directory busy
+
+# kazoo's tests make their certificates with a pyOpenSSL that is too old for the project's own environment.
+.kazoo-venv/.stamp:
+	@echo "soak: installing what kazoo's tests need into .kazoo-venv"
+	@$(PYTHON) -m venv .kazoo-venv
+	@.kazoo-venv/bin/python -m pip install --quiet --editable . pyopenssl==23.2.0 pyjks objgraph gevent eventlet pytest pytest-timeout
+	@touch $@
+
+busy: setup-dev ## Run make test five times in a row beside two processes that take all they can get
+	@sh scripts/busy.sh
 
 lint: setup-dev ## Check format, lint and types
 	@echo "lint: ruff format"
@@ -77,5 +95,5 @@ setup-dev: ## Install what `make test` needs
 
 clean: ## Remove the environment and every cache
 	@echo "clean: removing .venv and caches"
-	@rm -rf .venv .image-test .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	@rm -rf .venv .kazoo-venv .image-test .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -32,8 +32,9 @@ from exporter.fleet import Fleet
 from exporter.settings import Ensemble, ListenAddress, Tree
 from exporter.telemetry.collectors import build_registry
 from exporter.web.app import create_app
+from exporter.web.listening import base_url, listen
 from exporter.web.pages import EVENTS_PATH
-from exporter.web.server import base_url, listen, serving
+from exporter.web.server import serving
 
 _IDLE_SECONDS = 5
 
@@ -70,7 +71,7 @@ class Exporter:
     async def _serve(self) -> None:
         registry = build_registry(self._fleet, __version__)
         app = create_app(registry, self._fleet, telemetry_path="/metrics", version=__version__)
-        async with serving(app, self._listener):
+        async with serving(app, [self._listener]):
             self._fleet.start()
             self._serving.set()
             await asyncio.Event().wait()

@@ -16,11 +16,15 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from exporter import __version__, config, daemon, demo, healthcheck, logs, signals, spans
+from exporter.autoreload import AutoReload
 from exporter.settings import (
     BARRIERS,
     DASHBOARD_ACCEPTED,
+    DEFAULT_LISTEN_ADDRESS,
+    EXTERNAL_URL_ACCEPTED,
     HOSTS_ACCEPTED,
     PATH_ACCEPTED,
+    Address,
     Audit,
     Ensemble,
     Freshness,
@@ -30,10 +34,12 @@ from exporter.settings import (
     parse_count,
     parse_dashboard_url,
     parse_duration,
+    parse_external_url,
     parse_hosts,
     parse_listen_address,
     parse_name,
     parse_ordinal_of_host,
+    parse_route_prefix,
     parse_telemetry_path,
     parse_trees,
 )
@@ -82,7 +88,8 @@ def parse_settings(arguments: Sequence[str]) -> Settings:
 
     Raises SettingsError for anything that is wrong with them.
     """
-    return _settings(_given(_exporter_parser(), arguments))
+    given = _given(_exporter_parser(), arguments)
+    return _settings(given, _source(given))
 
 
 def refuse_multiprocess_mode() -> None:
@@ -105,11 +112,12 @@ def _run(words: Sequence[str]) -> int:
 def _export(arguments: Sequence[str]) -> int:
     given = _given(_exporter_parser(), arguments)
     _configure_logs(given)
-    settings = _settings(given)
+    source = _source(given)
+    settings = _settings(given, source)
+    auto_reload = _auto_reload(given, source)
     if given["--config.check"]:
         return _tell_that_it_is_good(settings)
-    file = given["--config.file"]
-    status = daemon.run(settings, load=None if file is None else lambda: config.load(Path(file)))
+    status = daemon.run(settings, load=None if source is None else source.load, auto_reload=auto_reload)
     # Or Python would look through all that is left for garbage, which takes longer than to stop.
     gc.freeze()
     return status
@@ -137,24 +145,38 @@ def _healthcheck(arguments: Sequence[str]) -> int:
         alone, missing = ("--tls.cert-file", "--tls.key-file") if key is None else ("--tls.key-file", "--tls.cert-file")
         raise SettingsError(alone, given[alone], f"given without {missing}; accepted: both or neither")
     return healthcheck.run(
-        _parsed(given, "--web.listen-address", parse_listen_address),
+        _listen_addresses(given),
         None if file is None else web_config.load(file),
+        route_prefix=_route_prefix(given),
         ready=given["--ready"],
         certificate=None if cert is None else healthcheck.Certificate(Path(cert), Path(key)),
     )
 
 
-def _settings(given: Mapping[str, Any]) -> Settings:
-    ensembles = (_ensemble(given),) if given["--config.file"] is None else _ensembles_of_file(given)
+def _settings(given: Mapping[str, Any], source: config.Source | None) -> Settings:
+    ensembles = (_ensemble(given),) if source is None else _ensembles_of_file(given, source)
     return Settings(ensembles=ensembles, web=_web(given), shard=_shard(given))
 
 
-def _ensembles_of_file(given: Mapping[str, Any]) -> tuple[Ensemble, ...]:
+def _source(given: Mapping[str, Any]) -> config.Source | None:
+    return None if given["--config.file"] is None else config.Source(Path(given["--config.file"]))
+
+
+def _auto_reload(given: Mapping[str, Any], source: config.Source | None) -> AutoReload | None:
+    interval = _parsed(given, "--config.auto-reload-interval", lambda text: parse_duration(text, least=1.0))
+    if not given["--config.auto-reload"]:
+        return None
+    if source is None:
+        raise SettingsError("--config.auto-reload", None, "there is no file to look at; accepted: with --config.file")
+    return AutoReload(source, interval)
+
+
+def _ensembles_of_file(given: Mapping[str, Any], source: config.Source) -> tuple[Ensemble, ...]:
     others = [flag for flag in _OF_ONE_ENSEMBLE if flag in given["given"]]
     if others:
         problem = f"contradicts {', '.join(others)}; accepted: ensembles and trees by a file or by flags, not by both"
         raise SettingsError("--config.file", given["--config.file"], problem)
-    return config.load(Path(given["--config.file"]))
+    return source.load()
 
 
 def _ensemble(given: Mapping[str, Any]) -> Ensemble:
@@ -184,25 +206,38 @@ def _ensemble(given: Mapping[str, Any]) -> Ensemble:
 def _web(given: Mapping[str, Any]) -> Web:
     if given["--web.systemd-socket"] and "--web.listen-address" in given["given"]:
         problem = "contradicts --web.systemd-socket; accepted: one of the two"
-        raise SettingsError("--web.listen-address", given["--web.listen-address"], problem)
+        raise SettingsError("--web.listen-address", given["--web.listen-address"][0], problem)
     return Web(
-        listen_address=_parsed(given, "--web.listen-address", parse_listen_address),
+        listen_addresses=_listen_addresses(given),
         telemetry_path=_parsed(given, "--web.telemetry-path", lambda path: parse_telemetry_path(path, RESERVED_PATHS)),
         config_file=None if given["--web.config.file"] is None else Path(given["--web.config.file"]),
+        route_prefix=_route_prefix(given),
         enable_lifecycle=given["--web.enable-lifecycle"],
         expose_data=given["--web.expose-data"],
-        dashboard_url=_dashboard_url(given),
+        dashboard_url=_parsed_url(given, "--web.dashboard-url", parse_dashboard_url, DASHBOARD_ACCEPTED),
         systemd_socket=given["--web.systemd-socket"],
     )
 
 
-def _dashboard_url(given: Mapping[str, Any]) -> str | None:
-    url = given["--web.dashboard-url"]
+def _listen_addresses(given: Mapping[str, Any]) -> tuple[Address, ...]:
+    flag = "--web.listen-address"
+    return tuple(_parsed({flag: text}, flag, parse_listen_address) for text in given[flag])
+
+
+def _route_prefix(given: Mapping[str, Any]) -> str:
+    """By default the path of the external URL, as with Prometheus."""
+    external = _parsed_url(given, "--web.external-url", parse_external_url, EXTERNAL_URL_ACCEPTED)
+    if given["--web.route-prefix"] is not None:
+        return _parsed(given, "--web.route-prefix", parse_route_prefix)
+    return external or ""
+
+
+def _parsed_url(given: Mapping[str, Any], flag: str, parse: Callable[[str], str], accepted: str) -> str | None:
+    url = given[flag]
     if url is not None and "@" in url:
         # Not shown, it may be a password.
-        problem = f"has credentials, which the pages would show; {DASHBOARD_ACCEPTED}"
-        raise SettingsError("--web.dashboard-url", None, problem)
-    return None if url is None else _parsed(given, "--web.dashboard-url", parse_dashboard_url)
+        raise SettingsError(flag, None, f"has credentials, which others would see; {accepted}")
+    return None if url is None else _parsed(given, flag, parse)
 
 
 def _shard(given: Mapping[str, Any]) -> Shard:
@@ -273,23 +308,33 @@ class _Once(argparse.Action):
 
     def __call__(self, _parser: object, namespace: argparse.Namespace, value: Any, _option: object = None) -> None:
         if self.dest in namespace.given:
-            shown = None if self.nargs == 0 else value
-            raise SettingsError(self.dest, shown, "the flag is given twice; accepted: once")
+            raise SettingsError(self.dest, value, "the flag is given twice; accepted: once")
         if value == "":
             # What a template renders for want of a value.
             return
         namespace.given.add(self.dest)
-        setattr(namespace, self.dest, True if self.nargs == 0 else value)
+        setattr(namespace, self.dest, value)
+
+
+class _Switch(argparse.Action):
+    """Stores whether a flag or its negation was given, and refuses a second one; a negated flag counts as not given."""
+
+    def __call__(self, _parser: object, namespace: argparse.Namespace, _value: object, option: Any = None) -> None:
+        if namespace.given & set(self.option_strings):
+            raise SettingsError(option, None, "the flag is given twice, as it is or negated; accepted: once")
+        namespace.given.add(option)
+        setattr(namespace, self.dest, option == self.dest)
 
 
 class _Repeatable(argparse.Action):
-    """Gathers values, empty ones left out."""
+    """Gathers values in the place of the default, empty ones left out."""
 
     def __call__(self, _parser: object, namespace: argparse.Namespace, value: Any, _option: object = None) -> None:
         if value == "":
             return
+        before = getattr(namespace, self.dest) if self.dest in namespace.given else []
         namespace.given.add(self.dest)
-        setattr(namespace, self.dest, [*getattr(namespace, self.dest), value])
+        setattr(namespace, self.dest, [*before, value])
 
 
 class _Parser(argparse.ArgumentParser):
@@ -310,14 +355,16 @@ class _Parser(argparse.ArgumentParser):
         self, name: str, metavar: str, help: str, default: str | list[str] | None = None, action: Any = _Once
     ) -> None:
         """Adds a flag whose value is found under its own name."""
-        shown = f"{help} (default: {default})" if default else help
+        by_default = ", ".join(default) if isinstance(default, list) else default
+        shown = f"{help} (default: {by_default})" if by_default else help
         self.add_argument(name, dest=name, metavar=metavar, help=shown, default=default, action=action)
         self.flags.append(name)
 
     def switch(self, name: str, help: str) -> None:
-        """Adds a flag without a value."""
-        self.add_argument(name, dest=name, help=help, default=False, nargs=0, action=_Once)
-        self.flags.append(name)
+        """Adds a flag without a value, and its negation, which Prometheus' programs have too."""
+        negation = f"--no-{name[2:]}"
+        self.add_argument(name, negation, dest=name, help=help, default=False, nargs=0, action=_Switch)
+        self.flags += [name, negation]
 
     def error(self, message: str) -> NoReturn:
         raise SettingsError(self.prog, None, f"{message}; {_listed(self)}")
@@ -331,7 +378,9 @@ def _given(parser: _Parser, arguments: Sequence[str]) -> dict[str, Any]:
     try:
         namespace, unknown = parser.parse_known_args(arguments, argparse.Namespace(given=set()))
     except argparse.ArgumentError as error:
-        raise SettingsError(error.argument_name or "arguments", None, f"{error.message}; {_listed(parser)}") from None
+        # Of a switch it names the negation too.
+        flag = (error.argument_name or "arguments").partition("/")[0]
+        raise SettingsError(flag, None, f"{error.message}; {_listed(parser)}") from None
     if unknown:
         raise SettingsError(unknown[0], None, f"{_unknown(parser, unknown[0])}; {_listed(parser)}")
     return vars(namespace)
@@ -356,6 +405,8 @@ def _exporter_parser() -> _Parser:
     )
     parser.flag("--config.file", "FILE", "YAML file of ensembles and trees, instead of the flags about them")
     parser.switch("--config.check", "check the configuration, files included, and exit with status 0 or 2")
+    parser.switch("--config.auto-reload", "reload by itself when the file, or one that it names, has changed")
+    parser.flag("--config.auto-reload-interval", "DURATION", "time between two looks at them, at least 1s", "30s")
     parser.flag("--zookeeper.hosts", "HOSTS", f"the ensemble to connect to; {HOSTS_ACCEPTED}")
     parser.flag("--zookeeper.name", "NAME", "value of the label `ensemble`", "default")
     parser.flag(
@@ -369,8 +420,9 @@ def _exporter_parser() -> _Parser:
     parser.flag("--shard.total", "SHARDS", "how many exporters share the root's children of each tree", "1")
     parser.flag("--shard.ordinal", "ORDINAL", "which of them this is, from 0 on")
     parser.switch("--shard.from-hostname", "take the ordinal from the host name, as in a StatefulSet: exporter-0")
-    parser.flag("--web.listen-address", "[HOST]:PORT", "where to serve; port 0 picks a free one", ":19141")
-    parser.switch("--web.systemd-socket", "serve on the socket that systemd passes, instead of a listen address")
+    _add_listen_flag(parser, "where to serve; port 0 picks a free one; unix:///PATH; may be repeated")
+    parser.switch("--web.systemd-socket", "serve on the sockets that systemd passes, instead of listen addresses")
+    _add_prefix_flags(parser)
     parser.flag("--web.telemetry-path", "PATH", "what Prometheus scrapes", "/metrics")
     parser.flag("--web.config.file", "FILE", "TLS, basic authentication and headers, in exporter-toolkit's format")
     parser.switch("--web.enable-lifecycle", "allow POST /-/reload")
@@ -394,7 +446,7 @@ def _add_proof_flags(parser: _Parser) -> None:
         freshness.barrier,
     )
     parser.flag("--audit.interval", "DURATION", "time between two audits, 0 for none", f"{audit.interval:g}s")
-    parser.flag("--audit.sample", "ZNODES", "how many znodes an audit reads, 0 for all", str(audit.sample))
+    parser.flag("--audit.sample", "ZNODES", "how many znodes an audit compares, 0 for all", str(audit.sample))
 
 
 def _demo_parser() -> _Parser:
@@ -412,13 +464,24 @@ def _healthcheck_parser() -> _Parser:
         f"{PROGRAM} healthcheck",
         "Asks the exporter on this machine whether it serves, and exits with status 0 or 1.",
     )
-    parser.flag("--web.listen-address", "[HOST]:PORT", "where the exporter serves", ":19141")
+    _add_listen_flag(parser, "where the exporter serves; of several, the first that takes a connection is asked")
     parser.flag("--web.config.file", "FILE", "the exporter's own: whether it speaks TLS, and which certificate to show")
+    _add_prefix_flags(parser)
     parser.switch("--ready", "ask whether every tree was loaded once")
     parser.flag("--tls.cert-file", "FILE", "certificate to show instead, in PEM, where clients need one")
     parser.flag("--tls.key-file", "FILE", "its key")
     _add_version(parser)
     return parser
+
+
+def _add_listen_flag(parser: _Parser, help: str) -> None:
+    by_default = [str(DEFAULT_LISTEN_ADDRESS)]
+    parser.flag("--web.listen-address", "[HOST]:PORT", help, by_default, action=_Repeatable)
+
+
+def _add_prefix_flags(parser: _Parser) -> None:
+    parser.flag("--web.external-url", "URL", "where browsers find the exporter, for example behind a proxy")
+    parser.flag("--web.route-prefix", "PATH", "prefix of every path that is served; by default the external URL's path")
 
 
 def _add_common_flags(parser: _Parser) -> None:

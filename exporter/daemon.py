@@ -8,12 +8,14 @@ import errno
 import resource
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import structlog
 
 from exporter import __version__, systemd
+from exporter.autoreload import AutoReload, reloading_changes
 from exporter.fleet import Fleet
 from exporter.reload import Load, Reloader
 from exporter.settings import Settings, SettingsError, Web
@@ -21,26 +23,34 @@ from exporter.signals import ENDING, end_at_once, hung_up_early
 from exporter.spans import exporting
 from exporter.telemetry.collectors import build_registry
 from exporter.web import config as web_config
-from exporter.web.app import OPEN_TO_ALL, create_app, kinds
-from exporter.web.server import ServerError, base_url, listen, serving
+from exporter.web.app import create_app, kinds, open_to_all
+from exporter.web.listening import base_url, listening
+from exporter.web.server import ServerError, serving
 
 log = structlog.stdlib.get_logger("exporter")
 
 
-def run(settings: Settings, *, load: Load | None = None, on_ready: Callable[[str], None] | None = None) -> int:
+def run(
+    settings: Settings,
+    *,
+    load: Load | None = None,
+    auto_reload: AutoReload | None = None,
+    on_ready: Callable[[str], None] | None = None,
+) -> int:
     """Serves until SIGTERM or SIGINT, then stops within a few seconds and gives the exit status 0.
 
     The status is 1, after one line in the log, if the web server cannot begin, or ends by itself.
 
     Neither start nor stop waits for ZooKeeper. A second signal ends the process at once. SIGHUP reloads: `load` reads
-    the ensembles again; without it the settings are for good. `on_ready` is called with the base URL when the daemon
-    serves. To be called in the main thread, for the sake of the signals.
+    the ensembles again; without it the settings are for good. `auto_reload` says when to reload without a signal.
+    `on_ready` is called with the base URL of the first address when the daemon serves. To be called in the main thread,
+    for the sake of the signals.
 
     Raises SettingsError if the listen address cannot be had, the web configuration or a file of it not be used,
     OpenTelemetry's variables not be followed, or too few files be opened to start.
     """
     try:
-        return asyncio.run(_run(settings, load, on_ready))
+        return asyncio.run(_run(settings, load, auto_reload, on_ready))
     except ServerError as error:
         log.error("cannot serve", reason=str(error))
         return 1
@@ -52,31 +62,40 @@ def run(settings: Settings, *, load: Load | None = None, on_ready: Callable[[str
         raise SettingsError("RLIMIT_NOFILE", str(limit), problem) from None
 
 
-async def _run(settings: Settings, load: Load | None, on_ready: Callable[[str], None] | None) -> int:
+async def _run(
+    settings: Settings,
+    load: Load | None,
+    auto_reload: AutoReload | None,
+    on_ready: Callable[[str], None] | None,
+) -> int:
     web = settings.web
     of_web = None if web.config_file is None else web_config.load(web.config_file)
-    with _termination() as terminated, exporting() as spans_dropped, contextlib.closing(_listener(web)) as listener:
+    with _termination() as terminated, exporting() as spans_dropped, _listeners(web) as listeners:
         fleet = Fleet(settings.ensembles, settings.shard)
         reloader = Reloader(fleet, load)
         app = create_app(
             build_registry(fleet, __version__, reloader, spans_dropped, settings.shard),
             fleet,
             telemetry_path=web.telemetry_path,
+            route_prefix=web.route_prefix,
             version=__version__,
             expose_data=web.expose_data,
             dashboard_url=web.dashboard_url,
             reload=reloader.reload if web.enable_lifecycle else None,
             shard=settings.shard,
         )
-        with _reloading_on_hangup(reloader):
-            kind_of = kinds(web.telemetry_path)
-            async with serving(app, listener, of_web, open_to_all=OPEN_TO_ALL, kind_of=kind_of) as failed:
+        with _reloading_on_hangup(reloader), reloading_changes(auto_reload, reloader):
+            kind_of = kinds(web.telemetry_path, web.route_prefix)
+            open_ones = open_to_all(web.route_prefix)
+            async with serving(app, listeners, of_web, open_to_all=open_ones, kind_of=kind_of) as failed:
                 fleet.start()
-                url = base_url(listener, of_web)
-                log.info("serving", version=__version__, url=url, telemetry_path=web.telemetry_path)
+                urls = [base_url(listener, of_web) for listener in listeners]
+                telemetry_path = web.route_prefix + web.telemetry_path
+                for url in urls:
+                    log.info("serving", version=__version__, url=url, telemetry_path=telemetry_path)
                 systemd.notify(systemd.READY)
                 if on_ready is not None:
-                    on_ready(url)
+                    on_ready(urls[0])
                 status = await _end(terminated, failed)
                 reloader.close()
                 systemd.notify(systemd.STOPPING)
@@ -97,8 +116,8 @@ async def _end(terminated: asyncio.Future[str], failed: asyncio.Future[ServerErr
     return 1
 
 
-def _listener(web: Web) -> socket.socket:
-    return systemd.passed_socket() if web.systemd_socket else listen(web.listen_address)
+def _listeners(web: Web) -> AbstractContextManager[Sequence[socket.socket]]:
+    return systemd.passed_sockets() if web.systemd_socket else listening(web.listen_addresses)
 
 
 @contextlib.contextmanager

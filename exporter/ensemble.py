@@ -48,6 +48,7 @@ class WatchedEnsemble:
         options = client_options(settings)
         self._client = KazooClient(**options)
         self._session = Session.attach(self._client)
+        self._session.limit_replies(settings.max_reply_bytes)
         options["logger"].server = lambda: self._session.tried
         # The session is the exporter's own, and nothing lives on it but watches.
         self._lost_history = LostHistory(partial(newest_zxid, options), settings.session_timeout, self._log)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import http.client
 import ipaddress
 import os
+import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.settings import ListenAddress, SettingsError, in_brackets
-from exporter.web.app import HEALTHY_PATH, READY_PATH
+from exporter.settings import Address, ListenAddress, SettingsError, UnixAddress, in_brackets
 from exporter.web.config import TlsConfig, WebConfig
+from exporter.web.probes import HEALTHY_PATH, READY_PATH
 
 #: Seconds for each step of the exchange: the connection, the handshake, the answer.
 TIMEOUT = 3.0
@@ -31,22 +32,44 @@ class Certificate:
 
 
 def run(
-    address: ListenAddress, web: WebConfig | None, *, ready: bool = False, certificate: Certificate | None = None
+    addresses: Sequence[Address],
+    web: WebConfig | None,
+    *,
+    route_prefix: str = "",
+    ready: bool = False,
+    certificate: Certificate | None = None,
 ) -> int:
     """Asks `/-/healthy`, with `ready` `/-/ready`, prints the answer in one line and gives 0 if it was 200, else 1.
 
-    TLS is spoken if `web` has it. The certificate of the server is not verified: it is for another name than the
-    loopback address, nothing secret is sent, and who could listen in its place could answer a probe anyway. Where
-    clients need a certificate, `certificate` is shown, by default the server's own.
+    Of the addresses the first that answers counts: one process serves them all. `route_prefix` is what the exporter
+    has before its paths. TLS is spoken if `web` has it. The certificate of the server is not verified: it is for
+    another name than the loopback address, nothing secret is sent, and who could listen in its place could answer a
+    probe anyway. Where clients need a certificate, `certificate` is shown, by default the server's own.
 
     Raises SettingsError if a certificate cannot be used.
     """
-    path = READY_PATH if ready else HEALTHY_PATH
+    path = route_prefix + (READY_PATH if ready else HEALTHY_PATH)
     context = None if web is None or web.tls is None else _context(web.path, web.tls, certificate)
-    status, said = _ask(_hosts(address), address.port, path, context)
     scheme = "http" if context is None else "https"
-    print(f"{scheme}://{in_brackets(address.host)}:{address.port}{path}: {said}")
-    return 0 if status == http.HTTPStatus.OK else 1
+    reasons = []
+    for address in addresses:
+        url = f"{scheme}://localhost{path} by {address}"
+        if isinstance(address, ListenAddress):
+            url = f"{scheme}://{in_brackets(address.host)}:{address.port}{path}"
+        status, said = _ask(_connections(address, context), path)
+        if status is not None:
+            print(f"{url}: {said}")
+            return 0 if status == http.HTTPStatus.OK else 1
+        reasons.append(f"{url}: {said}")
+    print("; ".join(reasons))
+    return 1
+
+
+def _connections(address: Address, context: ssl.SSLContext | None) -> list[http.client.HTTPConnection]:
+    """What may lead to the exporter, not connected yet."""
+    if isinstance(address, UnixAddress):
+        return [_UnixConnection(address.path, context)]
+    return [_connection(host, address.port, context) for host in _hosts(address)]
 
 
 def _hosts(address: ListenAddress) -> Sequence[str]:
@@ -59,21 +82,40 @@ def _hosts(address: ListenAddress) -> Sequence[str]:
     return _LOOPBACK if unspecified else (address.host,)
 
 
-def _ask(hosts: Sequence[str], port: int, path: str, context: ssl.SSLContext | None) -> tuple[int | None, str]:
+def _ask(connections: Sequence[http.client.HTTPConnection], path: str) -> tuple[int | None, str]:
     """The status and the first line of the answer; without an answer None and what stood in its way."""
     reasons = []
-    for host in hosts:
-        connection = _connection(host, port, context)
+    for connection in connections:
         try:
             connection.request("GET", path, headers={"Connection": "close"})
             response = connection.getresponse()
             text = response.read(_ANSWER_LIMIT).decode(errors="replace")
             return response.status, f"{response.status} {_first_line(text)}"
         except (OSError, http.client.HTTPException) as error:
-            reasons.append(f"no answer from {host}: {_reason(error)}")
+            reasons.append(f"no answer from {connection.host}: {_reason(error)}")
         finally:
             connection.close()
     return None, "; ".join(reasons)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP by a Unix socket, with TLS if there is a context."""
+
+    def __init__(self, path: Path, context: ssl.SSLContext | None) -> None:
+        super().__init__("localhost", timeout=TIMEOUT)
+        self._path = path
+        self._context = context
+
+    def connect(self) -> None:
+        """Connects, within the limit of time for each step."""
+        connected = socket.socket(socket.AF_UNIX)
+        try:
+            connected.settimeout(TIMEOUT)
+            connected.connect(os.fsencode(self._path))
+            self.sock = connected if self._context is None else self._context.wrap_socket(connected)
+        except OSError:
+            connected.close()
+            raise
 
 
 def _connection(host: str, port: int, context: ssl.SSLContext | None) -> http.client.HTTPConnection:

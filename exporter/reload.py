@@ -38,11 +38,17 @@ class Reloader:
         self._worker = Worker("reload")
         self._not_ending = threading.Lock()
         self._closed = False
+        self._unfinished = False
         self._stats = ReloadStats(successful=True, succeeded_at=time.time())
 
     def stats(self) -> ReloadStats:
         """How the last reload went."""
         return self._stats
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether the last configuration was good and could not be put into force, so that another reload may help."""
+        return self._unfinished
 
     async def reload(self) -> None:
         """Reloads, and waits until what changed has begun; does nothing once it is closed.
@@ -66,6 +72,7 @@ class Reloader:
 
     def _reload(self) -> None:
         self._notify(systemd.reloading())
+        self._unfinished = False
         try:
             self._apply()
         except SettingsError as error:
@@ -74,6 +81,7 @@ class Reloader:
                 log.error("configuration refused", reason=line)
             raise
         except Exception as error:
+            self._unfinished = True
             self._stats = replace(self._stats, successful=False)
             log.exception("configuration not applied")
             problem = f"not all of it could be applied: {error}; another reload tries again"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,11 +14,16 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from exporter.treecache import Shard
+from exporter.zookeeper.frames import MAX_FRAME
 
 HOSTS_ACCEPTED = "accepted: HOST[:PORT][,HOST[:PORT]...][/CHROOT], an IPv6 address in brackets"
 PATH_ACCEPTED = "accepted: an absolute path such as /services"
-LISTEN_ACCEPTED = "accepted: [HOST]:PORT, an IPv6 address in brackets, port 0 for a free one"
+LISTEN_ACCEPTED = "accepted: [HOST]:PORT, an IPv6 address in brackets, port 0 for a free one; or unix:///PATH"
 TELEMETRY_PATH_ACCEPTED = "accepted: an absolute path such as /metrics, of letters, digits and . _ ~ -"
+EXTERNAL_URL_ACCEPTED = (
+    "accepted: an absolute URL such as https://monitor.example/zk/, or its path alone, of letters, digits and . _ ~ -"
+)
+ROUTE_PREFIX_ACCEPTED = "accepted: / for none, or a path such as /zk, of letters, digits and . _ ~ -"
 DASHBOARD_ACCEPTED = "accepted: an absolute URL such as https://grafana.example/dashboards, without credentials"
 NAME_ACCEPTED = "accepted: any printable text"
 DURATION_ACCEPTED = "accepted: a duration such as 500ms, 10s, 5m or 1h30m"
@@ -31,6 +37,9 @@ LONGEST_DURATION = 86_400.0
 
 DEFAULT_ZOOKEEPER_PORT = 2181
 
+#: Bytes of the path of a Unix socket on Linux: unix(7).
+_LONGEST_SOCKET_PATH = 107
+
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 _HOST_PORT = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]*)(?::(?P<port>[^:]*))?")
@@ -40,7 +49,7 @@ _NOT_IN_ZNODE_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff]
 _DURATION = re.compile("".join(rf"(?:([0-9]{{1,9}}){unit})?" for unit in ("d", "h", "m", "s", "ms")))
 _DURATION_UNITS = (86_400.0, 3_600.0, 60.0, 1.0, 0.001)
 _ORDINAL = re.compile(r"[^.]*-(?P<ordinal>[0-9]{1,9})(?:\..*)?")
-_TELEMETRY_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
+_SERVED_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 
 
 class SettingsError(ValueError):
@@ -132,7 +141,8 @@ class Tls:
 class Ensemble:
     """One ZooKeeper ensemble: how to reach it and as whom, and the trees to watch there.
 
-    `name` is its value of the label `ensemble`; `session_timeout` is asked for, in seconds.
+    `name` is its value of the label `ensemble`; `session_timeout` is asked for, in seconds; `max_reply_bytes` is the
+    most that a server may say at once.
     """
 
     name: str
@@ -142,6 +152,7 @@ class Ensemble:
     digest: tuple[Digest, ...] = ()
     sasl: DigestMd5 | Gssapi | None = None
     tls: Tls | None = None
+    max_reply_bytes: int = MAX_FRAME
 
 
 @dataclass(frozen=True)
@@ -156,17 +167,33 @@ class ListenAddress:
 
 
 @dataclass(frozen=True)
+class UnixAddress:
+    """Where to listen: the absolute path of a Unix socket."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"unix://{self.path}"
+
+
+Address = ListenAddress | UnixAddress
+
+DEFAULT_LISTEN_ADDRESS = ListenAddress("", 19141)
+
+
+@dataclass(frozen=True)
 class Web:
     """How to serve.
 
-    The listen address, unless systemd hands over a listening socket; the path that Prometheus scrapes;
-    exporter-toolkit's configuration file; whether `POST /-/reload` is allowed; whether pages show what is in znodes;
-    where the dashboards are, for a link on the pages.
+    The listen addresses, unless systemd hands over listening sockets; the path that Prometheus scrapes;
+    exporter-toolkit's configuration file; the prefix of every path, empty for none; whether `POST /-/reload` is
+    allowed; whether pages show what is in znodes; where the dashboards are, for a link on the pages.
     """
 
-    listen_address: ListenAddress = ListenAddress("", 19141)
+    listen_addresses: tuple[Address, ...] = (DEFAULT_LISTEN_ADDRESS,)
     telemetry_path: str = "/metrics"
     config_file: Path | None = None
+    route_prefix: str = ""
     enable_lifecycle: bool = False
     systemd_socket: bool = False
     expose_data: bool = False
@@ -267,11 +294,13 @@ def parse_ordinal_of_host(name: str) -> int:
     return int(match["ordinal"])
 
 
-def parse_listen_address(text: str) -> ListenAddress:
-    """`[HOST]:PORT` as a ListenAddress.
+def parse_listen_address(text: str) -> Address:
+    """`[HOST]:PORT` as a ListenAddress, `unix:///PATH` as a UnixAddress.
 
     Raises ValueError, saying what is wrong and what is accepted.
     """
+    if text.startswith("unix:"):
+        return UnixAddress(_checked_socket_path(text.removeprefix("unix:").removeprefix("//")))
     host, port = _split_host_port(text, LISTEN_ACCEPTED)
     if port is None:
         raise ValueError(f"the port is missing; {LISTEN_ACCEPTED}")
@@ -288,9 +317,34 @@ def parse_telemetry_path(text: str, reserved: Iterable[str] = ()) -> str:
     """
     if text in reserved:
         raise ValueError(f"this path is taken by another page; {TELEMETRY_PATH_ACCEPTED}")
-    if not _TELEMETRY_PATH.fullmatch(text) or {".", ".."} & set(text.split("/")):
+    if not _is_served_path(text):
         raise ValueError(f"not a path that can be served; {TELEMETRY_PATH_ACCEPTED}")
     return text
+
+
+def parse_external_url(text: str) -> str:
+    """The path of the URL under which browsers find the exporter, without a slash at its end: empty for none.
+
+    Raises ValueError, saying what is wrong and what is accepted.
+    """
+    if text.startswith("/") and not text.startswith("//"):
+        path = text
+    elif _is_absolute_url(text):
+        url = urlsplit(text)
+        if url.query or url.fragment:
+            raise ValueError(f"has more than a path behind the host; {EXTERNAL_URL_ACCEPTED}")
+        path = url.path
+    else:
+        raise ValueError(f"not an absolute HTTP URL; {EXTERNAL_URL_ACCEPTED}")
+    return _prefix(path, EXTERNAL_URL_ACCEPTED)
+
+
+def parse_route_prefix(text: str) -> str:
+    """A prefix for the path of everything that is served, without a slash at its end: empty for none.
+
+    Raises ValueError, saying what is wrong and what is accepted.
+    """
+    return _prefix(text, ROUTE_PREFIX_ACCEPTED)
 
 
 def parse_dashboard_url(text: str) -> str:
@@ -298,12 +352,7 @@ def parse_dashboard_url(text: str) -> str:
 
     Raises ValueError, saying what is wrong and what is accepted.
     """
-    try:
-        url = urlsplit(text)
-        is_absolute = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
-    except ValueError:
-        is_absolute = False
-    if not is_absolute or not re.fullmatch("[!-~]+", text):
+    if not _is_absolute_url(text):
         raise ValueError(f"not an absolute HTTP URL; {DASHBOARD_ACCEPTED}")
     return text
 
@@ -316,6 +365,29 @@ def in_brackets(host: str) -> str:
 def one_line(text: str) -> str:
     """The text with everything escaped that cannot be printed on one line."""
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+
+
+def _is_absolute_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        is_absolute = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        is_absolute = False
+    return is_absolute and re.fullmatch("[!-~]+", text) is not None
+
+
+def _prefix(path: str, accepted: str) -> str:
+    """As Prometheus takes it: slashes at either end make no difference."""
+    prefix = "/" + path.strip("/")
+    if prefix == "/":
+        return ""
+    if not _is_served_path(prefix):
+        raise ValueError(f"{path!r} is no path that can be served; {accepted}")
+    return prefix
+
+
+def _is_served_path(text: str) -> bool:
+    return _SERVED_PATH.fullmatch(text) is not None and not {".", ".."} & set(text.split("/"))
 
 
 def _parse_zookeeper_host(text: str) -> str:
@@ -348,6 +420,14 @@ def _checked_host(host: str, accepted: str) -> str:
     if len(host) > 253 or not _HOST_NAME.fullmatch(host):
         raise ValueError(f"{host!r} is no host name; {accepted}")
     return host
+
+
+def _checked_socket_path(text: str) -> Path:
+    if not text.startswith("/") or text.endswith("/"):
+        raise ValueError(f"{text!r} is no absolute path of a file; {LISTEN_ACCEPTED}")
+    if len(os.fsencode(text)) > _LONGEST_SOCKET_PATH:
+        raise ValueError(f"the path has more than {_LONGEST_SOCKET_PATH} bytes; {LISTEN_ACCEPTED}")
+    return Path(text)
 
 
 def _checked_port(text: str, allowed: range, accepted: str) -> int:

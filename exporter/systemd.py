@@ -1,13 +1,16 @@
-"""systemd: how the service manager is told of the daemon's state, and how it hands over a listening socket.
+"""systemd: how the service manager is told of the daemon's state, and how it hands over listening sockets.
 
 The protocols are those of sd_notify(3) and sd_listen_fds(3): one datagram, two environment variables.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import socket
 import time
+from collections.abc import Iterator
 
 from exporter.settings import SettingsError
 
@@ -15,6 +18,9 @@ FIRST_DESCRIPTOR = 3
 
 READY = "READY=1"
 STOPPING = "STOPPING=1"
+
+_FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
+_ACCEPTED = "accepted: with a socket unit whose ListenStream= are addresses and ports or paths"
 
 
 def notify(state: str) -> None:
@@ -35,23 +41,29 @@ def reloading() -> str:
     return f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}"
 
 
-def passed_socket() -> socket.socket:
-    """The one listening socket that systemd opened for the process.
+@contextlib.contextmanager
+def passed_sockets() -> Iterator[list[socket.socket]]:
+    """The listening sockets that systemd opened for the process; in the end they are closed.
 
-    Raises SettingsError if there is none, or more than one, or one of another kind.
+    Raises SettingsError if there is none, or one of another kind among them.
     """
-    accepted = "accepted: with one ListenStream= for an address and port in the socket unit"
-    count = os.environ.get("LISTEN_FDS", "0") if os.environ.get("LISTEN_PID") == str(os.getpid()) else "0"
-    if count != "1":
-        raise SettingsError("--web.systemd-socket", None, f"systemd passed {count} sockets; {accepted}")
+    count = os.environ.get("LISTEN_FDS", "") if os.environ.get("LISTEN_PID") == str(os.getpid()) else ""
+    if not re.fullmatch("[1-9][0-9]{0,4}", count):
+        raise SettingsError("--web.systemd-socket", None, f"systemd passed no sockets; {_ACCEPTED}")
+    with contextlib.ExitStack() as open_ones:
+        descriptors = range(FIRST_DESCRIPTOR, FIRST_DESCRIPTOR + int(count))
+        yield [open_ones.enter_context(_passed(descriptor)) for descriptor in descriptors]
+
+
+def _passed(descriptor: int) -> socket.socket:
     try:
-        passed = socket.socket(fileno=FIRST_DESCRIPTOR)
+        passed = socket.socket(fileno=descriptor)
     except OSError as error:
-        problem = f"systemd passed no socket: {error.strerror}; {accepted}"
+        problem = f"systemd passed no socket: {error.strerror}; {_ACCEPTED}"
         raise SettingsError("--web.systemd-socket", None, problem) from None
-    os.set_inheritable(FIRST_DESCRIPTOR, False)
+    os.set_inheritable(descriptor, False)
     is_listening = passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-    if passed.family not in (socket.AF_INET, socket.AF_INET6) or not is_listening:
+    if passed.family not in _FAMILIES or passed.type != socket.SOCK_STREAM or not is_listening:
         passed.close()
-        raise SettingsError("--web.systemd-socket", None, f"systemd passed another kind of socket; {accepted}")
+        raise SettingsError("--web.systemd-socket", None, f"systemd passed another kind of socket; {_ACCEPTED}")
     return passed

@@ -2,14 +2,15 @@
 
 README.md lists what values.yaml says of each value in lines that begin with `# --`. In values.schema.json the schema of
 `config` is that of the exporter's configuration file, as JSON Schema's draft-07 writes it, which Helm reads; that of
-`web.config` has the names that the exporter's reader of web configurations knows.
+`web.config` has the names that the exporter's reader of web configurations knows; and required is what the templates
+cannot do without, as Helm takes a value away that is set to null.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ CHART = ROOT / "helm" / "treecache-exporter"
 CONFIG_SCHEMA = ROOT / "docs" / "config.schema.json"
 
 _TABLE = re.compile(r"(?<=<!-- values -->\n).*(?=<!-- end of values -->)", re.DOTALL)
-_KEY = re.compile(r"(?P<indent> *)(?P<key>[A-Za-z]+):")
+_KEY = re.compile(r"(?P<indent> *)(?P<key>[A-Za-z][A-Za-z0-9]*):")
 _DEFINITION = "#/definitions/config."
 
 
@@ -60,18 +61,45 @@ def readme(text: str) -> str:
 
 
 def values_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """values.schema.json with the schemas of the configuration file and of the web configuration as they are now."""
+    """values.schema.json with the schemas of other files, and with what is required, as they are now."""
     config = json.loads(CONFIG_SCHEMA.read_text())
     own = {name: part for name, part in schema["definitions"].items() if not name.startswith("config.")}
     theirs = {f"config.{name}": _draft07(part) for name, part in config["$defs"].items()}
     top = {name: _draft07(part) for name, part in config.items() if name not in ("$defs", "$schema", "$id", "title")}
     properties = {**schema["properties"], "config": top}
     properties["web"]["properties"]["config"] = _web_config()
+    made = {**schema, "properties": properties}
+    _require(made, list(values()))
     return {
-        **schema,
-        "properties": properties,
+        **made,
         "definitions": {**own, **theirs},
     }
+
+
+def _require(part: dict[str, Any], described: Sequence[Value], depth: int = 0) -> None:
+    """Requires what has nothing to fall back on in a section with these values: sections, and what is needed."""
+    sections: dict[str, list[Value]] = {}
+    for value in described:
+        sections.setdefault(value.path.split(".")[depth], []).append(value)
+    required: set[str] = set()
+    for key, inside in sections.items():
+        if len(inside) > 1 or inside[0].path.count(".") > depth:
+            _require(part["properties"][key], inside, depth + 1)
+            required.add(key)
+        elif _is_needed(inside[0]):
+            required.add(key)
+    part.pop("required", None)
+    if required := required - {"global"}:
+        part["required"] = [key for key in part["properties"] if key in required]
+
+
+def _is_needed(value: Value) -> bool:
+    if value.path.startswith("global."):
+        return False
+    if isinstance(value.default, dict):
+        # What Kubernetes takes as it is may be nothing.
+        return value.path == "config"
+    return bool(value.default) or isinstance(value.default, bool | int)
 
 
 def _web_config() -> dict[str, Any]:

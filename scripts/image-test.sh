@@ -2,7 +2,8 @@
 # Builds the image without a container engine and without a registry, and tries what came out of it.
 #
 # The base is Debian's own Python, unpacked by debootstrap from where apt gets its packages; buildah carries out the
-# Dockerfile in a chroot. Everything stays in .image-test; the base is kept there for the next time.
+# Dockerfile in a chroot. Everything stays in .image-test; the base is kept there for the next time. It is unpacked
+# elsewhere, as debootstrap cannot do that in a path with a space.
 # As root. pip's variables and the proxies of the environment are passed on as build arguments.
 set -eu
 unset CDPATH
@@ -39,13 +40,20 @@ make_base() {
     source=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Identifier: Packages' | head -n 1)
     [ -n "$source" ] || fail "apt has no source of packages"
     say "unpacking Debian ${source#* } for the base image"
-    rm -rf "$folder/base"
+    # Not below TMPDIR, which may have a space too, nor in /tmp, which may be mounted without devices or programs.
+    base=$(mktemp -d /var/tmp/image-test.XXXXXX)
+    trap 'rm -rf "$base"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
     debootstrap --variant=minbase --include=ca-certificates,python3,python3-venv \
-        "${source#* }" "$folder/base" "${source% *}" >"$folder/debootstrap.log" || fail "see $folder/debootstrap.log"
+        "${source#* }" "$base" "${source% *}" >"$folder/debootstrap.log" || fail "see $folder/debootstrap.log"
+    # The root of the image, which mktemp gave to its owner alone.
+    chmod 755 "$base"
     container=$(in_store from scratch)
-    in_store add --quiet "$container" "$folder/base" / >/dev/null
+    in_store add --quiet "$container" "$base" / >/dev/null
     in_store commit --quiet --rm "$container" localhost/base >/dev/null
-    rm -rf "$folder/base"
+    rm -rf "$base"
+    trap - EXIT
 }
 
 build() {

@@ -110,7 +110,7 @@ def same(left: dict[str, Any], right: dict[str, Any]) -> bool:
     return True
 
 
-def settles(cache: TreeCache, replay: Replay, client: KazooClient, root: str, timeout: float = 10.0) -> bool:
+def settles(cache: TreeCache, replay: Replay, client: KazooClient, root: str, timeout: float = 60.0) -> bool:
     """Waits until the server, the cache and the replayed events are one tree; fails if anything told was wrong."""
 
     def equal() -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import socket
+import struct
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,12 +14,14 @@ from typing import TypeVar
 
 from kazoo.client import KazooClient
 from kazoo.exceptions import NoNodeError
+from kazoo.hosts import collect_hosts
+from kazoo.protocol.serialization import Close, Connect
 from kazoo.protocol.states import ZnodeStat
 
 T = TypeVar("T")
 
 
-def eventually(predicate: Callable[[], T], timeout: float = 20.0, interval: float = 0.01) -> T:
+def eventually(predicate: Callable[[], T], timeout: float = 60.0, interval: float = 0.01) -> T:
     """The first true value that `predicate` returns; fails with the last one after `timeout` seconds.
 
     An AssertionError that `predicate` raises counts as not yet true, and is the failure at the deadline.
@@ -88,3 +92,28 @@ def wipe(client: KazooClient, root: str) -> None:
     for deletion in deletions:
         with contextlib.suppress(NoNodeError):
             deletion.get()
+
+
+def expire(client_id: tuple[int, bytes], hosts: str) -> None:
+    """Ends a session as the server does when it has heard nothing for too long; returns when it is over.
+
+    It is taken over and closed in one breath: a client that was only taken over might reconnect before the close, and
+    would have the session back.
+    """
+    servers, _ = collect_hosts(hosts)
+    eventually(lambda: any(_closes_session(client_id, address) for address in servers), timeout=60, interval=0.05)
+
+
+def _closes_session(client_id: tuple[int, bytes], address: tuple[str, int]) -> bool:
+    connect = Connect(0, 0, 10_000, *client_id, False).serialize()
+    close = struct.pack("!ii", 1, Close.type)
+    try:
+        with socket.create_connection(address, timeout=5) as connection:
+            connection.sendall(b"".join(struct.pack("!i", len(frame)) + frame for frame in (connect, close)))
+            replies = connection.makefile("rb")
+            (length,) = struct.unpack("!i", replies.read(4))
+            _, timeout = struct.unpack_from("!ii", replies.read(length))
+            # No time is granted to a session that is over. Else the close is answered before the connection ends.
+            return timeout <= 0 or len(replies.read(4 + 16)) == 20
+    except (OSError, struct.error):
+        return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 import exporter
 from exporter import cli
 from exporter.cli import main, parse_settings
-from exporter.settings import Audit, Ensemble, Freshness, ListenAddress, Settings, Tree, Web
+from exporter.settings import Audit, Ensemble, Freshness, ListenAddress, Settings, Tree, UnixAddress, Web
 from exporter.treecache import Shard
 from tests.untouched import untouched_logging  # noqa: F401 - a fixture
 
@@ -48,7 +49,7 @@ def test_flags_become_settings() -> None:
     trees = (Tree("/services", "/services"), Tree("/services/web", "/services/web"))
     assert parse_settings(arguments) == Settings(
         ensembles=(Ensemble("main", "a:2181,b:2182/apps", trees),),
-        web=Web(ListenAddress("127.0.0.1", 0), "/telemetry", dashboard_url="https://grafana.example/d/x?orgId=1"),
+        web=Web((ListenAddress("127.0.0.1", 0),), "/telemetry", dashboard_url="https://grafana.example/d/x?orgId=1"),
     )
 
 
@@ -70,12 +71,50 @@ def test_flags_of_the_web_part() -> None:
     assert web == Web(config_file=Path("web.yml"), enable_lifecycle=True, systemd_socket=True)
 
 
+@pytest.mark.parametrize(
+    ("flags", "prefix"),
+    [
+        (["--web.external-url=https://monitor.example/zk/"], "/zk"),
+        (["--web.external-url=https://monitor.example:8443"], ""),
+        (["--web.external-url=/monitors/zk"], "/monitors/zk"),
+        (["--web.external-url=https://monitor.example/zk/", "--web.route-prefix=/"], ""),
+        (["--web.external-url=https://monitor.example/zk/", "--web.route-prefix=/a"], "/a"),
+        (["--web.external-url=https://monitor.example/zk/", "--web.route-prefix="], "/zk"),
+        (["--web.external-url=", "--web.route-prefix=zk/"], "/zk"),
+    ],
+)
+def test_the_prefix_is_the_path_of_the_external_url_unless_it_is_given(flags: list[str], prefix: str) -> None:
+    assert parse_settings([*ENOUGH, *flags]).web.route_prefix == prefix
+
+
+def test_several_listen_addresses_in_the_place_of_the_default() -> None:
+    flags = ["--web.listen-address=:0", "--web.listen-address=", "--web.listen-address=unix:///run/exporter.sock"]
+    web = parse_settings([*ENOUGH, *flags]).web
+    assert web.listen_addresses == (ListenAddress("", 0), UnixAddress(Path("/run/exporter.sock")))
+
+
+SWITCHES = ["--web.enable-lifecycle", "--web.systemd-socket", "--web.expose-data", "--config.check"]
+
+
+def test_a_negated_switch_is_as_if_it_were_not_given() -> None:
+    switches = [*SWITCHES, "--config.auto-reload", "--shard.from-hostname"]
+    assert parse_settings([*ENOUGH, *(f"--no-{flag[2:]}" for flag in switches)]) == parse_settings(ENOUGH)
+
+
+def test_every_switch_has_a_negation(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    flags = re.findall(r"^  (--[a-z.-]+)(, --no-[a-z.-]+)?( [A-Z[]+)?", capsys.readouterr().out, re.MULTILINE)
+    assert {flag for flag, _, value in flags if not value and flag != "--version"} >= set(SWITCHES)
+    assert all(negation == f", --no-{flag[2:]}" for flag, negation, value in flags if not value and flag != "--version")
+
+
 def test_a_configuration_file_replaces_the_flags_about_ensembles(tmp_path: Path) -> None:
     file = tmp_path / "config.yml"
     file.write_text("ensembles: [{name: a, hosts: zk, trees: [{path: /a}]}]")
     settings = parse_settings([f"--config.file={file}", "--web.listen-address=:0"])
     assert settings.ensembles == (Ensemble("a", "zk:2181", (Tree("/a", "/a"),)),)
-    assert settings.web.listen_address == ListenAddress("", 0)
+    assert settings.web.listen_addresses == (ListenAddress("", 0),)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +169,7 @@ def test_a_check_looks_at_the_web_configuration_too(capsys: pytest.CaptureFixtur
 def test_defaults() -> None:
     settings = parse_settings(ENOUGH)
     assert settings.ensembles[0].name == "default"
-    assert settings.web == Web(ListenAddress("", 19141), "/metrics")
+    assert settings.web == Web((ListenAddress("", 19141),), "/metrics")
 
 
 @pytest.mark.parametrize(
@@ -153,7 +192,29 @@ def test_defaults() -> None:
         ([*ENOUGH, "--web.telemetry-path=/"], "--web.telemetry-path=/: this path is taken"),
         ([*ENOUGH, "--web.telemetry-path=x"], "--web.telemetry-path=x: not a path that can be served; accepted:"),
         ([*ENOUGH, "--web.dashboard-url=grafana"], "--web.dashboard-url=grafana: not an absolute HTTP URL; accepted:"),
-        ([*ENOUGH, "--web.dashboard-url=https://a:b@c"], "--web.dashboard-url: has credentials, which the pages"),
+        (
+            [*ENOUGH, "--web.dashboard-url=https://a:b@c"],
+            "--web.dashboard-url: has credentials, which others would see",
+        ),
+        ([*ENOUGH, "--web.external-url=zk.example/a"], "--web.external-url=zk.example/a: not an absolute HTTP URL;"),
+        ([*ENOUGH, "--web.external-url='http://a/'"], "--web.external-url='http://a/': not an absolute HTTP URL;"),
+        ([*ENOUGH, "--web.external-url=//a"], "--web.external-url=//a: not an absolute HTTP URL; accepted:"),
+        (
+            [*ENOUGH, "--web.external-url=http://a/?b=c"],
+            "--web.external-url=http://a/?b=c: has more than a path behind",
+        ),
+        ([*ENOUGH, "--web.external-url=http://a/b%20c"], "--web.external-url=http://a/b%20c: '/b%20c' is no path that"),
+        ([*ENOUGH, "--web.external-url=http://a:b@c/"], "--web.external-url: has credentials, which others would see;"),
+        (
+            [*ENOUGH, "--web.route-prefix=/a/../b"],
+            "--web.route-prefix=/a/../b: '/a/../b' is no path that can be served;",
+        ),
+        ([*ENOUGH, "--web.route-prefix=http://a"], "--web.route-prefix=http://a: 'http://a' is no path that can be"),
+        (
+            [*ENOUGH, "--config.auto-reload"],
+            "--config.auto-reload: there is no file to look at; accepted: with --config",
+        ),
+        ([*ENOUGH, "--config.auto-reload-interval=1ms"], "--config.auto-reload-interval=1ms: not between 1s and 1d;"),
         ([*ENOUGH, "--freshness.interval=5"], "--freshness.interval=5: not a duration; accepted: a duration such as"),
         ([*ENOUGH, "--freshness.timeout=1ms"], "--freshness.timeout=1ms: not between 0.1s and 1d; accepted:"),
         ([*ENOUGH, "--freshness.barrier=best"], "--freshness.barrier=best: accepted: quorum, sync"),
@@ -168,9 +229,12 @@ def test_defaults() -> None:
         ([*ENOUGH, *SHARDS, "--shard.ordinal=-1"], "--shard.ordinal=-1: not a count; accepted:"),
         ([*ENOUGH, *SHARDS, "--shard.ordinal=1", "--shard.from-hostname"], "--shard.ordinal=1: contradicts"),
         ([*ENOUGH, "--web.enable-lifecycle", "--web.enable-lifecycle"], "--web.enable-lifecycle: the flag is given"),
+        ([*ENOUGH, "--web.enable-lifecycle", "--no-web.enable-lifecycle"], "--no-web.enable-lifecycle: the flag is g"),
+        ([*ENOUGH, "--no-web.config.file"], "--no-web.config.file: unknown flag"),
+        ([*ENOUGH, "--no-web.enable-lifecycel"], "--no-web.enable-lifecycel: unknown flag, perhaps meant as --no-web."),
         ([*ENOUGH, "--web.enable-lifecycle=yes"], "--web.enable-lifecycle: ignored explicit argument 'yes'; accepted:"),
         ([*ENOUGH, "--web.listen-address=:1", "--web.systemd-socket"], "--web.listen-address=:1: contradicts --web."),
-        ([*ENOUGH, "--web.systemd-socket"], "--web.systemd-socket: systemd passed 0 sockets; accepted: with one"),
+        ([*ENOUGH, "--web.systemd-socket"], "--web.systemd-socket: systemd passed no sockets; accepted: with a"),
         ([*ENOUGH, "--log.level=loud"], "--log.level=loud: accepted: debug, info, warning, error"),
         ([*ENOUGH, "--log.format=xml"], "--log.format=xml: accepted: logfmt, json"),
         ([*ENOUGH, "--zookeeper.host=zk"], "--zookeeper.host=zk: unknown flag, perhaps meant as --zookeeper.hosts;"),

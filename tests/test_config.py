@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -12,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
+from ruamel.yaml import YAML
 
 from exporter.config import ConfigError, load
 from exporter.settings import Audit, Digest, DigestMd5, Ensemble, Freshness, Tls, Tree
@@ -70,11 +73,15 @@ def test_the_minimal_example() -> None:
     assert load(EXAMPLES / "minimal.yml") == (Ensemble("local", "127.0.0.1:2181", (Tree("/", "/"),)),)
 
 
-def test_the_annotated_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_certificates(tmp_path / "tls", b"of the key")
-    (tmp_path / "secrets").mkdir()
+def write_files_of_the_example(folder: Path) -> None:
+    write_certificates(folder / "tls", b"of the key")
+    (folder / "secrets").mkdir()
     for name, secret in {"key-password": "of the key", "reader-password": "r", "legacy-password": "l"}.items():
-        (tmp_path / "secrets" / name).write_text(secret + "\n")
+        (folder / "secrets" / name).write_text(secret + "\n")
+
+
+def test_the_annotated_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_files_of_the_example(tmp_path)
     monkeypatch.setenv("AUDITOR_PASSWORD", "a")
     main, legacy = loaded(tmp_path, (EXAMPLES / "treecache-exporter.yml").read_text())
     services = Tree(
@@ -99,11 +106,39 @@ def test_the_annotated_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert legacy.trees == (Tree("/", "/", exclude=("/zookeeper",)),)
 
 
+def test_every_value_of_the_annotated_example_may_come_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_files_of_the_example(tmp_path)
+    monkeypatch.setenv("AUDITOR_PASSWORD", "a")
+    content = YAML(typ="safe", pure=True).load((EXAMPLES / "treecache-exporter.yml").read_text())
+    in_place = loaded(tmp_path, json.dumps(content))
+
+    def moved(value: Any, name: str) -> Any:
+        if isinstance(value, dict):
+            return {key: moved(item, f"{name}_{key}") for key, item in value.items()}
+        if isinstance(value, list):
+            return [moved(item, f"{name}_{number}") for number, item in enumerate(value)]
+        if "${" not in str(value):
+            monkeypatch.setenv(name, str(value))
+            return f"${{{name}}}"
+        return value
+
+    assert loaded(tmp_path, json.dumps(moved(content, "IT"))) == in_place
+
+
 def test_what_is_commented_out_in_the_example_are_the_defaults(tmp_path: Path) -> None:
-    shown = {"session_timeout: 10s", "check_hostname: true", "insecure_skip_verify: false", "keep_data: false"}
+    shown = {
+        "session_timeout: 10s",
+        "max_reply_bytes: 268435456",
+        "check_hostname: true",
+        "insecure_skip_verify: false",
+        "keep_data: false",
+    }
     example = (EXAMPLES / "treecache-exporter.yml").read_text()
     assert {match for match in re.findall("# ([a-z_]+: [a-z0-9]+)$", example, re.MULTILINE) if match in shown} == shown
     defaults = Ensemble("", "", ())
+    assert defaults.max_reply_bytes == 268435456
     assert (defaults.session_timeout, Tls().check_hostname, Tls().insecure_skip_verify) == (10, True, False)
     assert not Tree("", "").keep_data
 
@@ -178,6 +213,14 @@ def test_a_secret_is_not_shown_by_what_holds_it(tmp_path: Path) -> None:
         ("    name: !x y", ":6: ensembles[0].trees[0].name: a value with a tag; accepted: one without"),
         ("    path: /b", ":6: ensembles[0].trees[0].path: the key is given twice; accepted: once"),
         ("    [1]: 2", ":6: ensembles[0].trees[0]: a key is no text; accepted: a text as the key"),
+        (
+            "  max_reply_bytes: 1",
+            ":6: ensembles[0].max_reply_bytes=1: too small; accepted: a whole number from 1048576",
+        ),
+        (
+            "  max_reply_bytes: 3000000000",
+            ":6: ensembles[0].max_reply_bytes=3000000000: too large; accepted: a whole number up to 2147483647",
+        ),
         ("  session_timeout: 2d", ":6: ensembles[0].session_timeout=2d: not between 0.1s and 1d; accepted: a duration"),
         ("  sasl: {mechanism: PLAIN}", ":6: ensembles[0].sasl: unknown mechanism; accepted: DIGEST-MD5, GSSAPI"),
         ("  sasl: {}", ":6: ensembles[0].sasl: the key mechanism is missing; accepted: DIGEST-MD5, GSSAPI"),

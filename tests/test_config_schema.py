@@ -61,6 +61,28 @@ def test_mistakes_are_invalid(change: dict[str, Any]) -> None:
     assert not valid({"ensembles": [right | change]})
 
 
+def test_every_value_may_come_from_the_environment() -> None:
+    content = YAML(typ="safe", pure=True).load((ROOT / "examples" / "treecache-exporter.yml").read_text())
+    validator = Draft202012Validator(json.loads(json_schema()))
+    tried = 0
+
+    def try_each(part: Any) -> None:
+        nonlocal tried
+        for key, value in list(part.items() if isinstance(part, dict) else enumerate(part)):
+            if isinstance(value, (dict, list)):
+                try_each(value)
+                continue
+            for reference in ("${NAME}", "${NAME:-1}"):
+                part[key] = reference
+                assert not [error.message for error in validator.iter_errors(content)], f"{key}: {reference}"
+                tried += 1
+            part[key] = value
+
+    try_each(content)
+    assert tried > 40
+    assert not valid({"ensembles": [{"name": "a", "hosts": "zk", "trees": [{"path": "/a", "max_depth": "$N"}]}]})
+
+
 def test_every_secret_is_known_as_one() -> None:
     found, todo = set(), [Config]
     while todo:

@@ -27,7 +27,7 @@ UNREACHABLE = "127.0.0.1:1"
 
 def settings(hosts: str = UNREACHABLE, port: int = 0) -> Settings:
     ensemble = Ensemble("default", hosts, (Tree("/", "/"),))
-    return Settings((ensemble,), Web(ListenAddress("127.0.0.1", port)))
+    return Settings((ensemble,), Web((ListenAddress("127.0.0.1", port),)))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

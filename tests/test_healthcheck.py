@@ -10,6 +10,7 @@ import pytest
 
 from exporter import logs
 from exporter.cli import main
+from exporter.settings import UnixAddress
 from exporter.web.config import load
 from tests.telemetry.known import ensemble
 from tests.untouched import untouched_logging  # noqa: F401 - a fixture
@@ -59,8 +60,37 @@ def test_readiness_is_another_question(capsys: pytest.CaptureFixture[str]) -> No
         _, healthy = healthcheck(capsys, server.port)
         status, ready = healthcheck(capsys, server.port, "--ready")
     assert "200" in healthy
-    assert re.search(r"/-/ready: (200 Ready\.|503 Loading: )", ready)
+    assert re.search(r"/-/ready: (200 Ready\.|503 Not ready: )", ready)
     assert status == (0 if "200" in ready else 1)
+
+
+@pytest.mark.parametrize("flag", ["--web.route-prefix=/zk", "--web.external-url=https://monitor.example/zk/"])
+def test_the_prefix_is_asked_behind(capsys: pytest.CaptureFixture[str], flag: str) -> None:
+    with running(prefix="/zk") as server:
+        assert healthcheck(capsys, server.port, flag) == (
+            0,
+            f"http://127.0.0.1:{server.port}/zk/-/healthy: 200 Healthy.\n",
+        )
+        assert healthcheck(capsys, server.port)[0] == 1
+
+
+@pytest.mark.parametrize("section", [None, MUTUAL])
+def test_a_unix_socket_is_asked(
+    section: str | None, capsys: pytest.CaptureFixture[str], tmp_path: Path, authority: Authority
+) -> None:
+    config = tmp_path / "web.yml"
+    config.write_text(f"{section}}}\n" if section else "{}\n")
+    path = tmp_path / "exporter.sock"
+    flags = [f"--web.listen-address=unix://{path}", f"--web.config.file={config}"]
+    with running(config=load(config), address=UnixAddress(path)):
+        assert main(["healthcheck", "--web.listen-address=127.0.0.1:1", *flags]) == 0
+    scheme = "https" if section else "http"
+    assert capsys.readouterr().out == f"{scheme}://localhost/-/healthy by unix://{path}: 200 Healthy.\n"
+    assert main(["healthcheck", "--web.listen-address=127.0.0.1:1", *flags]) == 1
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1
+    assert "connection refused; " in said
+    assert said.endswith("no answer from localhost: no such file or directory\n")
 
 
 def test_nobody_who_answers_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,6 +148,7 @@ def test_another_certificate_can_be_shown(
     [
         (["--tls.cert-file=a.crt"], "--tls.cert-file=a.crt: given without --tls.key-file; accepted: both or neither"),
         (["--tls.key-file=a.key"], "--tls.key-file=a.key: given without --tls.cert-file"),
+        (["--web.route-prefix=/a b"], "--web.route-prefix=/a b: '/a b' is no path that can be served; accepted:"),
         (["--web.listen-address=19141"], "--web.listen-address=19141: "),
         (["--web.config.file=missing.yml"], "missing.yml"),
         (["--zookeeper.hosts=a"], "--zookeeper.hosts=a: unknown flag"),

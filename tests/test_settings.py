@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from kazoo.hosts import collect_hosts
 
 from exporter.settings import (
+    Address,
     ListenAddress,
     SettingsError,
     Tree,
+    UnixAddress,
     parse_count,
     parse_dashboard_url,
     parse_duration,
@@ -129,15 +133,20 @@ def test_the_same_tree_twice_is_refused_however_it_is_written() -> None:
         ("127.0.0.1:0", ListenAddress("127.0.0.1", 0)),
         ("localhost:65535", ListenAddress("localhost", 65535)),
         ("[::1]:9000", ListenAddress("::1", 9000)),
+        ("unix:///run/a b.sock", UnixAddress(Path("/run/a b.sock"))),
     ],
 )
-def test_listen_addresses(text: str, address: ListenAddress) -> None:
+def test_listen_addresses(text: str, address: Address) -> None:
     assert parse_listen_address(text) == address
     assert str(address) == text
 
 
 @pytest.mark.parametrize(
-    "text", ["", "19141", "localhost", "::1:80", "a:b", ":65536", ":-1", "[::1]", "a b:1", "a/b:1"]
+    "text",
+    [
+        *("", "19141", "localhost", "::1:80", "a:b", ":65536", ":-1", "[::1]", "a b:1", "a/b:1", "vsock://:1"),
+        *("unix:", "unix://", "unix://a.sock", "unix:a.sock", "unix:///run/", f"unix:///{'x' * 107}"),
+    ],
 )
 def test_unusable_listen_addresses_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"accepted: \[HOST\]:PORT"):

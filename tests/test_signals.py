@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -17,6 +19,7 @@ import pytest
 from exporter.signals import ENDING, ending_at_once
 from tests.support import being_read, eventually
 
+ROOT = Path(__file__).parent.parent
 SLEEPER = """
 import os, time
 from exporter.signals import ending_at_once
@@ -52,12 +55,16 @@ def start() -> Iterator[Start]:
 
 def send(process: subprocess.Popen[str], number: signal.Signals) -> None:
     """Sends a signal to the command itself, not to what made it the first process."""
+    os.kill(pid_of(process), number)
+
+
+def pid_of(process: subprocess.Popen[str]) -> int:
+    """The process id of the command itself, not of what made it the first process."""
     if not CAN_BE_FIRST:
-        process.send_signal(number)
-        return
+        return process.pid
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     (child,) = eventually(lambda: children.read_text().split())
-    subprocess.run(["kill", f"-{number.value}", child], check=True)
+    return int(child)
 
 
 def status_after(number: signal.Signals) -> int:
@@ -109,6 +116,24 @@ def test_the_handlers_are_put_back() -> None:
     with ending_at_once():
         assert [signal.getsignal(number) for number in ENDING] != before
     assert [signal.getsignal(number) for number in ENDING] == before
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_the_image_loses_no_signal_that_comes_before_python_has_handlers(start: Start, number: signal.Signals) -> None:
+    (entrypoint,) = re.findall("^ENTRYPOINT (.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    *before, command = json.loads(entrypoint)
+    assert command == "treecache-exporter"
+    flags = ["--zookeeper.hosts=127.0.0.1:1", "--treecache.path=/", "--web.listen-address=127.0.0.1:0"]
+    process = start([*before, str(Path(sys.executable).with_name(command)), *flags])
+    eventually(lambda: b"exporter" in command_of(process).split(b"\0")[1])
+    # Python has begun, and imported nothing yet.
+    send(process, number)
+    assert process.wait(timeout=60) == status_after(number)
+
+
+def command_of(process: subprocess.Popen[str]) -> bytes:
+    """The command line of what `start` has started, as it is now."""
+    return Path(f"/proc/{pid_of(process)}/cmdline").read_bytes() or b"\0"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

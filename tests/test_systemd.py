@@ -12,25 +12,37 @@ import pytest
 
 from exporter import systemd
 
-#: Does what systemd does: puts a socket at descriptor 3, says so in the environment, and becomes the program.
+#: Does what systemd does: puts sockets at descriptors from 3 on, says so in the environment, and becomes the program.
 ACTIVATE = """\
-import os, socket, sys
-kind = sys.argv[1]
+import os, socket, sys, tempfile
+def unix(kind):
+    made = socket.socket(socket.AF_UNIX, kind)
+    made.bind(tempfile.mkdtemp() + "/s")
+    made.listen()
+    return made
 sockets = {
     "listening": lambda: socket.create_server(("127.0.0.1", 0)),
+    "six": lambda: socket.create_server(("::1", 0), family=socket.AF_INET6),
+    "path": lambda: unix(socket.SOCK_STREAM),
+    "packets": lambda: unix(socket.SOCK_SEQPACKET),
     "unbound": lambda: socket.socket(),
     "unix": lambda: socket.socket(socket.AF_UNIX),
-    "none": lambda: None,
 }
-made = sockets[kind]()
-if made is not None:
-    os.dup2(made.fileno(), 3)
-    os.set_inheritable(3, True)
-os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+made = [sockets[kind]() for kind in sys.argv[1].split()]
+# Out of the way of one another.
+high = [os.dup2(one.fileno(), 100 + index) for index, one in enumerate(made)]
+for index, descriptor in enumerate(high):
+    os.dup2(descriptor, 3 + index)
+    os.set_inheritable(3 + index, True)
+os.environ.update(LISTEN_FDS=str(len(made) or 1), LISTEN_PID=str(os.getpid()))
 os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 """
 
-TELL = "from exporter import systemd; print(systemd.passed_socket().getsockname()[0])"
+TELL = """\
+from exporter import systemd
+with systemd.passed_sockets() as passed:
+    print(*(one.family.name for one in passed))
+"""
 
 
 @pytest.mark.parametrize("abstract", [False, True])
@@ -52,24 +64,28 @@ def test_without_systemd_nothing_happens(monkeypatch: pytest.MonkeyPatch, addres
     systemd.notify(systemd.STOPPING)
 
 
-def activated(kind: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", ACTIVATE, kind, "-c", TELL]
+def activated(kinds: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", ACTIVATE, kinds, "-c", TELL]
     return subprocess.run(command, capture_output=True, text=True, close_fds=True)
 
 
-def test_a_passed_socket_is_used() -> None:
-    assert activated("listening").stdout == "127.0.0.1\n"
+@pytest.mark.parametrize(
+    ("kinds", "families"), [("listening", "AF_INET"), ("six path listening", "AF_INET6 AF_UNIX AF_INET")]
+)
+def test_passed_sockets_are_used(kinds: str, families: str) -> None:
+    assert activated(kinds).stdout == f"{families}\n"
 
 
-@pytest.mark.parametrize("kind", ["unbound", "unix", "none"])
-def test_other_things_passed_are_refused(kind: str) -> None:
-    refused = activated(kind)
+@pytest.mark.parametrize("kinds", ["unbound", "unix", "packets", "listening unbound", ""])
+def test_other_things_passed_are_refused(kinds: str) -> None:
+    refused = activated(kinds)
     assert "SettingsError: --web.systemd-socket: systemd passed " in refused.stderr
-    assert "accepted: with one ListenStream=" in refused.stderr
+    assert "accepted: with a socket unit whose ListenStream= are" in refused.stderr
 
 
-def test_sockets_for_another_process_are_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LISTEN_FDS", "1")
-    monkeypatch.setenv("LISTEN_PID", "1")
-    with pytest.raises(ValueError, match="systemd passed 0 sockets"):
-        systemd.passed_socket()
+@pytest.mark.parametrize(("process", "count"), [("1", "1"), ("", "0"), ("", "-1"), ("", "many")])
+def test_sockets_for_another_process_are_not_ours(monkeypatch: pytest.MonkeyPatch, process: str, count: str) -> None:
+    monkeypatch.setenv("LISTEN_FDS", count)
+    monkeypatch.setenv("LISTEN_PID", process or str(os.getpid()))
+    with pytest.raises(ValueError, match="systemd passed no sockets"), systemd.passed_sockets():
+        pass

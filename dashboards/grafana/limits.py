@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -28,6 +29,8 @@ class Bound(NamedTuple):
 #: extrapolates and may take one event for 0.95.
 SOME = Limit(0.5, 2.5)
 NEVER = Limit(0.5, 0.5)
+#: Counts of what may be known and accepted, however many there are.
+ANY = Limit(0.5, math.inf)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.grafana import frame, states
-from dashboards.grafana.limits import NEVER, SOME, Limits
+from dashboards.grafana.limits import ANY, NEVER, SOME, Limits
 from dashboards.grafana.panels import BAD, LAG_LINES, Column, Panel, Query, graph, listing, timeline, value
 from dashboards.grafana.promql import (
     COPY,
@@ -81,7 +81,7 @@ def _alarms(limits: Limits) -> list[Panel]:
             "short",
             f"sum(1 - ({scraped()}))",
             limit=NEVER,
-            width=3,
+            width=4,
         ),
         value(
             "Shards missing",
@@ -92,7 +92,7 @@ def _alarms(limits: Limits) -> list[Panel]:
             missing_shards(),
             limit=NEVER,
             absent="no shards",
-            width=3,
+            width=4,
         ),
         value(
             "Sessions down",
@@ -101,7 +101,7 @@ def _alarms(limits: Limits) -> list[Panel]:
             "short",
             f"sum(1 - {select('zookeeper_client_up')})",
             limit=NEVER,
-            width=3,
+            width=4,
         ),
         value(
             "Sessions lost",
@@ -111,36 +111,16 @@ def _alarms(limits: Limits) -> list[Panel]:
             in_range("zookeeper_client_sessions_lost_total"),
             limit=SOME,
             decimals=0,
-            width=3,
+            width=4,
         ),
         value(
-            "Copies late",
-            f"Copies whose staleness is above that which warns, {limits.late}. The table tells which they are: open "
-            "the tree, and see whether its session, its reads or its quorum is the reason.",
+            "Caches failed",
+            "Copies whose engine ended by an error, or that were closed: they are not kept up to date. The exporter "
+            "starts a failed one again by itself; when it stays, the log has the reason and a traceback.",
             "short",
-            over("sum", (), beyond(limits.late)),
-            limit=SOME,
-            absent="nothing proven",
-            width=3,
-        ),
-        value(
-            "Stalest copy",
-            "The oldest state that any copy is proven to hold. When it grows by itself, proofs do not come back: "
-            "open the tree that leads the table.",
-            "s",
-            over("max", (), staleness()),
-            decimals=1,
-            absent="nothing proven",
-            width=3,
-        ),
-        value(
-            "Trees still loading",
-            "Copies whose first load of the session is not complete. Applications that read them see too little. "
-            "Large trees take a while; when it stays, look at reads waiting and at faults on the tree's dashboard.",
-            "short",
-            f"sum(1 - {select('zookeeper_cache_initialized')})",
-            limit=SOME,
-            width=3,
+            over("sum", (), select("zookeeper_cache_state", 'state=~"failed|closed"')),
+            limit=NEVER,
+            width=4,
         ),
         value(
             "Audit mismatches",
@@ -150,7 +130,63 @@ def _alarms(limits: Limits) -> list[Panel]:
             in_range("zookeeper_cache_audit_mismatches_total"),
             limit=NEVER,
             decimals=0,
-            width=3,
+            width=4,
+        ),
+        value(
+            "Copies late",
+            f"Copies whose staleness is above that which warns, {limits.late}. The table tells which they are: open "
+            "the tree, and see whether its session, its reads or its quorum is the reason.",
+            "short",
+            over("sum", (), beyond(limits.late)),
+            limit=SOME,
+            absent="nothing proven",
+            width=4,
+        ),
+        value(
+            "Stalest copy",
+            "The oldest state that any copy is proven to hold. When it grows by itself, proofs do not come back: "
+            "open the tree that leads the table.",
+            "s",
+            over("max", (), staleness()),
+            decimals=1,
+            absent="nothing proven",
+            width=4,
+        ),
+        value(
+            "Trees still loading",
+            "Copies whose first load of the session is not complete. Applications that read them see too little. "
+            "Large trees take a while; when it stays, look at reads waiting and at faults on the tree's dashboard.",
+            "short",
+            over("sum", (), select("zookeeper_cache_state", 'state="loading"')),
+            limit=SOME,
+            width=4,
+        ),
+        value(
+            "Roots missing",
+            "Copies whose root does not exist in ZooKeeper: they are empty, and come alive when it is created. Look "
+            "for a deletion, a misspelt path, or a chroot that is given twice.",
+            "short",
+            over("sum", (), select("zookeeper_cache_root_state", 'state="missing"')),
+            limit=SOME,
+            width=4,
+        ),
+        value(
+            "Roots unreadable",
+            "Copies whose root the exporter may not read: they know nothing of the tree. Give its user the right to "
+            "read (setAcl), or the exporter the credentials of one that has it.",
+            "short",
+            over("sum", (), select("zookeeper_cache_root_state", 'state="unreadable"')),
+            limit=NEVER,
+            width=4,
+        ),
+        value(
+            "Unreadable znodes",
+            "Znodes that the exporter may not read: their data and what is below them is missing in the copies. The "
+            "table tells in which; give the exporter the right to read them, or exclude them.",
+            "short",
+            over("sum", (), select("zookeeper_cache_unreadable_nodes")),
+            limit=ANY,
+            width=4,
         ),
     ]
 
@@ -169,7 +205,7 @@ def _worst(limits: Limits) -> list[Panel]:
                 Column("State", states.copy(limits, *COPY), "none", states=states.COPY_STATES),
                 Column("Znodes", over("sum", COPY, select("zookeeper_cache_nodes")), "short"),
                 Column("Data", over("sum", COPY, select("zookeeper_cache_data_bytes")), "bytes"),
-                Column("Unreadable", over("sum", COPY, select("zookeeper_cache_unreadable_nodes")), limit=NEVER),
+                Column("Unreadable", over("sum", COPY, select("zookeeper_cache_unreadable_nodes")), limit=ANY),
                 Column("To read", over("sum", COPY, select("zookeeper_cache_pending_paths"))),
                 Column("To tell", over("sum", COPY, select("zookeeper_cache_undelivered_events"))),
                 Column("Resyncs", in_range("zookeeper_cache_syncs_total", *COPY, where='reason!="start"'), decimals=0),
@@ -229,7 +265,7 @@ def _history(limits: Limits) -> list[Panel]:
         ),
         timeline(
             "Copies",
-            f"Fresh is at most {limits.late} old, stale more than {limits.stale}, "
+            f"Fresh is complete and at most {limits.late} old, stale more than {limits.stale}, "
             "late is between; loading has no complete state yet, unproven no proof yet. A copy that is late while "
             "its session is connected points at slow reads or at a quorum that does not answer.",
             Query(states.copy(limits, *COPY), COPY_NAME),

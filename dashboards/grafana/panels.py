@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias, TypeVar
 
@@ -281,7 +282,8 @@ def _steps(limit: Limit) -> list[dashboard.Threshold]:
     values = (None, *sorted(set(limit)))
     if len(values) == 2:
         colors = (colors[0], colors[2], colors[2])
-    return [dashboard.Threshold(value=value, color=color) for value, color in zip(values, colors, strict=False)]
+    steps = zip(values, colors, strict=False)
+    return [dashboard.Threshold(value=value, color=color) for value, color in steps if value != math.inf]
 
 
 def _mapping(states: Mapping[int, State]) -> dashboard.ValueMap:

@@ -150,6 +150,11 @@ def position(name: str, label: str, values: tuple[str, ...]) -> str:
     return " or ".join(f"{number} * {selector}" for number, selector in enumerate(selectors, 1))
 
 
+def in_state(of: str, name: str) -> str:
+    """1 for each thing that is in a state, nothing for the others: `in_state("cache", "catching up")`."""
+    return "({} == 1)".format(select(f"zookeeper_{of}_state", f'state="{name.replace(" ", "_")}"'))
+
+
 def _by_shard(expression: str) -> str:
     """What copies have, by their shards as well; an application's copies are of no shard."""
     shards = f'count_values by (job, instance) ("shard", last_over_time({select(_ORDINAL)}[1h]))'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboards.grafana.limits import Limits
 from dashboards.grafana.panels import BAD, GOOD, NOTED, WARNING, State
-from dashboards.grafana.promql import beyond, over, position, select
+from dashboards.grafana.promql import beyond, in_state, over, position, select
 from exporter.zookeeper.stats import CLIENT_STATES
 
 _SESSION = {
@@ -16,13 +16,20 @@ _SESSION = {
 }
 #: By what `session` gives.
 SESSION_STATES = {number: _SESSION[name] for number, name in enumerate(CLIENT_STATES, 1)}
-#: By what `copy` gives.
+#: By what `copy` gives: the higher the worse. Only fresh is green, and only what is complete and verified is fresh.
 COPY_STATES = {
-    0: State("loading", NOTED),
     1: State("fresh", GOOD),
-    2: State("late", WARNING),
-    3: State("stale", BAD),
-    4: State("unproven", "purple"),
+    2: State("unproven", "purple"),
+    3: State("catching up", NOTED),
+    4: State("loading", NOTED),
+    5: State("disconnected", WARNING),
+    6: State("late", WARNING),
+    7: State("znodes unreadable", WARNING),
+    8: State("root missing", WARNING),
+    9: State("stale", BAD),
+    10: State("root unreadable", BAD),
+    11: State("closed", BAD),
+    12: State("failed", BAD),
 }
 UP = {0: State("down", BAD), 1: State("up", GOOD)}
 
@@ -33,10 +40,25 @@ def session(*labels: str) -> str:
 
 
 def copy(limits: Limits, *labels: str) -> str:
-    """The state of a copy as a number: late above the staleness that warns, stale above that which pages."""
-    loading = f"0 * ({select('zookeeper_cache_initialized')} == 0)"
+    """The worst state of a copy as a number: late above the staleness that warns, stale above that which pages.
+
+    Where two of these have the same labels the first counts, where their labels differ `max` chooses.
+    """
     never = f"{select('zookeeper_cache_verified_timestamp_seconds')} == 0"
     unasked = f"{select('zookeeper_cache_freshness_interval_seconds')} == 0"
-    unproven = f"4 + 0 * ({never} or {unasked})"
-    proven = f"1 + {beyond(limits.late)} + {beyond(limits.stale)}"
-    return over("max", labels, f"({loading}) or ({proven}) or ({unproven})")
+    states = [
+        *(f"{_number(name)} * {in_state('cache', name)}" for name in ("failed", "closed")),
+        f"{_number('root unreadable')} * {in_state('cache_root', 'unreadable')}",
+        f"{_number('stale')} * ({beyond(limits.stale)} == 1)",
+        f"{_number('root missing')} * {in_state('cache_root', 'missing')}",
+        f"{_number('znodes unreadable')} + 0 * ({select('zookeeper_cache_unreadable_nodes')} > 0)",
+        f"{_number('late')} * ({beyond(limits.late)} == 1)",
+        *(f"{_number(name)} * {in_state('cache', name)}" for name in ("disconnected", "loading", "catching up")),
+        f"{_number('unproven')} + 0 * ({never} or {unasked})",
+        f"{_number('fresh')} + 0 * {beyond(limits.late)}",
+    ]
+    return over("max", labels, " or ".join(f"({state})" for state in states))
+
+
+def _number(text: str) -> int:
+    return next(number for number, state in COPY_STATES.items() if state.text == text)

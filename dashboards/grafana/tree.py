@@ -79,8 +79,8 @@ def _trust(limits: Limits) -> list[Panel]:
         ),
         value(
             "State",
-            f"Fresh is at most {limits.late} old, stale more than {limits.stale}, late is between. While a copy is "
-            "loading, readers see too little: if it stays, look at reads waiting and at faults below.",
+            f"Fresh is complete and at most {limits.late} old, stale more than {limits.stale}, late is between. While "
+            "a copy is loading, readers see too little: if it stays, look at reads waiting and at faults below.",
             "none",
             states.copy(limits, *ONE),
             legend=NAME,
@@ -158,7 +158,7 @@ def _freshness(limits: Limits) -> list[Panel]:
         ),
         timeline(
             "State of the copies",
-            f"Fresh is at most {limits.late} old, stale more than {limits.stale}, "
+            f"Fresh is complete and at most {limits.late} old, stale more than {limits.stale}, "
             "late is between; loading has no complete state yet, unproven no proof yet. A gap is an exporter that "
             "was not scraped.",
             Query(states.copy(limits, *ONE), NAME),
@@ -225,6 +225,7 @@ def _completeness() -> list[Panel]:
             "short",
             Query(whole((), select("zookeeper_cache_unreadable_nodes")), "unreadable znodes"),
             Query(lately("zookeeper_cache_faults_total", "kind"), "fault: {{kind}}"),
+            Query(lately("zookeeper_cache_engine_restarts_total"), "engine restarts"),
             width=6,
         ),
         graph(

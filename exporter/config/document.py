@@ -11,6 +11,7 @@ from typing import Any
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from exporter.config.files import Files
 from exporter.config.problems import Problem
 from exporter.config.scalars import FromEnvironment, plain
 from exporter.yamlfile import SIZE_LIMIT, UnreadableFileError, complaint, compose, content_of
@@ -30,9 +31,13 @@ _VARIABLE_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 
 @dataclass
 class Document:
-    """What a file holds, the line of each value, scalars as they are written, and what is wrong with single values."""
+    """What a file holds, the line of each value, scalars as they are written, and what is wrong with single values.
+
+    `files` are the file itself and those it names, as far as they were read.
+    """
 
     path: Path
+    files: Files = field(default_factory=Files)
     content: Any = None
     lines: dict[Location, int] = field(default_factory=dict)
     written: dict[Location, str] = field(default_factory=dict)
@@ -45,12 +50,13 @@ class Document:
         return self.lines.get(location, 1)
 
 
-def read(path: Path) -> Document:
-    """The document in a file, with `${NAME}` replaced by environment variables and `$$` by `$`.
+def read(path: Path, files: Files | None = None) -> Document:
+    """The document in a file, noted in `files`, with `${NAME}` replaced by environment variables and `$$` by `$`.
 
     A document that is no YAML has problems and no content.
     """
-    document = Document(path)
+    document = Document(path, Files() if files is None else files)
+    document.files.note(path)
     try:
         source = content_of(path)
     except UnreadableFileError as reason:
@@ -131,7 +137,8 @@ class _Reader:
             return value
         try:
             expanded = _expanded(text)
-            return FromEnvironment(expanded) if text.replace("$$", "$") != expanded else expanded
+            is_held = text.replace("$$", "$") != expanded
+            return FromEnvironment(expanded) if is_held and not isinstance(plain(expanded), str) else expanded
         except ValueError as error:
             self._problem(location, str(error))
             return text

@@ -43,6 +43,7 @@ class _Reader:
     def __init__(self, document: Document) -> None:
         self._folder = document.path.absolute().parent
         self._written = document.written
+        self._files = document.files
         self.problems: list[Problem] = []
 
     def once(self, names: Iterable[tuple[Location, Hashable]], what: str) -> None:
@@ -63,6 +64,7 @@ class _Reader:
             hosts=section.hosts,
             trees=trees,
             session_timeout=section.session_timeout,
+            max_reply_bytes=section.max_reply_bytes,
             digest=tuple(
                 settings.Digest(user.username, self._password(user, (*at, "digest", i)))
                 for i, user in enumerate(section.digest)
@@ -127,6 +129,7 @@ class _Reader:
         return self._read_secret(file, location)
 
     def _read_secret(self, file: str, location: Location) -> SecretStr | None:
+        self._files.note(self._folder / file)
         try:
             with (self._folder / file).open(encoding="utf-8") as stream:
                 text = stream.read(_SECRET_LIMIT + 1).rstrip("\r\n")
@@ -159,6 +162,8 @@ class _Reader:
 
     def _try_certificates(self, tls: settings.Tls, at: Location) -> None:
         """Complains now about files that every connection would fail on."""
+        for file in filter(None, (tls.ca_file, tls.cert_file, tls.key_file)):
+            self._files.note(file)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
             if tls.ca_file is not None:

@@ -1,4 +1,4 @@
-"""Scalars: what a text without quotes stands for, by YAML 1.2's core schema, and texts that the environment holds."""
+"""Scalars: what a text without quotes stands for, by YAML 1.2's core schema, also when the environment holds it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 class FromEnvironment(str):
-    """A text with environment variables in it, which the schema reads as what belongs in its place."""
+    """A number or a boolean of an environment variable, which is a text where the schema wants one."""
 
     __slots__ = ()
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema
@@ -17,9 +17,11 @@ from exporter import settings
 from exporter.config.scalars import FromEnvironment, plain
 from exporter.globs import Pattern
 from exporter.settings import parse_duration, parse_hosts, parse_name, parse_path
+from exporter.zookeeper.frames import LEAST_MAX_FRAME, MOST_MAX_FRAME
 
 _DURATION_PATTERN = "^(0|([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$"
 _DURATION_SCHEMA = {"anyOf": [{"type": "string", "minLength": 1, "pattern": _DURATION_PATTERN}, {"const": 0}]}
+_REFERENCE_SCHEMA = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}
 #: Keys whose values no complaint may show.
 SECRET_KEYS = ("password", "key_password")
 #: And those where a secret comes by mistake: ZooKeeper itself writes USER:PASSWORD.
@@ -82,6 +84,7 @@ Glob = Annotated[str, _checked(Pattern), WithJsonSchema({"type": "string", "patt
 Secret = Annotated[SecretStr, BeforeValidator(_hidden), WithJsonSchema({"type": "string", "minLength": 1})]
 WholeNumber = Annotated[int, Field(ge=0), _READ_BY_TYPE]
 Positive = Annotated[int, Field(ge=1), _READ_BY_TYPE]
+ReplyBytes = Annotated[int, Field(ge=LEAST_MAX_FRAME, le=MOST_MAX_FRAME), _READ_BY_TYPE]
 Boolean = Annotated[bool, _READ_BY_TYPE]
 
 
@@ -111,7 +114,8 @@ class Audit(Section):
 
     interval: Duration = _seconds(settings.Audit.interval, "Time between two audits; 0 for none.")
     sample: WholeNumber = Field(
-        default=settings.Audit.sample, description="How many znodes, drawn at random, an audit reads; 0 for all."
+        default=settings.Audit.sample,
+        description="How many znodes an audit compares: others each time, spread evenly over the tree; 0 for all.",
     )
 
 
@@ -193,6 +197,10 @@ class Ensemble(Section):
         description="HOST[:PORT][,HOST[:PORT]...][/CHROOT], an IPv6 address in brackets, the port by default 2181.",
     )
     session_timeout: Timeout = _seconds(settings.Ensemble.session_timeout, "The session timeout to ask for.")
+    max_reply_bytes: ReplyBytes = Field(
+        default=settings.Ensemble.max_reply_bytes,
+        description="How many bytes a server may say at once; a longer reply costs the connection.",
+    )
     digest: list[Digest] = Field(default=[], description="Users to authenticate as, all at once.")
     sasl: Annotated[DigestMd5 | Gssapi, Field(discriminator="mechanism")] | None = Field(
         default=None, description="SASL authentication."
@@ -220,5 +228,38 @@ class _WithoutNull(GenerateJsonSchema):
 
 def json_schema() -> str:
     """The text of docs/config.schema.json."""
-    schema = Config.model_json_schema(schema_generator=_WithoutNull)
+    schema = _published(Config.model_json_schema(schema_generator=_WithoutNull))
     return json.dumps({"$schema": _WithoutNull.schema_dialect, **schema}, indent=2) + "\n"
+
+
+def _published(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema in which any value may come from the environment, alike from each version of pydantic."""
+    if len(schema.get("allOf", ())) == 1:
+        # Up to pydantic 2.8.
+        schema = {key: value for key, value in schema.items() if key != "allOf"} | schema["allOf"][0]
+    about = {key: schema[key] for key in ("title", "description", "default") if schema.get(key) is not None}
+    accepted = {key: value for key, value in schema.items() if key not in ("title", "description", "default")}
+    if "const" in accepted:
+        # Up to pydantic 2.9, beside it.
+        accepted.pop("enum", None)
+    if _is_narrow(accepted):
+        accepted = {"anyOf": [*accepted.get("anyOf", [accepted]), _REFERENCE_SCHEMA]}
+    else:
+        accepted = {key: _published_part(key, value) for key, value in accepted.items()}
+    return dict(sorted({**about, **accepted}.items()))
+
+
+def _published_part(keyword: str, value: Any) -> Any:
+    if keyword in ("properties", "$defs"):
+        return {name: _published(schema) for name, schema in value.items()}
+    if keyword == "items":
+        return _published(value)
+    return value
+
+
+def _is_narrow(accepted: Mapping[str, Any]) -> bool:
+    """Whether a schema is of one value, and does not let through a text such as `${NAME}`."""
+    if "anyOf" in accepted:
+        return all(_is_narrow(choice) for choice in accepted["anyOf"])
+    limits = ("const", "enum", "pattern")
+    return accepted.get("type") in ("boolean", "integer", "number") or any(limit in accepted for limit in limits)

@@ -73,6 +73,8 @@ def _text(error: ErrorDetails, location: Location, section: type[BaseModel]) -> 
             return f"unknown; accepted: {_listed(context['expected'])}"
         case "greater_than_equal":
             return f"too small; accepted: a whole number from {context['ge']} on"
+        case "less_than_equal":
+            return f"too large; accepted: a whole number up to {context['le']}"
     return _ACCEPTED.get(error["type"], error["msg"])
 
 

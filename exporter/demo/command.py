@@ -11,10 +11,10 @@ from exporter import daemon
 from exporter.demo.java import LaunchError
 from exporter.demo.server import ZooKeeperServer
 from exporter.demo.world import ROOTS, World
-from exporter.settings import Ensemble, ListenAddress, Settings, Web, parse_trees
+from exporter.settings import Address, Ensemble, Settings, Web, parse_trees
 
 
-def run(listen_address: ListenAddress, *, zookeeper_home: str | None = None) -> int:
+def run(listen_address: Address, *, zookeeper_home: str | None = None) -> int:
     """Runs the demo until SIGINT or SIGTERM, then removes everything, and gives the exit status.
 
     `zookeeper_home` is the folder of a ZooKeeper installation; by default one is looked for. The status is 1, after one
@@ -30,9 +30,9 @@ def run(listen_address: ListenAddress, *, zookeeper_home: str | None = None) -> 
         return 0
 
 
-def _export(server: ZooKeeperServer, listen_address: ListenAddress) -> int:
+def _export(server: ZooKeeperServer, listen_address: Address) -> int:
     ensemble = Ensemble(name="demo", hosts=server.hosts, trees=parse_trees(ROOTS))
-    settings = Settings(ensembles=(ensemble,), web=Web(listen_address=listen_address))
+    settings = Settings(ensembles=(ensemble,), web=Web(listen_addresses=(listen_address,)))
 
     def tell_where(url: str) -> None:
         print(

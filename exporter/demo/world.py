@@ -270,7 +270,7 @@ def create_all(client: KazooClient, znodes: Iterable[Znode]) -> None:
 
 def _client(hosts: str) -> KazooClient:
     patience = KazooRetry(max_tries=-1, delay=0.1, max_delay=1.0)
-    return KazooClient(hosts, timeout=10.0, connection_retry=patience, logger=quiet)
+    return KazooClient(hosts, timeout=20.0, connection_retry=patience, logger=quiet)
 
 
 def _json(**fields: object) -> bytes:

@@ -15,6 +15,8 @@ from exporter.treecache.stats import (
     FAULT_KINDS,
     MISMATCH_KINDS,
     NODE_KINDS,
+    ROOT_STATES,
+    SKIP_REASONS,
     SYNC_REASONS,
     VERIFICATION_FAILURES,
 )
@@ -24,6 +26,7 @@ from exporter.zookeeper.stats import (
     CLIENT_STATES,
     ENTERED_STATES,
     FAILURE_REASONS,
+    INQUIRY_RESULTS,
     LOST_REASONS,
     WATCH_EVENTS,
     WATCH_KINDS,
@@ -204,6 +207,12 @@ CLIENT_PROTOCOL_ERRORS = _counter(
     "Messages from a server that are not ZooKeeper's protocol; each ends the connection, not the session.",
     {"reason": PROTOCOL_ERRORS},
 )
+CLIENT_INQUIRIES = _counter(
+    "zookeeper_client_inquiries_total",
+    "Times that a server was asked, on a connection of its own, whether it knows recursive watches and bulk reads: "
+    "recursive for yes, classic for no, undecided where no answer came; it is then asked again.",
+    {"result": INQUIRY_RESULTS},
+)
 CLIENT_WATCHES = _gauge(
     "zookeeper_client_watches",
     "Watches that the client holds, those of its tree caches included, by what they are set on.",
@@ -249,6 +258,17 @@ CACHE_UNREADABLE_NODES = _gauge(
     "zookeeper_cache_unreadable_nodes",
     "Znodes of the tree that are known by name but may not be read.",
 )
+CACHE_ROOT_STATE = _gauge(
+    "zookeeper_cache_root_state",
+    "1 for the state of the tree's root, 0 for the others. unknown: not loaded in this session; unreadable: it exists, "
+    "and its ACL does not let the client read it.",
+    {"state": ROOT_STATES},
+)
+CACHE_UNSETTLED_NODES = _gauge(
+    "zookeeper_cache_unsettled_nodes",
+    "Znodes about which ZooKeeper's answers settle nothing, however often they are asked for: their reads fail, or "
+    "they are listed and not there. They are read again ever less often.",
+)
 CACHE_OUTSTANDING_OPERATIONS = _gauge(
     "zookeeper_cache_outstanding_operations",
     "Reads that were sent to the server and that no reply has come to yet.",
@@ -273,9 +293,10 @@ CACHE_EVENTS = _counter(
 )
 CACHE_FAULTS = _counter(
     "zookeeper_cache_faults_total",
-    "Faults that the cache met: an error that its engine was started again for, a listener that raised, a znode that "
-    "may not be read, a request that failed, a root that could not be created, a selector that raised, a server that "
-    "cannot serve the cache.",
+    "Faults that the cache met: an audit that found differences, an error that its engine was started again for, a "
+    "listener that raised, a znode that may not be read, a request that failed, a root that could not be created, a "
+    "selector that raised, what is asked for again and again to no effect (unsettled), a server that cannot serve the "
+    "cache.",
     {"kind": FAULT_KINDS},
 )
 CACHE_SYNCS = _counter(
@@ -356,6 +377,12 @@ CACHE_AUDIT_MISMATCHES = _counter(
     "exporter or of a server.",
     {"kind": MISMATCH_KINDS},
 )
+CACHE_AUDIT_SKIPPED_NODES = _counter(
+    "zookeeper_cache_audit_skipped_nodes_total",
+    "Znodes that audits could not compare: they changed each time (changing), their reads failed (failed), they may "
+    "not be read (unreadable), or ZooKeeper changes them without an event (untracked).",
+    {"reason": SKIP_REASONS},
+)
 CACHE_VERIFICATION_DURATION = _durations(
     "zookeeper_cache_verification_duration_seconds",
     "How long a proof of freshness took, from its barrier being asked for; only those that ended well count.",
@@ -415,6 +442,7 @@ CLIENT = Group(
         CLIENT_RECEIVED_BYTES,
         CLIENT_WATCH_EVENTS,
         CLIENT_PROTOCOL_ERRORS,
+        CLIENT_INQUIRIES,
         CLIENT_WATCHES,
         CLIENT_LAST_ZXID,
     ),
@@ -430,6 +458,8 @@ CACHE = Group(
         CACHE_NODES,
         CACHE_DATA_BYTES,
         CACHE_UNREADABLE_NODES,
+        CACHE_ROOT_STATE,
+        CACHE_UNSETTLED_NODES,
         CACHE_OUTSTANDING_OPERATIONS,
         CACHE_PENDING_PATHS,
         CACHE_UNDELIVERED_EVENTS,
@@ -449,6 +479,7 @@ CACHE = Group(
         CACHE_AUDITS,
         CACHE_AUDITED_NODES,
         CACHE_AUDIT_MISMATCHES,
+        CACHE_AUDIT_SKIPPED_NODES,
     ),
 )
 EXPORTER = Group(

@@ -14,7 +14,7 @@ from exporter.telemetry import catalogue
 from exporter.telemetry.catalogue import Group
 from exporter.telemetry.sources import Counted, EnsembleSource, ReloadSource, ReloadStats
 from exporter.treecache.shard import Shard
-from exporter.treecache.stats import CACHE_STATES, CacheStats
+from exporter.treecache.stats import CACHE_STATES, ROOT_STATES, CacheStats
 from exporter.zookeeper.stats import CLIENT_STATES, ClientStats
 
 Stats = TypeVar("Stats")
@@ -51,6 +51,7 @@ CLIENT_READERS: Mapping[str, Reader[ClientStats]] = {
     catalogue.CLIENT_RECEIVED_BYTES.name: lambda stats: _one(stats.received_bytes),
     catalogue.CLIENT_WATCH_EVENTS.name: lambda stats: _each(stats.watch_events),
     catalogue.CLIENT_PROTOCOL_ERRORS.name: lambda stats: _each(stats.protocol_errors),
+    catalogue.CLIENT_INQUIRIES.name: lambda stats: _each(stats.inquiries),
     catalogue.CLIENT_WATCHES.name: lambda stats: _each(stats.watches),
     catalogue.CLIENT_LAST_ZXID.name: lambda stats: _one(stats.last_zxid),
 }
@@ -63,6 +64,8 @@ CACHE_READERS: Mapping[str, Reader[CacheStats]] = {
     catalogue.CACHE_NODES.name: lambda stats: _each(stats.nodes),
     catalogue.CACHE_DATA_BYTES.name: lambda stats: _one(stats.data_bytes),
     catalogue.CACHE_UNREADABLE_NODES.name: lambda stats: _one(stats.unreadable_nodes),
+    catalogue.CACHE_ROOT_STATE.name: lambda stats: {(state,): state == stats.root for state in ROOT_STATES},
+    catalogue.CACHE_UNSETTLED_NODES.name: lambda stats: _one(stats.unsettled_nodes),
     catalogue.CACHE_OUTSTANDING_OPERATIONS.name: lambda stats: _one(stats.outstanding_operations),
     catalogue.CACHE_PENDING_PATHS.name: lambda stats: _one(stats.pending_paths),
     catalogue.CACHE_UNDELIVERED_EVENTS.name: lambda stats: _one(stats.undelivered_events),
@@ -77,6 +80,7 @@ CACHE_READERS: Mapping[str, Reader[CacheStats]] = {
     catalogue.CACHE_AUDITS.name: lambda stats: _one(stats.audits),
     catalogue.CACHE_AUDITED_NODES.name: lambda stats: _one(stats.audited_nodes),
     catalogue.CACHE_AUDIT_MISMATCHES.name: lambda stats: _each(stats.audit_mismatches),
+    catalogue.CACHE_AUDIT_SKIPPED_NODES.name: lambda stats: _each(stats.audit_skipped),
 }
 
 

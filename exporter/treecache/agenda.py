@@ -52,10 +52,16 @@ class Agenda:
         self._notes: tuple[Wanted, ...] = ()
 
     def __len__(self) -> int:
+        """How much may be read now."""
         return len(self._reads) + len(self._lists)
 
+    @property
+    def postponed(self) -> int:
+        """How much waits until it is due."""
+        return self._reads.postponed + self._lists.postponed
+
     def __contains__(self, path: str) -> bool:
-        """Whether a path waits to be read or listed."""
+        """Whether a path waits to be read or listed, now or later."""
         return path in self._reads or path in self._lists
 
     @property
@@ -78,6 +84,22 @@ class Agenda:
         for note in self._notes:
             note.lists.add(path)
         self._loading += self._lists.push((path,), load)
+
+    def put_off(self, path: str, load: bool, due_at: float, *, listed: bool = False) -> None:
+        """Wants the record at a path, or its children, and not before `due_at`."""
+        for note in self._notes:
+            (note.lists if listed else note.reads).add(path)
+        self._loading += (self._lists if listed else self._reads).put_off(path, load, due_at)
+
+    @property
+    def due_at(self) -> float | None:
+        """When the first of what was put off is due, or None."""
+        return min((at for at in (self._reads.due_at, self._lists.due_at) if at is not None), default=None)
+
+    def ripen(self, now: float) -> None:
+        """What was put off until now may be read."""
+        self._reads.ripen(now)
+        self._lists.ripen(now)
 
     def note(self, wanted: Wanted) -> None:
         """Adds to `wanted` whatever is wanted from now on, also what waits already."""

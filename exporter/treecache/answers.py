@@ -7,15 +7,18 @@ from typing import NamedTuple
 from kazoo.exceptions import EXCEPTIONS, KazooException
 
 from exporter.treecache.agenda import Agenda, Loads
+from exporter.treecache.backoff import PERSISTENT, Backoff
 from exporter.treecache.outcome import Fault
 from exporter.treecache.reconciler import Reconciler
 from exporter.zookeeper.messages import Reply
-from exporter.zookeeper.records import pzxid_of
+from exporter.zookeeper.records import pzxid_of, version_of
 from exporter.zookeeper.wire import (
     MARSHALLING_ERROR,
     NO_AUTH,
     NO_NODE,
     OK,
+    THROTTLED,
+    TOO_LONG,
     Exists,
     GetChildren,
     GetData,
@@ -28,12 +31,11 @@ from exporter.zookeeper.wire import (
 class Verdict(NamedTuple):
     """What an answer amounts to.
 
-    Unless ``understood``, nothing of it was applied and all of it is to be asked for again. With ``troubles``, a part
-    waits to be asked for again, and better not at once. ``root_is_missing`` where it said so.
+    Unless ``understood``, nothing of it was applied and all of it is to be asked for again, and better not at once.
+    ``root_is_missing`` where it said so.
     """
 
     understood: bool
-    troubles: bool = False
     root_is_missing: bool = False
 
 
@@ -47,42 +49,47 @@ class Answers:
         prefix: what stands before a relative path on the server.
         reconciler: takes over what was read, and what went wrong.
         agenda: where what is to be asked for again waits.
+        failures: what fails, by path, and when it is asked for again.
     """
 
-    def __init__(self, prefix: str, reconciler: Reconciler, agenda: Agenda) -> None:
+    def __init__(self, prefix: str, reconciler: Reconciler, agenda: Agenda, failures: Backoff) -> None:
         self._prefix = prefix
         self._reconciler = reconciler
         self._agenda = agenda
+        self._failures = failures
+        self._now = 0.0
 
-    def apply(self, reply: Reply, request: ReadRequest, loads: Loads) -> Verdict:
-        """Applies an answer.
+    def apply(self, reply: Reply, request: ReadRequest, loads: Loads, now: float) -> Verdict:
+        """Applies an answer that came by `now`.
 
         Raises:
             struct.error, ValueError: it cannot be decoded, and nothing of it was applied.
         """
-        answers_for_itself = (OK,) if isinstance(request, MultiRead) else (OK, NO_NODE, NO_AUTH)
-        if reply.error not in answers_for_itself:
-            self._fault(reply.error, repr(request))
+        self._now = now
+        if reply.error == THROTTLED or (isinstance(request, MultiRead) and reply.error != OK):
             return _NOT_UNDERSTOOD
         if isinstance(request, MultiRead):
-            return self._apply_multi_read(request, request.decode(reply.body, reply.offset), loads)
-        return self._apply_single(reply, request, loads)
+            verdict = self._apply_multi_read(request, request.decode(reply.body, reply.offset), loads)
+        else:
+            verdict = self._apply_single(reply, request, loads)
+        return verdict
 
     def _apply_single(self, reply: Reply, request: ReadRequest, loads: Loads) -> Verdict:
         path = (*request.reads, *request.lists)[0]
         load = path in loads
-        if isinstance(request, Exists):
-            if reply.error != NO_NODE:
-                self._agenda.want_reads((path,), load)
+        if isinstance(request, Exists) and reply.error in (OK, NO_NODE):
+            if reply.error == OK:
+                # What is there by one answer, and by the next is not, is not read at once for ever.
+                self._reconciler.read_again(path, load, self._now, evidence=reply.body[reply.offset :])
         elif reply.error != OK:
-            return self._apply_error(path, reply.error, load)
+            return self._apply_error(path, reply.error, load, listed=isinstance(request, GetChildren))
         elif isinstance(request, GetChildren):
             names, stat = request.decode(reply.body, reply.offset)
             self._reconciler.apply_names(path, pzxid_of(stat), names, load)
             if self._reconciler.is_older(path, stat):
                 # It is not known at all, or a child came or went between the read and the list, before there was a
                 # watch to tell of it.
-                self._agenda.want_reads((path,), load)
+                self._reconciler.read_again(path, load, self._now, evidence=version_of(stat))
         elif isinstance(request, GetData):
             self._reconciler.apply_record(path, request.decode(reply.body, reply.offset), load)
         return Verdict(understood=True)
@@ -114,7 +121,6 @@ class Answers:
                 verdicts.append(self._apply_error(path, error, load, listed=True))
         return Verdict(
             understood=True,
-            troubles=any(verdict.troubles for verdict in verdicts),
             root_is_missing=any(verdict.root_is_missing for verdict in verdicts),
         )
 
@@ -126,15 +132,16 @@ class Answers:
         if result == NO_AUTH:
             self._reconciler.hide(path, load)
             return Verdict(understood=True)
-        self._fault(result if isinstance(result, int) else MARSHALLING_ERROR, f"reading {self._prefix + path or '/'}")
-        if listed:
-            self._agenda.want_list(path, load)
-        else:
-            self._agenda.want_reads((path,), load)
-        return Verdict(understood=True, troubles=True)
-
-    def _fault(self, code: int, doing: str) -> None:
-        self._reconciler.faults.append(Fault("request", error_with(code, doing)))
+        if result == TOO_LONG:
+            self._reconciler.hide_too_long(path, load)
+            return Verdict(understood=True)
+        strike = self._failures.strike(path, self._now)
+        if strike.number in (1, PERSISTENT):
+            code = result if isinstance(result, int) else MARSHALLING_ERROR
+            error = error_with(code, f"reading {self._prefix + path or '/'}")
+            self._reconciler.faults.append(Fault("request" if strike.number == 1 else "unsettled", error))
+        self._agenda.put_off(path, load, strike.due_at, listed=listed)
+        return Verdict(understood=True)
 
 
 def error_with(code: int, doing: str) -> Exception:

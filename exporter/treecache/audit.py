@@ -1,31 +1,69 @@
 """Audit: reads znodes again and again that nothing has told of, and compares them with the tree. Sans-I/O.
 
 Watches and the proof of freshness rest on assumptions: about ZooKeeper, about what lies between, about this program. An
-audit rests on none of them. It goes through the tree bit by bit, so that in time every znode has its turn. Whatever is
-dirty, or becomes it before the answer, is passed over; whatever differs is read a second time before it counts.
+audit rests on none of them. It *looks* at the znodes of the tree, or of a sample that is another each time (see
+`Walk`), and at the names of their children. What is dirty, or becomes it before the answer, is looked at again a little
+later; what differs is read a second time before it counts. Whatever it could not compare it counts as *skipped*:
 
-What ZooKeeper tells nobody of is no mismatch, but is read again where an audit comes across it: changes of an ACL,
-what children that may not be read do to their parent's stat. Unreadable znodes, ``/zookeeper/config`` and the
-statistics of quotas are left out.
+- ``changing``: it was dirty, or changed, each of the times it was looked at;
+- ``failed``: its reads failed;
+- ``unreadable``: the session may not read it;
+- ``untracked``: ZooKeeper changes it without an event: ``/zookeeper/config``, and the statistics of quotas.
+
+What ZooKeeper tells nobody of is no mismatch, but is read again where an audit comes across it: changes of an ACL, and
+what children that may not be read do to their parent's stat. A znode that is *older* than what is held of it is one,
+whatever is older: within a connection no server goes back, unless its state was restored below it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from kazoo.exceptions import KazooException
+
 from exporter.treecache.agenda import Agenda, Wanted
 from exporter.treecache.reconciler import Reconciler
-from exporter.treecache.stats import MISMATCH_KINDS
-from exporter.treecache.tree import Branch, Entry, Tree, record_of
-from exporter.zookeeper.records import UNREADABLE, child_count, owner_and_size, told_of, without_data
-from exporter.zookeeper.wire import AUDIT, NO_AUTH, NO_NODE, ReadRequest, ReadResult, Request
+from exporter.treecache.stats import MISMATCH_KINDS, SKIP_REASONS
+from exporter.treecache.tree import Branch, Entry, record_of
+from exporter.treecache.walk import Walk
+from exporter.zookeeper.records import (
+    UNREADABLE,
+    child_count,
+    owner_and_size,
+    told_of,
+    version_of,
+    without_data,
+)
+from exporter.zookeeper.wire import AUDIT, NO_NODE, UNREADABLE_CODES, MultiRead, ReadRequest, ReadResult, Request
 
 #: Bytes that one round's requests, and its answers, may take.
 _ROUND_BYTES = 512 * 1024
 _NAME_BYTES = 24
-#: After so many differences an audit has seen enough.
+#: After so many differences an audit has seen enough; so many looks are put off at the most before it goes on.
 _ENOUGH = 1000
+#: How often a look is put off, and the seconds in between where nothing else is left to look at.
+_TRIES = 3
+_PAUSE = 0.25
+#: So many differences are named.
+_NAMED = 3
 _UNTOLD = "untold"
+
+
+class MismatchError(KazooException):  # type: ignore[misc]
+    """An audit found that the cache held something else than ZooKeeper."""
+
+
+class _Look:
+    """One look at a znode: how often it was put off, whether it is a second one, and whether it was counted."""
+
+    __slots__ = ("is_counted", "is_second", "lists", "tries")
+
+    def __init__(self, *, is_second: bool = False, lists: bool = False) -> None:
+        self.tries = 0
+        self.is_second = is_second
+        #: Of a second one, whether it is about the names of children that are not held.
+        self.lists = lists
+        self.is_counted = is_second
 
 
 class Audit:
@@ -37,7 +75,7 @@ class Audit:
         agenda: where paths wait to be read.
         in_flight: the requests that were sent and not yet answered.
         interval: the seconds from the beginning of one audit to that of the next; None for none at all.
-        sample: how many znodes one audit reads; 0 for all.
+        sample: how many znodes one audit looks at; 0 for all.
         keep_data: whether the tree holds the znodes' data.
     """
 
@@ -52,12 +90,15 @@ class Audit:
         sample: int,
         keep_data: bool,
     ) -> None:
-        #: How many audits have come to their end, and how many znodes they have compared.
+        #: How many audits have come to their end, how many znodes they have compared, and what they could not compare.
         self.completed = 0
         self.audited_nodes = 0
         self.mismatches = dict.fromkeys(MISMATCH_KINDS, 0)
+        self.skipped = dict.fromkeys(SKIP_REASONS, 0)
         #: Whether an audit is under way.
         self.is_running = False
+        #: When `next_round` is due although nothing happens.
+        self.resume_at: float | None = None
         self._prefix = prefix
         self._reconciler = reconciler
         self._agenda = agenda
@@ -66,33 +107,44 @@ class Audit:
         self._sample = sample
         self._keep_data = keep_data
         self._due_at: float | None = None
-        self._walk: Iterator[str] = iter(())
-        self._left = 0
+        self._turn = 0
+        self._walk: Walk | None = None
+        #: Looks that were put off, and second ones; also from one connection to the next.
+        self._later: dict[str, _Look] = {}
+        #: What is to be read again quietly, once no second look needs what is held to stay as it is.
+        self._untold: set[str] = set()
+        #: What this audit found: how much, some of it by name, and whether any of it is to be healed.
         self._found = 0
-        self._suspects: dict[str, None] = {}
-        # One round: the requests under way, whether they are second looks, and what became dirty meanwhile.
+        self._named: list[str] = []
+        self._is_news = False
+        #: How many audits found the same znode wrong, although everything was read again.
+        self._persisting: dict[str, int] = {}
+        # One round: the requests under way, the looks that they are for, and what became dirty meanwhile.
         self._requests: set[ReadRequest] = set()
-        self._is_second_look = False
+        self._reading: dict[str, _Look] = {}
+        self._listing: dict[str, _Look] = {}
         self._touched = Wanted()
 
     # When
 
     def loaded(self, now: float) -> None:
-        """The tree is complete, so there is something to compare."""
-        if self._due_at is None and self._interval is not None:
+        """The tree is complete, so there is something to compare; what was broken off goes on."""
+        if self._interval is None:
+            return
+        if self._walk is not None or self._later:
+            self._due_at = now
+        elif self._due_at is None:
             self._due_at = now + self._interval
 
     def begin_if_due(self, now: float) -> None:
-        """Begins an audit when it is time. Only while the tree is complete."""
+        """Begins an audit when it is time, or goes on with one that was broken off. Only while the tree is complete."""
         if self._due_at is None or self._interval is None or self.is_running or now < self._due_at:
             return
         self._due_at = now + self._interval
         self.is_running = True
-        self._found = 0
-        tree = self._reconciler.tree
-        self._left = min(self._sample, len(tree) + tree.unreadable) or 1
-        if not self._sample:
-            self._walk = _wander(tree)
+        if self._walk is None and not self._later:
+            self._walk = Walk(lambda: self._reconciler.tree, self._sample, self._turn)
+            self._turn += 1
 
     @property
     def due_at(self) -> float | None:
@@ -100,40 +152,50 @@ class Audit:
         return None if self.is_running else self._due_at
 
     def break_off(self) -> None:
-        """The tree is complete no more: nothing can be concluded."""
+        """The tree is complete no more: nothing can be concluded from what was asked."""
         self._agenda.stop_noting(self._touched)
         self._requests.clear()
-        self._suspects.clear()
-        self._found = 0
+        for looks in (self._reading, self._listing):
+            self._later.update(looks)
+            looks.clear()
         self.is_running = False
+        self.resume_at = None
 
-    def take_finding(self) -> bool:
-        """Whether an audit has ended that found something; True once."""
-        found = self._found > 0 and not self.is_running
-        if found:
-            self._found = 0
-        return found
+    def take_finding(self) -> MismatchError | None:
+        """What an audit has found by its end, once, if it is worth reading everything again.
+
+        What is found although that was done is so after twice as many audits each time: it did not help.
+        """
+        if not self._found or self.is_running:
+            return None
+        found, named, is_news = self._found, self._named, self._is_news
+        self._found, self._named, self._is_news = 0, [], False
+        more = f" and {found - len(named)} more" if found > len(named) else ""
+        return MismatchError(f"an audit found differences: {', '.join(named)}{more}") if is_news else None
 
     # Asking
 
-    def next_round(self, room: int) -> tuple[list[str], list[str]]:
+    def next_round(self, room: int, now: float) -> tuple[list[str], list[str]]:
         """Paths to read and paths to list now, of about `room` operations; none while a round is under way.
 
-        An audit that finds nothing more to read comes to its end.
+        An audit that finds nothing more to look at comes to its end.
         """
-        if not self.is_running or self._requests:
+        is_waiting = self.resume_at is not None and now < self.resume_at
+        if not self.is_running or self._requests or is_waiting:
             return [], []
-        self._is_second_look = bool(self._suspects)
+        self.resume_at = None
+        round_ = _Round(room)
         busy = self._busy()
-        if self._is_second_look:
-            suspects, self._suspects = self._suspects, {}
-            reads = [path for path in suspects if not self._is_settling(path, busy)]
-            self._suspects = dict.fromkeys(reads[room:])
-            reads = reads[:room]
-            if reads:
-                return reads, []
-            self._is_second_look = False
-        return self._first_looks(room, busy)
+        for path, look in list(self._later.items()):
+            if not round_.has_room:
+                break
+            if not self._is_settling(path, busy):
+                del self._later[path]
+                self._look_at(path, look, round_)
+        is_pausing = self._take_steps(round_, busy)
+        if not round_.reads and not round_.lists:
+            self._wait_or_end(now, is_pausing)
+        return round_.reads, round_.lists
 
     def asked(self, request: ReadRequest) -> None:
         """Notes that a request of the round is on its way."""
@@ -143,47 +205,55 @@ class Audit:
         request.purpose = AUDIT
         self._requests.add(request)
 
-    def _first_looks(self, room: int, busy: set[str]) -> tuple[list[str], list[str]]:
-        reads: list[str] = []
-        lists: list[str] = []
-        size = 0
-        while room > 0 and size < _ROUND_BYTES:
-            path = self._next_path()
-            if path is None:
-                if not reads and not lists:
-                    self._end()
+    def _take_steps(self, round_: _Round, busy: set[str]) -> bool:
+        """Fills a round with the next znodes of the walk; gives whether the walk wants to pause."""
+        walk = self._walk
+        while walk is not None and round_.has_room and len(self._later) < _ENOUGH:
+            try:
+                path = next(iter(walk))
+            except StopIteration:
+                self.skipped["unreadable"] += walk.unreadable
+                walk = self._walk = None
                 break
-            entry = self._reconciler.tree.get(path)
-            record = record_of(entry) if entry is not None else UNREADABLE
-            may_not_be_read = entry is not None and not record
-            if may_not_be_read or self._is_left_out(path) or self._is_settling(path, busy):
+            if path is None:
+                return True
+            if self._is_left_out(path):
+                self.skipped["untracked"] += 1
+            elif path in self._later or path in self._reading:
                 continue
-            size += 8 * (len(self._prefix) + len(path))
-            if record:
-                size += owner_and_size(record)[1]
-            if entry is not None and self._has_children(path, entry, record):
-                lists.append(path)
-                size += _NAME_BYTES * child_count(record)
-                room -= 2
+            elif self._is_settling(path, busy):
+                self._later[path] = _Look()
             else:
-                reads.append(path)
-                room -= 1
-        return reads, lists
+                self._look_at(path, _Look(), round_)
+        return False
 
-    def _next_path(self) -> str | None:
-        """The next path to look at, None at the end. A sample goes on where the last one ended."""
-        if not self._left:
-            return None
-        path = next(self._walk, None)
-        if path is None:
-            if not self._sample:
-                self._left = 0
-                return None
-            self._walk = _wander(self._reconciler.tree)
-            path = next(self._walk)
-        if self._sample:
-            self._left -= 1
-        return path
+    def _look_at(self, path: str, look: _Look, round_: _Round) -> None:
+        entry = self._reconciler.tree.get(path)
+        record = record_of(entry) if entry is not None else UNREADABLE
+        size = 8 * (len(self._prefix) + len(path)) + (owner_and_size(record)[1] if record else 0)
+        self._reading[path] = look
+        has_children = bool(record) and entry is not None and self._has_children(path, entry, record)
+        if has_children and (look.lists or not look.is_second):
+            self._listing[path] = look
+            round_.add(round_.lists, path, 2, size + _NAME_BYTES * child_count(record))
+        else:
+            round_.add(round_.reads, path, 1, size)
+
+    def _wait_or_end(self, now: float, is_pausing: bool) -> None:
+        if is_pausing:
+            self.resume_at = now
+            return
+        for path, look in list(self._later.items()):
+            del self._later[path]
+            self._put_off(path, look, "changing")
+        self._read_untold()
+        if self._later:
+            self.resume_at = now + _PAUSE
+        elif self._walk is None:
+            self.is_running = False
+            self.completed += 1
+        else:
+            self.resume_at = now
 
     def _busy(self) -> set[str]:
         """The paths that are being read for another purpose."""
@@ -191,12 +261,23 @@ class Audit:
         return {path for request in reads for path in (*request.reads, *request.lists)}
 
     def _is_settling(self, path: str, busy: set[str]) -> bool:
-        """Whether a path, or one above it, waits to be read or is being read."""
-        return any(at in self._agenda or at in busy for at in _up(path))
+        """Whether a path waits to be read, or is being read; of one that is not held also what would bring it."""
+        return any(at in self._agenda or at in busy for at in self._decisive(path))
 
     def _was_touched(self, path: str) -> bool:
-        """Whether a path, or one above it, became dirty since this round began."""
-        return any(at in self._touched for at in _up(path))
+        """Whether a path, or what would bring it, became dirty since this round began."""
+        return any(at in self._touched for at in self._decisive(path))
+
+    def _decisive(self, path: str) -> Iterator[str]:
+        """A path; and where nothing is held of it those above it, up to the first that is held.
+
+        An event is always about the znode itself, but one that is new is brought by its parent's list. What becomes of
+        znodes further up says nothing about this one.
+        """
+        yield path
+        while path and self._reconciler.tree.get(path) is None:
+            path = path[: path.rindex("/")]
+            yield path
 
     def _is_left_out(self, path: str) -> bool:
         path = self._prefix + path
@@ -224,91 +305,138 @@ class Audit:
         self._compare_names(request.lists[0], names)
 
     def over(self, request: ReadRequest) -> None:
-        """A request of the round is over, whatever it brought."""
+        """A request of the round is over; what it did not answer is looked at again."""
         self._requests.discard(request)
+        read = (*request.reads, *request.lists) if isinstance(request, MultiRead) else request.reads
+        for looks, paths in ((self._reading, read), (self._listing, request.lists)):
+            for path in paths:
+                look = looks.pop(path, None)
+                if look is not None and path not in self._later:
+                    self._put_off(path, look, "failed")
         if not self._requests:
             self._agenda.stop_noting(self._touched)
-            if self._found + len(self._suspects) >= _ENOUGH:
-                self._left = 0
+            if self._found + sum(look.is_second for look in self._later.values()) >= _ENOUGH:
+                self._walk = None
+            self._read_untold()
+
+    def _read_untold(self) -> None:
+        if self._untold and not any(look.is_second for look in self._later.values()):
+            self._agenda.want_reads(self._untold, False)
+            self._untold = set()
+
+    def _put_off(self, path: str, look: _Look, reason: str) -> None:
+        look.tries += 1
+        if look.tries <= _TRIES:
+            self._later[path] = look
+        else:
+            self.skipped[reason] += 1
 
     def _compare(self, path: str, result: ReadResult) -> None:
-        if self._was_touched(path):
+        look = self._reading.pop(path, None)
+        if look is None:
             return
-        self.audited_nodes += not self._is_second_look
+        if self._was_touched(path):
+            self._put_off(path, look, "changing")
+        elif isinstance(result, int) and result not in (NO_NODE, *UNREADABLE_CODES):
+            self._put_off(path, look, "failed")
+        else:
+            self._judge(path, look, result)
+
+    def _judge(self, path: str, look: _Look, result: ReadResult) -> None:
         difference = self._difference(path, result)
         if difference == _UNTOLD:
-            self._agenda.want_reads((path,), False)
-        elif difference is not None and self._is_second_look:
-            self.mismatches[difference] += 1
-            self._found += 1
+            self._untold.add(path)
+        elif difference is not None and not look.is_second:
+            look.is_second = True
+            look.tries = 0
+            self._later[path] = look
+            return
         elif difference is not None:
-            self._suspects[path] = None
+            self._count(path, difference)
+        elif not look.lists:
+            self._persisting.pop(path, None)
+        if not look.is_counted:
+            look.is_counted = True
+            if result in UNREADABLE_CODES:
+                self.skipped["unreadable"] += 1
+            else:
+                self.audited_nodes += 1
 
     def _compare_names(self, path: str, names: list[str]) -> None:
+        look = self._listing.pop(path, None)
         entry = self._reconciler.tree.get(path)
-        if entry is None or self._was_touched(path):
+        if look is None or entry is None:
             return
-        there = set(self._reconciler.scope.children(path, names))
+        if self._was_touched(path):
+            if path not in self._later:
+                self._put_off(path, look, "changing")
+            return
+        scope = self._reconciler.scope
+        wanted = scope.children(path, names)
+        there = set(wanted)
         held = {f"{path}/{name}" for name in entry.children} if isinstance(entry, Branch) else set()
         busy = self._busy() if there != held else set()
         for child in there ^ held:
-            if len(self._suspects) >= _ENOUGH:
+            if len(self._later) >= _ENOUGH:
                 break
             if child not in self._touched and child not in self._agenda and child not in busy:
-                self._suspects[child] = None
+                self._later.setdefault(child, _Look(is_second=True))
+        if not path and scope.others(names, wanted) != self._reconciler.others:
+            self._suspect_others(look)
+
+    def _suspect_others(self, look: _Look) -> None:
+        """The names of the root's children that other shares hold are not those that are known."""
+        if look.lists:
+            self._count("", "stale")
+        else:
+            self._later.setdefault("", _Look(is_second=True, lists=True))
 
     def _difference(self, path: str, result: ReadResult) -> str | None:
         """What is wrong with what is held of a path, one of `MISMATCH_KINDS`, or `_UNTOLD`; None if nothing is."""
         entry = self._reconciler.tree.get(path)
         if entry is not None and not record_of(entry):
-            # It may not be read, or that has changed, of which no watch tells.
-            return None if result == NO_AUTH else _UNTOLD
-        if result == NO_AUTH:
+            # It may not be read, or that has changed, of which no watch tells. What cannot be listed can be read.
+            is_too_long = path not in self._reconciler.hidden
+            return None if result in UNREADABLE_CODES or is_too_long else _UNTOLD
+        if result in UNREADABLE_CODES:
             return _UNTOLD
-        if result == NO_NODE:
-            return None if entry is None else "extra"
         if not isinstance(result, bytes):
-            return None
+            return None if entry is None else "extra"
         if entry is None:
             return "missing"
         record = result if self._keep_data else without_data(result)
         held = record_of(entry)
         if record == held:
             return None
-        return _UNTOLD if told_of(record) == told_of(held) else "stale"
+        goes_back = version_of(record) < version_of(held)
+        return "stale" if goes_back or told_of(record) != told_of(held) else _UNTOLD
 
-    def _end(self) -> None:
-        self.is_running = False
-        self.completed += 1
-
-
-def _wander(tree: Tree) -> Iterator[str]:
-    """The path of every znode, parents before children, and the root's in any case.
-
-    It remembers names alone, so that it may take hours and keep nothing alive.
-    """
-    yield ""
-    root = tree.root
-    if root is None:
-        return
-    levels = [("/", root, iter(list(root.children)))]
-    while levels:
-        prefix, branch, names = levels[-1]
-        for name in names:
-            if name not in branch.children:
-                continue
-            yield prefix + name
-            entry = branch.children.get(name)
-            if isinstance(entry, Branch):
-                levels.append((f"{prefix}{name}/", entry, iter(list(entry.children))))
-                break
-        else:
-            levels.pop()
+    def _count(self, path: str, difference: str) -> None:
+        """Counts a difference. The first time it is found, the second, the fourth and so on it is to be healed."""
+        self.mismatches[difference] += 1
+        self._found += 1
+        if len(self._named) < _NAMED:
+            self._named.append(f"{self._prefix + path or '/'} is {difference}")
+        if len(self._persisting) >= 10 * _ENOUGH:
+            self._persisting.clear()
+        times = self._persisting[path] = self._persisting.get(path, 0) + 1
+        self._is_news = self._is_news or times & (times - 1) == 0
 
 
-def _up(path: str) -> Iterator[str]:
-    """A path and all above it."""
-    yield path
-    while path:
-        path = path[: path.rindex("/")]
-        yield path
+class _Round:
+    """What is read and listed together, within bounds."""
+
+    def __init__(self, room: int) -> None:
+        self.reads: list[str] = []
+        self.lists: list[str] = []
+        self._room = room
+        self._size = 0
+
+    @property
+    def has_room(self) -> bool:
+        return self._room > 0 and self._size < _ROUND_BYTES
+
+    def add(self, to: list[str], path: str, operations: int, size: int) -> None:
+        to.append(path)
+        self._room -= operations
+        self._size += size

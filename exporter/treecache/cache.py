@@ -35,6 +35,7 @@ from exporter.treecache.shard import Shard
 from exporter.treecache.stats import EVENT_NAMES, FAULT_KINDS, CacheStats
 from exporter.treecache.tree import Branch, Tree, record_of
 from exporter.treecache.worker import RESTS, Failure, Worker, in_words
+from exporter.zookeeper.frames import LEAST_MAX_FRAME, MOST_MAX_FRAME
 from exporter.zookeeper.messages import BARRIERS, Connected, Lost, Message, Suspended, WatchEvent
 from exporter.zookeeper.moments import SteadyTime
 from exporter.zookeeper.records import UNREADABLE, data_of, stat_of
@@ -90,9 +91,12 @@ class TreeCache:
             airtight and takes one record of about 86 bytes in the log of each server, 1.5 MB a day for one each 5 s;
             or ``"sync"``, which writes nothing and is a best effort: while it is answered by the leader, or by one that
             was deposed, it may miss what was written last.
-        audit_interval: the seconds from the beginning of one audit to that of the next; None for none. An audit reads
-            znodes that nothing was told of, and reads everything again if they are not what the cache holds.
-        audit_sample: how many znodes one audit reads, each audit others, 0 for all.
+        audit_interval: the seconds from the beginning of one audit to that of the next; None for none. An audit
+            compares znodes with the server's, and reads everything again if they differ although no event says so.
+        audit_sample: how many znodes one audit compares, 0 for all: others each time, spread evenly over the tree, so
+            that each has its turn. What could not be compared is counted.
+        max_reply_bytes: the most bytes that a server may say at once to this client, from 1 MiB to 2 GiB; None for
+            256 MiB. A longer reply costs the connection. Of caches that share a client, the largest number counts.
         name: what metrics and spans call the cache; by default its path.
 
     Raises:
@@ -123,6 +127,7 @@ class TreeCache:
         freshness_barrier: str = "quorum",
         audit_interval: float | None = None,
         audit_sample: int = 0,
+        max_reply_bytes: int | None = None,
         name: str | None = None,
     ) -> None:
         if mode not in MODES:
@@ -140,6 +145,10 @@ class TreeCache:
             raise ValueError(f"freshness_barrier must be one of {', '.join(BARRIERS)}, not {freshness_barrier!r}")
         if audit_sample < 0:
             raise ValueError(f"audit_sample starts at 0, not at {audit_sample}")
+        if max_reply_bytes is not None and not LEAST_MAX_FRAME <= max_reply_bytes <= MOST_MAX_FRAME:
+            raise ValueError(
+                f"max_reply_bytes must be from {LEAST_MAX_FRAME} to {MOST_MAX_FRAME}, not {max_reply_bytes}"
+            )
         for method in ("keep", "descend") if selector is not None else ():
             if not callable(getattr(selector, method, None)):
                 raise ValueError(f"selector must have the methods keep and descend; {selector!r} has no {method}")
@@ -168,6 +177,7 @@ class TreeCache:
         )
         self._name = name or self._path
         self._tell_old_data = old_data
+        self._max_reply_bytes = max_reply_bytes
         self._root_on_server = root
         self._state = self.STATE_LATENT
         self._session: Session | None = None
@@ -221,6 +231,8 @@ class TreeCache:
             raise KazooException("already started")
         self._session = Session.attach(self._client)
         self._session.observers.join(self)
+        if self._max_reply_bytes is not None:
+            self._session.limit_replies(self._max_reply_bytes)
         self._home = Home()
         self._state = self.STATE_STARTED
         try:
@@ -446,6 +458,7 @@ class TreeCache:
             unreadable_nodes=tree.unreadable,
             outstanding_operations=replica.outstanding_operations if self._is_open else 0,
             pending_paths=replica.pending_paths if self._is_open else 0,
+            unsettled_nodes=replica.unsettled(time.monotonic()) if self._is_open else 0,
             undelivered_events=len(self._delivery) if self._is_open else 0,
             oldest_operation_age=0.0 if oldest is None else time.monotonic() - oldest,
             events=dict(zip(EVENT_NAMES, self._event_counts, strict=True)),
@@ -458,10 +471,13 @@ class TreeCache:
             audits=replica.audit.completed,
             audited_nodes=replica.audit.audited_nodes,
             audit_mismatches=dict(replica.audit.mismatches),
+            audit_skipped=dict(replica.audit.skipped),
             state=state,
             failure=_why(failure, state),
             failed_at=0.0 if failure is None else failure.at,
             engine_restarts=self._engine.restarts + self._delivery.restarts,
+            root=_root_state(tree, self.initialized),
+            undelivered_for=self._delivery.stands_for if self._is_open else 0.0,
         )
 
     # The engine's thread
@@ -709,6 +725,14 @@ def _why(failure: Failure | None, state: str) -> str | None:
     if state != "failed":
         return None
     return failure.reason if failure is not None else "the server cannot serve the cache in the mode that it is told"
+
+
+def _root_state(tree: Tree, is_loaded: bool) -> str:
+    """One of `ROOT_STATES`."""
+    root = tree.root
+    if root is None:
+        return "missing" if is_loaded else "unknown"
+    return "unreadable" if root.record == UNREADABLE else "readable"
 
 
 def _check_times(**seconds: float | None) -> None:

@@ -33,6 +33,7 @@ class Delivery:
     ) -> None:
         self._calls: deque[Call] = deque()
         self._at_work = 0
+        self._moved_at = time.monotonic()
         self._may_rest = may_rest
         self._idle = idle
         self._closed = False
@@ -49,6 +50,8 @@ class Delivery:
 
     def put(self, calls: Iterable[Call]) -> None:
         """Queues calls; what one of them raises ends the thread, and another goes on with the next."""
+        if not len(self):
+            self._moved_at = time.monotonic()
         self._calls.extend(calls)
         if not self._worker.is_woken():
             self._worker.wake()
@@ -81,6 +84,11 @@ class Delivery:
         return self._worker.is_current()
 
     @property
+    def stands_for(self) -> float:
+        """The seconds since a call ended while others wait, or one is under way; 0 when there is none."""
+        return max(0.0, time.monotonic() - self._moved_at) if len(self) else 0.0
+
+    @property
     def failure(self) -> Failure | None:
         """Why no calls can be made for now, or None."""
         return self._worker.failure
@@ -104,6 +112,7 @@ class Delivery:
                 continue
             finally:
                 self._at_work = 0
+                self._moved_at = time.monotonic()
         if self._closed:
             self._worker.stop()
             return 0.0

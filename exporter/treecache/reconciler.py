@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from kazoo.exceptions import NoAuthError
+from kazoo.exceptions import KazooException, NoAuthError
 
 from exporter.treecache.agenda import Agenda, Loads
+from exporter.treecache.backoff import PERSISTENT, Backoff, Strike, UnsettledError
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.outcome import Event, Fault
 from exporter.treecache.scope import Scope, Selector
@@ -23,10 +24,17 @@ from exporter.zookeeper.records import (
     czxid_of,
     origin_and_change,
     pzxid_of,
+    told_of,
     version_of,
     without_data,
 )
 from exporter.zookeeper.wire import ReadResult
+
+#: Seconds until a contradiction is looked into again: after the first two times, and at the longest.
+_FIRST_LOOK, _LONGEST_LOOK = 0.05, 60.0
+_FREE_LOOKS = 2
+#: Seconds after which a suspect is looked into although there are changes all the time.
+_PATIENCE = 1.0
 
 
 class Reconciler:
@@ -63,7 +71,15 @@ class Reconciler:
         self._told_prefix = told_prefix
         self._agenda = agenda
         self._keep_data = keep_data
+        #: Znodes that may count other children than are held, and since when one of them waits to be looked into.
         self._suspects: set[str] = set()
+        self._suspected_at: float | None = None
+        #: Those that still did after a list, and when to list them again.
+        self._contradictory: dict[str, float] = {}
+        #: When `recheck_suspects` is due although nothing happens.
+        self.recheck_at: float | None = None
+        #: What the server contradicts itself about.
+        self.contradictions = Backoff(_FIRST_LOOK, _LONGEST_LOOK, free=_FREE_LOOKS)
         self._lists_all = False
 
     def begin_sync(self, *, lists_all: bool = False) -> None:
@@ -74,6 +90,8 @@ class Reconciler:
         self.syncing = True
         self._lists_all = lists_all
         self._suspects.clear()
+        self._contradictory.clear()
+        self.recheck_at = None
 
     # What was read
 
@@ -150,21 +168,31 @@ class Reconciler:
 
     def hide(self, path: str, load: bool) -> None:
         """The znode exists and may not be read: its data is gone from here, what is known below it stays."""
+        if self._hide(path, load, "no_auth", NoAuthError(f"{self._told_prefix + path or '/'} may not be read")):
+            self.hidden.add(path)
+
+    def hide_too_long(self, path: str, load: bool) -> None:
+        """The znode exists, and its path is too long for the server: as if it may not be read, but not polled."""
+        problem = "is longer than the server's jute.maxbuffer allows"
+        self._hide(path, load, "request", KazooException(f"{self._told_prefix + path} {problem}"))
+
+    def _hide(self, path: str, load: bool, kind: str, error: Exception) -> bool:
+        """Holds a znode as unreadable, if its parent is known."""
         try:
             entry = self.tree.add(path, UNREADABLE)
         except OrphanError:
             self._agenda.want_list(_parent(path), load or self.syncing)
-            return
-        self.hidden.add(path)
+            return False
         if entry is not None:
             held = record_of(entry)
             if held == UNREADABLE:
-                return
+                return True
             self.tree.replace(path, UNREADABLE)
             self.events.append(Event(TreeEvent.NODE_REMOVED, path, held, held))
         elif path and not load:
             self._suspects.add(_parent(path))
-        self._fault("no_auth", NoAuthError(f"{self._told_prefix + path or '/'} may not be read"))
+        self._fault(kind, error)
+        return True
 
     def remove(self, path: str) -> None:
         """The znode is gone, and with it all below it."""
@@ -188,23 +216,69 @@ class Reconciler:
             else:
                 self.hidden.discard(gone)
 
-    def recheck_suspects(self) -> None:
-        """At rest, when no event is left to explain it, lists again whatever still counts other children."""
-        suspects, self._suspects = self._suspects, set()
+    def recheck_suspects(self, now: float, *, at_rest: bool) -> None:
+        """Lists again what still counts other children when no event is left to explain it: at rest, or after a while.
+
+        Lists may not settle it: there are servers that list children which they say are not there. Those are listed
+        ever less often, and named once.
+        """
+        if self._suspects and not at_rest:
+            self._suspected_at = now if self._suspected_at is None else self._suspected_at
+            if now < self._suspected_at + _PATIENCE:
+                return
+        elif not self._suspects and (self.recheck_at is None or now < self.recheck_at):
+            return
+        suspects, self._suspects, self._suspected_at = self._suspects, set(), None
+        for path in [path for path, due_at in self._contradictory.items() if due_at <= now]:
+            del self._contradictory[path]
+            suspects.add(path)
         for path in suspects:
-            entry = self.tree.get(path)
-            record = record_of(entry) if entry is not None else UNREADABLE
-            counts_others = entry is not None and record and child_count(record) != _held(entry)
-            if counts_others and not self.scope.may_leave_out_children(path):
+            record = self._miscounts(path)
+            if record is None:
+                self.contradictions.settled(path)
+                continue
+            due_at = self.contradictions.due_at(path, now, pzxid_of(record))
+            if due_at > now:
+                self._contradictory[path] = due_at
+            else:
+                self._strike(path, now, pzxid_of(record))
                 self._agenda.want_list(path, False)
+        self.recheck_at = min(self._contradictory.values(), default=None)
+
+    def _miscounts(self, path: str) -> bytes | None:
+        """The record of a znode that counts other children than are held and should be; None if it does not."""
+        entry = self.tree.get(path)
+        record = record_of(entry) if entry is not None else UNREADABLE
+        if entry is None or not record or child_count(record) == _held(entry):
+            return None
+        return None if self.scope.may_leave_out_children(path) else record
+
+    def read_again(self, path: str, load: bool, now: float, evidence: object) -> None:
+        """Has a znode read of which one answer tells what another did not; later each time, on the same `evidence`."""
+        due_at = self._strike(path, now, evidence).due_at
+        if due_at > now:
+            self._agenda.put_off(path, load, due_at)
+        else:
+            self._agenda.want_reads((path,), load)
+
+    def _strike(self, path: str, now: float, evidence: object) -> Strike:
+        strike = self.contradictions.strike(path, now, evidence)
+        if strike.number == PERSISTENT:
+            told = self._told_prefix + path or "/"
+            message = f"{told}: the server contradicts itself about this znode or its children, time after time"
+            self._fault("unsettled", UnsettledError(message))
+        return strike
 
     def is_older(self, path: str, stat: bytes) -> bool:
-        """Whether what is held of a znode, if anything is, is older than this stat of it."""
+        """Whether what is held of a znode, if anything is, is older than this stat of it, or counts other children."""
         entry = self.tree.get(path)
         if entry is None:
             return True
         held = record_of(entry)
-        return bool(held) and version_of(held) < version_of(stat)
+        if not held:
+            return False
+        held_version, version = version_of(held), version_of(stat)
+        return held_version < version or (held_version == version and child_count(held) != child_count(stat))
 
     def children_of(self, path: str) -> int:
         """How many names a list of the znode's children may bring."""
@@ -234,7 +308,7 @@ class Reconciler:
         if self._goes_back(version_of(record), version_of(held)):
             return False
         self.tree.replace(path, record)
-        if held_change != change:
+        if held_change != change or told_of(record) != told_of(held):
             self.events.append(Event(TreeEvent.NODE_UPDATED, path, record, held))
         return True
 
@@ -250,6 +324,8 @@ class Reconciler:
                 self._agenda.want_list(path, load)
         elif count != held:
             self._suspects.add(path)
+        elif self.contradictions:
+            self.contradictions.settled(path)
 
     def _is_listed(self, path: str, count: int) -> bool:
         """Whether the children of a znode that has so many are to be listed."""

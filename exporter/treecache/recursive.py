@@ -91,9 +91,9 @@ class RecursiveStrategy:
         """One batch, or several where the paths are too long to go together."""
         if not reads and not lists:
             return []
-        request, reads_half, lists_half = MultiRead(self._prefix, reads, lists), len(reads) // 2, len(lists) // 2
+        request, reads_half, lists_half = MultiRead(self._prefix, reads, lists), len(reads) // 2, (len(lists) + 1) // 2
         size = sum(byte_lengths(reads)) + 2 * sum(byte_lengths(lists))
-        if (reads_half or lists_half) and not self._batch_size.takes(len(self._prefix), request.operations, size):
+        if not request.is_of_one_path and not self._batch_size.takes(len(self._prefix), request.operations, size):
             first = self.audits(reads[:reads_half], lists[:lists_half])
             return first + self.audits(reads[reads_half:], lists[lists_half:])
         return [request]
@@ -116,11 +116,14 @@ class RecursiveStrategy:
         room.take(len(reads), sum(byte_lengths(reads)))
         lists: list[str] = []
         while room.operations and (path := agenda.first_list()) is not None and self.belongs_in_batch(path):
+            size = 2 * byte_lengths((path,))[0]
+            if (reads or lists) and not room.fits(2, size):
+                break
             _, load = agenda.take_list()
             lists.append(path)
             if load:
                 loads.append(path)
-            room.take(2, 2 * byte_lengths((path,))[0], children_of(path))
+            room.take(2, size, children_of(path))
         surveyed = agenda.take_surveyed(room.operations, room.bytes, room.overhead)
         reads += surveyed
         loads += surveyed

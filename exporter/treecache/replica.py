@@ -14,6 +14,7 @@ How fresh the tree is gets proven by `Freshness`, and whether it is right gets c
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from enum import Enum, auto
@@ -22,8 +23,9 @@ from typing import NamedTuple
 from kazoo.exceptions import KazooException
 
 from exporter.treecache.agenda import NO_LOADS, Agenda, Loads
-from exporter.treecache.answers import Answers, Verdict, error_with
+from exporter.treecache.answers import Answers, error_with
 from exporter.treecache.audit import Audit
+from exporter.treecache.backoff import PERSISTENT, Backoff, Strike
 from exporter.treecache.classic import ClassicStrategy
 from exporter.treecache.credibility import Credibility
 from exporter.treecache.events import TreeEvent
@@ -74,8 +76,10 @@ from exporter.zookeeper.wire import (
 
 MODES = ("auto", "recursive", "classic")
 
-_FIRST_DELAY = 0.05
-_LONGEST_DELAY = 5.0
+#: Seconds until what failed is tried again: after the first time, and at the longest.
+_FIRST_DELAY, _LONGEST_DELAY = 0.05, 5.0
+#: The same for reading the whole tree again, and how long it is remembered that it was.
+_LONGEST_RESYNC_DELAY, _RESYNC_GRACE = 30.0, 60.0
 #: Seconds after which an inquiry counts as forgotten.
 _ASK_AGAIN = 15.0
 _ZNODE_EVENTS = (CREATED, DELETED, CHANGED, CHILD)
@@ -153,7 +157,10 @@ class Replica:
             max_depth=max_depth,
             shard=shard,
         )
-        self._answers = Answers(self._prefix, self._reconciler, self._agenda)
+        #: What failed and is tried again: reads by their path, all else by a name.
+        self._failures = Backoff(_FIRST_DELAY, _LONGEST_DELAY)
+        self._resyncs = Backoff(_FIRST_DELAY, _LONGEST_RESYNC_DELAY, grace=_RESYNC_GRACE)
+        self._answers = Answers(self._prefix, self._reconciler, self._agenda, self._failures)
         self._rate = RateLimit(max_nodes_per_second)
         self._pace = Pace()
         self._phase = _Phase.DETACHED
@@ -174,7 +181,6 @@ class Replica:
         self._arming: set[Request] = set()
         #: Of each path that waits to be read, the first event since it last was.
         self._heard: dict[str, WatchEvent] = {}
-        self._delay = _FIRST_DELAY
         self._wake_at: float | None = None
         self._outcome = Outcome.empty()
         self.freshness = Freshness(
@@ -245,6 +251,10 @@ class Replica:
         due = [self._wake_at, self._ask_at, self.freshness.deadline]
         if self._is_complete:
             due += [self.audit.due_at, None if self._read_only else self.freshness.due_at]
+        if self._phase is _Phase.LIVE and self._wake_at is None:
+            due.append(self._agenda.due_at)
+            if not self._in_flight:
+                due += [self._reconciler.recheck_at, self.audit.resume_at]
         return min((at for at in due if at is not None), default=None)
 
     @property
@@ -262,13 +272,17 @@ class Replica:
         """Wants a proof that the tree holds what the ensemble had at a moment not before `since`."""
         self.freshness.demand(since, now)
 
-    def start_over(self, now: float) -> None:
-        """Reads everything again as after a reconnect, for a driver that lost its way."""
-        if self._phase not in (_Phase.DETACHED, _Phase.ASKING, _Phase.REFUSED):
-            self._break_off(now)
-            self._begin_sync("reconnect", now)
-            self._phase = _Phase.ARMING
-            self._pause(now)
+    def start_over(self, now: float, error: BaseException | None = None) -> None:
+        """Reads everything again as after a reconnect, later each time; of the `error` that it is for, if any, once."""
+        is_about_to = self._phase is _Phase.ARMING and self._wake_at is not None
+        if self._phase in (_Phase.DETACHED, _Phase.ASKING, _Phase.REFUSED) or is_about_to:
+            return
+        self._break_off(now)
+        self._begin_sync("reconnect", now)
+        self._phase = _Phase.ARMING
+        strike = self._resyncs.strike("resync", now)
+        self._wake_at = strike.due_at
+        self._say_once(strike, error)
 
     def detach(self, now: float) -> None:
         """Keeps the znodes and trusts nothing else: for a driver that lost its way, and begins anew at `Connected`."""
@@ -334,7 +348,11 @@ class Replica:
     @property
     def pending_paths(self) -> int:
         """Paths known to want a read that was not sent yet."""
-        return len(self._agenda)
+        return len(self._agenda) + self._agenda.postponed
+
+    def unsettled(self, now: float) -> int:
+        """Znodes that are read again and again, ever less often, because the server's answers settle nothing."""
+        return self._failures.unsettled(now) + self._reconciler.contradictions.unsettled(now)
 
     @property
     def oldest_sent_at(self) -> float | None:
@@ -403,7 +421,10 @@ class Replica:
         self.freshness.drop(disconnected=True)
         self._break_off(now)
         self._phase = _Phase.DETACHED
-        self._delay = _FIRST_DELAY
+        # Another server, or the same after its restart, may answer otherwise.
+        self._failures.clear()
+        self._reconciler.contradictions.clear()
+        self._agenda.ripen(math.inf)
         self._ask_at = None
         if isinstance(message, Lost):
             self.initialized = False
@@ -493,8 +514,8 @@ class Replica:
                 request.purpose = REFRESH
 
     def _fill_window(self, now: float) -> None:
-        if not self._in_flight and not self._agenda:
-            self._reconciler.recheck_suspects()
+        self._agenda.ripen(now)
+        self._reconciler.recheck_suspects(now, at_rest=not self._in_flight and not self._agenda)
         refreshing = self._agenda.loaded and bool(self._agenda)
         if refreshing and now < self._pace.due_at:
             self._wake_at = self._pace.due_at
@@ -526,17 +547,31 @@ class Replica:
         """Sends an audit's next reads, if there is room beside those of refreshes."""
         room = self._strategy.audit_room(len(self._in_flight), self._rate.allowance(now))
         if room > 0:
-            for request in self._strategy.audits(*self.audit.next_round(room)):
+            for request in self._strategy.audits(*self.audit.next_round(room, now)):
                 self._rate.spend(request.operations)
                 self.audit.asked(request)
                 self._send(request, now)
+        if self._agenda and not self._in_flight:
+            # What the audit came by at its end.
+            self._wake_at = now
 
     def _at_rest(self) -> bool:
         return not self._agenda and self._agenda.loaded and not self.audit.is_running
 
-    def _pause(self, now: float) -> None:
-        self._wake_at = now + self._delay
-        self._delay = min(2 * self._delay, _LONGEST_DELAY)
+    def _pause(self, key: str, now: float) -> Strike:
+        """Sends nothing for a while, since something failed by this name: for longer each time that it does."""
+        strike = self._failures.strike(key, now)
+        self._wake_at = strike.due_at
+        return strike
+
+    def _pause_for(self, key: str, error: BaseException, now: float) -> None:
+        """The same, and says so."""
+        self._say_once(self._pause(key, now), error)
+
+    def _say_once(self, strike: Strike, error: BaseException | None) -> None:
+        """A fault the first time, and one more when it is clear that it goes on."""
+        if error is not None and strike.number in (1, PERSISTENT):
+            self._fault("request" if strike.number == 1 else "unsettled", error)
 
     # Replies
 
@@ -565,15 +600,14 @@ class Replica:
             self._on_answer(reply, request, sent.loads, now)
         elif isinstance(request, Sync):
             if reply.error == THROTTLED:
-                self._pause(now)
+                self._pause("sync", now)
             else:
                 # A server that cannot sync still holds the truth that can be had.
                 self._arm(now)
         elif reply.error == OK:
             self._phase = _Phase.LIVE
         else:
-            self._fault("request", error_with(reply.error, f"setting the watch on {self._root}"))
-            self._pause(now)
+            self._pause_for("watch", error_with(reply.error, f"setting the watch on {self._root}"), now)
 
     def _on_armed(self, reply: Reply, now: float) -> None:
         """A watch that was not set leaves in doubt whatever was read after it."""
@@ -583,8 +617,7 @@ class Replica:
         if reply.error in (UNIMPLEMENTED, MARSHALLING_ERROR) and isinstance(reply.request, AddWatch):
             self._refused(now)
         else:
-            self._fault("request", error_with(reply.error, f"setting a watch by {reply.request!r}"))
-            self.start_over(now)
+            self.start_over(now, error_with(reply.error, f"setting a watch by {reply.request!r}"))
 
     def _on_unanswered(self, message: Unanswered, now: float) -> None:
         """Waits a moment, or, where the end of the connection is on its way, for as long as that takes."""
@@ -598,7 +631,7 @@ class Replica:
         elif is_watch:
             self.start_over(now)
         elif self._wake_at is None:
-            self._pause(now)
+            self._pause("unanswered", now)
 
     def _take_back(self, request: Request) -> bool:
         """Makes what a request was about wait again; False if nothing waits for the request any more."""
@@ -657,19 +690,18 @@ class Replica:
     def _on_answer(self, reply: Reply, request: ReadRequest, loads: Loads, now: float) -> None:
         before = self._credibility.held_before(request)
         try:
-            verdict = self._answers.apply(reply, request, loads)
+            verdict = self._answers.apply(reply, request, loads, now)
         except (struct.error, ValueError) as error:
-            verdict = Verdict(understood=False)
-            self._fault("request", error)
             self._outcome.distrusts.append("bad_reply")
-        if not verdict.understood:
-            self._put_back(request, loads)
-            self._pause(now)
+            self._not_understood(request, loads, error, now)
             return
-        if verdict.troubles:
-            self._pause(now)
-        else:
-            self._delay = _FIRST_DELAY
+        if not verdict.understood:
+            self._not_understood(request, loads, error_with(reply.error, repr(request)), now)
+            return
+        if self._failures:
+            for path in (*request.reads, *request.lists):
+                if path not in self._agenda:
+                    self._failures.settled(path)
         watch = self._strategy.missing_root() if verdict.root_is_missing else None
         if watch is not None:
             self._send(watch, now)
@@ -679,6 +711,10 @@ class Replica:
             self._outcome.refreshed.append(request)
             if self._credibility.was_misled(request, before):
                 self._mistrust(now)
+
+    def _not_understood(self, request: ReadRequest, loads: Loads, error: BaseException, now: float) -> None:
+        self._put_back(request, loads)
+        self._pause_for("read", error, now)
 
     # Freshness and audits
 
@@ -699,7 +735,9 @@ class Replica:
 
     def _check(self, now: float) -> None:
         """Begins an audit when it is time, and heals what one has found by reading everything again."""
-        if self.audit.take_finding():
+        finding = self.audit.take_finding()
+        if finding is not None:
+            self._fault("audit", finding)
             self._break_off(now)
             self._begin_sync("audit", now)
             self._arm(now)

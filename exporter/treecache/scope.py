@@ -8,6 +8,9 @@ from typing import Protocol
 from exporter.process.greenlets import is_kill
 from exporter.treecache.shard import Shard
 
+#: So many questions that a selector could not answer are remembered.
+_REMEMBERED = 10_000
+
 
 class Selector(Protocol):
     """Chooses the znodes of a cache, as Curator's ``TreeCacheSelector`` does; paths are the client's, absolute.
@@ -29,7 +32,8 @@ class Scope:
         prefix: what stands before a relative path in the paths the selector is asked about.
         selector: None for every znode.
         max_depth: how far below the root znodes may be, 0 for the root alone; None for any depth.
-        on_error: told when the selector raises; the znode it was asked about then belongs to the cache.
+        on_error: told when the selector raises, once for each question; the znode it was asked about then belongs to
+            the cache.
         shard: which first-level children belong to the cache; None for all.
     """
 
@@ -46,6 +50,7 @@ class Scope:
         self._max_depth = max_depth
         self._shard = shard
         self._on_error = on_error
+        self._unanswered: set[tuple[str, str]] = set()
 
     def children(self, path: str, names: Iterable[str]) -> list[str]:
         """The paths of those children of a znode of the cache that belong to it too."""
@@ -106,7 +111,11 @@ class Scope:
         except BaseException as error:
             if is_kill(error):
                 raise
-            self._on_error(error)
+            if (question, path) not in self._unanswered:
+                if len(self._unanswered) >= _REMEMBERED:
+                    self._unanswered.clear()
+                self._unanswered.add((question, path))
+                self._on_error(error)
             return True
 
 

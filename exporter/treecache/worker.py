@@ -30,7 +30,7 @@ _SLICE = 0.25
 
 
 class Failure(NamedTuple):
-    """Why a worker cannot go on, in words, and since when, in Unix seconds."""
+    """Why a worker cannot go on, in words, and since when, in Unix seconds: of failures in a row, since the first."""
 
     reason: str
     at: float
@@ -67,6 +67,7 @@ class Worker:
         self._wake = wakeup(handler)
         self._failure: Failure | None = None
         self._failed_at = -math.inf
+        self._failing_since = 0.0
         self._delay = FIRST_DELAY
         self._retry_at: float | None = None
         self._stopping = False
@@ -249,7 +250,9 @@ class Worker:
             self._delay = FIRST_DELAY if is_first else min(2 * self._delay, LONGEST_DELAY)
             self._failed_at = now
             self._retry_at = now + self._delay
-            self._failure = Failure(in_words(error), time.time())
+            if is_first:
+                self._failing_since = time.time()
+            self._failure = Failure(in_words(error), self._failing_since)
             self._failed(error, self._delay)
         except BaseException as another:
             self._failure = self._failure or _UNSPEAKABLE

@@ -19,8 +19,6 @@ from exporter.logs import FAULT_INTERVAL, Repetitions
 
 #: Connections that wait for being accepted; the kernel has a limit of its own.
 BACKLOG = 1024
-#: Connections that are accepted in one turn of the event loop.
-_AT_ONCE = 128
 #: Seconds until it is tried again when no connection can be accepted.
 _PAUSE = 0.2
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -33,6 +31,7 @@ log = structlog.stdlib.get_logger("exporter.web")
 class Acceptor:
     """Accepts connections from `listeners` and gives each what `protocol` makes.
 
+    In one turn of the event loop it accepts `at_once`: the files of those that have to leave are closed turns later.
     `make_room` is called when no file can be opened for a connection, and may end another one.
     """
 
@@ -41,10 +40,12 @@ class Acceptor:
         listeners: Sequence[socket.socket],
         protocol: Callable[[], asyncio.BaseProtocol],
         make_room: Callable[[], object],
+        at_once: int,
     ) -> None:
         self._listeners = listeners
         self._protocol = protocol
         self._make_room = make_room
+        self._at_once = at_once
         self._loop = asyncio.get_running_loop()
         self._paused: dict[socket.socket, asyncio.TimerHandle] = {}
         self._beginning: set[asyncio.Task[object]] = set()
@@ -68,7 +69,7 @@ class Acceptor:
         self._loop.add_reader(listener, self._accept, listener)
 
     def _accept(self, listener: socket.socket) -> None:
-        for _ in range(_AT_ONCE):
+        for _ in range(self._at_once):
             try:
                 connection, _ = listener.accept()
             except (BlockingIOError, InterruptedError):

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import Shard
+from exporter.web.history import History
 from exporter.web.lifecycle import RELOAD_PATH, Reload, reload_route
 from exporter.web.lobby import Kind
 from exporter.web.pages import DOCS_PATH, EVENTS_PATH, PATHS, Pages
+from exporter.web.prefix import relative, under
+from exporter.web.probes import HEALTHY_PATH, READY_PATH, Probes
 from exporter.web.scrapes import Scrapes
 
-HEALTHY_PATH = "/-/healthy"
-READY_PATH = "/-/ready"
-#: What needs no password, or a probe would need one.
-OPEN_TO_ALL = frozenset({HEALTHY_PATH, READY_PATH})
 #: What a telemetry path must not be.
 RESERVED_PATHS = (*PATHS, HEALTHY_PATH, READY_PATH, RELOAD_PATH)
 
@@ -35,6 +31,7 @@ def create_app(
     *,
     telemetry_path: str,
     version: str,
+    route_prefix: str = "",
     expose_data: bool = False,
     dashboard_url: str | None = None,
     reload: Reload | None = None,
@@ -42,45 +39,41 @@ def create_app(
 ) -> Starlette:
     """The exporter's pages. `registry` is collected for each scrape of `telemetry_path`, `POST /-/reload` reloads.
 
-    With `expose_data` the pages show what is in znodes, if the caches keep it. They link to `dashboard_url`, and tell
-    which share of the trees this is.
+    All paths have `route_prefix` before them; `/` and the prefix without a slash lead to the first page. With
+    `expose_data` the pages show what is in znodes, if the caches keep it. They link to `dashboard_url`, and tell which
+    share of the trees this is.
     """
     dashboards = {"Dashboards": dashboard_url} if dashboard_url else {}
-    links = {"Metrics": telemetry_path, **dashboards, "Docs": DOCS_PATH, "Healthy": HEALTHY_PATH, "Ready": READY_PATH}
-    # For good: a tree that a reload adds while its ensemble is down must not take away the others.
-    was_ready = threading.Event()
-    pages = Pages(ensembles, version=version, links=links, expose_data=expose_data, shard=shard)
-
-    # A coroutine needs no worker thread, so that nothing that keeps those busy holds it up.
-    async def healthy(_request: Request) -> Response:
-        return PlainTextResponse("Healthy.\n")
-
-    # A function: Starlette runs it on a worker thread. Asking a cache for its stats must not hold up the event loop.
-    def ready(_request: Request) -> Response:
-        loading = [] if was_ready.is_set() else [tree for each in ensembles for tree in trees_never_loaded(each)]
-        if loading:
-            return PlainTextResponse(f"Loading: {', '.join(loading)}.\n", status_code=503)
-        was_ready.set()
-        return PlainTextResponse("Ready.\n")
-
+    own = {"Metrics": telemetry_path, "Docs": DOCS_PATH, "Healthy": HEALTHY_PATH, "Ready": READY_PATH}
+    links = {name: relative(path) for name, path in own.items()} | dashboards
+    history = History(ensembles)
+    pages = Pages(ensembles, history, version=version, links=links, expose_data=expose_data, shard=shard)
     app = Starlette(
-        routes=[
-            *pages.routes,
-            Route(telemetry_path, Scrapes(registry).answer),
-            Route(HEALTHY_PATH, healthy),
-            Route(READY_PATH, ready),
-            reload_route(reload),
-        ],
+        routes=under(
+            route_prefix,
+            [
+                *pages.routes,
+                Route(telemetry_path, Scrapes(registry).answer),
+                *Probes(history).routes,
+                reload_route(reload),
+            ],
+        ),
         lifespan=_kept_up_to_date(pages),
     )
     app.router.redirect_slashes = False
     return app
 
 
-def kinds(telemetry_path: str) -> Callable[[str], Kind]:
-    """What tells by its path what a request asks for, where Prometheus scrapes `telemetry_path`."""
-    known = dict.fromkeys((telemetry_path, HEALTHY_PATH, READY_PATH, RELOAD_PATH), Kind.ESSENTIAL)
-    known[EVENTS_PATH] = Kind.STREAM
+def open_to_all(route_prefix: str = "") -> frozenset[str]:
+    """The paths that need no password, or a probe would need one."""
+    return frozenset({route_prefix + HEALTHY_PATH, route_prefix + READY_PATH})
+
+
+def kinds(telemetry_path: str, route_prefix: str = "") -> Callable[[str], Kind]:
+    """What tells by its path what a request asks for, where Prometheus scrapes `telemetry_path` behind the prefix."""
+    essential = (telemetry_path, HEALTHY_PATH, READY_PATH, RELOAD_PATH)
+    known = {route_prefix + path: Kind.ESSENTIAL for path in essential}
+    known[route_prefix + EVENTS_PATH] = Kind.STREAM
     return lambda path: known.get(path, Kind.PAGE)
 
 
@@ -97,8 +90,3 @@ def _kept_up_to_date(pages: Pages) -> Callable[[Starlette], AbstractAsyncContext
             await asyncio.wait([task])
 
     return lifespan
-
-
-def trees_never_loaded(ensemble: EnsembleSource) -> list[str]:
-    """The trees that were never complete. A tree that once was stays out of this, whatever became of its session."""
-    return [name for name, cache in ensemble.caches.items() if not cache.stats().events["initialized"]]

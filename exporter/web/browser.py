@@ -9,9 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from exporter.settings import one_line
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache.stats import CacheStats
-from exporter.web.words import counted, human_bytes, human_count, human_duration, human_moment, visible
+from exporter.web.links import meant, short_name, short_path
+from exporter.web.words import BRIEF, brief, counted, human_bytes, human_count, human_duration, human_moment, visible
 from exporter.zookeeper.records import kind_of
 
 #: Children on one page.
@@ -20,6 +22,10 @@ PAGE = 200
 DATA_SHOWN = 64 * 1024
 #: Characters of it that are shown as JSON, whose indentation may take a thousand times the space.
 JSON_SHOWN = 4 * DATA_SHOWN
+#: Characters of a long path that are shown on the page of its znode.
+PATH_SHOWN = 256 * 1024
+#: Steps of the way to a znode that are shown, from its root and up to it.
+_FIRST_STEPS, _LAST_STEPS = 4, 12
 VIEWS = ("text", "json", "hex")
 
 
@@ -39,10 +45,10 @@ class Browsable(Protocol):
 
 @dataclass(frozen=True)
 class Child:
-    """A row of the list of children."""
+    """A row of the list of children. `link` is the path for a link, None where there is no room for it."""
 
     name: str
-    path: str
+    link: str | None
     kind: str
     children: str
     size: str
@@ -51,14 +57,21 @@ class Child:
 
 @dataclass(frozen=True)
 class Znode:
-    """A znode in words. `facts` is empty when it may not be read, `data` None when it is not shown."""
+    """A znode in words. `facts` is empty without its stat, `data` None when it is not shown.
+
+    `link` is its path for a link, `whole` the path if that is too long for a heading. Steps are names and links.
+    `is_held` says whether the cache has the znode at all, if only its name; `heading` is that of its children.
+    """
 
     path: str
-    steps: list[tuple[str, str]]
+    link: str | None
+    whole: str
+    steps: list[tuple[str, str | None]]
+    is_held: bool
     facts: Mapping[str, str]
     data: str | None
     children: list[Child]
-    total: int
+    heading: str
     begins_with: str
     after: str
     next_after: str
@@ -76,24 +89,35 @@ def find(ensembles: Iterable[EnsembleSource], ensemble: str, tree: str) -> Brows
 def look_up(cache: Browsable, path: str, *, after: str = "", view: str = "text", expose_data: bool = False) -> Znode:
     """The znode at `path`, or the nearest one above it with those of its children that begin like the rest of it.
 
-    `after` is the name that the page of children starts behind; a `path` outside of the tree means its root.
+    `after` is the name that the page of children starts behind; a `path` outside of the tree means its root. Names may
+    be as `links` shortens them.
     """
     root = cache.stats().path
-    found, rest = _nearest(cache, root, path.strip() or root)
-    names = cache.get_children(found, frozenset())
+    path = path.lstrip()
+    found, rest = _nearest(cache, root, path or root)
+    held = cache.get_children(found)
+    names = held or frozenset()
+    if rest and path != path.rstrip() and not any(name.startswith(rest) for name in names):
+        # No znode has spaces at the end of its name here: they were pasted along.
+        return look_up(cache, path.rstrip(), after=after, view=view, expose_data=expose_data)
+    after = meant(after, names) or after
+    link = short_path(found)
     matching = [name for name in names if name.startswith(rest) and name > after]
     shown = heapq.nsmallest(PAGE + 1, matching)
     node = cache.get_data(found)
     return Znode(
         path=found,
+        link=link,
+        whole=_whole(found),
         steps=_steps(root, found),
-        facts=_facts(node, len(names)),
+        is_held=held is not None,
+        facts=_facts(node),
         data=_shown(node.data, view) if expose_data and node is not None and node.data is not None else None,
-        children=[_child(cache, found, name) for name in shown[:PAGE]],
-        total=len(names),
+        children=[_child(cache, found, link, name) for name in shown[:PAGE]],
+        heading=_heading(node, len(names)),
         begins_with=rest,
         after=after,
-        next_after=shown[PAGE - 1] if len(shown) > PAGE else "",
+        next_after=short_name(shown[PAGE - 1]) if len(shown) > PAGE else "",
     )
 
 
@@ -109,30 +133,45 @@ def _nearest(cache: Browsable, root: str, path: str) -> tuple[str, str]:
             continue
         below = f"{found.rstrip('/')}/{name}"
         if cache.get_children(below) is None:
-            return found, name
+            long = meant(name, cache.get_children(found, frozenset()))
+            if long is None:
+                return found, name
+            below = f"{found.rstrip('/')}/{long}"
         found = below
     return found, ""
 
 
-def _steps(root: str, path: str) -> list[tuple[str, str]]:
-    """The way from the root to a znode: what each step is called and its path."""
-    steps = [(visible(root), root)]
-    for name in path[len(root.rstrip("/")) :].split("/"):
-        if name:
-            steps.append((visible(name), f"{steps[-1][1].rstrip('/')}/{name}"))
+def _whole(path: str) -> str:
+    if len(path) <= BRIEF:
+        return ""
+    left = len(path) - PATH_SHOWN
+    return visible(path[:PATH_SHOWN]) + (f"… and {human_count(left)} more characters" if left > 0 else "")
+
+
+def _steps(root: str, path: str) -> list[tuple[str, str | None]]:
+    """The way from the root to a znode, of a very long one both ends: what each step is called and its link."""
+    prefix = root.rstrip("/")
+    names = [name for name in path[len(prefix) :].split("/") if name]
+    steps: list[tuple[str, str | None]] = [(brief(root), short_path(root))]
+    for index, name in enumerate(names):
+        if index < _FIRST_STEPS or index >= len(names) - _LAST_STEPS:
+            steps.append((brief(name), short_path("/".join([prefix, *names[: index + 1]]))))
+        elif index == _FIRST_STEPS:
+            steps.append(("…", None))
     return steps
 
 
-def _child(cache: Browsable, parent: str, name: str) -> Child:
+def _child(cache: Browsable, parent: str, parent_link: str | None, name: str) -> Child:
+    link = None if parent_link is None else f"{parent_link.rstrip('/')}/{short_name(name)}"
     path = f"{parent.rstrip('/')}/{name}"
     node = cache.get_data(path)
     if node is None:
         held = cache.get_children(path) is not None
-        return Child(visible(name), path, "unreadable" if held else "not held here", "", "", "")
+        return Child(brief(name), link, "unreadable" if held else "not held here", "", "", "")
     stat = node.stat
     return Child(
-        name=visible(name),
-        path=path,
+        name=brief(name),
+        link=link,
         kind=kind_of(stat.ephemeralOwner),
         children=human_count(stat.numChildren) if stat.numChildren else "",
         size=human_bytes(stat.dataLength),
@@ -140,7 +179,16 @@ def _child(cache: Browsable, parent: str, name: str) -> Child:
     )
 
 
-def _facts(node: Any, children: int) -> dict[str, str]:
+def _heading(node: Any, held: int) -> str:
+    """How many children there are; of a znode that cannot be read only those that were known before."""
+    if node is None:
+        return f"{counted(held, 'child', 'children')} known" if held else "No children known"
+    there = node.stat.numChildren
+    number = counted(there, "child", "children")
+    return number if held == there else f"{human_count(held)} of {number} in the cache"
+
+
+def _facts(node: Any) -> dict[str, str]:
     if node is None:
         return {}
     stat = node.stat
@@ -151,9 +199,9 @@ def _facts(node: Any, children: int) -> dict[str, str]:
         **owner,
         "Created": f"{_ago(stat.ctime)}, {human_moment(stat.ctime / 1000)}, zxid {stat.czxid:#x}",
         "Changed": f"{_ago(stat.mtime)}, {human_moment(stat.mtime / 1000)}, zxid {stat.mzxid:#x}",
-        "Children": f"{counted(children, 'child', 'children')}, last came or went with zxid {stat.pzxid:#x}"
+        "Children": f"{counted(stat.numChildren, 'child', 'children')}, last changed with zxid {stat.pzxid:#x}"
         if stat.cversion
-        else "none, ever",
+        else "none so far",
         "Data": human_bytes(stat.dataLength),
         "Versions": f"data {stat.version}, children {stat.cversion}, ACL {stat.aversion}",
     }
@@ -161,7 +209,7 @@ def _facts(node: Any, children: int) -> dict[str, str]:
 
 def _ago(milliseconds: int) -> str:
     seconds = time.time() - milliseconds / 1000
-    return f"{human_duration(seconds)} ago" if seconds >= 0 else f"in {human_duration(-seconds)}, by its clock"
+    return f"{human_duration(seconds)} ago" if seconds >= 0 else f"{human_duration(-seconds)} ahead (server clock)"
 
 
 def _shown(data: bytes, view: str) -> str:
@@ -169,7 +217,7 @@ def _shown(data: bytes, view: str) -> str:
         return ""
     cut = data[:DATA_SHOWN]
     text = _dump(cut) if view == "hex" else _json(data) if view == "json" else cut.decode("utf-8", "backslashreplace")
-    lines = "\n".join(visible(line.expandtabs()) for line in text.splitlines())
+    lines = "\n".join(one_line(line.expandtabs()) for line in text.splitlines())
     return lines + (f"\n… {human_bytes(len(data) - DATA_SHOWN)} more" if len(data) > DATA_SHOWN else "")
 
 

@@ -245,6 +245,9 @@ class TlsGate(asyncio.Protocol):
         assert self._silence is not None
         left = max(0.01, self._silence.when() - loop.time())
         self._be_patient_no_longer()
+        if socket.is_closing():
+            # Nothing would tell start_tls that the connection is lost.
+            return
         try:
             handshake = loop.create_task(
                 loop.start_tls(socket, self, self._context(), server_side=True, ssl_handshake_timeout=left)
@@ -280,8 +283,10 @@ class TlsGate(asyncio.Protocol):
         return False
 
 
-def _feed(protocol: asyncio.BaseProtocol, data: bytes) -> None:
-    """Gives a protocol what was received in its place."""
+def _feed(protocol: asyncio.BaseProtocol | None, data: bytes) -> None:
+    """Gives a protocol what was received in its place; there is none any more where the connection was lost."""
+    if protocol is None:
+        return
     if isinstance(protocol, asyncio.Protocol):
         protocol.data_received(data)
         return

@@ -1,4 +1,4 @@
-"""History: what the sources told over the last ten minutes, for charts, and what changed between two looks."""
+"""History: how everything stands at each look, the last ten minutes for charts, and what changed between two looks."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from exporter.telemetry.sources import EnsembleSource, Fault
 from exporter.treecache.stats import CacheStats
+from exporter.web.conditions import connection_in_words
+from exporter.web.standing import Standing, standing_of, worst_first
+from exporter.web.standinglog import StandingLog
 from exporter.web.words import counted
 from exporter.zookeeper.stats import ClientStats
 
@@ -20,23 +23,23 @@ POINTS = 120
 #: Changes to remember.
 _REMEMBERED = 30
 
-_STATES = {
-    "connecting": ("waiting", "connecting"),
-    "connected": ("good", "connected"),
-    "connected_ro": ("waiting", "connected, read-only"),
-    "suspended": ("bad", "connection suspended"),
-    "lost": ("bad", "session lost"),
-}
-
 
 @dataclass(frozen=True)
 class Look:
-    """What one ensemble told at a moment: its client's stats, and its trees' stats and known faults by name."""
+    """One ensemble at a moment: its client's stats, its trees' stats and known faults by name, and how they stand.
+
+    The standings are in order, the worst first.
+    """
 
     name: str
     client: ClientStats
     trees: Mapping[str, CacheStats]
     faults: Mapping[str, Sequence[Fault]]
+    standings: Sequence[Standing] = ()
+
+    def standing(self, tree: str) -> Standing | None:
+        """How one tree stands, None if there is none of this name."""
+        return next((one for one in self.standings if one.name == tree), None)
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,10 @@ class Series:
     rates: deque[float] = field(default_factory=lambda: deque(maxlen=POINTS))
     staleness: deque[float] = field(default_factory=lambda: deque(maxlen=POINTS))
 
+    def unproven_for(self, at: float) -> float:
+        """For how many seconds the tree has been complete, if its freshness was never proven, otherwise 0."""
+        return 0.0 if self.unproven_since is None else at - self.unproven_since
+
     def add(self, tree: CacheStats, at: float) -> None:
         """Makes a point when it is time for one. What a load brings does not count, it would dwarf all that follows."""
         events = changes_of(tree)
@@ -99,14 +106,17 @@ class History:
         self._series: dict[tuple[str, str], Series] = {}
         self._before: dict[str, Look] = {}
         self._changes: deque[Change] = deque(maxlen=_REMEMBERED)
+        self._log = StandingLog()
 
     def look(self) -> list[Look]:
-        """Asks every source once, and notes what is new."""
+        """Asks every source once, and notes and logs what is new."""
         # What one look finds must not be noted after what a later one found.
         with self._lock:
-            looks = [_look(ensemble) for ensemble in self._ensembles]
-            self._note(looks)
-        return looks
+            return self._note([_look(ensemble) for ensemble in self._ensembles])
+
+    def latest(self) -> list[Look]:
+        """What the latest look found; asks nobody and waits for nothing."""
+        return list(self._before.values())
 
     def charts(self, ensemble: str, tree: str) -> Charts:
         """The charts of one tree, a point for each `INTERVAL`."""
@@ -114,30 +124,30 @@ class History:
             series = self._series.get((ensemble, tree))
             return Charts(tuple(series.rates), tuple(series.staleness)) if series else Charts()
 
-    def unproven_for(self, ensemble: str, tree: str) -> float:
-        """For how many seconds a tree has been complete, if its freshness was never proven, otherwise 0."""
-        with self._lock:
-            series = self._series.get((ensemble, tree))
-            return 0.0 if series is None or series.unproven_since is None else time.monotonic() - series.unproven_since
-
     def changes(self) -> list[Change]:
         """What happened, the latest first."""
         with self._lock:
             return list(reversed(self._changes))
 
-    def _note(self, looks: Sequence[Look]) -> None:
+    def _note(self, looks: Sequence[Look]) -> list[Look]:
+        """The same looks with how the trees stand."""
         now, moment = time.time(), time.monotonic()
-        series = {}
+        series, noted = {}, []
         for look in looks:
-            before = self._before.get(look.name)
-            if before is not None:
-                self._changes.extend(_changes(before, look, now))
+            standings = []
             for name, tree in look.trees.items():
                 one = self._series.get((look.name, name)) or Series(changes_of(tree), moment)
                 one.add(tree, moment)
                 series[look.name, name] = one
+                standings.append(standing_of(name, look.client, tree, one.unproven_for(moment)))
+            noted.append(replace(look, standings=worst_first(standings)))
+            before = self._before.get(look.name)
+            if before is not None:
+                self._changes.extend(_changes(before, noted[-1], now))
+        self._log.note({look.name: look.standings for look in noted})
         self._series = series
-        self._before = {look.name: look for look in looks}
+        self._before = {look.name: look for look in noted}
+        return noted
 
 
 def _look(ensemble: EnsembleSource) -> Look:
@@ -154,29 +164,23 @@ def changes_of(tree: CacheStats) -> int:
     return sum(tree.events[name] for name in ("node_added", "node_updated", "node_removed"))
 
 
-def state_in_words(state: str) -> tuple[str, str]:
-    """A client's state: its level and what people call it."""
-    return _STATES[state]
-
-
 def _changes(before: Look, now: Look, at: float) -> Iterator[Change]:
     if before.client.state != now.client.state:
-        level, words = state_in_words(now.client.state)
+        level, words = connection_in_words(now.client.state)
         server = f" to {now.client.server}" if now.client.server and level != "bad" else ""
         yield Change(at, now.name, words + server, level)
     for reason, number in now.client.sessions_lost.items():
         if number > before.client.sessions_lost[reason] and now.client.state != "lost":
             yield Change(at, now.name, f"session lost: {reason.replace('_', ' ')}", "bad")
-    for name, tree in now.trees.items():
-        if name in before.trees:
-            yield from _changes_of_tree(f"{now.name} {name}", before.trees[name], tree, at)
+    earlier = {standing.name: standing for standing in before.standings}
+    for standing in reversed(now.standings):
+        if standing.name in earlier:
+            yield from _changes_of_tree(f"{now.name} {standing.name}", earlier[standing.name], standing, at)
 
 
-def _changes_of_tree(where: str, before: CacheStats, now: CacheStats, at: float) -> Iterator[Change]:
-    if before.initialized != now.initialized:
-        znodes = counted(sum(now.nodes.values()), "znode")
-        yield Change(at, where, f"complete, {znodes}" if now.initialized else "loading", _level(now))
-
-
-def _level(tree: CacheStats) -> str:
-    return "good" if tree.initialized else "waiting"
+def _changes_of_tree(where: str, before: Standing, now: Standing, at: float) -> Iterator[Change]:
+    """What came and went with the connection is its ensemble's news."""
+    if before.own_conditions == now.own_conditions:
+        return
+    words = now.words if not now.is_complete else f"{now.words}, {counted(now.znodes, 'znode')}"
+    yield Change(at, where, words, now.level)

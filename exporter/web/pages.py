@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -15,11 +16,13 @@ from exporter.telemetry.catalogue import GROUPS
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import Shard
 from exporter.web import browser, status
-from exporter.web.history import History
+from exporter.web.headline import Connected, headline
+from exporter.web.history import History, Look
 from exporter.web.live import Live, TooManyPagesError
-from exporter.web.standing import Places, standings
+from exporter.web.prefix import relative
+from exporter.web.standing import Places, Standing
 from exporter.web.turns import Turns, endings
-from exporter.web.words import counted, human_count, visible
+from exporter.web.words import brief, counted, human_count, visible
 
 STATUS_PATH, BROWSE_PATH, DOCS_PATH, EVENTS_PATH = "/", "/browse", "/docs", "/-/events"
 STYLE_PATH, SCRIPT_PATH = "/-/page.css", "/-/page.js"
@@ -30,8 +33,18 @@ _BROWSING, _READING = (2, 62), (2, 126)
 PATHS = (STATUS_PATH, BROWSE_PATH, DOCS_PATH, EVENTS_PATH, STYLE_PATH, SCRIPT_PATH)
 
 
+@dataclass(frozen=True)
+class _List:
+    """Trees of one ensemble, out of so many, and the one that the next page begins behind, if there is one."""
+
+    ensemble: str
+    total: int
+    trees: Sequence[Standing]
+    next_after: str
+
+
 class Pages:
-    """The pages about these ensembles, or about the share of `shard` of their trees.
+    """The pages about these ensembles, whose `history` it keeps, or about the share of `shard` of their trees.
 
     `links` are the other addresses, by what they are called.
     """
@@ -39,6 +52,7 @@ class Pages:
     def __init__(
         self,
         ensembles: Sequence[EnsembleSource],
+        history: History,
         *,
         version: str,
         links: Mapping[str, str],
@@ -47,7 +61,7 @@ class Pages:
     ) -> None:
         self._ensembles = ensembles
         self._expose_data = expose_data
-        self._history = History(ensembles)
+        self._history = history
         self._places = Places(TREES_SHOWN)
         self._browsing, self._reading = Turns(*_BROWSING), Turns(*_READING)
         self.live = Live(self._history.look, self._now)
@@ -57,10 +71,11 @@ class Pages:
             version=version,
             shard=shard if shard is not None and shard.total > 1 else None,
             links=links,
-            style=f"{STYLE_PATH}?{_digest(self._files['page.css'])}",
-            script=f"{SCRIPT_PATH}?{_digest(self._files['page.js'])}",
-            browse=BROWSE_PATH,
-            events=EVENTS_PATH,
+            style=f"{relative(STYLE_PATH)}?{_digest(self._files['page.css'])}",
+            script=f"{relative(SCRIPT_PATH)}?{_digest(self._files['page.js'])}",
+            home=relative(STATUS_PATH),
+            browse=relative(BROWSE_PATH),
+            events=relative(EVENTS_PATH),
             expose_data=expose_data,
         )
 
@@ -99,24 +114,44 @@ class Pages:
             return self._trees(asked)
         view = asked["view"] if asked["view"] in browser.VIEWS else "text"
         znode = browser.look_up(cache, asked["path"], after=asked["after"], view=view, expose_data=self._expose_data)
-        return self._page("browse.html", asked=asked, znode=znode, view=view, views=browser.VIEWS, tree=cache.stats())
+        wrong, level = self._wrong_with(asked["ensemble"], asked["tree"])
+        return self._page(
+            "browse.html", asked=asked, znode=znode, view=view, views=browser.VIEWS, wrong=wrong, level=level
+        )
+
+    def _wrong_with(self, ensemble: str, tree: str) -> tuple[str, str]:
+        """What those who read one tree's znodes must know, and its level; "" for a complete tree."""
+        of_it = [
+            Connected(look.client.state, [standing])
+            for look in self._history.look()
+            if look.name == ensemble and (standing := look.standing(tree)) is not None
+        ]
+        text, level = headline(of_it)
+        return ("", level) if level == "good" else (text, level)
 
     def _trees(self, asked: Mapping[str, str]) -> Response:
-        """The trees of an ensemble by name, for those that have no place on the status page."""
-        looks = [look for look in self._history.look() if look.name == asked["ensemble"]]
-        if not looks or asked["tree"]:
+        """The trees of one ensemble or of all by name, for those that have no place on the status page."""
+        looks = self._history.look()
+        if asked["ensemble"] or asked["tree"]:
+            looks = [look for look in looks if look.name == asked["ensemble"]]
+        if asked["tree"] or (asked["ensemble"] and not looks):
             return self._page("missing.html", status_code=404, asked=asked)
+        return self._page(
+            "trees.html",
+            asked=asked,
+            total=sum(len(look.trees) for look in looks),
+            lists=[self._list(look, asked, TREES_SHOWN // len(looks) or 1) for look in looks],
+            browsable=self._browsable(),
+        )
+
+    def _list(self, look: Look, asked: Mapping[str, str], limit: int) -> _List:
         found = [
             tree
-            for tree in sorted(standings(looks[0], self._history), key=lambda one: one.name)
+            for tree in sorted(look.standings, key=lambda one: one.name)
             if tree.name.startswith(asked["path"]) and tree.name > asked["after"]
         ]
-        shown = found[:TREES_SHOWN]
-        next_after = shown[-1].name if len(found) > len(shown) else ""
-        total = len(looks[0].trees)
-        return self._page(
-            "trees.html", asked=asked, trees=shown, total=total, next_after=next_after, browsable=self._browsable()
-        )
+        shown = found[:limit]
+        return _List(look.name, len(look.trees), shown, shown[-1].name if len(found) > limit else "")
 
     def _docs(self, _request: Request) -> Response:
         return self._page("docs.html", groups=GROUPS)
@@ -157,9 +192,13 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
-    environment.filters.update(count=human_count, counted=counted, visible=visible)
+    environment.filters.update(count=human_count, counted=counted, visible=visible, brief=brief)
     environment.globals.update(chart_width=status.CHART_WIDTH, chart_height=status.CHART_HEIGHT)
+    # Later a crowd may have left no file to open.
+    for name in environment.list_templates():
+        environment.get_template(name)
     return environment
 
 

@@ -1,22 +1,20 @@
-"""Server: the listening socket, and uvicorn without what the daemon does itself."""
+"""Server: uvicorn without what the daemon does itself."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 import ssl
 import sys
 from asyncio import sslproto
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from exporter.settings import ListenAddress, SettingsError, in_brackets
-from exporter.web.accepting import BACKLOG, Acceptor
+from exporter.web.accepting import Acceptor
 from exporter.web.config import WebConfig
 from exporter.web.connections import HttpProtocol, TlsGate
 from exporter.web.current import CurrentConfig
@@ -33,30 +31,6 @@ _SWITCH_INTERVAL = 0.0005
 _TLS_BUFFER = 32 * 1024
 
 
-def listen(address: ListenAddress) -> socket.socket:
-    """A socket that listens on `address`; an empty host and `::` mean every one, IPv6 and IPv4, as in Go.
-
-    Raises SettingsError if the address cannot be had.
-    """
-    try:
-        return _listen_everywhere(address.port) if address.host in ("", "::") else _listen_on(address)
-    except OSError as error:
-        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
-        raise SettingsError(
-            "--web.listen-address",
-            str(address),
-            f"cannot listen there: {reason}; accepted: [HOST]:PORT, an address of this machine and a port that is "
-            "free and allowed, or port 0",
-        ) from None
-
-
-def base_url(listener: socket.socket, config: WebConfig | None = None) -> str:
-    """The URL under which a browser on this machine reaches the socket, without a slash at the end."""
-    scheme = "https" if config is not None and config.tls is not None else "http"
-    host, port = listener.getsockname()[:2]
-    return f"{scheme}://{'localhost' if host in ('::', '0.0.0.0') else in_brackets(host)}:{port}"
-
-
 class ServerError(Exception):
     """The server ended without being told to; its text says why."""
 
@@ -64,13 +38,13 @@ class ServerError(Exception):
 @contextlib.asynccontextmanager
 async def serving(
     app: ASGIApp,
-    listener: socket.socket,
+    listeners: Sequence[socket.socket],
     config: WebConfig | None = None,
     *,
     open_to_all: Collection[str] = (),
     kind_of: Callable[[str], Kind] = lambda _path: Kind.PAGE,
 ) -> AsyncIterator[asyncio.Future[ServerError]]:
-    """Serves `app` on `listener` for as long as the body runs, then lets running requests end within a second.
+    """Serves `app` on `listeners` for as long as the body runs, then lets running requests end within a second.
 
     The body begins when connections are accepted, and is given what tells it if the server ends by itself. `config`
     says whether by TLS, to whom, and with which headers; its files are read again when they change. Paths in
@@ -85,7 +59,7 @@ async def serving(
     server = _Server(_uvicorn_config(guard, _protocol_factory(lobby, ending, kind_of, current)), lobby)
     before = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_INTERVAL)
-    task = asyncio.create_task(_ended(server.serve([listener])))
+    task = asyncio.create_task(_ended(server.serve([*listeners])))
     watch = asyncio.create_task(current.keep_up()) if current else None
     try:
         await _begun(server, task)
@@ -186,7 +160,7 @@ class _Server(uvicorn.Server):
         """Begins to serve, with an acceptor in the place of asyncio's servers."""
         await super().startup([])
         if self.started and sockets:
-            self._acceptor = Acceptor(sockets, self._protocol, self._lobby.make_room)
+            self._acceptor = Acceptor(sockets, self._protocol, self._lobby.make_room, max(1, self._lobby.limit // 8))
             self.begun.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -198,16 +172,3 @@ class _Server(uvicorn.Server):
     def _protocol(self) -> asyncio.Protocol:
         make = self.config.http_protocol_class
         return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)  # type: ignore[call-arg]
-
-
-def _listen_everywhere(port: int) -> socket.socket:
-    if socket.has_dualstack_ipv6():
-        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
-    return socket.create_server(("", port), backlog=BACKLOG)
-
-
-def _listen_on(address: ListenAddress) -> socket.socket:
-    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    # As Go's servers: of a name's addresses the IPv4 one.
-    family, _, _, _, where = min(found, key=lambda one: one[0] != socket.AF_INET)
-    return socket.create_server(where, family=family, backlog=BACKLOG)

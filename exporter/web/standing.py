@@ -8,47 +8,79 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exporter.treecache.stats import CacheStats
-from exporter.web.history import History, Look, state_in_words
+from exporter.web.conditions import LEVELS, Condition, Seen, found_in, level_of
 from exporter.zookeeper.stats import ClientStats
 
-#: From the best to the worst.
-LEVELS = ("good", "waiting", "bad")
+COMPLETE = "complete"
 
 
 @dataclass(frozen=True)
 class Standing:
-    """One tree's state: its level, what people call it, and the most staleness, in seconds, None before any proof."""
+    """How one tree stands.
+
+    Attributes:
+        name, path: the tree's.
+        state: its cache's, one of `CACHE_STATES`.
+        conditions: what is wrong with it, the worst first; none for a complete tree.
+        level: one of `LEVELS`.
+        words: what people call all of that.
+        staleness: at most so many seconds old, None before any proof.
+        is_stale: whether that is too old.
+        was_complete: whether it was ever loaded.
+        failure, failed_at: while it is failed, why and since when, in Unix time; 0 where that is not known.
+        unreadable, znodes: how many of how many znodes may not be read.
+    """
 
     name: str
     path: str
-    level: str
-    state: str
-    staleness: float | None
-    is_stale: bool
+    state: str = "in_sync"
+    conditions: tuple[Condition, ...] = ()
+    level: str = "good"
+    words: str = COMPLETE
+    staleness: float | None = None
+    is_stale: bool = False
+    was_complete: bool = True
+    failure: str | None = None
+    failed_at: float = 0.0
+    unreadable: int = 0
+    znodes: int = 0
+
+    @property
+    def own_conditions(self) -> tuple[Condition, ...]:
+        """What is wrong with the tree itself, without what comes and goes with the connection."""
+        return tuple(condition for condition in self.conditions if not condition.is_of_connection)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.conditions
 
 
-def standings(look: Look, history: History) -> list[Standing]:
-    """All trees of an ensemble, the worst first."""
-    found = [_standing(look, name, tree, history) for name, tree in look.trees.items()]
-    return sorted(found, key=lambda one: (-LEVELS.index(one.level), one.name))
-
-
-def _standing(look: Look, name: str, tree: CacheStats, history: History) -> Standing:
+def standing_of(name: str, client: ClientStats, tree: CacheStats, unproven_for: float = 0.0) -> Standing:
+    """How a tree stands that, if its freshness was never proven, has been loaded for so many seconds."""
     staleness = max(0.0, time.time() - tree.verified_at) if tree.verified_at else None
-    age = history.unproven_for(look.name, name) if staleness is None else staleness
-    # Without a limit nobody asks for proofs.
-    is_stale = bool(tree.stale_after) and age > tree.stale_after
-    level, state = _state(look.client, tree, is_stale)
-    return Standing(name, tree.path, level, state, staleness, is_stale)
+    seen = Seen(client, tree, unproven_for if staleness is None else staleness)
+    conditions = found_in(seen)
+    return Standing(
+        name=name,
+        path=tree.path,
+        state=tree.state,
+        conditions=tuple(conditions),
+        level=level_of(conditions),
+        words=", ".join(condition.in_words(seen) for condition in conditions) or COMPLETE,
+        staleness=staleness,
+        is_stale=seen.is_stale,
+        was_complete=tree.was_complete,
+        failure=tree.failure,
+        failed_at=tree.failed_at,
+        unreadable=tree.unreadable_nodes,
+        znodes=seen.znodes,
+    )
 
 
-def _state(client: ClientStats, tree: CacheStats, is_stale: bool) -> tuple[str, str]:
-    level, _ = state_in_words(client.state)
-    if level == "bad":
-        return level, "cut off" if tree.events["initialized"] else "cut off, never complete"
-    if not tree.initialized:
-        return "waiting", "waiting for a connection" if client.state == "connecting" else "loading"
-    return ("waiting", "stale") if is_stale else ("good", "complete")
+def worst_first(standings: Sequence[Standing]) -> list[Standing]:
+    """The worst first, and of equals by name."""
+    return sorted(standings, key=lambda one: (-LEVELS.index(one.level), one.name))
 
 
 class Places:

@@ -10,13 +10,13 @@ from typing import Any
 
 from exporter.telemetry.sources import Fault
 from exporter.treecache.stats import NODE_KINDS, CacheStats
-from exporter.web.history import INTERVAL, POINTS, Change, History, Look, state_in_words
-from exporter.web.standing import LEVELS, Places, Standing, standings
+from exporter.web.conditions import LEVELS, STUCK_AFTER, connection_in_words
+from exporter.web.headline import Connected, headline
+from exporter.web.history import INTERVAL, POINTS, Change, History, Look
+from exporter.web.standing import Places, Standing
 from exporter.web.words import counted, human_bytes, human_count, human_duration, human_moment, human_rate, visible
 from exporter.zookeeper.stats import ClientStats
 
-#: Seconds that a request may be outstanding before it is said to be stuck.
-_STUCK_AFTER = 5.0
 #: Faults of all trees together that are shown.
 _FAULTS_SHOWN = 20
 
@@ -101,7 +101,8 @@ def status(history: History, places: Places) -> Status:
     ensembles = sorted(
         (_ensemble(look, history, places) for look in looks), key=lambda one: (-LEVELS.index(one.level), one.name)
     )
-    return Status(_verdict(ensembles), ensembles, history.changes(), _faults(looks))
+    text, level = headline([Connected(look.client.state, look.standings) for look in looks])
+    return Status(Cell("verdict", text, level), ensembles, history.changes(), _faults(looks))
 
 
 def _faults(looks: Sequence[Look]) -> list[Change]:
@@ -118,32 +119,10 @@ def _fault_in_words(fault: Fault) -> str:
     return visible(fault.text) + (f", and {human_count(fault.count - 1)} more like it" if fault.count > 1 else "")
 
 
-def _verdict(ensembles: Sequence[EnsembleStatus]) -> Cell:
-    trees = [tree for ensemble in ensembles for tree in ensemble.standings]
-    level = _worst(ensemble.level for ensemble in ensembles)
-    if level == "good":
-        trees_are = (
-            "The tree is complete, and its"
-            if len(trees) == 1
-            else f"All {human_count(len(trees))} trees are complete, and their"
-        )
-        return Cell("verdict", f"{trees_are} changes arrive.", level)
-    cut_off = sum(ensemble.state.level == "bad" for ensemble in ensembles)
-    if cut_off:
-        kept = "what is shown is what was known before"
-        return Cell("verdict", f"{counted(cut_off, 'ensemble')} of {len(ensembles)} cut off: {kept}.", level)
-    stale = sum(tree.state == "stale" for tree in trees)
-    loading = sum(tree.level != "good" for tree in trees) - stale
-    of_all = f"of {human_count(len(trees))}"
-    said = [f"{counted(loading, 'tree')} {of_all} not complete yet"] if loading else []
-    said += [f"{counted(stale, 'tree')} {of_all} without a recent proof of freshness"] if stale else []
-    return Cell("verdict", f"{', '.join(said)}." if said else "Connected to a read-only server.", level)
-
-
 def _ensemble(look: Look, history: History, places: Places) -> EnsembleStatus:
     key = _key(look.name)
-    level, words = state_in_words(look.client.state)
-    trees = standings(look, history)
+    level, words = connection_in_words(look.client.state)
+    trees = look.standings
     return EnsembleStatus(
         name=look.name,
         level=_worst([level, *(tree.level for tree in trees)]),
@@ -156,7 +135,7 @@ def _ensemble(look: Look, history: History, places: Places) -> EnsembleStatus:
 
 def _facts(key: str, client: ClientStats) -> dict[str, Cell]:
     now = time.time()
-    stuck = "bad" if client.oldest_request_age > _STUCK_AFTER else "plain"
+    stuck = "bad" if client.oldest_request_age > STUCK_AFTER else "plain"
     asked = counted(client.requests_outstanding, "request")
     oldest = f", the oldest for {human_duration(client.oldest_request_age)}" if client.requests_outstanding else ""
     return {
@@ -187,12 +166,13 @@ def _tree(look: Look, standing: Standing, history: History) -> TreeStatus:
         name=name,
         path=tree.path,
         level=standing.level,
-        state=Cell(f"{key}-state", standing.state, standing.level),
+        state=Cell(f"{key}-state", standing.words, standing.level),
         progress=Cell(
             f"{key}-progress",
-            level="good" if tree.initialized else "waiting",
+            # Hidden where there is nothing to wait for.
+            level="good" if tree.initialized and standing.state != "catching_up" else "waiting",
             value=total,
-            maximum=total if tree.initialized else max(1, total + left),
+            maximum=max(1, total + left),
         ),
         nodes=Cell(f"{key}-nodes", human_count(total)),
         kinds=Cell(f"{key}-kinds", _kinds(tree)),
@@ -205,7 +185,7 @@ def _tree(look: Look, standing: Standing, history: History) -> TreeStatus:
         staleness_chart=_chart(f"{key}-stale-chart", "Staleness", staleness, human_duration, 15.0),
         rate=Cell(f"{key}-rate", human_rate(rates[-1]) if rates else ""),
         rate_chart=_chart(f"{key}-rate-chart", "Events a second", rates, human_rate, 1.0),
-        work=Cell(f"{key}-work", _work(tree), "bad" if tree.oldest_operation_age > _STUCK_AFTER else "plain"),
+        work=Cell(f"{key}-work", _work(tree), "bad" if tree.oldest_operation_age > STUCK_AFTER else "plain"),
     )
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timezone
 
 from exporter.settings import one_line
 
 _SIZES = ("KiB", "MiB", "GiB", "TiB")
+_SWALLOWED = re.compile(r"^ | $|(?<= ) ")
+#: Characters of a name that are shown where there are many.
+BRIEF = 120
 _DURATIONS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
@@ -58,5 +62,16 @@ def human_moment(at: float) -> str:
 
 
 def visible(name: str) -> str:
-    """A name whose every character can be seen, those that would turn or hide text among them."""
-    return one_line(name)
+    """A name whose every character can be seen, those that would turn or hide text among them.
+
+    Spaces that a page would swallow, at either end or next to another, are escaped too.
+    """
+    return _SWALLOWED.sub(r"\\x20", one_line(name))
+
+
+def brief(name: str) -> str:
+    """A visible name, of a very long one the beginning and the end, and how long it is."""
+    if len(name) <= BRIEF:
+        return visible(name)
+    begin, end = visible(name[: BRIEF * 2 // 3]), visible(name[-BRIEF // 6 :])
+    return f"{begin}…{end} ({human_count(len(name))} characters)"

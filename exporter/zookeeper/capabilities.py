@@ -26,6 +26,8 @@ _AT_ONCE = 1.0
 REQUEST_BYTES = 48 * 1024
 #: A request that a server hangs up on is no longer suspected of its length below this many bytes.
 _SHORT = 1024
+#: Hang-ups in a row on a request for one path, which cannot be made shorter, before such a request is no longer sent.
+_TOO_LONG_AFTER = 3
 
 _Kind = type[AddWatch] | type[MultiRead]
 
@@ -43,6 +45,10 @@ class _Server:
     request_bytes: int = REQUEST_BYTES
     #: The longest bulk request that was answered.
     taken_bytes: int = 0
+    #: Hang-ups in a row on requests for one path; the length that is no longer sent, and since when.
+    too_long: int = 0
+    refused_bytes: int | None = None
+    refused_at: float = 0.0
 
 
 class Capabilities:
@@ -54,8 +60,6 @@ class Capabilities:
         self._is_settled = False
         #: The requests under way that a server may hang up on, and when each was sent.
         self._unanswered: dict[AddWatch | MultiRead, float] = {}
-        #: How many inquiries ended without an answer.
-        self.undecided = 0
 
     def recursive(self, server: str, now: float) -> bool | None:
         """Whether a server knows recursive watches and bulk reads; None if it is to be asked."""
@@ -75,12 +79,17 @@ class Capabilities:
         """How long a bulk request may be."""
         return self._of(server).request_bytes
 
+    def refuses(self, request: MultiRead, server: str, now: float) -> bool:
+        """Whether a server is known to hang up on a request that cannot be made shorter."""
+        known = self._of(server)
+        if known.refused_bytes is None or not request.is_of_one_path or now - known.refused_at >= _BELIEVED:
+            return False
+        return len(request.serialize()) >= known.refused_bytes
+
     def found(self, server: str, recursive: bool | None, now: float) -> None:
         """Notes what an inquiry brought: None for nothing. What was known before stands then."""
         known = self._of(server)
-        if recursive is None:
-            self.undecided += 1
-        else:
+        if recursive is not None:
             known.recursive, known.found_at = recursive, now
             self._is_settled = True
         if not recursive:
@@ -106,6 +115,8 @@ class Capabilities:
             # Only now: between the client and the server may stand what an inquiry does not meet.
             known.refusals = 0
             known.taken_bytes = max(known.taken_bytes, request.size)
+            if request.size > _SHORT:
+                known.too_long = 0
 
     def disconnected(self, server: str, now: float) -> int | None:
         """Notes that the connection is gone; gives the new length of requests if that is what it went for."""
@@ -113,9 +124,15 @@ class Capabilities:
         self._unanswered.clear()
         self._is_settled = False
         known = self._of(server)
-        longest = max((request.size for request in suspects if isinstance(request, MultiRead)), default=0)
+        bulk = [request for request in suspects if isinstance(request, MultiRead)]
+        longest = max((request.size for request in bulk), default=0)
         if longest > max(known.taken_bytes, _SHORT):
             # A server hangs up on requests of more than jute.maxbuffer. That comes before any doubt of what it knows.
+            if any(request.is_of_one_path and request.size == longest for request in bulk):
+                known.too_long += 1
+                if known.too_long >= _TOO_LONG_AFTER:
+                    known.too_long, known.refused_bytes, known.refused_at = 0, longest, now
+                return None
             known.request_bytes = max(_SHORT, known.taken_bytes, min(known.request_bytes, longest) // 2)
             return known.request_bytes
         known.hang_ups.update({type(request) for request in suspects})
@@ -124,6 +141,16 @@ class Capabilities:
             self.found(server, False, now)
             self._is_settled = False
         return None
+
+    def given_up(self) -> None:
+        """Notes that the connection is about to be dropped on this side: that says nothing of what the server takes."""
+        self._unanswered.clear()
+
+    def answered_at_length(self, request: MultiRead, server: str) -> int:
+        """Notes that an answer is longer than may be read; gives the new length of requests, which ask for less."""
+        known = self._of(server)
+        known.request_bytes = max(1, min(known.request_bytes, request.size) // 2)
+        return known.request_bytes
 
     def _of(self, server: str) -> _Server:
         return self._servers.setdefault(server, _Server())

@@ -15,9 +15,11 @@ _READ_SIZE = 256 * 1024
 #: Enough for one turn of the connection's loop, which also sends requests and pings.
 _READ_LIMIT = 1024 * 1024
 _LENGTH = struct.Struct("!i")
-#: Bytes that one frame may have. ZooKeeper bounds what it is sent (``jute.maxbuffer``, 1 MiB by default) but not its
-#: replies: the names of a few million children fit, and memory does not run out.
+#: Bytes that one frame may have unless said otherwise. ZooKeeper bounds what it is sent (``jute.maxbuffer``, 1 MiB by
+#: default) but not its replies: the names of a few million children fit, and memory does not run out.
 MAX_FRAME = 256 * 1024 * 1024
+#: The least and the most that can be said: what any znode fits in, and the longest that a frame's length can say.
+LEAST_MAX_FRAME, MOST_MAX_FRAME = 1024 * 1024, 2**31 - 1
 
 
 class FrameBuffer:
@@ -28,7 +30,7 @@ class FrameBuffer:
     """
 
     def __init__(self, limit: int = MAX_FRAME) -> None:
-        self._limit = limit
+        self.limit = limit
         self._buffer = bytearray()
         #: What one call receives. To have a new one made each time costs more than all the rest of a small message.
         self._chunk = memoryview(bytearray(_READ_SIZE))
@@ -71,13 +73,13 @@ class FrameBuffer:
         try:
             while len(buffer) - offset >= _LENGTH.size:
                 (length,) = _LENGTH.unpack_from(buffer, offset)
-                if not 0 <= length <= self._limit:
+                if not 0 <= length <= self.limit:
                     # Where the next frame begins is not known.
                     offset = len(buffer)
                 if length < 0:
                     raise ProtocolError("bad_frame", f"a frame of {length} bytes")
-                if length > self._limit:
-                    raise ProtocolError("frame_too_large", f"a frame of {length} bytes, of {self._limit} at most")
+                if length > self.limit:
+                    raise ProtocolError("frame_too_large", f"a frame of {length} bytes, of {self.limit} at most")
                 start = offset + _LENGTH.size
                 if len(buffer) - start < length:
                     break

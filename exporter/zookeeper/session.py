@@ -66,6 +66,7 @@ from exporter.zookeeper.statechange import StateChange, session_in_hex
 from exporter.zookeeper.stats import (
     ENTERED_STATES,
     FAILURE_REASONS,
+    INQUIRY_RESULTS,
     LOST_REASONS,
     WATCH_EVENTS,
     ClientStats,
@@ -73,8 +74,10 @@ from exporter.zookeeper.stats import (
 from exporter.zookeeper.wire import (
     NO_NODE,
     OK,
+    TOO_LONG,
     AddWatch,
     Exists,
+    MultiRead,
     RemoveWatches,
     Request,
     WatchingRead,
@@ -183,6 +186,7 @@ class Session:
         self._connections = 0
         self._told_recursive: dict[str, bool] = {}
         self._buffer = FrameBuffer()
+        self._is_limited = False
         self._moderation = Moderation()
         self._enqueued_at: deque[float] = deque()
         self._server: str | None = None
@@ -216,6 +220,7 @@ class Session:
         self._connection_failures = dict.fromkeys(FAILURE_REASONS, 0)
         self._watch_events = dict.fromkeys(WATCH_EVENTS, 0)
         self._protocol_errors = dict.fromkeys(PROTOCOL_ERRORS, 0)
+        self._inquiries = dict.fromkeys(INQUIRY_RESULTS, 0)
         self._mistrust = Mistrust()
         self._probing: set[str] = set()
         self._closing: Call | None = None
@@ -268,6 +273,10 @@ class Session:
 
         Not for the connection's own thread, which this may wait for.
         """
+        if isinstance(request, MultiRead) and self._capabilities.refuses(request, self._peer, time.monotonic()):
+            # Sent, it would end the connection again.
+            sink(Reply(request, -1, OK, request.refused(TOO_LONG), 0))
+            return
         self._client._call(request, _OwnResult(self._client, request, sink))
 
     def probe(self, kind: str, path: str) -> None:
@@ -292,6 +301,11 @@ class Session:
     def listen(self, listener: Callable[[StateChange], None]) -> None:
         """Calls `listener` with each change of the client's state, on the connection's thread; it must not block."""
         self._state_listeners.append(listener)
+
+    def limit_replies(self, max_bytes: int) -> None:
+        """Bounds what a server may say at once, in bytes; the largest bound that was asked for counts."""
+        self._buffer.limit = max(max_bytes, self._buffer.limit) if self._is_limited else max_bytes
+        self._is_limited = True
 
     def allow_giving_up(self, is_over: GivingUp) -> None:
         """Lets the session end when servers hang up on it; without this it never does, as with kazoo alone.
@@ -347,6 +361,7 @@ class Session:
         with self._lock:
             if self._inquiring == connection:
                 self._inquiring = None
+            self._inquiries["undecided" if found is None else "recursive" if found else "classic"] += 1
             if connection != self._connections or not self._client.connected:
                 return
             self._capabilities.found(peer, found, time.monotonic())
@@ -391,6 +406,7 @@ class Session:
             received_bytes=self._received_bytes,
             watch_events=dict(self._watch_events),
             protocol_errors=dict(self._protocol_errors),
+            inquiries=dict(self._inquiries),
             watches={
                 "data": _watcher_count(client._data_watchers) + self._one_shot_watches.data,
                 "child": _watcher_count(client._child_watchers) + self._one_shot_watches.children,
@@ -709,6 +725,13 @@ class Session:
         server = self._server_now() or self._server or ""
         if self._mistrust.broken(server, time.monotonic(), self._granted_timeout):
             self._connection.logger.warning("%s broke the protocol (%s): %s", server, error.reason, error)
+        self._capabilities.given_up()
+        pending = self._client._pending
+        if error.reason == "frame_too_large" and pending and isinstance(pending[0][0], MultiRead):
+            shorter = self._capabilities.answered_at_length(pending[0][0], self._peer)
+            logger.warning(
+                "%s answers %r with too much: requests have at most %d bytes", server, pending[0][0], shorter
+            )
 
     def drop(self, reason: str) -> None:
         """Ends the connection, not the session, because of a reply that cannot be decoded; `reason` as counted."""

@@ -12,6 +12,8 @@ CLIENT_STATES = ("connecting", "connected", "connected_ro", "suspended", "lost")
 ENTERED_STATES = CLIENT_STATES[1:]
 LOST_REASONS = ("expired", "auth_failed", "given_up", "replaced")
 FAILURE_REASONS = ("dns", "refused", "timeout", "tls", "auth", "hung_up", "other")
+#: What asking a server for its capabilities brought, on a connection of our own.
+INQUIRY_RESULTS = ("recursive", "classic", "undecided")
 WATCH_EVENTS = ("created", "deleted", "changed", "child")
 WATCH_KINDS = ("data", "child", "recursive")
 
@@ -22,9 +24,9 @@ class ClientStats:
 
     Every mapping holds each of its known keys, zero included: ``transitions`` by ``ENTERED_STATES`` (how often each
     was entered), ``sessions_lost`` by ``LOST_REASONS``, ``connection_failures`` by ``FAILURE_REASONS``,
-    ``watch_events`` by ``WATCH_EVENTS``, ``watches`` by ``WATCH_KINDS`` and ``protocol_errors`` by
-    ``PROTOCOL_ERRORS``. Points in time are Unix seconds and
-    0 when the thing never happened; ages and timeouts are seconds.
+    ``watch_events`` by ``WATCH_EVENTS``, ``watches`` by ``WATCH_KINDS``, ``protocol_errors`` by ``PROTOCOL_ERRORS``
+    and ``inquiries`` by ``INQUIRY_RESULTS``. Points in time are Unix seconds and 0 when the thing never happened; ages
+    and timeouts are seconds.
 
     ``server`` is ``host:port`` of the connection, None while there is none. ``session_id`` is the session's as
     ZooKeeper logs it, also while it has no connection, and empty when there is none; never a label of a metric.
@@ -53,3 +55,4 @@ class ClientStats:
     watch_events: Mapping[str, int]
     watches: Mapping[str, int]
     protocol_errors: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(PROTOCOL_ERRORS, 0))
+    inquiries: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(INQUIRY_RESULTS, 0))

@@ -32,6 +32,10 @@ MARSHALLING_ERROR = -5
 UNIMPLEMENTED = -6
 NO_NODE = -101
 NO_AUTH = -102
+#: Not a code of ZooKeeper's: the server hangs up on a request for one path, which is too long for it.
+TOO_LONG = -10_000
+#: What is answered for a znode that exists and cannot be read.
+UNREADABLE_CODES = (NO_AUTH, TOO_LONG)
 NOT_READ_ONLY = -119
 THROTTLED = -127
 
@@ -243,6 +247,15 @@ class MultiRead(ReadRequest):
         """How many operations the request makes the server do."""
         return len(self.reads) + 2 * len(self.lists)
 
+    @property
+    def is_of_one_path(self) -> bool:
+        """Whether it cannot be made shorter."""
+        return len(self.reads) + len(self.lists) == 1
+
+    def refused(self, code: int) -> bytes:
+        """The body of an answer that has this error for each operation."""
+        return (_RESULT.pack(-1, 0, code, code)) * self.operations
+
     #: The bytes of the request's body, once it was serialized.
     size = 0
 
@@ -298,10 +311,12 @@ def _decode_names(body: bytes, offset: int, count: int) -> tuple[list[str], int]
     for _ in range(count):
         start = offset + _INT.size
         (length,) = unpack(body, offset)
+        if length <= 0:
+            raise ValueError(f"a name of {length} bytes")
         offset = start + length
-        if length <= 0 or offset > size:
-            raise ValueError(f"a name of {length} bytes in {size - start} bytes")
         names.append(body[start:offset].decode())
+    if offset > size:
+        raise ValueError(f"a name ends {offset - size} bytes behind the answer")
     if "/" in "".join(names):
         raise ValueError("a name with a slash in it")
     return names, offset

@@ -24,7 +24,7 @@ IMPLEMENTATIONS: dict[str, Callable[..., Any]] = {
 }
 
 #: Seconds that what is expected to fail has for it, and what is expected to succeed.
-PATIENCE_TO_FAIL, PATIENCE = 1.5, 20.0
+PATIENCE_TO_FAIL, PATIENCE = 1.5, 60.0
 
 Soon = Callable[[Callable[[], Any]], Any]
 

@@ -8,9 +8,10 @@ import pytest
 from kazoo.client import KazooClient
 
 from exporter import TreeEvent
-from tests.conftest import ZooKeeper, connected
+from tests.conftest import ZooKeeper
 from tests.contract.conftest import Make, Program, Run, Soon, shut
 from tests.faults.proxy import Proxy
+from tests.support import expire
 
 ADDED, UPDATED, REMOVED = TreeEvent.NODE_ADDED, TreeEvent.NODE_UPDATED, TreeEvent.NODE_REMOVED
 SUSPENDED, RECONNECTED = TreeEvent.CONNECTION_SUSPENDED, TreeEvent.CONNECTION_RECONNECTED
@@ -140,7 +141,7 @@ def test_a_lost_session(run: Run, client: KazooClient, away: KazooClient, zookee
     client.create("/app/stays")
     program = run("/app", away)
     del program.events[:]
-    expire(away, zookeeper)
+    expire(away.client_id, zookeeper.hosts)
     soon(lambda: INITIALIZED in program.kinds())
     assert program.told() == [
         (SUSPENDED, None),
@@ -169,12 +170,6 @@ def test_is_initialized_is_false_without_a_session(
     away.stop()
     assert lost.wait(10)
     assert not program.cache._is_initialized
-
-
-def expire(client: KazooClient, zookeeper: ZooKeeper) -> None:
-    """Ends a client's session for real: by closing it from another connection."""
-    with connected(zookeeper.hosts, client_id=client.client_id):
-        pass
 
 
 def test_a_tree_deeper_than_pythons_stack(

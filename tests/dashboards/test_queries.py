@@ -22,9 +22,8 @@ CATALOGUE = {metric.name: metric for group in GROUPS for metric in group.metrics
 PROVIDED = {"up", "process_resident_memory_bytes", "process_cpu_seconds_total", "process_start_time_seconds"}
 #: Metrics that neither a dashboard nor a rule asks for, and why.
 UNUSED: dict[str, str] = {
-    "zookeeper_cache_state": "the page and readiness read it; no panel or rule does yet",
     "zookeeper_client_protocol_errors_total": "0 but for broken or hostile servers; no panel or rule reads it yet",
-    "zookeeper_cache_engine_restarts_total": "0 but for defects; no panel or rule reads it yet",
+    "zookeeper_client_inquiries_total": "a few at each new connection; no panel or rule reads it yet",
 }
 RANGES = {text: promql_parser.parse_duration(text) for text in INTERVALS.values()}
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from exporter.treecache.stats import CACHE_STATES, ROOT_STATES
 from tests.dashboards.grafana import ALL, Grafana, load
 
 #: Seconds after which is asked: between two scrapes.
@@ -62,14 +64,57 @@ def test_an_application(tmp_path: Path, board: str, title: str, shown: set[float
     check(tmp_path, expression, shown)
 
 
-def check(folder: Path, expression: str, values: set[float]) -> None:
+#: Whatever can be wrong with a copy that was verified just now, and how its state is called then.
+WRONG: dict[str, dict[str, object]] = {
+    "failed": {"state": "failed"},
+    "closed": {"state": "closed"},
+    "root unreadable": {"root": "unreadable", "unreadable": 1},
+    "root missing": {"root": "missing"},
+    "znodes unreadable": {"unreadable": 3},
+    "disconnected": {"state": "disconnected"},
+    "loading": {"state": "loading"},
+    "catching up": {"state": "catching_up"},
+    "fresh": {},
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_only_a_complete_copy_is_green(tmp_path: Path, text: str) -> None:
+    told = {"state": "in_sync", "root": "readable", "unreadable": 0, **WRONG[text]}
+    copies = {
+        f"zookeeper_cache_unreadable_nodes{{{APP}, {TREE}}}": f"{told['unreadable']}+0x40",
+        f"zookeeper_cache_freshness_interval_seconds{{{APP}, {TREE}}}": "60+0x40",
+        f"zookeeper_cache_stale_after_seconds{{{APP}, {TREE}}}": "240+0x40",
+        f"zookeeper_cache_verified_timestamp_seconds{{{APP}, {TREE}}}": "-1+15x40",
+    }
+    for of, states in (("state", CACHE_STATES), ("root", ROOT_STATES)):
+        name = "zookeeper_cache_state" if of == "state" else "zookeeper_cache_root_state"
+        for state in states:
+            copies[f'{name}{{{APP}, {TREE}, state="{state}"}}'] = f"{int(state == told[of])}+0x40"
+    panel = next(panel for panel in load("tree").panels if panel.title == "State")
+    (mapping,) = panel.defaults["mappings"]
+    number, shown = next((number, one) for number, one in mapping["options"].items() if one["text"] == text)
+    assert (shown["color"] == "green") == (text == "fresh")
+    expression = Grafana("", 0, AT, CHOSEN, scrape_interval=15).filled(panel.targets[0].expression)
+    check(tmp_path, expression, {float(number)}, copies)
+    alarms = {"failed": "Caches failed", "closed": "Caches failed", "loading": "Trees still loading"}
+    alarms |= {"root unreadable": "Roots unreadable", "root missing": "Roots missing"}
+    alarms |= {"znodes unreadable": "Unreadable znodes"}
+    for title in {*alarms.values()}:
+        (target,) = next(panel for panel in load("overview").panels if panel.title == title).targets
+        expression = Grafana("", 0, AT, CHOSEN, scrape_interval=15).filled(target.expression)
+        is_about_it = title == alarms.get(text) or (title == "Unreadable znodes" and text == "root unreadable")
+        check(tmp_path, f"{expression} > bool 0", {float(is_about_it)}, copies)
+
+
+def check(folder: Path, expression: str, values: set[float], told: Mapping[str, str] = APPLICATION) -> None:
     """Fails unless an expression has these values, and no others, of the application's series."""
     # Whatever the labels are.
     counted = f'count by (shown) (count_values("shown", {expression}))'
     samples = [{"labels": f'{{shown="{value:g}"}}', "value": 1} for value in values]
     case = {
         "interval": "15s",
-        "input_series": [{"series": name, "values": values} for name, values in APPLICATION.items()],
+        "input_series": [{"series": name, "values": values} for name, values in told.items()],
         "promql_expr_test": [{"expr": counted, "eval_time": f"{AT}s", "exp_samples": samples}],
     }
     path = folder / "case.yml"

@@ -36,12 +36,6 @@ def started(client: KazooClient) -> Iterator[KazooClient]:
         client.close()
 
 
-def expire(client_id: tuple[int, bytes], hosts: str) -> None:
-    """Ends a session as the server does when it has heard nothing for too long; a client has its id while connected."""
-    with started(KazooClient(hosts, client_id=client_id)):
-        pass
-
-
 @dataclass(frozen=True)
 class Observed:
     """A cache that is loaded through a proxy, everything it told, and a client that goes around the proxy."""
@@ -53,7 +47,7 @@ class Observed:
     writer: KazooClient
     root: str
 
-    def settles(self, timeout: float = 10.0) -> bool:
+    def settles(self, timeout: float = 60.0) -> bool:
         """Waits until server, cache and events are one tree."""
         return settles(self.cache, self.replay, self.writer, self.root, timeout)
 
@@ -71,7 +65,7 @@ def observed(
             cache = TreeCache(client, root, mode=mode)
             cache.listen(replay)
             with cache:
-                assert cache.wait_initialized(10)
+                assert cache.wait_initialized(60)
                 eventually(lambda: cache.stats().undelivered_events == 0)
                 yield Observed(proxy, client, cache, replay, writer, root)
 

@@ -59,7 +59,14 @@ class Member:
         here = {"clientPort": str(self.port), "dataDir": str(data)}
         if not self._votes:
             here["peerType"] = "observer"
-        options = java_options(find_jars(self.home), self._directory, "256m", {**SYSTEM_PROPERTIES, **NETTY})
+        jars = find_jars(self.home)
+        # The Netty that ZooKeeper 3.4 wants does not come with it everywhere.
+        is_old = any(jar.name.startswith("zookeeper-3.4.") for jar in jars)
+        properties = SYSTEM_PROPERTIES | ({} if is_old else NETTY)
+        if self.home is not None:
+            # 3.4 may have written no snapshot yet, which later releases refuse to go on from (ZOOKEEPER-3056).
+            properties |= {"zookeeper.snapshot.trust.empty": "true"}
+        options = java_options(jars, self._directory, "256m", properties)
         config = write_config(self._directory, {**CONFIG, **limits, **here, **servers})
         command = [str(find_java()), *options, MAIN_CLASS, str(config)]
         self._process = GuardedProcess(command, folder=self._directory, log=self._directory / "java.log")

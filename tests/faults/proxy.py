@@ -11,7 +11,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 
 from exporter.demo.ports import free_port
@@ -44,6 +44,8 @@ class Proxy:
         self.delay = 0.0
         #: Whether the sessions of clients that reconnect are forgotten: the server opens new ones, as if asked for.
         self.forgets_sessions = False
+        #: Gives what clients get in place of a frame of the server's, with the length before it.
+        self.corrupt: Callable[[bytes], bytes] | None = None
         #: Whether connections are closed once a client asks for a session, as a server without a quorum does.
         self.hangs_up = False
         self._flowing = {UP: threading.Event(), DOWN: threading.Event()}
@@ -112,8 +114,9 @@ class Proxy:
         self._refusal = frozenset(opcodes), error, close
 
     def heal(self) -> None:
-        """Ends delay, stalls and refusal of connections. What requests are refused remains."""
+        """Ends delay, corruption, stalls and refusal of connections. What requests are refused remains."""
         self.delay = 0.0
+        self.corrupt = None
         self._breaking = None
         for flowing in self._flowing.values():
             flowing.set()
@@ -230,6 +233,8 @@ class _Link:
             if self._proxy.takes_to_break(direction):
                 self._send(direction, frames[0][: len(frames[0]) // 2])
                 return
+            if direction == DOWN and (corrupt := self._proxy.corrupt):
+                frames = [corrupt(frame) for frame in frames]
             # The first frame of a connection is no request.
             if direction == UP and not begun:
                 frames[0] = self._proxy.connecting(frames[0])

@@ -12,9 +12,10 @@ from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException
 
 from exporter.demo.server import ZooKeeperServer
-from tests.faults.conftest import expire, quick_client, started
+from tests.faults.conftest import quick_client, started
 from tests.faults.ensemble import Ensemble
 from tests.faults.proxy import DOWN, UP, Proxy
+from tests.support import expire
 
 NAMES = ("a", "b", "c", "ü")
 Fault = Callable[[], object]

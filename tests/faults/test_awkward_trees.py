@@ -150,7 +150,7 @@ def test_empty_and_null_data(reader: KazooClient, writer: KazooClient, root: str
     writer.create(root + "/null", b"something")
     cache, replay = loading(reader, root, strategy)
     with cache:
-        assert cache.wait_initialized(10)
+        assert cache.wait_initialized(60)
         for data in (None, b"", None, b"something", b""):
             writer.set(root + "/null", data)
             writer.set(root + "/empty", data)
@@ -194,7 +194,7 @@ def test_containers_and_ttl_znodes_come_and_vanish(
     writer.create(root + "/container/child")
     cache, replay = loading(reader, root, strategy)
     with cache:
-        assert cache.wait_initialized(10)
+        assert cache.wait_initialized(60)
         submit(writer, CreateTTL(root + "/lasting", 1_000_000))
         submit(writer, CreateTTL(root + "/ttl", 1))
         submit(writer, CreateContainer(root + "/unused", None))
@@ -220,7 +220,7 @@ def test_created_again_between_every_two_reads(
             transaction.create(restless + "/below", b"%d" % number)
             transaction.delete(restless + "/below")
             assert len(transaction.commit()) == 4
-        assert cache.wait_initialized(10)
+        assert cache.wait_initialized(60)
         assert settles(cache, replay, writer, root)
     assert replay.kinds[TreeEvent.NODE_UPDATED] == 0
 
@@ -250,7 +250,7 @@ def test_root_deleted_and_created_again_under_load(
             commit(writer, ((("create", f"{root}/{child}", b"%d" % number)) for child in range(10)))
             commit(writer, [*(("delete", f"{root}/{child}") for child in range(10)), ("delete", root)])
             commit(writer, [("create", root, b"%d" % number)])
-        assert cache.wait_initialized(10)
+        assert cache.wait_initialized(60)
         assert settles(cache, replay, writer, root)
 
 
@@ -260,7 +260,7 @@ def test_unreadable_znode_is_deleted(server: ZooKeeperServer, writer: KazooClien
     with Proxy(server.port) as proxy, started(quick_client(proxy.hosts)) as reader:
         cache, replay = loading(reader, root, strategy)
         with cache:
-            assert cache.wait_initialized(10)
+            assert cache.wait_initialized(60)
             assert cache.stats().unreadable_nodes == 1
             assert cache.get_children(root) == {"secret"}
             writer.delete(root + "/secret")
@@ -284,7 +284,7 @@ def test_znode_becomes_unreadable_and_readable_again(
         cache, replay = loading(reader, root, strategy)
         cache.listen_fault(faults.append)
         with cache:
-            assert cache.wait_initialized(10)
+            assert cache.wait_initialized(60)
             writer.set_acls(root + "/a", [owner])
             proxy.cut()
             eventually(lambda: cache.get_data(root + "/a") is None)

@@ -9,10 +9,10 @@ from kazoo.client import KazooClient
 
 from exporter import TreeCache, TreeEvent
 from tests.conftest import ZooKeeper
-from tests.faults.conftest import Observed, expire, observed, quick_client, started
+from tests.faults.conftest import Observed, observed, quick_client, started
 from tests.faults.proxy import DOWN, UP, Proxy
 from tests.replay import Replay, read, same
-from tests.support import eventually
+from tests.support import eventually, expire
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_load_is_broken_off_again_and_again(
             for _ in range(8):
                 proxy.break_frame(DOWN)
                 eventually(lambda: not proxy.breaking)
-            assert cache.wait_initialized(20)
+            assert cache.wait_initialized(60)
             eventually(lambda: same(replay.data(), told(client, zookeeper)))
     assert not replay.wrong
     assert replay.kinds[TreeEvent.INITIALIZED] == 1
@@ -126,7 +126,7 @@ def test_initialized_is_told_after_everything_that_is_there(
             assert not cache.initialized
             expire(reader.client_id, zookeeper.server.hosts)
             eventually(lambda: replay.kinds[TreeEvent.CONNECTION_LOST] == 1)
-            assert cache.wait_initialized(20)
+            assert cache.wait_initialized(60)
             eventually(lambda: at_initialized)
     assert at_initialized == [set(told(client, zookeeper))]
     assert not replay.wrong

@@ -29,7 +29,7 @@ client.start()
 cache = TreeCache(client, "/app")
 cache.listen(lambda event: None)
 cache.start()
-assert cache.wait_initialized(20)
+assert cache.wait_initialized(60)
 
 class Owner:
     def __init__(self):
@@ -94,7 +94,7 @@ def test_without_its_client_a_cache_has_no_thread_and_with_it_again_it_goes_on(z
     cache.start()
     for number in range(3):
         client.start()
-        assert cache.wait_initialized(20)
+        assert cache.wait_initialized(60)
         client.ensure_path(f"{ROOT}/{number}")
         eventually(lambda number=number: len(cache) == 2 + number)  # type: ignore[misc]
         assert cache.state == "in_sync"
@@ -114,7 +114,7 @@ def test_what_is_dropped_leaves_nothing(zookeeper: ZooKeeper, closes: bool) -> N
     cache.listen(lambda event: None)
     client.start()
     cache.start()
-    assert cache.wait_initialized(20)
+    assert cache.wait_initialized(60)
     gone = weakref.ref(cache)
     if closes:
         cache.close()
@@ -158,7 +158,7 @@ def test_no_call_begins_after_close_and_one_that_runs_is_waited_for(client: Kazo
     before = threading.active_count()
     cache = TreeCache(client, ROOT)
     cache.start()
-    assert cache.wait_initialized(20)
+    assert cache.wait_initialized(60)
     for listener in (slow, begun.append):
         cache.listen(listener)
     for number in range(20):
@@ -178,7 +178,7 @@ def test_what_waits_at_close_is_delivered_when_listeners_are_quick(client: Kazoo
     go_on = threading.Event()
     cache = TreeCache(client, ROOT)
     cache.start()
-    assert cache.wait_initialized(20)
+    assert cache.wait_initialized(60)
     cache.listen(lambda event: go_on.wait(60))
     cache.listen(heard.append)
     for number in range(20):
@@ -222,7 +222,7 @@ def test_a_cache_is_initialized_when_its_root_is_there(zookeeper: ZooKeeper, mod
         cache.listen(lambda event, events=events: events.append(event.event_type))
         with cache:
             client.start()
-            assert cache.wait_initialized(20)
+            assert cache.wait_initialized(60)
             assert list(cache) == [path]
             eventually(lambda events=events: events == [TreeEvent.NODE_ADDED, TreeEvent.INITIALIZED])  # type: ignore[misc]
         client.stop()
@@ -239,7 +239,7 @@ def test_a_root_that_may_not_be_created_is_a_fault_and_the_cache_is_empty(
     cache.listen_fault(faults.append)
     with cache:
         late.start()
-        assert cache.wait_initialized(20)
+        assert cache.wait_initialized(60)
         assert (len(cache), cache.stats().faults["root"], cache.state) == (0, 1, "in_sync")
         eventually(lambda: [type(fault) for fault in faults] == [NoAuthError])
     late.stop()

@@ -41,7 +41,7 @@ def cache(client: KazooClient, request: pytest.FixtureRequest) -> Iterator[TreeC
     for number in range(10):
         client.create(f"{ROOT}/{number}")
     with TreeCache(client, ROOT, mode=request.param) as cache:
-        assert cache.wait_initialized(20)
+        assert cache.wait_initialized(60)
         yield cache
 
 
@@ -121,8 +121,8 @@ def test_a_failed_cache_says_so_until_it_is_complete_again(
     assert not cache.wait_initialized(0.01)
     assert not cache.verify(0.01)
     go_on.set()
-    assert cache.wait_initialized(20)
-    assert cache.verify(20)
+    assert cache.wait_initialized(60)
+    assert cache.verify(60)
     eventually(lambda: [e.event_type for e in events] == [TreeEvent.NODE_ADDED, TreeEvent.INITIALIZED])
 
 
@@ -217,7 +217,7 @@ class Refuses:
 def test_a_selector_that_raises_leaves_the_znode_in_the_cache(client: KazooClient, error: type[BaseException]) -> None:
     client.ensure_path(f"{ROOT}/a/b")
     with TreeCache(client, ROOT, selector=Refuses(error)) as cache:
-        assert cache.wait_initialized(20)
+        assert cache.wait_initialized(60)
         client.create(f"{ROOT}/c")
         eventually(lambda: is_true_to(cache, client))
         assert cache.stats().faults["selector"] > 0
@@ -326,7 +326,7 @@ def test_any_exception_anywhere_ends_in_a_failed_or_a_true_cache(
             assert cache.state in CACHE_STATES
         left = 0
         eventually(lambda: is_true_to(cache, client), timeout=60)
-        assert cache.verify(20)
+        assert cache.verify(60)
     finally:
         cache.close()
     assert cache.state == "closed"
@@ -343,7 +343,7 @@ def test_a_thousand_unreadable_znodes_are_one_line_of_the_log(
     for creation in [client.create_async(f"{ROOT}/{n}", acl=hidden) for n in range(1000)]:
         creation.get(timeout=30)
     with caplog.at_level(logging.ERROR), TreeCache(client, ROOT) as cache:
-        assert cache.wait_initialized(20)
+        assert cache.wait_initialized(60)
         eventually(lambda: cache.stats().faults["no_auth"] == 1000 and not cache.stats().undelivered_events)
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("exporter.treecache")]
     assert len(ours) == 2

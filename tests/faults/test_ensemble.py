@@ -11,10 +11,10 @@ from kazoo.exceptions import KazooException
 
 from exporter import TreeCache, TreeEvent
 from exporter.zookeeper.session import Session
-from tests.faults.conftest import expire, quick_client, started
+from tests.faults.conftest import quick_client, started
 from tests.faults.ensemble import Ensemble, Member
 from tests.replay import Replay, settles
-from tests.support import eventually
+from tests.support import eventually, expire
 
 ROOT = "/app"
 
@@ -51,23 +51,40 @@ class Observer:
                 writer.retry(writer.ensure_path, f"{ROOT}/{name}/below")
                 writer.retry(writer.set, f"{ROOT}/{name}", name.encode())
 
-    def settles(self, timeout: float = 10.0) -> bool:
+    def settles(self, timeout: float = 60.0) -> bool:
         """Waits until server, cache and events are one tree."""
         with started(KazooClient(self.ensemble.hosts)) as reader:
             return settles(self.cache, self.replay, reader, ROOT, timeout)
 
 
+@contextlib.contextmanager
+def loaded(whole: Ensemble, *strategies: str) -> Iterator[list[Observer]]:
+    """A loaded cache of each strategy at a whole ensemble, which is whole again afterwards."""
+    whole.heal()
+    with contextlib.ExitStack() as ending:
+        ending.callback(whole.heal)
+        observers = [Observer(whole, strategy) for strategy in strategies]
+        for observer in observers:
+            ending.enter_context(started(observer.client))
+            ending.enter_context(observer.cache)
+            assert observer.cache.wait_initialized(60)
+        observers[0].change()
+        assert all(observer.settles() for observer in observers)
+        yield observers
+
+
 @pytest.fixture
 def observer(whole: Ensemble, strategy: str) -> Iterator[Observer]:
-    """A loaded cache at a whole ensemble, which is whole again afterwards."""
-    whole.heal()
-    observer = Observer(whole, strategy)
-    with started(observer.client), observer.cache:
-        assert observer.cache.wait_initialized(10)
-        observer.change()
-        assert observer.settles()
+    """A loaded cache."""
+    with loaded(whole, strategy) as (observer,):
         yield observer
-        whole.heal()
+
+
+@pytest.fixture
+def observers(whole: Ensemble) -> Iterator[list[Observer]]:
+    """A loaded cache of each strategy, for what happens to all servers alike."""
+    with loaded(whole, "recursive", "classic") as observers:
+        yield observers
 
 
 def test_its_server_is_killed(observer: Observer, whole: Ensemble) -> None:
@@ -91,30 +108,31 @@ def test_its_server_stops_answering_and_comes_back(observer: Observer, whole: En
     assert observer.settles()
 
 
-def test_the_leader_is_killed(observer: Observer, whole: Ensemble) -> None:
+def test_the_leader_is_killed(observers: list[Observer], whole: Ensemble) -> None:
     whole.leader.kill()
-    observer.change()
-    assert observer.settles()
+    observers[0].change()
+    assert all(observer.settles() for observer in observers)
 
 
-def test_quorum_is_lost_and_regained(observer: Observer, whole: Ensemble) -> None:
-    held = set(observer.cache)
+def test_quorum_is_lost_and_regained(observers: list[Observer], whole: Ensemble) -> None:
+    held = set(observers[0].cache)
     for member in whole.members[:2]:
         member.kill()
-    eventually(lambda: observer.replay.kinds[TreeEvent.CONNECTION_SUSPENDED] >= 1)
-    eventually(lambda: not observer.client.connected)
-    assert set(observer.cache) == held
+    for observer in observers:
+        eventually(lambda: observer.replay.kinds[TreeEvent.CONNECTION_SUSPENDED] >= 1)  # noqa: B023
+        eventually(lambda: not observer.client.connected)  # noqa: B023
+        assert set(observer.cache) == held
     whole.heal()
-    observer.change()
-    assert observer.settles(timeout=20)
+    observers[0].change()
+    assert all(observer.settles() for observer in observers)
 
 
-def test_every_server_is_restarted_in_turn(observer: Observer, whole: Ensemble) -> None:
+def test_every_server_is_restarted_in_turn(observers: list[Observer], whole: Ensemble) -> None:
     for member in whole.members:
         member.kill()
-        observer.change()
+        observers[0].change()
         whole.heal()
-    assert observer.settles()
+    assert all(observer.settles() for observer in observers)
 
 
 def test_its_session_expires(observer: Observer, whole: Ensemble) -> None:

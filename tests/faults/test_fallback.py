@@ -17,9 +17,9 @@ from exporter.demo.server import ZooKeeperServer
 from exporter.zookeeper.session import Session
 from exporter.zookeeper.wire import MARSHALLING_ERROR, UNIMPLEMENTED
 from tests.conftest import ZooKeeper
-from tests.faults.conftest import expire, observed, quick_client, started
+from tests.faults.conftest import observed, quick_client, started
 from tests.faults.proxy import Proxy
-from tests.support import eventually
+from tests.support import eventually, expire
 
 ADD_WATCH, MULTI_READ, REMOVE_WATCHES = 106, 22, 18
 
@@ -53,6 +53,7 @@ def test_classic_is_chosen_automatically(
         change(seen.writer, seen.root)
         assert seen.settles()
         assert undisturbed(seen.client)
+        assert Session.attach(seen.client).stats().inquiries == {"recursive": 0, "classic": 1, "undecided": 0}
     assert len(proxy.refused_requests) == 1
 
 
@@ -83,7 +84,7 @@ def test_the_answer_holds_for_other_caches_and_is_found_out_anew_after_a_reconne
 ) -> None:
     with observed(old, zookeeper.server.hosts, zookeeper.root) as seen:
         with TreeCache(seen.client, seen.root + "/a") as second:
-            assert second.wait_initialized(10)
+            assert second.wait_initialized(60)
             assert second.stats().mode == "classic"
         assert old.refused_requests == [ADD_WATCH]
         old.cut()
@@ -111,7 +112,7 @@ def test_an_upgraded_server_is_followed_recursively(old: Proxy, zookeeper: ZooKe
         seen.writer.set(seen.root + "/c", b"after the upgrade")
         assert seen.settles()
         with TreeCache(seen.client, seen.root + "/a") as second:
-            assert second.wait_initialized(10)
+            assert second.wait_initialized(60)
             assert second.stats().mode == "recursive"
 
 
@@ -122,7 +123,7 @@ def test_the_recursive_mode_comes_alive_after_an_upgrade(old: Proxy, zookeeper: 
     ):
         eventually(lambda: cache.stats().faults["unsupported"] == 1)
         upgrade(old)
-        assert cache.wait_initialized(20)
+        assert cache.wait_initialized(60)
 
 
 def test_a_server_that_allows_no_second_connection_is_followed_classically_until_it_does() -> None:
@@ -132,12 +133,12 @@ def test_a_server_that_allows_no_second_connection_is_followed_classically_until
         started(quick_client(proxy.hosts, timeout=10)) as client,
     ):
         with TreeCache(client, "/app") as cache:
-            assert cache.wait_initialized(20)
+            assert cache.wait_initialized(60)
             assert cache.stats().mode == "classic"
             client.create("/app/x")
             eventually(lambda: "/app/x" in cache)
         with TreeCache(client, "/app", mode="recursive") as chosen:
-            assert chosen.wait_initialized(20), "who says that the server can is believed"
+            assert chosen.wait_initialized(60), "who says that the server can is believed"
         assert undisturbed(client)
 
 
@@ -157,6 +158,36 @@ def test_a_server_of_short_requests_gets_short_ones(caplog: pytest.LogCaptureFix
     assert "jute.maxbuffer" in caplog.text
 
 
+def test_a_path_that_is_too_long_for_the_server_is_left_out_alone() -> None:
+    """A list of a znode's children names it twice, so znodes can be created that cannot be listed."""
+    with (
+        ZooKeeperServer(system_properties={"jute.maxbuffer": "16384"}) as server,
+        started(quick_client(server.hosts)) as client,
+    ):
+        long = "/app/" + "n" * 9000
+        client.ensure_path(f"{long}/a")
+        for i in range(100):
+            client.create(f"/app/{i}")
+        faults: list[Exception] = []
+        cache = TreeCache(client, "/app", mode="recursive", audit_interval=0.2)
+        cache.listen_fault(faults.append)
+        with cache:
+            assert cache.wait_initialized(60)
+            stats = cache.stats()
+            assert (len(cache), stats.unreadable_nodes) == (101, 1)
+            suspended = transitions(client)["suspended"]
+            client.create("/app/later")
+            eventually(lambda: "/app/later" in cache)
+            audited = cache.stats().audits
+            eventually(lambda: cache.stats().audits >= audited + 3)
+            assert cache.verify(20)
+            assert cache.stats().unreadable_nodes == 1
+            assert sum(cache.stats().audit_mismatches.values()) == 0
+            eventually(lambda: any("is longer than the server's jute.maxbuffer" in str(fault) for fault in faults))
+            # No request ends the connection any more.
+            assert transitions(client)["suspended"] == suspended <= 12
+
+
 @pytest.mark.parametrize("opcode", [ADD_WATCH, MULTI_READ])
 def test_a_proxy_that_hangs_up_without_a_word_is_asked_three_times(
     proxy: Proxy, zookeeper: ZooKeeper, opcode: int
@@ -174,7 +205,7 @@ def test_closing_a_cache_costs_an_old_server_no_connection(old: Proxy, zookeeper
     with started(quick_client(old.hosts)) as client:
         for _ in range(5):
             with TreeCache(client, zookeeper.root, create_root=False) as cache:
-                assert cache.wait_initialized(10)
+                assert cache.wait_initialized(60)
         assert client.exists(zookeeper.root)
         assert undisturbed(client)
 
@@ -186,7 +217,7 @@ def test_each_server_is_asked_by_itself(old: Proxy, zookeeper: ZooKeeper) -> Non
         started(quick_client(f"{old.hosts},{new.hosts}")) as client,
         TreeCache(client, zookeeper.root) as cache,
     ):
-        assert cache.wait_initialized(10)
+        assert cache.wait_initialized(60)
         new.refuse()
         new.cut()
         eventually(lambda: cache.stats().mode == "classic" and cache.initialized)
@@ -228,7 +259,7 @@ def test_a_refusal_that_overtakes_other_answers_makes_no_loop(
 ) -> None:
     for _ in range(3):
         with TreeCache(busy, zookeeper.root, create_root=False) as cache:
-            assert cache.wait_initialized(20)
+            assert cache.wait_initialized(60)
             assert cache.stats().mode == "classic"
     assert old.refused_requests == [ADD_WATCH]
 

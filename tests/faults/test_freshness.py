@@ -25,7 +25,7 @@ from tests.support import eventually
 
 ROOT = "/app"
 #: How many proofs are held against the writes, by strategy.
-SAMPLES = {"recursive": size(224, 7_000), "classic": size(80, 3_000)}
+SAMPLES = {"recursive": size(96, 7_000), "classic": size(48, 3_000)}
 INTERVAL = 0.02
 TIMEOUT = 0.5
 _SETS = 8
@@ -171,7 +171,7 @@ def loaded(client: KazooClient, mode: str = "auto", **options: Any) -> Iterator[
     """A cache that proves all the time how fresh it is, and has done so."""
     options = {"freshness_interval": INTERVAL, "freshness_timeout": TIMEOUT, **options}
     with started(client), TreeCache(client, ROOT, mode=mode, create_root=False, **options) as cache:
-        assert cache.verify(10)
+        assert cache.verify(60)
         yield cache
 
 
@@ -263,7 +263,8 @@ def test_a_proof_stands_still_while_nothing_can_be_known(ensemble: Ensemble, dis
         eventually(lambda: sum(cache.stats().verification_failures.values()) > failures)
         # A stopped process may have answered what it was already about to.
         assert moment(cache) < began + 0.1
-        assert time.time() - cache.verified_at >= time.monotonic() - began - 0.1
+        silence = time.monotonic() - began
+        assert time.time() - cache.verified_at >= silence - 0.1
         proxy.heal()
         ensemble.heal()
         ended = time.monotonic()
@@ -276,11 +277,11 @@ def test_a_proof_stands_still_while_the_engine_does(ensemble: Ensemble, monkeypa
 
         def wait_and_take(now: float) -> Any:
             paused.set()
-            go_on.wait(10)
+            go_on.wait(60)
             return take(now)
 
         monkeypatch.setattr(cache._replica, "take", wait_and_take)
-        assert paused.wait(10)
+        assert paused.wait(60)
         began, before = time.monotonic(), cache.verified_at
         eventually(lambda: time.monotonic() > began + 10 * INTERVAL)
         assert cache.verified_at == pytest.approx(before, abs=0.001)
@@ -291,7 +292,7 @@ def test_a_proof_stands_still_while_the_engine_does(ensemble: Ensemble, monkeypa
 def test_a_blocked_listener_holds_up_no_proof(ensemble: Ensemble) -> None:
     with loaded(quick_client(ensemble.hosts)) as cache, started(quick_client(ensemble.hosts)) as writer:
         go_on = threading.Event()
-        cache.listen(lambda event: go_on.wait(10))
+        cache.listen(lambda event: go_on.wait(60))
         for number in range(3):
             writer.create(f"{ROOT}/{number}")
         eventually(lambda: cache.stats().undelivered_events >= 2)
@@ -330,4 +331,4 @@ def test_a_throttled_barrier_proves_nothing(ensemble: Ensemble) -> None:
         assert not cache.verify(2 * INTERVAL)
         assert moment(cache) == before
         proxy.refuse_requests(set(), 0, close=False)
-        assert cache.verify(10)
+        assert cache.verify(60)

@@ -78,7 +78,7 @@ def run(client: KazooClient, strategy: str) -> None:
     cache = TreeCache(client, "/app", mode=strategy)
     cache.listen(lambda event: None)
     with cache:
-        assert cache.wait_initialized(10)
+        assert cache.wait_initialized(60)
         assert len(cache) == ZNODES + 1
 
 
@@ -125,7 +125,7 @@ def test_reconnects(server: ZooKeeperServer, writer: KazooClient, strategy: str)
     with Proxy(server.port) as proxy, started(quick_client(proxy.hosts)) as client:
         cache = TreeCache(client, "/app", mode=strategy)
         with cache:
-            assert cache.wait_initialized(10)
+            assert cache.wait_initialized(60)
             before = belongings(server)
             for number in range(1, size(10, 200)):
                 proxy.cut()
@@ -150,7 +150,7 @@ def test_many_events(server: ZooKeeperServer, writer: KazooClient, strategy: str
         cache = TreeCache(client, "/many", mode=strategy)
         cache.listen(count)
         with cache:
-            assert cache.wait_initialized(10)
+            assert cache.wait_initialized(60)
             before = belongings(server)
             for turn in range(EVENTS // AT_ONCE):
                 set_all(writer, paths, b"%d" % turn)

@@ -92,7 +92,7 @@ def test_one_that_blocks_does_not_hold_up_close_for_long(seen: Observed) -> None
         go_on.wait(30)
 
     with TreeCache(seen.client, seen.root, mode=mode) as cache:
-        assert cache.wait_initialized(10)
+        assert cache.wait_initialized(60)
         cache.listen(block)
         seen.writer.create(seen.root + "/first")
         assert blocked.wait(10)
@@ -126,7 +126,7 @@ def test_one_that_starts_and_closes_caches(seen: Observed) -> None:
     def open_another(event: TreeEvent) -> None:
         caches.append(TreeCache(seen.client, seen.root, mode=seen.cache.stats().mode))
         caches[-1].start()
-        assert caches[-1].wait_initialized(10)
+        assert caches[-1].wait_initialized(60)
 
     seen.cache.listen(open_another)
     seen.writer.create(seen.root + "/first")
@@ -140,7 +140,7 @@ def test_state_listener_that_closes_the_cache(seen: Observed) -> None:
     """kazoo calls state listeners on its connection's thread, where nothing may be waited for that it would bring."""
     cache = TreeCache(seen.client, seen.root, mode=seen.cache.stats().mode)
     cache.start()
-    assert cache.wait_initialized(10)
+    assert cache.wait_initialized(60)
     closed = threading.Event()
 
     def close(_: KazooState) -> None:
@@ -161,7 +161,7 @@ from exporter import TreeCache
 client = KazooClient(sys.argv[1])
 client.start()
 with TreeCache(client, "/") as cache:
-    assert cache.wait_initialized(10)
+    assert cache.wait_initialized(60)
     cache.listen(lambda event: None)
     child = os.fork()
     if child == 0:

@@ -19,12 +19,12 @@ from exporter.settings import Ensemble as Settings
 from exporter.settings import Tree
 from exporter.zookeeper.session import Session
 from exporter.zookeeper.stats import LOST_REASONS
-from tests.faults.conftest import Observed, expire, observed, quick_client, started
+from tests.faults.conftest import Observed, observed, quick_client, started
 from tests.faults.ensemble import Ensemble
 from tests.faults.proxy import UP, Proxy
 from tests.faults.size import size
 from tests.replay import Replay, settles
-from tests.support import eventually
+from tests.support import eventually, expire
 
 ROOT = "/app"
 #: The session timeout of what the daemon watches with, in seconds.
@@ -140,7 +140,7 @@ def test_server_wiped_and_restarted_empty(strategy: str) -> None:
         cache = TreeCache(client, ROOT, mode=strategy)
         cache.listen(replay)
         with cache:
-            assert cache.wait_initialized(10)
+            assert cache.wait_initialized(60)
             session = Session.attach(client)
             wipe_server(server)
             hung_up = session.stats().connection_failures["hung_up"]

@@ -82,7 +82,7 @@ def play(place: ZooKeeperServer | Ensemble, proxy: Proxy, strategy: str, seed: i
 
 def check_at_rest(cache: TreeCache, admin: KazooClient, root: str) -> None:
     """Nothing is left over once everything was read."""
-    assert cache.wait_initialized(10)
+    assert cache.wait_initialized(60)
     eventually(lambda: cache.stats().outstanding_operations == cache.stats().pending_paths == 0)
     stats = cache.stats()
     assert stats.faults == dict.fromkeys(stats.faults, 0)

@@ -57,7 +57,7 @@ class Exporter:
     @property
     def url(self) -> str:
         """Where it serves; waits until it does."""
-        return str(eventually(self._serving)[0]["url"])
+        return str(eventually(self._serving, timeout=60)[0]["url"])
 
     def printed(self) -> str:
         """What it wrote to standard output."""
@@ -79,7 +79,7 @@ class Exporter:
             assert len(lines) >= count, f"{len(lines)} of {count} lines {event!r}"
             return lines
 
-        return eventually(found)
+        return eventually(found, timeout=60)
 
     def _serving(self) -> list[dict[str, Any]]:
         if self._process.poll() is not None:

@@ -19,7 +19,7 @@ from exporter.treecache import Shard
 from exporter.treecache.events import NodeData
 from exporter.treecache.stats import CacheStats
 from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT, NEW_CACHE, NEW_CLIENT, Source
-from tests.web.running import Running, fresh, running
+from tests.web.running import Running, fresh, loading, running
 
 SIZES = [("dark", 1280), ("light", 390), ("light", 320)]
 LONG = "a-rather-long-name-of-a-znode-" + "x" * 80
@@ -39,17 +39,22 @@ class Tree(Source[CacheStats]):
 
 def ensembles() -> Iterator[EnsembleSource]:
     """Every state of a connection and of a tree."""
-    never = replace(fresh(), initialized=False, events=dict.fromkeys(BUSY_CACHE.events, 0))
+    never = fresh(state="disconnected", initialized=False, events=dict.fromkeys(BUSY_CACHE.events, 0), root="unknown")
+    cut_off = fresh(path="/configuration/of/everything", state="disconnected")
     states = {
         "connected": {
             "/services": fresh(),
             LONG: fresh(path=f"/{LONG}/{LONG}"),
-            "/stale": replace(BUSY_CACHE, verified_at=time.time() - 1e6),
-            "/loading": replace(BUSY_CACHE, initialized=False),
+            "/stale": fresh(verified_at=time.time() - 1e6, oldest_operation_age=1e5),
+            "/loading": loading(),
+            "/failed": fresh(state="failed", initialized=False, failure="MemoryError"),
+            "/closed-to-us": fresh(root="unreadable", unreadable_nodes=123_456, undelivered_for=1e5),
+            "/in-part": fresh(unreadable_nodes=123_456),
+            "/gone": fresh(root="missing", nodes=dict.fromkeys(BUSY_CACHE.nodes, 0)),
         },
         "connecting": {"/production/services/of/the/shop": NEW_CACHE},
-        "connected_ro": {"/read-only": fresh()},
-        "suspended": {"/configuration/of/everything": fresh(), "/never": never},
+        "connected_ro": {"/read-only": fresh(state="catching_up")},
+        "suspended": {"/configuration/of/everything": cut_off, "/never": never},
         "lost": {"never": never},
     }
     for state, trees in states.items():

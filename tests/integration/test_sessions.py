@@ -16,10 +16,10 @@ from prometheus_client import CollectorRegistry
 from exporter import TreeCache, TreeEvent, instrument
 from exporter.demo.server import ZooKeeperServer
 from tests.conftest import ZooKeeper
-from tests.faults.conftest import expire, quick_client
+from tests.faults.conftest import quick_client
 from tests.faults.ensemble import Ensemble
 from tests.faults.proxy import DOWN, Proxy
-from tests.support import eventually
+from tests.support import eventually, expire
 
 TIMEOUT = 1.0
 

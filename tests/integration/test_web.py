@@ -58,10 +58,34 @@ def test_a_bad_web_configuration_is_one_line_and_status_2(tmp_path: Path, config
         config.write_text(text)
         flags = [f"--zookeeper.hosts={UNREACHABLE}", "--treecache.path=/", f"--web.config.file={config}"]
         command = [sys.executable, "-m", "exporter", *flags, "--web.listen-address=127.0.0.1:0"]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert ended.returncode == 2
         assert said in ended.stderr
         assert len(ended.stderr.splitlines()) == 1
+
+
+def test_several_addresses(tmp_path: Path) -> None:
+    path = tmp_path / "exporter.sock"
+    flags = ("--web.listen-address=[::1]:0", f"--web.listen-address=unix://{path}")
+    with (
+        running_exporter(tmp_path, UNREACHABLE, "/", flags=flags) as exporter,
+        httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), base_url="http://exporter") as local,
+    ):
+        urls = [line["url"] for line in exporter.wait_logged("serving", 3)]
+        assert urls[2] == f"unix://{path}"
+        assert [httpx.get(f"{url}/-/healthy").status_code for url in urls[:2]] == [200, 200]
+        assert local.get("/metrics").status_code == 200
+        assert exporter.stop()[0] == 0
+    assert not path.exists()
+
+
+def test_a_prefix(tmp_path: Path) -> None:
+    flags = ("--web.external-url=https://monitor.example/zk/", "--web.enable-lifecycle")
+    with running_exporter(tmp_path, UNREACHABLE, "/", flags=flags) as exporter:
+        assert exporter.get("/zk/-/healthy").text == "Healthy.\n"
+        assert "\nzookeeper_client_up{" in exporter.get(exporter.logged("serving")[0]["telemetry_path"]).text
+        assert httpx.post(f"{exporter.url}/zk/-/reload").status_code == 200
+        assert exporter.get("/metrics").status_code == 404
 
 
 def test_open_pages_do_not_hold_up_the_end(tmp_path: Path) -> None:

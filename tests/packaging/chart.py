@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "treecache-exporter"
-#: Values files that between them use every value, as test_chart.py checks.
+#: Values files for several situations, which between them use every value, as test_chart.py checks.
 CASES = sorted((CHART / "ci").glob("*-values.yaml"))
 RELEASE, NAMESPACE = "watch", "zookeeper"
 #: The API of Prometheus Operator, and those of its kinds that a chart can ask a cluster for.
@@ -34,21 +34,28 @@ def helm(*words: str | Path) -> subprocess.CompletedProcess[str]:
 
 @cache
 def render(
-    *flags: str | Path, chart: Path = CHART, operator: Sequence[str] = OPERATOR_KINDS, release: str = RELEASE
+    *flags: str | Path, chart: Path = CHART, operator: Sequence[str] | None = OPERATOR_KINDS, release: str = RELEASE
 ) -> Sequence[Manifest]:
-    """The manifests of the chart; `flags` are Helm's, `operator` is what of Prometheus Operator the cluster knows.
+    """The manifests of the chart; `flags` are Helm's, `operator` is what the cluster knows of Prometheus Operator.
 
     They are rendered once: do not change them.
     """
-    known = [f"--api-versions={name}" for kind in operator for name in (OPERATOR, f"{OPERATOR}/{kind}")]
+    versions = [] if operator is None else [OPERATOR, *(f"{OPERATOR}/{kind}" for kind in operator)]
+    known = [f"--api-versions={version}" for version in versions]
     rendered = helm("template", release, chart, "--namespace", NAMESPACE, *known, *flags)
     assert rendered.returncode == 0, rendered.stderr
     return [manifest for manifest in YAML(typ="safe").load_all(rendered.stdout) if manifest is not None]
 
 
-def render_case(case: Path, *flags: str) -> Sequence[Manifest]:
+def case(name: str) -> Path:
+    """One of the values files, by what it is for."""
+    (found,) = [file for file in CASES if file.stem == f"{name}-values"]
+    return found
+
+
+def render_case(values: Path, *flags: str) -> Sequence[Manifest]:
     """The manifests with one of the values files."""
-    return render("--values", case, *flags)
+    return render("--values", values, *flags)
 
 
 def of_kind(manifests: Sequence[Manifest], *kinds: str) -> list[Manifest]:
@@ -71,3 +78,10 @@ def pod(workload: Manifest) -> Manifest:
     """The specification of a workload's pods."""
     specification: Manifest = workload["spec"]["template"]["spec"]
     return specification
+
+
+def container(workload: Manifest) -> Manifest:
+    """The exporter's own among the containers of a workload's pods."""
+    found: Manifest
+    (found,) = [one for one in pod(workload)["containers"] if one["name"] == "exporter"]
+    return found

@@ -45,10 +45,10 @@ class Image:
         self._root = root
         self.config: dict[str, Any] = description["Docker"]["config"]
 
-    def command(self, *arguments: str) -> Sequence[str]:
-        """What runs these words in the image, as its user and with nothing that can be written."""
+    def command(self, *arguments: str, user: str | None = None) -> Sequence[str]:
+        """What runs these words in the image, as its user or another, and with nothing that can be written."""
         inside = ["env", "--ignore-environment", *self.config["Env"], *arguments]
-        enter = _ENTER.format(user=self.config["User"])
+        enter = _ENTER.format(user=user or self.config["User"])
         return ["unshare", "--mount", "--propagation=private", "sh", "-c", enter, str(self._root), *inside]
 
     def files(self) -> Iterator[PurePath]:
@@ -57,9 +57,9 @@ class Image:
             inside = PurePath("/") / PurePath(folder).relative_to(self._root)
             yield from (inside / name for name in (*folders, *files))
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, user: str | None = None) -> subprocess.CompletedProcess[str]:
         """Runs words in the image to their end."""
-        return subprocess.run(self.command(*arguments), capture_output=True, text=True, timeout=60)
+        return subprocess.run(self.command(*arguments, user=user), capture_output=True, text=True, timeout=60)
 
     @contextlib.contextmanager
     def running(self, *flags: str) -> Iterator[subprocess.Popen[str]]:
@@ -77,7 +77,7 @@ def check_description(image: Image, version: str) -> None:
     """What the image says of itself."""
     config = image.config
     assert re.fullmatch("[1-9][0-9]*:[1-9][0-9]*", config["User"]), config["User"]
-    assert config["Entrypoint"] == ["treecache-exporter"]
+    assert config["Entrypoint"] == ["env", "--block-signal=TERM,INT,HUP", "treecache-exporter"]
     assert not config.get("Cmd"), config
     assert config["ExposedPorts"] == {"19141/tcp": {}}
     assert config["StopSignal"] == "SIGTERM"
@@ -92,6 +92,8 @@ def check_description(image: Image, version: str) -> None:
 def check_content(image: Image, version: str) -> None:
     """What is in the image, and what is not."""
     assert version in image.run("treecache-exporter", "--version").stdout
+    # OpenShift gives each project ids of its own, of which the image knows nothing.
+    assert version in image.run("treecache-exporter", "--version", user="1000680000:0").stdout
     assert image.run("id", "-u").stdout.strip() == image.config["User"].partition(":")[0]
     written = image.run("sh", "-c", "touch /tmp/file || touch /opt/treecache-exporter/file")
     assert written.stderr.count("Read-only file system") == 2, written

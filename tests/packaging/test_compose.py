@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 
 from exporter.cli import parse_settings
 from exporter.demo.world import ROOTS
-from exporter.settings import Web, parse_hosts
+from exporter.settings import DEFAULT_LISTEN_ADDRESS, parse_hosts
 
 ROOT = Path(__file__).parents[2]
 #: Where others' images listen by default; Jaeger for people, for OTLP over gRPC and for health checks.
@@ -69,7 +69,7 @@ def checked(*command: str | Path) -> None:
 def listening(name: str) -> set[int]:
     """The ports at which a service listens, as it is configured."""
     if name == "exporter":
-        return {Web().listen_address.port}
+        return {DEFAULT_LISTEN_ADDRESS.port}
     if name == "otel-collector":
         config = read("compose/otel-collector.yml")
         parts = [*config["receivers"]["otlp"]["protocols"].values(), *config["extensions"].values()]

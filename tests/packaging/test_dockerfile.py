@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.settings import Web
+from exporter.settings import DEFAULT_LISTEN_ADDRESS
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "Dockerfile"
@@ -29,7 +29,7 @@ def test_the_base_is_pinned_by_digest_and_can_be_replaced() -> None:
 
 
 def test_the_port_is_where_the_exporter_listens_by_default() -> None:
-    assert f"\nEXPOSE {Web().listen_address.port}\n" in TEXT
+    assert f"\nEXPOSE {DEFAULT_LISTEN_ADDRESS.port}\n" in TEXT
 
 
 def test_the_context_is_what_is_copied_and_nothing_else() -> None:

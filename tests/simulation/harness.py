@@ -6,6 +6,7 @@ from typing import Any
 
 from exporter.treecache.replica import Replica
 from exporter.treecache.tree import Branch, record_of
+from exporter.treecache.walk import turns_of
 from exporter.zookeeper.messages import BARRIERS, Barrier, Reply, Unanswered
 from exporter.zookeeper.moments import Moment
 from exporter.zookeeper.probe import Probe
@@ -123,6 +124,35 @@ class Harness:
                 return
         raise AssertionError("the replica does not come to rest")
 
+    def audit(self) -> None:
+        """Lets every znode be audited twice; what is found is healed."""
+        audit = self.replica.audit
+        turns = turns_of(max(len(self.replica.tree), len(self.server.nodes)), audit._sample)
+        end = audit.completed + 2 * turns
+        for _ in range(_PATIENCE):
+            if audit.completed >= end:
+                break
+            self.now = max(self.now, audit.due_at or self.now)
+            self.settle()
+        assert audit.completed >= end, "audits do not come to their end"
+        # What may not be read is polled.
+        self.replica.poll()
+        self.settle()
+
+    def poison(self, path: str, record: bytes | None) -> None:
+        """Has something else held, and all listeners believe it; None for nothing at and below the path."""
+        tree, hidden = self.replica.tree, self.replica._reconciler.hidden
+        held = tree.find(path)
+        if record is None:
+            hidden.difference_update(gone for gone, _ in tree.remove(path))
+            tree.fold(path.rpartition("/")[0])
+        elif held is None:
+            tree.add(path, record)
+        else:
+            tree.replace(path, record)
+        self.log.excuse(path, record)
+        self.server.poisoned = self.server.forgot_watches = self.server.ever_untold = True
+
     def start(self) -> None:
         """Connects and loads."""
         self.server.connect()
@@ -196,10 +226,12 @@ class Harness:
         for path, entry in entries:
             record, children = record_of(entry), len(entry.children) if isinstance(entry, Branch) else 0
             assert children or not path or not isinstance(entry, Branch), f"{path!r} is not folded"
-            if record and not limited and (path or self.server.shard is None):
+            counts = not limited and not self.server.poisoned and (path or self.server.shard is None)
+            if record and counts:
                 assert child_count(record) == children, f"{path!r} counts other children than are held"
         assert replica._reconciler.hidden == {path for path, entry in entries if record_of(entry) == UNREADABLE}
-        if self.server.shard is not None and replica.mode == "recursive" and self.server.connected:
+        knows_watches = self.server.connected and not self.server.forgot_watches
+        if self.server.shard is not None and replica.mode == "recursive" and knows_watches:
             share = {path for path, _ in entries if path.count("/") == 1}
             watched = {path[len(self.server.root.rstrip("/")) :] for path in self.server.recursive_watches}
             assert watched == share, "other children are watched than are held"

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from exporter.treecache import reconciler, recursive
+from exporter.treecache import audit, reconciler, recursive
 from exporter.treecache.agenda import NO_LOADS, Agenda, Loads, Wanted
 from exporter.treecache.answers import Answers, Verdict
 from exporter.treecache.audit import Audit
@@ -224,7 +224,7 @@ def children_that_came_are_not_listed(original: Any) -> Any:
 
 @breaks(Reconciler, "recheck_suspects")
 def miscounted_children_are_not_listed_again(original: Any) -> Any:
-    return lambda self: self._suspects.clear()
+    return lambda self, now, *, at_rest: self._suspects.clear()
 
 
 @breaks(Reconciler, "apply_record")
@@ -493,15 +493,36 @@ def loaded_tree_is_not_proven(original: Any) -> Any:
 def audit_compares_what_became_dirty(original: Any) -> Any:
     def compare(self: Audit, path: str, result: Any) -> None:
         self._touched = Wanted()
-        self._is_second_look = True
+        for look in self._reading.values():
+            look.is_second = True
         original(self, path, result)
 
     return compare
 
 
-@breaks(Audit, "_end")
+@breaks(Audit, "_wait_or_end")
 def audit_does_not_end(original: Any) -> Any:
+    return lambda self, now, is_pausing: None
+
+
+@breaks(audit, "version_of")
+def audit_takes_what_goes_back_for_what_is_never_told(original: Any) -> Any:
+    return lambda record: (0,)
+
+
+@breaks(Audit, "_compare_names")
+def audit_compares_no_names(original: Any) -> Any:
+    return lambda self, path, names: self._listing.pop(path, None)
+
+
+@breaks(Audit, "take_finding")
+def what_an_audit_finds_is_not_healed(original: Any) -> Any:
     return lambda self: None
+
+
+@breaks(Audit, "_read_untold")
+def what_no_event_tells_of_is_not_read_again(original: Any) -> Any:
+    return lambda self: self._untold.clear()
 
 
 # Kind to the ensemble, and to memory

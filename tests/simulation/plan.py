@@ -58,6 +58,8 @@ FAULTS = {
     "lose": 1,
     "mislead": 1,
     "change_server": 1,
+    "poison": 2,
+    "swap": 1,
 }
 
 _LONGEST = 48

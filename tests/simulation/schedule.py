@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from exporter.treecache.classic import _WINDOW as CLASSIC_WINDOW
+from exporter.treecache.tree import Entry, record_of
 from exporter.zookeeper.messages import BARRIERS, CHANGED, CHILD, CREATED, DELETED
 from exporter.zookeeper.wire import MARSHALLING_ERROR, THROTTLED, ReadRequest
 from tests.simulation.harness import Harness
 from tests.simulation.plan import Options, Plan, draw
+from tests.simulation.znodes import INT, STAT
 
 _ABSENT_PARENT = "/nowhere"
 _NAMES = ("a", "b", "c")
@@ -80,6 +82,16 @@ class Schedule:
         refused = self._options.mode == "recursive" and not server.knows_recursive
         if refused:
             server.knows_recursive = True
+        if (
+            not refused
+            and self._options.audit_interval is not None
+            and (server.poisoned or server.untold or server.lost)
+        ):
+            # Nothing but audits will find it.
+            self._harness.audit()
+            server.poisoned = server.untold = False
+            server.lost.clear()
+            self._harness.check()
         if refused or server.untold or server.lost or server.read_only:
             self._harness.resync()
         server.catch_up(_EVERYTHING)
@@ -226,7 +238,7 @@ class Schedule:
         self._harness.settle()
         if self._options.mode == "recursive" and not server.knows_recursive:
             return
-        if server.untold:
+        if server.untold or server.poisoned:
             self._harness.check_itself()
         elif server.lost:
             self._harness.check_told()
@@ -288,6 +300,32 @@ class Schedule:
     def _mislead(self, number: int, other: int) -> None:
         self._server.lose(other, instead=self._root or "/")
 
+    def _poison(self, number: int, other: int) -> None:
+        """Has another record held, or nothing, or a znode that is not there: a bug, or a flipped bit."""
+        if self._options.audit_interval is None:
+            return
+        # First, what follows from the messages at hand is published.
+        self._take(0, 0)
+        entries = [path for path, entry in self._harness.replica.tree.walk() if record_of(entry)]
+        if not entries:
+            return
+        path = entries[number % len(entries)]
+        record = record_of(_found(self._harness, path))
+        kind = other % 8
+        if kind < 2 and path:
+            self._harness.poison(path, None)
+        elif kind == 2 and self._harness.replica._reconciler.scope.covers(f"{path}/poison"):
+            self._harness.poison(f"{path}/poison", record)
+        else:
+            self._harness.poison(path, poisoned(record, other >> 3))
+
+    def _swap(self, number: int, other: int) -> None:
+        server = self._server
+        may_be = server.connected and not server.read_only and not server.late
+        if not may_be or self._options.audit_interval is None:
+            return
+        self._server.swap(max(0, len(self._server.history) - number % 12))
+
     def _change_server(self, number: int, other: int) -> None:
         if not self._server.connected:
             self._server.knows_recursive = number % 2 == 0
@@ -331,6 +369,24 @@ class Schedule:
         node = self._server.leader.nodes.get(path)
         if node is not None and node.readable != readable:
             self._server.set_readable(path, readable)
+
+
+def _found(harness: Harness, path: str) -> Entry:
+    entry = harness.replica.tree.find(path)
+    assert entry is not None
+    return entry
+
+
+def poisoned(record: bytes, number: int) -> bytes:
+    """A record that differs: in its data, or in a part of its stat that is older or newer than it was."""
+    data, stat = record[: -STAT.size], list(STAT.unpack(record[-STAT.size :]))
+    what = number % 5
+    if what == 0 and len(data) > INT.size:
+        return data[:-1] + bytes((data[-1] ^ 1,)) + record[-STAT.size :]
+    by = (-1, 1, -(1 << 40), 1 << 40)[(number // 5) % 4]
+    # czxid, mzxid, mtime or pzxid.
+    stat[(3, 0, 1, 3, 10)[what]] += by
+    return data + STAT.pack(*stat)
 
 
 def run(plan: Plan) -> None:

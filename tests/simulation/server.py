@@ -86,6 +86,9 @@ class ModelServer:
         self.held: deque[Message] = deque()
         self.late: list[tuple[Reply, dict[str, int]]] = []
         self.stream: deque[Message] = deque()
+        #: Znodes that answer with an error, and what the stat of a list says of others, whatever is true.
+        self.broken: dict[str, int] = {}
+        self.listed_stats: dict[str, bytes] = {}
         #: What is to go wrong with the next requests: an error code, or "garble" or "part".
         self.mishaps: deque[int | str] = deque()
         # What a judge needs to know.
@@ -93,6 +96,10 @@ class ModelServer:
         self.untold = False
         #: The same for all connections, and events that were lost.
         self.ever_untold = False
+        #: Whether the replica was given something else to hold than there is, or the other way round.
+        self.poisoned = False
+        #: Whether other watches are set than the replica believes in.
+        self.forgot_watches = False
         #: Whether answers overtook one another, which the order of a session rules out.
         self.ever_overtook = False
         #: The paths of which the recursive watch's events were lost on this connection.
@@ -157,16 +164,32 @@ class ModelServer:
 
         A wiped ensemble (length 0) counts its zxids from the start again, a restored one elects anew.
         """
+        zxid = self._go_back(length)
+        # The znode / has no time of creation by which a replica could tell it from the one before.
+        self.leader.zxid = 0 if length == 0 and self.root != "/" else (zxid // _EPOCH + 1) * _EPOCH
+        self._restored = True
+
+    def swap(self, length: int) -> None:
+        """Goes back under a living connection, as an admin's ``restore`` does: watches are gone, and nothing is told.
+
+        Transactions go on from where they were, so that no barrier falls back.
+        """
+        self.leader.zxid = self._go_back(length)
+        for watches in (self.recursive_watches, self.data_watches, self.child_watches):
+            watches.clear()
+        self.rewound[-1] = True
+        self.poisoned = self.forgot_watches = self.ever_untold = True
+
+    def _go_back(self, length: int) -> int:
+        """Goes back to the first changes of the history; gives the zxid before."""
         length = self._boundary(length)
         del self.history[length:]
         zxid, lost = self.leader.zxid, self.leader.nodes.keys()
         self.view = self.leader = Znodes(self.history)
+        self.backlog.clear()
         for path in lost | self.leader.nodes.keys():
             self._note_version(path)
-        # The znode / has no time of creation by which a replica could tell it from the one before.
-        self.leader.zxid = 0 if length == 0 and self.root != "/" else (zxid // _EPOCH + 1) * _EPOCH
-        self.backlog.clear()
-        self._restored = True
+        return zxid
 
     def _boundary(self, length: int) -> int:
         """So many changes of the history or a few less, so that no multi is cut in two."""
@@ -234,7 +257,10 @@ class ModelServer:
         stack = [(self.root, 0, required)] if self.root in nodes else []
         while stack:
             path, depth, records = stack.pop()
-            node = nodes[path]
+            node = nodes.get(path)
+            if node is None:
+                # It is listed, and not there.
+                continue
             if node.readable:
                 records[path] = node.record
             else:
@@ -258,6 +284,18 @@ class ModelServer:
             return frozenset()
         names = [name for name in self.nodes[self.root].children if not self.shard.owns(f"{prefix}/{name}")]
         return frozenset(name for name in names if selector is None or _says(selector.keep, f"{prefix}/{name}"))
+
+    def haunt(self, path: str, name: str) -> None:
+        """Lists a child that is not there: a corruption that servers are known for."""
+        node = self.leader.nodes[path]
+        node.children.add(name)
+        node.changed()
+
+    def exorcise(self, path: str, name: str) -> None:
+        """Takes it back, without a word."""
+        node = self.leader.nodes[path]
+        node.children.remove(name)
+        node.changed()
 
     # The session
 
@@ -391,6 +429,8 @@ class ModelServer:
         (path,) = _paths(request)
         node = self.nodes.get(path)
         code = NO_NODE if node is None else OK if node.readable or isinstance(request, Exists) else NO_AUTH
+        if path in self.broken and not isinstance(request, Exists):
+            return self.broken[path], b""
         watches = request.serialize()[-1]
         if watches and (code == OK or isinstance(request, Exists)):
             (self.child_watches if isinstance(request, GetChildren) else self.data_watches).add(path)
@@ -399,7 +439,7 @@ class ModelServer:
         if code or node is None:
             return code, b""
         if isinstance(request, GetChildren):
-            return OK, _encoded_names(node) + node.record[-STAT.size :]
+            return OK, _encoded_names(node) + self.listed_stats.get(path, node.record[-STAT.size :])
         return OK, node.record if isinstance(request, GetData) else node.record[-STAT.size :]
 
     def _multi_read(self, request: MultiRead) -> bytes:
@@ -417,6 +457,8 @@ class ModelServer:
 
     def _error(self, path: str) -> bytes:
         node = self.nodes.get(path)
+        if path in self.broken:
+            return _error_part(self.broken[path])
         if node is not None and node.readable:
             return b""
         return _error_part(NO_NODE if node is None else NO_AUTH)

@@ -24,6 +24,7 @@ from exporter.treecache.stats import (
     FAULT_KINDS,
     MISMATCH_KINDS,
     NODE_KINDS,
+    SKIP_REASONS,
     SYNC_REASONS,
     VERIFICATION_FAILURES,
     CacheStats,
@@ -35,6 +36,7 @@ from exporter.zookeeper.session import Session
 from exporter.zookeeper.stats import (
     ENTERED_STATES,
     FAILURE_REASONS,
+    INQUIRY_RESULTS,
     LOST_REASONS,
     WATCH_EVENTS,
     WATCH_KINDS,
@@ -83,6 +85,7 @@ BUSY_CLIENT = ClientStats(
     watch_events=_numbered(WATCH_EVENTS, 41),
     watches=_numbered(WATCH_KINDS, 51),
     protocol_errors=_numbered(PROTOCOL_ERRORS, 171),
+    inquiries=_numbered(INQUIRY_RESULTS, 181),
 )
 NEW_CLIENT = ClientStats(
     state="connecting",
@@ -125,8 +128,11 @@ BUSY_CACHE = CacheStats(
     audits=151,
     audited_nodes=152_000,
     audit_mismatches=_numbered(MISMATCH_KINDS, 161),
+    audit_skipped=_numbered(SKIP_REASONS, 181),
     state="in_sync",
     engine_restarts=171,
+    root="readable",
+    unsettled_nodes=5,
 )
 NEW_CACHE = CacheStats(
     path="/services",

@@ -66,6 +66,7 @@ def test_the_first_scrape_has_every_known_label_value_at_zero(group: Group, metr
         value = registry.get_sample_value(name, labels)
         is_the_state = metric.name == "zookeeper_client_state" and labels["state"] == "connecting"
         is_the_state |= metric.name == "zookeeper_cache_state" and labels["state"] == "disconnected"
+        is_the_state |= metric.name == "zookeeper_cache_root_state" and labels["state"] == "unknown"
         is_the_only_shard = metric.name == "treecache_exporter_shards"
         assert value == (is_the_state or is_the_only_shard)
 

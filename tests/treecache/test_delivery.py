@@ -9,6 +9,7 @@ import pytest
 from kazoo.handlers.threading import SequentialThreadingHandler
 
 from exporter.treecache.delivery import Delivery
+from tests.support import eventually
 
 
 @pytest.fixture
@@ -45,6 +46,26 @@ def test_length_counts_what_waits_and_what_is_at_work(delivery: Delivery) -> Non
     go_on.set()
     delivery.close(10)
     assert len(delivery) == 0
+
+
+def test_knows_for_how_long_it_has_stood_still(delivery: Delivery) -> None:
+    at_work, go_on = threading.Event(), threading.Event()
+
+    def block() -> None:
+        at_work.set()
+        go_on.wait(20)
+
+    assert delivery.stands_for == 0
+    delivery.put([block])
+    assert at_work.wait(10)
+    begun = delivery.stands_for
+    eventually(lambda: delivery.stands_for > begun + 0.05)
+    # What comes behind it is no progress.
+    delivery.put([lambda: None])
+    assert delivery.stands_for > 0.05
+    go_on.set()
+    eventually(lambda: delivery.stands_for == 0)
+    delivery.close(10)
 
 
 def test_knows_its_own_thread(delivery: Delivery) -> None:

@@ -154,9 +154,9 @@ def test_a_count_of_children_that_nothing_explains_is_looked_into(reconciling: R
     reconciling.reconciler.apply_record("/a", record(), False)
     reconciling.reconciler.apply_record("/a", record(pzxid=2, children=1), False)
     assert reconciling.wanted() == ([], [])
-    reconciling.reconciler.recheck_suspects()
+    reconciling.reconciler.recheck_suspects(0.0, at_rest=True)
     assert reconciling.wanted() == ([], ["/a"])
-    reconciling.reconciler.recheck_suspects()
+    reconciling.reconciler.recheck_suspects(0.0, at_rest=True)
     assert reconciling.wanted() == ([], [])
 
 
@@ -164,7 +164,7 @@ def test_a_count_of_children_that_depth_explains_is_not() -> None:
     reconciling = Reconciling(max_depth=1)
     reconciling.reconciler.apply_record("/a", record(), False)
     reconciling.reconciler.apply_record("/a", record(pzxid=2, children=1), False)
-    reconciling.reconciler.recheck_suspects()
+    reconciling.reconciler.recheck_suspects(0.0, at_rest=True)
     assert reconciling.wanted() == ([], [])
     reconciling.reconciler.apply_names("/a", 2, ["0"], False)
     assert reconciling.wanted() == ([], [])

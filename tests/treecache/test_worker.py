@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -101,11 +102,22 @@ def test_failures_in_a_row_are_further_and_further_apart(
     delays: list[float] = []
     monkeypatch.setattr(module, "FIRST_DELAY", 0.001)
     monkeypatch.setattr(module, "LONGEST_DELAY", 0.004)
-    worker._failed = lambda error, delay: delays.append(delay)
+    since: list[float | None] = []
+
+    def fail(error: BaseException, delay: float) -> None:
+        delays.append(delay)
+        since.append(worker.failure and worker.failure.at)
+
+    worker._failed = fail
     turns.errors = [RuntimeError("again") for _ in range(5)]
+    before = time.time()
     worker.start()
     eventually(lambda: worker.restarts == 5 and worker.failure is None)
     assert delays == [0.001, 0.002, 0.004, 0.004, 0.004]
+    # They are one trouble, which began with the first.
+    assert len(since) == 5
+    assert set(since) == {since[0]}
+    assert before <= (since[0] or 0) <= time.time()
 
 
 def test_a_failure_to_tell_of_a_failure_or_to_recover_is_no_end(worker: Worker, turns: Turns) -> None:

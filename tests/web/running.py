@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from exporter.settings import ListenAddress
+from exporter.settings import Address, ListenAddress
 from exporter.telemetry.collectors import build_registry
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import Shard
 from exporter.treecache.stats import CacheStats
-from exporter.web.app import OPEN_TO_ALL, create_app, kinds
+from exporter.web.app import create_app, kinds, open_to_all
 from exporter.web.config import WebConfig
-from exporter.web.server import base_url, listen, serving
+from exporter.web.listening import base_url, listening
+from exporter.web.server import serving
 from tests.telemetry.known import BUSY_CACHE, ensemble
 
 
 def fresh(**of_a: Any) -> CacheStats:
-    """A busy cache whose freshness has just been proven."""
-    return replace(BUSY_CACHE, verified_at=time.time(), **of_a)
+    """A busy cache that can read all of its znodes, and whose freshness has just been proven."""
+    return replace(BUSY_CACHE, **{"verified_at": time.time(), "unreadable_nodes": 0, **of_a})
+
+
+def loading(**of_a: Any) -> CacheStats:
+    """A busy cache whose session is new, so that everything is being read."""
+    return fresh(**{"state": "loading", "initialized": False, **of_a})
 
 
 @dataclass(frozen=True)
@@ -42,36 +49,42 @@ def running(
     port: int = 0,
     shard: Shard | None = None,
     version: str = "1.2.3",
+    prefix: str = "",
+    address: Address | None = None,
 ) -> Iterator[Running]:
-    """The app about these ensembles, by default a busy one, on a loopback port, by default a free one.
+    """The app about these ensembles, by default a busy one, on a loopback port, by default a free one, or an address.
 
     Its loop runs in a thread.
     """
-    known = ensembles or (ensemble(),)
+    known = ensembles or (ensemble(cache=fresh(stale_after=0.0)),)
     app = create_app(
         build_registry(known, version),
         known,
         telemetry_path="/metrics",
         version=version,
+        route_prefix=prefix,
         expose_data=expose_data,
         shard=shard,
     )
-    listener = listen(ListenAddress("127.0.0.1", port))
+    addresses = [address or ListenAddress("127.0.0.1", port)]
     began: list[asyncio.AbstractEventLoop] = []
     started, stop = threading.Event(), asyncio.Event()
 
-    async def serve() -> None:
-        async with serving(app, listener, config, open_to_all=OPEN_TO_ALL, kind_of=kinds("/metrics")):
+    open_ones, kind_of = open_to_all(prefix), kinds("/metrics", prefix)
+
+    async def serve(listener: socket.socket) -> None:
+        async with serving(app, [listener], config, open_to_all=open_ones, kind_of=kind_of):
             began.append(asyncio.get_running_loop())
             started.set()
             await stop.wait()
 
-    thread = threading.Thread(target=asyncio.run, args=[serve()])
-    thread.start()
-    try:
-        assert started.wait(10)
-        yield Running(base_url(listener, config), listener.getsockname()[1])
-    finally:
-        began[0].call_soon_threadsafe(stop.set)
-        thread.join(10)
-        assert not thread.is_alive()
+    with listening(addresses) as (listener,):
+        thread = threading.Thread(target=asyncio.run, args=[serve(listener)])
+        thread.start()
+        try:
+            assert started.wait(10)
+            yield Running(base_url(listener, config), 0 if address else listener.getsockname()[1])
+        finally:
+            began[0].call_soon_threadsafe(stop.set)
+            thread.join(10)
+            assert not thread.is_alive()

@@ -22,7 +22,7 @@ from exporter.web.config import load
 from tests.telemetry.known import BUSY_CLIENT, Source, ensemble
 from tests.web.running import fresh, running
 
-HANDSHAKE_TIMEOUT = 1.0
+HANDSHAKE_TIMEOUT = 3.0
 REQUEST_TIMEOUT = 2.0
 #: Trees of a large ensemble, and the children of the root of the one named WIDE.
 TREES, WIDE, CHILDREN = 40, "wide", 100_000

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
@@ -21,9 +22,13 @@ from exporter.telemetry.sources import EnsembleSource, Fault
 from exporter.treecache import Shard
 from exporter.treecache.stats import CacheStats
 from exporter.web.app import create_app
+from exporter.web.browser import PAGE
+from exporter.web.links import short_path
 from exporter.web.pages import TREES_SHOWN
+from exporter.web.words import visible
 from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT, NEW_CACHE, NEW_CLIENT, Source, ensemble
-from tests.web.running import fresh
+from tests.web.running import fresh, loading
+from tests.web.znodes import STAT, Znodes
 
 T = TypeVar("T")
 
@@ -53,35 +58,7 @@ def test_metrics() -> None:
 def test_metrics_under_another_path() -> None:
     assert get("/a/b", telemetry="/a/b").status_code == 200
     assert get("/metrics", telemetry="/a/b").status_code == 404
-    assert 'href="/a/b"' in get("/", telemetry="/a/b").text
-
-
-def test_healthy_whatever_the_state_of_zookeeper() -> None:
-    response = get("/-/healthy", ensemble(client=NEW_CLIENT, cache=NEW_CACHE))
-    assert (response.status_code, response.text) == (200, "Healthy.\n")
-
-
-def test_not_ready_until_every_tree_had_its_first_load() -> None:
-    trees = {"/a": Source(BUSY_CACHE), "/b": Source(NEW_CACHE), "/c": Source(NEW_CACHE)}
-    response = get("/-/ready", EnsembleSource("main", Source(BUSY_CLIENT), trees))
-    assert (response.status_code, response.text) == (503, "Loading: /b, /c.\n")
-
-
-def test_ready_for_good_once_it_was_whatever_a_reload_adds() -> None:
-    trees = {"/a": Source(BUSY_CACHE)}
-
-    async def ask_before_and_after(client: httpx.AsyncClient) -> list[int]:
-        before = await client.get("/-/ready")
-        trees["/b"] = Source(NEW_CACHE)
-        return [before.status_code, (await client.get("/-/ready")).status_code]
-
-    assert talk(EnsembleSource("main", Source(BUSY_CLIENT), trees), to=ask_before_and_after) == [200, 200]
-
-
-def test_ready_for_good_after_the_first_load() -> None:
-    loading_again = replace(BUSY_CACHE, initialized=False)
-    response = get("/-/ready", ensemble(client=replace(BUSY_CLIENT, state="lost"), cache=loading_again))
-    assert (response.status_code, response.text) == (200, "Ready.\n")
+    assert 'href="a/b"' in get("/", telemetry="/a/b").text
 
 
 @pytest.mark.parametrize("path", ["/nope", "/metrics/", "/-/", "/-/healthy/", "/favicon.ico"])
@@ -171,14 +148,14 @@ def test_the_page_tells_the_state_of_each_tree() -> None:
 
 
 def test_a_tree_without_recent_proof_is_stale() -> None:
-    page = get("/", ensemble(cache=replace(fresh(), verified_at=time.time() - 300))).text
-    assert "1 tree of 1 without a recent proof of freshness." in page
+    page = get("/", ensemble(cache=fresh(verified_at=time.time() - 300))).text
+    assert ">The tree is stale: not verified recently.<" in page
     assert ">stale<" in page
     assert "≤ 5 min" in page
 
 
 def test_a_tree_that_is_never_proven_becomes_stale() -> None:
-    never = replace(BUSY_CACHE, verified_at=0.0, stale_after=0.15)
+    never = fresh(verified_at=0.0, stale_after=0.15)
 
     async def look_twice(client: httpx.AsyncClient) -> list[str]:
         first = (await client.get("/")).text
@@ -187,7 +164,7 @@ def test_a_tree_that_is_never_proven_becomes_stale() -> None:
 
     first, second = talk(ensemble(cache=never), to=look_twice)
     assert "The tree is complete, and its changes arrive." in first
-    assert "1 tree of 1 without a recent proof of freshness." in second
+    assert ">The tree is stale: not verified recently.<" in second
     assert ">stale<" in second
     assert "never proven" in second
     # Nobody asked for proofs.
@@ -197,7 +174,7 @@ def test_a_tree_that_is_never_proven_becomes_stale() -> None:
 
 def test_what_is_stale_depends_on_the_tree() -> None:
     for stale_after, shown in ((20.0, ">stale<"), (40.0, ">complete<")):
-        half_a_minute_ago = replace(fresh(), verified_at=time.time() - 30, stale_after=stale_after)
+        half_a_minute_ago = fresh(verified_at=time.time() - 30, stale_after=stale_after)
         assert shown in get("/", ensemble(cache=half_a_minute_ago)).text
 
 
@@ -212,7 +189,7 @@ class Faults:
 
 
 def test_the_page_tells_of_faults_the_latest_first() -> None:
-    assert "No fault has come up since the start." in get("/").text
+    assert "No recent faults." in get("/").text
     first = Fault("NoAuthError: /<script>\u202e may not be read", 1200, 1_700_000_000)
     second = Fault("ValueError: no", 1, 1_700_000_060)
     page = get("/", replace(ensemble(), faults={"/services": Faults(first, second)})).text
@@ -229,7 +206,7 @@ def test_the_page_shows_a_bounded_number_of_faults() -> None:
 
 def test_the_page_links_to_the_others() -> None:
     page = get("/").text
-    assert re.findall(r'<a href="(/[^"]*)">', page) == ["/", "/metrics", "/docs", "/-/healthy", "/-/ready"]
+    assert re.findall(r'<a href="([^"]*)">', page) == ["./", "metrics", "docs", "-/healthy", "-/ready"]
     assert "Dashboards" not in page
     assert "1.2.3" in page
 
@@ -252,10 +229,10 @@ def test_the_pages_need_nothing_inline() -> None:
 
 def test_style_and_script_have_an_address_for_each_version() -> None:
     page = get("/").text
-    for address, media_type in (("/-/page.css", "text/css"), ("/-/page.js", "text/javascript")):
+    for address, media_type in (("-/page.css", "text/css"), ("-/page.js", "text/javascript")):
         found = re.search(rf'"({address}\?[0-9a-f]{{12}})"', page)
         assert found
-        response = get(found[1])
+        response = get(f"/{found[1]}")
         assert response.headers["content-type"] == f"{media_type}; charset=utf-8"
         assert "immutable" in response.headers["cache-control"]
         assert len(response.text) > 1000
@@ -292,11 +269,11 @@ def many_trees(number: int, **others: CacheStats) -> EnsembleSource:
 
 
 def test_more_trees_than_there_is_room_for() -> None:
-    page = get("/", many_trees(300, zz=replace(fresh(), initialized=False))).text
-    assert "1 tree of 301 not complete yet." in page
+    page = get("/", many_trees(300, zz=loading())).text
+    assert "1 of 301 trees is loading." in page
     assert page.count("<tr data-level=") == TREES_SHOWN
     assert re.search(r'<th scope="row">\s*zz\s*<', page)
-    assert '<a href="/browse?ensemble=main">101 more trees</a>' in page
+    assert '<a href="browse?ensemble=main">101 more trees</a>' in page
     assert "All 300 trees are complete" in get("/", many_trees(300)).text
 
 
@@ -312,11 +289,11 @@ def test_every_tree_can_be_found() -> None:
     source = EnsembleSource("main", Source(BUSY_CLIENT), {name: CacheToLookInto(BUSY_CACHE) for name in names})
 
     async def turn_over(client: httpx.AsyncClient) -> list[str]:
-        seen, address = [], "/browse?ensemble=main"
+        seen, address = [], "browse?ensemble=main"
         while address:
-            page = (await client.get(address)).text
+            page = (await client.get(f"/{address}")).text
             assert "451 trees of main" in page
-            seen += re.findall(r'<th scope="row"><a href="/browse\?ensemble=main&amp;tree=[^"]*">([^<]*)</a>', page)
+            seen += re.findall(r'<th scope="row"><a href="browse\?ensemble=main&amp;tree=[^"]*">([^<]*)</a>', page)
             following = re.search(r'rel="next" href="([^"]*)"', page)
             address = html.unescape(following[1]) if following else ""
         return seen
@@ -327,9 +304,52 @@ def test_every_tree_can_be_found() -> None:
     assert "None begins like it" in get("/browse?ensemble=main&path=%3Cscript%3E", source).text
 
 
+@pytest.mark.parametrize("character", ["x", "<", "日", "\u202e"])
+def test_pages_about_long_names_have_a_limit_and_lead_to_them(character: str) -> None:
+    parent = "/" + "/".join([character * 1000] * 50)
+    names = [f"{number:03}" + character * 10_000 for number in range(PAGE + 1)]
+    tree = Znodes("/", dict.fromkeys((*_above(parent), *(f"{parent}/{name}" for name in names)), STAT))
+    source = EnsembleSource("main", Source(BUSY_CLIENT), {"/": tree})
+
+    async def follow(client: httpx.AsyncClient) -> list[str]:
+        address = f"/browse?{urlencode({'ensemble': 'main', 'tree': '/', 'path': short_path(parent)})}"
+        pages = [(await client.get(address)).text]
+        links = [html.unescape(link) for link in re.findall('href="(browse[?][^"]*)"', pages[0])]
+        assert max(map(len, links)) < 8192
+        children = [link for link in links if parse_qs(urlsplit(link).query)["path"][0].count("/") == 51]
+        assert len(children) == PAGE
+        pages += [(await client.get(f"/{link}")).text for link in (children[7], links[-1])]
+        return pages
+
+    listed, child, following = talk(source, to=follow)
+    assert len(listed) < 1024 * 1024
+    assert "<h1" in child
+    assert f"007{html.escape(visible(character * 10_000))}</pre>" in child
+    assert len(re.findall('<th scope="row"', following)) == 1
+
+
+def _above(path: str) -> list[str]:
+    """A path, and those that lead to it."""
+    names = path.split("/")[1:]
+    return ["/", *("/" + "/".join(names[: length + 1]) for length in range(len(names)))]
+
+
 def test_an_ensemble_that_there_is_not() -> None:
-    assert get("/browse?ensemble=%3Cb%3E").status_code == 404
-    assert get("/browse").status_code == 404
+    for query in ("ensemble=%3Cb%3E", "tree=/services", "ensemble=nope&path=/"):
+        assert get(f"/browse?{query}").status_code == 404
+
+
+def test_without_an_ensemble_the_trees_of_all_are_listed() -> None:
+    known = [ensemble("main"), ensemble("a <b>"), many_trees(450)]
+    page = get("/browse", replace(known[2], name="many"), *known[:2]).text
+    assert "<h1>452 trees of 3 ensembles</h1>" in page
+    assert page.count('<th scope="row">') == TREES_SHOWN // 3 + 2
+    for link in ("browse?ensemble=many", "browse?ensemble=a+%3Cb%3E", "browse?ensemble=many&amp;path=&amp;after=t0065"):
+        assert f'href="{link}"' in page
+    found = get("/browse?path=/serv", known[0], replace(known[2], name="many")).text
+    assert found.count('<th scope="row">') == 1
+    assert "None begins like it" in found
+    assert "<h1>0 trees of 0 ensembles</h1>" in talk(to=lambda client: client.get("/browse")).text
 
 
 def test_the_pages_tell_which_share_this_is() -> None:
@@ -344,4 +364,4 @@ def test_the_pages_tell_which_share_this_is() -> None:
 def test_a_tree_that_there_is_not() -> None:
     response = get("/browse?ensemble=main&tree=/nope")
     assert response.status_code == 404
-    assert "There is no tree /nope of an ensemble main here." in response.text
+    assert "The ensemble main has no tree /nope here." in response.text

@@ -5,42 +5,15 @@ from __future__ import annotations
 import re
 import time
 import tracemalloc
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from kazoo.protocol.states import ZnodeStat
 
 from exporter.telemetry.sources import EnsembleSource
-from exporter.treecache.events import NodeData
-from exporter.treecache.stats import CacheStats
-from exporter.web.browser import DATA_SHOWN, JSON_SHOWN, PAGE, Browsable, find, look_up
+from exporter.web.browser import DATA_SHOWN, JSON_SHOWN, PAGE, PATH_SHOWN, Browsable, find, look_up
+from exporter.web.links import short_path
 from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT, Source
-
-STAT = ZnodeStat(0x10, 0x11, 1_700_000_000_000, 1_700_000_000_000, 3, 4, 5, 0, 6, 7, 0x12)
-
-
-class Znodes:
-    """A cache of these znodes by path: a stat or None for one that may not be read, and the same data in each."""
-
-    def __init__(self, root: str, stats: Mapping[str, ZnodeStat | None], data: bytes | None = b"data") -> None:
-        self._root, self._stats, self._data = root, stats, data
-        self._children: dict[str, set[str]] = {path: set() for path in stats}
-        for path in stats:
-            parent, _, name = path.rpartition("/")
-            if (parent or "/") in self._children and name:
-                self._children[parent or "/"].add(name)
-
-    def stats(self) -> CacheStats:
-        return replace(BUSY_CACHE, path=self._root)
-
-    def get_data(self, path: str, default: Any = None) -> Any:
-        stat = self._stats.get(path)
-        return default if stat is None else NodeData.make(path, self._data, stat)
-
-    def get_children(self, path: str, default: Any = None) -> Any:
-        return frozenset(self._children[path]) if path in self._children else default
+from tests.web.znodes import STAT, Znodes
 
 
 def small(data: bytes | None = b"data", **of_a: Any) -> Znodes:
@@ -68,9 +41,84 @@ def test_paths(asked: str, found: str, begins_with: str, children: list[str]) ->
     assert (znode.path, znode.begins_with, [child.name for child in znode.children]) == (found, begins_with, children)
 
 
+ODD = (
+    " ",
+    " a",
+    "a ",
+    "a  b",
+    "%",
+    "%2f",
+    "?a=b",
+    "#a",
+    "&a",
+    "+",
+    "..a",
+    "a\nb",
+    "\u202ea",
+    "~0123456789abcdef",
+    "日本",
+)
+
+
+def odd(*names: str) -> Znodes:
+    return Znodes(
+        "/", dict.fromkeys(("/", *(f"/{name}" for name in names), *(f"/{name}/below" for name in names)), STAT)
+    )
+
+
+@pytest.mark.parametrize("name", [*ODD, "x" * 100_000, "日" * 100_000])
+def test_each_child_is_what_its_link_leads_to(name: str) -> None:
+    tree = odd(name, name + "x", "a")
+    for child in look_up(tree, "/").children:
+        assert child.link is not None
+        found = look_up(tree, child.link)
+        assert (found.link, found.begins_with) == (child.link, "")
+        assert [below.link for below in found.children] == [f"{child.link}/below"]
+        assert found.steps[-1] == (child.name, child.link)
+    assert f"/{name}" in {look_up(tree, child.link or "").path for child in look_up(tree, "/").children}
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"), [("/a ", "/a"), (" /a", "/a"), ("/b ", "/b "), ("/b", "/b"), ("/b  ", "/b"), (" ", "/")]
+)
+def test_spaces_that_were_pasted_along_and_those_of_a_name(asked: str, found: str) -> None:
+    znode = look_up(odd("a", "b", "b "), asked)
+    assert (znode.path, znode.begins_with) == (found, "")
+
+
+def test_long_names_page_by_page() -> None:
+    names = [f"{number:04}" + "x" * 100_000 for number in range(PAGE + 10)]
+    tree = Znodes("/", dict.fromkeys(("/", *(f"/{name}" for name in names)), STAT))
+    first = look_up(tree, "/")
+    assert len(first.next_after) < 100
+    assert [child.name[:4] for child in look_up(tree, "/", after=first.next_after).children] == [
+        f"{number:04}" for number in range(PAGE, PAGE + 10)
+    ]
+
+
+def test_the_whole_of_a_long_path_is_there_up_to_a_limit() -> None:
+    for length, said in ((100_000, "x"), (PATH_SHOWN + 1_999, "… and 2\u202f000 more characters")):
+        znode = look_up(
+            Znodes("/", dict.fromkeys(("/", "/" + "x" * length), STAT)), short_path("/" + "x" * length) or ""
+        )
+        assert znode.whole.startswith("/xxx")
+        assert znode.whole.endswith(said)
+        assert len(znode.whole) < PATH_SHOWN + 100
+
+
+def test_a_way_of_very_many_steps() -> None:
+    names = [f"n{number}" for number in range(1000)]
+    paths = ["/" + "/".join(names[:length]) for length in range(len(names) + 1)]
+    znode = look_up(Znodes("/", dict.fromkeys(paths, STAT)), paths[-1])
+    assert znode.path == paths[-1]
+    assert [name for name, _ in znode.steps] == ["/", *names[:4], "…", *names[-12:]]
+    assert {link for _, link in znode.steps[-12:]} == {None}
+    assert znode.steps[4] == ("n3", "/n0/n1/n2/n3")
+
+
 def test_the_root_of_everything() -> None:
     tree = Znodes("/", dict.fromkeys(("/", "/a", "/a/b"), STAT))
-    assert [child.path for child in look_up(tree, "/").children] == ["/a"]
+    assert [child.link for child in look_up(tree, "/").children] == ["/a"]
     assert look_up(tree, "/a/b").steps == [("/", "/"), ("a", "/a"), ("b", "/a/b")]
 
 
@@ -81,7 +129,7 @@ def test_a_stat_in_words() -> None:
     assert facts["Created"].startswith("1 h ago, 20")
     assert facts["Created"].endswith(" UTC, zxid 0x10")
     assert re.match(r"1 min 3\d s ago, ", facts["Changed"])
-    assert facts["Children"] == "1 child, last came or went with zxid 0x12"
+    assert facts["Children"] == "7 children, last changed with zxid 0x12"
     assert facts["Versions"] == "data 3, children 4, ACL 5"
 
 
@@ -98,19 +146,37 @@ def test_kinds_in_words(owner: int, facts: dict[str, str]) -> None:
 
 def test_times_of_wrong_clocks() -> None:
     facts = look_up(small(ctime=2**62, mtime=-(2**62)), "/app/a").facts
-    assert facts["Created"].startswith("in ")
+    assert " ahead (server clock), " in facts["Created"]
     assert "s after 1970" in facts["Changed"]
 
 
 def test_a_znode_that_may_not_be_read() -> None:
     znode = look_up(small(), "/app/secret", expose_data=True)
-    assert (znode.path, znode.facts, znode.data) == ("/app/secret", {}, None)
+    assert (znode.path, znode.is_held, znode.facts, znode.data) == ("/app/secret", True, {}, None)
+    assert znode.heading == "No children known"
     assert [child.kind for child in look_up(small(), "/app/s").children] == ["unreadable"]
+
+
+@pytest.mark.parametrize(
+    ("path", "there", "heading"),
+    [
+        ("/app/a", 1, "1 child"),
+        ("/app/a", 7, "1 of 7 children in the cache"),
+        ("/app/z", 7, "0 of 7 children in the cache"),
+    ],
+)
+def test_children_that_are_there_are_not_those_that_are_held(path: str, there: int, heading: str) -> None:
+    assert look_up(small(numChildren=there), path).heading == heading
+
+
+def test_children_known_before_their_parent_was_closed() -> None:
+    assert look_up(Znodes("/app", {"/app": None, "/app/a": STAT}), "/app").heading == "1 child known"
 
 
 def test_an_empty_tree() -> None:
     znode = look_up(Znodes("/app", {}), "/app/a")
-    assert (znode.path, znode.facts, znode.children, znode.begins_with) == ("/app", {}, [], "a")
+    assert (znode.path, znode.is_held, znode.facts, znode.children) == ("/app", False, {}, [])
+    assert (znode.begins_with, znode.heading) == ("a", "No children known")
 
 
 @pytest.mark.parametrize(
@@ -166,7 +232,7 @@ def test_a_hundred_thousand_children_are_a_page_each_time() -> None:
     took = time.perf_counter() - begun
     assert (len(first.children), len(second.children)) == (PAGE, PAGE)
     assert (first.children[0].name, second.children[0].name) == ("n000000", f"n{PAGE:06}")
-    assert first.total == 100_000
+    assert first.heading == "100\u202f000 of 7 children in the cache"
     assert took < 2
     assert look_up(tree, "/n0999").children[-1].name == "n099999"
     assert look_up(tree, "/n0999").next_after == ""

@@ -11,11 +11,12 @@ from exporter.treecache.stats import CacheStats
 from exporter.web.history import INTERVAL, POINTS, History, Series
 from exporter.zookeeper.stats import ClientStats
 from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT, Source
+from tests.web.running import fresh, loading
 
 
 def with_events(number: int, *, initialized: bool = True) -> CacheStats:
     events = {**BUSY_CACHE.events, "node_added": number, "node_updated": 0, "node_removed": 0}
-    return replace(BUSY_CACHE, events=events, initialized=initialized)
+    return fresh(events=events, initialized=initialized, state="in_sync" if initialized else "loading")
 
 
 def test_a_chart_has_a_point_for_each_interval() -> None:
@@ -49,13 +50,13 @@ class Story:
     """An ensemble whose stats the test tells one after the other, and what is made of them."""
 
     def __init__(self) -> None:
-        self._client, self._cache = Source(BUSY_CLIENT), Source(BUSY_CACHE)
+        self._client, self._cache = Source(BUSY_CLIENT), Source(fresh())
         self._history = History([EnsembleSource("main", self._client, {"/services": self._cache})])
         self._history.look()
 
-    def tell(self, client: ClientStats = BUSY_CLIENT, cache: CacheStats = BUSY_CACHE) -> list[tuple[str, str, str]]:
+    def tell(self, client: ClientStats = BUSY_CLIENT, cache: CacheStats | None = None) -> list[tuple[str, str, str]]:
         """What is known to have happened since the start, the latest first."""
-        self._client.told, self._cache.told = client, cache
+        self._client.told, self._cache.told = client, cache or fresh()
         self._history.look()
         return [(change.where, change.what, change.level) for change in self._history.changes()]
 
@@ -79,11 +80,32 @@ def test_a_session_is_lost_between_two_looks() -> None:
 
 def test_a_tree_is_loaded_again() -> None:
     story = Story()
-    story.tell(cache=replace(BUSY_CACHE, initialized=False))
+    story.tell(cache=loading())
     assert story.tell() == [
         ("main /services", "complete, 203 znodes", "good"),
         ("main /services", "loading", "waiting"),
     ]
+
+
+def test_a_tree_gets_into_trouble_and_out_of_it() -> None:
+    story = Story()
+    story.tell(cache=fresh(unreadable_nodes=2))
+    story.tell(cache=fresh(state="failed", initialized=False))
+    story.tell(cache=fresh(root="missing", nodes=dict.fromkeys(BUSY_CACHE.nodes, 0)))
+    assert story.tell() == [
+        ("main /services", "complete, 203 znodes", "good"),
+        ("main /services", "root missing", "waiting"),
+        ("main /services", "failed", "bad"),
+        ("main /services", "2 of 205 znodes unreadable", "waiting"),
+    ]
+
+
+def test_what_comes_and_goes_with_the_connection_is_the_ensembles_news() -> None:
+    story = Story()
+    suspended = replace(BUSY_CLIENT, state="suspended", server=None)
+    story.tell(suspended, fresh(state="disconnected"))
+    story.tell(cache=fresh(state="catching_up"))
+    assert [where for where, _, _ in story.tell()] == ["main", "main"]
 
 
 def test_what_a_slow_look_found_is_not_noted_after_what_a_later_one_found() -> None:
@@ -97,13 +119,13 @@ def test_what_a_slow_look_found_is_not_noted_after_what_a_later_one_found() -> N
                 assert release.wait(10)
             return told
 
-    cache = SlowOnce(replace(BUSY_CACHE, initialized=False))
+    cache = SlowOnce(loading())
     history = History([EnsembleSource("main", Source(BUSY_CLIENT), {"/services": cache})])
     history.look()
     slow, later = threading.Thread(target=history.look), threading.Thread(target=history.look)
     slow.start()
     assert asked.wait(10)
-    cache.told = BUSY_CACHE
+    cache.told = fresh()
     later.start()
     later.join(0.2)
     release.set()

@@ -1,21 +1,20 @@
-"""The listening socket, and what the HTTP server sends and refuses by itself."""
+"""What the HTTP server sends and refuses by itself."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import httpx
-import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from exporter.settings import ListenAddress, SettingsError
-from exporter.web.server import base_url, listen, serving
+from exporter.settings import ListenAddress
+from exporter.web.listening import base_url, listen
+from exporter.web.server import serving
 
 T = TypeVar("T")
 
@@ -30,7 +29,7 @@ def talk(to: Callable[[httpx.AsyncClient], Awaitable[T]]) -> T:
     async def converse() -> T:
         listener = listen(ListenAddress("127.0.0.1", 0))
         async with (
-            serving(Starlette(routes=[Route("/", greet)]), listener),
+            serving(Starlette(routes=[Route("/", greet)]), [listener]),
             httpx.AsyncClient(base_url=base_url(listener)) as client,
         ):
             return await to(client)
@@ -65,28 +64,10 @@ def test_headers_without_end_are_refused() -> None:
 def test_a_connection_that_stays_open_does_not_hold_up_the_end() -> None:
     async def serve_and_end() -> None:
         listener = listen(ListenAddress("127.0.0.1", 0))
-        async with serving(Starlette(), listener):
+        async with serving(Starlette(), [listener]):
             _, writer = await asyncio.open_connection(*listener.getsockname())
             writer.write(b"GET / HTTP/1.1\r\n")
             await writer.drain()
         writer.close()
 
     asyncio.run(asyncio.wait_for(serve_and_end(), 5))
-
-
-def test_an_empty_host_means_every_address() -> None:
-    with listen(ListenAddress("", 0)) as listener:
-        port = listener.getsockname()[1]
-        socket.create_connection(("127.0.0.1", port)).close()
-        assert base_url(listener) == f"http://localhost:{port}"
-
-
-def test_the_url_of_an_ipv6_address_has_brackets() -> None:
-    with listen(ListenAddress("::1", 0)) as listener:
-        assert base_url(listener) == f"http://[::1]:{listener.getsockname()[1]}"
-
-
-@pytest.mark.parametrize("address", [ListenAddress("192.0.2.1", 0), ListenAddress("nowhere.invalid", 0)])
-def test_an_address_of_another_machine_is_refused(address: ListenAddress) -> None:
-    with pytest.raises(SettingsError, match=rf"^--web.listen-address={address}: cannot listen there: \w.+; accepted: "):
-        listen(address)

@@ -6,7 +6,7 @@ from exporter.web.standing import Places, Standing
 
 
 def tree(name: str, level: str = "good") -> Standing:
-    return Standing(name, f"/{name}", level, "a state", None, False)
+    return Standing(name, f"/{name}", level=level)
 
 
 def names(places: Places, *trees: Standing) -> str:

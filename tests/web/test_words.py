@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.web.words import counted, human_bytes, human_count, human_duration, human_moment, human_rate, visible
+from exporter.web.words import (
+    BRIEF,
+    brief,
+    counted,
+    human_bytes,
+    human_count,
+    human_duration,
+    human_moment,
+    human_rate,
+    visible,
+)
 
 
 @pytest.mark.parametrize(
@@ -59,4 +69,10 @@ def test_moments() -> None:
 
 
 def test_names_hide_nothing() -> None:
+    assert [visible(name) for name in (" a b ", "a  b", " ", "")] == ["\\x20a b\\x20", "a \\x20b", "\\x20", ""]
     assert visible("a\u202egnp.exe\n\x00 ü 日本") == "a\\u202egnp.exe\\n\\x00 ü 日本"
+
+
+def test_long_names_are_cut_in_their_middle() -> None:
+    assert brief("x" * BRIEF) == "x" * BRIEF
+    assert brief("\n" + "x" * 99_998 + "z") == "\\n" + "x" * 79 + "…" + "x" * 19 + "z (100\u202f000 characters)"

@@ -19,9 +19,8 @@ from exporter.zookeeper.observers import Observers
 from exporter.zookeeper.session import Session
 from exporter.zookeeper.wire import GetData, MultiRead, WatchingRead
 from tests.conftest import TICK_TIME, ClientFactory, ZooKeeper
-from tests.faults.conftest import expire
 from tests.faults.proxy import DOWN, Proxy
-from tests.support import eventually
+from tests.support import eventually, expire
 
 
 class Recorder(ClientObserver):
@@ -123,7 +122,7 @@ def test_the_engines_own_calls_are_observed_and_its_cache_joins(client: KazooCli
     client.ensure_path("/app/a")
     del recorder.ended[:], recorder.began[:]
     with TreeCache(client, "/app", create_root=False) as cache:
-        assert cache.wait_initialized(10)
+        assert cache.wait_initialized(60)
         assert recorder.tenants == [cache]
         assert recorder.told()[:2] == [("addWatch", None), ("multiRead", None)]
         purposes = {call.request.purpose for call in recorder.ended if isinstance(call.request, MultiRead)}
@@ -137,7 +136,7 @@ def test_the_engines_own_calls_are_observed_and_its_cache_joins(client: KazooCli
 
 def test_that_a_missing_root_is_watched_for_is_no_error(client: KazooClient, recorder: Recorder) -> None:
     with TreeCache(client, "/missing", create_root=False, mode="classic") as cache:
-        assert cache.wait_initialized(10)
+        assert cache.wait_initialized(60)
         eventually(lambda: ("exists", None) in recorder.told())
         reads = [call for call in recorder.ended if isinstance(call.request, GetData)]
         assert [call.error for call in reads] == ["NONODE"]
@@ -170,7 +169,7 @@ def test_a_refused_cache_can_be_started_once_it_is_accepted(client: KazooClient)
     assert recorder.tenants == []
     observers.remove(refuses)
     with cache:
-        assert cache.wait_initialized(10)
+        assert cache.wait_initialized(60)
 
 
 def test_connecting_pinging_authenticating_and_closing_are_calls(zookeeper: ZooKeeper) -> None:
@@ -318,7 +317,7 @@ def test_the_engines_single_reads_ask_for_watches(client: KazooClient, recorder:
     client.ensure_path("/app/a")
     del recorder.ended[:]
     with TreeCache(client, "/app", create_root=False, mode="classic") as cache:
-        assert cache.wait_initialized(10)
+        assert cache.wait_initialized(60)
     reads = [call for call in recorder.ended if isinstance(call.request, WatchingRead)]
     assert len(reads) == 4
     assert all(call.watches for call in reads)
@@ -401,7 +400,7 @@ def test_an_observer_that_fails_when_a_cache_leaves_does_not_keep_it_from_closin
     observers.add(fails)
     observers.add(recorder)
     with TreeCache(client, "/app") as cache:
-        assert cache.wait_initialized(10)
+        assert cache.wait_initialized(60)
     assert recorder.tenants == []
     assert len(cache) == 0
     with TreeCache(client, "/app"):

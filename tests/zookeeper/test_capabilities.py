@@ -18,7 +18,7 @@ def capabilities() -> Capabilities:
 
 
 def bulk(size: int) -> MultiRead:
-    request = MultiRead("", ["/" + "x" * (size - 24)], [])
+    request = MultiRead("", ["", "/" + "x" * (size - 39)], [])
     request.serialize()
     assert request.size == size
     return request
@@ -98,11 +98,10 @@ def test_each_kind_of_request_is_judged_by_itself(capabilities: Capabilities) ->
     assert capabilities.recursive(SERVER, 10.0) is False
 
 
-def test_an_inquiry_without_an_answer_is_counted_and_made_again_on_the_same_connection(
+def test_an_inquiry_without_an_answer_is_made_again_on_the_same_connection(
     capabilities: Capabilities,
 ) -> None:
     capabilities.found(SERVER, None, 0.0)
-    assert capabilities.undecided == 1
     assert capabilities.recursive(SERVER, 0.0) is False
     assert capabilities.ask_in(SERVER, 0.25) == 0.75
     assert capabilities.recursive(SERVER, 1.0) is None
@@ -172,3 +171,16 @@ def test_what_was_taken_once_is_not_suspected_of_its_length(capabilities: Capabi
     answer(capabilities, bulk(40_000))
     assert hang_up(capabilities, bulk(30_000)) is None
     assert capabilities.request_bytes(SERVER) == REQUEST_BYTES
+
+
+def test_a_request_for_one_path_that_is_hung_up_on_three_times_is_not_sent_any_more(capabilities: Capabilities) -> None:
+    long, longer = MultiRead("/" + "n" * 5000, [""], []), MultiRead("/" + "n" * 5000, [], [""])
+    shorter, two = MultiRead("/" + "n" * 3000, [""], []), MultiRead("/" + "n" * 5000, ["", ""], [])
+    for _ in range(3):
+        assert not capabilities.refuses(long, SERVER, 10.0)
+        long.serialize()
+        assert hang_up(capabilities, long) is None
+    refused = [capabilities.refuses(request, SERVER, 20.0) for request in (long, longer, shorter, two)]
+    assert refused == [True, True, False, False]
+    assert not capabilities.refuses(long, "another:2181", 20.0)
+    assert not capabilities.refuses(long, SERVER, 10_000.0), "it may have been told to take more by then"

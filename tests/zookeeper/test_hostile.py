@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kazoo.client import KazooClient
 
 from exporter import TreeCache
+from exporter.demo.server import ZooKeeperServer
 from exporter.zookeeper.frames import FrameBuffer
 from exporter.zookeeper.protocol import PROTOCOL_ERRORS, Mistrust, ProtocolError
 from exporter.zookeeper.session import Session, _watch_event
@@ -115,7 +119,7 @@ def test_the_session_outlives_what_a_server_does_wrong(zookeeper: ZooKeeper, fra
     with Proxy(zookeeper.server.port) as proxy, connected(proxy.hosts + zookeeper.root, timeout=20) as client:
         session_id, session = client.client_id[0], Session.attach(client)
         with TreeCache(client, "/app") as cache:
-            assert cache.wait_initialized(20)
+            assert cache.wait_initialized(60)
             proxy.inject(struct.pack("!i", frame) if isinstance(frame, int) else struct.pack("!i", len(frame)) + frame)
             eventually(lambda: session.stats().protocol_errors[reason] == 1)
             eventually(lambda: session.stats().transitions["connected"] == 1)
@@ -124,3 +128,62 @@ def test_the_session_outlives_what_a_server_does_wrong(zookeeper: ZooKeeper, fra
         assert client.client_id[0] == session_id
         assert sum(session.stats().protocol_errors.values()) == 1
         assert set(session.stats().protocol_errors) == set(PROTOCOL_ERRORS)
+
+
+@pytest.fixture(scope="module")
+def patient() -> Iterator[ZooKeeperServer]:
+    """A server that keeps sessions for as long as a busy machine may take."""
+    with ZooKeeperServer(config={"tickTime": "3000"}) as server:
+        yield server
+
+
+def all_but_handshakes(corrupt: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    """Lets what opens a session pass, which has 41 bytes with its length."""
+    return lambda frame: frame if len(frame) == 41 else corrupt(frame)
+
+
+@pytest.mark.parametrize(
+    ("corrupt", "reason"),
+    [
+        (lambda frame: b"\xff" * len(frame), "bad_frame"),
+        (all_but_handshakes(lambda frame: b"\x7f" * len(frame)), "frame_too_large"),
+        (all_but_handshakes(lambda frame: frame[:4] + bytes(len(frame) - 4)), "unexpected_reply"),
+        (all_but_handshakes(lambda frame: frame[:4] + b"\xff" * (len(frame) - 4)), "bad_event"),
+        (all_but_handshakes(lambda frame: struct.pack("!i", 17) + frame[4:20] + b"x"), "bad_reply"),
+    ],
+    ids=["handshakes", "lengths", "xids", "events", "bodies"],
+)
+def test_a_server_that_only_sends_garbage_is_connected_to_ever_less_often(
+    patient: ZooKeeperServer, caplog: pytest.LogCaptureFixture, corrupt: Callable[[bytes], bytes], reason: str
+) -> None:
+    """However soon each connection is made: kazoo's own pause between attempts begins anew with each."""
+    with Proxy(patient.port) as proxy, connected(proxy.hosts, timeout=60) as client:
+        session_id, session = client.client_id[0], Session.attach(client)
+        with TreeCache(client, f"/{reason}", mode="recursive") as cache:
+            assert cache.wait_initialized(60)
+            begun, connections = time.monotonic(), proxy.accepted
+            proxy.corrupt = corrupt
+            proxy.cut()
+            eventually(lambda: session.stats().protocol_errors[reason] >= 5)
+            # 0.1, 0.2 and 0.4 seconds after all but the first.
+            assert time.monotonic() - begun >= 0.7
+            assert proxy.accepted - connections <= sum(session.stats().protocol_errors.values()) + 2
+            proxy.heal()
+            client.create(f"/{reason}/later")
+            eventually(lambda: cache.get_children(f"/{reason}") == {"later"})
+        assert client.client_id[0] == session_id
+    assert caplog.text.count("broke the protocol") == 1
+
+
+@pytest.mark.parametrize("mode", ["recursive", "classic"])
+def test_what_is_too_long_to_be_read_at_once_is_read_in_parts(client: KazooClient, mode: str) -> None:
+    """A server bounds what it is asked, and not what it answers."""
+    client.ensure_path("/app")
+    for number in range(40):
+        client.create(f"/app/{number}", bytes(100_000))
+    session = Session.attach(client)
+    with TreeCache(client, "/app", mode=mode, max_reply_bytes=1024 * 1024) as cache:
+        assert cache.wait_initialized(30)
+        assert len(cache) == 41
+        assert cache.stats().mode == mode
+    assert (session.stats().protocol_errors["frame_too_large"] > 0) == (mode == "recursive")

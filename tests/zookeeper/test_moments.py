@@ -101,8 +101,8 @@ def test_timestamps_of_a_client_and_a_cache_stand_still_between_what_they_tell_o
     client.stop()
     client.start()
     with TreeCache(client, "/app") as cache:
-        assert cache.wait_initialized(10)
-        assert cache.verify(10)
+        assert cache.wait_initialized(60)
+        assert cache.verify(60)
         busy = threading.Event()
         hog = threading.Thread(target=lambda: [sum(range(1000)) for _ in iter(busy.is_set, True)])
         hog.start()

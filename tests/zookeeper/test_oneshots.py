@@ -12,8 +12,7 @@ from exporter.zookeeper.oneshots import OneShotWatches
 from exporter.zookeeper.session import Session
 from exporter.zookeeper.wire import NO_AUTH, NO_NODE, OK, Exists, GetChildren, GetData, RemoveWatches
 from tests.conftest import connected
-from tests.faults.conftest import expire
-from tests.support import eventually
+from tests.support import eventually, expire
 
 
 def test_each_rule_of_the_server() -> None:

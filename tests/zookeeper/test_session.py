@@ -34,9 +34,8 @@ from exporter.zookeeper.statechange import StateChange, session_in_hex
 from exporter.zookeeper.stats import LOST_REASONS
 from exporter.zookeeper.wire import NO_NODE, OK, AddWatch, MultiRead
 from tests.conftest import ClientFactory, ZooKeeper
-from tests.faults.conftest import expire
 from tests.faults.proxy import DOWN, Proxy
-from tests.support import eventually
+from tests.support import eventually, expire
 
 
 class Stream:
@@ -107,11 +106,30 @@ def test_what_the_server_can_do_is_asked_once_and_on_another_connection(client_f
     session.inquire()
     assert stream.wait_for(Capable) == Capable(True)
     assert session.stats().sent_bytes == sent
+    assert session.stats().inquiries == {"recursive": 1, "classic": 0, "undecided": 0}
     later = Stream()
     session.subscribe("/", later)
     connected = later.wait_for(Connected)
     assert isinstance(connected, Connected)
     assert connected.recursive
+
+
+def test_an_inquiry_without_an_answer_is_counted(zookeeper: ZooKeeper) -> None:
+    with Proxy(zookeeper.server.port) as proxy:
+        client, stream = KazooClient(proxy.hosts), Stream()
+        session = Session.attach(client)
+        session.subscribe("/", stream)
+        client.start()
+        stream.wait_for(Connected)
+        # The next connection, which is the inquiry's.
+        proxy.hangs_up = True
+        session.inquire()
+        capable = stream.wait_for(Capable)
+        assert isinstance(capable, Capable)
+        assert capable.recursive is None
+        assert session.stats().inquiries == {"recursive": 0, "classic": 0, "undecided": 1}
+        client.stop()
+        client.close()
 
 
 def test_replies_and_watch_events_come_in_wire_order(client: KazooClient, zookeeper: ZooKeeper) -> None:
@@ -307,10 +325,7 @@ def test_expired_session_is_counted(client_factory: ClientFactory, zookeeper: Zo
     session, stream = Session.attach(client), Stream()
     session.subscribe("/", stream)
     started = session.stats().session_started_at
-    thief = KazooClient(zookeeper.hosts, client_id=client.client_id)
-    thief.start()
-    thief.stop()
-    thief.close()
+    expire(client.client_id, zookeeper.hosts)
     stream.wait_for(Lost)
     eventually(lambda: session.stats().state == "connected")
     stats = session.stats()

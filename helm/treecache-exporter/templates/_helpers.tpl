@@ -21,7 +21,7 @@ app.kubernetes.io/name: {{ include "treecache-exporter.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
-{{/* The labels of every resource; the chart's own win over `commonLabels`. */}}
+{{/* The labels of every resource; those that select pods cannot be given, `commonLabels` win over the others. */}}
 {{- define "treecache-exporter.labels" -}}
 {{- $own := dict
     "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
@@ -29,28 +29,50 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
     "app.kubernetes.io/managed-by" .Release.Service
     "app.kubernetes.io/part-of" "treecache-exporter" -}}
 {{- $selector := include "treecache-exporter.selectorLabels" . | fromYaml -}}
-{{- merge $selector $own .Values.commonLabels | toYaml }}
+{{- merge $selector (.Values.commonLabels | default dict) $own | toYaml }}
 {{- end }}
 
-{{/* Metadata of a resource. Arguments: root; suffix, namespace, labels and annotations as needed. */}}
+{{/* Metadata of a resource. Arguments: root; suffix, namespace, labels (which win) and annotations as needed. */}}
 {{- define "treecache-exporter.metadata" -}}
 name: {{ printf "%s%s" (include "treecache-exporter.fullname" .root) (.suffix | default "") | quote }}
 namespace: {{ .namespace | default .root.Release.Namespace | quote }}
 labels:
-  {{- merge (include "treecache-exporter.labels" .root | fromYaml) (.labels | default dict) | toYaml | nindent 2 }}
+  {{- merge (.labels | default dict | deepCopy) (include "treecache-exporter.labels" .root | fromYaml) | toYaml | nindent 2 }}
 {{- with .annotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
+{{/* Those of some values that are given, as YAML; false is, nothing and 0 are not. Arguments: values; keys. */}}
+{{- define "treecache-exporter.given" -}}
+{{- $given := dict }}
+{{- range .keys }}
+{{- $value := get $.values . }}
+{{- if kindIs "float64" $value }}{{ $value = int64 $value }}{{ end }}
+{{- if or (kindIs "bool" $value) $value }}{{ $_ := set $given . $value }}{{ end }}
+{{- end }}
+{{- with $given }}{{ toYaml . }}{{ end }}
+{{- end }}
+
+{{/* A tag beside a digest says to people what the digest is. */}}
 {{- define "treecache-exporter.image" -}}
-{{- $name := .Values.image.repository -}}
-{{- with .Values.image.registry }}{{ $name = printf "%s/%s" . $name }}{{ end -}}
-{{- if .Values.image.digest -}}
-{{ $name }}@{{ .Values.image.digest }}
-{{- else -}}
-{{ $name }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- $image := .Values.image.repository -}}
+{{- with (.Values.global | default dict).imageRegistry | default .Values.image.registry }}{{ $image = printf "%s/%s" . $image }}{{ end -}}
+{{- $tag := .Values.image.tag | default (ternary "" .Chart.AppVersion (not (empty .Values.image.digest))) -}}
+{{- with $tag }}{{ $image = printf "%s:%s" $image . }}{{ end -}}
+{{- with .Values.image.digest }}{{ $image = printf "%s@%s" $image . }}{{ end -}}
+{{ $image }}
+{{- end }}
+
+{{- define "treecache-exporter.imagePullSecrets" -}}
+{{- $secrets := list }}
+{{- $global := .Values.global | default dict }}
+{{- range concat ($global.imagePullSecrets | default list) (.Values.imagePullSecrets | default list) }}
+{{- if kindIs "string" . }}{{ $secrets = append $secrets (dict "name" .) }}{{ else }}{{ $secrets = append $secrets . }}{{ end }}
+{{- end }}
+{{- with uniq $secrets }}
+{{- toYaml . }}
 {{- end }}
 {{- end }}
 
@@ -69,14 +91,48 @@ annotations:
 {{- end }}
 
 {{- define "treecache-exporter.scheme" -}}
-{{- $tls := .Values.web.config.tls_server_config | default dict -}}
+{{- $tls := (.Values.web.config | default dict).tls_server_config | default dict -}}
 {{- .Values.web.scheme | default (ternary "HTTPS" "HTTP" (not (empty $tls.cert_file))) }}
 {{- end }}
 
-{{/* An HTTP probe has no certificate to show. */}}
+{{/* The path of the external URL, without a slash at its end; nothing for the root. */}}
+{{- define "treecache-exporter.externalPath" -}}
+{{- regexReplaceAll "^https?://[^/]*" (.Values.web.externalUrl | default "") "" | trimSuffix "/" }}
+{{- end }}
+
+{{/* What stands before every path of the exporter's, as its flags mean it; nothing for the root. */}}
+{{- define "treecache-exporter.routePrefix" -}}
+{{- .Values.web.routePrefix | default (include "treecache-exporter.externalPath" .) | trimSuffix "/" }}
+{{- end }}
+
+{{/* Where the exporter listens, and what its paths begin with: flags that `healthcheck` takes too. */}}
+{{- define "treecache-exporter.addressFlags" -}}
+{{- $host := .Values.web.listenHost | default "" -}}
+{{- if and (contains ":" $host) (not (hasPrefix "[" $host)) }}{{ $host = printf "[%s]" $host }}{{ end -}}
+- --web.listen-address={{ $host }}:{{ .Values.web.port }}
+{{- with .Values.web.externalUrl }}
+- --web.external-url={{ . }}
+{{- end }}
+{{- with .Values.web.routePrefix }}
+- --web.route-prefix={{ . }}
+{{- end }}
+{{- end }}
+
+{{/* Whether only what is in the pod reaches the exporter: "true" or nothing. */}}
+{{- define "treecache-exporter.isLocal" -}}
+{{- if regexMatch "^(localhost|127[.].*|\\[?::1\\]?)$" (.Values.web.listenHost | default "") }}true{{ end }}
+{{- end }}
+
+{{/* Whether a port of the pods is the exporter's own, not that of a container beside it: "true" or nothing. Arguments: root; port. */}}
+{{- define "treecache-exporter.isOwnPort" -}}
+{{- if has (toString .port) (list "metrics" (toString .root.Values.web.port)) }}true{{ end }}
+{{- end }}
+
+{{/* An HTTP probe has no certificate to show, and comes from outside of the pod. */}}
 {{- define "treecache-exporter.probe" -}}
-{{- $tls := .Values.web.config.tls_server_config | default dict -}}
-{{- .Values.web.probe | default (ternary "exec" "http" (eq (default "" $tls.client_auth_type) "RequireAndVerifyClientCert")) }}
+{{- $tls := (.Values.web.config | default dict).tls_server_config | default dict -}}
+{{- $needsCommand := or (eq (default "" $tls.client_auth_type) "RequireAndVerifyClientCert") (include "treecache-exporter.isLocal" .) -}}
+{{- .Values.web.probe | default (ternary "http" "exec" (empty $needsCommand)) }}
 {{- end }}
 
 {{/* What a probe does. Arguments: root; path, and the flag of `healthcheck` that means it. */}}
@@ -86,7 +142,7 @@ exec:
   command:
     - treecache-exporter
     - healthcheck
-    - --web.listen-address=:{{ .root.Values.web.port }}
+    {{- include "treecache-exporter.addressFlags" .root | nindent 4 }}
     {{- if include "treecache-exporter.hasWebConfig" .root }}
     - --web.config.file=/etc/treecache-exporter/web/web-config.yml
     {{- end }}
@@ -99,98 +155,51 @@ exec:
     {{- end }}
 {{- else -}}
 httpGet:
-  path: {{ .path }}
+  path: {{ include "treecache-exporter.routePrefix" .root }}{{ .path }}
   port: metrics
   scheme: {{ include "treecache-exporter.scheme" .root }}
 {{- end }}
 {{- end }}
 
-{{/* Whether the cluster knows PrometheusRule, and not only others of the operator's kinds: "true" or nothing. */}}
+{{/* The ports of an ensemble's hosts, or those that are given, as JSON. */}}
+{{- define "treecache-exporter.zookeeperPorts" -}}
+{{- $ports := list }}
+{{- range .Values.config.ensembles }}
+{{- range splitList "," (splitList "/" .hosts | first) }}
+{{- $ports = append $ports (regexFind ":[0-9]+$" (trim .) | trimPrefix ":" | default "2181" | int) }}
+{{- end }}
+{{- end }}
+{{- .Values.networkPolicy.zookeeperPorts | default (uniq $ports) | toJson }}
+{{- end }}
+
+{{/* Whether the rules are rendered: "true" or nothing. */}}
+{{- define "treecache-exporter.hasRules" -}}
+{{- $wanted := toString .Values.prometheusRule.enabled -}}
+{{- if or (eq $wanted "true") (and (eq $wanted "auto") (include "treecache-exporter.knowsRules" .)) }}true{{ end }}
+{{- end }}
+
+{{/*
+Whether the cluster knows PrometheusRule, and not only others of the operator's kinds: "true" or nothing. A cluster tells
+every kind; who renders without one may name the version alone.
+*/}}
 {{- define "treecache-exporter.knowsRules" -}}
-{{- if .Capabilities.APIVersions.Has "monitoring.coreos.com/v1/PrometheusRule" }}true{{ end }}
+{{- $version := "monitoring.coreos.com/v1" -}}
+{{- $others := list -}}
+{{- range list "Alertmanager" "PodMonitor" "Probe" "Prometheus" "ServiceMonitor" "ThanosRuler" -}}
+{{- if $.Capabilities.APIVersions.Has (printf "%s/%s" $version .) }}{{ $others = append $others . }}{{ end -}}
+{{- end -}}
+{{- $known := .Capabilities.APIVersions -}}
+{{- if or ($known.Has (printf "%s/PrometheusRule" $version)) (and ($known.Has $version) (empty $others)) }}true{{ end }}
 {{- end }}
 
-{{/* Refuses what the schema cannot. */}}
-{{- define "treecache-exporter.validate" -}}
-{{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled }}
-{{- fail "podMonitor.enabled: true beside serviceMonitor.enabled would scrape every pod twice; accepted: one of the two" }}
-{{- end }}
-{{- if and .Values.web.config .Values.web.existingSecret }}
-{{- fail "web.existingSecret: given beside web.config; accepted: one of the two" }}
-{{- end }}
-{{- include "treecache-exporter.validateProbe" . }}
-{{- include "treecache-exporter.validateTelemetryPath" . }}
-{{- include "treecache-exporter.validateExtraArgs" . }}
-{{- if not .Values.existingConfigMap }}
-{{- include "treecache-exporter.validateSecrets" . }}
+{{/* What tells a release's dashboards from another's: nothing where they have the repository's own addresses. */}}
+{{- define "treecache-exporter.dashboardMark" -}}
+{{- if .Values.dashboards.perRelease -}}
+-{{ printf "%s/%s" .Release.Namespace (include "treecache-exporter.fullname" .) | sha256sum | trunc 8 }}
 {{- end }}
 {{- end }}
 
-{{- define "treecache-exporter.validateProbe" -}}
-{{- $certificate := .Values.web.probeCertificate -}}
-{{- if ne (empty $certificate.certFile) (empty $certificate.keyFile) }}
-{{- fail "web.probeCertificate: has one of certFile and keyFile; accepted: both or neither" }}
-{{- end }}
-{{- if and $certificate.certFile (ne (include "treecache-exporter.probe" .) "exec") }}
-{{- fail "web.probeCertificate: an HTTP probe shows no certificate; accepted: with web.probe=exec" }}
-{{- end }}
-{{- end }}
-
-{{/* The exporter's own pages, which its flag does not take either. */}}
-{{- define "treecache-exporter.validateTelemetryPath" -}}
-{{- $path := .Values.web.telemetryPath -}}
-{{- $taken := list "/browse" "/docs" "/-/events" "/-/page.css" "/-/page.js" "/-/healthy" "/-/ready" "/-/reload" -}}
-{{- if or (has $path $taken) (has "." (splitList "/" $path)) (has ".." (splitList "/" $path)) }}
-{{- fail (printf "web.telemetryPath: %s is taken by another page, or cannot be served; accepted: a path such as /metrics" $path) }}
-{{- end }}
-{{- end }}
-
-{{/* The exporter takes no flag twice, and none beside a configuration file that contradicts it. */}}
-{{- define "treecache-exporter.validateExtraArgs" -}}
-{{- $value := dict
-    "--config.file" "config"
-    "--config.check" "config"
-    "--zookeeper.hosts" "config"
-    "--zookeeper.name" "config"
-    "--treecache.path" "config"
-    "--freshness.interval" "config"
-    "--freshness.timeout" "config"
-    "--freshness.barrier" "config"
-    "--audit.interval" "config"
-    "--audit.sample" "config"
-    "--web.listen-address" "web.port"
-    "--web.systemd-socket" "web.port"
-    "--web.telemetry-path" "web.telemetryPath"
-    "--web.config.file" "web.config"
-    "--web.enable-lifecycle" "web.enableLifecycle"
-    "--web.expose-data" "web.exposeData"
-    "--log.level" "log.level"
-    "--log.format" "log.format" -}}
-{{- if .Values.sharding.enabled }}
-{{- $_ := merge $value (dict "--shard.total" "sharding" "--shard.ordinal" "sharding" "--shard.from-hostname" "sharding") }}
-{{- end }}
-{{- range .Values.extraArgs }}
-{{- $flag := regexFind "^[^=]*" . }}
-{{- with get $value $flag }}
-{{- fail (printf "extraArgs: %s is for the chart to give; accepted: %s in its place" $flag .) }}
-{{- end }}
-{{- end }}
-{{- end }}
-
-{{/* A ConfigMap is no place for a secret. */}}
-{{- define "treecache-exporter.validateSecrets" -}}
-{{- range $index, $ensemble := .Values.config.ensembles }}
-{{- $secrets := dict }}
-{{- range $user, $digest := $ensemble.digest }}
-{{- $_ := set $secrets (printf "digest[%d].password" $user) $digest.password }}
-{{- end }}
-{{- with $ensemble.sasl }}{{ $_ := set $secrets "sasl.password" .password }}{{ end }}
-{{- with $ensemble.tls }}{{ $_ := set $secrets "tls.key_password" .key_password }}{{ end }}
-{{- range $key, $text := $secrets }}
-{{- if and $text (not (regexMatch "^[$][{][A-Za-z_][A-Za-z0-9_]*[}]$" $text)) }}
-{{- $file := printf "%s_file" (splitList "." $key | last) }}
-{{- fail (printf "config.ensembles[%d].%s: would lie open in a ConfigMap; accepted: ${NAME} of extraEnv or extraEnvFrom, or %s in existingSecrets" $index $key $file) }}
-{{- end }}
-{{- end }}
-{{- end }}
+{{/* A text with the addresses of dashboards as those of the release. Arguments: root; text. */}}
+{{- define "treecache-exporter.withDashboards" -}}
+{{- regexReplaceAll "(/d/|\"uid\": \")(treecache-[a-z-]+)" .text (printf "${1}${2}%s" (include "treecache-exporter.dashboardMark" .root)) }}
 {{- end }}

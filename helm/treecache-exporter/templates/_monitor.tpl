@@ -1,33 +1,21 @@
-{{/* An endpoint of a ServiceMonitor or a PodMonitor. Arguments: root; monitor, its values. */}}
+{{/* An endpoint of a ServiceMonitor or a PodMonitor. Arguments: root; monitor, its values; port, by name. */}}
 {{- define "treecache-exporter.endpoint" -}}
-port: metrics
-path: {{ .root.Values.web.telemetryPath }}
-scheme: {{ include "treecache-exporter.scheme" .root | lower }}
-{{- with .monitor.interval }}
-interval: {{ . }}
-{{- end }}
-{{- with .monitor.scrapeTimeout }}
-scrapeTimeout: {{ . }}
-{{- end }}
-{{- with .monitor.tlsConfig }}
-tlsConfig:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .monitor.basicAuth }}
-basicAuth:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .monitor.relabelings }}
-relabelings:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .monitor.metricRelabelings }}
-metricRelabelings:
-  {{- toYaml . | nindent 2 }}
+port: {{ .port }}
+path: {{ include "treecache-exporter.routePrefix" .root }}{{ .root.Values.web.telemetryPath }}
+scheme: {{ include "treecache-exporter.monitorScheme" . }}
+{{- $keys := list
+    "interval" "scrapeTimeout" "tlsConfig" "basicAuth" "authorization" "oauth2" "proxyUrl" "enableHttp2" "followRedirects"
+    "params" "honorLabels" "honorTimestamps" "relabelings" "metricRelabelings" }}
+{{- with include "treecache-exporter.given" (dict "values" .monitor "keys" $keys) }}
+{{ . }}
 {{- end }}
 {{- end }}
 
-{{/* What a monitor in another namespace, or in the release's, selects. Arguments: root; monitor, its values. */}}
+{{- define "treecache-exporter.monitorScheme" -}}
+{{- .monitor.scheme | default (include "treecache-exporter.scheme" .root | lower) }}
+{{- end }}
+
+{{/* What a monitor says of all its targets, in another namespace or in the release's. Arguments: root; monitor, its values. */}}
 {{- define "treecache-exporter.monitorTargets" -}}
 jobLabel: {{ .monitor.jobLabel | quote }}
 namespaceSelector:
@@ -36,4 +24,12 @@ namespaceSelector:
 selector:
   matchLabels:
     {{- include "treecache-exporter.selectorLabels" .root | nindent 4 }}
+{{- $keys := list
+    "scrapeClass" "scrapeProtocols" "fallbackScrapeProtocol" "sampleLimit" "targetLimit" "labelLimit"
+    "labelNameLengthLimit" "labelValueLengthLimit" "bodySizeLimit" "keepDroppedTargets" "attachMetadata" "targetLabels"
+    "podTargetLabels" }}
+{{- with include "treecache-exporter.given" (dict "values" .monitor "keys" $keys) }}
+{{ . }}
 {{- end }}
+{{- end }}
+

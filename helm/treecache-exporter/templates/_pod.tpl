@@ -3,31 +3,32 @@
 {{- $root := .root -}}
 metadata:
   labels:
-    {{- merge (deepCopy .labels) (include "treecache-exporter.labels" $root | fromYaml) $root.Values.podLabels | toYaml | nindent 4 }}
+    {{- merge (deepCopy .labels) ($root.Values.podLabels | default dict) (include "treecache-exporter.labels" $root | fromYaml) | toYaml | nindent 4 }}
   annotations:
-    {{- if not $root.Values.existingConfigMap }}
-    checksum/config: {{ toYaml $root.Values.config | sha256sum | quote }}
-    {{- end }}
-    {{- with $root.Values.web.config }}
-    checksum/web-config: {{ toYaml . | sha256sum | quote }}
-    {{- end }}
-    kubectl.kubernetes.io/default-container: exporter
-    {{- with $root.Values.podAnnotations }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- include "treecache-exporter.podAnnotations" $root | nindent 4 }}
 spec:
   serviceAccountName: {{ include "treecache-exporter.serviceAccountName" $root | quote }}
-  automountServiceAccountToken: false
+  automountServiceAccountToken: {{ $root.Values.serviceAccount.automountServiceAccountToken }}
   enableServiceLinks: false
-  {{- with $root.Values.imagePullSecrets }}
+  {{- with include "treecache-exporter.imagePullSecrets" $root }}
   imagePullSecrets:
-    {{- toYaml . | nindent 4 }}
+    {{- . | nindent 4 }}
+  {{- end }}
+  {{- with include "treecache-exporter.podNetwork" $root | trim }}
+  {{- . | nindent 2 }}
   {{- end }}
   securityContext:
     {{- toYaml $root.Values.podSecurityContext | nindent 4 }}
   terminationGracePeriodSeconds: {{ $root.Values.terminationGracePeriodSeconds }}
+  {{- with $root.Values.initContainers }}
+  initContainers:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
   containers:
     - {{ include "treecache-exporter.container" $root | nindent 6 | trim }}
+    {{- with $root.Values.extraContainers }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   volumes:
     - name: config
       configMap:
@@ -47,8 +48,10 @@ spec:
     {{- with $root.Values.extraVolumes }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
-  {{- with $root.Values.priorityClassName }}
-  priorityClassName: {{ . | quote }}
+  {{- range $key := list "priorityClassName" "runtimeClassName" "schedulerName" }}
+  {{- with get $root.Values $key }}
+  {{ $key }}: {{ . | quote }}
+  {{- end }}
   {{- end }}
   {{- with $root.Values.nodeSelector }}
   nodeSelector:
@@ -71,13 +74,49 @@ spec:
   {{- end }}
 {{- end }}
 
+{{/* What is given wins; a changed configuration file makes new pods, unless the exporter looks for changes itself. */}}
+{{- define "treecache-exporter.podAnnotations" -}}
+{{- $own := dict "kubectl.kubernetes.io/default-container" "exporter" }}
+{{- if not (or .Values.existingConfigMap .Values.autoReload.enabled) }}
+{{- $_ := set $own "checksum/config" (toYaml .Values.config | sha256sum) }}
+{{- end }}
+{{- with .Values.web.config }}
+{{- $_ := set $own "checksum/web-config" (toYaml . | sha256sum) }}
+{{- end }}
+{{- merge (.Values.podAnnotations | default dict | deepCopy) $own | toYaml }}
+{{- end }}
+
+{{/* On the node's network, only this policy resolves the names of the cluster's Services. */}}
+{{- define "treecache-exporter.podNetwork" -}}
+{{- if .Values.hostNetwork }}
+hostNetwork: true
+{{- end }}
+{{- with .Values.dnsPolicy | default (ternary "ClusterFirstWithHostNet" "" .Values.hostNetwork) }}
+dnsPolicy: {{ . | quote }}
+{{- end }}
+{{- with .Values.dnsConfig }}
+dnsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.hostAliases }}
+hostAliases:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{- define "treecache-exporter.container" -}}
 name: exporter
 image: {{ include "treecache-exporter.image" . }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 args:
   - --config.file=/etc/treecache-exporter/config/config.yml
-  - --web.listen-address=:{{ .Values.web.port }}
+  {{- if .Values.autoReload.enabled }}
+  - --config.auto-reload
+  {{- with .Values.autoReload.interval }}
+  - --config.auto-reload-interval={{ . }}
+  {{- end }}
+  {{- end }}
+  {{- include "treecache-exporter.addressFlags" . | nindent 2 }}
   - --web.telemetry-path={{ .Values.web.telemetryPath }}
   {{- if include "treecache-exporter.hasWebConfig" . }}
   - --web.config.file=/etc/treecache-exporter/web/web-config.yml
@@ -109,6 +148,11 @@ ports:
   - name: metrics
     containerPort: {{ .Values.web.port }}
     protocol: TCP
+{{- with .Values.startupProbe }}
+startupProbe:
+  {{- include "treecache-exporter.probeHandler" (dict "root" $ "path" "/-/healthy") | nindent 2 }}
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 livenessProbe:
   {{- include "treecache-exporter.probeHandler" (dict "root" . "path" "/-/healthy") | nindent 2 }}
   {{- with .Values.livenessProbe }}
@@ -119,6 +163,10 @@ readinessProbe:
   {{- with .Values.readinessProbe }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
+{{- with .Values.lifecycle }}
+lifecycle:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- with .Values.resources }}
 resources:
   {{- toYaml . | nindent 2 }}

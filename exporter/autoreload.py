@@ -1,0 +1,103 @@
+"""Auto-reload: looks at the configuration's files from time to time, and reloads when one holds something else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import structlog
+
+from exporter.config import Source
+from exporter.config.files import Files
+from exporter.reload import Reloader
+from exporter.settings import SettingsError
+from exporter.worker import Worker
+
+#: Seconds for which files have to stay the same before they are read: who writes them in place may be in the middle.
+SETTLED = 1.0
+#: How many times files may change one after the other before they are read all the same.
+UNSETTLED_LIMIT = 10
+#: Looks, at most, that a configuration waits for which could not be put into force, before that is tried again.
+RETRY_LIMIT = 16
+
+log = structlog.stdlib.get_logger("exporter")
+
+
+@dataclass(frozen=True)
+class AutoReload:
+    """That the files of `source` are looked at every `interval` seconds."""
+
+    source: Source
+    interval: float
+
+
+@contextlib.contextmanager
+def reloading_changes(wanted: AutoReload | None, reloader: Reloader) -> Iterator[None]:
+    """Reloads within the block when files have changed, if that is wanted. To be entered where an event loop runs."""
+    if wanted is None:
+        yield
+        return
+    task = asyncio.get_running_loop().create_task(_Watch(wanted, reloader).keep_up())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+class _Watch:
+    def __init__(self, wanted: AutoReload, reloader: Reloader) -> None:
+        self._source = wanted.source
+        self._interval = wanted.interval
+        self._reloader = reloader
+        self._worker = Worker("configuration files")
+        # Until what could not be put into force is tried again: looks that are left, and those there were.
+        self._looks_left = self._wait = 1
+
+    async def keep_up(self) -> None:
+        """Looks at the files until it is cancelled."""
+        try:
+            while True:
+                await asyncio.sleep(self._interval)
+                await self._look()
+        finally:
+            self._worker.shutdown()
+
+    async def _look(self) -> None:
+        try:
+            if await self._changed() or self._is_due_again():
+                await self._reloader.reload()
+        except SettingsError:
+            # Logged and counted where it was found.
+            pass
+        except Exception as error:
+            # No file, memory or thread to be had; the next look may find one.
+            log.warning("files of the configuration not looked at", reason=str(error))
+
+    async def _changed(self) -> bool:
+        """Whether the files hold something else than was read last, and for how they now are had time to settle."""
+        seen = await self._now()
+        for _ in range(UNSETTLED_LIMIT):
+            if seen == self._source.files:
+                return False
+            await asyncio.sleep(SETTLED)
+            before, seen = seen, await self._now()
+            if seen == before:
+                break
+        return seen != self._source.files
+
+    async def _now(self) -> Files:
+        # In a thread, for a file system that hangs.
+        return await asyncio.get_running_loop().run_in_executor(self._worker, self._source.files.now)
+
+    def _is_due_again(self) -> bool:
+        """Whether to try once more what could not be put into force, each time after twice as many looks."""
+        if not self._reloader.is_unfinished:
+            self._looks_left = self._wait = 1
+            return False
+        self._looks_left -= 1
+        if self._looks_left > 0:
+            return False
+        self._wait = self._looks_left = min(2 * self._wait, RETRY_LIMIT)
+        return True

@@ -1,0 +1,194 @@
+"""Conditions: everything that can be wrong with a tree or with an ensemble's connection, the worst first, in words.
+
+What the page, its headline, the probes and the log say comes from these tables alone, so that they agree. A tree in
+none of the conditions is complete: every znode that its rules want is held and readable, and changes arrive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from exporter.treecache.stats import CacheStats
+from exporter.web.words import counted, human_count, human_duration
+from exporter.zookeeper.stats import ClientStats
+
+#: From the best to the worst.
+LEVELS = ("good", "waiting", "bad")
+#: Seconds that a read may wait for its reply, and an event for its listeners, before that is said.
+STUCK_AFTER = 5.0
+UNDELIVERED_AFTER = 10.0
+
+_HOLDING = ("in_sync", "catching_up")
+
+
+class Seen(NamedTuple):
+    """A tree at a moment: its client, what it holds, and for how many seconds it has not been verified."""
+
+    client: ClientStats
+    tree: CacheStats
+    unverified_for: float
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it was not verified for too long. Without a limit nobody asks for that."""
+        return 0 < self.tree.stale_after < self.unverified_for
+
+    @property
+    def znodes(self) -> int:
+        """How many znodes of the tree are known."""
+        return sum(self.tree.nodes.values()) + self.tree.unreadable_nodes
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Something that can be wrong with a tree.
+
+    Attributes:
+        name: what probes and the log call it.
+        level: one of `LEVELS`.
+        holds: whether a tree is in it.
+        headline: what is said of such trees together; it begins with a verb in the singular and one in the plural.
+        detail: what the tree's own line says, where that is more than the name.
+        is_of_connection: whether it comes with every outage of the connection, of which there is news already.
+    """
+
+    name: str
+    level: str
+    holds: Callable[[Seen], bool]
+    headline: tuple[str, str]
+    detail: Callable[[Seen], str] | None = None
+    is_of_connection: bool = False
+
+    def in_words(self, seen: Seen) -> str:
+        """What the line of a tree in it says."""
+        return self.name if self.detail is None else self.detail(seen)
+
+
+def _is_in(state: str) -> Callable[[Seen], bool]:
+    return lambda seen: seen.tree.state == state
+
+
+#: Of a tree, the worst first.
+CONDITIONS: Sequence[Condition] = (
+    Condition(
+        "failed",
+        "bad",
+        _is_in("failed"),
+        ("has failed and is being restarted", "have failed and are being restarted"),
+    ),
+    Condition("closed", "bad", _is_in("closed"), ("is closed", "are closed")),
+    Condition(
+        "disconnected",
+        "bad",
+        lambda seen: seen.tree.state == "disconnected" and seen.client.state != "connecting",
+        ("is disconnected", "are disconnected"),
+        is_of_connection=True,
+    ),
+    Condition(
+        "root unreadable",
+        "bad",
+        lambda seen: seen.tree.root == "unreadable",
+        ("has an unreadable root", "have an unreadable root"),
+    ),
+    Condition(
+        "waiting for a connection",
+        "waiting",
+        lambda seen: seen.tree.state == "disconnected" and seen.client.state == "connecting",
+        ("waits for a connection", "wait for a connection"),
+        is_of_connection=True,
+    ),
+    Condition(
+        "never complete",
+        "waiting",
+        lambda seen: (
+            seen.tree.state in ("disconnected", "failed")
+            and not seen.tree.was_complete
+            and seen.client.state != "connecting"
+        ),
+        ("was never complete", "were never complete"),
+        is_of_connection=True,
+    ),
+    Condition("loading", "waiting", _is_in("loading"), ("is loading", "are loading")),
+    Condition(
+        "root missing",
+        "waiting",
+        lambda seen: seen.tree.root == "missing",
+        ("has no root in ZooKeeper", "have no root in ZooKeeper"),
+    ),
+    Condition(
+        "znodes unreadable",
+        "waiting",
+        lambda seen: seen.tree.unreadable_nodes > (seen.tree.root == "unreadable"),
+        ("is incomplete: {unreadable} of {znodes} unreadable", "are incomplete: {unreadable} of {znodes} unreadable"),
+        lambda seen: f"{human_count(seen.tree.unreadable_nodes)} of {counted(seen.znodes, 'znode')} unreadable",
+    ),
+    Condition(
+        "catching up",
+        "waiting",
+        _is_in("catching_up"),
+        ("is being read again", "are being read again"),
+        is_of_connection=True,
+    ),
+    Condition(
+        "stale",
+        "waiting",
+        lambda seen: seen.tree.state in _HOLDING and seen.is_stale,
+        ("is stale: not verified recently", "are stale: not verified recently"),
+    ),
+    Condition(
+        "read unanswered",
+        "waiting",
+        lambda seen: seen.tree.state in _HOLDING and seen.tree.oldest_operation_age > STUCK_AFTER,
+        ("waits for ZooKeeper to answer a read", "wait for ZooKeeper to answer a read"),
+        lambda seen: f"read unanswered for {human_duration(seen.tree.oldest_operation_age)}",
+    ),
+    Condition(
+        "events undelivered",
+        "waiting",
+        lambda seen: seen.tree.undelivered_for > UNDELIVERED_AFTER,
+        ("has listeners that do not take its events", "have listeners that do not take their events"),
+        lambda seen: (
+            f"{counted(seen.tree.undelivered_events, 'event')} undelivered for "
+            f"{human_duration(seen.tree.undelivered_for)}"
+        ),
+    ),
+)
+
+#: Of a client, by its state: its level, what people call it, and what is said of such ensembles together.
+_CONNECTIONS = {
+    "connecting": ("waiting", "connecting", ("is being connected", "are being connected")),
+    "connected": ("good", "connected", ("", "")),
+    "connected_ro": (
+        "waiting",
+        "connected, read-only",
+        (
+            "is connected to a read-only server, which may lack changes",
+            "are connected to read-only servers, which may lack changes",
+        ),
+    ),
+    "suspended": ("bad", "connection suspended", ("is disconnected", "are disconnected")),
+    "lost": ("bad", "session lost", ("is disconnected", "are disconnected")),
+}
+
+
+def found_in(seen: Seen) -> list[Condition]:
+    """The conditions that a tree is in, the worst first; none for a complete one."""
+    return [condition for condition in CONDITIONS if condition.holds(seen)]
+
+
+def level_of(conditions: Sequence[Condition]) -> str:
+    """The level of a tree in these conditions."""
+    return max((condition.level for condition in conditions), key=LEVELS.index, default="good")
+
+
+def connection_in_words(state: str) -> tuple[str, str]:
+    """A client's state: its level and what people call it."""
+    level, words, _ = _CONNECTIONS[state]
+    return level, words
+
+
+def connection_headline(state: str) -> tuple[str, str]:
+    """What is said of ensembles whose clients are in a state, of one and of several; "" of connected ones."""
+    return _CONNECTIONS[state][2]

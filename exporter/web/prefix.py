@@ -1,0 +1,33 @@
+"""Prefix: everything that is served below a path, and links that are right wherever a proxy shows it.
+
+Links are relative, so that they lead from one page to the other under the prefix that is served here as well as under
+one that a proxy has in its place or takes away. For that, every page has to be directly below the prefix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+
+def relative(path: str) -> str:
+    """A path of this server as a link on its pages."""
+    return path.removeprefix("/") or "./"
+
+
+def under(prefix: str, routes: Sequence[Route]) -> list[Route]:
+    """The routes behind the prefix. `/` and the prefix without a slash lead to the first page, as Prometheus has it."""
+    behind = [Route(prefix + route.path, route.endpoint, methods=list(route.methods or ())) for route in routes]
+    if not prefix:
+        return behind
+    return [_redirect("/", relative(prefix)), _redirect(prefix, prefix.rpartition("/")[2]), *behind]
+
+
+def _redirect(path: str, to: str) -> Route:
+    async def respond(_request: Request) -> Response:
+        return Response(status_code=302, headers={"Location": f"{to}/"})
+
+    return Route(path, respond)

@@ -1,0 +1,26 @@
+#!/bin/sh
+# Runs the tests that are about the libraries' own behaviour with the lowest versions that pyproject.toml allows, in a
+# temporary environment.
+set -eu
+unset CDPATH
+cd -- "$(dirname -- "$0")/.."
+
+say() { printf 'test-lowest: %s\n' "$*"; }
+
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+
+sed -n -e '/^dependencies = \[/,/^]/p' -e '/^grpc = /p' pyproject.toml |
+    sed -n 's/.*"\([a-z.-]*\)[^">]*>=\([^"]*\)".*/\1==\2/p' >"$folder/lowest.txt"
+say "installing $(paste -sd ' ' "$folder/lowest.txt")"
+python3 -m venv "$folder/environment"
+# The test utilities and the distribution are for one version of the API each.
+beta=$(sed -n 's/^opentelemetry-instrumentation==//p' "$folder/lowest.txt")
+"$folder/environment/bin/pip" install --quiet --constraint "$folder/lowest.txt" --editable '.[grpc]' \
+    cryptography eventlet gevent httpx hypothesis jsonschema promql-parser pytest pytest-timeout pytest-xdist trustme \
+    "opentelemetry-distro==$beta" "opentelemetry-test-utils==$beta"
+
+say "pytest"
+"$folder/environment/bin/python" -m pytest --quiet -p no:cacheprovider --numprocesses=2 --dist=loadfile \
+    tests/test_*.py tests/telemetry tests/web tests/treecache tests/zookeeper "$@"

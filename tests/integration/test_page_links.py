@@ -1,0 +1,84 @@
+"""Every link of every page in a real Chromium, wherever a proxy shows the exporter."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from exporter.telemetry.sources import EnsembleSource
+from tests.integration.conftest import SHOWN_WITHIN, OpenPage
+from tests.telemetry.known import BUSY_CLIENT, Source
+from tests.web.proxy import proxied
+from tests.web.running import fresh, running
+from tests.web.znodes import STAT, Znodes
+
+#: What is served behind which prefix, and the path that the proxy shows in its place; None for no proxy.
+FRONTS = {
+    "none": ("", None),
+    "one that takes its path away": ("", "/zk"),
+    "one that keeps its path": ("/zk", "/zk"),
+    "one that has another path": ("/a", "/monitors/zk"),
+}
+_LINKS = """() => [
+  ...[...document.querySelectorAll("a[href], link[href]")].map((one) => one.href),
+  ...[...document.querySelectorAll("script[src]")].map((one) => one.src),
+  ...[...document.forms].map((one) => one.action),
+]"""
+
+
+def known() -> EnsembleSource:
+    """A tree of two znodes, and one that cannot be looked into."""
+    tree = Znodes("/", dict.fromkeys(("/", "/a b?#%2f"), STAT))
+    return EnsembleSource("main", Source(BUSY_CLIENT), {"tree": tree, "closed": Source(fresh())})
+
+
+@contextlib.contextmanager
+def fronted(prefix: str, public: str | None) -> Iterator[str]:
+    """The URL of the first page."""
+    with running(known(), prefix=prefix, expose_data=True) as server:
+        if public is None:
+            yield f"{server.url}{prefix}/"
+            return
+        with proxied(server.url, public, prefix) as url:
+            yield f"{url}/"
+
+
+def links(page: Page) -> set[str]:
+    """Where a page leads, without places on it."""
+    found: list[str] = page.evaluate(_LINKS)
+    return {urlunsplit(urlsplit(link)._replace(fragment="")) for link in found if not link.startswith("data:")}
+
+
+@pytest.mark.parametrize("front", FRONTS)
+def test_all_links_of_all_pages_lead_somewhere(front: str, open_page: OpenPage) -> None:
+    with fronted(*FRONTS[front]) as first, httpx.Client() as client:
+        page = open_page(first)
+        expect(page.locator("html[data-live=yes]")).to_be_attached(timeout=SHOWN_WITHIN)
+        left, seen = [first], {first}
+        while left:
+            address = left.pop()
+            answer = client.get(address)
+            assert answer.status_code == 200, address
+            assert address.startswith(first)
+            if not answer.headers["content-type"].startswith("text/html"):
+                continue
+            page.goto(address)
+            new = links(page) - seen
+            seen |= new
+            left += new
+        page.goto(first)
+        page.get_by_role("link", name="tree", exact=True).click()
+        field = page.get_by_label("Go to a path")
+        field.fill("/a b?#%2f")
+        field.press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_have_text("/a b?#%2f")
+        assert page.url.startswith(f"{first}browse?")
+    visited = {urlsplit(address).path.removeprefix(urlsplit(first).path) for address in seen}
+    assert visited >= {"", "browse", "docs", "metrics", "-/healthy", "-/ready", "-/page.css", "-/page.js"}
+    # Each znode was found.
+    assert len([address for address in seen if "path=" in address and "view=hex" in address]) == 2

@@ -1,0 +1,88 @@
+"""Runs kazoo's own tests, and finds those that ours makes fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+#: The tests that fail with ours on every client, and why they have to.
+KNOWN: Mapping[str, str] = {
+    "test_connection.py::TestUnorderedXids::test_xids_mismatch": (
+        "a reply with the wrong xid costs the connection, and its callers get ConnectionLoss; kazoo ends the client"
+    ),
+}
+
+_ROOT = Path(__file__).parents[2]
+
+
+def run(
+    python: str, clients: str, tests: Sequence[str], options: Sequence[str] = (), environment: Mapping[str, str] = {}
+) -> dict[str, str]:
+    """Runs tests in a process of their own; gives their outcomes by pytest's names for them.
+
+    Args:
+        python: the interpreter, which has kazoo, pytest and what the exporter needs.
+        clients: one of `tests.kazoo_suite.plugin.CLIENTS`.
+        tests: modules by their names, or tests by file and name, as pytest takes them.
+        options: what else pytest is given.
+        environment: what is added to the environment.
+    """
+    with tempfile.TemporaryDirectory(prefix="treecache-kazoo-suite-") as folder:
+        outcomes = Path(folder, "outcomes.json")
+        own = {"PYTHONPATH": str(_ROOT), "KAZOO_SUITE_CLIENTS": clients, "KAZOO_SUITE_OUTCOMES": str(outcomes)}
+        # By its own path, not by where that leads: a virtual environment's interpreter is a link out of it.
+        command = [
+            os.path.abspath(python),
+            "-m",
+            "pytest",
+            "-c",
+            "/dev/null",
+            "--rootdir",
+            folder,
+            "--quiet",
+            "--tb=short",
+        ]
+        plugins = ["-p", "no:cacheprovider", "-p", "tests.kazoo_suite.plugin", "--timeout=300", "--pyargs"]
+        # Not in this folder, whose own conftest is none of theirs.
+        ended = subprocess.run(
+            [*command, *plugins, *options, *tests],
+            cwd=folder,
+            env={**os.environ, **environment, **own},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        if not outcomes.exists() or ended.returncode not in (0, 1):
+            raise RuntimeError(f"pytest ended with status {ended.returncode}:\n{ended.stdout[-5000:]}")
+        found: dict[str, str] = json.loads(outcomes.read_text())
+        return found
+
+
+def failed(outcomes: Mapping[str, str]) -> list[str]:
+    """The tests that failed."""
+    return sorted(test for test, outcome in outcomes.items() if outcome == "failed")
+
+
+def harmed(
+    python: str, folder: Path, suspects: Sequence[str], environment: Mapping[str, str] = {}
+) -> dict[str, Mapping[str, str]]:
+    """Those suspects that fail with ours on every client and pass without, when they are run once more.
+
+    Args:
+        python, environment: as for `run`.
+        folder: where kazoo's tests are.
+        suspects: tests by the names that outcomes have.
+    """
+    if not suspects:
+        return {}
+    paths = [str(folder / test) for test in suspects]
+    plain = run(python, "plain", paths, environment=environment)
+    return {
+        test: {"plain": plain[test], "instrumented": "failed"}
+        for test in failed(run(python, "instrumented", paths, environment=environment))
+        if plain.get(test) == "passed"
+    }

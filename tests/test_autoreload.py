@@ -1,0 +1,101 @@
+"""Auto-reload: a file that is being written is left alone, and what could not be put into force is tried again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from exporter import autoreload, config
+from exporter.autoreload import AutoReload, reloading_changes
+from exporter.config.files import Files
+from exporter.fleet import Fleet
+from exporter.reload import Reloader
+from exporter.settings import Ensemble
+
+WHOLE = "ensembles: [{name: main, hosts: zk, trees: [{path: /a}, {path: /b}]}]\n"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(autoreload, "SETTLED", 0.0)
+
+
+class Watched:
+    """A configuration under auto-reload, of a fleet without ensembles; keeps how many trees each reload has read."""
+
+    def __init__(self, file: Path, apply: Callable[[], None] = lambda: None) -> None:
+        self.source = config.Source(file)
+        self.source.load()
+        self.loads: list[int] = []
+        self._apply = apply
+
+    def run(self, loads: int) -> list[int]:
+        """Watches until there were so many reloads."""
+
+        async def watch() -> None:
+            reloader = Reloader(Fleet(()), self._load)
+            with reloading_changes(AutoReload(self.source, 0.0), reloader):
+                while len(self.loads) < loads:
+                    await asyncio.sleep(0.01)
+            reloader.close()
+
+        asyncio.run(asyncio.wait_for(watch(), 60))
+        return self.loads
+
+    def _load(self) -> tuple[Ensemble, ...]:
+        (ensemble,) = self.source.load()
+        self.loads.append(len(ensemble.trees))
+        self._apply()
+        return ()
+
+
+def test_a_file_that_is_being_written_is_read_when_it_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "config.yml"
+    file.write_text(WHOLE)
+    watched = Watched(file)
+    # Each part is good by itself, and written between two looks.
+    parts = [WHOLE.replace(", {path: /b}", f", {{path: /b}}, {{path: /{number}}}") for number in range(5)]
+    parts.append(WHOLE.replace(", {path: /b}", ""))
+    now = Files.now
+
+    def look_and_write(files: Files) -> Files:
+        seen = now(files)
+        if parts:
+            file.write_text(parts.pop(0))
+        return seen
+
+    monkeypatch.setattr(Files, "now", look_and_write)
+    assert watched.run(1) == [1]
+
+
+def test_a_file_that_never_settles_is_read_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "config.yml"
+    file.write_text(WHOLE)
+    watched = Watched(file)
+    now = Files.now
+
+    def look_and_write(files: Files) -> Files:
+        with file.open("a") as stream:
+            stream.write("\n")
+        return now(files)
+
+    monkeypatch.setattr(Files, "now", look_and_write)
+    assert watched.run(2)[:2] == [2, 2]
+
+
+def test_what_could_not_be_put_into_force_is_tried_again(tmp_path: Path) -> None:
+    file = tmp_path / "config.yml"
+    file.write_text(WHOLE)
+    failures = [RuntimeError("can't start new thread")] * 3
+
+    def apply() -> None:
+        if failures:
+            raise failures.pop()
+
+    watched = Watched(file, apply)
+    file.write_text(WHOLE.replace(", {path: /b}", ""))
+    assert watched.run(4) == [1, 1, 1, 1]
+    assert not failures

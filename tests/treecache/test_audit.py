@@ -1,0 +1,268 @@
+"""Audits at a model server: what they find whatever happened, how much they look at, and what they count as skipped."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from exporter.treecache.audit import MismatchError
+from exporter.treecache.shard import Shard
+from exporter.treecache.tree import record_of
+from tests.simulation.harness import Harness
+from tests.simulation.schedule import poisoned
+
+_INTERVAL = 30.0
+
+
+@pytest.fixture(params=["recursive", "classic"])
+def mode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def made(mode: str = "recursive", parents: int = 3, children: int = 4, **options: Any) -> Harness:
+    """A replica of a tree of 1 + parents * (1 + children) znodes, audited every half minute."""
+    harness = Harness(mode=mode, audit_interval=_INTERVAL, **options)
+    harness.server.create("/app")
+    for parent in range(parents):
+        harness.server.create(f"/app/{parent}", b"parent")
+        for child in range(children):
+            harness.server.create(f"/app/{parent}/{child}", b"child")
+    harness.start()
+    return harness
+
+
+def audited(harness: Harness, count: int = 1) -> None:
+    """Lets so many audits come to their end."""
+    audit = harness.replica.audit
+    end = audit.completed + count
+    while audit.completed < end:
+        harness.now = max(harness.now, audit.due_at or harness.now)
+        harness.settle()
+    harness.settle()
+
+
+def found(harness: Harness) -> int:
+    return sum(harness.replica.audit.mismatches.values())
+
+
+@pytest.mark.parametrize("back", [1, 7, 14])
+def test_a_restore_under_a_living_connection_is_found_and_healed(mode: str, back: int) -> None:
+    harness = made(mode)
+    for number in range(7):
+        harness.server.set("/app/1/2", b"%d" % number)
+        harness.server.set(f"/app/{number % 3}", b"%d" % number)
+    harness.settle()
+    harness.server.swap(len(harness.server.history) - back)
+    audited(harness, 2)
+    assert found(harness) > 0
+    assert harness.replica.syncs["audit"] == 1
+    harness.check()
+    # Its watches are set again.
+    harness.server.set("/app/1/2", b"told of")
+    harness.settle()
+    harness.check()
+
+
+def test_a_restore_to_other_children_is_found_although_every_parent_differs_in_what_is_never_told(mode: str) -> None:
+    harness = made(mode)
+    length = len(harness.server.history)
+    for parent in range(3):
+        harness.server.delete(f"/app/{parent}/0")
+        harness.server.create(f"/app/{parent}/new")
+    harness.settle()
+    harness.server.swap(length)
+    audited(harness)
+    assert harness.replica.audit.mismatches["missing"] == 3
+    assert harness.replica.audit.mismatches["extra"] == 3
+    harness.check()
+
+
+def test_a_restore_is_named_once(mode: str) -> None:
+    harness = made(mode)
+    harness.server.set("/app/1/2", b"new")
+    harness.settle()
+    harness.server.swap(len(harness.server.history) - 1)
+    audited(harness, 3)
+    assert [type(fault) for fault in harness.faults] == [MismatchError]
+    assert str(harness.faults[0]) == "an audit found differences: /app/1/2 is stale"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_poison_at_random_places_under_churn_is_found_within_two_audits(mode: str, seed: int) -> None:
+    random = Random(seed)
+    harness = made(mode, parents=4, children=6)
+    server, audit = harness.server, harness.replica.audit
+    # Half of the tree changes all the time.
+    busy = [f"/app/{parent}/{child}" for parent in (0, 1) for child in range(6)]
+    victim = f"/{random.choice((2, 3))}" + random.choice(("", f"/{random.randrange(6)}"))
+    record = record_of(harness.replica.tree.find(victim))  # type: ignore[arg-type]
+    harness.poison(victim, random.choice((None, poisoned(record, random.randrange(60)))))
+    end = audit.completed + 2
+    while audit.completed < end:
+        path = random.choice(busy)
+        if path in server.nodes and random.random() < 0.2:
+            server.delete(path)
+        elif path in server.nodes:
+            server.set(path, b"%d" % random.randrange(100))
+        else:
+            server.create(path)
+        harness.deliver(random.randrange(16))
+        harness.take()
+        for _ in range(random.randrange(1, 4)):
+            if server.requests:
+                server.execute()
+        harness.now += 0.1
+    harness.settle()
+    # Either an audit counted it, or it is such as no event ever tells of, and was read again quietly.
+    harness.check()
+
+
+def test_a_znode_that_changes_each_time_it_is_looked_at_is_counted(mode: str) -> None:
+    harness = made(mode)
+    server, audit = harness.server, harness.replica.audit
+    harness.now += _INTERVAL
+    while not audit.completed:
+        harness.now += 0.01
+        server.set("/app/1/2", b"%f" % harness.now)
+        harness.deliver(len(server.stream))
+        harness.take()
+        # Whenever something is asked, it changes before the answer arrives.
+        server.set("/app/1/2", b"%f" % -harness.now)
+        while server.requests:
+            server.execute()
+    assert audit.skipped == {"changing": 1, "failed": 0, "unreadable": 0, "untracked": 0}
+    assert audit.audited_nodes == 15
+    assert found(harness) == 0
+
+
+def test_a_znode_whose_reads_fail_is_counted(mode: str) -> None:
+    harness = made(mode)
+    harness.server.broken["/app/1/2"] = -1
+    audited(harness, 2)
+    audit = harness.replica.audit
+    assert audit.skipped == {"changing": 0, "failed": 2, "unreadable": 0, "untracked": 0}
+    assert audit.audited_nodes == 30
+
+
+def test_requests_that_fail_as_a_whole_are_made_again(mode: str) -> None:
+    harness = made(mode)
+    harness.now += _INTERVAL
+    harness.server.mishaps.extend([-1, "garble"])
+    audited(harness)
+    assert harness.replica.audit.audited_nodes == 16
+    assert sum(harness.replica.audit.skipped.values()) == 0
+
+
+def test_what_may_not_be_read_is_counted_as_skipped(mode: str) -> None:
+    harness = made(mode)
+    for path in ("/app/1", "/app/1/2", "/app/2/3"):
+        harness.server.set_readable(path, False)
+    harness.resync()
+    audited(harness)
+    audit = harness.replica.audit
+    assert audit.skipped == {"changing": 0, "failed": 0, "unreadable": 3, "untracked": 0}
+    assert audit.audited_nodes == 13
+    assert found(harness) == 0
+
+
+def test_what_turned_unreadable_is_found_out_quietly(mode: str) -> None:
+    harness = made(mode)
+    harness.server.set_readable("/app/2/3", False)
+    audited(harness)
+    assert harness.replica.tree.unreadable == 1
+    assert harness.replica.audit.skipped["unreadable"] == 1
+    assert found(harness) == 0
+
+
+def test_what_zookeeper_does_not_tell_of_is_counted_as_untracked() -> None:
+    harness = Harness("/", audit_interval=_INTERVAL)
+    for path in ("/zookeeper", "/zookeeper/config", "/zookeeper/quota", "/zookeeper/quota/zookeeper_stats"):
+        harness.server.create(path)
+    harness.start()
+    audited(harness)
+    assert harness.replica.audit.skipped["untracked"] == 2
+    assert harness.replica.audit.audited_nodes == 3
+
+
+@pytest.mark.parametrize("sample", [1, 7, 100, 301, 1000])
+def test_a_sample_looks_at_as_many_as_it_says(mode: str, sample: int) -> None:
+    harness = made(mode, parents=10, children=29, audit_sample=sample)
+    for count in range(1, 4):
+        audited(harness)
+        assert harness.replica.audit.audited_nodes == count * min(sample, 301)
+
+
+def test_samples_find_errors_anywhere_in_as_many_audits_as_give_each_znode_its_turn(mode: str) -> None:
+    harness = made(mode, parents=10, children=29, audit_sample=50)
+    record = record_of(harness.replica.tree.find("/7/7"))  # type: ignore[arg-type]
+    harness.poison("/7/7", poisoned(record, 5))
+    audited(harness, 7)
+    assert found(harness) == 1
+    harness.check()
+
+
+def test_a_part_of_the_tree_that_is_wrong_is_found_by_the_next_sample() -> None:
+    harness = made(parents=10, children=29, audit_sample=50)
+    for child in range(29):
+        record = record_of(harness.replica.tree.find(f"/7/{child}"))  # type: ignore[arg-type]
+        harness.poison(f"/7/{child}", poisoned(record, 5))
+    audited(harness)
+    assert found(harness) >= 4
+    harness.check()
+
+
+def test_an_audit_that_a_lost_connection_breaks_off_goes_on(mode: str) -> None:
+    harness = made(mode, parents=10, children=29)
+    harness.now += _INTERVAL
+    for _ in range(2):
+        harness.deliver(len(harness.server.stream))
+        harness.take()
+        harness.server.execute()
+    began = harness.replica.audit.audited_nodes
+    harness.resync()
+    audit = harness.replica.audit
+    while not audit.completed:
+        harness.now = max(harness.now, audit.due_at or harness.now)
+        harness.settle()
+    assert audit.audited_nodes == 301
+    assert began < 301
+
+
+def test_what_reading_everything_again_does_not_heal_is_healed_ever_less_often(mode: str) -> None:
+    """A server that answers audits, which set no watches and follow no event, otherwise than all else."""
+    harness = made(mode)
+    audit = harness.replica.audit
+    compare = audit._compare
+    wrong = poisoned(harness.server.nodes["/app/1/2"].record, 5)
+    harness.server.ever_untold = True
+    audit._compare = lambda path, result: compare(path, wrong if path == "/1/2" else result)  # type: ignore[method-assign]
+    audited(harness, 20)
+    assert audit.mismatches["stale"] == 20
+    # After the 1st, 2nd, 4th, 8th and 16th.
+    assert harness.replica.syncs["audit"] == 5
+    assert len(harness.faults) == 5
+    audit._compare = compare  # type: ignore[method-assign]
+    audited(harness)
+    harness.poison("/1/2", wrong)
+    audited(harness)
+    assert harness.replica.syncs["audit"] == 6, "what was right meanwhile is healed at once"
+
+
+def test_data_that_differs_under_the_same_version_is_told_of(mode: str) -> None:
+    harness = made(mode)
+    harness.poison("/1/2", poisoned(harness.server.nodes["/app/1/2"].record, 0))
+    harness.published()
+    audited(harness)
+    assert [path for _, path in harness.published()] == ["/1/2"]
+    harness.check()
+
+
+def test_names_of_other_shares_are_audited() -> None:
+    harness = made(shard=Shard(0, 2), parents=8)
+    harness.replica._reconciler.others = frozenset({"wrong"})
+    harness.server.ever_untold = True
+    audited(harness)
+    assert harness.replica.audit.mismatches["stale"] == 1
+    harness.check()

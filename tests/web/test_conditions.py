@@ -1,0 +1,165 @@
+"""What is said of trees in every combination of conditions: that all is well only where nothing is wrong."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from exporter.treecache.stats import CACHE_STATES, ROOT_STATES, CacheStats
+from exporter.web.conditions import CONDITIONS, LEVELS
+from exporter.web.headline import Connected, headline
+from exporter.web.standing import Standing, standing_of
+from exporter.zookeeper.stats import CLIENT_STATES
+from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT
+from tests.web.running import fresh
+
+NEVER = dict.fromkeys(BUSY_CACHE.events, 0)
+EMPTY = dict.fromkeys(BUSY_CACHE.nodes, 0)
+
+
+def standing(tree: CacheStats, client_state: str = "connected", unproven_for: float = 0.0) -> Standing:
+    return standing_of("/services", replace(BUSY_CLIENT, state=client_state), tree, unproven_for)
+
+
+def well(**of_a: Any) -> CacheStats:
+    """A cache that no machine is too slow for."""
+    return fresh(**{"stale_after": 0.0, **of_a})
+
+
+def combinations() -> Iterator[tuple[str, CacheStats, bool]]:
+    """Every combination of a client's state, a cache's, and what can be wrong; and whether nothing is."""
+    now = time.time()
+    axes = itertools.product(
+        CLIENT_STATES,
+        CACHE_STATES,
+        ROOT_STATES,
+        (0, 1, 40),
+        (1.0, 1000.0),
+        (0.5, 60.0),
+        (0.0, 60.0),
+        (NEVER, BUSY_CACHE.events),
+    )
+    for client, state, root, unreadable, age, reading_for, undelivered_for, events in axes:
+        tree = replace(
+            BUSY_CACHE,
+            state=state,
+            initialized=state in ("in_sync", "catching_up", "disconnected"),
+            root=root,
+            unreadable_nodes=unreadable,
+            verified_at=now - age,
+            oldest_operation_age=reading_for,
+            undelivered_for=undelivered_for,
+            events=events,
+        )
+        is_well = (client, state, root) == ("connected", "in_sync", "readable")
+        yield client, tree, is_well and (unreadable, age, reading_for, undelivered_for) == (0, 1.0, 0.5, 0.0)
+
+
+def test_all_is_well_only_where_nothing_is_wrong() -> None:
+    """In thousands of combinations, alone and beside a tree of which nothing is wrong."""
+    fine = standing(well())
+    said = set()
+    for client, tree, is_well in combinations():
+        if tree.root == "unknown" and tree.state == "in_sync":
+            # A cache whose first load is complete knows its root.
+            continue
+        one = standing(tree, client)
+        assert one.is_complete == (one.level == "good") == (one.words == "complete")
+        assert is_well <= one.is_complete
+        for trees in ([one], [fine, one]):
+            text, level = headline([Connected(client, trees)])
+            assert ("complete, and" in text) == (level == "good") == is_well, (text, tree)
+            assert LEVELS.index(level) >= LEVELS.index(one.level)
+            assert "{" not in text
+            assert text.endswith(".")
+            said.add(text)
+        text, level = headline([Connected("connected", [fine]), Connected(client, [one])])
+        assert ("complete, and" in text) == (level == "good") == is_well, (text, tree)
+    assert len(said) > 1000
+
+
+EACH = {
+    "failed": (well(state="failed", initialized=False), "bad", "failed"),
+    "closed": (well(state="closed", initialized=False), "bad", "closed"),
+    "disconnected": (well(state="disconnected"), "bad", "disconnected"),
+    "root unreadable": (
+        well(root="unreadable", unreadable_nodes=1, nodes=EMPTY),
+        "bad",
+        "root unreadable",
+    ),
+    "never complete": (
+        well(state="disconnected", events=NEVER),
+        "bad",
+        "disconnected, never complete",
+    ),
+    "loading": (well(state="loading", initialized=False), "waiting", "loading"),
+    "root missing": (well(root="missing", nodes=EMPTY), "waiting", "root missing"),
+    "znodes unreadable": (well(unreadable_nodes=300), "waiting", "300 of 503 znodes unreadable"),
+    "catching up": (well(state="catching_up"), "waiting", "catching up"),
+    "stale": (fresh(verified_at=1.0), "waiting", "stale"),
+    "read unanswered": (well(oldest_operation_age=61.0), "waiting", "read unanswered for 1 min 1 s"),
+    "events undelivered": (well(undelivered_for=61.0), "waiting", "2 events undelivered for 1 min 1 s"),
+}
+
+
+@pytest.mark.parametrize("name", [one.name for one in CONDITIONS if one.name != "waiting for a connection"])
+def test_each_condition_alone(name: str) -> None:
+    tree, level, words = EACH[name]
+    one = standing(tree)
+    assert name in [condition.name for condition in one.conditions]
+    assert (one.level, one.words) == (level, words)
+
+
+def test_before_the_first_connection() -> None:
+    one = standing(replace(well(), state="disconnected", events=NEVER), "connecting")
+    assert (one.level, one.words) == ("waiting", "waiting for a connection")
+
+
+def test_the_worst_is_said_first_and_nothing_is_left_out() -> None:
+    one = standing(well(state="disconnected", unreadable_nodes=3), "suspended")
+    assert one.words == "disconnected, 3 of 206 znodes unreadable"
+    assert headline([Connected("suspended", [one])]) == (
+        "The ensemble is disconnected; showing the last known data. "
+        "The tree is incomplete: 3 of 206 znodes unreadable.",
+        "bad",
+    )
+
+
+def test_headlines_of_many() -> None:
+    fine, root, some = standing(well()), standing(EACH["root unreadable"][0]), standing(EACH["znodes unreadable"][0])
+    never = standing(well(state="disconnected", events=NEVER), "lost")
+    for ensembles, text in (
+        ([Connected("connected", [fine])], "The tree is complete, and its changes arrive."),
+        ([Connected("connected", [fine, fine])], "All 2 trees are complete, and their changes arrive."),
+        ([], "No tree is watched."),
+        ([Connected("connected", [])], "No tree is watched."),
+        ([Connected("connected", [fine, root])], "1 of 2 trees has an unreadable root."),
+        (
+            [Connected("connected", [some, fine]), Connected("connected", [some])],
+            "2 of 3 trees are incomplete: 600 of 1\u202f006 znodes unreadable.",
+        ),
+        (
+            [Connected("lost", [never]), Connected("connected", [fine])],
+            "1 of 2 ensembles is disconnected; nothing was loaded yet.",
+        ),
+        (
+            [Connected("connected_ro", [fine])],
+            "The ensemble is connected to a read-only server, which may lack changes.",
+        ),
+        (
+            [Connected("connecting", []), Connected("connecting", [])],
+            "All 2 ensembles are being connected.",
+        ),
+    ):
+        assert headline(ensembles)[0] == text
+
+
+def test_a_tree_that_nobody_proves_is_never_stale() -> None:
+    on_demand = well(verified_at=0.0)
+    assert standing(on_demand, unproven_for=1e6).is_complete
+    assert standing(replace(on_demand, stale_after=30.0), unproven_for=31.0).words == "stale"

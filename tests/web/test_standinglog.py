@@ -1,0 +1,83 @@
+"""What is logged of how trees stand: each change of their own once, never in floods, and in the end how things are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from exporter.treecache.stats import CacheStats
+from exporter.web.standing import standing_of
+from exporter.web.standinglog import INTERVAL, LIMIT, StandingLog
+from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT
+from tests.web.running import fresh
+
+BEGAN, ENDED = "tree condition began", "tree condition ended"
+
+
+class Told:
+    """A tree whose stats the test tells, a second apart, and what was logged of it."""
+
+    def __init__(self, logged: list[Any]) -> None:
+        self.now = 0.0
+        self.logged = logged
+        self._log = StandingLog(lambda: self.now)
+
+    def tell(self, **of_a: Any) -> list[tuple[str, str]]:
+        """What is logged of a cache that is complete but for this."""
+        self.now += 1
+        before = len(self.logged)
+        tree: CacheStats = fresh(**{"stale_after": 0.0, **of_a})
+        self._log.note({"main": [standing_of("services", BUSY_CLIENT, tree)]})
+        return [(line["event"], line["condition"]) for line in self.logged[before:]]
+
+
+@pytest.fixture
+def told() -> Iterator[Told]:
+    with structlog.testing.capture_logs() as logged:
+        yield Told(logged)
+
+
+def test_a_complete_tree_is_no_news(told: Told) -> None:
+    assert told.tell() == told.tell() == []
+
+
+def test_a_condition_begins_changes_and_ends(told: Told) -> None:
+    assert told.tell(unreadable_nodes=2) == [(BEGAN, "znodes unreadable")]
+    assert told.tell(unreadable_nodes=3) == []
+    assert told.tell(state="failed", failure="MemoryError") == [(BEGAN, "failed"), (ENDED, "znodes unreadable")]
+    assert told.tell() == [(ENDED, "failed")]
+    of_tree = {"ensemble": "main", "tree": "services", "path": "/services"}
+    levels = ["warning", "warning", "info", "info"]
+    assert [line["log_level"] for line in told.logged] == levels
+    assert all(of_tree.items() <= line.items() for line in told.logged)
+    assert told.logged[0]["unreadable"] == 2
+    assert told.logged[1]["reason"] == "MemoryError"
+
+
+def test_a_read_that_waits_is_no_news(told: Told) -> None:
+    assert told.tell(oldest_operation_age=60.0) == []
+
+
+def test_what_comes_and_goes_with_the_connection_is_logged_there(told: Told) -> None:
+    for state in ("disconnected", "loading", "catching_up", "in_sync"):
+        assert told.tell(state=state) == []
+
+
+def test_nothing_is_over_while_nothing_can_be_known(told: Told) -> None:
+    nothing = {"root": "unknown", "nodes": dict.fromkeys(BUSY_CACHE.nodes, 0)}
+    told.tell(root="missing")
+    assert told.tell(state="disconnected", **nothing) == told.tell(state="loading", **nothing) == []
+    assert told.tell() == [(ENDED, "root missing")]
+
+
+def test_what_comes_and_goes_all_the_time_is_no_flood_and_in_the_end_the_log_is_right(told: Told) -> None:
+    lines = [line for _ in range(30) for line in told.tell(root="missing") + told.tell()]
+    assert len(lines) <= LIMIT * (1 + 60 // INTERVAL)
+    told.tell(root="missing")
+    told.now += INTERVAL
+    told.tell(root="missing")
+    last = told.logged[-1]
+    assert (last["event"], last["condition"]) == (BEGAN, "root missing")
