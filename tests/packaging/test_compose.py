@@ -147,7 +147,7 @@ def test_published_ports_are_all_different() -> None:
 def test_mounted_files_are_the_repositorys() -> None:
     assert all(source.exists() for _, source, _ in mounts())
     copies = {path.name for path in (ROOT / "compose").rglob("*") if path.is_file()}
-    assert copies == {"prometheus.yml", "alertmanager.yml", "otel-collector.yml", "datasources.yml", "dashboards.yml"}
+    assert copies == {"prometheus.yml", "otel-collector.yml", "datasources.yml", "dashboards.yml"}
 
 
 def test_the_exporter_takes_its_flags_and_watches_the_world_that_churn_keeps() -> None:
