@@ -41,7 +41,7 @@ def rules(kind: str, path: Path) -> list[Rule]:
 ALERTS = rules("alert", FOLDER / "treecache-alerts.yml")
 #: Some stand with the alerts: those that are to be told at once do not wait for another group's evaluation.
 RECORDINGS = [rule for name in NAMES for rule in rules("record", FOLDER / name)]
-ALERTMANAGER = FOLDER / "alertmanager.yml"
+ALERTMANAGER = ROOT / "dashboards" / "alertmanager" / "alertmanager.yml"
 ALERT_NAMES = {rule["alert"] for rule in ALERTS}
 #: The sections of the runbooks by their headings.
 SECTIONS = dict(zip(*[iter(re.split(r"^## (\w+)$", RUNBOOKS, flags=re.MULTILINE)[1:])] * 2, strict=True))

@@ -8,7 +8,7 @@ from pathlib import Path
 from dashboards.prometheus.parameters import documented
 
 PATH = Path(__file__).parents[2] / "docs" / "alerting.md"
-_ALERTMANAGER = Path(__file__).parent / "alertmanager.yml"
+_ALERTMANAGER = Path(__file__).parents[1] / "alertmanager" / "alertmanager.yml"
 
 
 def current(text: str) -> str:

@@ -19,7 +19,7 @@ from dashboards.prometheus.parameters import in_words, milliseconds
 from tests.support import eventually
 
 #: The configuration that is shipped.
-SHIPPED = Path(__file__).parents[2] / "dashboards" / "prometheus" / "alertmanager.yml"
+SHIPPED = Path(__file__).parents[2] / "dashboards" / "alertmanager" / "alertmanager.yml"
 
 
 def configuration(url: str, shorten: float) -> str:
