@@ -29,13 +29,15 @@ STATES = {"connecting": "blue", "connected": "green", "connected_ro": "yellow", 
 
 #: The panel that shows why an alert fires, by the alert.
 ALERTS = {
+    "TreeCacheQuorumLost": "State",
     "TreeCacheClientDown": "State",
     "TreeCacheSessionLost": "Sessions lost",
-    "TreeCacheSessionProbablyExpired": "Session may expire in",
+    "TreeCacheSessionMaybeExpired": "Session may expire in",
     "TreeCacheSessionFlapping": "Transitions",
     "TreeCacheSessionNearTimeout": "Silence",
     "TreeCacheRequestErrors": "Errors",
     "TreeCacheRequestLatency": "Duration, 99th percentile",
+    "TreeCacheCommitsSlow": "Duration, 99th percentile",
 }
 
 

@@ -35,9 +35,11 @@ ALERTS = {
     "TreeCacheFreshnessBudgetBurn": "Fresh in the time range",
     "TreeCacheNeverVerified": "Proofs that failed",
     "TreeCacheAuditMismatch": "Audit mismatches",
+    "TreeCacheFailed": "State",
     "TreeCacheNotInitialized": "State",
     "TreeCacheStuck": "Oldest read",
     "TreeCacheNodesDropped": "Znodes of each copy",
+    "TreeCacheNodesGrown": "Znodes of each copy",
     "TreeCacheUnreadableNodes": "Unreadable znodes and faults",
     "TreeCacheListenerSlow": "Listeners busy",
 }

@@ -1,6 +1,6 @@
 """Writes the rule files: `python -m dashboards.prometheus [NAME=VALUE...] [--folder=FOLDER]`.
 
-Without arguments, the ones that are committed, and the table of parameters in docs/alerting.md.
+Without arguments, the ones that are committed, and what docs/alerting.md shows of them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, text in files.items():
             (given.folder / name).write_text(text, "utf-8")
         if not given.changes and given.folder == FOLDER:
-            document.PATH.write_text(document.with_table(document.PATH.read_text("utf-8")), "utf-8")
+            document.PATH.write_text(document.current(document.PATH.read_text("utf-8")), "utf-8")
     except (OSError, ValueError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2

@@ -1,20 +1,29 @@
-"""Document: the table of parameters in docs/alerting.md."""
+"""Document: the table of parameters, and the configuration for Alertmanager, in docs/alerting.md."""
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 from dashboards.prometheus.parameters import documented
 
 PATH = Path(__file__).parents[2] / "docs" / "alerting.md"
-_BEGIN, _END = "<!-- parameters -->\n", "<!-- end of parameters -->"
+_ALERTMANAGER = Path(__file__).parents[1] / "alertmanager" / "alertmanager.yml"
 
 
-def with_table(text: str) -> str:
-    """The document with its table as it must be."""
-    before, begin, rest = text.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
-    return "".join((before, begin, _table(), end, after))
+def current(text: str) -> str:
+    """The document with these parts as they must be."""
+    for name, part in (("parameters", _table()), ("alertmanager", _configuration())):
+        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+        before, _, rest = text.partition(begin)
+        text = "".join((before, begin, part, end, rest.partition(end)[2]))
+    return text
+
+
+def _configuration() -> str:
+    """The file, without the comment at its top."""
+    lines = _ALERTMANAGER.read_text("utf-8").splitlines(keepends=True)
+    return "".join(("```yaml\n", *itertools.dropwhile(lambda line: line.startswith("#"), lines), "```\n"))
 
 
 def _table() -> str:

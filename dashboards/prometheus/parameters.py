@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 
 Kind = Literal["time", "threshold", "text"]
 
+SEVERITIES = ("warning", "critical")
 _UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _TIME = re.compile("([0-9]+)(ms|s|m|h|d)")
 
@@ -44,7 +45,10 @@ class Parameters:
         "1h",
         "How long a job whose targets vanished alerts, and targets are remembered while Prometheus itself is down.",
     )
-    absent_for: str = _wait("5m", "Wait before an exporter that does not answer alerts.")
+    evaluation: str = _wait(
+        "15s", "How often the rules are evaluated, whatever Prometheus does otherwise; the scrape interval, at best."
+    )
+    absent_for: str = _wait("1m", "Wait before an exporter that does not answer alerts; four scrapes at least.")
     reload_failed_for: str = _wait("5m", "Wait before a configuration that could not be loaded alerts.")
     shard_for: str = _wait("5m", "Wait before a shard that is missing or held too often alerts; a rollout takes less.")
     shard_window: str = _wait(
@@ -53,8 +57,21 @@ class Parameters:
 
     rate_window: str = _wait("5m", "Window of rates and quantiles; four scrapes at least. Names end with it.")
 
-    client_down_for: str = _wait("2m", "Wait before a client without a connection alerts.")
+    quorum_lost_window: str = _wait(
+        "2m", "Servers that hang up within this window, while no client of the job is connected, have no quorum ..."
+    )
+    quorum_lost_for: str = _wait("30s", "... when it has been so for this long; an election takes less.")
+    client_down_seconds: float = _threshold(
+        30, "Seconds since a client without a connection last heard from a server, above which it alerts."
+    )
+    client_never_for: str = _wait("1m", "Wait before a client that never had a connection alerts.")
     session_lost_window: str = _wait("10m", "How long a lost session alerts.")
+    session_lost_severity: str = _text(
+        "warning", "Severity of a lost session of an exporter, `critical` or `warning`; an application's is critical."
+    )
+    maybe_expired_timeouts: float = _threshold(
+        2, "Session timeouts since the server was last heard, after which a suspended session may have expired."
+    )
     flapping_transitions: float = _threshold(4, "Interruptions of one session's connection that are still normal ...")
     flapping_window: str = _wait("15m", "... within this window.")
     near_timeout_ratio: float = _threshold(
@@ -64,12 +81,19 @@ class Parameters:
     near_timeout_for: str = _wait("10m", "... before silence that comes again and again alerts.")
 
     not_initialized_for: str = _wait("10m", "What a tree's first load may take while the client is connected.")
+    failed_for: str = _wait("15s", "How long a cache must be failed to alert ...")
+    failed_restarts: float = _threshold(3, "... or how often its engine must be started again ...")
+    failed_window: str = _wait("5m", "... within this window.")
     lag_warning_ratio: float = _threshold(
-        1, "Staleness that warns, as a multiple of the tree's own limit (30 s by default)."
+        1, "Staleness of a copy that warns, as a multiple of the tree's own limit (30 s by default)."
     )
-    lag_critical_ratio: float = _threshold(2, "Staleness that pages, as a multiple of the tree's own limit.")
+    lag_critical_ratio: float = _threshold(
+        2, "Staleness of a tree's best copy that pages, as a multiple of the tree's own limit."
+    )
     lag_for: str = _wait("1m", "How long staleness must last to alert.")
-    slo_ratio: float = _threshold(1, "A tree is fresh while its staleness is at most so many times its own limit.")
+    slo_ratio: float = _threshold(
+        1, "A tree is fresh while the staleness of its best copy is at most so many times its own limit."
+    )
     slo_objective: float = _threshold(0.999, "Share of the time that a tree is to be fresh.")
     burn_1: float = _threshold(14.4, "Pages when the error budget burns so many times as fast as it may ...")
     burn_1_long: str = _wait("1h", "... over this window, ...")
@@ -83,7 +107,10 @@ class Parameters:
     burn_4: float = _threshold(1, "Warns when the error budget burns so many times as fast as it may ...")
     burn_4_long: str = _wait("3d", "... over this window, ...")
     burn_4_short: str = _wait("6h", "... and over this one still.")
-    unverified_window: str = _wait("10m", "How long proofs may fail before a tree that never had one alerts.")
+    told_within: str = _wait(
+        "2m", "Staleness so long before, during and after another alert about it burns no budget: it was told."
+    )
+    unverified_window: str = _wait("10m", "How long freshness checks may fail before a tree that never had one alerts.")
     stuck_timeouts: float = _threshold(3, "Session timeouts that a read may wait for its reply ...")
     stuck_for: str = _wait("1m", "... and how much longer until it alerts.")
     audit_window: str = _wait("1h", "How long a mismatch alerts; longer than the time between two audits.")
@@ -93,18 +120,32 @@ class Parameters:
     )
     request_errors_for: str = _wait("10m", "... when more fail for this long.")
     request_latency_ratio: float = _threshold(
-        0.1, "Share of the session timeout within which 99 % of the requests are to be answered ..."
+        0.1, "Share of the session timeout within which 99 % of the reads are to be answered ..."
     )
     request_latency_for: str = _wait("10m", "... when they are not for this long.")
+    commits_slow_seconds: float = _threshold(1, "Seconds that the median commit may take ...")
+    commits_slow_window: str = _wait("2m", "... over this window; a freshness check is a commit ...")
+    commits_slow_for: str = _wait("30s", "... when it takes longer for this long.")
 
-    nodes_dropped_ratio: float = _threshold(0.5, "Share of its znodes that a tree may lose ...")
-    nodes_dropped_window: str = _wait("1h", "... against the median of this window ...")
-    nodes_dropped_minimum: float = _threshold(20, "... if it had at least so many ...")
-    nodes_dropped_for: str = _wait("5m", "... when they stay away this long.")
-    unreadable_window: str = _wait(
-        "1h", "Unreadable znodes alert when there are more than at any time in this window ..."
+    nodes_dropped_ratio: float = _threshold(
+        0.4, "Share of its persistent znodes that a tree may lose; less than half, so that half of them is seen ..."
     )
-    unreadable_for: str = _wait("5m", "... for this long.")
+    nodes_dropped_window: str = _wait("10m", "... within this window, which is how long the alert lasts ...")
+    nodes_dropped_past: str = _wait("1d", "... unless it had as few at some time in this one before ...")
+    nodes_dropped_minimum: float = _threshold(20, "... if it had at least so many ...")
+    nodes_dropped_for: str = _wait("1m", "... when they stay away this long.")
+    nodes_grown_ratio: float = _threshold(10, "A tree may grow so many times its median ...")
+    nodes_grown_past: str = _wait("1h", "... of this window, within as long again ...")
+    nodes_grown_window: str = _wait("1m", "... at the pace of this window ...")
+    nodes_grown_start: float = _threshold(1.5, "... once it has grown so many times that median ...")
+    nodes_grown_minimum: float = _threshold(1000, "... and has at least so many znodes ...")
+    nodes_grown_for: str = _wait("2m", "... and goes on for this long; a jump does not.")
+    unreadable_ratio: float = _threshold(0.2, "Share of a tree's znodes that may be unreadable; more of them pages ...")
+    unreadable_for: str = _wait("15s", "... when they are for this long.")
+    unreadable_window: str = _wait(
+        "1h", "Fewer unreadable znodes warn when there are more than at any time in this window ..."
+    )
+    unreadable_few_for: str = _wait("1m", "... for this long.")
     listener_busy_ratio: float = _threshold(0.8, "Share of the time that a tree's listeners may take ...")
     listener_busy_for: str = _wait("5m", "... when they take more for this long.")
 
@@ -116,10 +157,17 @@ class Parameters:
         for parameter in fields(self):
             if parameter.metadata["kind"] == "time":
                 milliseconds(getattr(self, parameter.name))
+        if self.session_lost_severity not in SEVERITIES:
+            given = f"session_lost_severity={self.session_lost_severity}"
+            raise ValueError(f"{given}: no such severity; accepted: {', '.join(SEVERITIES)}")
 
-    def shortened(self, text: str) -> str:
-        """A wait or window as it stands in the rules."""
-        return in_words(milliseconds(text) / self.shorten)
+    def shortened(self, text: str, times: int = 1) -> str:
+        """A wait or window, so many times over, as it stands in the rules."""
+        return in_words(times * milliseconds(text) / self.shorten)
+
+    def seconds(self, text: str) -> str:
+        """A wait or window in seconds, where the rules calculate with it."""
+        return f"{milliseconds(text) / self.shorten / 1000:g}"
 
     @property
     def slo_budget(self) -> float:

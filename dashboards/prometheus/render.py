@@ -19,7 +19,12 @@ NAMES = ("treecache-recording.yml", "treecache-alerts.yml")
 
 def rule_files(parameters: Parameters) -> Mapping[str, str]:
     """The text of each rule file by its name."""
-    return {name: _templates().get_template(name).render(p=parameters, time=parameters.shortened) for name in NAMES}
+    return {
+        name: _templates()
+        .get_template(name)
+        .render(p=parameters, time=parameters.shortened, seconds=parameters.seconds)
+        for name in NAMES
+    }
 
 
 @functools.cache

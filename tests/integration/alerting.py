@@ -13,20 +13,30 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from ruamel.yaml import YAML
+
+from dashboards.prometheus.parameters import in_words, milliseconds
 from tests.support import eventually
 
-# Each alert is a notification of its own, sent at once.
-CONFIG = """
-route: {{receiver: webhook, group_by: ['...'], group_wait: 0s, group_interval: 1s, repeat_interval: 1h}}
-receivers:
-- name: webhook
-  webhook_configs: [{{url: '{url}', send_resolved: true}}]
-"""
+#: The configuration that is shipped.
+SHIPPED = Path(__file__).parents[2] / "dashboards" / "alertmanager" / "alertmanager.yml"
+
+
+def configuration(url: str, shorten: float) -> str:
+    """The one that is shipped, with a webhook for its receiver and its times divided; what changes is sent at once."""
+    config = YAML(typ="safe", pure=True).load(SHIPPED)
+    [route] = config["route"]["routes"]
+    route["group_wait"] = in_words(milliseconds(route["group_wait"]) / shorten)
+    route["group_interval"] = "1s"
+    [receiver] = config["receivers"]
+    receiver["webhook_configs"] = [{"url": url, "send_resolved": True}]
+    # JSON is YAML.
+    return json.dumps(config)
 
 
 @dataclass(frozen=True)
 class Notification:
-    """One alert as Alertmanager told of it; `at` is the monotonic time when it did."""
+    """One alert as Alertmanager sent it; `at` is the monotonic time when it did."""
 
     status: str
     labels: Mapping[str, str]
@@ -77,6 +87,10 @@ class Webhook:
         wanted = {"alertname": alert, **labels}.items()
         return [told for told in list(self.received) if told.status == status and wanted <= told.labels.items()]
 
+    def about(self, ensemble: str) -> list[Notification]:
+        """What was told of an ensemble, its clients and trees."""
+        return [told for told in list(self.received) if told.labels.get("ensemble") == ensemble]
+
     def wait_told(self, status: str, alert: str, timeout: float, **labels: str) -> Notification:
         """Waits for the first such notification."""
 
@@ -92,9 +106,9 @@ class Webhook:
 class Alertmanager:
     """A real Alertmanager on a free loopback port that notifies a webhook."""
 
-    def __init__(self, folder: Path, webhook: str) -> None:
+    def __init__(self, folder: Path, webhook: str, shorten: float) -> None:
         config = folder / "alertmanager.yml"
-        config.write_text(CONFIG.format(url=webhook))
+        config.write_text(configuration(webhook, shorten))
         self._log = folder / "alertmanager.log"
         command = [
             "prometheus-alertmanager",
@@ -125,9 +139,9 @@ class Alertmanager:
 
 
 @contextlib.contextmanager
-def running_alertmanager(folder: Path, webhook: str) -> Iterator[Alertmanager]:
-    """An Alertmanager that is ended afterwards in any case."""
-    alertmanager = Alertmanager(folder, webhook)
+def running_alertmanager(folder: Path, webhook: str, shorten: float) -> Iterator[Alertmanager]:
+    """An Alertmanager with the shipped configuration, its times divided, that is ended afterwards in any case."""
+    alertmanager = Alertmanager(folder, webhook, shorten)
     try:
         yield alertmanager
     finally:

@@ -45,7 +45,7 @@ from tests.web.running import running
 each_case = pytest.mark.parametrize("values", CASES, ids=lambda values: values.stem.removesuffix("-values"))
 
 DASHBOARDS = sorted((ROOT / "dashboards" / "grafana").glob("*.json"))
-RULES = sorted((ROOT / "dashboards" / "prometheus").glob("*.yml"))
+RULES = sorted((ROOT / "dashboards" / "prometheus").glob("treecache-*.yml"))
 #: Where the container finds its files.
 MOUNTED = "/etc/treecache-exporter"
 

@@ -147,7 +147,7 @@ def test_published_ports_are_all_different() -> None:
 def test_mounted_files_are_the_repositorys() -> None:
     assert all(source.exists() for _, source, _ in mounts())
     copies = {path.name for path in (ROOT / "compose").rglob("*") if path.is_file()}
-    assert copies == {"prometheus.yml", "alertmanager.yml", "otel-collector.yml", "datasources.yml", "dashboards.yml"}
+    assert copies == {"prometheus.yml", "otel-collector.yml", "datasources.yml", "dashboards.yml"}
 
 
 def test_the_exporter_takes_its_flags_and_watches_the_world_that_churn_keeps() -> None:
@@ -171,7 +171,7 @@ def test_zookeeper_servers_know_each_other_by_their_services_names() -> None:
 def test_prometheus_takes_its_configuration_with_the_rules(tmp_path: Path) -> None:
     folder = laid_out("prometheus", tmp_path) / "etc" / "prometheus"
     checked("promtool", "check", "config", folder / "prometheus.yml")
-    rules = {path.name for path in (ROOT / "dashboards" / "prometheus").glob("*.yml")}
+    rules = {path.name for path in (ROOT / "dashboards" / "prometheus").glob("treecache-*.yml")}
     (pattern,) = read("compose/prometheus.yml")["rule_files"]
     assert {path.name for path in folder.glob(pattern)} == rules
     assert "--enable-feature=exemplar-storage" in SERVICES["prometheus"]["command"]
