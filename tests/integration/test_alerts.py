@@ -194,7 +194,8 @@ def test_a_quorum_that_is_lost_is_one_page_that_says_so(stage: Stage) -> None:
     assert page.annotations["summary"].startswith("No quorum in ZooKeeper quorumless: its servers hang up")
 
     # Long enough for every consequence to follow.
-    consequences = 'count(ALERTS{alertname="TreeCacheLag", alertstate="firing", ensemble="quorumless"}) == 2'
+    ratio = 'tree:zookeeper_cache_verified_timestamp_seconds:age_ratio{ensemble="quorumless"}'
+    consequences = f"min_over_time({ratio}[10s]) > {PARAMETERS.lag_critical_ratio:g}"
     eventually(lambda: stage.prometheus.query(consequences), timeout=2 * STALE_AFTER + SLACK, interval=0.5)
     assert {told.labels["alertname"] for told in stage.webhook.about("quorumless")} == {"TreeCacheQuorumLost"}
     stage.quorumless.heal()

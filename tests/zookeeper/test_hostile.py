@@ -169,7 +169,7 @@ def test_a_server_that_only_sends_garbage_is_connected_to_ever_less_often(
             assert time.monotonic() - begun >= 0.7
             assert proxy.accepted - connections <= sum(session.stats().protocol_errors.values()) + 2
             proxy.heal()
-            client.create(f"/{reason}/later")
+            client.retry(client.ensure_path, f"/{reason}/later")
             eventually(lambda: cache.get_children(f"/{reason}") == {"later"})
         assert client.client_id[0] == session_id
     assert caplog.text.count("broke the protocol") == 1
