@@ -157,8 +157,10 @@ class Replica:
             max_depth=max_depth,
             shard=shard,
         )
-        #: What failed and is tried again: reads by their path, all else by a name.
+        #: Reads that failed, by their path, and what else did, by a name. They are apart so that answers, which settle
+        #: paths, have nothing to look through while no read fails.
         self._failures = Backoff(_FIRST_DELAY, _LONGEST_DELAY)
+        self._pauses = Backoff(_FIRST_DELAY, _LONGEST_DELAY)
         self._resyncs = Backoff(_FIRST_DELAY, _LONGEST_RESYNC_DELAY, grace=_RESYNC_GRACE)
         self._answers = Answers(self._prefix, self._reconciler, self._agenda, self._failures)
         self._rate = RateLimit(max_nodes_per_second)
@@ -352,7 +354,8 @@ class Replica:
 
     def unsettled(self, now: float) -> int:
         """Znodes that are read again and again, ever less often, because the server's answers settle nothing."""
-        return self._failures.unsettled(now) + self._reconciler.contradictions.unsettled(now)
+        tables = (self._failures, self._pauses, self._reconciler.contradictions)
+        return sum(table.unsettled(now) for table in tables)
 
     @property
     def oldest_sent_at(self) -> float | None:
@@ -423,6 +426,7 @@ class Replica:
         self._phase = _Phase.DETACHED
         # Another server, or the same after its restart, may answer otherwise.
         self._failures.clear()
+        self._pauses.clear()
         self._reconciler.contradictions.clear()
         self._agenda.ripen(math.inf)
         self._ask_at = None
@@ -560,7 +564,7 @@ class Replica:
 
     def _pause(self, key: str, now: float) -> Strike:
         """Sends nothing for a while, since something failed by this name: for longer each time that it does."""
-        strike = self._failures.strike(key, now)
+        strike = self._pauses.strike(key, now)
         self._wake_at = strike.due_at
         return strike
 
