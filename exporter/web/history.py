@@ -37,10 +37,6 @@ class Look:
     faults: Mapping[str, Sequence[Fault]]
     standings: Sequence[Standing] = ()
 
-    def standing(self, tree: str) -> Standing | None:
-        """How one tree stands, None if there is none of this name."""
-        return next((one for one in self.standings if one.name == tree), None)
-
 
 @dataclass(frozen=True)
 class Change:
@@ -118,11 +114,25 @@ class History:
         """What the latest look found; asks nobody and waits for nothing."""
         return list(self._before.values())
 
+    def standing(self, ensemble: str, tree: str) -> tuple[ClientStats, Standing] | None:
+        """The client of an ensemble and one of its trees as they are now; asks no other source, and notes nothing."""
+        for source in self._ensembles:
+            cache = source.caches.get(tree) if source.name == ensemble else None
+            if cache is not None:
+                client = source.client.stats()
+                return client, standing_of(tree, client, cache.stats(), self._unproven_for(ensemble, tree))
+        return None
+
     def charts(self, ensemble: str, tree: str) -> Charts:
         """The charts of one tree, a point for each `INTERVAL`."""
         with self._lock:
             series = self._series.get((ensemble, tree))
             return Charts(tuple(series.rates), tuple(series.staleness)) if series else Charts()
+
+    def _unproven_for(self, ensemble: str, tree: str) -> float:
+        with self._lock:
+            series = self._series.get((ensemble, tree))
+            return series.unproven_for(time.monotonic()) if series else 0.0
 
     def changes(self) -> list[Change]:
         """What happened, the latest first."""

@@ -121,12 +121,8 @@ class Pages:
 
     def _wrong_with(self, ensemble: str, tree: str) -> tuple[str, str]:
         """What those who read one tree's znodes must know, and its level; "" for a complete tree."""
-        of_it = [
-            Connected(look.client.state, [standing])
-            for look in self._history.look()
-            if look.name == ensemble and (standing := look.standing(tree)) is not None
-        ]
-        text, level = headline(of_it)
+        found = self._history.standing(ensemble, tree)
+        text, level = headline([] if found is None else [Connected(found[0].state, [found[1]])])
         return ("", level) if level == "good" else (text, level)
 
     def _trees(self, asked: Mapping[str, str]) -> Response:
