@@ -147,7 +147,10 @@ class PasswordCheck:
         try:
             while (attempt := self._queue.take()) is not None:
                 right = await loop.run_in_executor(self._hashing, _check, attempt.password, attempt.hashed)
-                _remember(*((self._right, _REMEMBERED) if right else (self._wrong, _WRONG_REMEMBERED)), attempt.mark)
+                if right:
+                    _remember(self._right, _REMEMBERED, attempt.mark)
+                else:
+                    _remember(self._wrong, _WRONG_REMEMBERED, attempt.mark)
                 waiting = self._attempts.pop(attempt.mark)
                 if not waiting.done():
                     waiting.set_result(right)
