@@ -1,4 +1,4 @@
-"""systemd: how the service manager is told of the daemon's state, and how it hands over listening sockets.
+"""systemd: reports the daemon's state to the service manager, and takes over the listening sockets that it opened.
 
 The protocols are those of sd_notify(3) and sd_listen_fds(3): one datagram, two environment variables.
 """

@@ -46,7 +46,7 @@ class Parameters:
         "How long a job whose targets vanished alerts, and targets are remembered while Prometheus itself is down.",
     )
     evaluation: str = _wait(
-        "15s", "How often the rules are evaluated, whatever Prometheus does otherwise; the scrape interval, at best."
+        "15s", "How often Prometheus evaluates these rules, in place of its own interval. Best is the scrape interval."
     )
     absent_for: str = _wait("1m", "Wait before an exporter that does not answer alerts; four scrapes at least.")
     reload_failed_for: str = _wait("5m", "Wait before a configuration that could not be loaded alerts.")
@@ -159,7 +159,7 @@ class Parameters:
                 milliseconds(getattr(self, parameter.name))
         if self.session_lost_severity not in SEVERITIES:
             given = f"session_lost_severity={self.session_lost_severity}"
-            raise ValueError(f"{given}: no such severity; accepted: {', '.join(SEVERITIES)}")
+            raise ValueError(f"{given}: not a severity; accepted: {', '.join(SEVERITIES)}")
 
     def shortened(self, text: str, times: int = 1) -> str:
         """A wait or window, so many times over, as it stands in the rules."""

@@ -3,7 +3,7 @@
 Watches and the proof of freshness rest on assumptions: about ZooKeeper, about what lies between, about this program. An
 audit rests on none of them. It *looks* at the znodes of the tree, or of a sample that is another each time (see
 `Walk`), and at the names of their children. What is dirty, or becomes it before the answer, is looked at again a little
-later; what differs is read a second time before it counts. Whatever it could not compare it counts as *skipped*:
+later; what differs is read a second time before it counts. What it cannot compare, it counts as *skipped*:
 
 - ``changing``: it was dirty, or changed, each of the times it was looked at;
 - ``failed``: its reads failed;
@@ -11,8 +11,8 @@ later; what differs is read a second time before it counts. Whatever it could no
 - ``untracked``: ZooKeeper changes it without an event: ``/zookeeper/config``, and the statistics of quotas.
 
 What ZooKeeper tells nobody of is no mismatch, but is read again where an audit comes across it: changes of an ACL, and
-what children that may not be read do to their parent's stat. A znode that is *older* than what is held of it is one,
-whatever is older: within a connection no server goes back, unless its state was restored below it.
+what children that may not be read do to their parent's stat. A znode that is *older* than its copy in the cache is
+always a mismatch: within a connection a server goes back only when its state is restored.
 """
 
 from __future__ import annotations
