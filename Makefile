@@ -4,6 +4,9 @@
 .DEFAULT_GOAL := help
 .PHONY: help run test test-lowest soak busy lint format bench image-test release-check chart lock clean setup setup-dev
 
+# Hundreds of processes start: what was compiled once is not compiled again.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON := .venv/bin/python
 ARGS ?=
 
@@ -16,7 +19,7 @@ run: setup ## Start a throw-away ZooKeeper with a living tree and the exporter o
 
 test: lint ## Check format, lint and types, then run the tests
 	@echo "test: pytest"
-	@$(PYTHON) -m pytest --quiet --numprocesses=3 --dist=loadfile
+	@$(PYTHON) -m pytest --quiet --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
 test-lowest: setup-dev ## Run part of the tests with the lowest versions of every library that pyproject.toml allows
 	@sh scripts/test-lowest.sh $(ARGS)

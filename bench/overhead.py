@@ -152,7 +152,7 @@ def report(title: str, taken: Rounds, count: int, unit: str, scale: float) -> No
 
 def gets(rounds: int) -> None:
     """Synchronous and pipelined gets of one small znode."""
-    with ZooKeeperServer() as server, clients(server.hosts, list(VARIANTS)) as variants:
+    with ZooKeeperServer(jvm_options=()) as server, clients(server.hosts, list(VARIANTS)) as variants:
         variants["kazoo"].create(ROOT, b"x" * 100, makepath=True)
         taken = in_turn(3 * rounds, variants, synchronous_gets)
         report(f"{_SYNCHRONOUS:,} synchronous gets", taken, _SYNCHRONOUS, "us/call", 1e6)

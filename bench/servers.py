@@ -15,7 +15,7 @@ from exporter.demo.server import ZooKeeperServer
 @contextmanager
 def seeded(shape: Shape, heap: str = "3g") -> Iterator[ZooKeeperServer]:
     """A server with a tree; `heap` is java's -Xmx."""
-    with ZooKeeperServer(heap=heap, tick_time=4000) as server:
+    with ZooKeeperServer(heap=heap, tick_time=4000, jvm_options=()) as server:
         # While java looks through a large tree for garbage it answers nobody.
         with started(server.hosts, timeout=40) as client:
             shape.seed(client)

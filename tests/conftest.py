@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ from hypothesis import settings
 from kazoo.client import KazooClient
 
 from exporter.demo.server import NETTY, ZooKeeperServer
+from tests import classarchive
 from tests.support import wipe
 
 # How long an example takes says more of the machine than of what is tested.
@@ -42,6 +46,20 @@ class ZooKeeper:
     def hosts(self) -> str:
         """Connection string with the chroot: what a client of this test alone uses."""
         return self.server.hosts + self.root
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Runs of several processes start enough servers to be worth an archive of their classes."""
+    if getattr(config.option, "numprocesses", None):
+        folder = Path(tempfile.mkdtemp(prefix="treecache-classes-"))
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        classarchive.write(folder / "classes.jsa")
+        classarchive.use(folder / "classes.jsa")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begins with the long files, so that none of them is still under way when all others have ended."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -29,6 +29,9 @@ SYSTEM_PROPERTIES = {
 # client that connects in the milliseconds before the data is loaded without an answer for ever (a NullPointerException
 # in 3.8's NIOServerCnxn.close), and kazoo then waits for its whole session timeout. The Netty server hangs up.
 NETTY = {"zookeeper.serverCnxnFactory": "org.apache.zookeeper.server.NettyServerCnxnFactory"}
+
+# Java compiles quickly and not well: a server is up after two thirds of the CPU time, and a few clients do not notice.
+QUICK_START = ("-XX:TieredStopAtLevel=1",)
 
 CONFIG = {
     "admin.enableServer": "false",
@@ -71,6 +74,7 @@ class ZooKeeperServer:
     `home` is an installation's folder (see `exporter.demo.java.find_jars`), `port` a loopback port (by default a
     free one), `tick_time` is in milliseconds (sessions last 2 to 20 of them), `heap` is java's -Xmx.
     `system_properties` and `config` (lines of zoo.cfg) are added to the launcher's own and win over them.
+    `jvm_options` are java's, by default those of a server that is up soon.
     """
 
     def __init__(
@@ -82,7 +86,9 @@ class ZooKeeperServer:
         heap: str = "512m",
         system_properties: Mapping[str, str] | None = None,
         config: Mapping[str, str] | None = None,
+        jvm_options: Sequence[str] = QUICK_START,
     ) -> None:
+        self._jvm_options = jvm_options
         self._home = home
         self._port = port
         self._reserved: Port | None = None
@@ -204,7 +210,7 @@ class ZooKeeperServer:
         log = self.directory / "java.log"
         log.unlink(missing_ok=True)
         options = java_options(jars, self.directory, self._heap, self._system_properties)
-        command = [str(java), *options, MAIN_CLASS, self._write_config(port)]
+        command = [str(java), *self._jvm_options, *options, MAIN_CLASS, self._write_config(port)]
         self._process = GuardedProcess(command, folder=self.directory, log=log)
         if not self._wait_until_serving(port):
             self.kill()
@@ -234,14 +240,18 @@ class ZooKeeperServer:
 
 def java_options(jars: list[Path], directory: Path, heap: str, system_properties: Mapping[str, str]) -> list[str]:
     """What stands before the main class of a server that lives in `directory`."""
-    properties = {**system_properties, "java.io.tmpdir": str(directory)}
+    properties = {
+        **system_properties,
+        "java.io.tmpdir": str(directory),
+        "logback.configurationFile": str(directory / "logback.xml"),
+    }
     return [
         f"-Xmx{heap}",
         "-XX:+UseSerialGC",
         "-XX:-UsePerfData",
         *(f"-D{name}={value}" for name, value in properties.items()),
         "-classpath",
-        os.pathsep.join(map(str, [directory, *jars])),
+        os.pathsep.join(map(str, jars)),
     ]
 
 

@@ -12,6 +12,8 @@ from tests.conftest import connected
 from tests.dashboards.grafana import NAMES, Dashboard, Grafana, Panel, Target, load
 from tests.dashboards.scene import Scene
 
+pytestmark = pytest.mark.long
+
 DASHBOARDS = [pytest.param(load(name), id=name) for name in NAMES]
 PANELS = [
     pytest.param(board.name, panel, id=f"{board.name}: {panel.title}")

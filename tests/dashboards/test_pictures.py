@@ -16,6 +16,8 @@ from tests.dashboards.pictures.draw import draw
 from tests.dashboards.pictures.theme import NAMED
 from tests.dashboards.pictures.units import written
 
+pytestmark = pytest.mark.long
+
 Asking = Callable[[str], Grafana]
 
 

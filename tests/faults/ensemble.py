@@ -15,6 +15,7 @@ from exporter.demo.ports import free_port
 from exporter.demo.server import (
     CONFIG,
     NETTY,
+    QUICK_START,
     START_TIMEOUT,
     SYSTEM_PROPERTIES,
     four_letter_word,
@@ -68,7 +69,7 @@ class Member:
             properties |= {"zookeeper.snapshot.trust.empty": "true"}
         options = java_options(jars, self._directory, "256m", properties)
         config = write_config(self._directory, {**CONFIG, **limits, **here, **servers})
-        command = [str(find_java()), *options, MAIN_CLASS, str(config)]
+        command = [str(find_java()), *QUICK_START, *options, MAIN_CLASS, str(config)]
         self._process = GuardedProcess(command, folder=self._directory, log=self._directory / "java.log")
 
     def kill(self) -> None:

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 
+import pytest
 from kazoo.client import KazooClient
 from kazoo.interfaces import IAsyncResult
 from kazoo.protocol.states import KazooState
@@ -17,6 +18,8 @@ from tests.faults.ensemble import Ensemble
 from tests.faults.proxy import Proxy
 from tests.faults.size import SOAK, size
 from tests.support import eventually
+
+pytestmark = pytest.mark.long
 
 ROOT = "/app"
 #: Seconds: long enough for a busy machine to reconnect in, once there is a quorum again.

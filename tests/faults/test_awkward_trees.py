@@ -25,6 +25,8 @@ from tests.faults.size import size
 from tests.replay import Replay, settles
 from tests.support import eventually
 
+pytestmark = pytest.mark.long
+
 DEPTH = 2_000
 WIDTH = size(10_000, 100_000)
 HEAVY = size(30, 1_000)

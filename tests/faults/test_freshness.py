@@ -23,6 +23,8 @@ from tests.faults.proxy import DOWN, UP, Proxy
 from tests.faults.size import SOAK, size
 from tests.support import eventually
 
+pytestmark = pytest.mark.long
+
 ROOT = "/app"
 #: How many proofs are held against the writes, by strategy.
 SAMPLES = {"recursive": size(96, 7_000), "classic": size(48, 3_000)}

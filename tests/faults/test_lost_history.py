@@ -26,6 +26,8 @@ from tests.faults.size import size
 from tests.replay import Replay, settles
 from tests.support import eventually, expire
 
+pytestmark = pytest.mark.long
+
 ROOT = "/app"
 #: The session timeout of what the daemon watches with, in seconds.
 WATCHING_TIMEOUT = 2.0

@@ -40,7 +40,7 @@ SLACK = 30.0
 #: Seconds until everything runs.
 UP_WITHIN = 60.0
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 CONFIG = """
 ensembles:

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
@@ -16,6 +17,8 @@ from exporter import TreeCache
 from tests.conftest import ClientFactory
 from tests.replay import Replay, held, read, same
 from tests.support import eventually
+
+pytestmark = pytest.mark.long
 
 NAMES = st.sampled_from(["a", "b", "c", "ü", "d.e"])
 BELOW = st.lists(NAMES, min_size=1, max_size=4).map(lambda names: "".join("/" + name for name in names))

@@ -17,6 +17,8 @@ from tests.faults.proxy import Proxy
 from tests.integration.processes import STOP_LIMIT, Exporter, running_exporter
 from tests.support import eventually
 
+pytestmark = pytest.mark.long
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 

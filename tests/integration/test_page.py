@@ -28,6 +28,8 @@ from tests.integration.conftest import SHOWN_WITHIN, OpenPage
 from tests.telemetry.known import BUSY_CLIENT, NEW_CACHE, NEW_CLIENT, Source, ensemble
 from tests.web.running import Running, fresh, loading, running
 
+pytestmark = pytest.mark.long
+
 HOSTILE = [
     "<script>alert(1)",
     '"><img src=x onerror=alert(1)>',

@@ -21,6 +21,8 @@ from exporter.treecache.stats import CacheStats
 from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT, NEW_CACHE, NEW_CLIENT, Source
 from tests.web.running import Running, fresh, loading, running
 
+pytestmark = pytest.mark.long
+
 SIZES = [("dark", 1280), ("light", 390), ("light", 320)]
 LONG = "a-rather-long-name-of-a-znode-" + "x" * 80
 STAT = ZnodeStat(1, 2, 1_700_000_000_000, 1_700_000_000_000, 0, 0, 0, 0x1234, 12, 2, 1)

@@ -23,6 +23,8 @@ from tests.web.certificates import Authority
 from tests.web.process import MEMORY_LIMIT, Server, assert_scrapes_are_quick, received
 from tests.web.serve import HANDSHAKE_TIMEOUT, REQUEST_TIMEOUT
 
+pytestmark = pytest.mark.long
+
 #: A TLS connection alone keeps some 150 KiB.
 TLS_MEMORY_LIMIT = 128 * 1024 * 1024
 CROWD = 1000

@@ -23,7 +23,7 @@ LEFT_OUT = (
 #: kazoo's harness says so to its servers; its password is "test".
 SUPERUSER = {"zookeeper.DigestAuthenticationProvider.superDigest": "super:D/InIHSb7yEEbrWz8b9l71RjZJU="}
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -219,8 +220,13 @@ def test_another_value_makes_other_manifests(path: str, tmp_path: Path) -> None:
 
 
 def _everything() -> dict[str, Any]:
-    values: dict[str, Any] = json.loads(json.dumps(YAML(typ="safe").load(case("everything"))))
+    values: dict[str, Any] = json.loads(_everything_in_json())
     return values
+
+
+@cache
+def _everything_in_json() -> str:
+    return json.dumps(YAML(typ="safe").load(case("everything")))
 
 
 def _set(values: dict[str, Any], path: str, value: Any) -> None:
