@@ -44,7 +44,7 @@ class WatchedEnsemble:
         self._settings = settings
         self._shard = shard or Shard()
         self._log = log.bind(ensemble=settings.name)
-        self._flood = Flood(self._tell_of_flood)
+        self._flood = Flood(self._log_flood)
         options = client_options(settings)
         self._client = KazooClient(**options)
         self._session = Session.attach(self._client)
@@ -66,7 +66,7 @@ class WatchedEnsemble:
 
     @property
     def source(self) -> EnsembleSource:
-        """What can be read of it now: every tree that it is told to watch, also before it has started."""
+        """What can be read of it now: every tree of its settings, also before it has started."""
         return replace(
             self._instruments.source,
             caches=self._caches,
@@ -75,13 +75,13 @@ class WatchedEnsemble:
 
     @property
     def settings(self) -> Ensemble:
-        """What it is told to watch."""
+        """The settings in force."""
         return self._settings
 
     def start(self) -> None:
         """Starts connecting and caching, and waits for neither.
 
-        Raises whatever keeps it from starting, for want of threads or files; nothing of it then runs.
+        Raises the error that keeps it from starting, for want of threads or files; nothing of it then runs.
         """
         try:
             for cache in self._caches.values():
@@ -99,45 +99,45 @@ class WatchedEnsemble:
         return replace(self._settings, trees=()) == replace(settings, trees=())
 
     def update(self, settings: Ensemble) -> None:
-        """Ends the caches of trees that are gone or other than before, starts those of new ones, leaves the rest alone.
+        """Removes the trees that are gone, adds those that are new, replaces those that changed, leaves the rest alone.
 
         `settings` are such as it can become.
 
-        Raises whatever keeps a cache from starting, for want of threads; without its tree, which the next update begins
-        again, everything is then as told.
+        Raises the error that keeps a cache from starting, for want of threads. All other trees are then updated, and
+        the next update adds this one again.
         """
         before = {tree.name: tree for tree in self._settings.trees}
         after = {tree.name: tree for tree in settings.trees}
-        ended = [name for name, tree in before.items() if after.get(name) != tree]
-        begun = [name for name, tree in after.items() if before.get(name) != tree]
-        new = {name: self._cache(after[name]) for name in begun}
-        caches = {name: cache for name, cache in self._caches.items() if name not in ended}
-        closing = [self._caches[name] for name in ended]
+        removed = [name for name, tree in before.items() if after.get(name) != tree]
+        added = [name for name, tree in after.items() if before.get(name) != tree]
+        new = {name: self._cache(after[name]) for name in added}
+        caches = {name: cache for name, cache in self._caches.items() if name not in removed}
+        closing = [self._caches[name] for name in removed]
         # Out of sight first: a scrape must not find caches that are being emptied.
         self._caches = caches
         for cache in closing:
             cache.close()
-        for name in ended:
-            self._log.info("tree ended", tree=name)
+        for name in removed:
+            self._log.info("tree removed", tree=name)
             if name not in after:
                 del self._faults[name]
         self._caches = {name: caches.get(name) or new[name] for name in after}
         self._settings = settings
-        failures = {name: failure for name in begun if (failure := self._failure_to_begin(after[name]))}
+        failures = {name: failure for name in added if (failure := self._failure_to_add(after[name]))}
         if failures:
             self._caches = {name: cache for name, cache in self._caches.items() if name not in failures}
             trees = tuple(tree for tree in settings.trees if tree.name not in failures)
             self._settings = replace(settings, trees=trees)
             raise next(iter(failures.values()))
 
-    def _failure_to_begin(self, tree: Tree) -> Exception | None:
+    def _failure_to_add(self, tree: Tree) -> Exception | None:
         cache = self._caches[tree.name]
         try:
             cache.start()
         except Exception as failure:
             cache.close()
             return failure
-        self._log.info("tree begun", tree=tree.name, path=tree.path)
+        self._log.info("tree added", tree=tree.name, path=tree.path)
         return None
 
     def stop(self) -> None:
@@ -190,8 +190,8 @@ class WatchedEnsemble:
         else:
             self._log.warning("session lost", **facts, **seconds)
 
-    def _tell_of_flood(self, held_back: int) -> None:
-        self._log.warning("connection unsteady", state=self._client.state.lower(), held_back=held_back)
+    def _log_flood(self, held_back: int) -> None:
+        self._log.warning("connection flapping", state=self._client.state.lower(), held_back=held_back)
 
     # kazoo gives up for ever once a server refuses the credentials, and takes a connection that drops while SASL is at
     # work for such a refusal; so it does after an error that it has not foreseen. An exporter goes on: passwords are

@@ -57,12 +57,12 @@ def test_a_connection_that_comes_and_goes_is_no_flood(zookeeper: ZooKeeper, monk
             for comings in range(1, 9):
                 eventually(lambda: ensemble.source.client.stats().transitions["connected"] == comings)  # noqa: B023
                 proxy.cut()
-            eventually(lambda: count(logged, "connection unsteady"))
+            eventually(lambda: count(logged, "connection flapping"))
             told = {event: count(logged, event) for event in ("connected", "reconnected", "connection suspended")}
             assert told == {"connected": 1, "reconnected": 2, "connection suspended": 2}
             eventually(lambda: count(logged, "tree in sync"))
             assert count(logged, "tree in sync") <= 4
-            sums = [entry for entry in logged if entry["event"] == "connection unsteady"]
+            sums = [entry for entry in logged if entry["event"] == "connection flapping"]
             assert sums[0]["held_back"] > 0
             assert (sums[0]["log_level"], sums[0]["ensemble"]) == ("warning", "main")
             eventually(lambda: any(entry.get("state") == "connected" for entry in logged))
