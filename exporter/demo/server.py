@@ -93,7 +93,8 @@ class ZooKeeperServer:
         self._port = port
         self._reserved: Port | None = None
         self._heap = heap
-        self._system_properties = {**SYSTEM_PROPERTIES, **(system_properties or {})}
+        #: What each start of the server takes.
+        self.system_properties = {**SYSTEM_PROPERTIES, **(system_properties or {})}
         self._config = {**CONFIG, "tickTime": str(tick_time), **(config or {})}
         self._directory: Path | None = None
         self._process: GuardedProcess | None = None
@@ -209,7 +210,7 @@ class ZooKeeperServer:
     def _launch(self, java: Path, jars: list[Path], port: int) -> None:
         log = self.directory / "java.log"
         log.unlink(missing_ok=True)
-        options = java_options(jars, self.directory, self._heap, self._system_properties)
+        options = java_options(jars, self.directory, self._heap, self.system_properties)
         command = [str(java), *self._jvm_options, *options, MAIN_CLASS, self._write_config(port)]
         self._process = GuardedProcess(command, folder=self.directory, log=log)
         if not self._wait_until_serving(port):

@@ -19,6 +19,7 @@ from exporter.zookeeper.wire import (
     OK,
     THROTTLED,
     TOO_LONG,
+    TOO_MUCH,
     Exists,
     GetChildren,
     GetData,
@@ -40,6 +41,11 @@ class Verdict(NamedTuple):
 
 
 _NOT_UNDERSTOOD = Verdict(understood=False)
+#: Why a read is not sent, which a server at its limits cannot answer, by the code that is answered in its place.
+_NOT_SENT = {
+    TOO_LONG: "is longer than the server's jute.maxbuffer allows",
+    TOO_MUCH: "has more data or children than one answer may have",
+}
 
 
 class Answers:
@@ -132,8 +138,8 @@ class Answers:
         if result == NO_AUTH:
             self._reconciler.hide(path, load)
             return Verdict(understood=True)
-        if result == TOO_LONG:
-            self._reconciler.hide_too_long(path, load)
+        if isinstance(result, int) and result in _NOT_SENT:
+            self._reconciler.leave_out(path, load, _NOT_SENT[result])
             return Verdict(understood=True)
         strike = self._failures.strike(path, self._now)
         if strike.number in (1, PERSISTENT):
@@ -147,5 +153,6 @@ class Answers:
 def error_with(code: int, doing: str) -> Exception:
     """kazoo's exception for an error code of the server."""
     kind = EXCEPTIONS.get(code, KazooException)
-    error: Exception = kind(f"{doing} failed with error {code}")
+    problem = f": the path {_NOT_SENT[code]}" if code in _NOT_SENT else f" with error {code}"
+    error: Exception = kind(f"{doing} failed{problem}")
     return error

@@ -73,9 +73,12 @@ class Room:
         """The bytes that each path takes besides itself."""
         return self._overhead
 
-    def fits(self, operations: int, size: int) -> bool:
-        """Whether operations on paths of so many bytes in all have a place beside what is there."""
-        return size + operations * self._overhead <= self._request_bytes
+    def fits(self, operations: int, size: int, names: int = 0) -> bool:
+        """Whether operations on paths of so many bytes have a place beside what is there.
+
+        The names they may list are no reason against it, unless they fill an answer by themselves.
+        """
+        return names * _NAME_BYTES <= _REPLY_BYTES and size + operations * self._overhead <= self._request_bytes
 
     def take(self, operations: int, size: int, names: int = 0) -> None:
         """Uses room for operations on paths of so many bytes in all, and for the names they may list."""

@@ -35,6 +35,7 @@ _FIRST_LOOK, _LONGEST_LOOK = 0.05, 60.0
 _FREE_LOOKS = 2
 #: Seconds after which a suspect is looked into although there are changes all the time.
 _PATIENCE = 1.0
+_TOO_MANY = 1 << 31
 
 
 class Reconciler:
@@ -68,6 +69,8 @@ class Reconciler:
         self.others: frozenset[str] = frozenset()
         #: The znodes of the tree that may not be read.
         self.hidden: set[str] = set()
+        #: Those that no server with these limits lets be read, see `leave_out`.
+        self.left_out: set[str] = set()
         self._told_prefix = told_prefix
         self._agenda = agenda
         self._keep_data = keep_data
@@ -146,6 +149,9 @@ class Reconciler:
         entry = self.tree.get(path)
         if entry is None or self._goes_back((pzxid,), (listed_pzxid_of(entry),)):
             return
+        if path in self.left_out:
+            self.left_out.discard(path)
+            self._agenda.want_reads((path,), load or self.syncing)
         wanted = self.scope.children(path, names)
         if not path:
             self.others = self.scope.others(names, wanted)
@@ -170,11 +176,12 @@ class Reconciler:
         """The znode exists and may not be read: its data is gone from here, what is known below it stays."""
         if self._hide(path, load, "no_auth", NoAuthError(f"{self._told_prefix + path or '/'} may not be read")):
             self.hidden.add(path)
+            self.left_out.discard(path)
 
-    def hide_too_long(self, path: str, load: bool) -> None:
-        """The znode exists, and its path is too long for the server: as if it may not be read, but not polled."""
-        problem = "is longer than the server's jute.maxbuffer allows"
-        self._hide(path, load, "request", KazooException(f"{self._told_prefix + path} {problem}"))
+    def leave_out(self, path: str, load: bool, problem: str) -> None:
+        """The znode exists, and no request for it is within the limits: as if it may not be read, but not polled."""
+        if self._hide(path, load, "request", KazooException(f"{self._told_prefix + path or '/'} {problem}")):
+            self.left_out.add(path)
 
     def _hide(self, path: str, load: bool, kind: str, error: Exception) -> bool:
         """Holds a znode as unreadable, if its parent is known."""
@@ -214,7 +221,7 @@ class Reconciler:
             if record:
                 self.events.append(Event(TreeEvent.NODE_REMOVED, gone, record, record))
             else:
-                self.hidden.discard(gone)
+                self._can_be_read(gone)
 
     def recheck_suspects(self, now: float, *, at_rest: bool) -> None:
         """Lists again what still counts other children when no event is left to explain it: at rest, or after a while.
@@ -281,7 +288,9 @@ class Reconciler:
         return held_version < version or (held_version == version and child_count(held) != child_count(stat))
 
     def children_of(self, path: str) -> int:
-        """How many names a list of the znode's children may bring."""
+        """How many names a list of the znode's children may bring; of those left out, too many for any company."""
+        if path in self.left_out:
+            return _TOO_MANY
         entry = self.tree.get(path)
         record = record_of(entry) if entry is not None else UNREADABLE
         return child_count(record) if record else 0
@@ -291,8 +300,12 @@ class Reconciler:
         held = record_of(entry)
         if held == record:
             return True
+        if held == UNREADABLE and path in self.left_out and not listed:
+            # The other half of what there is to read is still too much.
+            self._agenda.want_list(path, load or self.syncing)
+            return False
         if held == UNREADABLE:
-            self.hidden.discard(path)
+            self._can_be_read(path)
             self.tree.replace(path, record)
             self.events.append(Event(TreeEvent.NODE_ADDED, path, record))
             if not listed and (self._is_listed(path, child_count(record)) or _held(entry)):
@@ -311,6 +324,10 @@ class Reconciler:
         if held_change != change or told_of(record) != told_of(held):
             self.events.append(Event(TreeEvent.NODE_UPDATED, path, record, held))
         return True
+
+    def _can_be_read(self, path: str) -> None:
+        self.hidden.discard(path)
+        self.left_out.discard(path)
 
     def _goes_back(self, read: tuple[int, ...], held: tuple[int, ...]) -> bool:
         return read < held and not self.syncing

@@ -117,7 +117,7 @@ class RecursiveStrategy:
         lists: list[str] = []
         while room.operations and (path := agenda.first_list()) is not None and self.belongs_in_batch(path):
             size = 2 * byte_lengths((path,))[0]
-            if (reads or lists) and not room.fits(2, size):
+            if (reads or lists) and not room.fits(2, size, children_of(path)):
                 break
             _, load = agenda.take_list()
             lists.append(path)

@@ -300,6 +300,7 @@ class Replica:
         self._reconciler.tree = Tree()
         self._reconciler.others = frozenset()
         self._reconciler.hidden.clear()
+        self._reconciler.left_out.clear()
         self._heard.clear()
         self.initialized = False
         self._phase = _Phase.DETACHED

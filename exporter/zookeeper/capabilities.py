@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from exporter.zookeeper.wire import MARSHALLING_ERROR, UNIMPLEMENTED, AddWatch, MultiRead, Request
+from exporter.zookeeper.wire import (
+    MARSHALLING_ERROR,
+    TOO_LONG,
+    TOO_MUCH,
+    UNIMPLEMENTED,
+    AddWatch,
+    MultiRead,
+    ReadRequest,
+    Request,
+)
 
 #: Seconds for which a server is believed, on new connections, to know still what it has known.
 _BELIEVED = 3600.0
@@ -26,8 +35,13 @@ _AT_ONCE = 1.0
 REQUEST_BYTES = 48 * 1024
 #: A request that a server hangs up on is no longer suspected of its length below this many bytes.
 _SHORT = 1024
-#: Hang-ups in a row on a request for one path, which cannot be made shorter, before such a request is no longer sent.
+#: Hang-ups in a row on a request for one path, which cannot be made shorter, before such a request is no longer sent;
+#: and before a server is taken to have been made stricter, that has taken as much on an earlier connection.
 _TOO_LONG_AFTER = 3
+#: Seconds for which one hang-up is enough after a length was found to be too long: others of its kind follow.
+_SEARCHING = 60.0
+#: Seconds for which a znode is not read whose answer is too long, the first time. They double, up to `_BELIEVED`.
+_FIRST_REST = 60.0
 
 _Kind = type[AddWatch] | type[MultiRead]
 
@@ -43,12 +57,16 @@ class _Server:
     ask_at: float = 0.0
     hang_ups: Counter[_Kind] = field(default_factory=Counter)
     request_bytes: int = REQUEST_BYTES
-    #: The longest bulk request that was answered.
+    #: The longest request that was answered.
     taken_bytes: int = 0
-    #: Hang-ups in a row on requests for one path; the length that is no longer sent, and since when.
+    #: Hang-ups on requests that may be too long, with no answer since to one as long; the shortest of those requests.
     too_long: int = 0
+    suspected_bytes: int = 0
+    #: The length that is no longer sent for one path, and since when.
     refused_bytes: int | None = None
     refused_at: float = 0.0
+    #: The paths of which answers tell too much: how long they rest, and until when.
+    resting: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 class Capabilities:
@@ -58,8 +76,10 @@ class Capabilities:
         self._servers: dict[str, _Server] = {}
         #: Whether the answer was found out since the connection stands.
         self._is_settled = False
-        #: The requests under way that a server may hang up on, and when each was sent.
-        self._unanswered: dict[AddWatch | MultiRead, float] = {}
+        #: The longest request that was answered on this connection.
+        self._taken_bytes = 0
+        #: The requests under way, any of which a server may hang up on, and when each was sent.
+        self._unanswered: dict[Request, float] = {}
 
     def recursive(self, server: str, now: float) -> bool | None:
         """Whether a server knows recursive watches and bulk reads; None if it is to be asked."""
@@ -79,12 +99,21 @@ class Capabilities:
         """How long a bulk request may be."""
         return self._of(server).request_bytes
 
-    def refuses(self, request: MultiRead, server: str, now: float) -> bool:
-        """Whether a server is known to hang up on a request that cannot be made shorter."""
+    def refuses(self, request: Request, server: str, now: float) -> int | None:
+        """Why a request that cannot be made shorter is not to be sent, one of TOO_LONG and TOO_MUCH; None if it is.
+
+        Sent, it would end the connection again.
+        """
         known = self._of(server)
-        if known.refused_bytes is None or not request.is_of_one_path or now - known.refused_at >= _BELIEVED:
-            return False
-        return len(request.serialize()) >= known.refused_bytes
+        if (known.refused_bytes is None and not known.resting) or not request.is_of_one_path:
+            return None
+        is_limited = known.refused_bytes is not None and now - known.refused_at < _BELIEVED
+        if is_limited and len(request.serialize()) >= (known.refused_bytes or 0):
+            return TOO_LONG
+        if isinstance(request, ReadRequest) and request.brings_content:
+            _, until = known.resting.get(request.first_path, (0.0, 0.0))
+            return TOO_MUCH if now < until else None
+        return None
 
     def found(self, server: str, recursive: bool | None, now: float) -> None:
         """Notes what an inquiry brought: None for nothing. What was known before stands then."""
@@ -98,57 +127,82 @@ class Capabilities:
 
     def asked(self, request: Request, now: float) -> None:
         """Notes that a request is sent on the current connection, at a monotonic time."""
-        if isinstance(request, AddWatch | MultiRead):
-            self._unanswered[request] = now
+        self._unanswered[request] = now
 
     def answered(self, request: Request, error: int, server: str, now: float) -> None:
         """Notes what a request was answered with."""
-        if not isinstance(request, AddWatch | MultiRead):
-            return
         self._unanswered.pop(request, None)
-        known = self._of(server)
-        if error in (UNIMPLEMENTED, MARSHALLING_ERROR):
-            self.found(server, False, now)
-            return
-        known.hang_ups.pop(type(request), None)
-        if isinstance(request, MultiRead):
-            # Only now: between the client and the server may stand what an inquiry does not meet.
-            known.refusals = 0
-            known.taken_bytes = max(known.taken_bytes, request.size)
-            if request.size > _SHORT:
-                known.too_long = 0
+        known, size = self._of(server), request.size
+        if isinstance(request, AddWatch | MultiRead):
+            if error in (UNIMPLEMENTED, MARSHALLING_ERROR):
+                self.found(server, False, now)
+                return
+            known.hang_ups.pop(type(request), None)
+            if isinstance(request, MultiRead):
+                # Only now: between the client and the server may stand what an inquiry does not meet.
+                known.refusals = 0
+        if size > self._taken_bytes:
+            self._taken_bytes = size
+            known.taken_bytes = max(known.taken_bytes, size)
+        if known.too_long and size >= known.suspected_bytes:
+            known.too_long = 0
 
     def disconnected(self, server: str, now: float) -> int | None:
         """Notes that the connection is gone; gives the new length of requests if that is what it went for."""
         suspects = [request for request, asked_at in self._unanswered.items() if now - asked_at < _AT_ONCE]
+        taken_bytes, self._taken_bytes = self._taken_bytes, 0
         self._unanswered.clear()
         self._is_settled = False
         known = self._of(server)
-        bulk = [request for request in suspects if isinstance(request, MultiRead)]
-        longest = max((request.size for request in bulk), default=0)
-        if longest > max(known.taken_bytes, _SHORT):
+        # Of two that are as long, the one that cannot be made shorter.
+        longest = max(suspects, key=lambda request: (request.size, request.is_of_one_path), default=None)
+        if longest is not None and longest.size > max(taken_bytes, _SHORT):
             # A server hangs up on requests of more than jute.maxbuffer. That comes before any doubt of what it knows.
-            if any(request.is_of_one_path and request.size == longest for request in bulk):
-                known.too_long += 1
-                if known.too_long >= _TOO_LONG_AFTER:
-                    known.too_long, known.refused_bytes, known.refused_at = 0, longest, now
-                return None
-            known.request_bytes = max(_SHORT, known.taken_bytes, min(known.request_bytes, longest) // 2)
-            return known.request_bytes
-        known.hang_ups.update({type(request) for request in suspects})
+            return self._hung_up(known, longest, taken_bytes, now)
+        known.hang_ups.update({type(request) for request in suspects if isinstance(request, AddWatch | MultiRead)})
         if any(count >= _HANG_UPS for count in known.hang_ups.values()):
             known.hang_ups.clear()
             self.found(server, False, now)
             self._is_settled = False
         return None
 
+    def _hung_up(self, known: _Server, request: Request, taken_bytes: int, now: float) -> int | None:
+        """Notes that a server has hung up on a request of a length that it has not taken on that connection."""
+        size, has_taken_it = request.size, request.size <= known.taken_bytes
+        known.suspected_bytes = min(size, known.suspected_bytes) if known.too_long else size
+        known.too_long += 1
+        if request.is_of_one_path:
+            is_enough = known.refused_bytes is not None and (
+                size >= known.refused_bytes or now - known.refused_at < _SEARCHING
+            )
+        else:
+            is_enough = not has_taken_it
+        if not is_enough and known.too_long < _TOO_LONG_AFTER:
+            return None
+        known.too_long = 0
+        if has_taken_it:
+            known.taken_bytes = taken_bytes
+        if request.is_of_one_path:
+            known.refused_bytes, known.refused_at = size, now
+            return None
+        known.request_bytes = max(_SHORT, known.taken_bytes, min(known.request_bytes, size) // 2)
+        return known.request_bytes
+
     def given_up(self) -> None:
         """Notes that the connection is about to be dropped on this side: that says nothing of what the server takes."""
         self._unanswered.clear()
 
-    def answered_at_length(self, request: MultiRead, server: str) -> int:
-        """Notes that an answer is longer than may be read; gives the new length of requests, which ask for less."""
+    def answered_at_length(self, request: ReadRequest, server: str, now: float) -> int | None:
+        """Notes that an answer is longer than may be read; gives the new length of requests, which ask for less.
+
+        None where the request was for one znode: that one is not read for a while, longer each time.
+        """
         known = self._of(server)
+        if request.is_of_one_path:
+            rest, _ = known.resting.get(request.first_path, (_FIRST_REST / 2, 0.0))
+            rest = min(2 * rest, _BELIEVED)
+            known.resting[request.first_path] = rest, now + rest
+            return None
         known.request_bytes = max(1, min(known.request_bytes, request.size) // 2)
         return known.request_bytes
 

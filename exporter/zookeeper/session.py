@@ -74,10 +74,9 @@ from exporter.zookeeper.stats import (
 from exporter.zookeeper.wire import (
     NO_NODE,
     OK,
-    TOO_LONG,
     AddWatch,
     Exists,
-    MultiRead,
+    ReadRequest,
     RemoveWatches,
     Request,
     WatchingRead,
@@ -273,9 +272,9 @@ class Session:
 
         Not for the connection's own thread, which this may wait for.
         """
-        if isinstance(request, MultiRead) and self._capabilities.refuses(request, self._peer, time.monotonic()):
-            # Sent, it would end the connection again.
-            sink(Reply(request, -1, OK, request.refused(TOO_LONG), 0))
+        refusal = self._capabilities.refuses(request, self._peer, time.monotonic())
+        if refusal is not None:
+            sink(Reply(request, -1, *request.refused(refusal), 0))
             return
         self._client._call(request, _OwnResult(self._client, request, sink))
 
@@ -727,11 +726,13 @@ class Session:
             self._connection.logger.warning("%s broke the protocol (%s): %s", server, error.reason, error)
         self._capabilities.given_up()
         pending = self._client._pending
-        if error.reason == "frame_too_large" and pending and isinstance(pending[0][0], MultiRead):
-            shorter = self._capabilities.answered_at_length(pending[0][0], self._peer)
-            logger.warning(
-                "%s answers %r with too much: requests have at most %d bytes", server, pending[0][0], shorter
-            )
+        if error.reason == "frame_too_large" and pending and isinstance(pending[0][0], ReadRequest):
+            request: ReadRequest = pending[0][0]
+            shorter = self._capabilities.answered_at_length(request, self._peer, time.monotonic())
+            change = f"requests have at most {shorter} bytes"
+            if shorter is None:
+                change = f"{request.first_path[:100]!r} is not read for a while"
+            logger.warning("%s answers %r with too much: %s", server, request, change)
 
     def drop(self, reason: str) -> None:
         """Ends the connection, not the session, because of a reply that cannot be decoded; `reason` as counted."""

@@ -32,10 +32,11 @@ MARSHALLING_ERROR = -5
 UNIMPLEMENTED = -6
 NO_NODE = -101
 NO_AUTH = -102
-#: Not a code of ZooKeeper's: the server hangs up on a request for one path, which is too long for it.
-TOO_LONG = -10_000
+#: Not codes of ZooKeeper's: why a request for one path, which cannot be made shorter, is not sent. The server hangs up
+#: on it, or answers it with more than may be read at once.
+TOO_LONG, TOO_MUCH = -10_000, -10_001
 #: What is answered for a znode that exists and cannot be read.
-UNREADABLE_CODES = (NO_AUTH, TOO_LONG)
+UNREADABLE_CODES = (NO_AUTH, TOO_LONG, TOO_MUCH)
 NOT_READ_ONLY = -119
 THROTTLED = -127
 
@@ -77,6 +78,20 @@ class Request:
     def serialize(self) -> bytes:
         """The request's body, without header and length."""
         raise NotImplementedError
+
+    @property
+    def size(self) -> int:
+        """The bytes of the request's body, 0 where they are not known before it is sent."""
+        return len(self.serialize())
+
+    @property
+    def is_of_one_path(self) -> bool:
+        """Whether it cannot be made shorter."""
+        return True
+
+    def refused(self, code: int) -> tuple[int, bytes]:
+        """The error and the body of an answer that says no more than this code."""
+        return code, b""
 
 
 class AddWatch(Request):
@@ -156,6 +171,9 @@ class ReadRequest(Request):
         lists: paths whose children are wanted.
     """
 
+    #: Whether the answer has what the znodes hold, and not their stats alone.
+    brings_content = True
+
     def __init__(self, prefix: str, reads: Sequence[str], lists: Sequence[str]) -> None:
         self.prefix = prefix
         self.reads = reads
@@ -169,6 +187,11 @@ class ReadRequest(Request):
         """How many operations the request makes the server do."""
         return len(self.reads) + len(self.lists)
 
+    @property
+    def first_path(self) -> str:
+        """The server's path of the first znode."""
+        return self.prefix + (*self.reads, *self.lists)[0] or "/"
+
 
 class WatchingRead(ReadRequest):
     """Reads one znode and sets a one-shot watch on it, unless ``watch`` was taken back before it is sent."""
@@ -178,7 +201,7 @@ class WatchingRead(ReadRequest):
     @property
     def path(self) -> str:
         """The server's path of the znode."""
-        return self.prefix + (*self.reads, *self.lists)[0] or "/"
+        return self.first_path
 
     def serialize(self) -> bytes:
         return encode_string(self.path) + (_WATCH if self.watch else _NO_WATCH)
@@ -229,6 +252,7 @@ class Exists(WatchingRead):
     """Sets a one-shot watch for the creation of the root, which is the znode at the prefix itself."""
 
     type = 3
+    brings_content = False
 
     def __init__(self, prefix: str) -> None:
         super().__init__(prefix, ("",), ())
@@ -252,12 +276,16 @@ class MultiRead(ReadRequest):
         """Whether it cannot be made shorter."""
         return len(self.reads) + len(self.lists) == 1
 
-    def refused(self, code: int) -> bytes:
-        """The body of an answer that has this error for each operation."""
-        return (_RESULT.pack(-1, 0, code, code)) * self.operations
+    @property
+    def size(self) -> int:
+        """The bytes of the request's body, 0 before it was serialized."""
+        return self._size
 
-    #: The bytes of the request's body, once it was serialized.
-    size = 0
+    def refused(self, code: int) -> tuple[int, bytes]:
+        """Success, and a body that has this error for each operation."""
+        return OK, _RESULT.pack(-1, 0, code, code) * self.operations
+
+    _size = 0
 
     def serialize(self) -> bytes:
         prefix, pack = self.prefix, _INT.pack
@@ -270,7 +298,7 @@ class MultiRead(ReadRequest):
             parts += (_GET_DATA_HEADER, encoded, _GET_CHILDREN_HEADER, encoded)
         parts.append(_END_OF_MULTI)
         body = b"".join(parts)
-        self.size = len(body)
+        self._size = len(body)
         return body
 
     def decode(self, body: bytes, offset: int) -> list[ReadResult]:

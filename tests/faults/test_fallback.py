@@ -188,6 +188,37 @@ def test_a_path_that_is_too_long_for_the_server_is_left_out_alone() -> None:
             assert transitions(client)["suspended"] == suspended <= 12
 
 
+@pytest.mark.parametrize("mode", ["recursive", "classic"])
+def test_a_server_that_was_made_stricter_gets_what_it_takes_and_keeps_the_connection(mode: str) -> None:
+    """What a server has taken before its restart says nothing of what it takes afterwards."""
+    with (
+        ZooKeeperServer() as server,
+        started(quick_client(server.hosts, timeout=30)) as client,
+    ):
+        long = ["/app/" + "n" * length for length in (20_000, 18_000, 17_000)]
+        for path in long:
+            client.ensure_path(path)
+        for i in range(300):
+            client.create(f"/app/{i}-{'x' * 100}")
+        faults: list[Exception] = []
+        cache = TreeCache(client, "/app", mode=mode)
+        cache.listen_fault(faults.append)
+        with cache:
+            assert cache.wait_initialized(60)
+            assert len(cache) == 304
+            server.system_properties["jute.maxbuffer"] = "16384"
+            server.restart()
+            eventually(lambda: cache.state == "in_sync" and cache.stats().unreadable_nodes == 3, 90)
+            suspended = transitions(client)["suspended"]
+            client.create("/app/later")
+            eventually(lambda: "/app/later" in cache)
+            assert cache.verify(20)
+            assert cache.get_children("/app", frozenset()) >= {"later"}
+            assert len([fault for fault in faults if "is longer than the server's jute.maxbuffer" in str(fault)]) == 3
+            assert transitions(client)["suspended"] == suspended <= 20
+            assert transitions(client)["lost"] == 0
+
+
 @pytest.mark.parametrize("opcode", [ADD_WATCH, MULTI_READ])
 def test_a_proxy_that_hangs_up_without_a_word_is_asked_three_times(
     proxy: Proxy, zookeeper: ZooKeeper, opcode: int

@@ -7,7 +7,21 @@ from itertools import pairwise
 import pytest
 
 from exporter.zookeeper.capabilities import REQUEST_BYTES, Capabilities
-from exporter.zookeeper.wire import MARSHALLING_ERROR, OK, UNIMPLEMENTED, AddWatch, MultiRead, Request, Sync
+from exporter.zookeeper.wire import (
+    MARSHALLING_ERROR,
+    OK,
+    TOO_LONG,
+    TOO_MUCH,
+    UNIMPLEMENTED,
+    AddWatch,
+    Check,
+    Exists,
+    GetChildren,
+    GetData,
+    MultiRead,
+    Request,
+    Sync,
+)
 
 SERVER = "server:2181"
 
@@ -173,14 +187,81 @@ def test_what_was_taken_once_is_not_suspected_of_its_length(capabilities: Capabi
     assert capabilities.request_bytes(SERVER) == REQUEST_BYTES
 
 
-def test_a_request_for_one_path_that_is_hung_up_on_three_times_is_not_sent_any_more(capabilities: Capabilities) -> None:
-    long, longer = MultiRead("/" + "n" * 5000, [""], []), MultiRead("/" + "n" * 5000, [], [""])
-    shorter, two = MultiRead("/" + "n" * 3000, [""], []), MultiRead("/" + "n" * 5000, ["", ""], [])
+@pytest.mark.parametrize(
+    "request_",
+    [
+        MultiRead("/" + "n" * 5000, [""], []),
+        GetData("/" + "n" * 5000, ""),
+        GetChildren("/" + "n" * 5000, ""),
+        Exists("/" + "n" * 5000),
+        AddWatch("/" + "n" * 5000),
+        Check("/" + "n" * 5000),
+    ],
+    ids=lambda request: type(request).__name__,
+)
+def test_a_request_for_one_path_that_is_hung_up_on_three_times_is_not_sent_any_more(
+    capabilities: Capabilities, request_: Request
+) -> None:
+    longer, shorter = MultiRead("/" + "n" * 6000, [], [""]), MultiRead("/" + "n" * 3000, [""], [])
+    two = MultiRead("/" + "n" * 6000, ["", ""], [])
     for _ in range(3):
-        assert not capabilities.refuses(long, SERVER, 10.0)
-        long.serialize()
-        assert hang_up(capabilities, long) is None
-    refused = [capabilities.refuses(request, SERVER, 20.0) for request in (long, longer, shorter, two)]
-    assert refused == [True, True, False, False]
-    assert not capabilities.refuses(long, "another:2181", 20.0)
-    assert not capabilities.refuses(long, SERVER, 10_000.0), "it may have been told to take more by then"
+        assert capabilities.refuses(request_, SERVER, 10.0) is None
+        request_.serialize()
+        assert hang_up(capabilities, request_) is None
+    refused = [capabilities.refuses(request, SERVER, 20.0) for request in (request_, longer, shorter, two)]
+    assert refused == [TOO_LONG, TOO_LONG, None, None]
+    assert capabilities.refuses(request_, "another:2181", 20.0) is None
+    assert capabilities.refuses(request_, SERVER, 10_000.0) is None, "it may have been told to take more by then"
+    hang_up(capabilities, request_, at=10_000.0)
+    assert capabilities.refuses(request_, SERVER, 10_001.0) == TOO_LONG, "once is enough where it was so before"
+
+
+def test_shorter_answers_between_hang_ups_do_not_clear_what_is_longer(capabilities: Capabilities) -> None:
+    long, short = GetData("/" + "n" * 5000, ""), GetData("/" + "n" * 4000, "")
+    for _ in range(3):
+        answer(capabilities, short)
+        hang_up(capabilities, long)
+    assert capabilities.refuses(long, SERVER, 10.0) == TOO_LONG
+    assert capabilities.refuses(short, SERVER, 10.0) is None
+
+
+def test_an_answer_that_is_as_long_clears_it(capabilities: Capabilities) -> None:
+    long = GetData("/" + "n" * 5000, "")
+    for _ in range(3):
+        hang_up(capabilities, long)
+        hang_up(capabilities, long)
+        answer(capabilities, long)
+    assert capabilities.refuses(long, SERVER, 10.0) is None
+
+
+def test_more_lengths_of_a_server_that_hangs_up_are_found_at_once(capabilities: Capabilities) -> None:
+    for _ in range(3):
+        hang_up(capabilities, GetData("/" + "n" * 5000, ""), at=10.0)
+    hang_up(capabilities, GetData("/" + "n" * 4000, ""), at=20.0)
+    assert capabilities.refuses(GetData("/" + "n" * 4500, ""), SERVER, 20.0) == TOO_LONG
+    hang_up(capabilities, GetData("/" + "n" * 3000, ""), at=200.0)
+    assert capabilities.refuses(GetData("/" + "n" * 3000, ""), SERVER, 200.0) is None
+
+
+def test_a_server_may_take_less_after_a_restart(capabilities: Capabilities) -> None:
+    capabilities.found(SERVER, True, 0.0)
+    answer(capabilities, bulk(40_000))
+    capabilities.disconnected(SERVER, 10.0)
+    limits = [hang_up(capabilities, bulk(size)) for size in (40_000, 40_000, 40_000, 20_000, 10_000)]
+    assert limits == [None, None, 20_000, 10_000, 5_000]
+    assert capabilities.recursive(SERVER, 10.0)
+
+
+def test_a_znode_whose_answer_is_too_long_rests_longer_each_time(capabilities: Capabilities) -> None:
+    wide, now, rests = MultiRead("/wide", [], [""]), 10.0, []
+    assert capabilities.answered_at_length(bulk(40_000), SERVER, now) == 20_000
+    for _ in range(8):
+        assert capabilities.answered_at_length(wide, SERVER, now) is None
+        assert capabilities.refuses(GetChildren("/wide", ""), SERVER, now) == TOO_MUCH
+        assert capabilities.refuses(GetData("/wide", ""), SERVER, now) == TOO_MUCH
+        assert capabilities.refuses(Exists("/wide"), SERVER, now) is None
+        assert capabilities.refuses(GetData("/narrow", ""), SERVER, now) is None
+        rests.append(next(rest for rest in range(10_000) if not capabilities.refuses(wide, SERVER, now + rest)))
+        now += rests[-1]
+    assert rests == [60, 120, 240, 480, 960, 1920, 3600, 3600]
+    assert capabilities.request_bytes(SERVER) == 20_000

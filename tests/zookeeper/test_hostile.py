@@ -187,3 +187,28 @@ def test_what_is_too_long_to_be_read_at_once_is_read_in_parts(client: KazooClien
         assert len(cache) == 41
         assert cache.stats().mode == mode
     assert (session.stats().protocol_errors["frame_too_large"] > 0) == (mode == "recursive")
+
+
+@pytest.mark.parametrize("mode", ["recursive", "classic"])
+def test_a_znode_whose_names_are_more_than_may_be_read_is_left_out_alone(client: KazooClient, mode: str) -> None:
+    client.ensure_path("/app/wide")
+    client.create("/app/narrow")
+    for batch in range(4):
+        transaction = client.transaction()
+        for number in range(5):
+            transaction.create(f"/app/wide/{batch}{number}" + "n" * 60_000)
+        transaction.commit()
+    session, faults = Session.attach(client), list[Exception]()
+    cache = TreeCache(client, "/app", mode=mode, max_reply_bytes=1024 * 1024)
+    cache.listen_fault(faults.append)
+    with cache:
+        assert cache.wait_initialized(60)
+        assert (len(cache), cache.stats().unreadable_nodes) == (2, 1)
+        broken = session.stats().protocol_errors["frame_too_large"]
+        client.set("/app/wide", b"changed")
+        client.create("/app/later")
+        eventually(lambda: "/app/later" in cache)
+        assert cache.verify(30)
+        assert session.stats().protocol_errors["frame_too_large"] == broken
+    told = [fault for fault in faults if "more data or children than one answer may have" in str(fault)]
+    assert len(told) == 1
