@@ -12,6 +12,7 @@ import structlog
 from exporter.config import Source
 from exporter.config.files import Files
 from exporter.reload import Reloader
+from exporter.retries import Retries
 from exporter.settings import SettingsError
 from exporter.worker import Worker
 
@@ -19,8 +20,6 @@ from exporter.worker import Worker
 SETTLED = 1.0
 #: How many times files may change one after the other before they are read all the same.
 UNSETTLED_LIMIT = 10
-#: Looks, at most, that a configuration waits for which could not be put into force, before that is tried again.
-RETRY_LIMIT = 16
 
 log = structlog.stdlib.get_logger("exporter")
 
@@ -52,8 +51,7 @@ class _Watch:
         self._interval = wanted.interval
         self._reloader = reloader
         self._worker = Worker("configuration files")
-        # Until what could not be put into force is tried again: looks that are left, and those there were.
-        self._looks_left = self._wait = 1
+        self._retries = Retries()
 
     async def keep_up(self) -> None:
         """Looks at the files until it is cancelled."""
@@ -66,8 +64,9 @@ class _Watch:
 
     async def _look(self) -> None:
         try:
-            if await self._changed() or self._is_due_again():
-                await self._reloader.reload()
+            is_changed = await self._changed()
+            if is_changed or self._is_due_again():
+                await self._reloader.reload(is_repeated=not is_changed)
         except SettingsError:
             # Logged and counted where it was found.
             pass
@@ -92,12 +91,8 @@ class _Watch:
         return await asyncio.get_running_loop().run_in_executor(self._worker, self._source.files.now)
 
     def _is_due_again(self) -> bool:
-        """Whether to try once more what could not be put into force, each time after twice as many looks."""
-        if not self._reloader.is_unfinished:
-            self._looks_left = self._wait = 1
-            return False
-        self._looks_left -= 1
-        if self._looks_left > 0:
-            return False
-        self._wait = self._looks_left = min(2 * self._wait, RETRY_LIMIT)
-        return True
+        """Whether to try once more what failed: the files may have been good, and the process at its limits."""
+        if self._reloader.is_unfinished:
+            return self._retries.is_due()
+        self._retries.settled()
+        return False

@@ -38,7 +38,8 @@ class Reloader:
         self._worker = Worker("reload")
         self._not_ending = threading.Lock()
         self._closed = False
-        self._unfinished = False
+        #: What was wrong the last time, None if nothing was.
+        self._problem: str | None = None
         self._stats = ReloadStats(successful=True, succeeded_at=time.time())
 
     def stats(self) -> ReloadStats:
@@ -47,17 +48,19 @@ class Reloader:
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether the last configuration was good and could not be put into force, so that another reload may help."""
-        return self._unfinished
+        """Whether the last reload failed, so that another one may help: also what reads files may have no file left."""
+        return self._problem is not None
 
-    async def reload(self) -> None:
+    async def reload(self, *, is_repeated: bool = False) -> None:
         """Reloads, and waits until what changed has begun; does nothing once it is closed.
+
+        What is wrong is logged; if `is_repeated`, not when it is what was wrong the last time.
 
         Raises SettingsError if the configuration is bad, or if it cannot be applied for want of files or threads.
         """
         if self._closed:
             return
-        await asyncio.get_running_loop().run_in_executor(self._worker, self._reload)
+        await asyncio.get_running_loop().run_in_executor(self._worker, self._reload, is_repeated)
 
     def close(self) -> None:
         """From now on nothing is changed, and systemd told nothing.
@@ -70,24 +73,30 @@ class Reloader:
             self._not_ending.release()
         self._worker.shutdown()
 
-    def _reload(self) -> None:
+    def _reload(self, is_repeated: bool) -> None:
         self._notify(systemd.reloading())
-        self._unfinished = False
+        logged = self._problem if is_repeated else None
         try:
             self._apply()
+            self._problem = None
         except SettingsError as error:
-            self._stats = replace(self._stats, successful=False)
-            for line in error.lines:
-                log.error("configuration refused", reason=line)
+            self._fail(error)
+            if self._problem != logged:
+                for line in error.lines:
+                    log.error("configuration refused", reason=line)
             raise
         except Exception as error:
-            self._unfinished = True
-            self._stats = replace(self._stats, successful=False)
-            log.exception("configuration not applied")
+            self._fail(error)
+            if self._problem != logged:
+                log.exception("configuration not applied")
             problem = f"not all of it could be applied: {error}; another reload tries again"
             raise SettingsError("configuration", None, problem) from error
         finally:
             self._notify(systemd.READY)
+
+    def _fail(self, error: Exception) -> None:
+        self._problem = f"{type(error).__name__}: {error}"
+        self._stats = replace(self._stats, successful=False)
 
     def _apply(self) -> None:
         if self._load is None:

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from exporter import autoreload, config
 from exporter.autoreload import AutoReload, reloading_changes
 from exporter.config.files import Files
 from exporter.fleet import Fleet
 from exporter.reload import Reloader
-from exporter.settings import Ensemble
+from exporter.settings import Ensemble, SettingsError
 
 WHOLE = "ensembles: [{name: main, hosts: zk, trees: [{path: /a}, {path: /b}]}]\n"
 
@@ -99,3 +100,21 @@ def test_what_could_not_be_put_into_force_is_tried_again(tmp_path: Path) -> None
     file.write_text(WHOLE.replace(", {path: /b}", ""))
     assert watched.run(4) == [1, 1, 1, 1]
     assert not failures
+
+
+def test_what_was_refused_is_tried_again_and_said_once(tmp_path: Path) -> None:
+    """That a file was good when it was looked at says nothing of when it was read: there may have been no file left."""
+    file = tmp_path / "config.yml"
+    file.write_text(WHOLE)
+    failures: list[Exception] = [SettingsError("config.yml", None, "Too many open files")] * 3
+
+    def apply() -> None:
+        if failures:
+            raise failures.pop()
+
+    watched = Watched(file, apply)
+    file.write_text(WHOLE.replace(", {path: /b}", ""))
+    with capture_logs() as logged:
+        assert watched.run(4) == [1, 1, 1, 1]
+    assert [line["event"] for line in logged if line["log_level"] == "error"] == ["configuration refused"]
+    assert logged[-1]["event"] == "configuration reloaded"

@@ -1,14 +1,19 @@
-"""Current: the web configuration as its files are now; changed ones are read again, bad ones leave what was."""
+"""Current: the web configuration as its files are now; changed ones are read again, bad ones leave what was.
+
+What failed is tried again although nothing changed: the files may be good, and the process without a file to open them.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import ssl
 from pathlib import Path
 
 import structlog
 
+from exporter.retries import Retries
 from exporter.settings import SettingsError
 from exporter.web.config import WebConfig, check_no_less_protected, load
 from exporter.web.sections import UnprotectedError
@@ -37,6 +42,9 @@ class CurrentConfig:
         self._config = config
         self._files: tuple[Path, ...] = ()
         self._marks: list[Mark | None] = []
+        self._retries = Retries()
+        #: What was wrong the last time, None if nothing was.
+        self._problem: str | None = None
         self._watch(config, _mark(config.path))
         self._context = server_context(config)
 
@@ -61,21 +69,32 @@ class CurrentConfig:
             worker.shutdown()
 
     def refresh(self) -> None:
-        """Reads everything again if a file is another than before; what is wrong then is logged."""
+        """Reads everything again if a file is another than before, or if that failed; what is wrong is logged once."""
         marks = [_mark(file) for file in self._files]
-        if marks == self._marks:
+        if marks != self._marks:
+            self._retries.settled()
+            self._problem = None
+        elif self._problem is None or not self._retries.is_due():
             return
         self._marks = marks
         try:
             self._read_again()
-        except UnprotectedError as error:
-            log.warning("web configuration not reloaded", reason=str(error))
-        except SettingsError as error:
-            log.error("web configuration not reloaded", reason=str(error))
-        except Exception:
-            log.exception("web configuration not reloaded")
+        except Exception as error:
+            self._say(error)
         else:
+            self._problem = None
             log.info("web configuration reloaded", path=str(self._config.path))
+
+    def _say(self, error: Exception) -> None:
+        """Logs why nothing was reloaded, unless that was said of the same files."""
+        logged, self._problem = self._problem, f"{type(error).__name__}: {error}"
+        if self._problem == logged:
+            return
+        if isinstance(error, SettingsError):
+            level = logging.WARNING if isinstance(error, UnprotectedError) else logging.ERROR
+            log.log(level, "web configuration not reloaded", reason=str(error))
+        else:
+            log.error("web configuration not reloaded", exc_info=error)
 
     def _read_again(self) -> None:
         path = self._config.path
