@@ -31,6 +31,8 @@ soak: setup-dev ## Run the long forms: a million simulated schedules, hundreds o
 	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/faults
 	@echo "soak: an hour of alerts"
 	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/integration/test_alerts.py
+	@echo "soak: every case of the rules with all of them"
+	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/rules
 	@echo "soak: an hour of faults and scrapes, and the curve of memory"
 	@$(PYTHON) -m tests.soak 60
 	@echo "soak: kazoo's own tests with ours on every client"

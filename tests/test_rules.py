@@ -1,4 +1,4 @@
-"""The rules for Prometheus: valid, tested one by one, current, and in step with runbooks, dashboards and metrics."""
+"""The rules for Prometheus: valid, with a case for each, current, and in step with runbooks, dashboards and metrics."""
 
 from __future__ import annotations
 
@@ -7,31 +7,23 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import promql_parser
 import pytest
-from ruamel.yaml import YAML
 
 from dashboards.prometheus import document
 from dashboards.prometheus.parameters import Parameters, documented
 from dashboards.prometheus.render import NAMES, rule_files
 from exporter.telemetry.catalogue import GROUPS
+from tests.rules.cases import FOLDER, UNIT_TESTS, Rule, load
 
 ROOT = Path(__file__).parents[1]
-FOLDER = ROOT / "dashboards" / "prometheus"
-UNIT_TESTS = sorted((FOLDER / "tests").glob("*.yml"))
 RUNBOOKS = (ROOT / "docs" / "runbooks.md").read_text("utf-8")
 PARTS = ("Meaning", "Impact", "Confirm", "Do", "Usual causes")
-
-Rule = Mapping[str, Any]
-
-
-def load(path: Path) -> Any:
-    return YAML(typ="safe", pure=True).load(path)
 
 
 def rules(kind: str, path: Path) -> list[Rule]:
@@ -74,11 +66,6 @@ def test_what_alerting_shows_is_current() -> None:
 
 def test_promtool_finds_nothing_to_say() -> None:
     promtool("check", "rules", "--lint=all", "--lint-fatal", *(FOLDER / name for name in NAMES))
-
-
-@pytest.mark.parametrize("path", UNIT_TESTS, ids=lambda path: path.stem)
-def test_alerts_fire_hold_still_and_resolve(path: Path) -> None:
-    promtool("test", "rules", path)
 
 
 # The alerts

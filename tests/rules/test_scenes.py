@@ -1,0 +1,14 @@
+"""The scenes: what a cause looks like to two replicas, and every alert that fires for it, and when."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.rules import cases
+
+
+@pytest.mark.parametrize(("path", "number"), cases.cases("scenes"))
+def test_a_cause_fires_its_own_alerts_and_no_others(path: Path, number: int, tmp_path: Path) -> None:
+    cases.run(path, number, tmp_path)
