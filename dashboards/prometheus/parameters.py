@@ -137,7 +137,7 @@ class Parameters:
     nodes_grown_ratio: float = _threshold(10, "A tree may grow so many times its median ...")
     nodes_grown_past: str = _wait("1h", "... of this window, within as long again ...")
     nodes_grown_window: str = _wait("1m", "... at the pace of this window ...")
-    nodes_grown_start: float = _threshold(1.5, "... once it has grown so many times that median ...")
+    nodes_grown_start: float = _threshold(1.25, "... once it has grown so many times that median ...")
     nodes_grown_minimum: float = _threshold(1000, "... and has at least so many znodes ...")
     nodes_grown_for: str = _wait("2m", "... and goes on for this long; a jump does not.")
     unreadable_ratio: float = _threshold(0.2, "Share of a tree's znodes that may be unreadable; more of them pages ...")
@@ -161,7 +161,7 @@ class Parameters:
             given = f"session_lost_severity={self.session_lost_severity}"
             raise ValueError(f"{given}: not a severity; accepted: {', '.join(SEVERITIES)}")
 
-    def shortened(self, text: str, times: int = 1) -> str:
+    def shortened(self, text: str, times: float = 1) -> str:
         """A wait or window, so many times over, as it stands in the rules."""
         return in_words(times * milliseconds(text) / self.shorten)
 

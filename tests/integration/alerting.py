@@ -23,11 +23,11 @@ SHIPPED = Path(__file__).parents[2] / "dashboards" / "alertmanager" / "alertmana
 
 
 def configuration(url: str, shorten: float) -> str:
-    """The one that is shipped, with a webhook for its receiver and its times divided; what changes is sent at once."""
+    """The one that is shipped, with a webhook for its receiver and its times divided by `shorten`."""
     config = YAML(typ="safe", pure=True).load(SHIPPED)
     [route] = config["route"]["routes"]
-    route["group_wait"] = in_words(milliseconds(route["group_wait"]) / shorten)
-    route["group_interval"] = "1s"
+    for name in ("group_wait", "group_interval"):
+        route[name] = in_words(milliseconds(route[name]) / shorten)
     [receiver] = config["receivers"]
     receiver["webhook_configs"] = [{"url": url, "send_resolved": True}]
     # JSON is YAML.
@@ -35,13 +35,44 @@ def configuration(url: str, shorten: float) -> str:
 
 
 @dataclass(frozen=True)
-class Notification:
-    """One alert as Alertmanager sent it; `at` is the monotonic time when it did."""
+class Alert:
+    """One of the alerts in a notification."""
 
     status: str
     labels: Mapping[str, str]
-    annotations: Mapping[str, str]
+    summary: str
+
+
+@dataclass(frozen=True)
+class Notification:
+    """What a person gets at once: the alerts of one group. `at` is the monotonic time when it came.
+
+    It counts as `firing` while one of its alerts fires.
+    """
+
     at: float
+    group: Mapping[str, str]
+    alerts: tuple[Alert, ...]
+
+    @property
+    def status(self) -> str:
+        """`firing` or `resolved`."""
+        return "firing" if any(alert.status == "firing" for alert in self.alerts) else "resolved"
+
+    @property
+    def name(self) -> str:
+        """The alert's."""
+        return self.group["alertname"]
+
+    @property
+    def severity(self) -> str:
+        """`critical` or `warning`."""
+        return self.group["severity"]
+
+    @property
+    def summary(self) -> str:
+        """What its first alert says, of those that fire if there is one."""
+        return next((alert.summary for alert in self.alerts if alert.status == self.status), "")
 
 
 class Webhook:
@@ -54,11 +85,11 @@ class Webhook:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                now = time.monotonic()
-                received.extend(
-                    Notification(alert["status"], alert["labels"], alert["annotations"], now)
+                alerts = (
+                    Alert(alert["status"], alert["labels"], alert["annotations"].get("summary", ""))
                     for alert in message["alerts"]
                 )
+                received.append(Notification(time.monotonic(), message["groupLabels"], tuple(alerts)))
                 self.send_response(200)
                 self.end_headers()
 
@@ -81,26 +112,6 @@ class Webhook:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-
-    def told(self, status: str, alert: str, **labels: str) -> list[Notification]:
-        """What was told of an alert with these labels, `firing` or `resolved`."""
-        wanted = {"alertname": alert, **labels}.items()
-        return [told for told in list(self.received) if told.status == status and wanted <= told.labels.items()]
-
-    def about(self, ensemble: str) -> list[Notification]:
-        """What was told of an ensemble, its clients and trees."""
-        return [told for told in list(self.received) if told.labels.get("ensemble") == ensemble]
-
-    def wait_told(self, status: str, alert: str, timeout: float, **labels: str) -> Notification:
-        """Waits for the first such notification."""
-
-        def told() -> list[Notification]:
-            found = self.told(status, alert, **labels)
-            others = [(told.status, *told.labels.values()) for told in self.received]
-            assert found, f"{alert} {labels} is not {status}; told of: {others}"
-            return found
-
-        return eventually(told, timeout=timeout, interval=0.05)[0]
 
 
 class Alertmanager:

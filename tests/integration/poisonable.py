@@ -1,7 +1,9 @@
-"""Poisonable: the exporter with a way in that it must not have, to make a cache wrong in secret.
+"""Poisonable: the exporter with ways in that it must not have, to harm its caches.
 
-`python -m tests.integration.poisonable` takes the exporter's flags. At SIGUSR1 it takes a znode out of every cache, of
-which nothing has told it. What changes there before an audit comes by brings the znode back, rightly.
+`python -m tests.integration.poisonable` takes the exporter's flags. At SIGUSR1 it takes a znode out of every cache of a
+tree below `/copy_wrong`, of which nothing has told it: what changes there before an audit comes by brings the znode
+back, rightly.
+At SIGUSR2 the engine of the tree `/engine_failed/config` fails in each of its turns, until the next SIGUSR2.
 """
 
 from __future__ import annotations
@@ -14,7 +16,10 @@ from exporter import cli, ensemble
 from exporter.treecache import TreeCache
 from exporter.treecache.tree import Branch
 
+WRONG, FAILING = "/copy_wrong/", "/engine_failed/config"
+
 _caches: list[TreeCache] = []
+_failing = False
 
 
 class _Poisonable(TreeCache):
@@ -22,18 +27,30 @@ class _Poisonable(TreeCache):
         super().__init__(*arguments, **options)
         _caches.append(self)
 
+    def _turn(self) -> float | None:
+        if _failing and self._path == FAILING:
+            raise RuntimeError("failing on purpose")
+        return super()._turn()
+
 
 def _poison(*_: object) -> None:
     for cache in _caches:
-        branch = cache._replica.tree.root
-        assert branch is not None
+        branch = cache._replica.tree.root if cache._path.startswith(WRONG) else None
+        if branch is None:
+            continue
         while inner := [child for child in branch.children.values() if isinstance(child, Branch)]:
             branch = inner[0]
         if branch.children:
             branch.children.popitem()
 
 
+def _fail(*_: object) -> None:
+    global _failing
+    _failing = not _failing
+
+
 if __name__ == "__main__":
     vars(ensemble)["TreeCache"] = _Poisonable
     signal.signal(signal.SIGUSR1, _poison)
+    signal.signal(signal.SIGUSR2, _fail)
     sys.exit(cli.main())

@@ -26,7 +26,10 @@ Labels = Mapping[str, str]
 
 
 class Exporter:
-    """`python -m exporter` on a free loopback port, logging JSON to `log`; or another module with the same flags."""
+    """`python -m exporter` on a loopback port, a free one for 0, logging JSON to `log`.
+
+    Or another module with the same flags.
+    """
 
     def __init__(
         self,
@@ -35,10 +38,11 @@ class Exporter:
         environment: Mapping[str, str] | None = None,
         module: str = "exporter",
         launcher: Sequence[str] = (),
+        port: int = 0,
     ) -> None:
         self._log = log
         self._output = log.with_suffix(".out")
-        words = ["--web.listen-address=127.0.0.1:0", "--log.format=json", *flags]
+        words = [f"--web.listen-address=127.0.0.1:{port}", "--log.format=json", *flags]
         command = [*launcher, sys.executable, "-m", module, *words]
         with log.open("wb") as stderr, self._output.open("wb") as stdout:
             self._process = subprocess.Popen(

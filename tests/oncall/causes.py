@@ -1,0 +1,553 @@
+"""Causes: what can go wrong, how, and how often somebody may be called for it. The one table that both forms run."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from kazoo.client import KazooClient
+from kazoo.security import ACL, make_acl, make_digest_acl
+
+from tests.oncall import ordinary
+from tests.oncall.links import LateEnsemble
+from tests.oncall.stage import TREES, Place
+from tests.support import eventually
+
+#: The operation of a freshness check, and how a server refuses it that has too much to do.
+MULTI, THROTTLED = 14, -127
+MINUTE = 60.0
+
+Deed = Callable[[Place], None]
+
+
+def nothing(place: Place) -> None:
+    """Does nothing."""
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One line of the budgets.
+
+    `critical` and `in_all` are how many notifications it may send that fire, `within` the seconds after which the first
+    right one is there. `alerts` are the names of those that may be sent, the right one first; None is for a cause that
+    may be silent.
+    """
+
+    name: str
+    #: What happens, as the table says it.
+    says: str
+    harm: Deed
+    heal: Deed
+    #: Seconds until it is healed, in the field and in the short form; None where that would take too long.
+    lasts: float
+    short: float | None
+    critical: int
+    in_all: int
+    alerts: tuple[str, ...] = ()
+    within: float | None = None
+    #: What the first right notification says.
+    words: str = ""
+    severity: str | None = None
+    #: For how long, in minutes of the rules, there is no critical notification.
+    no_page_for: float = 0
+    #: Minutes of the rules that the trees have to have been there before.
+    history: float = 0
+    #: Whether it ends by being healed, so that what fired is resolved soon.
+    resolves: bool = True
+    own_ensemble: bool = False
+    own_job: bool = False
+    proxied: bool = False
+    late: bool = False
+    #: Has a stage of its own, with its own Prometheus.
+    own_stage: bool = False
+    tree: dict[str, Any] = field(default_factory=dict)
+    #: How many znodes each tree has to begin with.
+    znodes: int = 40
+    prepare: Deed = nothing
+
+
+# What is done
+
+
+def fill(place: Place, znodes: int) -> None:
+    """Its two trees, with so many persistent znodes in each."""
+    with place.client() as client:
+        for tree in TREES:
+            client.ensure_path(place.path(tree))
+            create(client, [place.path(tree, f"znode-{number}") for number in range(znodes)])
+
+
+def create(client: KazooClient, paths: list[str]) -> None:
+    """Creates znodes, a few hundred at a time."""
+    for start in range(0, len(paths), 250):
+        transaction = client.transaction()
+        for path in paths[start : start + 250]:
+            transaction.create(path, b"0")
+        for result in transaction.commit():
+            if isinstance(result, Exception):
+                raise result
+
+
+def lose_quorum(place: Place) -> None:
+    place.ensemble.lose_quorum()
+
+
+def heal_ensemble(place: Place) -> None:
+    place.ensemble.heal()
+
+
+def stall_leader(place: Place) -> None:
+    leader = place.ensemble.leader
+    place.stack.callback(leader.resume)
+    leader.suspend()
+
+
+def resume_leader(place: Place) -> None:
+    place.stack.close()
+    place.ensemble.heal()
+
+
+def pause_one(place: Place) -> None:
+    place.replicas[0].process.send_signal(signal.SIGSTOP)
+
+
+def resume_one(place: Place) -> None:
+    place.replicas[0].process.send_signal(signal.SIGCONT)
+
+
+def kill_one(place: Place) -> None:
+    place.replicas[0].kill()
+
+
+def kill_both(place: Place) -> None:
+    for replica in place.replicas:
+        replica.kill()
+
+
+def start_one(place: Place) -> None:
+    place.replicas[0].start()
+
+
+def start_both(place: Place) -> None:
+    for replica in place.replicas:
+        replica.start()
+
+
+def expire_one(place: Place) -> None:
+    place.proxies[0].expire()
+
+
+def expire_both_for_good(place: Place) -> None:
+    for proxy in place.proxies:
+        proxy.expire(and_refuse=True)
+
+
+def cut_one_off(place: Place) -> None:
+    place.proxies[0].refuse()
+    place.proxies[0].cut()
+
+
+def heal_proxies(place: Place) -> None:
+    for proxy in place.proxies:
+        proxy.refuse_requests(set(), 0, close=False)
+        proxy.heal()
+
+
+def refuse_checks(place: Place) -> None:
+    for proxy in place.proxies:
+        proxy.refuse_requests({MULTI}, THROTTLED, close=False)
+
+
+def lock(client: KazooClient, path: str, acl: list[ACL]) -> None:
+    """Changes who may read a znode, and the znode, as ZooKeeper sends no event for the former."""
+    client.set_acls(path, acl)
+    client.set(path, b"1")
+
+
+READER = ("reader", "right")
+_OTHERS = [make_digest_acl("somebody", "else", all=True), make_acl("world", "anyone", write=True, admin=True)]
+
+
+def lock_root(place: Place) -> None:
+    with place.client() as client:
+        lock(client, place.path("config"), _OTHERS)
+
+
+def unlock_root(place: Place) -> None:
+    with place.client() as client:
+        lock(client, place.path("config"), [make_acl("world", "anyone", all=True)])
+
+
+def lock_a_third(place: Place) -> None:
+    with place.client() as client:
+        for number in range(14):
+            lock(client, place.path("config", f"znode-{number}"), _OTHERS)
+
+
+def unlock_a_third(place: Place) -> None:
+    with place.client() as client:
+        for number in range(14):
+            lock(client, place.path("config", f"znode-{number}"), [make_acl("world", "anyone", all=True)])
+
+
+def lock_for_reader(place: Place) -> None:
+    """Only one user may read the trees, and the exporters are it."""
+    place.options = {"digest": [{"username": READER[0], "password": READER[1]}]}
+    acl = [make_digest_acl(*READER, all=True), make_acl("world", "anyone", write=True, admin=True)]
+    with place.client() as client:
+        client.add_auth("digest", ":".join(READER))
+        for tree in TREES:
+            for name in client.get_children(place.path(tree)):
+                client.set_acls(place.path(tree, name), acl)
+            client.set_acls(place.path(tree), acl)
+
+
+def load_wrong_password(place: Place) -> None:
+    place.reload(digest=[{"username": READER[0], "password": "wrong"}])
+
+
+def load_right_password(place: Place) -> None:
+    place.reload(digest=[{"username": READER[0], "password": READER[1]}])
+
+
+def delete_half(place: Place) -> None:
+    with place.client() as client:
+        names = sorted(client.get_children(place.path("config")))
+        for name in names[: len(names) // 2]:
+            client.delete(place.path("config", name))
+
+
+@contextlib.contextmanager
+def growing(place: Place, tree: str, in_an_hour: float) -> Iterator[None]:
+    """More and more znodes, so many within an hour of the rules."""
+    pace = in_an_hour / place.form.seconds("1h")
+    over = threading.Event()
+
+    def create_more() -> None:
+        begun, made = time.monotonic(), 0
+        with place.client() as client:
+            while not over.wait(0.2):
+                due = int((time.monotonic() - begun) * pace)
+                create(client, [place.path(tree, f"more-{number}") for number in range(made, due)])
+                made = due
+
+    thread = threading.Thread(target=create_more, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def grow(place: Place) -> None:
+    """Adds ten times as many znodes within an hour of the rules, until it is healed."""
+    place.stack.enter_context(growing(place, tree="config", in_an_hour=9.5 * CAUSES["grown"].znodes))
+
+
+def stop_growing(place: Place) -> None:
+    place.stack.close()
+
+
+def delay_links(place: Place) -> None:
+    assert isinstance(place.ensemble, LateEnsemble)
+    place.ensemble.delay(0.7)
+
+
+def restore_links(place: Place) -> None:
+    assert isinstance(place.ensemble, LateEnsemble)
+    place.ensemble.delay(0)
+
+
+def fail_engine(place: Place) -> None:
+    place.replicas[0].process.send_signal(signal.SIGUSR2)
+
+
+def make_wrong(place: Place) -> None:
+    """Takes a znode out of a cache until an audit finds that it is missing."""
+
+    def found() -> bool:
+        place.replicas[0].process.send_signal(signal.SIGUSR1)
+        time.sleep(1)
+        metric = place.replicas[0].process.metric
+        return metric("zookeeper_cache_audit_mismatches_total", ensemble=place.name) > 0
+
+    eventually(found)
+
+
+# The table
+
+_TABLE = (
+    Cause(
+        "quorum_lost",
+        "quorum lost for 6 min",
+        lose_quorum,
+        heal_ensemble,
+        lasts=6 * MINUTE,
+        short=40,
+        critical=1,
+        in_all=3,
+        alerts=("TreeCacheQuorumLost",),
+        severity="critical",
+        within=90,
+        words="No quorum in ZooKeeper quorum_lost: its servers hang up",
+        own_ensemble=True,
+    ),
+    Cause(
+        "leader_stalls",
+        "leader stalls for 20 s and heals",
+        stall_leader,
+        resume_leader,
+        lasts=20,
+        short=None,
+        critical=0,
+        in_all=1,
+        own_ensemble=True,
+    ),
+    Cause(
+        "replica_paused",
+        "one replica paused for 7 min, the other fresh",
+        pause_one,
+        resume_one,
+        lasts=7 * MINUTE,
+        short=None,
+        critical=1,
+        in_all=1,
+        alerts=("TreeCacheExporterAbsent",),
+        severity="warning",
+        within=120,
+        words="another exporter holds the same trees",
+        no_page_for=5,
+        own_job=True,
+    ),
+    Cause(
+        "replica_killed",
+        "one replica killed, the other fresh",
+        kill_one,
+        start_one,
+        lasts=7 * MINUTE,
+        short=30,
+        critical=1,
+        in_all=1,
+        alerts=("TreeCacheExporterAbsent",),
+        severity="warning",
+        within=120,
+        words="another exporter holds the same trees",
+        no_page_for=5,
+        own_job=True,
+    ),
+    Cause(
+        "replicas_gone",
+        "the last replica gone",
+        kill_both,
+        start_both,
+        lasts=5 * MINUTE,
+        short=30,
+        critical=1,
+        in_all=2,
+        alerts=("TreeCacheExporterAbsent",),
+        severity="critical",
+        within=120,
+        words="no other exporter holds its trees",
+        own_job=True,
+    ),
+    Cause(
+        "expired_and_back",
+        "a session expires, and is back in sync in 1 s",
+        expire_one,
+        nothing,
+        lasts=2 * MINUTE,
+        short=5,
+        critical=0,
+        in_all=1,
+        alerts=("TreeCacheSessionLost",),
+        severity="warning",
+        within=60,
+        words="the ensemble expired it",
+        proxied=True,
+    ),
+    Cause(
+        "expired_for_good",
+        "the sessions of both replicas expire, and no server is reached for 5 min",
+        expire_both_for_good,
+        heal_proxies,
+        lasts=5 * MINUTE,
+        short=50,
+        critical=1,
+        in_all=2,
+        alerts=("TreeCacheSessionLost", "TreeCacheClientDown"),
+        within=60,
+        words="the ensemble expired it",
+        proxied=True,
+    ),
+    Cause(
+        "cut_off",
+        "one replica cut off for 5 min, the other fresh",
+        cut_one_off,
+        heal_proxies,
+        lasts=5 * MINUTE,
+        short=45,
+        critical=0,
+        in_all=3,
+        alerts=("TreeCacheSessionMaybeExpired", "TreeCacheClientDown", "TreeCacheSessionLost"),
+        severity="warning",
+        within=90,
+        words="may have expired",
+        proxied=True,
+    ),
+    Cause(
+        "wrong_password",
+        "a wrong password is deployed",
+        load_wrong_password,
+        load_right_password,
+        lasts=4 * MINUTE,
+        short=20,
+        critical=1,
+        in_all=2,
+        alerts=("TreeCacheUnreadableNodes",),
+        severity="critical",
+        within=60,
+        words="the root among them",
+        prepare=lock_for_reader,
+    ),
+    Cause(
+        "root_locked",
+        "the root becomes unreadable",
+        lock_root,
+        unlock_root,
+        lasts=4 * MINUTE,
+        short=20,
+        critical=1,
+        in_all=2,
+        alerts=("TreeCacheUnreadableNodes",),
+        severity="critical",
+        within=60,
+        words="the root among them",
+    ),
+    Cause(
+        "third_locked",
+        "a third of a tree becomes unreadable",
+        lock_a_third,
+        unlock_a_third,
+        lasts=4 * MINUTE,
+        short=20,
+        critical=1,
+        in_all=2,
+        alerts=("TreeCacheUnreadableNodes",),
+        severity="critical",
+        within=60,
+        words="14 of 41 znodes of third_locked /third_locked/config are unreadable",
+    ),
+    Cause(
+        "halved",
+        "half of a tree's persistent znodes deleted",
+        delete_half,
+        nothing,
+        lasts=4 * MINUTE,
+        short=20,
+        critical=0,
+        in_all=1,
+        alerts=("TreeCacheNodesDropped",),
+        severity="warning",
+        within=3 * MINUTE,
+        words="/halved/config lost",
+        history=11,
+    ),
+    Cause(
+        "grown",
+        "a tree grows tenfold within the hour",
+        grow,
+        stop_growing,
+        lasts=8 * MINUTE,
+        short=None,
+        critical=0,
+        in_all=1,
+        alerts=("TreeCacheNodesGrown",),
+        severity="warning",
+        within=5 * MINUTE,
+        words="/grown/config grows fast",
+        znodes=1000,
+        history=11,
+    ),
+    Cause(
+        "commits_slow",
+        "commits take more than a second",
+        delay_links,
+        restore_links,
+        lasts=6 * MINUTE,
+        short=40,
+        critical=0,
+        in_all=1,
+        alerts=("TreeCacheCommitsSlow",),
+        severity="warning",
+        within=3 * MINUTE,
+        words="Commits in ZooKeeper commits_slow take",
+        own_ensemble=True,
+        late=True,
+    ),
+    Cause(
+        "engine_failed",
+        "the engine of one copy fails again and again",
+        fail_engine,
+        fail_engine,
+        lasts=5 * MINUTE,
+        short=25,
+        critical=1,
+        in_all=1,
+        alerts=("TreeCacheFailed",),
+        severity="critical",
+        within=60,
+        words="has failed and is not kept up to date",
+    ),
+    Cause(
+        "copy_wrong",
+        "a copy is wrong, and an audit finds it",
+        make_wrong,
+        nothing,
+        lasts=MINUTE,
+        short=5,
+        critical=1,
+        in_all=1,
+        alerts=("TreeCacheAuditMismatch",),
+        severity="critical",
+        within=60,
+        words="audits of the last 1h found",
+        resolves=False,
+        tree={"audit": {"interval": "2s", "sample": 0}},
+    ),
+    Cause(
+        "checks_refused",
+        "freshness checks fail in both replicas",
+        refuse_checks,
+        heal_proxies,
+        lasts=5 * MINUTE,
+        short=50,
+        critical=1,
+        in_all=2,
+        alerts=("TreeCacheLag",),
+        within=150,
+        words="may be",
+        proxied=True,
+    ),
+    Cause(
+        "ordinary",
+        "an ordinary hour",
+        ordinary.live,
+        nothing,
+        lasts=0,
+        short=0,
+        critical=0,
+        in_all=0,
+        own_ensemble=True,
+        own_job=True,
+        own_stage=True,
+        prepare=ordinary.prepare,
+    ),
+)
+
+CAUSES = {cause.name: cause for cause in _TABLE}

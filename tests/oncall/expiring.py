@@ -1,0 +1,41 @@
+"""Expiring: a proxy that has the ensemble expire the session of the client behind it, as it does by itself."""
+
+from __future__ import annotations
+
+import struct
+
+from tests.faults.proxy import Proxy
+from tests.support import expire
+
+#: The first frame of a client: its length, the protocol's version, the newest zxid, the timeout, session and password.
+_CONNECT = struct.Struct("!iiqiqi16s")
+
+
+class ExpiringProxy(Proxy):
+    """A proxy for one client. `hosts_behind` is the ensemble's connection string."""
+
+    def __init__(self, target: int, hosts_behind: str) -> None:
+        super().__init__(target)
+        self._hosts_behind = hosts_behind
+        self._expiring = False
+        self._refusing = False
+
+    def expire(self, *, and_refuse: bool = False) -> None:
+        """Cuts the connection, and has the session closed before the client is back, which is then told so.
+
+        With `and_refuse` it gets no connection after that one, until `heal`.
+        """
+        self._refusing = and_refuse
+        self._expiring = True
+        self.cut()
+
+    def connecting(self, frame: bytes) -> bytes:
+        """Has the session of the client that comes back closed first."""
+        passed = super().connecting(frame)
+        _, _, _, _, session, _, password = _CONNECT.unpack_from(frame)
+        if self._expiring and session:
+            self._expiring = False
+            expire((session, password), self._hosts_behind)
+            if self._refusing:
+                self.refuse()
+        return passed

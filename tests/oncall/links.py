@@ -1,0 +1,127 @@
+"""Links: an ensemble whose servers hear of each other late, as over a slow network or from slow disks.
+
+Each follower reaches its leader through a relay that holds back what passes. So a commit takes as long as the relay
+says, twice over, and a read, which a server answers from its memory, takes no longer than before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import cast
+
+from exporter.demo.ports import free_port
+from tests.faults.ensemble import Ensemble, Member
+
+_CHUNK = 65536
+
+
+class Relay:
+    """Passes on, in both directions, what arrives at a loopback port, `delay` seconds later and in order."""
+
+    def __init__(self, target: int) -> None:
+        self.delay = 0.0
+        self.port = free_port()
+        self._target = target
+        self._open: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Ends every connection, and takes no more."""
+        for end in (self._listener, *self._open):
+            _shut(end)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                server = socket.create_connection(("127.0.0.1", self._target), timeout=5)
+            except OSError:
+                client.close()
+                continue
+            server.settimeout(None)
+            self._open += [client, server]
+            for source, sink in ((client, server), (server, client)):
+                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                waiting: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
+                threading.Thread(target=self._read, args=(source, waiting), daemon=True).start()
+                threading.Thread(target=_write, args=(sink, waiting), daemon=True).start()
+
+    def _read(self, source: socket.socket, waiting: queue.SimpleQueue[tuple[float, bytes]]) -> None:
+        data = b"to begin with"
+        while data:
+            try:
+                data = source.recv(_CHUNK)
+            except OSError:
+                data = b""
+            waiting.put((time.monotonic() + self.delay, data))
+
+
+def _write(sink: socket.socket, waiting: queue.SimpleQueue[tuple[float, bytes]]) -> None:
+    while True:
+        due, data = waiting.get()
+        time.sleep(max(0.0, due - time.monotonic()))
+        try:
+            sink.sendall(data)
+        except OSError:
+            data = b""
+        if not data:
+            _shut(sink)
+            return
+
+
+def _shut(end: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
+
+
+@dataclass(frozen=True)
+class _SeenByOthers:
+    """A member as the others know it."""
+
+    number: int
+    address: str
+
+
+class _Late(Member):
+    """A member that the others reach through a relay."""
+
+    def __init__(self, number: int) -> None:
+        ports = free_port(), free_port(), free_port()
+        super().__init__(number, ports)
+        self.relay = Relay(ports[1])
+        self._seen = _SeenByOthers(number, f"127.0.0.1:{self.relay.port}:{ports[2]}")
+
+    def launch(self, members: Iterable[Member]) -> None:
+        seen = [member if member is self or not isinstance(member, _Late) else member._seen for member in members]
+        super().launch(cast("list[Member]", seen))
+
+
+class LateEnsemble(Ensemble):
+    """Three members that can be made to hear of each other late."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._late = [_Late(member.number) for member in self.members]
+        self.members = list(self._late)
+
+    def delay(self, seconds: float) -> None:
+        """From now on what the servers tell each other takes so long in each direction."""
+        for member in self._late:
+            member.relay.delay = seconds
+
+    def stop(self) -> None:
+        """Kills every member, and ends the relays."""
+        super().stop()
+        for member in self._late:
+            member.relay.close()

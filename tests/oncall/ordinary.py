@@ -1,0 +1,178 @@
+"""Ordinary: what happens to an ensemble and its exporters in any hour, and nobody is called for."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from kazoo.client import KazooClient
+
+from tests.oncall.stage import Place
+from tests.support import wipe
+
+#: Folders of the releases between which an upgrade goes, where they are there.
+RELEASES = ("/opt/zookeeper/3.6.3", "/opt/zookeeper/3.9.5")
+#: Services, each of which has one ephemeral znode in each of two data centres.
+SERVICES = 20
+
+Step = Callable[[Place], None]
+
+
+def releases() -> list[str]:
+    """The releases to upgrade between; none where they are not there."""
+    return [home for home in RELEASES if Path(home).is_dir()]
+
+
+def prepare(place: Place) -> None:
+    """More for the trees to hold."""
+    with place.client() as client:
+        for number in range(SERVICES):
+            client.ensure_path(place.path("services", f"service-{number}"))
+
+
+def live(place: Place) -> None:
+    """One step after the other, as many seconds apart as the hour has for each."""
+    steps = STEPS if place.form.is_real else QUICK_STEPS
+    pause = place.form.hour / (len(steps) + 1)
+    begun = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        for centre in ("east", "west"):
+            stack.enter_context(registered(place, centre))
+        stack.enter_context(changing(place))
+        for number, step in enumerate(steps, 1):
+            _wait_until(begun + number * pause)
+            step(place)
+        _wait_until(begun + place.form.hour)
+
+
+def _wait_until(moment: float) -> None:
+    time.sleep(max(0.0, moment - time.monotonic()))
+
+
+@contextlib.contextmanager
+def registered(place: Place, centre: str) -> Iterator[KazooClient]:
+    """A session with an ephemeral znode of each service."""
+    with place.client() as client:
+        for number in range(SERVICES):
+            client.create(place.path("services", f"service-{number}", centre), b"", ephemeral=True)
+        yield client
+
+
+@contextlib.contextmanager
+def changing(place: Place) -> Iterator[None]:
+    """A change every half a second."""
+    over = threading.Event()
+
+    def change() -> None:
+        with place.client() as client:
+            number = 0
+            while not over.wait(0.5):
+                number += 1
+                with contextlib.suppress(Exception):
+                    client.set(place.path("services", f"service-{number % SERVICES}"), b"%d" % number)
+
+    thread = threading.Thread(target=change, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+# The steps
+
+
+def restart_servers(place: Place) -> None:
+    """One after the other, the leader last."""
+    leader = place.ensemble.leader
+    for member in [member for member in place.ensemble.members if member is not leader] + [leader]:
+        member.kill()
+        place.ensemble.heal()
+
+
+def restart_leader(place: Place) -> None:
+    place.ensemble.leader.kill()
+    place.ensemble.heal()
+
+
+def restart_exporter(place: Place) -> None:
+    place.replicas[0].kill()
+    place.replicas[0].start()
+
+
+def reload(place: Place) -> None:
+    for replica in place.replicas:
+        replica.process.send_signal(signal.SIGHUP)
+
+
+def restart_prometheus(place: Place) -> None:
+    place.stage.restart_prometheus()
+
+
+def deploy(place: Place) -> None:
+    """Another session has half of the ephemeral znodes afterwards."""
+    with place.client() as client:
+        for number in range(SERVICES):
+            path = place.path("services", f"service-{number}", "west")
+            client.delete(path)
+            client.create(path, b"new")
+
+
+def pause(place: Place) -> None:
+    process = place.replicas[1].process
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(4)
+    process.send_signal(signal.SIGCONT)
+
+
+def recreate_root(place: Place) -> None:
+    with place.client() as client:
+        znodes = len(client.get_children(place.path("config")))
+        wipe(client, place.path("config"))
+        client.create(place.path("config"))
+        for number in range(znodes):
+            client.create(place.path("config", f"znode-{number}"), b"0")
+
+
+def change_much(place: Place) -> None:
+    with place.client() as client:
+        done = 0
+        while done < place.form.changes:
+            path = place.path("services", f"service-{done % SERVICES}")
+            for result in [client.set_async(path, b"x") for _ in range(500)]:
+                result.get()
+            done += 500
+
+
+def drain_node(place: Place) -> None:
+    """The machine of a server and of an exporter is emptied: both end, and are started again half a minute later."""
+    server = place.ensemble.followers[0]
+    place.replicas[0].process.stop()
+    server.kill()
+    time.sleep(30)
+    place.replicas[0].start()
+    place.ensemble.heal()
+
+
+def upgrade(place: Place) -> None:
+    """Each server goes on as the newest release there is, the leader last."""
+    newest = releases()[-1] if releases() else None
+    leader = place.ensemble.leader
+    for member in [member for member in place.ensemble.members if member is not leader] + [leader]:
+        member.kill()
+        member.home = newest
+        time.sleep(5)
+        place.ensemble.heal()
+
+
+STEPS: tuple[Step, ...] = (
+    *(restart_servers, restart_leader, restart_exporter, reload, deploy, pause),
+    *(recreate_root, change_much, restart_prometheus, drain_node, upgrade),
+)
+#: Those that take less than the waits of the rules do in the short form, and leave servers and exporters to others.
+QUICK_STEPS: tuple[Step, ...] = (deploy, reload, change_much, recreate_root)

@@ -1,0 +1,159 @@
+"""Run: causes side by side, each in a place of its own, and what was sent about each."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.faults.ensemble import Ensemble
+from tests.integration.alerting import Notification
+from tests.oncall import ordinary
+from tests.oncall.causes import Cause, fill
+from tests.oncall.links import LateEnsemble
+from tests.oncall.stage import Form, Place, Stage
+from tests.oncall.verdict import Story
+
+#: Seconds between two looks at what was sent.
+_LOOK = 0.5
+
+#: Called with each place while its cause lasts, once the first right notification has come or should have.
+Meanwhile = Callable[[Cause, Place], None]
+
+
+def run(
+    folder: Path,
+    form: Form,
+    causes: Sequence[Cause],
+    *,
+    meanwhile: Meanwhile = lambda cause, place: None,
+    say: Callable[[str], None] = lambda line: None,
+    until: float = float("inf"),
+) -> list[Story]:
+    """Lets causes happen, and gives their stories.
+
+    `say` gets a line for each thing that happens. What is not over at the monotonic time `until` is not waited for.
+    """
+    with contextlib.ExitStack() as stack:
+        stages = [(list(causes), "shared")]
+        if form.is_real:
+            alone = [cause for cause in causes if cause.own_stage]
+            stages = [([cause for cause in causes if not cause.own_stage], "shared")]
+            stages += [([cause], cause.name) for cause in alone]
+        placed = [
+            (cause, place)
+            for group, name in stages
+            if group
+            for cause, place in stack.enter_context(_set_up(folder / name, form, group))
+        ]
+        say(f"{len(placed)} causes, all well")
+        with ThreadPoolExecutor(len(placed)) as pool:
+            since = time.monotonic()
+            stories = [pool.submit(_happen, cause, place, since, meanwhile, say, until) for cause, place in placed]
+            return [story.result() for story in stories]
+
+
+@contextlib.contextmanager
+def _set_up(folder: Path, form: Form, causes: Sequence[Cause]) -> Iterator[list[tuple[Cause, Place]]]:
+    folder.mkdir()
+    with Stage(folder, form) as stage:
+        alone = [cause for cause in causes if cause.own_ensemble and (form.is_real or not cause.own_stage)]
+        ensembles = {cause.name: _ensemble(cause) for cause in alone}
+        shared = Ensemble() if len(alone) < len(causes) else None
+        starting = [*ensembles.values(), *([shared] if shared else [])]
+        with ThreadPoolExecutor(len(starting)) as pool:
+            list(pool.map(stage.ensemble, starting))
+        placed = []
+        for cause in causes:
+            ensemble = ensembles.get(cause.name, shared)
+            assert ensemble is not None
+            place = stage.add(
+                cause.name,
+                ensemble,
+                own_job=cause.own_job and (form.is_real or not cause.own_stage),
+                proxied=cause.proxied,
+                tree=cause.tree,
+            )
+            fill(place, cause.znodes)
+            cause.prepare(place)
+            placed.append((cause, place))
+        stage.start()
+        yield placed
+
+
+def _ensemble(cause: Cause) -> Ensemble:
+    if cause.late:
+        return LateEnsemble()
+    oldest = ordinary.releases()[:1] if cause.own_stage else []
+    return Ensemble(home=oldest[0] if oldest else None)
+
+
+def _happen(
+    cause: Cause, place: Place, since: float, meanwhile: Meanwhile, say: Callable[[str], None], until: float
+) -> Story:
+    form = place.form
+    lasts = cause.lasts if form.is_real else cause.short
+    assert lasts is not None
+    time.sleep(max(0.0, since + cause.history * form.seconds("1m") - time.monotonic()))
+    before = len(place.received())
+    say(f"{cause.name}: begins" + (f"; already sent: {before}" if before else ""))
+    harmed_at = time.monotonic()
+    watching = _Watch(cause, place, harmed_at, say)
+    try:
+        cause.harm(place)
+        meanwhile(cause, place)
+        time.sleep(max(0.0, harmed_at + lasts - time.monotonic()))
+    finally:
+        cause.heal(place)
+        place.stack.close()
+    healed_at = time.monotonic()
+    say(f"{cause.name}: healed")
+    # What follows from it has come by then; the resolved ones come when their group's interval is over.
+    calm = healed_at + form.seconds("5m")
+    while time.monotonic() < until:
+        story = Story(cause, harmed_at, healed_at, watching.told())
+        waits = (story.is_over or not cause.resolves) and time.monotonic() > calm
+        if waits:
+            break
+        time.sleep(_LOOK)
+    watching.end()
+    return Story(cause, harmed_at, healed_at, watching.told())
+
+
+class _Watch:
+    """Says what is sent about a place, as it comes."""
+
+    def __init__(self, cause: Cause, place: Place, begun: float, say: Callable[[str], None]) -> None:
+        self._cause, self._place, self._begun, self._say = cause, place, begun, say
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def told(self) -> list[Notification]:
+        """What was sent so far."""
+        return self._place.received()
+
+    def end(self) -> None:
+        """Stops saying it."""
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        said = 0
+        while not self._over.wait(_LOOK):
+            received = self.told()
+            for told in received[said:]:
+                at = told.at - self._begun
+                self._say(f"{self._cause.name}: +{at:.0f} s {told.status} {told.severity} {told.name}: {told.summary}")
+            said = len(received)
+
+
+@contextlib.contextmanager
+def own_folder() -> Iterator[Path]:
+    """A folder for a run."""
+    with tempfile.TemporaryDirectory(prefix="treecache-oncall-") as folder:
+        yield Path(folder)

@@ -1,0 +1,48 @@
+"""Timeline: what a run in real windows sent, as a table in docs/alerting.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tests.oncall.verdict import Story, row_of_budget
+
+PATH = Path(__file__).parents[2] / "docs" / "alerting.md"
+BEGIN, END = "<!-- oncall -->", "<!-- end of oncall -->"
+
+
+def table(stories: Sequence[Story]) -> str:
+    """A row for each notification, and one for each cause that sent none."""
+    lines = [
+        "| cause | budget: critical / in all | after | | alert | says |",
+        "|---|---|---|---|---|---|",
+    ]
+    for story in stories:
+        first = f"{story.cause.says} | {row_of_budget(story.cause)}"
+        for row in _rows(story):
+            lines.append(f"| {first} | {row} |")
+            first = " | "
+    return "\n".join(lines)
+
+
+def _rows(story: Story) -> Iterator[str]:
+    for told in story.told:
+        after = f"{told.at - story.harmed_at:.0f} s"
+        if told.status == "firing":
+            yield f"{after} | {told.severity} | {told.name.removeprefix('TreeCache')} | {_escaped(told.summary)}"
+        else:
+            yield f"{after} | resolved | {told.name.removeprefix('TreeCache')} | "
+    if not story.told:
+        yield "| | | nothing was sent"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", r"\|").replace("127.0.0.1:", "HOST:")
+
+
+def write(stories: Sequence[Story], path: Path = PATH) -> None:
+    """Puts the table between its markers."""
+    text = path.read_text("utf-8")
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    path.write_text(f"{before}{BEGIN}\n{table(stories)}\n{END}{after}", "utf-8")

@@ -1,0 +1,88 @@
+"""Verdict: what was sent about a cause, held against its budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tests.integration.alerting import Notification
+from tests.oncall.causes import MINUTE, Cause
+from tests.oncall.stage import Form
+
+
+@dataclass(frozen=True)
+class Story:
+    """A cause, when it began and was healed, in monotonic time, and what was sent about it from then on."""
+
+    cause: Cause
+    harmed_at: float
+    healed_at: float
+    told: Sequence[Notification]
+
+    @property
+    def fired(self) -> list[Notification]:
+        """The notifications that call somebody."""
+        return [told for told in self.told if told.status == "firing"]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether each alert that fired is resolved."""
+        last: dict[tuple[tuple[str, str], ...], str] = {}
+        for told in self.told:
+            for alert in told.alerts:
+                last[tuple(sorted(alert.labels.items()))] = alert.status
+        return "firing" not in last.values()
+
+    def complaints(self, form: Form, slack: float) -> list[str]:
+        """What breaks the budget, in words. `slack` are seconds that a busy machine may take longer than it says."""
+        return [f"{self.cause.name}: {complaint}" for complaint in self._complaints(form, slack)]
+
+    def _complaints(self, form: Form, slack: float) -> list[str]:
+        cause, found = self.cause, []
+        critical = [told for told in self.fired if told.severity == "critical"]
+        if len(critical) > cause.critical:
+            found.append(f"{len(critical)} critical notifications, at most {cause.critical}")
+        if len(self.fired) > cause.in_all:
+            found.append(f"{len(self.fired)} notifications in all, at most {cause.in_all}")
+        found += [f"{told.name} is not about it: {told.summary}" for told in self.fired if self._is_wrong(told)]
+        found += [
+            f"{told.name} was sent {told.at - self.healed_at:.0f} s after it was healed: {told.summary}"
+            for told in self.fired
+            if told.at > self.healed_at + form.seconds("1m") and cause.lasts
+        ]
+        found += [
+            f"a critical notification within {cause.no_page_for:g} min"
+            for told in critical
+            if told.at < self.harmed_at + form.seconds("1m") * cause.no_page_for
+        ]
+        if cause.within is not None:
+            found += self._wrong_first(form, slack)
+        return found
+
+    def _is_wrong(self, told: Notification) -> bool:
+        return bool(self.cause.alerts) and told.name not in self.cause.alerts
+
+    def _wrong_first(self, form: Form, slack: float) -> list[str]:
+        cause = self.cause
+        right = next((told for told in self.fired if told.name == cause.alerts[0]), None)
+        if right is None:
+            return [f"{cause.alerts[0]} was not sent"]
+        found = []
+        took = right.at - self.harmed_at
+        if took > (cause.within or 0) + slack:
+            found.append(f"{right.name} came after {took:.0f} s, at most {cause.within:g} s")
+        if cause.words not in right.summary:
+            found.append(f"{right.name} does not say {cause.words!r}: {right.summary}")
+        if cause.severity not in (None, right.severity):
+            found.append(f"{right.name} is {right.severity}")
+        return found
+
+
+def row_of_budget(cause: Cause) -> str:
+    """What the cause may cost, in words."""
+    soon = "" if cause.within is None else f", within {_in_words(cause.within)}"
+    return f"{cause.critical} / {cause.in_all}{soon}"
+
+
+def _in_words(seconds: float) -> str:
+    return f"{seconds / MINUTE:g} min" if seconds > 90 else f"{seconds:g} s"
