@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -26,15 +26,25 @@ from tests.support import eventually
 
 MAIN_CLASS = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
 TICK_TIME = 200
+#: How patient the servers are with each other, and those of the sample that ZooKeeper comes with.
+LIMITS = {"tickTime": str(TICK_TIME), "initLimit": "25", "syncLimit": "10"}
+SAMPLE_LIMITS = {"tickTime": "2000", "initLimit": "10", "syncLimit": "5"}
 
 
 class Member:
     """One server of an ensemble: its ports and data stay the same however often it is killed."""
 
     def __init__(
-        self, number: int, ports: tuple[int, int, int], *, votes: bool = True, home: str | None = None
+        self,
+        number: int,
+        ports: tuple[int, int, int],
+        *,
+        votes: bool = True,
+        home: str | None = None,
+        limits: Mapping[str, str] = LIMITS,
     ) -> None:
         self.number = number
+        self._limits = limits
         #: The folder of the release that it runs from its next launch on; None for the installed one.
         self.home = home
         self._votes = votes
@@ -56,7 +66,6 @@ class Member:
         data.mkdir(exist_ok=True)
         (data / "myid").write_text(f"{self.number}\n")
         servers = {f"server.{member.number}": member.address for member in members}
-        limits = {"tickTime": str(TICK_TIME), "initLimit": "25", "syncLimit": "10"}
         here = {"clientPort": str(self.port), "dataDir": str(data)}
         if not self._votes:
             here["peerType"] = "observer"
@@ -68,7 +77,7 @@ class Member:
             # 3.4 may have written no snapshot yet, which later releases refuse to go on from (ZOOKEEPER-3056).
             properties |= {"zookeeper.snapshot.trust.empty": "true"}
         options = java_options(jars, self._directory, "256m", properties)
-        config = write_config(self._directory, {**CONFIG, **limits, **here, **servers})
+        config = write_config(self._directory, {**CONFIG, **self._limits, **here, **servers})
         command = [str(find_java()), *QUICK_START, *options, MAIN_CLASS, str(config)]
         self._process = GuardedProcess(command, folder=self._directory, log=self._directory / "java.log")
 
@@ -82,6 +91,11 @@ class Member:
         """Deletes everything a killed server knew."""
         assert self._process is None
         shutil.rmtree(self._directory, ignore_errors=True)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was launched and not killed since."""
+        return self._process is not None
 
     def suspend(self) -> None:
         """Stops java where it is (SIGSTOP)."""
@@ -103,11 +117,21 @@ class Member:
 
 
 class Ensemble:
-    """Three members, and an observer if wanted, which serve when the block begins and are gone when it ends."""
+    """Three members, or one, and an observer if wanted, which serve when the block begins and are gone when it ends."""
 
-    def __init__(self, *, observer: bool = False, home: str | None = None) -> None:
-        numbers = range(1, 5 if observer else 4)
-        self.members = [Member(n, (free_port(), free_port(), free_port()), votes=n < 4, home=home) for n in numbers]
+    def __init__(
+        self,
+        *,
+        voters: int = 3,
+        observer: bool = False,
+        home: str | None = None,
+        limits: Mapping[str, str] = LIMITS,
+    ) -> None:
+        numbers = range(1, voters + 1 + observer)
+        self.members = [
+            Member(n, (free_port(), free_port(), free_port()), votes=n <= voters, home=home, limits=limits)
+            for n in numbers
+        ]
 
     def __enter__(self) -> Ensemble:
         try:

@@ -22,6 +22,7 @@ DOWN = "server to client"
 _LENGTH = struct.Struct("!i")
 _REQUEST_HEADER = struct.Struct("!ii")
 _REPLY = struct.Struct("!iiqi")
+_PING = struct.pack("!iii", 8, -2, 11)
 #: Of the first frame that a client sends: the protocol's version, its newest zxid, its timeout; then the session's id.
 _BEFORE_SESSION = struct.Struct("!iiqi")
 _SESSION = struct.Struct("!qi16s")
@@ -46,6 +47,9 @@ class Proxy:
         self.forgets_sessions = False
         #: Gives what clients get in place of a frame of the server's, with the length before it.
         self.corrupt: Callable[[bytes], bytes] | None = None
+        #: Whether the server gets a ping in place of requests that are refused, so that it keeps the sessions of
+        #: clients that send nothing else.
+        self.keeps_sessions = False
         #: Whether connections are closed once a client asks for a session, as a server without a quorum does.
         self.hangs_up = False
         self._flowing = {UP: threading.Event(), DOWN: threading.Event()}
@@ -246,7 +250,7 @@ class _Link:
                 self._send(direction, b"".join(frames))
                 continue
             passing = [frame for frame in frames if frame not in refused]
-            self._send(UP, b"".join(passing))
+            self._send(UP, b"".join(passing) or (_PING if self._proxy.keeps_sessions else b""))
             for answer, hangs_up in refused.values():
                 self._send(DOWN, answer)
                 if hangs_up:

@@ -160,13 +160,20 @@ def heal_proxies(place: Place) -> None:
 
 def refuse_checks(place: Place) -> None:
     for proxy in place.proxies:
+        proxy.keeps_sessions = True
         proxy.refuse_requests({MULTI}, THROTTLED, close=False)
 
 
 def lock(client: KazooClient, path: str, acl: list[ACL]) -> None:
-    """Changes who may read a znode, and the znode, as ZooKeeper sends no event for the former."""
+    """Changes who may read a znode, and the znode. Who may not read it gets no event, neither for one nor the other."""
     client.set_acls(path, acl)
     client.set(path, b"1")
+
+
+def reconnect(place: Place) -> None:
+    """Has both replicas read everything again, which else an audit finds, within minutes."""
+    for proxy in place.proxies:
+        proxy.cut()
 
 
 READER = ("reader", "right")
@@ -176,6 +183,7 @@ _OTHERS = [make_digest_acl("somebody", "else", all=True), make_acl("world", "any
 def lock_root(place: Place) -> None:
     with place.client() as client:
         lock(client, place.path("config"), _OTHERS)
+    reconnect(place)
 
 
 def unlock_root(place: Place) -> None:
@@ -187,6 +195,7 @@ def lock_a_third(place: Place) -> None:
     with place.client() as client:
         for number in range(14):
             lock(client, place.path("config", f"znode-{number}"), _OTHERS)
+    reconnect(place)
 
 
 def unlock_a_third(place: Place) -> None:
@@ -417,7 +426,7 @@ _TABLE = (
     ),
     Cause(
         "root_locked",
-        "the root becomes unreadable",
+        "the root becomes unreadable, and is read again",
         lock_root,
         unlock_root,
         lasts=4 * MINUTE,
@@ -428,10 +437,11 @@ _TABLE = (
         severity="critical",
         within=60,
         words="the root among them",
+        proxied=True,
     ),
     Cause(
         "third_locked",
-        "a third of a tree becomes unreadable",
+        "a third of a tree becomes unreadable, and is read again",
         lock_a_third,
         unlock_a_third,
         lasts=4 * MINUTE,
@@ -442,6 +452,7 @@ _TABLE = (
         severity="critical",
         within=60,
         words="14 of 41 znodes of third_locked /third_locked/config are unreadable",
+        proxied=True,
     ),
     Cause(
         "halved",
@@ -449,7 +460,7 @@ _TABLE = (
         delete_half,
         nothing,
         lasts=4 * MINUTE,
-        short=20,
+        short=None,
         critical=0,
         in_all=1,
         alerts=("TreeCacheNodesDropped",),

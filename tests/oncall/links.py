@@ -11,12 +11,12 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
 from exporter.demo.ports import free_port
-from tests.faults.ensemble import Ensemble, Member
+from tests.faults.ensemble import LIMITS, Ensemble, Member
 
 _CHUNK = 65536
 
@@ -96,9 +96,9 @@ class _SeenByOthers:
 class _Late(Member):
     """A member that the others reach through a relay."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, limits: Mapping[str, str]) -> None:
         ports = free_port(), free_port(), free_port()
-        super().__init__(number, ports)
+        super().__init__(number, ports, limits=limits)
         self.relay = Relay(ports[1])
         self._seen = _SeenByOthers(number, f"127.0.0.1:{self.relay.port}:{ports[2]}")
 
@@ -110,9 +110,9 @@ class _Late(Member):
 class LateEnsemble(Ensemble):
     """Three members that can be made to hear of each other late."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._late = [_Late(member.number) for member in self.members]
+    def __init__(self, *, limits: Mapping[str, str] = LIMITS) -> None:
+        super().__init__(limits=limits)
+        self._late = [_Late(member.number, limits) for member in self.members]
         self.members = list(self._late)
 
     def delay(self, seconds: float) -> None:

@@ -6,11 +6,11 @@ import contextlib
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.faults.ensemble import Ensemble
+from tests.faults.ensemble import LIMITS, SAMPLE_LIMITS, Ensemble
 from tests.integration.alerting import Notification
 from tests.oncall import ordinary
 from tests.oncall.causes import Cause, fill
@@ -54,7 +54,11 @@ def run(
         with ThreadPoolExecutor(len(placed)) as pool:
             since = time.monotonic()
             stories = [pool.submit(_happen, cause, place, since, meanwhile, say, until) for cause, place in placed]
-            return [story.result() for story in stories]
+            ended = [story.result() for story in stories]
+        for stage in {id(place.stage): place.stage for _, place in placed}.values():
+            for told in stage.strays():
+                say(f"about no cause: {told.status} {told.severity} {told.name}: {told.summary}")
+        return ended
 
 
 @contextlib.contextmanager
@@ -62,8 +66,9 @@ def _set_up(folder: Path, form: Form, causes: Sequence[Cause]) -> Iterator[list[
     folder.mkdir()
     with Stage(folder, form) as stage:
         alone = [cause for cause in causes if cause.own_ensemble and (form.is_real or not cause.own_stage)]
-        ensembles = {cause.name: _ensemble(cause) for cause in alone}
-        shared = Ensemble() if len(alone) < len(causes) else None
+        limits = SAMPLE_LIMITS if form.is_real else LIMITS
+        ensembles = {cause.name: _ensemble(cause, limits) for cause in alone}
+        shared = Ensemble(voters=3 if form.is_real else 1, limits=limits) if len(alone) < len(causes) else None
         starting = [*ensembles.values(), *([shared] if shared else [])]
         with ThreadPoolExecutor(len(starting)) as pool:
             list(pool.map(stage.ensemble, starting))
@@ -85,11 +90,11 @@ def _set_up(folder: Path, form: Form, causes: Sequence[Cause]) -> Iterator[list[
         yield placed
 
 
-def _ensemble(cause: Cause) -> Ensemble:
+def _ensemble(cause: Cause, limits: Mapping[str, str]) -> Ensemble:
     if cause.late:
-        return LateEnsemble()
+        return LateEnsemble(limits=limits)
     oldest = ordinary.releases()[:1] if cause.own_stage else []
-    return Ensemble(home=oldest[0] if oldest else None)
+    return Ensemble(home=oldest[0] if oldest else None, limits=limits)
 
 
 def _happen(
@@ -113,7 +118,7 @@ def _happen(
     healed_at = time.monotonic()
     say(f"{cause.name}: healed")
     # What follows from it has come by then; the resolved ones come when their group's interval is over.
-    calm = healed_at + form.seconds("5m")
+    calm = healed_at + (form.seconds("5m") if form.is_real else 15)
     while time.monotonic() < until:
         story = Story(cause, harmed_at, healed_at, watching.told())
         waits = (story.is_over or not cause.resolves) and time.monotonic() > calm

@@ -67,7 +67,7 @@ class Form:
 
 REAL = Form(1, "15s", "10s", {}, hour=3600, changes=50_000)
 #: Trees are stale after 14 seconds, and not after 30.
-SHORT = Form(10, "1500ms", "4s", {"freshness": {"interval": "2s", "timeout": "5s"}}, hour=40, changes=2000)
+SHORT = Form(10, "3s", "4s", {"freshness": {"interval": "2s", "timeout": "5s"}}, hour=40, changes=2000)
 
 
 class Replica:
@@ -208,6 +208,10 @@ class Stage:
     def __exit__(self, *exc_info: Any) -> None:
         self._stack.__exit__(*exc_info)
 
+    def strays(self) -> list[Notification]:
+        """What was sent about none of its places: something disturbs the stage itself."""
+        return [told for told in self.webhook.received if not any(place.concerns(told) for place in self.places)]
+
     def ensemble(self, ensemble: Ensemble) -> Ensemble:
         """Starts servers, which end with the stage."""
         return self._stack.enter_context(ensemble)
@@ -230,7 +234,8 @@ class Stage:
             replicas = self._jobs[job] = first, second
         place = Place(name, job, ensemble, replicas, self, tree=tree or {}, options=options or {})
         if proxied:
-            for member in ensemble.members[:2]:
+            for number in range(2):
+                member = ensemble.members[number % len(ensemble.members)]
                 proxy = ExpiringProxy(member.port, ensemble.hosts)
                 self._stack.enter_context(proxy)
                 place.proxies.append(proxy)

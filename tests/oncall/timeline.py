@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tests.oncall.causes import CAUSES
 from tests.oncall.verdict import Story, row_of_budget
 
 PATH = Path(__file__).parents[2] / "docs" / "alerting.md"
@@ -41,8 +42,21 @@ def _escaped(text: str) -> str:
 
 
 def write(stories: Sequence[Story], path: Path = PATH) -> None:
-    """Puts the table between its markers."""
+    """Puts the table between its markers; the rows of causes that were not run stay as they are."""
     text = path.read_text("utf-8")
     before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    path.write_text(f"{before}{BEGIN}\n{table(stories)}\n{END}{after}", "utf-8")
+    old, after = rest.split(END)
+    rows = {**_by_cause(old), **_by_cause(table(stories))}
+    known = [cause.says for cause in CAUSES.values()]
+    lines = [line for says in sorted(rows, key=known.index) for line in rows[says]]
+    path.write_text("\n".join([f"{before}{BEGIN}", *table(()).splitlines(), *lines, f"{END}{after}"]), "utf-8")
+
+
+def _by_cause(table: str) -> dict[str, list[str]]:
+    """The rows of a table by what their causes say, which stands in the first of each."""
+    rows: dict[str, list[str]] = {}
+    says = ""
+    for line in table.split("|---|---|---|---|---|---|\n")[-1].strip().splitlines():
+        says = line.split("|")[1].strip() or says
+        rows.setdefault(says, []).append(line)
+    return rows

@@ -1,0 +1,93 @@
+"""The budgets of who is called for what, at accelerated windows and for the causes that do not take long.
+
+Real ZooKeepers, exporters, Prometheus and Alertmanager, with the rules and the configuration that are shipped. Only
+waits and windows are shortened, by one factor; no threshold is touched. The causes are at the same time, each in a
+place of its own. `python -m tests.oncall` runs all of them at the windows that are shipped.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pytest
+
+from dashboards.prometheus.parameters import Parameters
+from tests.oncall import runbook, timeline
+from tests.oncall.causes import CAUSES, Cause
+from tests.oncall.run import own_folder, run
+from tests.oncall.stage import SHORT, Place
+from tests.oncall.verdict import Story
+from tests.support import eventually
+
+#: Seconds for scrapes, evaluations and notifications on a busy machine.
+SLACK = 60.0
+CAUSED = [cause for cause in CAUSES.values() if cause.short is not None]
+#: Alerts whose runbook is tried, each where it is caused first.
+ALERTS = {cause.alerts[0]: cause.name for cause in reversed(CAUSED) if cause.alerts}
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What became of the causes, what of the runbooks does not work, and what was sent about none of them."""
+
+    stories: Mapping[str, Story]
+    runbooks: Mapping[str, list[str]]
+    strays: list[str]
+
+
+@pytest.fixture(scope="module")
+def happened() -> Run:
+    """All causes, side by side."""
+    runbooks: dict[str, list[str]] = {}
+    strays: list[str] = []
+    # What is tried takes processor time, and no more than one at a time.
+    trying = threading.Lock()
+
+    def try_runbook(cause: Cause, place: Place) -> None:
+        for alert in [alert for alert, where in ALERTS.items() if where == cause.name]:
+            labels = wait_for(alert, place)
+            with trying:
+                runbooks[alert] = list(runbook.complaints(alert, labels, place))
+
+    def note(line: str) -> None:
+        if line.startswith("about no cause"):
+            strays.append(line)
+
+    with own_folder() as folder:
+        stories = run(folder, SHORT, CAUSED, meanwhile=try_runbook, say=note)
+    return Run({story.cause.name: story for story in stories}, runbooks, strays)
+
+
+def wait_for(alert: str, place: Place) -> Mapping[str, str]:
+    """The labels of the first one that fires, once it does."""
+
+    def fired() -> list[Mapping[str, str]]:
+        alerts = [one for told in place.received() if told.name == alert for one in told.alerts]
+        return [one.labels for one in alerts if one.status == "firing"]
+
+    return eventually(fired, timeout=SLACK, interval=0.2)[0]
+
+
+@pytest.mark.parametrize("cause", CAUSED, ids=lambda cause: cause.name)
+def test_a_cause_keeps_its_budget(cause: Cause, happened: Run) -> None:
+    story = happened.stories[cause.name]
+    assert not story.complaints(SHORT, SLACK), timeline.table([story])
+    if cause.resolves:
+        assert story.is_over
+
+
+@pytest.mark.parametrize("alert", sorted(ALERTS))
+def test_what_the_runbook_says_works(alert: str, happened: Run) -> None:
+    assert happened.runbooks[alert] == []
+
+
+def test_nothing_is_sent_about_what_was_not_caused(happened: Run) -> None:
+    assert happened.strays == []
+
+
+def test_only_waits_are_shortened() -> None:
+    assert SHORT.parameters == Parameters(shorten=SHORT.shorten)
