@@ -29,8 +29,8 @@ soak: setup-dev ## Run the long forms: a million simulated schedules, hundreds o
 	@$(PYTHON) -m tests.simulation 1000000 --schedules 1000000 --jobs 2
 	@echo "soak: faults at real servers"
 	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/faults
-	@echo "soak: an hour of alerts"
-	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/integration/test_alerts.py
+	@echo "soak: an hour on call, at the windows that are shipped"
+	@$(PYTHON) -m tests.oncall --write
 	@echo "soak: every case of the rules with all of them"
 	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/rules
 	@echo "soak: an hour of faults and scrapes, and the curve of memory"

@@ -134,7 +134,9 @@ class Parameters:
     nodes_dropped_past: str = _wait("1d", "... unless it had as few at some time in this one before ...")
     nodes_dropped_minimum: float = _threshold(20, "... if it had at least so many ...")
     nodes_dropped_for: str = _wait("1m", "... when they stay away this long.")
-    nodes_grown_ratio: float = _threshold(10, "A tree may grow so many times its median ...")
+    nodes_grown_ratio: float = _threshold(
+        8, "A tree may grow so many times its median; less than ten, so that tenfold is seen ..."
+    )
     nodes_grown_past: str = _wait("1h", "... of this window, within as long again ...")
     nodes_grown_window: str = _wait("1m", "... at the pace of this window ...")
     nodes_grown_start: float = _threshold(1.25, "... once it has grown so many times that median ...")

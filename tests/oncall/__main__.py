@@ -7,6 +7,7 @@ if a budget is broken. With `--write`, what was sent becomes the table in docs/a
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import threading
 import time
@@ -27,6 +28,8 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="at the windows of make test")
     parser.add_argument("--write", action="store_true", help="write docs/alerting.md")
     given = parser.parse_args()
+    # What its clients say of the servers that it harms is no news.
+    logging.getLogger("kazoo").setLevel(logging.CRITICAL)
     causes = [CAUSES[name] for name in given.causes or CAUSES]
     form = replace(REAL, hour=given.hour)
     if given.short:

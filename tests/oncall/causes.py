@@ -474,7 +474,7 @@ _TABLE = (
         "a tree grows tenfold within the hour",
         grow,
         stop_growing,
-        lasts=8 * MINUTE,
+        lasts=6 * MINUTE,
         short=None,
         critical=0,
         in_all=1,
@@ -483,7 +483,7 @@ _TABLE = (
         within=5 * MINUTE,
         words="/grown/config grows fast",
         znodes=1000,
-        history=11,
+        history=7,
     ),
     Cause(
         "commits_slow",
