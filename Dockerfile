@@ -22,6 +22,7 @@ RUN python3 -m venv /build \
     && /build/bin/pip install --require-hashes --requirement requirements/build.txt \
     && /build/bin/pip wheel --no-build-isolation --require-hashes --wheel-dir /wheels --requirement requirements/runtime.txt
 COPY pyproject.toml README.md LICENSE ./
+COPY docs docs
 COPY exporter exporter
 RUN /build/bin/pip wheel --no-build-isolation --no-deps --wheel-dir /wheels .
 

@@ -465,6 +465,7 @@ class TreeCache:
             faults=dict(self._fault_counts),
             syncs=dict(replica.syncs),
             verified_at=self.verified_at,
+            verified_in=replica.freshness.verified_in,
             freshness_interval=replica.freshness.interval or 0.0,
             stale_after=replica.freshness.stale_after,
             verification_failures=dict(replica.freshness.failures),

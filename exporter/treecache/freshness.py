@@ -72,6 +72,8 @@ class Freshness:
     ) -> None:
         #: The latest moment that is proven.
         self.verified: Barrier | None = None
+        #: Seconds that proving it took.
+        self.verified_in = 0.0
         self.failures = dict.fromkeys(VERIFICATION_FAILURES, 0)
         self.kind = kind
         self.interval = interval
@@ -200,7 +202,7 @@ class Freshness:
         while self._proof is not None and self._proof.is_complete:
             barrier = self._proof.barrier
             if self.verified is None or barrier.asked_at > self.verified.asked_at:
-                self.verified = barrier
+                self.verified, self.verified_in = barrier, now - barrier.asked_at
                 proven.append(Proven(barrier.asked_at, now, barrier.exemplar))
             self._proof = None
             if not self._is_asked:

@@ -35,7 +35,7 @@ class CacheStats:
     ``EVENT_NAMES`` (in the order of the event types' numbers), ``faults`` by ``FAULT_KINDS``, ``syncs`` by
     ``SYNC_REASONS``, ``verification_failures`` by ``VERIFICATION_FAILURES``, ``audit_mismatches`` by
     ``MISMATCH_KINDS`` and ``audit_skipped`` by ``SKIP_REASONS``. Sizes are bytes, ages are seconds, ``verified_at`` is
-    in Unix seconds and 0 for never;
+    in Unix seconds and 0 for never, ``verified_in`` the seconds that this check of freshness took;
     ``freshness_interval`` are the seconds between two proofs of freshness, 0 if there are none but on demand, and
     ``stale_after`` the seconds without one above which the cache is stale, 0 likewise.
     ``state`` is one of ``CACHE_STATES``; while it is failed, ``failure`` says why and ``failed_at`` since when it has
@@ -58,6 +58,7 @@ class CacheStats:
     faults: Mapping[str, int]
     syncs: Mapping[str, int]
     verified_at: float = 0.0
+    verified_in: float = 0.0
     freshness_interval: float = 0.0
     stale_after: float = 0.0
     verification_failures: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(VERIFICATION_FAILURES, 0))

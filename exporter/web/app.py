@@ -17,7 +17,7 @@ from exporter.web.history import History
 from exporter.web.lifecycle import RELOAD_PATH, Reload, reload_route
 from exporter.web.lobby import Kind
 from exporter.web.pages import DOCS_PATH, EVENTS_PATH, PATHS, Pages
-from exporter.web.prefix import relative, under
+from exporter.web.prefix import under
 from exporter.web.probes import HEALTHY_PATH, READY_PATH, Probes
 from exporter.web.scrapes import Scrapes
 
@@ -43,17 +43,23 @@ def create_app(
     `expose_data` the pages show what is in znodes, if the caches keep it. They link to `dashboard_url`, and tell which
     share of the trees this is.
     """
-    dashboards = {"Dashboards": dashboard_url} if dashboard_url else {}
-    own = {"Metrics": telemetry_path, "Docs": DOCS_PATH, "Healthy": HEALTHY_PATH, "Ready": READY_PATH}
-    links = {name: relative(path) for name, path in own.items()} | dashboards
     history = History(ensembles)
-    pages = Pages(ensembles, history, version=version, links=links, expose_data=expose_data, shard=shard)
+    pages = Pages(
+        ensembles,
+        history,
+        version=version,
+        links={"Metrics": telemetry_path, "Docs": DOCS_PATH, "Healthy": HEALTHY_PATH, "Ready": READY_PATH},
+        dashboard_url=dashboard_url,
+        expose_data=expose_data,
+        shard=shard,
+    )
     app = Starlette(
         routes=under(
             route_prefix,
             [
-                *pages.routes,
+                # First: it may be below that of the documents.
                 Route(telemetry_path, Scrapes(registry).answer),
+                *pages.routes,
                 *Probes(history).routes,
                 reload_route(reload),
             ],

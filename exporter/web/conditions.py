@@ -6,12 +6,13 @@ none of the conditions is complete: every znode that its rules want is held and 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from exporter.treecache.stats import CacheStats
-from exporter.web.words import counted, human_count, human_duration
+from exporter.web.words import counted, human_count, human_duration, roughly
 from exporter.zookeeper.stats import ClientStats
 
 #: From the best to the worst.
@@ -19,6 +20,8 @@ LEVELS = ("good", "waiting", "bad")
 #: Seconds that a read may wait for its reply, and an event for its listeners, before that is said.
 STUCK_AFTER = 5.0
 UNDELIVERED_AFTER = 10.0
+#: Share of a tree's znodes that may be unreadable before it is of little use; the alert pages at the same.
+UNREADABLE_SHARE = 0.2
 
 _HOLDING = ("in_sync", "catching_up")
 
@@ -40,6 +43,11 @@ class Seen(NamedTuple):
         """How many znodes of the tree are known."""
         return sum(self.tree.nodes.values()) + self.tree.unreadable_nodes
 
+    @property
+    def unreadable_share(self) -> float:
+        """Which share of the znodes cannot be read."""
+        return self.tree.unreadable_nodes / (self.znodes or 1)
+
 
 @dataclass(frozen=True)
 class Condition:
@@ -49,25 +57,48 @@ class Condition:
         name: what probes and the log call it.
         level: one of `LEVELS`.
         holds: whether a tree is in it.
-        headline: what is said of such trees together; it begins with a verb in the singular and one in the plural.
+        many: what the headline says of several such trees; it begins with a verb in the plural.
         detail: what the tree's own line says, where that is more than the name.
+        alone: what the headline says of the only such tree, where that is another thing than its line says; it is read
+            aloud at each change.
+        runbook: the alert whose runbook says what to do; "" where there is none.
         is_of_connection: whether it comes with every outage of the connection, of which there is news already.
     """
 
     name: str
     level: str
     holds: Callable[[Seen], bool]
-    headline: tuple[str, str]
+    many: str
     detail: Callable[[Seen], str] | None = None
+    alone: Callable[[Seen], str] | None = None
+    runbook: str = ""
     is_of_connection: bool = False
 
     def in_words(self, seen: Seen) -> str:
         """What the line of a tree in it says."""
         return self.name if self.detail is None else self.detail(seen)
 
+    def in_headline(self, seen: Seen) -> str:
+        """What the headline says of the only tree in it."""
+        return self.in_words(seen) if self.alone is None else self.alone(seen)
+
 
 def _is_in(state: str) -> Callable[[Seen], bool]:
     return lambda seen: seen.tree.state == state
+
+
+def _failed(seen: Seen) -> str:
+    since = f" {roughly(time.time() - seen.tree.failed_at)} ago" if seen.tree.failed_at else ""
+    return f"engine failed{since}, restarting"
+
+
+def _unreadable(seen: Seen) -> str:
+    return f"{human_count(seen.tree.unreadable_nodes)} of {counted(seen.znodes, 'znode')} unreadable"
+
+
+def _stale(seen: Seen) -> str:
+    ago = f"last verified {roughly(seen.unverified_for)} ago" if seen.tree.verified_at else "never verified"
+    return f"stale, {ago}"
 
 
 #: Of a tree, the worst first.
@@ -76,27 +107,41 @@ CONDITIONS: Sequence[Condition] = (
         "failed",
         "bad",
         _is_in("failed"),
-        ("has failed and is being restarted", "have failed and are being restarted"),
+        "have failed and are being restarted",
+        detail=_failed,
+        runbook="TreeCacheFailed",
     ),
-    Condition("closed", "bad", _is_in("closed"), ("is closed", "are closed")),
+    Condition("closed", "bad", _is_in("closed"), "are closed", runbook="TreeCacheFailed"),
     Condition(
         "disconnected",
         "bad",
         lambda seen: seen.tree.state == "disconnected" and seen.client.state != "connecting",
-        ("is disconnected", "are disconnected"),
+        "are disconnected",
+        runbook="TreeCacheClientDown",
         is_of_connection=True,
     ),
     Condition(
         "root unreadable",
         "bad",
         lambda seen: seen.tree.root == "unreadable",
-        ("has an unreadable root", "have an unreadable root"),
+        "have an unreadable root",
+        alone=lambda _: "root is unreadable",
+        runbook="TreeCacheUnreadableNodes",
+    ),
+    Condition(
+        "many znodes unreadable",
+        "bad",
+        lambda seen: seen.tree.root != "unreadable" and seen.unreadable_share > UNREADABLE_SHARE,
+        "are incomplete, {unreadable} of {znodes} unreadable",
+        detail=_unreadable,
+        runbook="TreeCacheUnreadableNodes",
     ),
     Condition(
         "waiting for a connection",
         "waiting",
         lambda seen: seen.tree.state == "disconnected" and seen.client.state == "connecting",
-        ("waits for a connection", "wait for a connection"),
+        "wait for a connection",
+        runbook="TreeCacheClientDown",
         is_of_connection=True,
     ),
     Condition(
@@ -107,54 +152,70 @@ CONDITIONS: Sequence[Condition] = (
             and not seen.tree.was_complete
             and seen.client.state != "connecting"
         ),
-        ("was never complete", "were never complete"),
+        "were never complete",
+        alone=lambda _: "was never complete",
         is_of_connection=True,
     ),
-    Condition("loading", "waiting", _is_in("loading"), ("is loading", "are loading")),
+    Condition("loading", "waiting", _is_in("loading"), "are loading", runbook="TreeCacheNotInitialized"),
     Condition(
         "root missing",
         "waiting",
         lambda seen: seen.tree.root == "missing",
-        ("has no root in ZooKeeper", "have no root in ZooKeeper"),
+        "have no root in ZooKeeper",
+        alone=lambda _: "root is missing",
     ),
     Condition(
         "znodes unreadable",
         "waiting",
-        lambda seen: seen.tree.unreadable_nodes > (seen.tree.root == "unreadable"),
-        ("is incomplete: {unreadable} of {znodes} unreadable", "are incomplete: {unreadable} of {znodes} unreadable"),
-        lambda seen: f"{human_count(seen.tree.unreadable_nodes)} of {counted(seen.znodes, 'znode')} unreadable",
+        lambda seen: (
+            seen.tree.unreadable_nodes > (seen.tree.root == "unreadable")
+            and (seen.tree.root == "unreadable" or seen.unreadable_share <= UNREADABLE_SHARE)
+        ),
+        "are incomplete, {unreadable} of {znodes} unreadable",
+        detail=_unreadable,
+        runbook="TreeCacheUnreadableNodes",
     ),
     Condition(
         "catching up",
         "waiting",
         _is_in("catching_up"),
-        ("is being read again", "are being read again"),
+        "are being read again",
+        alone=lambda _: "being read again",
         is_of_connection=True,
     ),
     Condition(
         "stale",
         "waiting",
         lambda seen: seen.tree.state in _HOLDING and seen.is_stale,
-        ("is stale: not verified recently", "are stale: not verified recently"),
+        "are stale, not verified recently",
+        alone=_stale,
+        runbook="TreeCacheLag",
     ),
     Condition(
         "read unanswered",
         "waiting",
         lambda seen: seen.tree.state in _HOLDING and seen.tree.oldest_operation_age > STUCK_AFTER,
-        ("waits for ZooKeeper to answer a read", "wait for ZooKeeper to answer a read"),
-        lambda seen: f"read unanswered for {human_duration(seen.tree.oldest_operation_age)}",
+        "wait for ZooKeeper to answer a read",
+        detail=lambda seen: f"read unanswered for {human_duration(seen.tree.oldest_operation_age)}",
+        alone=lambda seen: f"read unanswered for {roughly(seen.tree.oldest_operation_age)}",
+        runbook="TreeCacheStuck",
     ),
     Condition(
         "events undelivered",
         "waiting",
         lambda seen: seen.tree.undelivered_for > UNDELIVERED_AFTER,
-        ("has listeners that do not take its events", "have listeners that do not take their events"),
-        lambda seen: (
+        "have listeners that do not take their events",
+        detail=lambda seen: (
             f"{counted(seen.tree.undelivered_events, 'event')} undelivered for "
             f"{human_duration(seen.tree.undelivered_for)}"
         ),
+        alone=lambda seen: f"listeners have taken no event for {roughly(seen.tree.undelivered_for)}",
+        runbook="TreeCacheListenerSlow",
     ),
 )
+
+#: The alert whose runbook says what to do about a connection that is none.
+CONNECTION_RUNBOOK = "TreeCacheClientDown"
 
 #: Of a client, by its state: its level, what people call it, and what is said of such ensembles together.
 _CONNECTIONS = {

@@ -5,65 +5,114 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from exporter.web.conditions import CONDITIONS, LEVELS, Condition, connection_headline, connection_in_words
+from exporter.web.conditions import (
+    CONDITIONS,
+    CONNECTION_RUNBOOK,
+    LEVELS,
+    Condition,
+    connection_headline,
+    connection_in_words,
+)
 from exporter.web.standing import Standing
-from exporter.web.words import counted, human_count
+from exporter.web.words import brief, counted, human_count
+
+#: Trees in the same condition that are named.
+_NAMED = 3
 
 
 class Connected(NamedTuple):
-    """An ensemble: its client's state, and how its trees stand."""
+    """An ensemble: its client's state, how its trees stand, and its name."""
 
     client_state: str
     trees: Sequence[Standing]
+    name: str = ""
 
 
-def headline(ensembles: Sequence[Connected]) -> tuple[str, str]:
-    """The text and its level: a sentence for each thing that is wrong, the worst first."""
+class Headline(NamedTuple):
+    """The text, one of `LEVELS`, and the alert whose runbook says what to do first; "" where there is none."""
+
+    text: str
+    level: str
+    runbook: str = ""
+
+
+class _Tree(NamedTuple):
+    ensemble: Connected
+    standing: Standing
+
+
+def headline(ensembles: Sequence[Connected]) -> Headline:
+    """A sentence for each thing that is wrong, the worst first."""
     trees = [tree for ensemble in ensembles for tree in ensemble.trees]
-    levels = [connection_in_words(ensemble.client_state)[0] for ensemble in ensembles]
-    level = max([*levels, *(tree.level for tree in trees)], key=LEVELS.index, default="good")
-    sentences = [*_of_connections(ensembles), *_of_trees(ensembles, len(trees))]
-    if sentences:
-        return " ".join(sentences), level
+    said = [*_of_connections(ensembles), *_of_trees(ensembles, len(trees))]
+    said.sort(key=lambda sentence: -LEVELS.index(sentence.level))
+    if said:
+        runbook = next((sentence.runbook for sentence in said if sentence.runbook), "")
+        return Headline(" ".join(f"{sentence.text}." for sentence in said), said[0].level, runbook)
     if not trees:
-        return "No tree is watched.", "waiting"
+        return Headline("No tree is watched.", "waiting")
     if len(trees) == 1:
-        return "The tree is complete, and its changes arrive.", level
-    return f"All {human_count(len(trees))} trees are complete, and their changes arrive.", level
+        return Headline("The tree is complete, and its changes arrive.", "good")
+    return Headline(f"All {human_count(len(trees))} trees are complete, and their changes arrive.", "good")
 
 
-def _of_connections(ensembles: Sequence[Connected]) -> Iterator[str]:
+def _of_connections(ensembles: Sequence[Connected]) -> Iterator[Headline]:
     for states in (("suspended", "lost"), ("connecting",), ("connected_ro",)):
         of_them = [ensemble for ensemble in ensembles if ensemble.client_state in states]
         if not of_them:
             continue
-        said = _about(len(of_them), len(ensembles), "ensemble", connection_headline(states[0]))
+        level, _ = connection_in_words(states[0])
+        text = _about(len(of_them), len(ensembles), "ensemble", connection_headline(states[0]))
         if states[0] == "suspended":
             is_known = any(tree.was_complete for ensemble in of_them for tree in ensemble.trees)
-            said += "; showing the last known data" if is_known else "; nothing was loaded yet"
-        yield f"{said}."
+            text += "; showing the last known data" if is_known else "; nothing was loaded yet"
+        yield Headline(text, level, "" if states[0] == "connected_ro" else CONNECTION_RUNBOOK)
 
 
-def _of_trees(ensembles: Sequence[Connected], total: int) -> Iterator[str]:
+def _of_trees(ensembles: Sequence[Connected], total: int) -> Iterator[Headline]:
     for condition in CONDITIONS:
         trees = [
-            tree
+            _Tree(ensemble, tree)
             for ensemble in ensembles
             for tree in ensemble.trees
             if condition in tree.conditions and not _is_said_of_the_ensemble(condition, ensemble)
         ]
         if trees:
-            said = _about(len(trees), total, "tree", condition.headline)
-            unreadable, znodes = sum(tree.unreadable for tree in trees), sum(tree.znodes for tree in trees)
-            yield said.format(unreadable=human_count(unreadable), znodes=counted(znodes, "znode")) + "."
+            several = len(ensembles) > 1
+            text = (
+                _of_one(condition, trees[0], several) if len(trees) == 1 else _of_many(condition, trees, total, several)
+            )
+            yield Headline(text, condition.level, condition.runbook)
 
 
 def _is_said_of_the_ensemble(condition: Condition, ensemble: Connected) -> bool:
     return condition.is_of_connection and ensemble.client_state in ("connecting", "suspended", "lost")
 
 
+def _of_one(condition: Condition, tree: _Tree, several: bool) -> str:
+    return f"{_name(tree, several)}: {tree.standing.in_headline[tree.standing.conditions.index(condition)]}"
+
+
+def _of_many(condition: Condition, trees: Sequence[_Tree], total: int, several: bool) -> str:
+    """How many they are, and of some of them the names: the ones that lack the most first."""
+    unreadable = sum(tree.standing.unreadable for tree in trees)
+    znodes = sum(tree.standing.znodes for tree in trees)
+    what = condition.many.format(unreadable=human_count(unreadable), znodes=counted(znodes, "znode"))
+    if len(trees) == total:
+        return f"All {human_count(total)} trees {what}"
+    named = sorted(trees, key=lambda tree: -tree.standing.unreadable)[:_NAMED]
+    more = [f"{human_count(len(trees) - _NAMED)} more"] if len(trees) > _NAMED else []
+    names = ", ".join([*(_name(tree, several) for tree in named), *more])
+    return f"{human_count(len(trees))} of {counted(total, 'tree')} {what}: {names}"
+
+
+def _name(tree: _Tree, several: bool) -> str:
+    """A tree's name, among trees of several ensembles with its ensemble's."""
+    return f"{brief(tree.ensemble.name)} {brief(tree.standing.name)}" if several else brief(tree.standing.name)
+
+
 def _about(number: int, total: int, what: str, says: tuple[str, str]) -> str:
-    """A subject and what is said of it: `The tree is ...`, `All 3 trees are ...`, `1 of 3 trees is ...`."""
+    """A subject and what is said of it: `The ensemble is ...`, `All 3 ensembles are ...`, `1 of 3 ensembles is ...`."""
     one, many = says
     if total == 1:
         return f"The {what} {one}"

@@ -12,10 +12,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from exporter.telemetry.catalogue import GROUPS
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import Shard
-from exporter.web import browser, status
+from exporter.web import browser, documents, status
 from exporter.web.headline import Connected, headline
 from exporter.web.history import History, Look
 from exporter.web.live import Live, TooManyPagesError
@@ -24,7 +23,7 @@ from exporter.web.standing import Places, Standing
 from exporter.web.turns import Turns, endings
 from exporter.web.words import brief, counted, human_count, visible
 
-STATUS_PATH, BROWSE_PATH, DOCS_PATH, EVENTS_PATH = "/", "/browse", "/docs", "/-/events"
+STATUS_PATH, BROWSE_PATH, DOCS_PATH, EVENTS_PATH = "/", "/browse", documents.PATH, "/-/events"
 STYLE_PATH, SCRIPT_PATH = "/-/page.css", "/-/page.js"
 #: Trees of one ensemble on the status page, and on one page of its list of trees.
 TREES_SHOWN = 200
@@ -46,7 +45,7 @@ class _List:
 class Pages:
     """The pages about these ensembles, whose `history` it keeps, or about the share of `shard` of their trees.
 
-    `links` are the other addresses, by what they are called.
+    `links` are the other paths, by what they are called; the dashboards are elsewhere.
     """
 
     def __init__(
@@ -56,6 +55,7 @@ class Pages:
         *,
         version: str,
         links: Mapping[str, str],
+        dashboard_url: str | None,
         expose_data: bool,
         shard: Shard | None = None,
     ) -> None:
@@ -66,18 +66,15 @@ class Pages:
         self._browsing, self._reading = Turns(*_BROWSING), Turns(*_READING)
         self.live = Live(self._history.look, self._now)
         self._files = {name: _file(name) for name in ("page.css", "page.js")}
+        self._digests = {name: _digest(text) for name, text in self._files.items()}
         self._environment = _environment()
         self._environment.globals.update(
             version=version,
             shard=shard if shard is not None and shard.total > 1 else None,
-            links=links,
-            style=f"{relative(STYLE_PATH)}?{_digest(self._files['page.css'])}",
-            script=f"{relative(SCRIPT_PATH)}?{_digest(self._files['page.js'])}",
-            home=relative(STATUS_PATH),
-            browse=relative(BROWSE_PATH),
-            events=relative(EVENTS_PATH),
             expose_data=expose_data,
         )
+        self._links, self._dashboard_url = links, dashboard_url
+        self._documents = documents.packaged()
 
     @property
     def routes(self) -> list[Route]:
@@ -86,6 +83,7 @@ class Pages:
             Route(STATUS_PATH, self._reading.taking(self._status)),
             Route(BROWSE_PATH, self._browsing.taking(self._browse)),
             Route(DOCS_PATH, self._reading.taking(self._docs)),
+            Route(f"{DOCS_PATH}/{{name}}", self._reading.taking(self._document)),
             Route(EVENTS_PATH, self._events),
             Route(STYLE_PATH, self._style),
             Route(SCRIPT_PATH, self._script),
@@ -122,7 +120,7 @@ class Pages:
     def _wrong_with(self, ensemble: str, tree: str) -> tuple[str, str]:
         """What those who read one tree's znodes must know, and its level; "" for a complete tree."""
         found = self._history.standing(ensemble, tree)
-        text, level = headline([] if found is None else [Connected(found[0].state, [found[1]])])
+        text, level, _ = headline([] if found is None else [Connected(found[0].state, [found[1]])])
         return ("", level) if level == "good" else (text, level)
 
     def _trees(self, asked: Mapping[str, str]) -> Response:
@@ -150,7 +148,13 @@ class Pages:
         return _List(look.name, len(look.trees), shown, shown[-1].name if len(found) > limit else "")
 
     def _docs(self, _request: Request) -> Response:
-        return self._page("docs.html", groups=GROUPS)
+        return self._page("docs.html", documents=list(self._documents))
+
+    def _document(self, request: Request) -> Response:
+        document = self._documents.find(request.path_params["name"])
+        if document is None:
+            return self._page("undocumented.html", status_code=404, depth=1)
+        return self._page("document.html", depth=1, document=document)
 
     async def _events(self, request: Request) -> Response:
         try:
@@ -176,9 +180,24 @@ class Pages:
     def _find(self, ensemble: str, tree: str) -> browser.Browsable | None:
         return browser.find(self._ensembles, ensemble, tree)
 
-    def _page(self, template: str, *, status_code: int = 200, **shown: object) -> Response:
+    def _page(self, template: str, *, status_code: int = 200, depth: int = 0, **shown: object) -> Response:
+        """A page that is so many levels below the first one."""
+        shown |= self._addresses(depth)
         content = self._environment.get_template(template).render(shown)
         return HTMLResponse(content, status_code=status_code, headers={"Cache-Control": "no-store"})
+
+    def _addresses(self, depth: int) -> Mapping[str, object]:
+        """Where a page leads."""
+        links = {name: relative(path, depth) for name, path in self._links.items()}
+        return {
+            "links": links | ({"Dashboards": self._dashboard_url} if self._dashboard_url else {}),
+            "style": f"{relative(STYLE_PATH, depth)}?{self._digests['page.css']}",
+            "script": f"{relative(SCRIPT_PATH, depth)}?{self._digests['page.js']}",
+            "home": relative(STATUS_PATH, depth),
+            "browse": relative(BROWSE_PATH, depth),
+            "docs": relative(DOCS_PATH, depth),
+            "events": relative(EVENTS_PATH, depth),
+        }
 
 
 def _environment() -> Environment:

@@ -1,7 +1,7 @@
 """Prefix: everything that is served below a path, and links that are right wherever a proxy shows it.
 
 Links are relative, so that they lead from one page to the other under the prefix that is served here as well as under
-one that a proxy has in its place or takes away. For that, every page has to be directly below the prefix.
+one that a proxy has in its place or takes away. For that, a page has to know how many levels it is below the prefix.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 
-def relative(path: str) -> str:
-    """A path of this server as a link on its pages."""
-    return path.removeprefix("/") or "./"
+def relative(path: str, depth: int = 0) -> str:
+    """A path of this server as a link on its pages that are so many levels below the prefix."""
+    return "../" * depth + path.removeprefix("/") or "./"
 
 
 def under(prefix: str, routes: Sequence[Route]) -> list[Route]:

@@ -24,6 +24,7 @@ class Standing:
         conditions: what is wrong with it, the worst first; none for a complete tree.
         level: one of `LEVELS`.
         words: what people call all of that.
+        in_headline: what the headline says of each condition, should the tree be the only one in it.
         staleness: at most so many seconds old, None before any proof.
         is_stale: whether that is too old.
         was_complete: whether it was ever loaded.
@@ -37,6 +38,7 @@ class Standing:
     conditions: tuple[Condition, ...] = ()
     level: str = "good"
     words: str = COMPLETE
+    in_headline: tuple[str, ...] = ()
     staleness: float | None = None
     is_stale: bool = False
     was_complete: bool = True
@@ -49,6 +51,11 @@ class Standing:
     def own_conditions(self) -> tuple[Condition, ...]:
         """What is wrong with the tree itself, without what comes and goes with the connection."""
         return tuple(condition for condition in self.conditions if not condition.is_of_connection)
+
+    @property
+    def runbook(self) -> str:
+        """The alert whose runbook says what to do about the worst of it; "" where there is none."""
+        return next((condition.runbook for condition in self.conditions if condition.runbook), "")
 
     @property
     def is_complete(self) -> bool:
@@ -68,6 +75,7 @@ def standing_of(name: str, client: ClientStats, tree: CacheStats, unproven_for: 
         conditions=tuple(conditions),
         level=level_of(conditions),
         words=", ".join(condition.in_words(seen) for condition in conditions) or COMPLETE,
+        in_headline=tuple(condition.in_headline(seen) for condition in conditions),
         staleness=staleness,
         is_stale=seen.is_stale,
         was_complete=tree.was_complete,

@@ -10,11 +10,21 @@ from typing import Any
 
 from exporter.telemetry.sources import Fault
 from exporter.treecache.stats import NODE_KINDS, CacheStats
+from exporter.web import documents
 from exporter.web.conditions import LEVELS, STUCK_AFTER, connection_in_words
 from exporter.web.headline import Connected, headline
 from exporter.web.history import INTERVAL, POINTS, Change, History, Look
 from exporter.web.standing import Places, Standing
-from exporter.web.words import counted, human_bytes, human_count, human_duration, human_moment, human_rate, visible
+from exporter.web.words import (
+    counted,
+    human_bytes,
+    human_count,
+    human_duration,
+    human_latency,
+    human_moment,
+    human_rate,
+    visible,
+)
 from exporter.zookeeper.stats import ClientStats
 
 #: Faults of all trees together that are shown.
@@ -33,6 +43,7 @@ class Cell:
     value: int | None = None
     maximum: int | None = None
     points: str = ""
+    href: str = ""
 
     def as_told(self) -> dict[str, Any]:
         """What a page is sent of it."""
@@ -49,11 +60,13 @@ class TreeStatus:
     path: str
     level: str
     state: Cell
+    runbook: Cell
     progress: Cell
     nodes: Cell
     kinds: Cell
     data: Cell
     staleness: Cell
+    check: Cell
     staleness_chart: Cell
     rate: Cell
     rate_chart: Cell
@@ -77,13 +90,14 @@ class Status:
     """The page at a moment."""
 
     verdict: Cell
+    runbook: Cell
     ensembles: Sequence[EnsembleStatus]
     changes: Sequence[Change]
     faults: Sequence[Change]
 
     def cells(self) -> dict[str, dict[str, Any]]:
         """Everything that changes by itself, by the id of its element."""
-        cells = [self.verdict]
+        cells = [self.verdict, self.runbook]
         for ensemble in self.ensembles:
             cells += [ensemble.state, *ensemble.facts.values()]
             for tree in ensemble.trees:
@@ -101,8 +115,9 @@ def status(history: History, places: Places) -> Status:
     ensembles = sorted(
         (_ensemble(look, history, places) for look in looks), key=lambda one: (-LEVELS.index(one.level), one.name)
     )
-    text, level = headline([Connected(look.client.state, look.standings) for look in looks])
-    return Status(Cell("verdict", text, level), ensembles, history.changes(), _faults(looks))
+    text, level, alert = headline([Connected(look.client.state, look.standings, look.name) for look in looks])
+    runbook = Cell("verdict-runbook", f"Runbook: {alert}" if alert else "", href=documents.runbook(alert))
+    return Status(Cell("verdict", text, level), runbook, ensembles, history.changes(), _faults(looks))
 
 
 def _faults(looks: Sequence[Look]) -> list[Change]:
@@ -167,6 +182,7 @@ def _tree(look: Look, standing: Standing, history: History) -> TreeStatus:
         path=tree.path,
         level=standing.level,
         state=Cell(f"{key}-state", standing.words, standing.level),
+        runbook=Cell(f"{key}-runbook", "Runbook" if standing.runbook else "", href=documents.runbook(standing.runbook)),
         progress=Cell(
             f"{key}-progress",
             # Hidden where there is nothing to wait for.
@@ -179,9 +195,10 @@ def _tree(look: Look, standing: Standing, history: History) -> TreeStatus:
         data=Cell(f"{key}-data", human_bytes(tree.data_bytes)),
         staleness=Cell(
             f"{key}-stale",
-            "never proven" if standing.staleness is None else f"≤ {human_duration(standing.staleness)}",
+            "never verified" if standing.staleness is None else f"≤ {human_duration(standing.staleness)}",
             "bad" if standing.is_stale else "plain",
         ),
+        check=Cell(f"{key}-check", f"check took {human_latency(tree.verified_in)}" if tree.verified_at else ""),
         staleness_chart=_chart(f"{key}-stale-chart", "Staleness", staleness, human_duration, 15.0),
         rate=Cell(f"{key}-rate", human_rate(rates[-1]) if rates else ""),
         rate_chart=_chart(f"{key}-rate-chart", "Events a second", rates, human_rate, 1.0),

@@ -52,6 +52,17 @@ def human_duration(seconds: float) -> str:
     return " ".join(f"{number} {unit}" for number, unit in parts[first : first + 2] if number)
 
 
+def human_latency(seconds: float) -> str:
+    """A duration that is mostly short, for example `4 ms`."""
+    return f"{max(0.0, seconds) * 1000:.3g} ms" if seconds < 0.9995 else human_duration(seconds)
+
+
+def roughly(seconds: float) -> str:
+    """A duration that goes on, in steps of ten seconds and then of minutes, for what is read aloud when it changes."""
+    step = 10 if seconds < 60 else 60
+    return human_duration(seconds // step * step) if seconds >= step else "a few seconds"
+
+
 def human_moment(at: float) -> str:
     """A point in Unix time, in UTC to the second."""
     try:

@@ -140,7 +140,7 @@ def test_a_tree_without_a_place_gets_one_when_it_is_worse(open_page: OpenPage, m
         expect(page.get_by_role("rowheader")).to_have_text(["a", "b"])
         expect(page.get_by_role("link", name="1 more tree")).to_be_visible()
         trees["c"].told = loading(path="c")
-        expect(page.get_by_role("heading", level=1)).to_have_text("1 of 3 trees is loading.", timeout=SHOWN_WITHIN)
+        expect(page.get_by_role("heading", level=1)).to_have_text("c: loading.", timeout=SHOWN_WITHIN)
         # A page is loaded again now and then only: not while it is new.
         page.evaluate("performance.now = () => 1e6")
         expect(page.get_by_role("rowheader").first).to_have_text("c", timeout=SHOWN_WITHIN)
@@ -166,10 +166,28 @@ def test_the_verdict_is_read_out_when_it_changes(open_page: OpenPage) -> None:
             }"""
         )
         cache.told = loading()
-        expect(read_out).to_have_text("The tree is loading.", timeout=SHOWN_WITHIN)
+        expect(read_out).to_have_text("/: loading.", timeout=SHOWN_WITHIN)
         cache.told = loading(data_bytes=2048)
         expect(page.get_by_role("row").nth(1)).to_contain_text("2.0 KiB", timeout=SHOWN_WITHIN)
         assert page.evaluate("changed") == 1
+
+
+def test_what_to_do_is_one_click_away(open_page: OpenPage) -> None:
+    cache = Source(fresh())
+    with running(EnsembleSource("main", Source(BUSY_CLIENT), {"/": cache})) as server:
+        page = open_page(server.url)
+        expect(page.locator("html[data-live=yes]")).to_be_attached(timeout=SHOWN_WITHIN)
+        runbooks = page.get_by_role("link", name="Runbook")
+        expect(runbooks).to_have_count(0)
+        cache.told = fresh(root="unreadable", unreadable_nodes=1)
+        expect(runbooks).to_have_text(["Runbook: TreeCacheUnreadableNodes", "Runbook"], timeout=SHOWN_WITHIN)
+        runbooks.first.click()
+        section = page.get_by_role("heading", name="TreeCacheUnreadableNodes")
+        expect(section).to_be_in_viewport()
+        assert page.url == f"{server.url}/docs/runbooks#treecacheunreadablenodes"
+        page.go_back()
+        cache.told = fresh()
+        expect(runbooks).to_have_count(0, timeout=SHOWN_WITHIN)
 
 
 def test_names_are_text_whatever_they_are(zookeeper: ZooKeeper, client: KazooClient, open_page: OpenPage) -> None:

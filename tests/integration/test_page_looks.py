@@ -87,6 +87,10 @@ def addresses(server: Running) -> dict[str, str]:
         "trees": browse(),
         "missing": browse(tree=LONG + LONG),
         "docs": f"{server.url}/docs",
+        "runbooks": f"{server.url}/docs/runbooks",
+        "metrics": f"{server.url}/docs/metrics",
+        "configuration": f"{server.url}/docs/configuration",
+        "no document": f"{server.url}/docs/nothing",
     }
 
 

@@ -48,9 +48,19 @@ def metadata(wheel: zipfile.ZipFile) -> Message:
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     tracked = [path for path in (ROOT / "exporter").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    expected = {str(path.relative_to(ROOT)) for path in tracked}
+    documents = {f"exporter/{path.relative_to(ROOT)}" for path in (ROOT / "docs").glob("*.md")}
+    expected = {str(path.relative_to(ROOT)) for path in tracked} | documents
     assert {name for name in wheel.namelist() if ".dist-info/" not in name} == expected
     assert "exporter/py.typed" in expected
+
+
+def test_the_wheel_serves_its_documents(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    wheel.extractall(tmp_path)
+    script = "from exporter.web.documents import packaged; print(*[one.name for one in packaged()])"
+    command = [sys.executable, "-c", script]
+    # In a folder of its own, with nothing of the repository beside it.
+    served = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60)
+    assert sorted(served.stdout.split()) == sorted(path.stem for path in (ROOT / "docs").glob("*.md"))
 
 
 def test_the_wheel_has_the_licence_and_the_command(wheel: zipfile.ZipFile) -> None:

@@ -122,6 +122,7 @@ BUSY_CACHE = CacheStats(
     faults=_numbered(FAULT_KINDS, 121),
     syncs=_numbered(SYNC_REASONS, 131),
     verified_at=1_700_000_099.5,
+    verified_in=0.0125,
     freshness_interval=5.0,
     stale_after=30.0,
     verification_failures=_numbered(VERIFICATION_FAILURES, 141),

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from dashboards.prometheus.parameters import Parameters
 from exporter.treecache.stats import CACHE_STATES, ROOT_STATES, CacheStats
-from exporter.web.conditions import CONDITIONS, LEVELS
+from exporter.web.conditions import CONDITIONS, LEVELS, UNREADABLE_SHARE
 from exporter.web.headline import Connected, headline
 from exporter.web.standing import Standing, standing_of
 from exporter.zookeeper.stats import CLIENT_STATES
@@ -72,19 +73,19 @@ def test_all_is_well_only_where_nothing_is_wrong() -> None:
         assert one.is_complete == (one.level == "good") == (one.words == "complete")
         assert is_well <= one.is_complete
         for trees in ([one], [fine, one]):
-            text, level = headline([Connected(client, trees)])
+            text, level, _ = headline([Connected(client, trees)])
             assert ("complete, and" in text) == (level == "good") == is_well, (text, tree)
             assert LEVELS.index(level) >= LEVELS.index(one.level)
             assert "{" not in text
             assert text.endswith(".")
             said.add(text)
-        text, level = headline([Connected("connected", [fine]), Connected(client, [one])])
+        text, level, _ = headline([Connected("connected", [fine]), Connected(client, [one])])
         assert ("complete, and" in text) == (level == "good") == is_well, (text, tree)
-    assert len(said) > 1000
+    assert len(said) > 500
 
 
 EACH = {
-    "failed": (well(state="failed", initialized=False), "bad", "failed"),
+    "failed": (well(state="failed", initialized=False), "bad", "engine failed, restarting"),
     "closed": (well(state="closed", initialized=False), "bad", "closed"),
     "disconnected": (well(state="disconnected"), "bad", "disconnected"),
     "root unreadable": (
@@ -99,7 +100,8 @@ EACH = {
     ),
     "loading": (well(state="loading", initialized=False), "waiting", "loading"),
     "root missing": (well(root="missing", nodes=EMPTY), "waiting", "root missing"),
-    "znodes unreadable": (well(unreadable_nodes=300), "waiting", "300 of 503 znodes unreadable"),
+    "many znodes unreadable": (well(unreadable_nodes=300), "bad", "300 of 503 znodes unreadable"),
+    "znodes unreadable": (well(unreadable_nodes=3), "waiting", "3 of 206 znodes unreadable"),
     "catching up": (well(state="catching_up"), "waiting", "catching up"),
     "stale": (fresh(verified_at=1.0), "waiting", "stale"),
     "read unanswered": (well(oldest_operation_age=61.0), "waiting", "read unanswered for 1 min 1 s"),
@@ -124,24 +126,72 @@ def test_the_worst_is_said_first_and_nothing_is_left_out() -> None:
     one = standing(well(state="disconnected", unreadable_nodes=3), "suspended")
     assert one.words == "disconnected, 3 of 206 znodes unreadable"
     assert headline([Connected("suspended", [one])]) == (
-        "The ensemble is disconnected; showing the last known data. "
-        "The tree is incomplete: 3 of 206 znodes unreadable.",
+        "The ensemble is disconnected; showing the last known data. /services: 3 of 206 znodes unreadable.",
         "bad",
+        "TreeCacheClientDown",
+    )
+    # A tree that has failed is worse than a server that may lack changes.
+    failed = standing(EACH["failed"][0], "connected_ro")
+    assert headline([Connected("connected_ro", [failed])]) == (
+        "/services: engine failed, restarting. "
+        "The ensemble is connected to a read-only server, which may lack changes.",
+        "bad",
+        "TreeCacheFailed",
     )
 
 
+@pytest.mark.parametrize(
+    ("tree", "said"),
+    [
+        (well(state="failed", initialized=False, failed_at=time.time() - 12), "engine failed 10 s ago, restarting"),
+        (well(state="failed", initialized=False, failed_at=time.time()), "engine failed a few seconds ago, restarting"),
+        (EACH["root missing"][0], "root is missing"),
+        (EACH["root unreadable"][0], "root is unreadable"),
+        (EACH["many znodes unreadable"][0], "300 of 503 znodes unreadable"),
+        (fresh(verified_at=time.time() - 100, stale_after=30.0), "stale, last verified 1 min ago"),
+        (well(undelivered_for=61.0), "listeners have taken no event for 1 min"),
+        (well(oldest_operation_age=61.0), "read unanswered for 1 min"),
+    ],
+)
+def test_the_only_tree_in_a_condition_is_named_and_what_is_wrong_with_it_is_said(tree: CacheStats, said: str) -> None:
+    one, fine = standing(tree), replace(standing(well()), name="/fine")
+    assert headline([Connected("connected", [fine, one])]).text == f"/services: {said}."
+    elsewhere = [Connected("connected", [fine], "shop"), Connected("connected", [one], "jobs")]
+    assert headline(elsewhere).text == f"jobs /services: {said}."
+
+
+def named(tree: CacheStats, *names: str) -> list[Standing]:
+    return [replace(standing(tree), name=name) for name in names]
+
+
 def test_headlines_of_many() -> None:
-    fine, root, some = standing(well()), standing(EACH["root unreadable"][0]), standing(EACH["znodes unreadable"][0])
+    fine, missing = standing(well()), EACH["root missing"][0]
+    some, many = EACH["znodes unreadable"][0], EACH["many znodes unreadable"][0]
     never = standing(well(state="disconnected", events=NEVER), "lost")
     for ensembles, text in (
         ([Connected("connected", [fine])], "The tree is complete, and its changes arrive."),
         ([Connected("connected", [fine, fine])], "All 2 trees are complete, and their changes arrive."),
         ([], "No tree is watched."),
         ([Connected("connected", [])], "No tree is watched."),
-        ([Connected("connected", [fine, root])], "1 of 2 trees has an unreadable root."),
         (
-            [Connected("connected", [some, fine]), Connected("connected", [some])],
-            "2 of 3 trees are incomplete: 600 of 1\u202f006 znodes unreadable.",
+            [Connected("connected", [fine, *named(missing, "/a", "/b")])],
+            "2 of 3 trees have no root in ZooKeeper: /a, /b.",
+        ),
+        ([Connected("connected", named(missing, "/a", "/b"))], "All 2 trees have no root in ZooKeeper."),
+        (
+            [Connected("connected", [fine, *named(missing, *"abcde")])],
+            "5 of 6 trees have no root in ZooKeeper: a, b, c, 2 more.",
+        ),
+        (
+            [
+                Connected("connected", [*named(many, "/a"), fine], "one"),
+                Connected("connected", named(many, "/b"), "two"),
+            ],
+            "2 of 3 trees are incomplete, 600 of 1\u202f006 znodes unreadable: one /a, two /b.",
+        ),
+        (
+            [Connected("connected", [fine, *named(some, "/few"), *named(many, "/many")])],
+            "/many: 300 of 503 znodes unreadable. /few: 3 of 206 znodes unreadable.",
         ),
         (
             [Connected("lost", [never]), Connected("connected", [fine])],
@@ -156,7 +206,11 @@ def test_headlines_of_many() -> None:
             "All 2 ensembles are being connected.",
         ),
     ):
-        assert headline(ensembles)[0] == text
+        assert headline(ensembles).text == text
+
+
+def test_the_page_and_the_alerts_have_the_same_limit_on_unreadable_znodes() -> None:
+    assert Parameters().unreadable_ratio == UNREADABLE_SHARE
 
 
 def test_a_tree_that_nobody_proves_is_never_stale() -> None:

@@ -104,6 +104,8 @@ def no_more_files() -> Iterator[None]:
         ("/browse?ensemble=main&tree=tree", 200),
         ("/browse?ensemble=main&tree=nope", 404),
         ("/docs", 200),
+        ("/docs/runbooks", 200),
+        ("/docs/nothing", 404),
         ("/-/page.css", 200),
         ("/-/healthy", 200),
         ("/-/ready", 200),

@@ -16,7 +16,7 @@ from exporter.web.lobby import Kind
 from exporter.web.prefix import relative
 from tests.web.running import running
 
-PATHS = ("/", "/browse", "/docs", "/metrics", "/-/healthy", "/-/ready", "/-/page.css", "/-/page.js")
+PATHS = ("/", "/browse", "/docs", "/docs/runbooks", "/metrics", "/-/healthy", "/-/ready", "/-/page.css", "/-/page.js")
 
 
 @pytest.mark.parametrize("prefix", ["", "/zk", "/monitors/zk"])
@@ -68,9 +68,9 @@ def test_what_a_request_is_for_is_told_behind_a_prefix_too() -> None:
 
 def test_relative_links() -> None:
     for prefix in ("", "/zk", "/monitors/zk"):
-        for page in ("/", "/browse", "/docs"):
+        for page, depth in (("/", 0), ("/browse", 0), ("/docs", 0), ("/docs/runbooks", 1), ("/a/b/c", 2)):
             for path in PATHS:
-                assert urljoin(prefix + page, relative(path)) == prefix + path
+                assert urljoin(prefix + page, relative(path, depth)) == prefix + path
 
 
 def test_a_path_that_is_like_a_host_leads_nowhere_else() -> None:

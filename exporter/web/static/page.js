@@ -21,6 +21,10 @@ function show(id, told) {
   } else if (element.textContent !== (told.text || "")) {
     element.textContent = told.text || "";
   }
+  if (element.tagName === "A") {
+    element.hidden = !told.href;
+    if (told.href) element.href = told.href;
+  }
   if (told.level) {
     element.dataset.level = told.level;
     const row = element.closest("tr");

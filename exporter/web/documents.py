@@ -1,0 +1,194 @@
+"""Documents: the project's own documentation as pages, the runbooks first of all, for those who have only the exporter.
+
+They come with the package, and need no network and no repository. A link to another document leads to its page; one to
+a file that is not served here becomes its text and the file's path in the repository. Raw HTML is left out, and so are
+pictures, of which their description stays.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import posixpath
+import re
+from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from markupsafe import Markup, escape
+
+from exporter.web.prefix import relative
+
+#: Where they are served.
+PATH = "/docs"
+#: Where the documents are in the repository; what they link to is named from there.
+_FOLDER = "docs"
+#: What somebody looks for who was paged.
+_FIRST = ("runbooks",)
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document: what its page is called, its title, and its content as HTML without the title.
+
+    Attributes:
+        name: its file's, without the ending.
+        sections: what its headings of the second level say, by their anchors.
+    """
+
+    name: str
+    title: str
+    html: Markup
+    sections: Mapping[str, str]
+
+
+class Documents:
+    """The documents by name, from texts in Markdown; each is made a page of when it is first asked for."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._texts = {name: texts[name] for name in sorted(texts, key=lambda name: (name not in _FIRST, name))}
+        self._rendered = functools.cache(self._render)
+
+    def __iter__(self) -> Iterator[Document]:
+        return (self._rendered(name) for name in self._texts)
+
+    def find(self, name: str) -> Document | None:
+        """The document of this name, None if there is none."""
+        return self._rendered(name) if name in self._texts else None
+
+    def _render(self, name: str) -> Document:
+        markdown = _markdown()
+        tokens = markdown.parse(self._texts[name])
+        title = _taken_title(tokens) or name
+        sections = _anchored(tokens)
+        _label_cells(tokens)
+        content = markdown.renderer.render(tokens, markdown.options, {"documents": self._texts.keys()})
+        return Document(name, title, Markup(content), sections)
+
+
+def packaged() -> Documents:
+    """The documents that come with the exporter: in its package, or beside it where it runs from the repository."""
+    package = Path(__file__).resolve().parents[1]
+    folder = next((folder for folder in (package / _FOLDER, package.parent / _FOLDER) if folder.is_dir()), None)
+    return Documents({} if folder is None else {file.stem: file.read_text("utf-8") for file in folder.glob("*.md")})
+
+
+def runbook(alert: str) -> str:
+    """Where the first page leads for what to do about an alert; "" for none."""
+    return f"{relative(PATH)}/runbooks#{alert.lower()}" if alert else ""
+
+
+def _taken_title(tokens: list[Token]) -> str:
+    """Takes the first heading out, if the document begins with it, and gives what it says."""
+    if not tokens or tokens[0].tag != "h1":
+        return ""
+    title = _said(tokens[1])
+    del tokens[:3]
+    return title
+
+
+def _anchored(tokens: Sequence[Token]) -> Mapping[str, str]:
+    """Gives each heading an anchor, as GitHub makes it from what the heading says."""
+    taken, sections = set(), {}
+    for token, content in itertools.pairwise(tokens):
+        if token.type != "heading_open":
+            continue
+        said = _said(content)
+        first = re.sub(r"[^\w\- ]", "", said.lower()).replace(" ", "-")
+        numbered = (first if number == 0 else f"{first}-{number}" for number in itertools.count())
+        anchor = next(name for name in numbered if name not in taken)
+        token.attrSet("id", anchor)
+        taken.add(anchor)
+        if token.tag == "h2":
+            sections[anchor] = said
+    return sections
+
+
+def _said(token: Token) -> str:
+    """The text of a heading, without its markup."""
+    return "".join(child.content for child in token.children or () if child.type in ("text", "code_inline"))
+
+
+def _label_cells(tokens: Sequence[Token]) -> None:
+    """Tells each cell of a table its column's heading, which a narrow screen shows beside it."""
+    headings: list[str] = []
+    column = 0
+    for token, content in itertools.pairwise(tokens):
+        if token.type == "table_open":
+            headings = []
+        elif token.type == "tr_open":
+            column = 0
+        elif token.type == "th_open":
+            token.attrSet("scope", "col")
+            headings.append(_said(content))
+        elif token.type == "td_open":
+            token.attrSet("data-label", headings[column] if column < len(headings) else "")
+            column += 1
+
+
+@functools.cache
+def _markdown() -> MarkdownIt:
+    # HTML is recognized, so that it can be left out: with `html` off its tags would stand in the text.
+    markdown = MarkdownIt("commonmark", {"html": True}).enable("table")
+    markdown.add_render_rule("html_block", _nothing)
+    markdown.add_render_rule("html_inline", _nothing)
+    markdown.add_render_rule("image", _described)
+    markdown.add_render_rule("link_open", _opened)
+    markdown.add_render_rule("link_close", _closed)
+    markdown.add_render_rule("fence", _code)
+    markdown.add_render_rule("code_block", _code)
+    return markdown
+
+
+def _nothing(_renderer: Any, _tokens: Sequence[Token], _index: int, _options: Any, _environment: Any) -> str:
+    return ""
+
+
+def _described(renderer: Any, tokens: Sequence[Token], index: int, options: Any, environment: Any) -> str:
+    said = renderer.renderInlineAsText(tokens[index].children or [], options, environment)
+    return f"<em>{escape(said)}</em>"
+
+
+def _code(_renderer: Any, tokens: Sequence[Token], index: int, _options: Any, _environment: Any) -> str:
+    # What can be scrolled must be reachable by keyboard.
+    return f'<pre tabindex="0"><code>{escape(tokens[index].content)}</code></pre>\n'
+
+
+def _opened(
+    _renderer: Any, tokens: Sequence[Token], index: int, _options: Any, environment: MutableMapping[str, Any]
+) -> str:
+    address, file = _led_to(str(tokens[index].attrs["href"]), environment["documents"])
+    # Links do not nest, so that there is one place for what ends the link that is open.
+    if address:
+        environment["end"] = "</a>"
+        return f'<a href="{escape(address)}">'
+    environment["end"] = "" if file in _text_of(tokens, index) else f" (<code>{escape(file)}</code>)"
+    return ""
+
+
+def _closed(
+    _renderer: Any, _tokens: Sequence[Token], _index: int, _options: Any, environment: MutableMapping[str, Any]
+) -> str:
+    return str(environment.pop("end"))
+
+
+def _led_to(target: str, documents: Collection[str]) -> tuple[str, str]:
+    """Where a link of a document leads on its page, "" if nowhere, and then the file's path in the repository."""
+    parts = urlsplit(target)
+    if parts.scheme or parts.netloc or not parts.path:
+        return target, ""
+    file = posixpath.normpath(posixpath.join(_FOLDER, unquote(parts.path)))
+    name = file.removeprefix(f"{_FOLDER}/").removesuffix(".md")
+    if file == f"{_FOLDER}/{name}.md" and name in documents:
+        return f"{name}#{parts.fragment}" if parts.fragment else name, ""
+    return "", file
+
+
+def _text_of(tokens: Sequence[Token], index: int) -> str:
+    """The text of the link that begins there."""
+    inside = itertools.takewhile(lambda token: token.type != "link_close", tokens[index + 1 :])
+    return "".join(token.content for token in inside)
