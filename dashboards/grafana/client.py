@@ -6,20 +6,23 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.grafana import frame, states
 from dashboards.grafana.limits import SOME, Limits
-from dashboards.grafana.panels import BAD, LAG_LINES, Panel, Query, graph, spread, timeline, value, words
+from dashboards.grafana.panels import BAD, Column, Panel, Query, graph, listing, spread, timeline, value
 from dashboards.grafana.promql import (
+    COMMITS,
     FAILED,
-    allowed,
+    READS,
+    SESSION,
     in_range,
     in_timeouts,
     lately,
     near,
+    of_server,
     over,
     per_second,
     quantile,
     select,
     silence,
-    staleness,
+    staleness_ratio,
 )
 
 ONE = ("instance",)
@@ -34,10 +37,10 @@ ALERTS = {
     "TreeCacheSessionLost": "Sessions lost",
     "TreeCacheSessionMaybeExpired": "Session may expire in",
     "TreeCacheSessionFlapping": "Transitions",
-    "TreeCacheSessionNearTimeout": "Silence",
+    "TreeCacheSessionNearTimeout": "Time since last heard",
     "TreeCacheRequestErrors": "Errors",
-    "TreeCacheRequestLatency": "Duration, 99th percentile",
-    "TreeCacheCommitsSlow": "Duration, 99th percentile",
+    "TreeCacheRequestLatency": "Reads, 99th percentile",
+    "TreeCacheCommitsSlow": "Commits, median",
 }
 
 
@@ -57,7 +60,7 @@ def client(limits: Limits) -> Dashboard:
         ],
         one=("ensemble",),
         alerts=ALERTS,
-        runbooks=limits.parameters.runbooks,
+        limits=limits,
     )
 
 
@@ -75,8 +78,8 @@ def _life(limits: Limits) -> list[Panel]:
             width=6,
         ),
         value(
-            "Silence",
-            "The share of the session timeout since the server was last heard. A healthy client pings every third "
+            "Time since last heard",
+            "As a share of the session timeout: since a word from the server. A healthy client pings every third "
             "of it; at 100 % the ensemble may expire the session.",
             "percentunit",
             over("max", ONE, silence()),
@@ -89,20 +92,11 @@ def _life(limits: Limits) -> list[Panel]:
         value(
             "Session may expire in",
             "Time left at the scrape until the ensemble may expire the session, unless it hears from the client. "
-            "Below 0 the session is probably gone, and the client has not been told yet.",
+            "Below 0 the session may be gone, without the client knowing it yet; without a quorum nothing expires.",
             "s",
             over("min", ONE, f"({deadline} > 0) - timestamp({deadline})"),
             legend=NAME,
             decimals=1,
-            absent="no session",
-            width=6,
-        ),
-        value(
-            "Session began",
-            "When the current session began. Shortly ago, without a deployment, means that the one before it was lost.",
-            "dateTimeFromNow",
-            "1000 * " + over("max", ONE, select("zookeeper_client_session_start_timestamp_seconds") + " > 0"),
-            legend=NAME,
             absent="no session",
             width=6,
         ),
@@ -116,16 +110,30 @@ def _life(limits: Limits) -> list[Panel]:
             decimals=0,
             width=6,
         ),
-        words(
-            "Server",
-            "The server that the client is connected to. When trouble follows one server from client to client, it "
-            "is that server's.",
-            over("max", ("server",), select("zookeeper_client_session_info")),
-            "{{server}}",
-            absent="none",
-            width=18,
+        listing(
+            "Server of each exporter",
+            "The server that each session is connected to. When trouble follows one server from exporter to exporter, "
+            "it is that server's. A session that began shortly ago, without a deployment, means that the one before it "
+            "was lost.",
+            [
+                Column("Instance", label="instance"),
+                Column("Server", label="server"),
+                Column("State", _with_server(states.session("job", *SESSION)), "none", states=states.SESSION_STATES),
+                Column(
+                    "Session began",
+                    _with_server(f"1000 * ({select('zookeeper_client_session_start_timestamp_seconds')} > 0)"),
+                    "dateTimeFromNow",
+                ),
+                Column("Timeout", _with_server(select("zookeeper_client_session_timeout_seconds")), "s"),
+            ],
+            worst_first="State",
+            height=6,
         ),
     ]
+
+
+def _with_server(expression: str) -> str:
+    return over("max", ("instance", "server"), of_server(expression))
 
 
 def _story() -> list[Panel]:
@@ -147,7 +155,7 @@ def _story() -> list[Panel]:
             Query(lately("zookeeper_client_state_transitions_total", "state"), "{{state}}"),
             bars=True,
             colors=STATES,
-            width=8,
+            width=6,
         ),
         graph(
             "Sessions lost by reason",
@@ -157,7 +165,7 @@ def _story() -> list[Panel]:
             Query(lately("zookeeper_client_sessions_lost_total", "reason"), "{{reason}}"),
             bars=True,
             colors={"expired": "red", "auth_failed": "purple"},
-            width=8,
+            width=6,
         ),
         graph(
             "Connection attempts",
@@ -166,13 +174,25 @@ def _story() -> list[Panel]:
             "short",
             Query(lately("zookeeper_client_connection_attempts_total"), "attempts"),
             Query(lately("zookeeper_client_connection_failures_total", "reason"), "failed: {{reason}}"),
-            width=8,
+            width=6,
+        ),
+        graph(
+            "Inquiries and protocol errors",
+            "Inquiries find out, on a connection of their own, whether a server knows recursive watches: a few "
+            "after each connection to a server that is new. Protocol errors are replies that no ZooKeeper sends: "
+            "find out what answers at that address.",
+            "short",
+            Query(lately("zookeeper_client_inquiries_total", "result"), "inquiry: {{result}}"),
+            Query(lately("zookeeper_client_protocol_errors_total", "reason"), "protocol error: {{reason}}"),
+            bars=True,
+            width=6,
         ),
     ]
 
 
 def _requests(limits: Limits) -> list[Panel]:
-    slowest = quantile(0.99, DURATION, "operation")
+    reads = quantile(0.99, DURATION, "operation", where=READS)
+    commits = quantile(0.5, DURATION, "operation", where=COMMITS)
     return [
         graph(
             "Rate",
@@ -181,7 +201,7 @@ def _requests(limits: Limits) -> list[Panel]:
             "reqps",
             Query(f"{per_second(f'{DURATION}_count', 'operation')} > 0", "{{operation}}"),
             stacked=True,
-            width=8,
+            width=6,
         ),
         graph(
             "Errors",
@@ -189,18 +209,29 @@ def _requests(limits: Limits) -> list[Panel]:
             "suspended states; NOAUTH is a right that is missing; timeouts are servers without a quorum.",
             "cps",
             Query(_errors(), "{{operation}} {{error}}"),
-            width=8,
+            width=6,
         ),
         graph(
-            "Duration, 99th percentile",
-            "99 of 100 requests were answered within this time, by operation. A click on a mark leads to the trace. "
+            "Reads, 99th percentile",
+            "99 of 100 reads were answered within this time, by operation. A click on a mark leads to the trace. "
             "Everything slow is the server or the network; one operation slow is what it asks for. The dashed line is "
-            "where the alert begins, for all operations together.",
+            "where the alert begins, for all reads together.",
             "s",
-            Query(slowest, "{{operation}}", exemplars=True),
-            Query(near(in_timeouts(limits.parameters.request_latency_ratio), slowest), "alert"),
+            Query(reads, "{{operation}}", exemplars=True),
+            Query(near(in_timeouts(limits.parameters.request_latency_ratio), reads), "alert"),
             lines={"alert": BAD},
-            width=8,
+            width=6,
+        ),
+        graph(
+            "Commits, median",
+            "Half of the requests that wait for a majority of the servers were answered within this time, by "
+            "operation; a freshness check is a multi. Slow commits beside quick reads are the servers' disks. The "
+            "dashed line is where the alert begins.",
+            "s",
+            Query(commits, "{{operation}}", exemplars=True),
+            Query(near(f"vector({limits.parameters.commits_slow_seconds:g})", commits), "alert"),
+            lines={"alert": BAD},
+            width=6,
         ),
         spread(
             "Requests by duration",
@@ -216,8 +247,8 @@ def _stuck(limits: Limits) -> list[Panel]:
     oldest = select("zookeeper_client_oldest_request_age_seconds")
     return [
         graph(
-            "In flight",
-            "Requests that are queued or that no reply has come to. It must return to 0 between bursts; when it "
+            "Unanswered requests",
+            "Requests that are queued or not yet answered. It must return to 0 between bursts; when it "
             "only grows, the server does not answer.",
             "short",
             Query(over("max", ONE, select("zookeeper_client_requests_outstanding")), NAME),
@@ -235,12 +266,14 @@ def _stuck(limits: Limits) -> list[Panel]:
             width=8,
         ),
         graph(
-            "Silence over time",
-            "The share of the session timeout since the server was last heard. It swings up to a third with a "
-            "healthy client. Near 1 again and again: the process pauses, or the timeout is too short.",
+            "Time since last heard, over time",
+            "As a share of the session timeout: since a word from the server, on a logarithmic scale. It swings up "
+            "to a third with a healthy client. Near 1 again and again: the process pauses, or the timeout is too "
+            "short.",
             "percentunit",
             Query(over("max", ONE, silence()), NAME),
             limit=limits.silence,
+            log_above=0.1,
             width=8,
         ),
     ]
@@ -258,7 +291,7 @@ def _traffic() -> list[Panel]:
         ),
         graph(
             "Watch events",
-            "What ZooKeeper tells the client a second. Child events come from one-shot watches only.",
+            "Watch events that the client receives a second. Child events come from one-shot watches only.",
             "cps",
             Query(per_second("zookeeper_client_watch_events_total", "event"), "{{event}}"),
             colors={"created": "green", "changed": "blue", "deleted": "red", "child": "purple"},
@@ -275,9 +308,11 @@ def _traffic() -> list[Panel]:
         graph(
             "Transactions behind the newest",
             "How many transactions an exporter's newest reply is behind that of the exporter that is furthest. "
-            "Those of a server that lags stay behind; a leader that was just elected adds a jump.",
+            "Those of a server that lags stay behind; a leader that was just elected adds a jump. The scale is "
+            "logarithmic.",
             "short",
             Query(_behind(), NAME),
+            log_above=10,
             width=6,
         ),
     ]
@@ -288,18 +323,17 @@ def _trees(limits: Limits) -> list[Panel]:
     return [
         graph(
             "Staleness of its trees",
-            "All trees of a session age together when the session is the reason; one that ages alone has a reason of "
-            "its own. The dashed lines are where the alerts begin for the tree that is proven most often. A click "
-            "leads to the tree.",
-            "s",
-            Query(over("max", ("tree",), staleness()), "{{tree}}"),
-            Query(near(over("min", (), allowed(limits.late)), staleness()), "warns"),
-            Query(near(over("min", (), allowed(limits.stale)), staleness()), "pages"),
-            lines=LAG_LINES,
+            "All trees of a session age together when the session is the reason; one that ages alone has a reason "
+            "of its own. Staleness is shown as a share of the tree's own limit, on a logarithmic scale; the dashed "
+            "lines are where the alerts begin. A click leads to the tree.",
+            "percentunit",
+            Query(over("max", ("tree",), staleness_ratio()), "{{tree}}"),
+            limit=limits.staleness,
+            log_above=0.1,
             link=link,
         ),
         graph(
-            "Reads on their way for its trees",
+            "Unanswered reads of its trees",
             "Which tree uses the session. One that reads much delays the others: a rate limit "
             "(max_nodes_per_second) or a session of its own helps.",
             "short",

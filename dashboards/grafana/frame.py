@@ -10,11 +10,16 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from dashboards.grafana.panels import BAD, DATASOURCE, NOTED, Link, Panel
-from dashboards.grafana.promql import COPY, SESSION, over, select
+from dashboards.grafana.limits import Limits
+from dashboards.grafana.panels import BAD, DATASOURCE, NOTED, WARNING, Column, Link, Panel, State, listing
+from dashboards.grafana.promql import CACHE, SESSION, firing, over, select
+from dashboards.prometheus.parameters import Parameters
 
 #: Never change one: bookmarks, links and alerts' annotations lead to /d/UID.
 UIDS = {"Overview": "treecache-overview", "Tree": "treecache-tree", "Client": "treecache-client"}
+#: A variable that readers do not see: one exporter that serves the runbooks.
+_EXPORTER = "exporter"
+_SEVERITIES = {"critical": State("critical", BAD), "warning": State("warning", WARNING)}
 TAG = "treecache"
 PREFIX = "TreeCache"
 
@@ -33,13 +38,14 @@ def assemble(
     *,
     one: Sequence[str],
     alerts: Mapping[str, str],
-    runbooks: str,
+    limits: Limits,
 ) -> Dashboard:
-    """A dashboard of these rows.
+    """A dashboard of the alerts that fire, and these rows.
 
     Of the variables in `one` the reader chooses one value, of the others any number. `alerts` names for each alert the
-    panel that shows its reason, which gets a link to the alert's section in the document at `runbooks`.
+    panel that shows its reason, which gets a link to the alert's section in the runbooks.
     """
+    runbooks = _runbooks(limits.parameters)
     board = (
         builders.Dashboard(f"{PREFIX} / {name}")
         .uid(UIDS[name])
@@ -54,7 +60,7 @@ def assemble(
         .links([*(_to(other) for other in UIDS if other != name), _to_runbooks(runbooks)])
     )
     number = 0
-    for row in rows:
+    for row in (Row("Which alerts are firing?", [_firing(runbooks)]), *rows):
         number += 1
         board.with_row(builders.Row(row.question).id(number))
         for panel in row.panels:
@@ -75,6 +81,38 @@ def to_client(ensemble: str) -> Link:
     """A click that leads to the session of one ensemble."""
     url = f"/d/{UIDS['Client']}?${{datasource:queryparam}}&${{job:queryparam}}&var-ensemble={ensemble}"
     return Link("Look at this session", f"{url}&${{__url_time_range}}")
+
+
+def _runbooks(parameters: Parameters) -> str:
+    """Where the runbooks are: where the parameter says, or an exporter serves them."""
+    given = parameters.runbooks
+    return f"http://${{{_EXPORTER}}}/docs/runbooks" if given == Parameters().runbooks else given
+
+
+def _firing(runbooks: str) -> Panel:
+    link = Link("Open the runbook", f"{runbooks}#${{__value.text}}")
+    return listing(
+        "Firing alerts",
+        "The alerts that Prometheus sends to Alertmanager, the critical ones first; Alertmanager mutes those that "
+        "have a cause among the others. A click on the name opens its runbook. Alerts are here once the rules are "
+        "loaded.",
+        [
+            Column("Alert", label="alertname", link=link, width=260),
+            Column("Severity", label="severity", words=_SEVERITIES, width=100),
+            Column("Ensemble", label="ensemble"),
+            Column("Tree", label="tree"),
+            Column("Instance", label="instance"),
+            Column(
+                "Since",
+                "1000 * max by (alertname, severity, ensemble, tree, instance) (" + firing() + ")",
+                "dateTimeFromNow",
+            ),
+        ],
+        worst_first="Severity",
+        descending=False,
+        absent="No alert is firing.",
+        height=6,
+    )
 
 
 def _to(name: str) -> Builder[dashboard.DashboardLink]:
@@ -102,6 +140,9 @@ def _variables(one: Sequence[str]) -> list[Builder[dashboard.VariableModel]]:
     return [
         builders.DatasourceVariable("datasource").label("Data source").type("prometheus"),
         *(_variable(name, f"label_values({query})", one=name in one) for name, query in queries.items()),
+        _variable(_EXPORTER, 'label_values(treecache_exporter_build_info{job=~"$job"}, instance)', one=True).hide(
+            dashboard.VariableHide.HIDE_VARIABLE
+        ),
     ]
 
 
@@ -155,4 +196,4 @@ def _sessions_lost() -> _Annotation:
 
 def _resyncs() -> _Annotation:
     counter = select("zookeeper_cache_syncs_total", 'reason!="start"')
-    return _Annotation("Resync", NOTED, counter, (*COPY, "reason"))
+    return _Annotation("Resync", NOTED, counter, (*CACHE, "reason"))

@@ -40,14 +40,19 @@ class Limits:
     parameters: Parameters
 
     @property
-    def late(self) -> Bound:
-        """Staleness of a tree that warns."""
+    def stale(self) -> Bound:
+        """Staleness of a cache that warns."""
         return Bound(self.parameters.lag_warning_ratio)
 
     @property
-    def stale(self) -> Bound:
+    def very_stale(self) -> Bound:
         """Staleness of a tree that pages."""
         return Bound(self.parameters.lag_critical_ratio)
+
+    @property
+    def staleness(self) -> Limit:
+        """Staleness as a share of the cache's own limit."""
+        return Limit(self.parameters.lag_warning_ratio, self.parameters.lag_critical_ratio)
 
     @property
     def fresh(self) -> Bound:

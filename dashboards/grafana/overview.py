@@ -1,4 +1,4 @@
-"""Overview: every ensemble and every copy of every tree on one screen, the worst first."""
+"""Overview: every ensemble and every cache of every tree on one screen, the worst first."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.grafana import frame, states
 from dashboards.grafana.limits import ANY, NEVER, SOME, Limits
-from dashboards.grafana.panels import BAD, LAG_LINES, Column, Panel, Query, graph, listing, timeline, value
+from dashboards.grafana.panels import BAD, Column, Panel, Query, graph, listing, timeline, value
 from dashboards.grafana.promql import (
-    COPY,
-    MEASURED,
+    CACHE,
+    COMMITS,
+    READS,
     SESSION,
-    allowed,
     beyond,
     changes,
     error_ratio,
@@ -27,15 +27,18 @@ from dashboards.grafana.promql import (
     select,
     silence,
     staleness,
+    staleness_ratio,
     waiting,
 )
 
-COPY_NAME = "{{ensemble}} {{tree}} · {{instance}}"
+CACHE_NAME = "{{ensemble}} {{tree}} · {{instance}}"
 SESSION_NAME = "{{ensemble}} · {{instance}}"
 TREE_OF_SERIES = frame.to_tree("${__field.labels.ensemble}", "${__field.labels.tree}")
 TREE_OF_ROW = frame.to_tree("${__data.fields.Ensemble}", "${__data.fields.Tree}")
 SESSION_OF_SERIES = frame.to_client("${__field.labels.ensemble}")
 SESSION_OF_ROW = frame.to_client("${__data.fields.Ensemble}")
+
+DURATION = "zookeeper_client_request_duration_seconds"
 
 #: The panel that shows why an alert fires, by the alert.
 ALERTS = {
@@ -45,11 +48,14 @@ ALERTS = {
     "TreeCacheShardDouble": "Versions and configuration",
     "TreeCacheClientDown": "Sessions down",
     "TreeCacheSessionLost": "Sessions lost",
-    "TreeCacheLag": "Copies late",
+    "TreeCacheLag": "Stale caches",
     "TreeCacheNotInitialized": "Trees still loading",
     "TreeCacheAuditMismatch": "Audit mismatches",
     "TreeCacheRequestErrors": "Requests that fail",
-    "TreeCacheRequestLatency": "Request duration, 99th percentile",
+    "TreeCacheRequestLatency": "Reads, 99th percentile",
+    "TreeCacheCommitsSlow": "Commits, median",
+    "TreeCacheFailed": "Caches failed",
+    "TreeCacheUnreadableNodes": "Unreadable znodes",
 }
 
 
@@ -57,18 +63,18 @@ def overview(limits: Limits) -> Dashboard:
     """The dashboard to open first."""
     return frame.assemble(
         "Overview",
-        "Every ZooKeeper ensemble and every copy of a tree that the exporters hold: what is wrong, since when, and "
+        "Every ZooKeeper ensemble and every cache of a tree that the exporters hold: what is wrong, since when, and "
         "why.",
         [
             frame.Row("Is anything wrong now?", _alarms(limits)),
-            frame.Row("Which copies and which sessions?", _worst(limits)),
+            frame.Row("Which caches and which sessions?", _worst(limits)),
             frame.Row("Since when?", _history(limits)),
             frame.Row("Is it ZooKeeper, the network or the load?", _causes(limits)),
             frame.Row("Are the exporters themselves well?", _exporters()),
         ],
         one=(),
         alerts=ALERTS,
-        runbooks=limits.parameters.runbooks,
+        limits=limits,
     )
 
 
@@ -115,7 +121,7 @@ def _alarms(limits: Limits) -> list[Panel]:
         ),
         value(
             "Caches failed",
-            "Copies whose engine ended by an error, or that were closed: they are not kept up to date. The exporter "
+            "Caches whose engine ended by an error, or that were closed: they are not kept up to date. The exporter "
             "starts a failed one again by itself; when it stays, the log has the reason and a traceback.",
             "short",
             over("sum", (), select("zookeeper_cache_state", 'state=~"failed|closed"')),
@@ -124,8 +130,9 @@ def _alarms(limits: Limits) -> list[Panel]:
         ),
         value(
             "Audit mismatches",
-            "Znodes in the time range whose copy differed from ZooKeeper, found twice in a row. This must be 0 for "
-            "ever. The copy has been read again by itself: secure the log and a scrape first, as the runbook says.",
+            "Znodes in the time range whose cached copy differed from ZooKeeper, found twice in a row. This must be "
+            "0 for ever. They have been read again by themselves: secure the log and a scrape first, as the runbook "
+            "says.",
             "short",
             in_range("zookeeper_cache_audit_mismatches_total"),
             limit=NEVER,
@@ -133,28 +140,18 @@ def _alarms(limits: Limits) -> list[Panel]:
             width=4,
         ),
         value(
-            "Copies late",
-            f"Copies whose staleness is above that which warns, {limits.late}. The table tells which they are: open "
-            "the tree, and see whether its session, its reads or its quorum is the reason.",
+            "Stale caches",
+            f"Caches whose staleness is above {limits.stale}. The table tells which they are: open the tree, and see "
+            "whether its session, its reads or its quorum is the reason.",
             "short",
-            over("sum", (), beyond(limits.late)),
+            over("sum", (), beyond(limits.stale)),
             limit=SOME,
-            absent="nothing proven",
-            width=4,
-        ),
-        value(
-            "Stalest copy",
-            "The oldest state that any copy is proven to hold. When it grows by itself, proofs do not come back: "
-            "open the tree that leads the table.",
-            "s",
-            over("max", (), staleness()),
-            decimals=1,
-            absent="nothing proven",
+            absent="none verified",
             width=4,
         ),
         value(
             "Trees still loading",
-            "Copies whose first load of the session is not complete. Applications that read them see too little. "
+            "Caches whose first load of the session is not complete. Applications that read them see too little. "
             "Large trees take a while; when it stays, look at reads waiting and at faults on the tree's dashboard.",
             "short",
             over("sum", (), select("zookeeper_cache_state", 'state="loading"')),
@@ -163,7 +160,7 @@ def _alarms(limits: Limits) -> list[Panel]:
         ),
         value(
             "Roots missing",
-            "Copies whose root does not exist in ZooKeeper: they are empty, and come alive when it is created. Look "
+            "Caches whose root does not exist in ZooKeeper: they are empty, and come alive when it is created. Look "
             "for a deletion, a misspelt path, or a chroot that is given twice.",
             "short",
             over("sum", (), select("zookeeper_cache_root_state", 'state="missing"')),
@@ -172,7 +169,7 @@ def _alarms(limits: Limits) -> list[Panel]:
         ),
         value(
             "Roots unreadable",
-            "Copies whose root the exporter may not read: they know nothing of the tree. Give its user the right to "
+            "Caches whose root the exporter may not read: they know nothing of the tree. Give its user the right to "
             "read (setAcl), or the exporter the credentials of one that has it.",
             "short",
             over("sum", (), select("zookeeper_cache_root_state", 'state="unreadable"')),
@@ -181,11 +178,20 @@ def _alarms(limits: Limits) -> list[Panel]:
         ),
         value(
             "Unreadable znodes",
-            "Znodes that the exporter may not read: their data and what is below them is missing in the copies. The "
+            "Znodes that the exporter may not read: their data and what is below them is missing in the caches. The "
             "table tells in which; give the exporter the right to read them, or exclude them.",
             "short",
             over("sum", (), select("zookeeper_cache_unreadable_nodes")),
             limit=ANY,
+            width=4,
+        ),
+        value(
+            "Unsettled znodes",
+            "Znodes about which ZooKeeper contradicts itself, as a listed child that does not exist. The log names "
+            "them. It settles by itself where it is a matter of moments; what stays is a damaged server.",
+            "short",
+            over("sum", (), select("zookeeper_cache_unsettled_nodes")),
+            limit=SOME,
             width=4,
         ),
     ]
@@ -194,36 +200,44 @@ def _alarms(limits: Limits) -> list[Panel]:
 def _worst(limits: Limits) -> list[Panel]:
     return [
         listing(
-            "Copies, the stalest first",
-            "One row for each copy of a tree. Start with the first row: a click on the tree's name shows why. Rows "
-            "of one ensemble that are bad together point at its session, a single bad row at the tree.",
+            "Caches, the stalest first",
+            "One row for each cache of a tree. Of limit is the staleness as a share of the cache's own limit. "
+            "Start with the first row: a click on the tree's name shows why. Rows of one ensemble that are bad "
+            "together point at its session, a single bad row at the tree.",
             [
                 Column("Ensemble", label="ensemble", link=SESSION_OF_ROW),
                 Column("Tree", label="tree", link=TREE_OF_ROW),
                 Column("Instance", label="instance"),
-                Column("Staleness", over("max", COPY, staleness()), "s", decimals=1),
-                Column("State", states.copy(limits, *COPY), "none", states=states.COPY_STATES),
-                Column("Znodes", over("sum", COPY, select("zookeeper_cache_nodes")), "short"),
-                Column("Data", over("sum", COPY, select("zookeeper_cache_data_bytes")), "bytes"),
-                Column("Unreadable", over("sum", COPY, select("zookeeper_cache_unreadable_nodes")), limit=ANY),
-                Column("To read", over("sum", COPY, select("zookeeper_cache_pending_paths"))),
-                Column("To tell", over("sum", COPY, select("zookeeper_cache_undelivered_events"))),
-                Column("Resyncs", in_range("zookeeper_cache_syncs_total", *COPY, where='reason!="start"'), decimals=0),
-                Column("Faults", in_range("zookeeper_cache_faults_total", *COPY), limit=SOME, decimals=0),
+                Column("Staleness", over("max", CACHE, staleness()), "s", decimals=1),
+                Column(
+                    "Of limit",
+                    over("max", CACHE, staleness_ratio()),
+                    "percentunit",
+                    limit=limits.staleness,
+                    decimals=0,
+                ),
+                Column("State", states.cache(limits, *CACHE), "none", states=states.CACHE_STATES),
+                Column("Znodes", over("sum", CACHE, select("zookeeper_cache_nodes")), "short"),
+                Column("Data", over("sum", CACHE, select("zookeeper_cache_data_bytes")), "bytes"),
+                Column("Unreadable", over("sum", CACHE, select("zookeeper_cache_unreadable_nodes")), limit=ANY),
+                Column("Unread changes", over("sum", CACHE, select("zookeeper_cache_pending_paths"))),
+                Column("Undelivered events", over("sum", CACHE, select("zookeeper_cache_undelivered_events"))),
+                Column("Resyncs", in_range("zookeeper_cache_syncs_total", *CACHE, where='reason!="start"'), decimals=0),
+                Column("Faults", in_range("zookeeper_cache_faults_total", *CACHE), limit=SOME, decimals=0),
             ],
-            worst_first="Staleness",
+            worst_first="Of limit",
             height=11,
         ),
         listing(
             "Sessions, the most silent first",
-            "One row for each session with an ensemble. Silence is the share of the session timeout since the server "
-            "was last heard; at 100 % the ensemble may expire the session. The age of the oldest request is such a "
-            "share, too. A click on the ensemble shows its requests.",
+            "One row for each session with an ensemble. Last heard is the time since a word from the server, as a "
+            "share of the session timeout; at 100 % the ensemble may expire the session. The age of the oldest "
+            "request is such a share, too. A click on the ensemble shows its requests.",
             [
                 Column("Ensemble", label="ensemble", link=SESSION_OF_ROW),
                 Column("Instance", label="instance"),
                 Column("State", states.session(*SESSION), "none", states=states.SESSION_STATES),
-                Column("Silence", over("max", SESSION, silence()), "percentunit", limit=limits.silence, decimals=0),
+                Column("Last heard", over("max", SESSION, silence()), "percentunit", limit=limits.silence, decimals=0),
                 Column("Timeout", over("max", SESSION, select("zookeeper_client_session_timeout_seconds")), "s"),
                 Column("Lost", in_range("zookeeper_client_sessions_lost_total", *SESSION), limit=SOME, decimals=0),
                 Column(
@@ -237,7 +251,7 @@ def _worst(limits: Limits) -> list[Panel]:
                     limit=SOME,
                     decimals=0,
                 ),
-                Column("In flight", over("sum", SESSION, select("zookeeper_client_requests_outstanding"))),
+                Column("Unanswered requests", over("sum", SESSION, select("zookeeper_client_requests_outstanding"))),
                 Column(
                     "Oldest request",
                     over("max", SESSION, waiting()),
@@ -246,7 +260,7 @@ def _worst(limits: Limits) -> list[Panel]:
                     decimals=0,
                 ),
             ],
-            worst_first="Silence",
+            worst_first="Last heard",
             height=7,
         ),
     ]
@@ -264,24 +278,23 @@ def _history(limits: Limits) -> list[Panel]:
             link=SESSION_OF_SERIES,
         ),
         timeline(
-            "Copies",
-            f"Fresh is complete and at most {limits.late} old, stale more than {limits.stale}, "
-            "late is between; loading has no complete state yet, unproven no proof yet. A copy that is late while "
-            "its session is connected points at slow reads or at a quorum that does not answer.",
-            Query(states.copy(limits, *COPY), COPY_NAME),
-            states.COPY_STATES,
+            "Caches",
+            f"Fresh is complete and at most {limits.stale} old, very stale more than {limits.very_stale}; loading "
+            "has no complete state yet, unverified no freshness check yet. A cache that is stale while its session "
+            "is connected points at slow reads or at a quorum that does not answer.",
+            Query(states.cache(limits, *CACHE), CACHE_NAME),
+            states.CACHE_STATES,
             link=TREE_OF_SERIES,
         ),
         graph(
-            "Staleness of the ten stalest",
-            "Seconds since the state that a copy is proven to hold. Teeth up to the time between two proofs are "
-            "normal; a slope of one second a second means that proofs have stopped. The dashed lines are where the "
-            "alerts begin for the tree that is proven most often.",
-            "s",
-            Query(f"topk(10, {over('max', COPY, staleness())})", COPY_NAME),
-            Query(near(over("min", (), allowed(limits.late)), staleness()), "warns"),
-            Query(near(over("min", (), allowed(limits.stale)), staleness()), "pages"),
-            lines=LAG_LINES,
+            "Staleness of the five stalest",
+            "Staleness as a share of each cache's own limit, which the dashed lines are at: there the alerts begin. "
+            "Teeth up to the time between two freshness checks are normal; a steady rise means that checks have "
+            "stopped. The scale is logarithmic.",
+            "percentunit",
+            Query(f"topk(5, {over('max', CACHE, staleness_ratio())})", CACHE_NAME),
+            limit=limits.staleness,
+            log_above=0.1,
             link=TREE_OF_SERIES,
         ),
         graph(
@@ -290,14 +303,15 @@ def _history(limits: Limits) -> list[Panel]:
             "More than a few an hour is flapping; look at the reasons on the client's dashboard.",
             "short",
             Query(lately("zookeeper_client_sessions_lost_total", "reason"), "session lost: {{reason}}"),
-            Query(lately("zookeeper_cache_syncs_total", "reason"), "tree read: {{reason}}"),
+            Query(lately("zookeeper_cache_syncs_total", "reason"), "sync: {{reason}}"),
             bars=True,
         ),
     ]
 
 
 def _causes(limits: Limits) -> list[Panel]:
-    slowest = quantile(0.99, "zookeeper_client_request_duration_seconds", "ensemble", where=MEASURED)
+    reads = quantile(0.99, DURATION, "ensemble", where=READS)
+    commits = quantile(0.5, DURATION, "ensemble", where=COMMITS)
     return [
         graph(
             "Changes",
@@ -305,31 +319,43 @@ def _causes(limits: Limits) -> list[Panel]:
             "that coincides with staleness is load: find the application that writes. Silence of a tree that is never "
             "silent is as suspicious.",
             "cps",
-            Query(f"topk(10, {changes('ensemble', 'tree')})", "{{ensemble}} {{tree}}"),
+            Query(f"topk(5, {changes('ensemble', 'tree')})", "{{ensemble}} {{tree}}"),
             link=TREE_OF_SERIES,
-            width=8,
+            width=6,
         ),
         graph(
-            "Request duration, 99th percentile",
-            "How long ZooKeeper takes to answer 99 of 100 requests. All ensembles at once points at the network or at "
-            "starved exporters, one ensemble at its servers: look at their latency and their disks. The dashed line "
-            "is where the alert begins for the shortest session timeout.",
+            "Reads, 99th percentile",
+            "How long ZooKeeper takes to answer 99 of 100 reads from its memory. All ensembles at once points at the "
+            "network or at starved exporters, one ensemble at its servers' processors and heaps. The dashed line is "
+            "where the alert begins for the shortest session timeout.",
             "s",
-            Query(slowest, "{{ensemble}}", exemplars=True),
-            Query(near(in_timeouts(limits.parameters.request_latency_ratio), slowest), "alert"),
+            Query(reads, "{{ensemble}}", exemplars=True),
+            Query(near(in_timeouts(limits.parameters.request_latency_ratio), reads), "alert"),
             lines={"alert": BAD},
             link=SESSION_OF_SERIES,
-            width=8,
+            width=6,
+        ),
+        graph(
+            "Commits, median",
+            "How long half of the requests take that wait for a majority of the servers, freshness checks among them. "
+            "Slow commits beside quick reads are the servers' disks, or the network between them. The dashed line is "
+            "where the alert begins.",
+            "s",
+            Query(commits, "{{ensemble}}", exemplars=True),
+            Query(near(f"vector({limits.parameters.commits_slow_seconds:g})", commits), "alert"),
+            lines={"alert": BAD},
+            link=SESSION_OF_SERIES,
+            width=6,
         ),
         graph(
             "Requests that fail",
             "The share of requests that ended in an error, answers such as NONODE left out. Connection losses come "
-            "in bursts with suspended sessions; anything else is told by error on the client's dashboard.",
+            "in bursts with suspended sessions; anything else is on the client's dashboard, by error.",
             "percentunit",
             Query(error_ratio("ensemble"), "{{ensemble}}"),
             limit=limits.errors,
             link=SESSION_OF_SERIES,
-            width=8,
+            width=6,
         ),
     ]
 
@@ -355,7 +381,7 @@ def _exporters() -> list[Panel]:
         ),
         graph(
             "Processor",
-            "Processor seconds that each exporter uses a second. Near 1 it falls behind: the copy is late although "
+            "Processor seconds that each exporter uses a second. Near 1 it falls behind: its caches are stale although "
             "ZooKeeper answers. Give it a processor of its own, or shard the trees.",
             "percentunit",
             Query(

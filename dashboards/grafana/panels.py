@@ -54,7 +54,10 @@ class Link(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column of a table: a number for each row, or with `label` the text of one of its labels."""
+    """A column of a table: a number for each row, or with `label` the text of one of its labels.
+
+    Numbers are coloured by a limit or named by `states`, texts by `words`.
+    """
 
     heading: str
     expression: str = ""
@@ -62,6 +65,7 @@ class Column(NamedTuple):
     label: str = ""
     limit: Limit | None = None
     states: Mapping[int, State] = {}
+    words: Mapping[str, State] = {}
     link: Link | None = None
     decimals: int | None = None
     width: int | None = None
@@ -118,6 +122,8 @@ def graph(
     colors: Mapping[str, str] | None = None,
     lines: Mapping[str, str] | None = None,
     link: Link | None = None,
+    log_above: float | None = None,
+    absent: str = "no data",
     maximum: float | None = None,
     width: int = 12,
     height: int = 8,
@@ -125,16 +131,18 @@ def graph(
     """Lines over time, with dashed lines at its limit; gaps stay gaps.
 
     Series that are limits themselves, as they follow from others, are named by `lines`: dashed, in these colours.
-    Or bars, for what is counted now and then, or dots, for what has a value now and then, or a stack.
+    Or bars, for what is counted now and then, or dots, for what has a value now and then, or a stack. The scale is
+    logarithmic above `log_above`, and linear below it, so that one series that is far out flattens no other.
     """
     panel = timeseries.Panel()
     for ref, query in zip("ABCDEF", queries, strict=False):
         panel.with_target(_range(query, ref))
     _dress(panel, title, description, unit, (width, height), limit=limit)
-    panel.no_value("no data").min(0).span_nulls(False).line_width(1).fill_opacity(40 if stacked or bars else 8)
+    panel.no_value(absent).min(0).span_nulls(False).line_width(1).fill_opacity(40 if stacked or bars else 8)
     panel.draw_style(_style(bars, dots)).show_points(common.VisibilityMode.NEVER).point_size(6)
     panel.color_scheme(builders.FieldColor().mode(dashboard.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
-    panel.legend(_legend([] if bars else ["lastNotNull", "max"]))
+    # Names alone: with numbers beside them a legend has no room for the fourth instance. The tooltip has the numbers.
+    panel.legend(_legend())
     panel.tooltip(options.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI).sort(common.SortOrder.DESCENDING))
     if limit:
         mode = common.GraphThresholdsStyleMode.DASHED
@@ -145,6 +153,9 @@ def graph(
         panel.decimals(0)
     if maximum is not None:
         panel.max(maximum)
+    if log_above is not None:
+        scale = options.ScaleDistributionConfig().type(common.ScaleDistribution.SYMLOG).log(10)
+        panel.scale_distribution(scale.linear_threshold(log_above))
     for name, color in (colors or {}).items():
         panel.override_by_name(name, [DynamicConfigValue("color", {"mode": "fixed", "fixedColor": color})])
     for name, color in (lines or {}).items():
@@ -168,7 +179,7 @@ def timeline(
     panel = statetimeline.Panel().with_target(_range(query, "A"))
     _dress(panel, title, description, "none", (width, height), states=states)
     panel.no_value("no data").merge_values(True).show_value(common.VisibilityMode.AUTO).row_height(0.85)
-    panel.fill_opacity(75).line_width(0).legend(_legend([]))
+    panel.fill_opacity(75).line_width(0).legend(_legend())
     panel.color_scheme(builders.FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS))
     if link:
         panel.override_by_regexp("/.*/", [DynamicConfigValue("links", [link._asdict()])])
@@ -176,14 +187,21 @@ def timeline(
 
 
 def spread(
-    title: str, description: str, histogram: str, *, traced: bool = True, width: int = 12, height: int = 8
+    title: str,
+    description: str,
+    histogram: str,
+    *,
+    traced: bool = True,
+    absent: str = "no data",
+    width: int = 12,
+    height: int = 8,
 ) -> Panel:
     """A heatmap of a histogram in seconds: how many observations took how long, with a mark for each `traced` one."""
     target = _range(Query(lately(f"{histogram}_bucket", "le"), "{{le}}", exemplars=traced), "A")
     panel = heatmap.Panel().with_target(target.format(PromQueryFormat.HEATMAP))
     _dress(panel, title, description, "s", (width, height))
     return (
-        panel.no_value("no data")
+        panel.no_value(absent)
         .calculate(False)
         .cell_gap(1)
         .y_axis(heatmap.YAxisConfig().unit("s").axis_placement(common.AxisPlacement.LEFT))
@@ -206,7 +224,14 @@ def spread(
 
 
 def listing(
-    title: str, description: str, columns: Sequence[Column], *, worst_first: str, descending: bool = True, height: int
+    title: str,
+    description: str,
+    columns: Sequence[Column],
+    *,
+    worst_first: str,
+    descending: bool = True,
+    absent: str = "-",
+    height: int,
 ) -> Panel:
     """A table with a row for each set of labels, sorted by the column that `worst_first` names."""
     panel = table.Panel()
@@ -219,7 +244,7 @@ def listing(
         names[f"Value #{ref}" if len(refs) > 1 else "Value"] = column.heading
     order = {column.heading: position for position, column in enumerate(columns)}
     _dress(panel, title, description, "short", (24, height))
-    panel.no_value("-").cell_height(common.TableCellHeight.SM).filterable(True)
+    panel.no_value(absent).cell_height(common.TableCellHeight.SM).filterable(True)
     panel.with_transformation(DataTransformerConfig("merge", options={}))
     panel.with_transformation(
         DataTransformerConfig(
@@ -239,13 +264,15 @@ def listing(
 
 def _properties(column: Column) -> list[DynamicConfigValue]:
     found = [DynamicConfigValue("unit", column.unit)] if column.expression else []
-    if column.limit or column.states:
+    if column.limit or column.states or column.words:
         found.append(DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
     if column.limit:
         steps = [{"color": step.color, "value": step.value} for step in _steps(column.limit)]
         found.append(DynamicConfigValue("thresholds", {"mode": "absolute", "steps": steps}))
     if column.states:
         found.append(DynamicConfigValue("mappings", [_mapping(column.states)]))
+    if column.words:
+        found.append(DynamicConfigValue("mappings", [_mapping(column.words)]))
     if column.decimals is not None:
         found.append(DynamicConfigValue("decimals", column.decimals))
     if column.link:
@@ -286,7 +313,7 @@ def _steps(limit: Limit) -> list[dashboard.Threshold]:
     return [dashboard.Threshold(value=value, color=color) for value, color in steps if value != math.inf]
 
 
-def _mapping(states: Mapping[int, State]) -> dashboard.ValueMap:
+def _mapping(states: Mapping[int, State] | Mapping[str, State]) -> dashboard.ValueMap:
     return dashboard.ValueMap(
         options={
             str(number): dashboard.ValueMappingResult(text=state.text, color=state.color, index=index)
@@ -301,13 +328,12 @@ def _style(bars: bool, dots: bool) -> common.GraphDrawStyle:
     return common.GraphDrawStyle.POINTS if dots else common.GraphDrawStyle.LINE
 
 
-def _legend(calculations: list[str]) -> options.VizLegendOptions:
+def _legend() -> options.VizLegendOptions:
     return (
         options.VizLegendOptions()
         .display_mode(common.LegendDisplayMode.LIST)
         .placement(common.LegendPlacement.BOTTOM)
         .show_legend(True)
-        .calcs(calculations)
     )
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dashboards.grafana.limits import Bound
 
-#: What tells one copy of a tree from another, and one session.
-COPY = ("ensemble", "tree", "instance")
+#: What tells one cache of a tree from another, and one session.
+CACHE = ("ensemble", "tree", "instance")
 SESSION = ("ensemble", "instance")
-#: Handshakes take as long as it takes to connect, or to say goodbye.
-MEASURED = 'operation!~"createSession|closeSession"'
+#: Operations that wait for a majority of the servers, freshness checks among them; as the rules have it. Of the others,
+#: which a server answers from memory, handshakes take as long as it takes to connect, or to say goodbye.
+_COMMITS = "create|create2|delete|multi|setACL|setData"
+COMMITS = f'operation=~"{_COMMITS}"'
+READS = f'operation!~"createSession|closeSession|sync|{_COMMITS}"'
 #: Some errors are answers: applications ask for znodes that are not there, create what is, and lose races on purpose.
 FAILED = 'error!~"NONODE|NODEEXISTS|BADVERSION"'
 #: Tree events that are about znodes, not about the connection.
@@ -64,10 +67,10 @@ def error_ratio(*labels: str) -> str:
 
 
 def staleness() -> str:
-    """Seconds since the state that a copy is proven to hold; no value before the first proof.
+    """Seconds since the state that a cache is verified to hold; no value before the first freshness check.
 
-    As of the scrape, so that the time between two scrapes is no staleness. The copy of an exporter that does not answer
-    ages on, for an hour. One that is proven on demand only has no staleness.
+    As of the scrape, so that the time between two scrapes is no staleness. That of an exporter that does not answer
+    ages on, for an hour. One that is checked on demand only has no staleness.
     """
     verified = select("zookeeper_cache_verified_timestamp_seconds")
     told = f"timestamp({verified}) - ({verified} > 0) unless {select(_INTERVAL)} == 0"
@@ -76,12 +79,17 @@ def staleness() -> str:
 
 
 def allowed(bound: Bound) -> str:
-    """The staleness that each copy may have, in seconds."""
+    """The staleness that each cache may have, in seconds."""
     return f"{bound.ratio:g} * last_over_time({select(_LIMIT)}[1h])"
 
 
+def staleness_ratio() -> str:
+    """The staleness of each cache, as a share of its own limit."""
+    return f"({staleness()}) / (last_over_time({select(_LIMIT)}[1h]) > 0)"
+
+
 def beyond(bound: Bound) -> str:
-    """1 for each copy whose staleness is above its bound, 0 for the others."""
+    """1 for each cache whose staleness is above its bound, 0 for the others."""
     return f"({staleness()} > bool {allowed(bound)})"
 
 
@@ -133,6 +141,26 @@ def near(limit: str, value: str) -> str:
     return f"{limit} < 4 * max({value})"
 
 
+def firing() -> str:
+    """When each of our alerts that fires became active, in Unix time, by its own labels.
+
+    Alerts about a whole ensemble, or about a job, lack some of the labels that the variables choose by.
+    """
+    labels = ", ".join(f'{label}=~"${label}|"' for label in ("job", "instance", "ensemble", "tree"))
+    ours = f'{{alertname=~"TreeCache.+", {labels}'
+    fires = f'ALERTS{ours}, alertstate="firing"}}'
+    # The state is in one of the two only.
+    return f"{fires} * ignoring (alertstate) group_left () ALERTS_FOR_STATE{ours}}}"
+
+
+def of_server(expression: str) -> str:
+    """What each session has, with the server that it is connected to as a label; "none" while it is to none."""
+    info = select("zookeeper_client_session_info")
+    joined = f"({expression}) * on (job, instance, ensemble) group_left (server) {info}"
+    without = f"({expression}) unless on (job, instance, ensemble) {info}"
+    return f'{joined} or label_replace({without}, "server", "none", "", "")'
+
+
 def waiting() -> str:
     """How long the oldest request of each session has waited, in session timeouts."""
     return f"{select('zookeeper_client_oldest_request_age_seconds')} / ({select(_TIMEOUT)} > 0)"
@@ -156,7 +184,7 @@ def in_state(of: str, name: str) -> str:
 
 
 def _by_shard(expression: str) -> str:
-    """What copies have, by their shards as well; an application's copies are of no shard."""
+    """What caches have, by their shards as well; an application's caches are of no shard."""
     shards = f'count_values by (job, instance) ("shard", last_over_time({select(_ORDINAL)}[1h]))'
     return (
         f"{expression} * on (job, instance) group_left (shard) {shards} "

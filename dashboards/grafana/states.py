@@ -1,4 +1,4 @@
-"""States: the words and colours of what a session, a copy of a tree and an exporter can be in."""
+"""States: the words and colours of what a session, a cache and an exporter can be in."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _SESSION = {
 }
 #: By what `session` gives.
 SESSION_STATES = {number: _SESSION[name] for number, name in enumerate(CLIENT_STATES, 1)}
-#: By what `copy` gives: the higher the worse. Only fresh is green, and only what is complete and verified is fresh.
-COPY_STATES = {
+#: By what `cache` gives: the higher the worse. Only fresh is green, and only what is complete and verified is fresh.
+CACHE_STATES = {
     1: State("fresh", GOOD),
-    2: State("unproven", "purple"),
+    2: State("unverified", "purple"),
     3: State("catching up", NOTED),
     4: State("loading", NOTED),
     5: State("disconnected", WARNING),
-    6: State("late", WARNING),
+    6: State("stale", WARNING),
     7: State("znodes unreadable", WARNING),
     8: State("root missing", WARNING),
-    9: State("stale", BAD),
+    9: State("very stale", BAD),
     10: State("root unreadable", BAD),
     11: State("closed", BAD),
     12: State("failed", BAD),
@@ -39,8 +39,8 @@ def session(*labels: str) -> str:
     return over("max", labels, position("zookeeper_client_state", "state", CLIENT_STATES))
 
 
-def copy(limits: Limits, *labels: str) -> str:
-    """The worst state of a copy as a number: late above the staleness that warns, stale above that which pages.
+def cache(limits: Limits, *labels: str) -> str:
+    """The worst state of a cache as a number: stale above the staleness that warns, very stale above that which pages.
 
     Where two of these have the same labels the first counts, where their labels differ `max` chooses.
     """
@@ -49,16 +49,16 @@ def copy(limits: Limits, *labels: str) -> str:
     states = [
         *(f"{_number(name)} * {in_state('cache', name)}" for name in ("failed", "closed")),
         f"{_number('root unreadable')} * {in_state('cache_root', 'unreadable')}",
-        f"{_number('stale')} * ({beyond(limits.stale)} == 1)",
+        f"{_number('very stale')} * ({beyond(limits.very_stale)} == 1)",
         f"{_number('root missing')} * {in_state('cache_root', 'missing')}",
         f"{_number('znodes unreadable')} + 0 * ({select('zookeeper_cache_unreadable_nodes')} > 0)",
-        f"{_number('late')} * ({beyond(limits.late)} == 1)",
+        f"{_number('stale')} * ({beyond(limits.stale)} == 1)",
         *(f"{_number(name)} * {in_state('cache', name)}" for name in ("disconnected", "loading", "catching up")),
-        f"{_number('unproven')} + 0 * ({never} or {unasked})",
-        f"{_number('fresh')} + 0 * {beyond(limits.late)}",
+        f"{_number('unverified')} + 0 * ({never} or {unasked})",
+        f"{_number('fresh')} + 0 * {beyond(limits.stale)}",
     ]
     return over("max", labels, " or ".join(f"({state})" for state in states))
 
 
 def _number(text: str) -> int:
-    return next(number for number, state in COPY_STATES.items() if state.text == text)
+    return next(number for number, state in CACHE_STATES.items() if state.text == text)

@@ -1,1 +1,1 @@
-"""What the exporter tells Prometheus: the catalogue of metrics and the collectors that read them."""
+"""What Prometheus scrapes: the catalogue of metrics and the collectors that read them."""

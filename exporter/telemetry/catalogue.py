@@ -76,7 +76,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Group:
-    """Metrics that describe the same kind of thing and share the labels that tell one such thing from another."""
+    """Metrics that describe the same kind of thing and share the labels that distinguish one from another."""
 
     title: str
     labels: tuple[str, ...]
@@ -163,7 +163,7 @@ CLIENT_CONNECTION_FAILURES = _counter(
 )
 CLIENT_REQUESTS_OUTSTANDING = _gauge(
     "zookeeper_client_requests_outstanding",
-    "Requests of the client that are queued or that no reply has come to yet.",
+    "Requests of the client that are queued or not yet answered.",
 )
 CLIENT_OLDEST_REQUEST_AGE = _gauge(
     "zookeeper_client_oldest_request_age_seconds",
@@ -271,7 +271,7 @@ CACHE_UNSETTLED_NODES = _gauge(
 )
 CACHE_OUTSTANDING_OPERATIONS = _gauge(
     "zookeeper_cache_outstanding_operations",
-    "Reads that were sent to the server and that no reply has come to yet.",
+    "Reads sent and not yet answered.",
 )
 CACHE_PENDING_PATHS = _gauge(
     "zookeeper_cache_pending_paths",
@@ -279,7 +279,7 @@ CACHE_PENDING_PATHS = _gauge(
 )
 CACHE_UNDELIVERED_EVENTS = _gauge(
     "zookeeper_cache_undelivered_events",
-    "Tree events that the listeners have not been told yet.",
+    "Tree events not yet delivered to the listeners.",
 )
 CACHE_OLDEST_OPERATION_AGE = _gauge(
     "zookeeper_cache_oldest_operation_age_seconds",
@@ -316,8 +316,8 @@ CACHE_SYNC_DURATION = _durations(
 )
 CACHE_REFRESH_DURATION = _durations(
     "zookeeper_cache_refresh_duration_seconds",
-    "From the arrival of a watch event to what it told of being in the cache; of several events for a znode the first "
-    "that the read followed counts.",
+    "Time from receiving a watch event until the change is in the cache; of several events for a znode the first one "
+    "before the read counts.",
     Buckets(
         (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
         "a refresh is one round trip while it is quiet, and waits for others under load",
@@ -325,12 +325,12 @@ CACHE_REFRESH_DURATION = _durations(
 )
 CACHE_PROPAGATION_DELAY = _durations(
     "zookeeper_cache_propagation_delay_seconds",
-    "From the time of a change by ZooKeeper's clock (mtime, in milliseconds) to its being in the cache by this one's, "
-    "so the difference of the clocks is part of it; below 0 counts as 0. Whole loads of the tree are left out.",
+    "Time from a change by ZooKeeper's clock (mtime, in milliseconds) until it is in the cache by this machine's, so "
+    "the difference of the clocks is part of it; below 0 counts as 0. Whole loads of the tree are left out.",
     Buckets(
         (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
-        "a commit and a refresh take some milliseconds, of which ZooKeeper tells whole ones, and followers may lag by "
-        "seconds",
+        "a commit and a refresh take some milliseconds, which ZooKeeper gives in whole numbers, and followers may lag "
+        "by seconds",
     ),
 )
 CACHE_LISTENER_DURATION = _durations(
@@ -338,18 +338,23 @@ CACHE_LISTENER_DURATION = _durations(
     "How long a listener took for an event; the next event waits for it.",
     Buckets(
         (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10),
-        "a listener that only notes what it is told takes microseconds; one that talks to others does not",
+        "a listener that only notes an event takes microseconds; one that calls other services takes longer",
     ),
 )
 CACHE_VERIFIED = _gauge(
     "zookeeper_cache_verified_timestamp_seconds",
-    "Up to when the cache is proven to hold every change that ZooKeeper tells of, in Unix time; 0 before the first "
-    "proof. Now minus this is the most that the cache can be behind.",
+    "Up to when the cache is verified to hold every change that ZooKeeper reports, in Unix time; 0 before the first "
+    "freshness check. Now minus this is the cache's staleness: the most that it can be behind.",
     unit="seconds",
 )
 CACHE_FRESHNESS_INTERVAL = _gauge(
     "zookeeper_cache_freshness_interval_seconds",
-    "The time from one proof of freshness to the next; 0 if there are none but on demand.",
+    "The time from one freshness check to the next; 0 if there are none but on demand.",
+    unit="seconds",
+)
+CACHE_FRESHNESS_TIMEOUT = _gauge(
+    "zookeeper_cache_freshness_timeout_seconds",
+    "How long a freshness check may take before it counts as failed.",
     unit="seconds",
 )
 CACHE_STALE_AFTER = _gauge(
@@ -360,12 +365,12 @@ CACHE_STALE_AFTER = _gauge(
 )
 CACHE_VERIFICATION_FAILURES = _counter(
     "zookeeper_cache_verification_failures_total",
-    "Proofs of freshness that did not succeed.",
+    "Freshness checks that did not succeed.",
     {"reason": VERIFICATION_FAILURES},
 )
 CACHE_AUDITS = _counter(
     "zookeeper_cache_audits_total",
-    "Audits that were completed: znodes that nothing was told of were read and compared with the cache.",
+    "Completed audits: znodes without a pending watch event were read and compared with the cache.",
 )
 CACHE_AUDITED_NODES = _counter(
     "zookeeper_cache_audited_nodes_total",
@@ -373,7 +378,7 @@ CACHE_AUDITED_NODES = _counter(
 )
 CACHE_AUDIT_MISMATCHES = _counter(
     "zookeeper_cache_audit_mismatches_total",
-    "Znodes that were not as the cache held them although nothing was told of them. More than 0 is a defect, of this "
+    "Znodes whose cached copy differed from ZooKeeper without a pending watch event. More than 0 is a defect, of this "
     "exporter or of a server.",
     {"kind": MISMATCH_KINDS},
 )
@@ -385,10 +390,10 @@ CACHE_AUDIT_SKIPPED_NODES = _counter(
 )
 CACHE_VERIFICATION_DURATION = _durations(
     "zookeeper_cache_verification_duration_seconds",
-    "How long a proof of freshness took, from its barrier being asked for; only those that ended well count.",
+    "How long a freshness check took, from asking for its barrier; only those that succeeded count.",
     Buckets(
         (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
-        "a proof is one commit of the quorum, and waits for reads that are still under way",
+        "a check is one commit of the quorum, and waits for reads that are still under way",
     ),
 )
 
@@ -473,6 +478,7 @@ CACHE = Group(
         CACHE_LISTENER_DURATION,
         CACHE_VERIFIED,
         CACHE_FRESHNESS_INTERVAL,
+        CACHE_FRESHNESS_TIMEOUT,
         CACHE_STALE_AFTER,
         CACHE_VERIFICATION_DURATION,
         CACHE_VERIFICATION_FAILURES,

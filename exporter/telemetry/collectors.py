@@ -1,4 +1,4 @@
-"""Collectors: read what clients and caches tell and instruments counted when Prometheus scrapes; they keep nothing."""
+"""Collectors: at each scrape they read the stats of clients and caches, and what instruments counted."""
 
 from __future__ import annotations
 
@@ -75,6 +75,7 @@ CACHE_READERS: Mapping[str, Reader[CacheStats]] = {
     catalogue.CACHE_SYNCS.name: lambda stats: _each(stats.syncs),
     catalogue.CACHE_VERIFIED.name: lambda stats: _one(stats.verified_at),
     catalogue.CACHE_FRESHNESS_INTERVAL.name: lambda stats: _one(stats.freshness_interval),
+    catalogue.CACHE_FRESHNESS_TIMEOUT.name: lambda stats: _one(stats.freshness_timeout),
     catalogue.CACHE_STALE_AFTER.name: lambda stats: _one(stats.stale_after),
     catalogue.CACHE_VERIFICATION_FAILURES.name: lambda stats: _each(stats.verification_failures),
     catalogue.CACHE_AUDITS.name: lambda stats: _one(stats.audits),

@@ -37,7 +37,7 @@ def instrument(
 
     Args:
         client: the kazoo client, started or not.
-        ensemble: the value of the label `ensemble`, which tells the clients of a registry apart.
+        ensemble: the value of the label `ensemble`, which distinguishes the clients of a registry.
         registry: where the metrics go; by default prometheus_client's own.
         tracer_provider: where the spans go; by default OpenTelemetry's global one.
 
@@ -87,7 +87,7 @@ class Instrumentation:
 
 
 class _Ensembles:
-    """The clients that one registry tells of, in one collector, since a registry takes each metric once."""
+    """The clients in one registry, in one collector, since a registry takes each metric once."""
 
     def __init__(self) -> None:
         self.instruments: dict[str, ClientInstruments] = {}

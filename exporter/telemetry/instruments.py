@@ -23,14 +23,14 @@ _EXPECTED_ERRORS = ("CONNECTIONLOSS", "SESSIONEXPIRED")
 
 
 class MultiprocessModeError(RuntimeError):
-    """prometheus_client is told to add up several processes, which cannot be done to what these metrics say."""
+    """prometheus_client is set up to add up several processes, which cannot be done to what these metrics say."""
 
 
 class ClientInstruments(ClientObserver):
     """The instruments of one client, and of each cache while it lives on the client's session.
 
     Args:
-        ensemble: tells the client's ensemble from others.
+        ensemble: distinguishes the client's ensemble from others.
         session: the client's session; nothing is counted before `start`.
 
     Raises:

@@ -16,14 +16,14 @@ Counted = Mapping[str, Collector]
 
 
 class ClientSource(Protocol):
-    """Tells what one ZooKeeper client is doing; a Session does."""
+    """Gives the stats of one ZooKeeper client; a Session is one."""
 
     def stats(self) -> ClientStats:
         """A snapshot, from any thread."""
 
 
 class CacheSource(Protocol):
-    """Tells what one tree cache holds; a TreeCache does."""
+    """Gives the stats of one tree cache; a TreeCache is one."""
 
     def stats(self) -> CacheStats:
         """A snapshot, from any thread."""
@@ -39,7 +39,7 @@ class Fault:
 
 
 class FaultSource(Protocol):
-    """Tells what went wrong with one tree of late; a FaultMemory does."""
+    """Gives the recent faults of one tree; a FaultMemory is one."""
 
     def recent(self) -> Sequence[Fault]:
         """The latest ones, a bounded number, from any thread."""
@@ -70,7 +70,7 @@ class ReloadStats:
 
 
 class ReloadSource(Protocol):
-    """Tells how reloads of the configuration went; a Reloader does."""
+    """Gives the results of reloads of the configuration; a Reloader is one."""
 
     def stats(self) -> ReloadStats:
         """A snapshot, from any thread."""

@@ -467,6 +467,7 @@ class TreeCache:
             verified_at=self.verified_at,
             verified_in=replica.freshness.verified_in,
             freshness_interval=replica.freshness.interval or 0.0,
+            freshness_timeout=replica.freshness.timeout,
             stale_after=replica.freshness.stale_after,
             verification_failures=dict(replica.freshness.failures),
             audits=replica.audit.completed,

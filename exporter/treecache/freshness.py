@@ -80,7 +80,7 @@ class Freshness:
         self._agenda = agenda
         self._tree = tree
         self._in_flight = in_flight
-        self._timeout = timeout
+        self.timeout = timeout
         # What is as good as the barrier asked for: itself and every stronger one.
         self._sufficient = BARRIERS[: BARRIERS.index(kind) + 1]
         self._demanded = _NEVER
@@ -108,7 +108,7 @@ class Freshness:
             return False
         self._due_at = None
         self._is_asked = True
-        self._deadline = now + self._timeout
+        self._deadline = now + self.timeout
         return True
 
     @property
@@ -117,7 +117,7 @@ class Freshness:
 
         Two in a row were due then, and each had all of its time.
         """
-        return 0.0 if self.interval is None else max(NEVER_STALE_BEFORE, 2 * (self.interval + self._timeout))
+        return 0.0 if self.interval is None else max(NEVER_STALE_BEFORE, 2 * (self.interval + self.timeout))
 
     @property
     def due_at(self) -> float | None:
@@ -156,7 +156,7 @@ class Freshness:
             self._begin(barrier)
             if not asked and self._deadline is None:
                 # Asked for by another tree on the same session.
-                self._deadline = barrier.asked_at + self._timeout
+                self._deadline = barrier.asked_at + self.timeout
         else:
             self._newest = barrier
 
@@ -209,7 +209,7 @@ class Freshness:
                 self._deadline = None
             if self._newest is not None:
                 self._begin(self._newest)
-                self._deadline = self._deadline or self._newest.asked_at + self._timeout
+                self._deadline = self._deadline or self._newest.asked_at + self.timeout
                 self._newest = None
             elif self._is_in_demand():
                 self._due_at = now

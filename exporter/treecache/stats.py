@@ -36,8 +36,9 @@ class CacheStats:
     ``SYNC_REASONS``, ``verification_failures`` by ``VERIFICATION_FAILURES``, ``audit_mismatches`` by
     ``MISMATCH_KINDS`` and ``audit_skipped`` by ``SKIP_REASONS``. Sizes are bytes, ages are seconds, ``verified_at`` is
     in Unix seconds and 0 for never, ``verified_in`` the seconds that this check of freshness took;
-    ``freshness_interval`` are the seconds between two proofs of freshness, 0 if there are none but on demand, and
-    ``stale_after`` the seconds without one above which the cache is stale, 0 likewise.
+    ``freshness_interval`` are the seconds between two checks of freshness, 0 if there are none but on demand,
+    ``freshness_timeout`` those that one may take, and ``stale_after`` the seconds without one above which the cache is
+    stale, 0 without an interval.
     ``state`` is one of ``CACHE_STATES``; while it is failed, ``failure`` says why and ``failed_at`` since when it has
     been failing again and again, in Unix seconds, 0 where that is not known. ``engine_restarts`` counts how often the
     cache's threads were started again. ``root`` is one of ``ROOT_STATES``. ``undelivered_for`` are the seconds since
@@ -60,6 +61,7 @@ class CacheStats:
     verified_at: float = 0.0
     verified_in: float = 0.0
     freshness_interval: float = 0.0
+    freshness_timeout: float = 0.0
     stale_after: float = 0.0
     verification_failures: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(VERIFICATION_FAILURES, 0))
     audits: int = 0

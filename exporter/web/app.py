@@ -40,7 +40,7 @@ def create_app(
     """The exporter's pages. `registry` is collected for each scrape of `telemetry_path`, `POST /-/reload` reloads.
 
     All paths have `route_prefix` before them; `/` and the prefix without a slash lead to the first page. With
-    `expose_data` the pages show what is in znodes, if the caches keep it. They link to `dashboard_url`, and tell which
+    `expose_data` the pages show what is in znodes, if the caches keep it. They link to `dashboard_url`, and show which
     share of the trees this is.
     """
     history = History(ensembles)
@@ -76,7 +76,7 @@ def open_to_all(route_prefix: str = "") -> frozenset[str]:
 
 
 def kinds(telemetry_path: str, route_prefix: str = "") -> Callable[[str], Kind]:
-    """What tells by its path what a request asks for, where Prometheus scrapes `telemetry_path` behind the prefix."""
+    """What a request asks for, by its path, where Prometheus scrapes `telemetry_path` behind the prefix."""
     essential = (telemetry_path, HEALTHY_PATH, READY_PATH, RELOAD_PATH)
     known = {route_prefix + path: Kind.ESSENTIAL for path in essential}
     known[route_prefix + EVENTS_PATH] = Kind.STREAM

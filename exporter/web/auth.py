@@ -87,12 +87,13 @@ class _Queue:
 
 
 class PasswordCheck:
-    """Checks passwords as exporter-toolkit does, so that trying them out takes long and tells nothing.
+    """Checks passwords as exporter-toolkit does, so that trying them out takes long and reveals nothing.
 
     An unknown user's password is hashed too, at the highest cost that any user has. One thread does all hashing. What
     was found out is remembered, as a keyed hash, and needs none again; who asks the same meanwhile waits for the same
     hashing, which goes on when they leave. Clients take turns, and the users that one client tries, so that a right
-    password has its turn whatever crowd tries others: at the latest after all attempts that wait, each for one hashing.
+    password has its turn however many others are tried: at the latest after all attempts that wait, each for one
+    hashing.
     """
 
     def __init__(self) -> None:

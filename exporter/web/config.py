@@ -90,7 +90,7 @@ class WebConfig:
 def load(path: str | Path) -> WebConfig:
     """Reads a web configuration; the files that it names are not opened.
 
-    Raises SettingsError, one line with file, line, key, value and what is accepted, for whatever is wrong with it;
+    Raises SettingsError, one line with file, line, key, value and what is accepted, for anything that is wrong with it;
     UnprotectedError, which is one, for a file that is empty.
     """
     path = Path(path).absolute()
@@ -98,7 +98,7 @@ def load(path: str | Path) -> WebConfig:
 
 
 def interpret(path: Path, top: Section) -> WebConfig:
-    """The web configuration that a file's sections mean. Raises SettingsError for whatever is wrong with it."""
+    """The web configuration that a file's sections mean. Raises SettingsError for anything that is wrong with it."""
     for protection in ("tls_server_config", "basic_auth_users"):
         top.check_not_null(protection)
     config = WebConfig(
@@ -199,13 +199,13 @@ def _known(section: Section, key: str, accepted: Collection[str]) -> tuple[str, 
 def _curve(section: Section) -> str | None:
     curves = _known(section, "curve_preferences", CURVES)
     if len(curves) > 1:
-        problem = "Python can be told one curve only; accepted: a list of one, or none for OpenSSL's own preferences"
+        problem = "Python takes one curve only; accepted: a list of one, or none for OpenSSL's own preferences"
         raise section.error("curve_preferences", ", ".join(curves), problem)
     return curves[0] if curves else None
 
 
 def _headers(section: Section) -> Mapping[str, str]:
-    # Accepted and without effect: whoever speaks HTTP/2 speaks HTTP/1.1 too.
+    # Accepted and without effect: what speaks HTTP/2 speaks HTTP/1.1 too.
     section.boolean("http2", True)
     given = section.section("headers")
     headers = {name: given.text(name) for name in given.names()}

@@ -54,7 +54,7 @@ class HttpProtocol(H11Protocol):
         self._end_of_patience: asyncio.TimerHandle | None = None
 
     def take_over(self, socket: asyncio.Transport) -> None:
-        """Tells the protocol of the transport below TLS, which is in the lobby already."""
+        """Gives the protocol the transport below TLS, which is in the lobby already."""
         self._socket = socket
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -246,7 +246,7 @@ class TlsGate(asyncio.Protocol):
         left = max(0.01, self._silence.when() - loop.time())
         self._be_patient_no_longer()
         if socket.is_closing():
-            # Nothing would tell start_tls that the connection is lost.
+            # start_tls would not learn that the connection is lost.
             return
         try:
             handshake = loop.create_task(

@@ -102,6 +102,9 @@ def _anchored(tokens: Sequence[Token]) -> Mapping[str, str]:
         numbered = (first if number == 0 else f"{first}-{number}" for number in itertools.count())
         anchor = next(name for name in numbered if name not in taken)
         token.attrSet("id", anchor)
+        if said.isalnum() and said != anchor:
+            # Who has an alert's name, as Grafana does, may not be able to write it in lower case.
+            token.meta["name"] = said
         taken.add(anchor)
         if token.tag == "h2":
             sections[anchor] = said
@@ -114,7 +117,7 @@ def _said(token: Token) -> str:
 
 
 def _label_cells(tokens: Sequence[Token]) -> None:
-    """Tells each cell of a table its column's heading, which a narrow screen shows beside it."""
+    """Gives each cell of a table its column's heading, which a narrow screen shows beside it."""
     headings: list[str] = []
     column = 0
     for token, content in itertools.pairwise(tokens):
@@ -136,6 +139,7 @@ def _markdown() -> MarkdownIt:
     markdown = MarkdownIt("commonmark", {"html": True}).enable("table")
     markdown.add_render_rule("html_block", _nothing)
     markdown.add_render_rule("html_inline", _nothing)
+    markdown.add_render_rule("heading_open", _headed)
     markdown.add_render_rule("image", _described)
     markdown.add_render_rule("link_open", _opened)
     markdown.add_render_rule("link_close", _closed)
@@ -146,6 +150,11 @@ def _markdown() -> MarkdownIt:
 
 def _nothing(_renderer: Any, _tokens: Sequence[Token], _index: int, _options: Any, _environment: Any) -> str:
     return ""
+
+
+def _headed(renderer: Any, tokens: Sequence[Token], index: int, options: Any, environment: Any) -> str:
+    tag = str(renderer.renderToken(tokens, index, options, environment))
+    return tag + (f'<a id="{escape(name)}"></a>' if (name := tokens[index].meta.get("name")) else "")
 
 
 def _described(renderer: Any, tokens: Sequence[Token], index: int, options: Any, environment: Any) -> str:

@@ -57,7 +57,7 @@ def exposition(registry: CollectorRegistry, wanted: Wanted) -> bytes:
 def _formats(accept: Sequence[str]) -> str:
     """What prometheus_client should choose from: the header's formats, the most wanted first.
 
-    It takes the first one that it knows, whatever the weights, and stumbles over versions that it does not know.
+    It takes the first one that it knows, regardless of the weights, and stumbles over versions that it does not know.
     """
     ranges = _by_weight(accept)
     return ",".join(item for item in ranges if "version" not in item or _has_known_version(item))

@@ -87,7 +87,7 @@ def _client(scope: Scope) -> str:
 
 
 def _is_of_another_site(headers: Headers) -> bool:
-    """Whether a browser says that another site's page sends this. It tells more over HTTPS, and to its own machine."""
+    """Whether a browser says that another site's page sends this. It says more over HTTPS, and to its own machine."""
     origin = headers.get("origin")
     is_of_another_origin = origin is not None and origin.partition("://")[2].lower() != headers.get("host", "").lower()
     return is_of_another_origin or headers.get("sec-fetch-site") in ("cross-site", "same-site")

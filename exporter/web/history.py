@@ -94,7 +94,7 @@ class Series:
 
 
 class History:
-    """Remembers, whenever it is told to look. Can be read from any thread meanwhile."""
+    """Remembers, whenever it looks. Can be read from any thread meanwhile."""
 
     def __init__(self, ensembles: Sequence[EnsembleSource]) -> None:
         self._ensembles = ensembles

@@ -15,7 +15,7 @@ from exporter.web.status import Status, as_told, differences
 
 #: Seconds between two looks, and two messages to an open page.
 PACE = 1.0
-#: Pages that may be open at once, whatever the server in front lets in.
+#: Pages that may be open at once, however many the server in front lets in.
 PAGES = 256
 
 log = structlog.stdlib.get_logger("exporter.web")
@@ -26,7 +26,7 @@ class TooManyPagesError(Exception):
 
 
 class Live:
-    """Looks every second, and tells open pages what changed.
+    """Looks every second, and sends open pages what changed.
 
     `look` is what keeps the history going while no page is open; `status` does that too, and costs a little more.
     """
@@ -71,7 +71,7 @@ class Live:
                 await asyncio.wait([*ends, self._next_one()], return_when=asyncio.FIRST_COMPLETED)
                 if any(ending.is_set() for ending in endings):
                     return
-                # Whoever missed a message is told everything.
+                # A page that missed a message gets everything.
                 yield self._latest if number == self._number - 1 else _message(self._told)
                 number = self._number
         finally:

@@ -47,7 +47,7 @@ class Scrapes:
     async def _collect(self, wanted: Wanted) -> bytes:
         try:
             async with (self._selected if wanted.names else self._whole).turn():
-                # Whoever comes from now on is to hear of what happens from now on.
+                # A scrape that comes from now on must see what happens from now on.
                 del self._next[wanted]
                 return await anyio.to_thread.run_sync(exposition, self._registry, wanted)
         except TooManyError:

@@ -32,7 +32,7 @@ _TLS_BUFFER = 32 * 1024
 
 
 class ServerError(Exception):
-    """The server ended without being told to; its text says why."""
+    """The server ended unasked; its text says why."""
 
 
 @contextlib.asynccontextmanager
@@ -69,7 +69,7 @@ async def serving(
             watch.cancel()
         ending.set()
         lobby.end_waiting()
-        # Just before uvicorn would complain about whoever is left.
+        # Just before uvicorn would complain about the connections that are left.
         last_call = asyncio.get_running_loop().call_later(0.8 * _GRACE, lobby.end_all)
         server.should_exit = True
         await task
@@ -79,7 +79,7 @@ async def serving(
 
 
 async def _ended(running: Awaitable[None]) -> ServerError:
-    """What is wrong when the server ends that nobody told to."""
+    """What is wrong when the server ends unasked."""
     try:
         await running
     except Exception as error:

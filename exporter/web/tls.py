@@ -40,7 +40,7 @@ def server_context(config: WebConfig) -> ssl.SSLContext | None:
 
 
 def has_allowed_name(names: Iterable[tuple[str, str]], allowed: Iterable[str]) -> bool:
-    """Whether one of a certificate's subject alternative names, as ssl tells them, is among the allowed ones."""
+    """Whether one of a certificate's subject alternative names, as ssl gives them, is among the allowed ones."""
     return not {_normal(kind, name) for kind, name in names}.isdisjoint(allowed)
 
 

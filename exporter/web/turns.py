@@ -61,5 +61,5 @@ def endings(request: Request) -> tuple[asyncio.Event, ...]:
 
 
 def too_many() -> Response:
-    """Tells a client to come again."""
+    """Asks a client to come again."""
     return PlainTextResponse("Too many requests at the same time.\n", status_code=503, headers={"Retry-After": "1"})

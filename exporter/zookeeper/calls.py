@@ -1,4 +1,4 @@
-"""Calls: each request that a client makes of its ensemble, from the asking to its end, for whoever observes them."""
+"""Calls: each request that a client makes of its ensemble, from the asking to its end, for those who observe them."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class Call:
         self.error: str | None = None
         self.span: Any = None
         self.exemplar: Mapping[str, str] | None = None
-        #: Taken by whoever ends the call, and never given back.
+        #: Taken by what ends the call, and never given back.
         self._ending = threading.Lock()
 
     def end(self, error: str | None) -> None:
@@ -164,7 +164,7 @@ class ClientObserver:
 
     @property
     def follows_context(self) -> bool:
-        """Whether what kazoo calls once a result is there is to run in the context of whoever asked for that."""
+        """Whether what kazoo calls once a result is there is to run in the context in which it was asked for."""
         return False
 
     def call_began(self, call: Call) -> None:

@@ -27,7 +27,7 @@ _FIRST_DELAY = 1.0
 _LONGEST_DELAY = 600.0
 #: Connections in a row that end in place of an answer.
 _HANG_UPS = 3
-#: Seconds within which a server hangs up on what it does not take. Whatever takes longer is another trouble.
+#: Seconds within which a server hangs up on what it does not take. What takes longer is another trouble.
 _AT_ONCE = 1.0
 
 #: Bytes of a request that every server takes which was not made stricter than any that is known: ``jute.maxbuffer`` is

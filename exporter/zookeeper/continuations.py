@@ -1,4 +1,4 @@
-"""Continuations: what is called once a result is there runs in the context of whoever asked for that, as with asyncio.
+"""Continuations: what is called once a result is there runs in the context in which it was asked for, as with asyncio.
 
 kazoo calls it on a thread of its own, which has no context. `ensure_path` and `create(makepath=True)` make all of their
 requests but the first one there, and those would be nobody's.

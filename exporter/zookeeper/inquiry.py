@@ -1,8 +1,8 @@
 """Inquiry: asks a server on a connection of our own whether it knows recursive watches and bulk reads.
 
 A server before ZooKeeper 3.6 answers an opcode that it does not know with UNIMPLEMENTED and closes the connection
-(``UnimplementedRequestProcessor``). Asked on the application's connection, that fails the application's calls. Nothing
-that is harmless tells 3.6 from 3.5: the handshake carries no version, ``srvr`` is often forbidden and a proxy forwards
+(``UnimplementedRequestProcessor``). Asked on the application's connection, that fails the application's calls. No
+harmless request distinguishes 3.6 from 3.5: the handshake has no version, ``srvr`` is often forbidden and a proxy sends
 it to a server that knows more than the proxy, and ``/zookeeper/config`` exists from 3.5 on. So both requests are tried
 by a client with a session of its own, which ends with the inquiry.
 """

@@ -21,8 +21,8 @@ class Connected(NamedTuple):
     """A connection to a server stands.
 
     ``read_only`` when that server is cut off from its quorum. ``recursive`` says whether it knows recursive watches and
-    bulk reads; while that is None, whoever needs it asks, and `Capable` follows. ``ask_in`` are the seconds after which
-    to ask again, None for not on this connection. Bulk requests have ``request_bytes`` at most.
+    bulk reads; while that is None, a subscriber that needs it asks, and `Capable` follows. ``ask_in`` are the seconds
+    after which to ask again, None for not on this connection. Bulk requests have ``request_bytes`` at most.
     """
 
     server: str
@@ -54,7 +54,7 @@ class WatchEvent(NamedTuple):
     """A watch fired: one of CREATED, DELETED, CHANGED and CHILD on the server's path.
 
     ``zxid`` is the change's own from ZooKeeper 3.9 on and -1 before. ``heard_at`` is the monotonic time at which it was
-    read from the connection. ``trace`` is whatever an observer of the client made of it.
+    read from the connection. ``trace`` is what an observer of the client made of it.
     """
 
     kind: int
@@ -85,7 +85,7 @@ class Unanswered(NamedTuple):
 
 
 class Barrier(NamedTuple):
-    """A barrier's answer came: all that was committed before it was asked for has been told of, or needs no telling.
+    """A barrier's answer came: watch events have announced all that was committed before it was asked for.
 
     ``kind`` is one of `BARRIERS`. ``asked_at`` is when it was asked for, as a monotonic time, and ``asked_at_unix`` the
     same by the wall clock of that moment. ``zxid`` is that of the last transaction before the answer. ``exemplar`` is

@@ -14,7 +14,7 @@ from typing import NamedTuple
 #: The most seconds between the two readings of a moment, unless the thread is interrupted each time.
 _PRECISION = 0.0005
 _TRIES = 5
-#: Seconds by which the wall clock must have been set back to be noticed. NTP steps it by 128 ms and more; whatever is
+#: Seconds by which the wall clock must have been set back to be noticed. NTP steps it by 128 ms and more; what is
 #: less it slews, and Linux slews the monotonic clock with it.
 _TOLERANCE = 2 * _PRECISION
 

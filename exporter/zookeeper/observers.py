@@ -1,4 +1,4 @@
-"""Observers: who wants to know what a client does, told of it without ever being able to disturb it."""
+"""Observers: they are notified of what a client does, and can never disturb it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Observer = TypeVar("Observer")
 
 
 class Observers:
-    """The observers of one client, and the tenants of its session: caches and whatever else lives on it."""
+    """The observers of one client, and the tenants of its session: caches and all else that lives on it."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -25,7 +25,7 @@ class Observers:
         #: Those of them that want to hear of watch events, of which there may be many.
         self._of_events: tuple[ClientObserver, ...] = ()
         self._tenants: list[object] = []
-        #: Calls that kazoo makes by itself and tells nobody of, by their xid; all pings have the same.
+        #: Calls that kazoo makes by itself and that are not reported, by their xid; all pings have the same.
         self._unasked: defaultdict[int, deque[Call]] = defaultdict(deque)
 
     def __bool__(self) -> bool:
@@ -37,7 +37,7 @@ class Observers:
 
     @property
     def follow_context(self) -> bool:
-        """Whether one of them wants callbacks to run in the context of whoever asked for them."""
+        """Whether one of them wants callbacks to run in the context in which they were asked for."""
         return any(observer.follows_context for observer in self._observers)
 
     def _change(self, observers: tuple[ClientObserver, ...]) -> None:
@@ -47,17 +47,17 @@ class Observers:
     # Observers and tenants
 
     def add(self, observer: ClientObserver) -> None:
-        """Tells an observer of every call and watch event from now on, and of who has joined.
+        """Notifies an observer of every call and watch event from now on, and of who has joined.
 
         Raises:
-            Exception: whatever the observer refuses a tenant with; it then observes nothing.
+            Exception: what the observer refuses a tenant with; it then observes nothing.
         """
         with self._lock:
             _announce((observer, tenant) for tenant in self._tenants)
             self._change((*self._observers, observer))
 
     def remove(self, observer: ClientObserver) -> None:
-        """Tells an observer nothing more, but for the ends of calls whose beginnings it knows."""
+        """Notifies an observer of nothing more, but for the ends of calls whose beginnings it knows."""
         with self._lock:
             if observer in self._observers:
                 self._change(tuple(other for other in self._observers if other is not observer))
@@ -68,7 +68,7 @@ class Observers:
         """Lets observers know of a tenant.
 
         Raises:
-            Exception: whatever an observer refuses it with; no observer then knows of it.
+            Exception: what an observer refuses it with; no observer then knows of it.
         """
         with self._lock:
             _announce((observer, tenant) for observer in self._observers)
@@ -135,7 +135,7 @@ class Observers:
             call.end(error)
 
     def watch_fired(self, kind: int, path: str) -> object:
-        """Tells of a watch event; gives what the first observer who makes something of it does."""
+        """Reports a watch event; gives what the first observer who makes something of it does."""
         for observer in self._of_events:
             try:
                 trace = observer.watch_fired(kind, path)
@@ -154,7 +154,7 @@ def who_overrides(base: type[Observer], method: str, observers: Iterable[Observe
 
 
 def _announce(meetings: Iterable[tuple[ClientObserver, object]]) -> None:
-    """Tells observers of tenants; when one refuses, takes back what the others were told."""
+    """Notifies observers of tenants; when one refuses, takes back what the others were notified of."""
     with contextlib.ExitStack() as taking_back:
         for observer, tenant in meetings:
             observer.joined(tenant)

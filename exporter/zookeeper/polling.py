@@ -61,7 +61,7 @@ def is_replaced(handler: Any) -> bool:
 
 
 def _poll(readers: Sequence[Any], writers: Sequence[Any], timeout: float | None) -> dict[int, int]:
-    """What happened to which descriptor, as `poll` tells it."""
+    """What happened to which descriptor, as `poll` returns it."""
     poll = select.poll()
     for reader in readers:
         poll.register(reader, select.POLLIN)

@@ -59,7 +59,7 @@ def modified_at(record: bytes) -> float:
 
 
 def origin_and_change(record: bytes) -> tuple[tuple[int, int], tuple[int, int]]:
-    """What tells a znode from others at its path, and its data from earlier ones: czxid and ctime, mzxid and mtime.
+    """What distinguishes a znode from others at its path, and its data from earlier data: its zxids and times.
 
     The times matter where an ensemble was wiped: it counts its zxids from the start again.
     """
@@ -76,7 +76,7 @@ def version_of(record: bytes) -> tuple[int, int, int, int]:
 def told_of(record: bytes) -> bytes:
     """What cannot change without a watch event: all but aversion, and cversion, numChildren and pzxid.
 
-    A change of an ACL tells nothing, and so do children that may not be read.
+    A change of an ACL shows nothing, and so do children that may not be read.
     """
     return record[:-32] + record[-OWNER_FROM_END:-12]
 

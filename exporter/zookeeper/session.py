@@ -168,13 +168,13 @@ class Session:
 
     def __init__(self, client: KazooClient) -> None:
         check_private_names(client)
-        #: Who is told of each call, and what lives on this session.
+        #: The observers of each call, and what lives on this session.
         self.observers = Observers()
         self._client = client
         self._connection = client._connection
         self._lock = threading.RLock()
         self._calling = client.handler.rlock_object()
-        #: For whoever changes recursive watches; the connection's thread never takes it.
+        #: For changes of recursive watches; the connection's thread never takes it.
         self._rewatching = client.handler.rlock_object()
         self._subscriptions: list[Subscription] = []
         self._recursive_watches: set[str] = set()
@@ -193,7 +193,7 @@ class Session:
         self._tried: str | None = None
         self._gives_up: GivingUp | None = None
         self._given_up = False
-        #: The session in whose place a server has opened another one, until that is told.
+        #: The session in whose place a server has opened another one, until that is reported.
         self._replaced: tuple[str, float | None] | None = None
         self._connected_at: float | None = None
         self._disconnected_at: float | None = None
@@ -206,7 +206,7 @@ class Session:
         #: The same, by both clocks.
         self._heard_at: Moment | None = None
         self._heard_unix = SteadyTime()
-        #: The newest transaction of the session that a ping's answer told of; kazoo takes no notice of those.
+        #: The newest transaction of the session that a ping's answer carried; kazoo takes no notice of those.
         self._pinged_zxid = 0
         self._ever_connected = client.connected
         #: The address that the client is, or was last, connected to.
@@ -614,7 +614,7 @@ class Session:
                 self._one_shot_watches.clear()
                 self._on_hang_up()
                 self.observers.connection_lost()
-                # kazoo tells of a dropped connection while it handles what dropped it.
+                # kazoo reports a dropped connection while it handles what dropped it.
                 why = sys.exc_info()[1]
                 reason = ("" if why is None else str(why)) if state == KazooState.SUSPENDED else self._end_of_session()
                 changes = [self._state_change(reason)]
@@ -843,7 +843,7 @@ class Session:
     #
     # The server does not count watches, and before 3.9 a path has one mode for the whole session, the last one set:
     # a one-shot watch ends a recursive one on the same path and the other way round (ZOOKEEPER-4466, 4472). But a
-    # recursive watch tells all that one-shot watches on its path would. So those are set on this side only, and fired
+    # recursive watch reports all that one-shot watches on its path would. So those are set on this side only, and fired
     # from the recursive watch's events.
 
     def _submit(self, request: Any, timeout: Any, xid: Any = None) -> None:
@@ -879,7 +879,7 @@ class Session:
             self._tell(WatchEvent(CHILD, request.path, -1, time.monotonic()))
 
     def _fire_child_watchers(self, event: WatchEvent) -> None:
-        """A recursive watch tells of a child where a watch for children would tell of its parent."""
+        """A recursive watch reports a child where a watch for children would report its parent."""
         parent = event.path[: event.path.rindex("/")] or "/"
         if parent in self._recursive_watches:
             self._tell(event._replace(kind=CHILD, path=parent))

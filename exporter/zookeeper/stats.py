@@ -32,7 +32,7 @@ class ClientStats:
     ZooKeeper logs it, also while it has no connection, and empty when there is none; never a label of a metric.
     ``session_timeout`` is what the server granted. ``session_deadline_at`` is when the server may expire the session
     unless it hears from us. Of a session that was there before anyone looked these two and ``session_started_at`` are
-    not known, and 0. ``last_zxid`` is the newest transaction that a reply of the session told of, those to pings
+    not known, and 0. ``last_zxid`` is the newest transaction that a reply of the session carried, those to pings
     included.
     """
 

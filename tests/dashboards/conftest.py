@@ -31,6 +31,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         scene.wait_until("min(zookeeper_cache_audits_total) > 0")
         # The freshness of the time range is sampled every 15 seconds.
         scene.wait_until("min(count_over_time(up[1h])) > 17")
+        scene.wait_until('ALERTS{alertname="TreeCacheSessionLost", alertstate="firing"}')
         yield scene
 
 

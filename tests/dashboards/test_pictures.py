@@ -15,6 +15,7 @@ from tests.dashboards.pictures.answers import cell, table
 from tests.dashboards.pictures.draw import draw
 from tests.dashboards.pictures.theme import NAMED
 from tests.dashboards.pictures.units import written
+from tests.dashboards.scene import Scene
 
 pytestmark = pytest.mark.long
 
@@ -46,7 +47,7 @@ def test_units(value: float, unit: str, decimals: int | None, text: str) -> None
     ("share", "color"), [(0.49, "green"), (0.5, "orange"), (0.89, "orange"), (0.9, "red"), (math.inf, "red")]
 )
 def test_thresholds_color_a_value(share: float, color: str) -> None:
-    assert cell(share, panel("client", "Silence").defaults, now=0).color == NAMED[color]
+    assert cell(share, panel("client", "Time since last heard").defaults, now=0).color == NAMED[color]
 
 
 def test_states_are_named() -> None:
@@ -56,13 +57,13 @@ def test_states_are_named() -> None:
 
 
 def test_absent_values_are_told() -> None:
-    assert cell(None, panel("tree", "Staleness").defaults, now=0).text == "never proven"
+    assert cell(None, panel("tree", "Staleness").defaults, now=0).text == "never verified"
 
 
-def test_the_table_has_a_row_for_each_copy_the_stalest_first(grafana: Asking) -> None:
-    copies = panel("overview", "Copies, the stalest first")
+def test_the_table_has_a_row_for_each_cache_the_stalest_first(grafana: Asking) -> None:
+    copies = panel("overview", "Caches, the stalest first")
     headings, rows = table(copies, grafana("overview"))
-    assert headings[:5] == ["Ensemble", "Tree", "Instance", "Staleness", "State"]
+    assert headings[:6] == ["Ensemble", "Tree", "Instance", "Staleness", "Of limit", "State"]
     trees = [(row["Ensemble"].text, row["Tree"].text) for row in rows]
     assert sorted(trees) == sorted(
         [("shop", "services"), ("shop", "config")] * 4 + [("jobs", "tasks"), ("jobs", "locks")] * 2
@@ -70,6 +71,24 @@ def test_the_table_has_a_row_for_each_copy_the_stalest_first(grafana: Asking) ->
     found = grafana("overview").ask(copies.targets[0])
     worst = max(found, key=lambda series: series.points[-1][1])
     assert trees[0] == (worst.labels["ensemble"], worst.labels["tree"])
+
+
+def test_alerts_are_sorted_by_their_words(grafana: Asking) -> None:
+    headings, rows = table(panel("overview", "Firing alerts"), grafana("overview"))
+    assert headings == ["Alert", "Severity", "Ensemble", "Tree", "Instance", "Since"]
+    severities = [row["Severity"].text for row in rows]
+    assert severities == sorted(severities)
+    lost = next(row for row in rows if row["Alert"].text == "TreeCacheSessionLost")
+    assert (lost["Severity"].color, lost["Ensemble"].text) == (NAMED["orange"], "shop")
+    assert lost["Since"].text.endswith("ago")
+
+
+def test_each_exporter_has_its_server(grafana: Asking, scene: Scene) -> None:
+    headings, rows = table(panel("client", "Server of each exporter"), grafana("client"))
+    assert headings == ["Instance", "Server", "State", "Session began", "Timeout"]
+    instances = [exporter.url.removeprefix("http://") for exporter in scene.exporters]
+    assert sorted(row["Instance"].text for row in rows) == sorted(instances)
+    assert {row["Server"].text for row in rows} == {scene.server.hosts, scene.proxy.hosts}
 
 
 def test_a_picture_is_as_large_as_its_grid(grafana: Asking, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ APPLICATION = {
     f'zookeeper_cache_nodes{{{APP}, {TREE}, kind="ephemeral"}}': "3+0x40",
     f"zookeeper_cache_initialized{{{APP}, {TREE}}}": "1+0x40",
     f"zookeeper_cache_freshness_interval_seconds{{{APP}, {TREE}}}": "60+0x40",
-    f"zookeeper_cache_stale_after_seconds{{{APP}, {TREE}}}": "240+0x40",
+    f"zookeeper_cache_stale_after_seconds{{{APP}, {TREE}}}": "200+0x40",
     f"zookeeper_cache_verified_timestamp_seconds{{{APP}, {TREE}}}": "-100+15x40",
 }
 FRESH = 1
@@ -49,8 +49,8 @@ FRESH = 1
         ("overview", "Shards missing", set()),
         ("overview", "Scrapes", {1, 0}),
         ("overview", "Memory", {7}),
-        ("overview", "Copies late", {0}),
-        ("overview", "Stalest copy", {100}),
+        ("overview", "Stale caches", {0}),
+        ("tree", "Staleness", {0.5}),
         ("tree", "State", {FRESH}),
         ("tree", "Znodes of the tree", {8}),
         ("tree", "Znodes by kind", {5, 3}),

@@ -123,6 +123,7 @@ BUSY_CACHE = CacheStats(
     syncs=_numbered(SYNC_REASONS, 131),
     verified_at=1_700_000_099.5,
     verified_in=0.0125,
+    freshness_timeout=10.0,
     freshness_interval=5.0,
     stale_after=30.0,
     verification_failures=_numbered(VERIFICATION_FAILURES, 141),

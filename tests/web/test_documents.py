@@ -43,10 +43,12 @@ def test_all_documents_are_there_the_runbooks_first() -> None:
 def test_each_runbook_that_something_leads_to_is_there() -> None:
     with running() as server:
         served = httpx.get(f"{server.url}/docs/runbooks").text
-    alerts = {name.lower() for name in re.findall(r"alert: (\w+)", RULES)}
+    alerts = set(re.findall(r"alert: (\w+)", RULES))
     linked = set(re.findall(r"runbook_url: \S*#(\w+)", RULES))
     conditions = {condition.runbook.lower() for condition in CONDITIONS if condition.runbook}
-    assert alerts | linked | conditions | {CONNECTION_RUNBOOK.lower()} <= anchors(served)
+    # In lower case, and as Grafana knows them.
+    assert {name.lower() for name in alerts} | alerts <= anchors(served)
+    assert linked | conditions | {CONNECTION_RUNBOOK.lower()} <= anchors(served)
     assert {urldefrag(documents.runbook(condition.runbook))[1] for condition in CONDITIONS} - {""} == conditions
 
 
@@ -121,6 +123,7 @@ def test_documents_hold_no_html_that_would_be_missed() -> None:
         ("[a](javascript:alert)", "<p>[a](javascript:alert)</p>"),
         ('[a](https://a.example/?b="c&d)', '<p><a href="https://a.example/?b=%22c&amp;d">a</a></p>'),
         ("![a *tree*](tree.png)", "<p><em>a tree</em></p>"),
+        ("## TreeCacheLag", '<h2 id="treecachelag"><a id="TreeCacheLag"></a>TreeCacheLag</h2>'),
         ("[below](#a-b)", '<p><a href="#a-b">below</a></p>'),
         ("[two](two.md), [there](two.md#a)", '<p><a href="two">two</a>, <a href="two#a">there</a></p>'),
         ("[a file](../a/b.yml)", "<p>a file (<code>a/b.yml</code>)</p>"),

@@ -95,7 +95,7 @@ def test_a_tree_gets_into_trouble_and_out_of_it() -> None:
     assert story.tell() == [
         ("main /services", "complete, 203 znodes", "good"),
         ("main /services", "root missing", "waiting"),
-        ("main /services", "failed", "bad"),
+        ("main /services", "engine failed, restarting", "bad"),
         ("main /services", "2 of 205 znodes unreadable", "waiting"),
     ]
 

@@ -11,8 +11,10 @@ from exporter.web.words import (
     human_bytes,
     human_count,
     human_duration,
+    human_latency,
     human_moment,
     human_rate,
+    roughly,
     visible,
 )
 
@@ -76,3 +78,25 @@ def test_names_hide_nothing() -> None:
 def test_long_names_are_cut_in_their_middle() -> None:
     assert brief("x" * BRIEF) == "x" * BRIEF
     assert brief("\n" + "x" * 99_998 + "z") == "\\n" + "x" * 79 + "…" + "x" * 19 + "z (100\u202f000 characters)"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "a few seconds"),
+        (9.9, "a few seconds"),
+        (12.0, "10 s"),
+        (59.9, "50 s"),
+        (60.0, "1 min"),
+        (7290.0, "2 h 1 min"),
+    ],
+)
+def test_a_duration_that_goes_on_changes_seldom(seconds: float, text: str) -> None:
+    assert roughly(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.0, "0 ms"), (0.00042, "0.42 ms"), (0.0125, "12.5 ms"), (0.9991, "999 ms"), (1.25, "1.2 s")]
+)
+def test_a_duration_that_is_mostly_short(seconds: float, text: str) -> None:
+    assert human_latency(seconds) == text

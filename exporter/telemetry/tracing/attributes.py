@@ -49,38 +49,38 @@ def of_client(chroot: str) -> Attributes:
 
 @lru_cache(maxsize=64)
 def of_server(server: str) -> Attributes:
-    """What a server's ``host:port`` tells; not to be changed."""
+    """The attributes of a server's ``host:port``; not to be changed."""
     host, _, port = server.rpartition(":")
     return {SERVER_ADDRESS: host.strip("[]"), SERVER_PORT: int(port)}
 
 
 def of_request(call: Call) -> Attributes:
     """What is asked for. Of transactions and bulk reads the size only; one operation is no batch."""
-    told: Attributes = {}
+    found: Attributes = {}
     if call.path is not None:
-        told[ZOOKEEPER_PATH] = call.path
+        found[ZOOKEEPER_PATH] = call.path
     if call.watches:
-        told[ZOOKEEPER_WATCH] = True
+        found[ZOOKEEPER_WATCH] = True
     if call.batch_size not in (None, 1):
-        told[DB_OPERATION_BATCH_SIZE] = call.batch_size
-    return told
+        found[DB_OPERATION_BATCH_SIZE] = call.batch_size
+    return found
 
 
 def of_answer(call: Call) -> Attributes:
     """How a call that has ended went; what was never sent or answered has no sizes and ids."""
-    told: Attributes = {} if call.server is None else dict(of_server(call.server))
+    found: Attributes = {} if call.server is None else dict(of_server(call.server))
     if call.sent_bytes:
-        told[ZOOKEEPER_XID] = call.xid
-        told[ZOOKEEPER_REQUEST_SIZE] = call.sent_bytes
+        found[ZOOKEEPER_XID] = call.xid
+        found[ZOOKEEPER_REQUEST_SIZE] = call.sent_bytes
     if call.received_bytes:
-        told[ZOOKEEPER_RESPONSE_SIZE] = call.received_bytes
+        found[ZOOKEEPER_RESPONSE_SIZE] = call.received_bytes
     if call.zxid > 0:
-        told[ZOOKEEPER_ZXID] = call.zxid
+        found[ZOOKEEPER_ZXID] = call.zxid
     if call.error is not None:
-        told[ERROR_TYPE] = ErrorTypeValues.OTHER.value if call.error == OTHER else call.error
+        found[ERROR_TYPE] = ErrorTypeValues.OTHER.value if call.error == OTHER else call.error
         if call.received_bytes and call.error != OTHER:
-            told[DB_RESPONSE_STATUS_CODE] = call.error
-    return told
+            found[DB_RESPONSE_STATUS_CODE] = call.error
+    return found
 
 
 def at_start(common: Attributes, server: str | None, operation: str) -> Attributes:

@@ -86,7 +86,7 @@ class CacheSpans(CacheObserver):
         _fail(self._open.pop(request, None), error)
 
     def end(self) -> None:
-        """Ends every span, since nothing more will be told."""
+        """Ends every span, since nothing more will be observed."""
         self._end_all(_ABANDONED)
 
     def _end_all(self, why: str) -> None:
@@ -108,7 +108,7 @@ def _fail(span: Span | None, why: str | None) -> None:
 
 @contextmanager
 def _within(span: Span | None) -> Iterator[None]:
-    """Makes the span the parent of whatever begins meanwhile, or lets that begin traces of its own."""
+    """Makes the span the parent of everything that begins meanwhile, or lets that begin traces of its own."""
     token = attach(Context() if span is None else trace.set_span_in_context(span, Context()))
     try:
         yield

@@ -32,7 +32,7 @@ _ANSWERS = (None, "NONODE", "NOAUTH")
 class CallSpans(ClientObserver):
     """Makes the spans of one client, and of the caches on its session.
 
-    A span's parent is the context of whoever made the call; a watch event begins a trace of its own. Where nothing
+    A span's parent is the context of the call; a watch event begins a trace of its own. Where nothing
     records, no attribute is looked at; a provider that is set later is noticed within a moment. Pings are not traced.
     """
 

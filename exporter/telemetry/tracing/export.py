@@ -172,7 +172,7 @@ class SpanQueue(SpanProcessor):
 
 
 class _Counted(SpanExporter):
-    """An exporter that tells how many spans it takes, and what became of them."""
+    """An exporter that counts the spans it takes, and what becomes of them."""
 
     def __init__(
         self, exporter: SpanExporter, began: Callable[[int], None], ended: Callable[[int, bool], None]

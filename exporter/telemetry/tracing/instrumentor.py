@@ -38,7 +38,7 @@ def trace_client(
 ) -> Callable[[], None]:
     """Makes spans for the calls of a client and the caches on it from now on; gives what ends that.
 
-    Whoever else has the client traced meanwhile keeps its spans, until the last one ends that.
+    Others who have the client traced meanwhile keep its spans, until the last one ends that.
 
     Args:
         client: started or not. One that is traced already stays as it is.
@@ -75,7 +75,7 @@ class KazooInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         self._traces(client, options)
 
     def uninstrument_client(self, client: KazooClient) -> None:
-        """Ends the tracing of one client, whoever has it traced."""
+        """Ends the tracing of one client, regardless of who has it traced."""
         self._clients.discard(client)
         _end(client, _spans_of(client))
 

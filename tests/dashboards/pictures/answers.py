@@ -81,11 +81,16 @@ def table(panel: Panel, grafana: Grafana) -> tuple[list[str], list[dict[str, Cel
     for target in panel.targets:
         for series in grafana.ask(target):
             row = rows.setdefault(tuple(sorted(series.labels.items())), dict(series.labels))
-            row[f"Value #{target.ref}"] = series.points[-1][1]
+            row[f"Value #{target.ref}" if len(panel.targets) > 1 else "Value"] = series.points[-1][1]
     (sort,) = panel.json["options"]["sortBy"]
     by = next(name for name, heading in names.items() if heading == sort["displayName"])
     least = -math.inf if sort["desc"] else math.inf
-    ordered = sorted(rows.values(), key=lambda row: float(row.get(by, least)), reverse=sort["desc"])
+
+    def rank(row: Mapping[str, float | str]) -> tuple[float, str]:
+        value = row.get(by, least)
+        return (0.0, value) if isinstance(value, str) else (value, "")
+
+    ordered = sorted(rows.values(), key=rank, reverse=sort["desc"])
     headings = sorted(names.values(), key=list(fields).index)
     return headings, [
         {names[name]: _in_column(row.get(name), fields[names[name]], grafana) for name in names} for row in ordered
@@ -103,6 +108,9 @@ def _columns(panel: Panel) -> dict[str, Mapping[str, Any]]:
 
 def _in_column(value: float | str | None, field: Mapping[str, Any], grafana: Grafana) -> Cell:
     if isinstance(value, str):
+        for mapping in field.get("mappings", []):
+            if state := mapping["options"].get(value):
+                return Cell(state["text"], NAMED[state["color"]])
         return Cell(value, NAMED["blue"] if "links" in field else TEXT)
     return cell(value, field, grafana.end)
 

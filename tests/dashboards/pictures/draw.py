@@ -13,7 +13,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from tests.dashboards.grafana import Dashboard, Grafana, Panel
 from tests.dashboards.pictures import theme
@@ -115,6 +115,8 @@ class _Page:
         self._write(axes, box.width - 4, 24, links, 13, theme.FAINT, ha="right")
         x = 2.0
         for variable in self.board.variables:
+            if variable.get("hide"):
+                continue
             chosen = self.grafana.variables.get(variable["name"], "Prometheus")
             text = f"{variable['label']}  {'All' if chosen == '.+' else chosen}"
             width = 24 + 7.6 * len(text)
@@ -172,7 +174,7 @@ class _Page:
     def _graph(self, panel: Panel, box: _Box) -> None:
         found = [answer for answer in answers(panel, self.grafana) if answer.series.values]
         custom = panel.defaults["custom"]
-        lines = self._legend(panel, box, [(a.name, self._color(panel, a.name), _summary(a, panel)) for a in found])
+        lines = self._legend(panel, box, [(a.name, self._color(panel, a.name)) for a in found])
         axes = self._plot(panel, box.inside(left=66, top=34, right=12, bottom=26 + 17 * lines))
         stack = _Stack(self.grafana, found)
         stacked = custom.get("stacking", {}).get("mode") == "normal"
@@ -204,12 +206,22 @@ class _Page:
         if panel.defaults.get("max"):
             low = max(0, min([*lows, top * 0.9]) - 0.05)
         axes.set_ylim(low, top * (1.02 if panel.defaults.get("max") else 1))
+        scale = panel.defaults["custom"].get("scaleDistribution", {})
+        if scale.get("type") == "symlog":
+            self._logarithmic(panel, axes, scale["linearThreshold"], top)
         if not found:
             axes.text(0.5, 0.5, panel.defaults["noValue"], color=theme.FAINT, transform=axes.transAxes, ha="center")
         if panel.defaults["custom"].get("thresholdsStyle", {}).get("mode") == "dashed":
             for step in panel.defaults["thresholds"]["steps"]:
                 if step["value"] is not None and low < step["value"] <= axes.get_ylim()[1]:
                     axes.axhline(step["value"], color=NAMED[step["color"]], linewidth=1, linestyle=(0, (6, 4)))
+
+    def _logarithmic(self, panel: Panel, axes: Axes, linear_below: float, top: float) -> None:
+        written_as = axes.yaxis.get_major_formatter()
+        axes.set_yscale("symlog", base=10, linthresh=linear_below)
+        axes.yaxis.set_major_formatter(written_as)
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.set_ylim(0, max(top, linear_below) * 1.5)
 
     def _timeline(self, panel: Panel, box: _Box) -> None:
         found = sorted((a for a in answers(panel, self.grafana) if a.series.values), key=lambda a: a.name)
@@ -218,7 +230,7 @@ class _Page:
             for mapping in panel.defaults["mappings"]
             for value, state in mapping["options"].items()
         }
-        lines = self._legend(panel, box, [(state.text, state.color, "") for state in states.values()])
+        lines = self._legend(panel, box, [(state.text, state.color) for state in states.values()])
         left = 16 + 7.2 * max((len(answer.name) for answer in found), default=4)
         axes = self._plot(panel, box.inside(left=left, top=34, right=12, bottom=26 + 17 * lines))
         axes.set_ylim(len(found) or 1, 0)
@@ -285,6 +297,8 @@ class _Page:
             for index, row in enumerate(rows[:fits]):
                 self._write(axes, x, 40 + 28 * index, row[heading].text, 13, row[heading].color)
             x += width
+        if not rows:
+            self._write(axes, 0, 40, panel.defaults["noValue"], 13, theme.FAINT)
         for index in range(min(len(rows), fits) + 1):
             axes.axhline(26 + 28 * index, color=theme.BORDER, linewidth=0.8)
 
@@ -308,9 +322,9 @@ class _Page:
         axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10], integer=decimals == 0))
         return axes
 
-    def _legend(self, panel: Panel, box: _Box, entries: Sequence[tuple[str, str, str]]) -> int:
-        """Writes the legend at the bottom, in at most three lines, and gives how many it took."""
-        texts = [f"{name}  {extra}" if extra else name for name, _, extra in entries]
+    def _legend(self, panel: Panel, box: _Box, entries: Sequence[tuple[str, str]]) -> int:
+        """Writes the legend at the bottom, in at most a third of the panel, and gives how many lines it took."""
+        texts = [name for name, _ in entries]
         lines: list[list[int]] = [[]]
         used = 0.0
         for index, text in enumerate(texts):
@@ -320,7 +334,7 @@ class _Page:
                 used = 0.0
             lines[-1].append(index)
             used += needed
-        lines = lines[:3]
+        lines = lines[: int(box.height / 3 / 17)]
         axes = self._blank(_Box(box.x + 10, box.y + box.height - 17 * len(lines) - 4, box.width - 20, 17 * len(lines)))
         for number, line in enumerate(lines):
             x = 0.0
@@ -358,14 +372,6 @@ def _rounded(x: float, y: float, width: float, height: float, face: str, edge: s
     return FancyBboxPatch(
         (x, y), width, height, boxstyle="round,pad=0,rounding_size=3", facecolor=face, edgecolor=edge, linewidth=0.8
     )
-
-
-def _summary(answer: Answer, panel: Panel) -> str:
-    unit = panel.defaults["unit"]
-    values = answer.series.values
-    if not panel.json["options"]["legend"]["calcs"]:
-        return ""
-    return f"last {written(values[-1], unit)}  max {written(max(values), unit)}"
 
 
 def _with_gaps(series: Sequence[tuple[float, float]], step: float) -> tuple[list[float], list[float]]:
