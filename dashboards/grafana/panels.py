@@ -258,7 +258,9 @@ def listing(
     )
     panel.sort_by([options.TableSortByFieldState().display_name(worst_first).desc(descending)])
     for column in columns:
-        panel.override_by_name(column.heading, list(_properties(column)))
+        # What the panel says of no rows would stand in empty cells too.
+        empty = [DynamicConfigValue("noValue", "-")] if absent != "-" else []
+        panel.override_by_name(column.heading, [*_properties(column), *empty])
     return panel
 
 

@@ -138,6 +138,8 @@ def test_each_alert_leads_to_a_panel_that_leads_to_its_runbook() -> None:
 def test_the_alerts_that_fire_come_first(board: Dashboard) -> None:
     first = board.panels[0]
     assert (first.title, first.json["gridPos"]["y"], first.json["gridPos"]["w"]) == ("Firing alerts", 1, 24)
+    assert first.defaults["noValue"] == "No alert is firing."
+    assert {properties["noValue"] for _, properties in first.overrides} == {"-"}
 
 
 def test_staleness_is_coloured_where_it_is_a_number() -> None:
