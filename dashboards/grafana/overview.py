@@ -92,7 +92,7 @@ def _alarms(limits: Limits) -> list[Panel]:
         value(
             "Shards missing",
             "Shards that no exporter holds, of the jobs and instances that are chosen: nobody watches that part of "
-            "each tree. The table of versions tells which shards there are; start the exporter of the one that is "
+            "each tree. The table of versions shows which shards there are; start the exporter of the one that is "
             "not.",
             "short",
             missing_shards(),
@@ -103,7 +103,7 @@ def _alarms(limits: Limits) -> list[Panel]:
         value(
             "Sessions down",
             "Clients without a connection. If all instances of one ensemble are affected, look at ZooKeeper; if one "
-            "is, at its network. The table of sessions tells which.",
+            "is, at its network. The table of sessions shows which.",
             "short",
             f"sum(1 - {select('zookeeper_client_up')})",
             limit=NEVER,
@@ -141,7 +141,7 @@ def _alarms(limits: Limits) -> list[Panel]:
         ),
         value(
             "Stale caches",
-            f"Caches whose staleness is above {limits.stale}. The table tells which they are: open the tree, and see "
+            f"Caches whose staleness is above {limits.stale}. The table shows which they are: open the tree, and see "
             "whether its session, its reads or its quorum is the reason.",
             "short",
             over("sum", (), beyond(limits.stale)),
@@ -179,7 +179,7 @@ def _alarms(limits: Limits) -> list[Panel]:
         value(
             "Unreadable znodes",
             "Znodes that the exporter may not read: their data and what is below them is missing in the caches. The "
-            "table tells in which; give the exporter the right to read them, or exclude them.",
+            "table shows in which; give the exporter the right to read them, or exclude them.",
             "short",
             over("sum", (), select("zookeeper_cache_unreadable_nodes")),
             limit=ANY,

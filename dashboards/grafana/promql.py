@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboards.grafana.limits import Bound
 
-#: What tells one cache of a tree from another, and one session.
+#: What distinguishes one cache of a tree from another, and one session.
 CACHE = ("ensemble", "tree", "instance")
 SESSION = ("ensemble", "instance")
 #: Operations that wait for a majority of the servers, freshness checks among them; as the rules have it. Of the others,
@@ -73,9 +73,9 @@ def staleness() -> str:
     ages on, for an hour. One that is checked on demand only has no staleness.
     """
     verified = select("zookeeper_cache_verified_timestamp_seconds")
-    told = f"timestamp({verified}) - ({verified} > 0) unless {select(_INTERVAL)} == 0"
+    known = f"timestamp({verified}) - ({verified} > 0) unless {select(_INTERVAL)} == 0"
     gone = f"(time() - (last_over_time({verified}[1h]) > 0)) and on (job, instance) ({select('up')} == 0)"
-    return f"clamp_min(({told}) or {gone}, 0)"
+    return f"clamp_min(({known}) or {gone}, 0)"
 
 
 def allowed(bound: Bound) -> str:
@@ -113,7 +113,7 @@ def missing_shards() -> str:
 def scraped() -> str:
     """Whether each exporter, and each application with its metrics, answers Prometheus.
 
-    A target that never answered is taken for one where whatever else of its job answers is one.
+    A target that never answered is taken for one where all else of its job that answers is one.
     """
     up, known = select("up"), f"last_over_time({select('zookeeper_client_up')}[1d])"
     others = f"{up} == 1 unless on (job, instance) {known}"
@@ -122,7 +122,7 @@ def scraped() -> str:
 
 
 def of_exporters(expression: str) -> str:
-    """What exporters, and applications with their metrics, tell; other targets have metrics of the same names."""
+    """What exporters, and applications with their metrics, have; other targets have metrics of the same names."""
     return f"{expression} and on (job, instance) {select('zookeeper_client_up')}"
 
 

@@ -253,7 +253,7 @@ def _completeness() -> list[Panel]:
             "Znodes audited",
             "Znodes a second that were read again and compared, and those that could not be, by reason. With a sample "
             "(audit.sample) every audit looks at others; divide the tree by this to see how long it takes to have seen "
-            "all. Znodes that are skipped for ever are never proven right.",
+            "all. Znodes that are skipped for ever are never compared.",
             "cps",
             Query(per_second("zookeeper_cache_audited_nodes_total", *ONE), NAME),
             Query(per_second("zookeeper_cache_audit_skipped_nodes_total", "reason"), "skipped: {{reason}}"),
