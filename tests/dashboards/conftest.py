@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 
 from tests.dashboards.grafana import ALL, Grafana
-from tests.dashboards.scene import Scene, playing
+from tests.dashboards.scene import FIRING_WITHIN, Scene, playing
 
 # The SDK that writes the JSON needs Python 3.11; what it wrote is tested with every Python.
 collect_ignore = ["test_generated.py"] if sys.version_info < (3, 11) else []
@@ -31,7 +31,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         scene.wait_until("min(zookeeper_cache_audits_total) > 0")
         # The freshness of the time range is sampled every 15 seconds.
         scene.wait_until("min(count_over_time(up[1h])) > 17")
-        scene.wait_until('ALERTS{alertname="TreeCacheSessionLost", alertstate="firing"}')
+        scene.wait_until('ALERTS{alertname="TreeCacheSessionLost", alertstate="firing"}', FIRING_WITHIN)
         yield scene
 
 

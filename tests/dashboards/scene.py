@@ -31,6 +31,8 @@ TICK_TIME = 200
 PATIENT = {"maxSessionTimeout": "60000"}
 #: Seconds that a change may take to show: Prometheus begins to scrape some seconds after its start.
 SHOWN_WITHIN = 40.0
+#: Seconds until an alert fires: Prometheus evaluates the rules every 15, and the alert after what it is computed from.
+FIRING_WITHIN = 120.0
 #: Seconds that exporters which start at once may take to serve on a busy machine.
 READY_WITHIN = 60.0
 
@@ -90,9 +92,9 @@ class Scene:
         finally:
             replica.send_signal(signal.SIGCONT)
 
-    def wait_until(self, condition: str) -> None:
+    def wait_until(self, condition: str, timeout: float = SHOWN_WITHIN) -> None:
         """Waits until Prometheus has a value for the expression."""
-        eventually(lambda: self.prometheus.query(condition), timeout=SHOWN_WITHIN, interval=0.1)
+        eventually(lambda: self.prometheus.query(condition), timeout=timeout, interval=0.1)
 
     def _wait_for_more(self, counter: str, before: float | None) -> None:
         self.wait_until(f"{counter} > {before or 0:g}")
