@@ -117,6 +117,7 @@ def check_service(image: Image, hosts: str) -> None:
         eventually(lambda: "200 Healthy." in image.run(*probe).stdout, 30)
         eventually(lambda: httpx.get("http://127.0.0.1:19141/-/ready").status_code == 200, 30)
         metrics = httpx.get("http://127.0.0.1:19141/metrics").text
+        assert httpx.get("http://127.0.0.1:19141/docs/runbooks").status_code == 200
         assert 'zookeeper_client_up{ensemble="default"} 1.0' in metrics
         process.send_signal(signal.Signals[image.config["StopSignal"]])
         assert process.wait(timeout=10) == 0, process.stderr and process.stderr.read()
