@@ -173,6 +173,7 @@ class Replica:
         self._given_up: set[str] = set()
         #: When to ask what the server can do, if it did not say so or said no.
         self._ask_at: float | None = None
+        #: Whether a barrier has yet to precede the reads of this connection.
         self._resumes = False
         self._is_refused = False
         self._credibility = Credibility(lambda: self.tree)
@@ -276,12 +277,12 @@ class Replica:
 
     def start_over(self, now: float, error: BaseException | None = None) -> None:
         """Reads everything again as after a reconnect, later each time; of the `error` that it is for, if any, once."""
-        is_about_to = self._phase is _Phase.ARMING and self._wake_at is not None
+        is_about_to = self._phase in (_Phase.BARRIER, _Phase.ARMING) and self._wake_at is not None
         if self._phase in (_Phase.DETACHED, _Phase.ASKING, _Phase.REFUSED) or is_about_to:
             return
         self._break_off(now)
         self._begin_sync("reconnect", now)
-        self._phase = _Phase.ARMING
+        self._phase = _Phase.BARRIER if self._resumes else _Phase.ARMING
         strike = self._resyncs.strike("resync", now)
         self._wake_at = strike.due_at
         self._say_once(strike, error)
@@ -419,7 +420,7 @@ class Replica:
         elif self._strategy is not before or (phase is _Phase.REFUSED and not self._is_refused):
             self._break_off(now)
             self._begin_sync("reconnect", now)
-            self._arm(now)
+            self._go_on(now)
 
     def _on_disconnected(self, message: Suspended | Lost, now: float) -> None:
         self.freshness.drop(disconnected=True)
@@ -608,6 +609,7 @@ class Replica:
                 self._pause("sync", now)
             else:
                 # A server that cannot sync still holds the truth that can be had.
+                self._resumes = False
                 self._arm(now)
         elif reply.error == OK:
             self._phase = _Phase.LIVE

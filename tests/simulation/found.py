@@ -11,12 +11,21 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from tests.simulation.mutations import MUTATIONS, Mutation
-from tests.simulation.plan import draw
+from tests.simulation.plan import Plan, draw
 from tests.simulation.shrink import failure
 
 PATH = Path(__file__).with_suffix(".json")
 #: A rule that is broken must show within so many schedules.
 BOUND = 40_000
+
+
+def plan_that_finds(mutation: Mutation) -> Plan | None:
+    """A schedule that fails with the broken rule: its witness, or one that is drawn; None if none does."""
+    if mutation.witness is not None:
+        with mutation.applied():
+            return mutation.witness if failure(mutation.witness) is not None else None
+    seed = seed_that_finds(mutation)
+    return None if seed is None else draw(seed)
 
 
 def seed_that_finds(mutation: Mutation) -> int | None:
@@ -30,10 +39,9 @@ def seed_that_finds(mutation: Mutation) -> int | None:
 def main() -> None:
     """Searches for all of them anew."""
     PATH.unlink(missing_ok=True)
+    drawn = [number for number, mutation in enumerate(MUTATIONS) if mutation.witness is None]
     with ProcessPoolExecutor(2) as pool:
-        found = dict(
-            zip((mutation.name for mutation in MUTATIONS), pool.map(_search, range(len(MUTATIONS))), strict=True)
-        )
+        found = dict(zip((MUTATIONS[number].name for number in drawn), pool.map(_search, drawn), strict=True))
     PATH.write_text(json.dumps(found, indent=2) + "\n")
 
 

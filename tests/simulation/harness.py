@@ -4,16 +4,35 @@ from __future__ import annotations
 
 from typing import Any
 
-from exporter.treecache.replica import Replica
+from exporter.treecache.replica import Replica, _Phase
 from exporter.treecache.tree import Branch, record_of
 from exporter.treecache.walk import turns_of
-from exporter.zookeeper.messages import BARRIERS, Barrier, Reply, Unanswered
+from exporter.zookeeper.messages import (
+    BARRIERS,
+    Barrier,
+    Capable,
+    Connected,
+    Lost,
+    Message,
+    Reply,
+    Suspended,
+    Unanswered,
+)
 from exporter.zookeeper.moments import Moment
 from exporter.zookeeper.probe import Probe
 from exporter.zookeeper.records import UNREADABLE, child_count, owner_and_size
-from exporter.zookeeper.wire import Check, GetChildren, GetData, MultiRead, Request, Sync
+from exporter.zookeeper.wire import (
+    MARSHALLING_ERROR,
+    UNIMPLEMENTED,
+    Check,
+    GetChildren,
+    GetData,
+    MultiRead,
+    Request,
+    Sync,
+)
 from tests.simulation.eventlog import EventLog, gist
-from tests.simulation.server import ModelServer
+from tests.simulation.server import SERVER, ModelServer
 from tests.simulation.znodes import STAT
 
 #: Rounds after which a replica that still has something to do is going round in circles.
@@ -25,6 +44,8 @@ _PATIENCE = 2_000
 _EVERYTHING = 1_000_000
 #: Seconds. What is due later than this is due time and again: a replica that waits for it is at rest.
 _SOON = 6.0
+#: The same while nothing can be done but ask what the server can do.
+_FORGOTTEN = 20.0
 
 
 class Harness:
@@ -44,6 +65,13 @@ class Harness:
         self._read = 0
         self._probes: dict[Request, Probe] = {}
         self._judged: Barrier | None = None
+        #: What was said last of what the server can do, until it refuses; whether that still stands, and until when it
+        #: is to be asked for again.
+        self.word: bool | None = None
+        self._is_sure = self._is_attached = False
+        self._is_cut = True
+        self._ask_by: float | None = None
+        self._mode = options.get("mode", "auto")
         self.server.clock = lambda: self.now
 
     def probe(self, kind: str) -> None:
@@ -60,13 +88,38 @@ class Harness:
             message = self.server.stream.popleft()
             if isinstance(message, Reply | Unanswered) and message.request in self._probes:
                 message = self._probes.pop(message.request).verdict(message)
+            self._note_word(message)
             self.replica.receive(message, self.now)
+
+    def _note_word(self, message: Message) -> None:
+        """Notes what the replica is told of what the server can do, and until when it is to ask again."""
+        if isinstance(message, Connected):
+            self.word, self._is_sure = message.recursive, True
+            # None is to be asked about at once.
+            ask_in = 0.0 if message.recursive is None else message.ask_in
+            self._ask_by = None if ask_in is None else self.now + ask_in
+        elif isinstance(message, Capable) and self._is_attached:
+            self.word, self._is_sure = message.recursive, True
+            self._ask_by = None if message.ask_in is None else self.now + message.ask_in
+        elif isinstance(message, Reply) and message.error in (UNIMPLEMENTED, MARSHALLING_ERROR):
+            self._is_sure = False
+        self._is_attached = isinstance(message, Connected) or (
+            self._is_attached and not isinstance(message, Suspended | Lost | Unanswered)
+        )
+        self._is_cut = isinstance(message, Suspended | Lost) or (self._is_cut and not isinstance(message, Connected))
+        if not self._is_attached:
+            self._ask_by = None
 
     def take(self) -> None:
         """Sends and publishes what follows; what is sent without a connection waits for the next one."""
         self.now += _TURN
         outcome = self.replica.take(self.now)
+        assert not (self._is_cut and self.replica.is_attached), "nothing is left to be attached to"
         self.server.requests.extend(outcome.requests)
+        if outcome.inquiries:
+            assert self.server.hesitation, "what is known is asked for"
+            self._ask_by = None
+            self.server.inquire()
         for kind in outcome.probes:
             self.probe(kind)
         self.log.extend(outcome.events)
@@ -118,11 +171,18 @@ class Harness:
                 continue
             elif reconnects and not server.connected:
                 server.connect()
-            elif self.replica.wake_at is not None and self.replica.wake_at < self.now + _SOON:
+            elif server.is_asked:
+                server.inform()
+            elif self.replica.wake_at is not None and self.replica.wake_at < self.now + self._patience:
                 self.now = max(self.now, self.replica.wake_at)
             else:
                 return
         raise AssertionError("the replica does not come to rest")
+
+    @property
+    def _patience(self) -> float:
+        """An inquiry that was forgotten is made again, and before that there is nothing to judge."""
+        return _FORGOTTEN if self.replica._phase is _Phase.ASKING else _SOON
 
     def audit(self) -> None:
         """Lets every znode be audited twice; what is found is healed."""
@@ -235,6 +295,10 @@ class Harness:
             share = {path for path, _ in entries if path.count("/") == 1}
             watched = {path[len(self.server.root.rstrip("/")) :] for path in self.server.recursive_watches}
             assert watched == share, "other children are watched than are held"
+        if self._mode == "auto" and self.server.connected and self._is_sure:
+            knows = self.word is True and replica._credibility.believes(SERVER)
+            assert replica.mode == ("recursive" if knows else "classic"), f"the server's word was {self.word}"
+        assert self._mode == "classic" or self._ask_by is None, "what the server can do is not asked for again"
         assert replica.outstanding_operations == 0
         assert replica.pending_paths == 0
         assert not replica._in_flight

@@ -22,10 +22,12 @@ from exporter.treecache.replica import Replica, _Phase
 from exporter.treecache.scope import Scope
 from exporter.treecache.sharded import ShardedStrategy
 from exporter.treecache.tree import NEVER_LISTED, Branch, Tree
-from exporter.zookeeper.messages import DELETED, Barrier, Connected, Message, Reply, Suspended, WatchEvent
+from exporter.treecache.walk import Walk
+from exporter.zookeeper.messages import DELETED, Barrier, Capable, Connected, Message, Reply, Suspended, WatchEvent
 from exporter.zookeeper.probe import Probe
 from exporter.zookeeper.records import pzxid_of
 from exporter.zookeeper.wire import NO_AUTH, NO_NODE, AddWatch, MultiRead, ReadRequest, Request
+from tests.simulation.plan import Options, Plan
 
 
 class Mutation(NamedTuple):
@@ -35,6 +37,8 @@ class Mutation(NamedTuple):
     owner: Any
     attribute: str
     replacement: Callable[[Any], Any]
+    #: What finds it out, where schedules that are drawn do so too rarely to be searched.
+    witness: Plan | None = None
 
     def applied(self) -> AbstractContextManager[Any]:
         """Breaks the rule for as long as the context lasts."""
@@ -46,11 +50,11 @@ MUTATIONS: list[Mutation] = []
 Replacement = Callable[[Any], Any]
 
 
-def breaks(owner: Any, attribute: str) -> Callable[[Replacement], Replacement]:
+def breaks(owner: Any, attribute: str, witness: Plan | None = None) -> Callable[[Replacement], Replacement]:
     """Registers what makes, of an attribute of a class or module, one that breaks the rule it is named for."""
 
     def register(replacement: Replacement) -> Replacement:
-        MUTATIONS.append(Mutation(replacement.__name__, owner, attribute, replacement))
+        MUTATIONS.append(Mutation(replacement.__name__, owner, attribute, replacement, witness))
         return replacement
 
     return register
@@ -339,6 +343,94 @@ def watch_counts_as_kept_over_a_reconnect(original: Any) -> Any:
     return on_disconnected
 
 
+# What the server can do
+
+
+@breaks(Replica, "_choose")
+def undecided_server_is_taken_to_know_recursive_watches(original: Any) -> Any:
+    return lambda self, recursive, *arguments: original(self, recursive is not False, *arguments)
+
+
+@breaks(Replica, "_choose")
+def server_is_not_asked_again_although_it_may_have_changed(original: Any) -> Any:
+    return lambda self, recursive, ask_in, now: original(self, recursive, None, now)
+
+
+@breaks(Replica, "_ask")
+def inquiry_that_was_forgotten_is_waited_for(original: Any) -> Any:
+    def ask(self: Replica, now: float) -> None:
+        original(self, now)
+        self._ask_at = None
+
+    return ask
+
+
+@breaks(Replica, "_on_connected")
+def undecided_server_is_read_before_it_is_known(original: Any) -> Any:
+    def on_connected(self: Replica, message: Connected, now: float) -> None:
+        original(self, message, now)
+        if self._phase is _Phase.ASKING:
+            self._strategy = self._classic
+            self._go_on(now)
+
+    return on_connected
+
+
+@breaks(Replica, "_on_capable")
+def answer_for_a_connection_that_is_gone_is_believed(original: Any) -> Any:
+    def on_capable(self: Replica, message: Capable, now: float) -> None:
+        if self._phase is _Phase.DETACHED:
+            self._phase = _Phase.ASKING
+        original(self, message, now)
+
+    return on_capable
+
+
+@breaks(Replica, "_on_capable")
+def answer_that_comes_while_reading_is_not_believed(original: Any) -> Any:
+    def on_capable(self: Replica, message: Capable, now: float) -> None:
+        if self._phase is _Phase.ASKING:
+            original(self, message, now)
+
+    return on_capable
+
+
+@breaks(Replica, "_on_capable")
+def answer_that_comes_while_reading_does_not_begin_again(original: Any) -> Any:
+    def on_capable(self: Replica, message: Capable, now: float) -> None:
+        if self._phase in (_Phase.ASKING, _Phase.REFUSED):
+            original(self, message, now)
+        elif self._phase is not _Phase.DETACHED:
+            self._choose(message.recursive, message.ask_in, now)
+
+    return on_capable
+
+
+@breaks(Replica, "_on_capable")
+def refusal_that_is_taken_back_stands(original: Any) -> Any:
+    def on_capable(self: Replica, message: Capable, now: float) -> None:
+        if self._phase is not _Phase.REFUSED:
+            original(self, message, now)
+
+    return on_capable
+
+
+_LAGS = [("set", 24, 1), ("settle", 0, 0), ("cut", 0, 0), ("connect", 3, 3)]
+
+
+@breaks(
+    Replica,
+    "_on_capable",
+    Plan(Options(begins="loaded", hesitation=65), [*_LAGS, ("turn", 0, 0), ("inform", 0, 0), *[("turn", 0, 0)] * 4]),
+)
+def no_barrier_before_the_reads_that_an_answer_leads_to(original: Any) -> Any:
+    def on_capable(self: Replica, message: Capable, now: float) -> None:
+        self._resumes = False
+        original(self, message, now)
+
+    return on_capable
+
+
 # What listeners see
 
 
@@ -523,6 +615,44 @@ def what_an_audit_finds_is_not_healed(original: Any) -> Any:
 @breaks(Audit, "_read_untold")
 def what_no_event_tells_of_is_not_read_again(original: Any) -> Any:
     return lambda self: self._untold.clear()
+
+
+@breaks(Reconciler, "begin_sync")
+def resync_after_an_audit_believes_the_parents(original: Any) -> Any:
+    """Where a selector leaves out children, their number does not tell that one is missing."""
+    return lambda self, *, lists_all=False: original(self)
+
+
+@breaks(
+    Audit,
+    "_decisive",
+    Plan(
+        Options(mode="classic", audit_interval=30.0, begins="loaded"),
+        [
+            ("tick", 3, 0),
+            ("create_again", 2, 0),
+            ("turn", 1, 0),
+            ("fail", 3, 0),
+            ("create_again", 0, 1),
+            ("create_again", 2, 8),
+        ],
+    ),
+)
+def audit_does_not_wait_for_the_list_that_would_bring_a_znode(original: Any) -> Any:
+    return lambda self, path: iter((path,))
+
+
+@breaks(Audit, "_put_off")
+def looks_that_are_put_off_are_forgotten(original: Any) -> Any:
+    return lambda self, path, look, reason: None
+
+
+@breaks(Walk, "_run")
+def walk_leaves_out_every_second_znode(original: Any) -> Any:
+    def run(self: Walk, prefix: str, siblings: list[Any]) -> Iterator[str]:
+        return (path for number, path in enumerate(original(self, prefix, siblings)) if number % 2 == 0)
+
+    return run
 
 
 # Kind to the ensemble, and to memory

@@ -46,6 +46,8 @@ COURSE = {
     "tick": 4,
     "catch_up": 6,
     "settle": 1,
+    "inform": 3,
+    "forget_inquiry": 1,
 }
 FAULTS = {
     "cut": 4,
@@ -58,9 +60,13 @@ FAULTS = {
     "lose": 1,
     "mislead": 1,
     "change_server": 1,
-    "poison": 2,
+    "poison": 3,
     "swap": 1,
+    "stumble": 1,
 }
+
+#: How many ways there are for a session to find out, or not, what its server can do.
+HESITATIONS = 1 << 15
 
 _LONGEST = 48
 _ARGUMENT = 1 << 16
@@ -84,6 +90,7 @@ class Options(NamedTuple):
     closes_after_refusal: bool = False
     tells_of_unreadable: bool = False
     one_mode_a_path: bool = False
+    hesitation: int = 0
     shard: Shard | None = None
     #: With what the steps begin: an "empty" root, a "tree" below it, or that tree "loaded".
     begins: str = "empty"
@@ -136,13 +143,14 @@ def _draw_options(random: Random) -> Options:
         batch_size=random.choice((1, 2, 3, 5, 1024)),
         window=random.choice((1, 2, 4)),
         keep_data=not rarely(0.1),
-        selects=rarely(0.1),
+        selects=rarely(0.2),
         max_depth=random.choice((0, 1, 2)) if rarely(0.1) else None,
         max_nodes_per_second=random.choice((3, 20, 100)) if rarely(0.1) else None,
         knows_recursive=not rarely(0.15),
         closes_after_refusal=rarely(0.7),
         tells_of_unreadable=rarely(0.3),
         one_mode_a_path=rarely(0.5),
+        hesitation=random.randrange(1, HESITATIONS) if rarely(0.4) else 0,
         begins=random.choice(("empty", "tree", "loaded", "loaded")),
         freshness_interval=30.0 if rarely(0.7) else None,
         audit_interval=30.0 if rarely(0.5) else None,

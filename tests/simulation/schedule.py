@@ -58,6 +58,7 @@ class Schedule:
         server.closes_after_refusal = options.closes_after_refusal
         server.tells_of_unreadable = options.tells_of_unreadable
         server.one_mode_a_path = options.one_mode_a_path
+        server.hesitation = options.hesitation
         self._root = "" if options.root == "/" else options.root
         self._window = options.window if options.mode == "recursive" else CLASSIC_WINDOW
         self._make_path(options.root)
@@ -79,7 +80,9 @@ class Schedule:
     def _finish(self) -> None:
         self._settle(0, 0)
         server = self._server
-        refused = self._options.mode == "recursive" and not server.knows_recursive
+        refused = self._is_refused
+        # For those that are refused there is nothing to judge yet.
+        server.hesitation = 0
         if refused:
             server.knows_recursive = True
         if (
@@ -97,6 +100,12 @@ class Schedule:
         server.catch_up(_EVERYTHING)
         self._harness.verify()
         self._harness.check()
+
+    @property
+    def _is_refused(self) -> bool:
+        """Whether nothing is to be expected: the mode is recursive, and the server is not, or is said not to be."""
+        knows = self._server.knows_recursive and self._harness.word is not False
+        return self._options.mode == "recursive" and not knows
 
     # Steps: changes
 
@@ -236,7 +245,7 @@ class Schedule:
             self._connect(0, 0)
         server.catch_up(_EVERYTHING)
         self._harness.settle()
-        if self._options.mode == "recursive" and not server.knows_recursive:
+        if self._is_refused:
             return
         if server.untold or server.poisoned:
             self._harness.check_itself()
@@ -244,6 +253,12 @@ class Schedule:
             self._harness.check_told()
         else:
             self._harness.check()
+
+    def _inform(self, number: int, other: int) -> None:
+        self._server.inform()
+
+    def _forget_inquiry(self, number: int, other: int) -> None:
+        self._server.is_asked = False
 
     # Steps: faults
 
@@ -325,6 +340,12 @@ class Schedule:
         if not may_be or self._options.audit_interval is None:
             return
         self._server.swap(max(0, len(self._server.history) - number % 12))
+
+    def _stumble(self, number: int, other: int) -> None:
+        """What drives the replica had an error that nothing was prepared for."""
+        if number % 2:
+            self._harness.deliver(other % 4)
+        self._harness.replica.start_over(self._harness.now)
 
     def _change_server(self, number: int, other: int) -> None:
         if not self._server.connected:

@@ -21,6 +21,7 @@ from exporter.zookeeper.messages import (
     CHILD,
     CREATED,
     DELETED,
+    Capable,
     Connected,
     Lost,
     Message,
@@ -72,12 +73,18 @@ class ModelServer:
         self.closes_after_refusal = False
         self.tells_of_unreadable = False
         self.one_mode_a_path = False
+        #: What is said of what it can do, three bits each time; 0 for the truth at once.
+        self.hesitation = 0
         # What the replica is to hold of it.
         self.selector: Selector | None = None
         self.max_depth: int | None = None
         self.shard: Shard | None = None
         # The session.
         self.connected = False
+        #: Whether it asks what the server can do, and how often it did on this connection.
+        self.is_asked = False
+        self.inquiries = 0
+        self._words = 0
         self.has_refused = False
         self.recursive_watches: set[str] = set()
         self.data_watches: set[str] = set()
@@ -311,7 +318,36 @@ class ModelServer:
         self.lost.clear()
         self.rewound.append(self._restored or read_only)
         self._restored = False
-        self.stream.append(Connected(SERVER, read_only, self.knows_recursive or not self.has_refused))
+        self.is_asked, self.inquiries = False, 0
+        self.stream.append(Connected(SERVER, read_only, *self._word()))
+
+    def inquire(self) -> None:
+        """Asks what the server can do; the answer is told by `inform`."""
+        self.is_asked = True
+        self.inquiries += 1
+
+    def inform(self) -> None:
+        """Tells what the server can do, asked or not: of caches that share a session one may have asked for all.
+
+        Where the connection is gone by then, a session keeps it to itself; but that is nothing to rely on.
+        """
+        if self.hesitation or self.is_asked:
+            self.is_asked = False
+            self.stream.append(Capable(*self._word()))
+
+    def _word(self) -> tuple[bool | None, float | None]:
+        """What is said of what the server can do, and the seconds after which to ask again.
+
+        Another server may have answered than the session's. But one that has refused is not tried at each connection.
+        """
+        truth = self.knows_recursive or not self.has_refused
+        if not self.hesitation or not truth:
+            return truth, None
+        bits = self.hesitation >> 3 * (self._words % 5)
+        self._words += 1
+        recursive = (None, truth, False, truth)[bits & 3]
+        ask_in = None if recursive else (0.5 if bits & 4 and self.inquiries < 3 else None)
+        return recursive, ask_in
 
     def disconnect(self, arrived: int = 0, *, expire: bool = False) -> None:
         """Cuts the connection: requests get no answer and watches are gone.
@@ -332,6 +368,8 @@ class ModelServer:
         self.data_watches.clear()
         self.child_watches.clear()
         self._fail_requests()
+        if self.is_asked:
+            self.inform()
         self.stream.append(Suspended())
         if expire:
             self.expire()

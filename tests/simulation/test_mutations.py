@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.found import seed_that_finds
+from tests.simulation.found import plan_that_finds
 from tests.simulation.mutations import MUTATIONS, Mutation
-from tests.simulation.plan import draw
 from tests.simulation.shrink import failure
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
 def test_broken_rule_is_found_out(mutation: Mutation) -> None:
-    found = seed_that_finds(mutation)
+    found = plan_that_finds(mutation)
     assert found is not None
     # It was the broken rule: whole again, the same schedule is right.
-    assert failure(draw(found)) is None
+    assert failure(found) is None

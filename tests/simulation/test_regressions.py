@@ -237,3 +237,9 @@ def test_proof_waits_for_the_children_of_an_old_znode_that_a_later_event_led_to(
     turns = [("turn", 1, 0), ("turn", 2, 0), ("turn", 2, 0), ("probe", 0, 0), ("turn", 1, 0), ("turn", 1840, 0)]
     steps = [("set", 39, 0), ("delete_root", 0, 0), ("create_root", 109, 0), *turns, ("turn", 137, 0)]
     run(Plan(Options(mode="classic", begins="loaded"), [*steps, ("set", 32678, 0)]))
+
+
+@pytest.mark.parametrize("mode", ["auto", "recursive"])
+def test_a_server_that_lags_is_not_read_before_a_barrier_when_it_turns_out_to_know_more(mode: str) -> None:
+    begin = [("set", 24, 1), ("settle", 0, 0), ("cut", 0, 0), ("connect", 3, 3), ("inform", 0, 0)]
+    run(Plan(Options(mode=mode, begins="loaded", hesitation=81), [*begin, *[("turn", 0, 0)] * 4]))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from exporter.treecache.shard import Shard
 from tests.simulation.__main__ import main
 from tests.simulation.mutations import MUTATIONS
-from tests.simulation.plan import COURSE, FAULTS, WRITES, Options, Plan, draw
+from tests.simulation.plan import COURSE, FAULTS, HESITATIONS, WRITES, Options, Plan, draw
 from tests.simulation.schedule import run
 from tests.simulation.shrink import failure, report, shrink
 
@@ -33,6 +33,7 @@ OPTIONS = st.fixed_dictionaries(
         "closes_after_refusal": st.just(True),
         "tells_of_unreadable": st.just(True),
         "one_mode_a_path": st.just(True),
+        "hesitation": st.integers(1, HESITATIONS - 1),
         "shard": st.sampled_from([Shard(0, 2), Shard(0, 3)]),
     },
 )
