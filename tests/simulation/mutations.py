@@ -172,7 +172,11 @@ def dirty_paths_are_forgotten_on_reconnect(original: Any) -> Any:
     return abandon
 
 
-@breaks(Replica, "_take_back")
+@breaks(
+    Replica,
+    "_take_back",
+    Plan(Options(begins="loaded"), [("set", 24, 1), ("deliver", 0, 0), ("take", 0, 0), ("fail_to_queue", 0, 0)]),
+)
 def unanswered_reads_are_not_sent_again(original: Any) -> Any:
     def take_back(self: Replica, request: Request) -> bool:
         sent = self._in_flight.pop(request, None)
@@ -555,7 +559,24 @@ def barrier_counts_during_a_load(original: Any) -> Any:
     return property(lambda self: self._phase is _Phase.LIVE)
 
 
-@breaks(Probe, "verdict")
+@breaks(
+    Probe,
+    "verdict",
+    Plan(
+        Options(begins="loaded"),
+        [
+            ("cut", 0, 0),
+            ("connect", 1, 3),
+            ("settle", 0, 0),
+            ("set", 24, 1),
+            ("tick", 2, 0),
+            ("fail", 0, 0),
+            ("probe", 0, 0),
+            ("turn", 0, 0),
+            ("turn", 0, 0),
+        ],
+    ),
+)
 def barrier_that_was_refused_counts(original: Any) -> Any:
     def verdict(self: Probe, answer: Message) -> Any:
         return original(self, answer._replace(error=0) if isinstance(answer, Reply) else answer)

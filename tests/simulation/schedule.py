@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exporter.treecache.classic import _WINDOW as CLASSIC_WINDOW
 from exporter.treecache.tree import Entry, record_of
-from exporter.zookeeper.messages import BARRIERS, CHANGED, CHILD, CREATED, DELETED
+from exporter.zookeeper.messages import BARRIERS, CHANGED, CHILD, CREATED, DELETED, Unanswered
 from exporter.zookeeper.wire import MARSHALLING_ERROR, THROTTLED, ReadRequest
 from tests.simulation.harness import Harness
 from tests.simulation.plan import Options, Plan, draw
@@ -340,6 +340,11 @@ class Schedule:
         if not may_be or self._options.audit_interval is None:
             return
         self._server.swap(max(0, len(self._server.history) - number % 12))
+
+    def _fail_to_queue(self, number: int, other: int) -> None:
+        """kazoo fails the next request, and the connection stands. Not drawn: it happens as a connection ends."""
+        if self._server.connected and self._server.requests:
+            self._server.stream.append(Unanswered(self._server.requests.popleft(), connected=True))
 
     def _stumble(self, number: int, other: int) -> None:
         """What drives the replica had an error that nothing was prepared for."""
