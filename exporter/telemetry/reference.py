@@ -26,8 +26,8 @@ the daemon those of the exporter besides, and prometheus_client's own `process_*
 
 Histograms carry exemplars (`trace_id`, `span_id`) of spans that are sampled, where the scrape is in the OpenMetrics
 format: durations of requests that of the call, durations of syncs that of the sync, durations of refreshes and
-propagation delays that of the call that brought the change, durations of proofs that of the barrier's call. Those of
-listeners have none.
+propagation delays that of the call that brought the change, durations of freshness checks that of the barrier's
+call. Those of listeners have none.
 """
 #: Label values that have room in a table.
 SHORT = 10

@@ -1,4 +1,4 @@
-"""CacheStats: everything one tree cache can say about itself at a moment, for whoever measures it."""
+"""CacheStats: everything one tree cache can say about itself at a moment, for those who measure it."""
 
 from __future__ import annotations
 
@@ -78,5 +78,5 @@ class CacheStats:
 
     @property
     def was_complete(self) -> bool:
-        """Whether the tree was ever loaded, in whatever session."""
+        """Whether the tree was ever loaded, in any session."""
         return self.events["initialized"] > 0

@@ -49,7 +49,7 @@ class Change:
 
 
 class Charts(NamedTuple):
-    """One tree's last ten minutes, oldest first: events a second, and the most staleness, in seconds, once proven."""
+    """One tree's last ten minutes, oldest first: events a second, and the most staleness, in seconds, once verified."""
 
     rates: tuple[float, ...] = ()
     staleness: tuple[float, ...] = ()
@@ -63,13 +63,13 @@ class Series:
     at: float
     stalest: float = 0.0
     loading: bool = True
-    #: Since when the tree has been complete without a single proof.
+    #: Since when the tree has been complete without a single freshness check.
     unproven_since: float | None = None
     rates: deque[float] = field(default_factory=lambda: deque(maxlen=POINTS))
     staleness: deque[float] = field(default_factory=lambda: deque(maxlen=POINTS))
 
     def unproven_for(self, at: float) -> float:
-        """For how many seconds the tree has been complete, if its freshness was never proven, otherwise 0."""
+        """For how many seconds the tree has been complete, if it was never verified, otherwise 0."""
         return 0.0 if self.unproven_since is None else at - self.unproven_since
 
     def add(self, tree: CacheStats, at: float) -> None:

@@ -25,7 +25,7 @@ class Standing:
         level: one of `LEVELS`.
         words: what people call all of that.
         in_headline: what the headline says of each condition, should the tree be the only one in it.
-        staleness: at most so many seconds old, None before any proof.
+        staleness: at most so many seconds old, None before the first freshness check.
         is_stale: whether that is too old.
         was_complete: whether it was ever loaded.
         failure, failed_at: while it is failed, why and since when, in Unix time; 0 where that is not known.
@@ -64,7 +64,7 @@ class Standing:
 
 
 def standing_of(name: str, client: ClientStats, tree: CacheStats, unproven_for: float = 0.0) -> Standing:
-    """How a tree stands that, if its freshness was never proven, has been loaded for so many seconds."""
+    """How a tree stands that, if it was never verified, has been loaded for so many seconds."""
     staleness = max(0.0, time.time() - tree.verified_at) if tree.verified_at else None
     seen = Seen(client, tree, unproven_for if staleness is None else staleness)
     conditions = found_in(seen)

@@ -28,7 +28,7 @@ class CacheSpans(CacheObserver):
     """The spans of one cache: ``treecache.sync`` or ``treecache.resync``, and ``treecache.refresh``.
 
     A sync is the parent of its requests. A refresh is the parent of one request and links to the watch events that it
-    follows. What is sent for other reasons, such as proofs of freshness and audits, begins traces of its own.
+    follows. What is sent for other reasons, such as freshness checks and audits, begins traces of its own.
     """
 
     def __init__(self, tracer: Tracer, cache: TreeCache) -> None:

@@ -56,7 +56,7 @@ function hear(told) {
   if (outline !== script.dataset.outline && performance.now() > SETTLED * (1 + Math.random())) location.reload();
 }
 
-function tell(text) {
+function say(text) {
   document.documentElement.dataset.live = text ? "no" : "yes";
   if (live.textContent !== text) live.textContent = text;
 }
@@ -68,7 +68,7 @@ function listen() {
     pause = FIRST_PAUSE;
     wait(miss, SILENCE);
     hear(JSON.parse(event.data));
-    tell("");
+    say("");
   };
   events.onerror = miss;
   wait(miss, SILENCE);
@@ -78,7 +78,7 @@ function listen() {
 function miss() {
   events.close();
   const since = heardAt.toISOString().slice(0, 19).replace("T", " ");
-  tell(`No word from the exporter since ${since} UTC: what is shown is what it said before.`);
+  say(`No word from the exporter since ${since} UTC; showing the last known data.`);
   wait(listen, pause);
   pause = Math.min(2 * pause, LONGEST_PAUSE);
 }
