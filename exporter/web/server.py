@@ -46,7 +46,7 @@ async def serving(
 ) -> AsyncIterator[asyncio.Future[ServerError]]:
     """Serves `app` on `listeners` for as long as the body runs, then lets running requests end within a second.
 
-    The body begins when connections are accepted, and is given a future that is done if the server ends by itself. `config`
+    The body begins when connections are accepted, and is given a future for a server that ends by itself. `config`
     says whether by TLS, to whom, and with which headers; its files are read again when they change. Paths in
     `open_to_all` are served to those without a password too; `kind_of` says what a path is asked for, which decides
     who leaves when there are too many connections.
