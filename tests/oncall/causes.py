@@ -34,8 +34,8 @@ class Cause:
     """One line of the budgets.
 
     `critical` and `in_all` are how many notifications it may send that fire, `within` the seconds after which the first
-    right one is there. `alerts` are the names of those that may be sent, the right one first; None is for a cause that
-    may be silent.
+    right one is there. `alerts` are the names of those that may be sent: with `words`, which it says, the right one is
+    the first, else each is right. No alerts are for a cause that may be silent.
     """
 
     name: str
@@ -403,10 +403,9 @@ _TABLE = (
         short=45,
         critical=0,
         in_all=3,
-        alerts=("TreeCacheSessionMaybeExpired", "TreeCacheClientDown", "TreeCacheSessionLost"),
+        alerts=("TreeCacheClientDown", "TreeCacheSessionMaybeExpired", "TreeCacheSessionLost"),
         severity="warning",
         within=90,
-        words="may have expired",
         proxied=True,
     ),
     Cause(
@@ -459,7 +458,7 @@ _TABLE = (
         "half of a tree's persistent znodes deleted",
         delete_half,
         nothing,
-        lasts=4 * MINUTE,
+        lasts=3 * MINUTE,
         short=None,
         critical=0,
         in_all=1,

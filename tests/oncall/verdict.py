@@ -64,9 +64,10 @@ class Story:
 
     def _wrong_first(self, form: Form, slack: float) -> list[str]:
         cause = self.cause
-        right = next((told for told in self.fired if told.name == cause.alerts[0]), None)
+        names = cause.alerts[:1] if cause.words else cause.alerts
+        right = next((told for told in self.fired if told.name in names), None)
         if right is None:
-            return [f"{cause.alerts[0]} was not sent"]
+            return [f"{' or '.join(names)} was not sent"]
         found = []
         took = right.at - self.harmed_at
         if took > (cause.within or 0) + slack:
