@@ -98,7 +98,7 @@ def lose_quorum(place: Place) -> None:
 
 
 def heal_ensemble(place: Place) -> None:
-    place.ensemble.heal()
+    ordinary.heal(place.ensemble)
 
 
 def stall_leader(place: Place) -> None:
@@ -109,7 +109,7 @@ def stall_leader(place: Place) -> None:
 
 def resume_leader(place: Place) -> None:
     place.stack.close()
-    place.ensemble.heal()
+    ordinary.heal(place.ensemble)
 
 
 def pause_one(place: Place) -> None:

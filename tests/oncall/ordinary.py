@@ -11,8 +11,9 @@ from pathlib import Path
 
 from kazoo.client import KazooClient
 
+from tests.faults.ensemble import Ensemble
 from tests.oncall.stage import Place
-from tests.support import wipe
+from tests.support import eventually, wipe
 
 #: Folders of the releases between which an upgrade goes, where they are there.
 RELEASES = ("/opt/zookeeper/3.6.3", "/opt/zookeeper/3.9.5")
@@ -84,6 +85,16 @@ def changing(place: Place) -> Iterator[None]:
         thread.join()
 
 
+def heal(ensemble: Ensemble) -> None:
+    """Starts the servers that do not run, and waits until all serve, which a busy machine takes its time for."""
+
+    def is_healed() -> bool:
+        ensemble.heal()
+        return True
+
+    eventually(is_healed, timeout=180)
+
+
 # The steps
 
 
@@ -92,12 +103,12 @@ def restart_servers(place: Place) -> None:
     leader = place.ensemble.leader
     for member in [member for member in place.ensemble.members if member is not leader] + [leader]:
         member.kill()
-        place.ensemble.heal()
+        heal(place.ensemble)
 
 
 def restart_leader(place: Place) -> None:
     place.ensemble.leader.kill()
-    place.ensemble.heal()
+    heal(place.ensemble)
 
 
 def restart_exporter(place: Place) -> None:
@@ -156,7 +167,7 @@ def drain_node(place: Place) -> None:
     server.kill()
     time.sleep(30)
     place.replicas[0].start()
-    place.ensemble.heal()
+    heal(place.ensemble)
 
 
 def upgrade(place: Place) -> None:
@@ -167,7 +178,7 @@ def upgrade(place: Place) -> None:
         member.kill()
         member.home = newest
         time.sleep(5)
-        place.ensemble.heal()
+        heal(place.ensemble)
 
 
 STEPS: tuple[Step, ...] = (
