@@ -11,7 +11,7 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -30,13 +30,24 @@ class Relay:
         self._target = target
         self._open: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", self.port))
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._threads: list[threading.Thread] = []
+        self._start(self._accept)
 
     def close(self) -> None:
         """Ends every connection, and takes no more."""
-        for end in (self._listener, *self._open):
+        _shut(self._listener)
+        self._threads[0].join(10)
+        for end in self._open:
             _shut(end)
-        self._listener.close()
+        for thread in self._threads:
+            thread.join(10)
+        for end in (self._listener, *self._open):
+            end.close()
+
+    def _start(self, target: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _accept(self) -> None:
         while True:
@@ -54,8 +65,8 @@ class Relay:
             for source, sink in ((client, server), (server, client)):
                 source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 waiting: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
-                threading.Thread(target=self._read, args=(source, waiting), daemon=True).start()
-                threading.Thread(target=_write, args=(sink, waiting), daemon=True).start()
+                self._start(self._read, source, waiting)
+                self._start(_write, sink, waiting)
 
     def _read(self, source: socket.socket, waiting: queue.SimpleQueue[tuple[float, bytes]]) -> None:
         data = b"to begin with"

@@ -8,6 +8,7 @@ place of its own. `python -m tests.oncall` runs all of them at the windows that 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -58,7 +59,8 @@ def happened() -> Run:
             strays.append(line)
 
     with own_folder() as folder:
-        stories = run(folder, SHORT, CAUSED, meanwhile=try_runbook, say=note)
+        until = time.monotonic() + 400
+        stories = run(folder, SHORT, CAUSED, meanwhile=try_runbook, say=note, until=until)
     return Run({story.cause.name: story for story in stories}, runbooks, strays)
 
 
