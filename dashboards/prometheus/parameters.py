@@ -34,8 +34,14 @@ def _text(default: str, meaning: str) -> Any:
 class Parameters:
     """What the rules can be told. Times are Prometheus' durations of one unit, such as `90s`; the rest are numbers."""
 
-    runbooks: str = _text("docs/runbooks.md", "Where the runbooks are published: `runbook_url` begins with it.")
-    grafana: str = _text("", "Address of Grafana, such as `https://grafana.example`: `dashboard` begins with it.")
+    runbooks: str = _text(
+        "",
+        "Where the runbooks are published: `runbook_url` begins with it. By default, `/docs/runbooks` of an exporter.",
+    )
+    grafana: str = _text(
+        "",
+        "Address of Grafana, such as `https://grafana.example`: `dashboard` begins with it. Without it there is none.",
+    )
 
     copies: str = _text(
         "instance, pod", "Labels that tell one copy of a tree from another: what replicas do not share."

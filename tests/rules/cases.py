@@ -1,7 +1,7 @@
 """Cases: the unit tests of the rules one by one, each with those rules alone that what it looks at is made from.
 
 `promtool test rules` evaluates every rule at every step; most cases look at one in twenty. A rule is needed if a case,
-or a rule that is needed, names what it records, or names the alert in `ALERTS`. `make soak` runs each case with all.
+or a rule that is needed, names what it records, or its alert in `ALERTS`. `make soak` runs each case with all rules.
 """
 
 from __future__ import annotations
