@@ -53,6 +53,8 @@ class Cause:
     #: What the first right notification says.
     words: str = ""
     severity: str | None = None
+    #: Alerts that come when it is healed, as only then it is known.
+    afterwards: tuple[str, ...] = ()
     #: For how long, in minutes of the rules, there is no critical notification.
     no_page_for: float = 0
     #: Minutes of the rules that the trees have to have been there before.
@@ -404,6 +406,7 @@ _TABLE = (
         critical=0,
         in_all=3,
         alerts=("TreeCacheClientDown", "TreeCacheSessionMaybeExpired", "TreeCacheSessionLost"),
+        afterwards=("TreeCacheSessionLost",),
         severity="warning",
         within=90,
         proxied=True,

@@ -134,6 +134,7 @@ class _Watch:
 
     def __init__(self, cause: Cause, place: Place, begun: float, say: Callable[[str], None]) -> None:
         self._cause, self._place, self._begun, self._say = cause, place, begun, say
+        self._said = 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -143,18 +144,21 @@ class _Watch:
         return self._place.received()
 
     def end(self) -> None:
-        """Stops saying it."""
+        """Says the rest, and stops."""
         self._over.set()
         self._thread.join()
+        self._say_news()
 
     def _watch(self) -> None:
-        said = 0
         while not self._over.wait(_LOOK):
-            received = self.told()
-            for told in received[said:]:
-                at = told.at - self._begun
-                self._say(f"{self._cause.name}: +{at:.0f} s {told.status} {told.severity} {told.name}: {told.summary}")
-            said = len(received)
+            self._say_news()
+
+    def _say_news(self) -> None:
+        received = self.told()
+        for told in received[self._said :]:
+            at = told.at - self._begun
+            self._say(f"{self._cause.name}: +{at:.0f} s {told.status} {told.severity} {told.name}: {told.summary}")
+        self._said = len(received)
 
 
 @contextlib.contextmanager

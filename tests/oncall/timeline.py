@@ -13,7 +13,7 @@ BEGIN, END = "<!-- oncall -->", "<!-- end of oncall -->"
 
 
 def table(stories: Sequence[Story]) -> str:
-    """A row for each notification, and one for each cause that sent none."""
+    """A row for each notification that fires, and one for each cause that sent none."""
     lines = [
         "| cause | budget: critical / in all | after | | alert | says |",
         "|---|---|---|---|---|---|",
@@ -27,13 +27,10 @@ def table(stories: Sequence[Story]) -> str:
 
 
 def _rows(story: Story) -> Iterator[str]:
-    for told in story.told:
+    for told in story.fired:
         after = f"{told.at - story.harmed_at:.0f} s"
-        if told.status == "firing":
-            yield f"{after} | {told.severity} | {told.name.removeprefix('TreeCache')} | {_escaped(told.summary)}"
-        else:
-            yield f"{after} | resolved | {told.name.removeprefix('TreeCache')} | "
-    if not story.told:
+        yield f"{after} | {told.severity} | {told.name.removeprefix('TreeCache')} | {_escaped(told.summary)}"
+    if not story.fired:
         yield "| | | nothing was sent"
 
 

@@ -48,7 +48,7 @@ class Story:
         found += [
             f"{told.name} was sent {told.at - self.healed_at:.0f} s after it was healed: {told.summary}"
             for told in self.fired
-            if told.at > self.healed_at + form.seconds("1m") and cause.lasts
+            if told.at > self.healed_at + form.seconds("1m") and cause.lasts and told.name not in cause.afterwards
         ]
         found += [
             f"a critical notification within {cause.no_page_for:g} min"
