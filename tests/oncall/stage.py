@@ -66,8 +66,9 @@ class Form:
 
 
 REAL = Form(1, "15s", "10s", {}, hour=3600, changes=50_000)
-#: Trees are stale after 14 seconds, and not after 30. A scrape has all of its interval, which a busy machine takes.
-SHORT = Form(10, "5s", "4s", {"freshness": {"interval": "3s", "timeout": "4s"}}, hour=40, changes=2000)
+#: Trees are stale after 30 seconds, as by default, so that causes fire first. A scrape has all of its interval, which a busy
+#: machine takes.
+SHORT = Form(10, "5s", "4s", {"freshness": {"interval": "3s", "timeout": "12s"}}, hour=40, changes=2000)
 
 
 class Replica:
