@@ -66,8 +66,8 @@ class Form:
 
 
 REAL = Form(1, "15s", "10s", {}, hour=3600, changes=50_000)
-#: Trees are stale after 30 seconds, as by default, so that causes fire first. A scrape has all of its interval, which a busy
-#: machine takes.
+#: Trees are stale after 30 seconds, as by default, so that causes fire first. A scrape has all of its interval, which a
+#: busy machine takes.
 SHORT = Form(10, "5s", "4s", {"freshness": {"interval": "3s", "timeout": "12s"}}, hour=40, changes=2000)
 
 
