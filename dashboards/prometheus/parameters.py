@@ -87,6 +87,9 @@ class Parameters:
     near_timeout_for: str = _wait("10m", "... before silence that comes again and again alerts.")
 
     not_initialized_for: str = _wait("10m", "What a tree's first load may take while the client is connected.")
+    root_missing_for: str = _wait(
+        "5m", "How long the root of a tree may be missing, from the start or since it was deleted, before it alerts."
+    )
     failed_for: str = _wait("15s", "How long a cache must be failed to alert ...")
     failed_restarts: float = _threshold(3, "... or how often its engine must be started again ...")
     failed_window: str = _wait("5m", "... within this window.")
