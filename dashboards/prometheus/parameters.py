@@ -56,6 +56,14 @@ class Parameters:
     )
     absent_for: str = _wait("1m", "Wait before an exporter that does not answer alerts; four scrapes at least.")
     reload_failed_for: str = _wait("5m", "Wait before a configuration that could not be loaded alerts.")
+    memory_ratio: float = _threshold(
+        0.9, "Share of its memory limit that an exporter may use; or it warns when it uses more than ..."
+    )
+    memory_start: float = _threshold(0.6, "... this share, and reaches the limit within ...")
+    memory_within: str = _wait("1h", "... this time, at the pace of both ...")
+    memory_long: str = _wait("10m", "... this window, which begins after the exporter's start, ...")
+    memory_short: str = _wait("2m", "... and this one ...")
+    memory_for: str = _wait("2m", "... for this long; a jump does not.")
     shard_for: str = _wait("5m", "Wait before a shard that is missing or held too often alerts; a rollout takes less.")
     shard_window: str = _wait(
         "1d", "How long a shard may lack a replica that it had before the others count as held too often."

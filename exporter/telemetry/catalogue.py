@@ -411,6 +411,11 @@ CONFIG_LAST_RELOAD_SUCCESS = _gauge(
     "When a good configuration was last read, in Unix time.",
     unit="seconds",
 )
+MEMORY_LIMIT = _gauge(
+    "treecache_exporter_memory_limit_bytes",
+    "The least memory limit of the process' control groups; 0 where there is none.",
+    unit="bytes",
+)
 SPANS_DROPPED = _counter(
     "treecache_exporter_spans_dropped_total",
     "Spans that were not exported: their queue was full, or their collector did not take them; 0 without tracing.",
@@ -495,6 +500,7 @@ EXPORTER = Group(
         BUILD_INFO,
         CONFIG_LAST_RELOAD_SUCCESSFUL,
         CONFIG_LAST_RELOAD_SUCCESS,
+        MEMORY_LIMIT,
         SPANS_DROPPED,
         SHARD_ORDINAL,
         SHARDS,

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
 
+from exporter.process import memory
 from exporter.telemetry import catalogue
 from exporter.telemetry.catalogue import Group
 from exporter.telemetry.sources import Counted, EnsembleSource, ReloadSource, ReloadStats
@@ -91,11 +92,12 @@ def build_registry(
     reloads: ReloadSource | None = None,
     spans_dropped: Callable[[], int] = lambda: 0,
     shard: Shard | None = None,
+    memory_limit: Callable[[], int] = memory.limit,
 ) -> CollectorRegistry:
     """A registry of its own with everything that the daemon exposes about `ensembles` and about itself."""
     registry = CollectorRegistry(auto_describe=True)
     registry.register(EnsemblesCollector(ensembles))
-    registry.register(exporter_collector(version, reloads, spans_dropped, shard))
+    registry.register(exporter_collector(version, reloads, spans_dropped, shard, memory_limit))
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
@@ -107,6 +109,7 @@ def exporter_collector(
     reloads: ReloadSource | None = None,
     spans_dropped: Callable[[], int] = lambda: 0,
     shard: Shard | None = None,
+    memory_limit: Callable[[], int] = memory.limit,
 ) -> Collector:
     """Collects the `treecache_exporter_*` metrics."""
     share = shard or Shard()
@@ -115,6 +118,7 @@ def exporter_collector(
         catalogue.BUILD_INFO.name: lambda _: build,
         catalogue.CONFIG_LAST_RELOAD_SUCCESSFUL.name: lambda stats: _one(stats.successful),
         catalogue.CONFIG_LAST_RELOAD_SUCCESS.name: lambda stats: _one(stats.succeeded_at),
+        catalogue.MEMORY_LIMIT.name: lambda _: _one(memory_limit()),
         catalogue.SPANS_DROPPED.name: lambda _: _one(spans_dropped()),
         catalogue.SHARD_ORDINAL.name: lambda _: _one(share.ordinal),
         catalogue.SHARDS.name: lambda _: _one(share.total),

@@ -61,7 +61,7 @@ def test_each_metric_of_the_catalogue_is_read_or_counted() -> None:
     ],
 )
 def test_the_first_scrape_has_every_known_label_value_at_zero(group: Group, metric: Metric) -> None:
-    registry = build_registry([new_ensemble()], "1.2.3")
+    registry = build_registry([new_ensemble()], "1.2.3", memory_limit=lambda: 0)
     for name, labels in known_samples(group, metric):
         value = registry.get_sample_value(name, labels)
         is_the_state = metric.name == "zookeeper_client_state" and labels["state"] == "connecting"
