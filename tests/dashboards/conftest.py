@@ -10,6 +10,7 @@ import pytest
 
 from tests.dashboards.grafana import ALL, Grafana
 from tests.dashboards.scene import FIRING_WITHIN, Scene, playing
+from tests.support import eventually
 
 # The SDK that writes the JSON needs Python 3.11; what it wrote is tested with every Python.
 collect_ignore = ["test_generated.py"] if sys.version_info < (3, 11) else []
@@ -35,15 +36,23 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         yield scene
 
 
-@pytest.fixture(scope="package")
-def grafana(scene: Scene) -> Callable[[str], Grafana]:
-    """What a reader of a dashboard asks, by the dashboard's name: everything since the scene began."""
-    # A busy machine misses a scrape now and then; not just at the end.
-    scene.wait_until(
+def _well_scraped(scene: Scene) -> float:
+    """A moment at which all exporters were scraped, 0 if there is none yet; a busy machine misses a scrape now and then.
+
+    It lies a little back: a sample has the time at which its scrape began, and comes when it has ended.
+    """
+    moment = time.time() - 2
+    condition = (
         f'sum(up{{job="treecache"}}) == {len(scene.exporters)} '
         "and on () min(job_shard:treecache_exporter_shard_ordinal:count) == 2"
     )
-    end = time.time()
+    return moment if Grafana(scene.prometheus.url, 0, moment, {}).ask_now(condition) else 0.0
+
+
+@pytest.fixture(scope="package")
+def grafana(scene: Scene) -> Callable[[str], Grafana]:
+    """What a reader of a dashboard asks, by the dashboard's name: everything since the scene began."""
+    end = eventually(lambda: _well_scraped(scene), timeout=FIRING_WITHIN, interval=0.5)
     start = scene.prometheus.value('min(process_start_time_seconds{job="treecache"})')
     assert start is not None
 
