@@ -37,7 +37,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 
 def _well_scraped(scene: Scene) -> float:
-    """A moment at which all exporters were scraped, 0 if there is none yet; a busy machine misses a scrape now and then.
+    """A moment at which all exporters were scraped, 0 before: a busy machine misses a scrape now and then.
 
     It lies a little back: a sample has the time at which its scrape began, and comes when it has ended.
     """
