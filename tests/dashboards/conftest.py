@@ -27,12 +27,15 @@ CHOSEN: Mapping[str, Mapping[str, str]] = {
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """A scene in which everything has happened that the dashboards tell of."""
     with playing(tmp_path_factory.mktemp("scene")) as scene:
+        # The alert compares with what the rules noted before.
+        scene.wait_until('count(client:zookeeper_client_sessions_lost:last{reason="expired"}) >= 4', FIRING_WITHIN)
         scene.cut()
         scene.expire()
         scene.wait_until("min(zookeeper_cache_audits_total) > 0")
         # The freshness of the time range is sampled every 15 seconds.
         scene.wait_until("min(count_over_time(up[1h])) > 17")
-        scene.wait_until('ALERTS{alertname="TreeCacheSessionLost", alertstate="firing"}', FIRING_WITHIN)
+        # That of the lost session; on a machine so busy that exporters seem absent, that they are.
+        scene.wait_until('ALERTS{alertname=~"TreeCache.+", alertstate="firing"}', FIRING_WITHIN)
         yield scene
 
 
