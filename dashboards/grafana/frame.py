@@ -15,6 +15,8 @@ from dashboards.grafana.panels import BAD, DATASOURCE, NOTED, WARNING, Column, L
 from dashboards.grafana.promql import CACHE, SESSION, firing, over, select
 from dashboards.prometheus.parameters import Parameters
 
+#: The runbooks in the repository, where no other place is given.
+_DOCUMENT = "docs/runbooks.md"
 #: Never change one: bookmarks, links and alerts' annotations lead to /d/UID.
 UIDS = {"Overview": "treecache-overview", "Tree": "treecache-tree", "Client": "treecache-client"}
 #: A variable that readers do not see: one exporter that serves the runbooks.
@@ -57,7 +59,7 @@ def assemble(
         .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
         .variables(_variables(one))
         .annotations([_resyncs(), _sessions_lost()])
-        .links([*(_to(other) for other in UIDS if other != name), _to_runbooks(runbooks)])
+        .links([*(_to(other) for other in UIDS if other != name), _to_runbooks(runbooks or _DOCUMENT)])
     )
     number = 0
     for row in (Row("Which alerts are firing?", [_firing(runbooks)]), *rows):
@@ -66,7 +68,9 @@ def assemble(
         for panel in row.panels:
             number += 1
             title = panel.build().title
-            links = [_to_runbook(alert, runbooks) for alert, shown_by in alerts.items() if shown_by == title]
+            links = [
+                _to_runbook(alert, runbooks or _DOCUMENT) for alert, shown_by in alerts.items() if shown_by == title
+            ]
             board.with_panel(panel.id(number).links(links))
     return board.build()
 
