@@ -68,6 +68,8 @@ class Harness:
         #: What was said last of what the server can do, until it refuses; whether that still stands, and until when it
         #: is to be asked for again.
         self.word: bool | None = None
+        #: Whether all of that comes by way of the stream.
+        self.judges_words = False
         self._is_sure = self._is_attached = False
         self._is_cut = True
         self._ask_by: float | None = None
@@ -114,12 +116,14 @@ class Harness:
         """Sends and publishes what follows; what is sent without a connection waits for the next one."""
         self.now += _TURN
         outcome = self.replica.take(self.now)
-        assert not (self._is_cut and self.replica.is_attached), "nothing is left to be attached to"
+        is_lost = self.judges_words and self._is_cut
+        assert not (is_lost and self.replica.is_attached), "nothing is left to be attached to"
         self.server.requests.extend(outcome.requests)
         if outcome.inquiries:
-            assert self.server.hesitation, "what is known is asked for"
             self._ask_by = None
-            self.server.inquire()
+            if self.judges_words:
+                assert self.server.hesitation, "what is known is asked for"
+                self.server.inquire()
         for kind in outcome.probes:
             self.probe(kind)
         self.log.extend(outcome.events)
@@ -295,10 +299,11 @@ class Harness:
             share = {path for path, _ in entries if path.count("/") == 1}
             watched = {path[len(self.server.root.rstrip("/")) :] for path in self.server.recursive_watches}
             assert watched == share, "other children are watched than are held"
-        if self._mode == "auto" and self.server.connected and self._is_sure:
+        if self.judges_words and self._mode == "auto" and self.server.connected and self._is_sure:
             knows = self.word is True and replica._credibility.believes(SERVER)
             assert replica.mode == ("recursive" if knows else "classic"), f"the server's word was {self.word}"
-        assert self._mode == "classic" or self._ask_by is None, "what the server can do is not asked for again"
+        is_asked = not self.judges_words or self._mode == "classic" or self._ask_by is None
+        assert is_asked, "what the server can do is not asked for again"
         assert replica.outstanding_operations == 0
         assert replica.pending_paths == 0
         assert not replica._in_flight

@@ -53,6 +53,7 @@ class Schedule:
             audit_sample=options.audit_sample,
             shard=options.shard,
         )
+        self._harness.judges_words = True
         server = self._server = self._harness.server
         server.knows_recursive = options.knows_recursive
         server.closes_after_refusal = options.closes_after_refusal
