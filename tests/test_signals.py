@@ -84,7 +84,10 @@ def test_a_signal_before_the_daemon_listens_to_it_ends_it(start: Start, tmp_path
     # Reading it lasts until somebody has written.
     os.mkfifo(config := tmp_path / "config.yml")
     process = start([sys.executable, "-m", "exporter", f"--config.file={config}"])
+    waits_in = Path(f"/proc/{pid_of(process)}/wchan")
     with being_read(config):
+        # Python takes a signal that comes just before it begins to wait only once the wait is over.
+        eventually(lambda: waits_in.read_text().endswith("pipe_read"))
         send(process, signal.SIGTERM)
         assert process.wait(timeout=30) == status_after(signal.SIGTERM)
 

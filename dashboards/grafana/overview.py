@@ -44,6 +44,7 @@ DURATION = "zookeeper_client_request_duration_seconds"
 ALERTS = {
     "TreeCacheExporterAbsent": "Exporters down",
     "TreeCacheConfigReloadFailed": "Versions and configuration",
+    "TreeCacheMemoryNearLimit": "Memory",
     "TreeCacheShardMissing": "Shards missing",
     "TreeCacheShardDouble": "Versions and configuration",
     "TreeCacheClientDown": "Sessions down",
@@ -396,7 +397,7 @@ def _exporters() -> list[Panel]:
             "Versions and configuration",
             'One row for each exporter. All replicas of a job say the same after "of", and hold each shard equally '
             "often. A configuration that was not accepted leaves the last good one in force: the log names the line. "
-            "Spans are dropped when the collector of traces does not keep up.",
+            "Spans are dropped when the collector of traces does not keep up. A memory limit of 0 is none.",
             [
                 Column("Instance", label="instance"),
                 Column("Version", label="version"),
@@ -415,6 +416,7 @@ def _exporters() -> list[Panel]:
                     "dateTimeFromNow",
                 ),
                 Column("Started", f"1000 * ({_build('process_start_time_seconds')})", "dateTimeFromNow"),
+                Column("Memory limit", _build("treecache_exporter_memory_limit_bytes"), "bytes"),
                 Column(
                     "Spans dropped",
                     _build(in_range("treecache_exporter_spans_dropped_total", "job", "instance"), bare=True),

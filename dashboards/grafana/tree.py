@@ -38,6 +38,7 @@ ALERTS = {
     "TreeCacheAuditMismatch": "Audit mismatches",
     "TreeCacheFailed": "State",
     "TreeCacheNotInitialized": "State",
+    "TreeCacheRootMissing": "State",
     "TreeCacheStuck": "Oldest read",
     "TreeCacheNodesDropped": "Znodes of each cache",
     "TreeCacheNodesGrown": "Znodes of each cache",

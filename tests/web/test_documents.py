@@ -62,7 +62,7 @@ def test_each_link_leads_somewhere(prefix: str) -> None:
             address = left.pop()
             answer = client.get(address)
             assert answer.status_code == 200, address
-            assert "{{" not in answer.text
+            assert "{{" not in re.sub("<code.*?</code>", "", answer.text, flags=re.DOTALL)
             seen[address] = anchors(answer.text)
             for link in re.findall(r'<a[^>]* href="([^"]*)"', answer.text):
                 target, anchor = urldefrag(urljoin(address, link))
