@@ -7,6 +7,7 @@ names private attributes of kazoo; `PRIVATE_NAMES` lists them, and attaching to 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import logging
@@ -252,6 +253,9 @@ class Session:
         self._recursive_watches.clear()
         self._one_shot_watches.clear()
         self.observers.after_fork()
+        if isinstance(self._client.handler, SequentialThreadingHandler):
+            # It stops its threads when Python ends. Here there are none, and its lock may have been taken by one.
+            atexit.unregister(self._client.handler.stop)
 
     # Public: streams and requests
 

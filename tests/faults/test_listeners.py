@@ -163,6 +163,8 @@ client.start()
 with TreeCache(client, "/") as cache:
     assert cache.wait_initialized(60)
     cache.listen(lambda event: None)
+    # What looks into what the server can do has a client of its own, which may just be stopping.
+    client.handler._state_change.acquire()
     child = os.fork()
     if child == 0:
         faulthandler.dump_traceback_later(60, exit=True)
@@ -170,6 +172,7 @@ with TreeCache(client, "/") as cache:
         print("child", cache.state, cache.stats().state, cache.initialized, *held, cache.verify(), flush=True)
         {leaves}
     else:
+        client.handler._state_change.release()
         _, status = os.waitpid(child, 0)
         client.create("/after")
         while "/after" not in cache:
