@@ -13,15 +13,19 @@ later; what differs is read a second time before it counts. What it cannot compa
 What ZooKeeper tells nobody of is no mismatch, but is read again where an audit comes across it: changes of an ACL, and
 what children that may not be read do to their parent's stat. A znode that is *older* than its copy in the cache is
 always a mismatch: within a connection a server goes back only when its state is restored.
+
+Between two audits there are `Glances`, which read a few znodes and list none; they are not counted as audits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from enum import Enum
 
 from kazoo.exceptions import KazooException
 
 from exporter.treecache.agenda import Agenda, Wanted
+from exporter.treecache.glances import GLANCED, Glances
 from exporter.treecache.reconciler import Reconciler
 from exporter.treecache.stats import MISMATCH_KINDS, SKIP_REASONS
 from exporter.treecache.tree import Branch, Entry, record_of
@@ -53,17 +57,25 @@ class MismatchError(KazooException):  # type: ignore[misc]
     """An audit found that the cache held something else than ZooKeeper."""
 
 
+class _Kind(Enum):
+    """What an audit looks at: a sample or all, as it is set; all, after an alarm; or a few znodes, in a glance."""
+
+    REGULAR = "regular"
+    WHOLE = "whole"
+    GLANCE = "glance"
+
+
 class _Look:
-    """One look at a znode: how often it was put off, whether it is a second one, and whether it was counted."""
+    """One look at a znode: how often it was put off, whether it is a second one, and whether it is counted already."""
 
     __slots__ = ("is_counted", "is_second", "lists", "tries")
 
-    def __init__(self, *, is_second: bool = False, lists: bool = False) -> None:
+    def __init__(self, *, is_second: bool = False, lists: bool = False, is_counted: bool = False) -> None:
         self.tries = 0
         self.is_second = is_second
         #: Of a second one, whether it is about the names of children that are not held.
         self.lists = lists
-        self.is_counted = is_second
+        self.is_counted = is_second or is_counted
 
 
 class Audit:
@@ -108,6 +120,9 @@ class Audit:
         self._keep_data = keep_data
         self._due_at: float | None = None
         self._turn = 0
+        self._glances = Glances()
+        #: Of the one that is under way, or that is due.
+        self._kind = _Kind.REGULAR
         self._walk: Walk | None = None
         #: Looks that were put off, and second ones; also from one connection to the next.
         self._later: dict[str, _Look] = {}
@@ -117,6 +132,8 @@ class Audit:
         self._found = 0
         self._named: list[str] = []
         self._is_news = False
+        #: The paths that it found to be unreadable now.
+        self._closed: list[str] = []
         #: How many audits found the same znode wrong, although everything was read again.
         self._persisting: dict[str, int] = {}
         # One round: the requests under way, the looks that they are for, and what became dirty meanwhile.
@@ -131,6 +148,7 @@ class Audit:
         """The tree is complete, so there is something to compare; what was broken off goes on."""
         if self._interval is None:
             return
+        self._glances.plan(now, len(self._reconciler.tree))
         if self._walk is not None or self._later:
             self._due_at = now
         elif self._due_at is None:
@@ -138,18 +156,31 @@ class Audit:
 
     def begin_if_due(self, now: float) -> None:
         """Begins an audit when it is time, or goes on with one that was broken off. Only while the tree is complete."""
-        if self._due_at is None or self._interval is None or self.is_running or now < self._due_at:
+        if self._due_at is None or self._interval is None or self.is_running:
             return
-        self._due_at = now + self._interval
-        self.is_running = True
-        if self._walk is None and not self._later:
-            self._walk = Walk(lambda: self._reconciler.tree, self._sample, self._turn)
-            self._turn += 1
+        if now >= self._due_at:
+            self._due_at = now + self._interval
+            self.is_running = True
+            if self._walk is None and not self._later:
+                self._begin_walk()
+        elif self._glances.are_due(now):
+            self.is_running = True
+            self._kind = _Kind.GLANCE
+            self._later[""] = _Look(is_counted=True)
+            self._walk = Walk(lambda: self._reconciler.tree, GLANCED, self._glances.turn)
+            self._glances.turn += 1
+
+    def _begin_walk(self) -> None:
+        is_whole = self._kind is _Kind.WHOLE
+        self._walk = Walk(lambda: self._reconciler.tree, 0 if is_whole else self._sample, self._turn)
+        self._turn += not is_whole
 
     @property
     def due_at(self) -> float | None:
-        """When the next audit begins, None while one is under way."""
-        return None if self.is_running else self._due_at
+        """When the next audit or glance begins, None while one is under way."""
+        if self.is_running or self._due_at is None:
+            return None
+        return min(self._due_at, self._glances.due_at or self._due_at)
 
     def break_off(self) -> None:
         """The tree is complete no more: nothing can be concluded from what was asked."""
@@ -158,6 +189,10 @@ class Audit:
         for looks in (self._reading, self._listing):
             self._later.update(looks)
             looks.clear()
+        if self._kind is _Kind.GLANCE:
+            # The resync that follows reads everything.
+            self._walk, self._kind = None, _Kind.REGULAR
+            self._later.clear()
         self.is_running = False
         self.resume_at = None
 
@@ -212,19 +247,23 @@ class Audit:
             try:
                 path = next(iter(walk))
             except StopIteration:
-                self.skipped["unreadable"] += walk.unreadable
+                if self._kind is not _Kind.GLANCE:
+                    self.skipped["unreadable"] += walk.unreadable
                 walk = self._walk = None
                 break
             if path is None:
                 return True
+            look = _Look(is_counted=self._kind is _Kind.GLANCE)
             if self._is_left_out(path):
-                self.skipped["untracked"] += 1
+                self._skip(look, "untracked")
             elif path in self._later or path in self._reading:
                 continue
             elif self._is_settling(path, busy):
-                self._later[path] = _Look()
+                self._later[path] = look
             else:
-                self._look_at(path, _Look(), round_)
+                self._look_at(path, look, round_)
+        if self._kind is _Kind.GLANCE and round_.is_large:
+            self._walk = None
         return False
 
     def _look_at(self, path: str, look: _Look, round_: _Round) -> None:
@@ -233,6 +272,7 @@ class Audit:
         size = 8 * (len(self._prefix) + len(path)) + (owner_and_size(record)[1] if record else 0)
         self._reading[path] = look
         has_children = bool(record) and entry is not None and self._has_children(path, entry, record)
+        has_children = has_children and self._kind is not _Kind.GLANCE
         if has_children and (look.lists or not look.is_second):
             self._listing[path] = look
             round_.add(round_.lists, path, 2, size + _NAME_BYTES * child_count(record))
@@ -250,10 +290,19 @@ class Audit:
         if self._later:
             self.resume_at = now + _PAUSE
         elif self._walk is None:
-            self.is_running = False
-            self.completed += 1
+            self._end(now)
         else:
             self.resume_at = now
+
+    def _end(self, now: float) -> None:
+        """Ends it. What an audit of the whole tree has found is no alarm: there is no more to be found."""
+        closed, self._closed = self._closed, []
+        kind, self._kind = self._kind, _Kind.REGULAR
+        self.is_running = False
+        self.completed += kind is not _Kind.GLANCE
+        self._glances.plan(now, len(self._reconciler.tree))
+        if kind is not _Kind.WHOLE and self._glances.alarms(closed, now):
+            self._kind, self._due_at = _Kind.WHOLE, now
 
     def _busy(self) -> set[str]:
         """The paths that are being read for another purpose."""
@@ -329,7 +378,10 @@ class Audit:
         if look.tries <= _TRIES:
             self._later[path] = look
         else:
-            self.skipped[reason] += 1
+            self._skip(look, reason)
+
+    def _skip(self, look: _Look, reason: str) -> None:
+        self.skipped[reason] += not look.is_counted or look.is_second
 
     def _compare(self, path: str, result: ReadResult) -> None:
         look = self._reading.pop(path, None)
@@ -346,6 +398,8 @@ class Audit:
         difference = self._difference(path, result)
         if difference == _UNTOLD:
             self._untold.add(path)
+            if result in UNREADABLE_CODES:
+                self._closed.append(path)
         elif difference is not None and not look.is_second:
             look.is_second = True
             look.tries = 0
@@ -434,7 +488,11 @@ class _Round:
 
     @property
     def has_room(self) -> bool:
-        return self._room > 0 and self._size < _ROUND_BYTES
+        return self._room > 0 and not self.is_large
+
+    @property
+    def is_large(self) -> bool:
+        return self._size >= _ROUND_BYTES
 
     def add(self, to: list[str], path: str, operations: int, size: int) -> None:
         to.append(path)

@@ -51,11 +51,13 @@ _FORGOTTEN = 20.0
 class Harness:
     """Drives a replica as a `TreeCache` does, and knows what it must hold."""
 
-    def __init__(self, root: str = "/app", **options: Any) -> None:
+    def __init__(self, root: str = "/app", *, glances: bool = False, **options: Any) -> None:
         self.server = ModelServer(root)
         self.server.selector, self.server.max_depth = options.get("selector"), options.get("max_depth")
         self.server.shard = options.get("shard")
         self.replica = Replica(root, **options)
+        if not glances:
+            self.replica.audit._glances.plan = lambda now, znodes: None  # type: ignore[method-assign]
         self.log = EventLog(self.server, "" if root == "/" else root)
         self.faults: list[BaseException] = []
         self.now = 0.0

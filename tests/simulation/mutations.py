@@ -663,7 +663,14 @@ def audit_does_not_wait_for_the_list_that_would_bring_a_znode(original: Any) -> 
     return lambda self, path: iter((path,))
 
 
-@breaks(Audit, "_put_off")
+@breaks(
+    Audit,
+    "_put_off",
+    Plan(
+        Options(audit_interval=30.0),
+        [("turn", 0, 0), ("turn", 0, 0), ("swap", 2, 0), ("spoil", 0, 0), ("spoil", 0, 0)],
+    ),
+)
 def looks_that_are_put_off_are_forgotten(original: Any) -> Any:
     return lambda self, path, look, reason: None
 

@@ -94,6 +94,8 @@ class Options(NamedTuple):
     shard: Shard | None = None
     #: With what the steps begin: an "empty" root, a "tree" below it, or that tree "loaded".
     begins: str = "empty"
+    #: Whether there are glances between audits, which see so small a tree as a whole.
+    glances: bool = False
 
     def told(self) -> dict[str, Any]:
         """Those that are not as usual."""
@@ -156,4 +158,5 @@ def _draw_options(random: Random) -> Options:
         audit_interval=30.0 if rarely(0.5) else None,
         audit_sample=random.choice((0, 0, 2)),
         shard=random.choice((Shard(0, 2), Shard(0, 3), Shard(1, 2))) if rarely(0.25) else None,
+        glances=rarely(0.5),
     )

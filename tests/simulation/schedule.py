@@ -52,6 +52,7 @@ class Schedule:
             audit_interval=options.audit_interval,
             audit_sample=options.audit_sample,
             shard=options.shard,
+            glances=options.glances,
         )
         self._harness.judges_words = True
         server = self._server = self._harness.server

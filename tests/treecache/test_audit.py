@@ -21,9 +21,11 @@ def mode(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def made(mode: str = "recursive", parents: int = 3, children: int = 4, **options: Any) -> Harness:
+def made(
+    mode: str = "recursive", parents: int = 3, children: int = 4, interval: float = _INTERVAL, **options: Any
+) -> Harness:
     """A replica of a tree of 1 + parents * (1 + children) znodes, audited every half minute."""
-    harness = Harness(mode=mode, audit_interval=_INTERVAL, **options)
+    harness = Harness(mode=mode, audit_interval=interval, **options)
     harness.server.create("/app")
     for parent in range(parents):
         harness.server.create(f"/app/{parent}", b"parent")
@@ -265,4 +267,113 @@ def test_names_of_other_shares_are_audited() -> None:
     harness.server.ever_untold = True
     audited(harness)
     assert harness.replica.audit.mismatches["stale"] == 1
+    harness.check()
+
+
+# Glances
+
+
+def glanced(mode: str, **options: Any) -> Harness:
+    """A replica of a tree of 301 znodes, glanced at between its rare audits."""
+    return made(mode, parents=10, children=29, interval=3600.0, glances=True, **options)
+
+
+def passed(harness: Harness, seconds: float) -> None:
+    """Lets so much time pass."""
+    end = harness.now + seconds
+    while (due_at := harness.replica.audit.due_at) is not None and due_at <= end:
+        harness.now = max(harness.now, due_at)
+        harness.settle()
+    harness.now = end
+    harness.settle()
+
+
+@pytest.mark.parametrize("sample", [0, 20])
+def test_a_root_that_may_not_be_read_any_more_is_found_soon_and_so_is_all_else(mode: str, sample: int) -> None:
+    harness = glanced(mode, audit_sample=sample)
+    for path in ("/app", "/app/3", "/app/3/3"):
+        harness.server.set_readable(path, False)
+    passed(harness, 11)
+    assert harness.replica.tree.unreadable == 3
+    assert found(harness) == 0
+
+
+def test_a_part_of_the_tree_that_may_not_be_read_any_more_is_found_soon(mode: str) -> None:
+    harness = glanced(mode)
+    hidden = [path for path in harness.server.nodes if path.startswith(("/app/2/", "/app/5/", "/app/8/"))]
+    for path in hidden:
+        harness.server.set_readable(path, False)
+    passed(harness, 21)
+    assert harness.replica.tree.unreadable == len(hidden) == 87
+    assert found(harness) == 0
+    harness.check()
+
+
+def test_one_znode_that_may_not_be_read_any_more_has_no_audit_follow(mode: str) -> None:
+    harness = glanced(mode)
+    harness.server.set_readable("/app/7/7", False)
+    passed(harness, 600)
+    # The glances come by all of 301 znodes in ten times ten seconds.
+    assert harness.replica.tree.unreadable == 1
+    assert harness.replica.audit.completed == 0
+
+
+def test_alarms_have_everything_audited_once_a_minute_at_most(mode: str) -> None:
+    harness = glanced(mode)
+    for second in range(0, 300, 10):
+        # The root is closed, and opened again before the next glance.
+        harness.server.set_readable("/app", False)
+        passed(harness, 10.1)
+        harness.server.set_readable("/app", True)
+        harness.replica.poll()
+        harness.settle()
+        assert harness.replica.audit.completed <= second // 60 + 1
+    assert harness.replica.audit.completed >= 3
+
+
+def test_glances_cost_little_and_are_no_audits(mode: str) -> None:
+    harness = glanced(mode)
+    asked: list[Any] = []
+    execute = harness.server.execute
+
+    def note() -> None:
+        asked.append(harness.server.requests[0])
+        execute()
+
+    harness.server.execute = note  # type: ignore[method-assign,assignment]
+    passed(harness, 100.5)
+    assert 0 < sum(request.operations for request in asked) <= 10 * 33
+    assert not any(request.lists for request in asked)
+    audit = harness.replica.audit
+    assert (audit.completed, audit.audited_nodes, sum(audit.skipped.values())) == (0, 0, 0)
+
+
+def test_a_glance_at_large_znodes_reads_only_as_much_as_one_round_of_an_audit() -> None:
+    harness = made(parents=0, interval=3600.0, glances=True)
+    for child in range(32):
+        harness.server.create(f"/app/{child}", b"x" * 100_000)
+    harness.settle()
+    read: list[str] = []
+    execute = harness.server.execute
+
+    def note() -> None:
+        read.extend(harness.server.requests[0].reads)  # type: ignore[attr-defined]
+        execute()
+
+    harness.server.execute = note  # type: ignore[method-assign,assignment]
+    passed(harness, 10.5)
+    assert 2 < len(read) < 10
+
+
+def test_a_glance_that_a_lost_connection_breaks_off_is_over() -> None:
+    harness = glanced("recursive")
+    harness.now = harness.replica.audit.due_at or 0.0
+    harness.take()
+    assert harness.replica.audit.is_running
+    harness.resync()
+    audit = harness.replica.audit
+    assert not audit.is_running
+    assert audit.completed == 0
+    passed(harness, 50)
+    assert audit.completed == 0
     harness.check()
