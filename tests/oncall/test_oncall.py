@@ -28,7 +28,7 @@ CAUSED = [cause for cause in CAUSES.values() if cause.short is not None]
 #: Alerts whose runbook is tried, each where it is caused first.
 ALERTS = {cause.alerts[0]: cause.name for cause in reversed(CAUSED) if cause.alerts}
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 
 @dataclass(frozen=True)

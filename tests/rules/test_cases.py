@@ -8,6 +8,8 @@ import pytest
 
 from tests.rules import cases
 
+pytestmark = pytest.mark.long
+
 #: What has a file of its own, for which another of the processes that run the tests has time.
 APART = {"normal-life", "scenes"}
 

@@ -8,6 +8,8 @@ import pytest
 
 from tests.rules import cases
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize(("path", "number"), cases.cases("scenes"))
 def test_a_cause_fires_its_own_alerts_and_no_others(path: Path, number: int, tmp_path: Path) -> None:
