@@ -22,12 +22,15 @@ from tests.support import eventually
 SHIPPED = Path(__file__).parents[2] / "dashboards" / "alertmanager" / "alertmanager.yml"
 
 
-def configuration(url: str, shorten: float) -> str:
-    """The one that is shipped, with a webhook for its receiver and its times divided by `shorten`."""
+def configuration(url: str, shorten: float, scrape_interval: str) -> str:
+    """The one that is shipped, with a webhook for its receiver and its times divided by `shorten`.
+
+    As there, what replicas see one after the other, a scrape apart, comes together.
+    """
     config = YAML(typ="safe", pure=True).load(SHIPPED)
     [route] = config["route"]["routes"]
     for name in ("group_wait", "group_interval"):
-        route[name] = in_words(milliseconds(route[name]) / shorten)
+        route[name] = in_words(max(milliseconds(route[name]) / shorten, milliseconds(scrape_interval)))
     [receiver] = config["receivers"]
     receiver["webhook_configs"] = [{"url": url, "send_resolved": True}]
     # JSON is YAML.
@@ -117,9 +120,9 @@ class Webhook:
 class Alertmanager:
     """A real Alertmanager on a free loopback port that notifies a webhook."""
 
-    def __init__(self, folder: Path, webhook: str, shorten: float) -> None:
+    def __init__(self, folder: Path, webhook: str, shorten: float, scrape_interval: str) -> None:
         config = folder / "alertmanager.yml"
-        config.write_text(configuration(webhook, shorten))
+        config.write_text(configuration(webhook, shorten, scrape_interval))
         self._log = folder / "alertmanager.log"
         command = [
             "prometheus-alertmanager",
@@ -150,9 +153,9 @@ class Alertmanager:
 
 
 @contextlib.contextmanager
-def running_alertmanager(folder: Path, webhook: str, shorten: float) -> Iterator[Alertmanager]:
+def running_alertmanager(folder: Path, webhook: str, shorten: float, scrape_interval: str) -> Iterator[Alertmanager]:
     """An Alertmanager with the shipped configuration, its times divided, that is ended afterwards in any case."""
-    alertmanager = Alertmanager(folder, webhook, shorten)
+    alertmanager = Alertmanager(folder, webhook, shorten, scrape_interval)
     try:
         yield alertmanager
     finally:

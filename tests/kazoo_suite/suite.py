@@ -46,7 +46,7 @@ def run(
             "--quiet",
             "--tb=short",
         ]
-        plugins = ["-p", "no:cacheprovider", "-p", "tests.kazoo_suite.plugin", "--timeout=300", "--pyargs"]
+        plugins = ["-p", "no:cacheprovider", "-p", "tests.kazoo_suite.plugin", "--timeout=90", "--pyargs"]
         # Not in this folder, whose own conftest is none of theirs.
         ended = subprocess.run(
             [*command, *plugins, *options, *tests],
@@ -59,6 +59,8 @@ def run(
         if not outcomes.exists() or ended.returncode not in (0, 1):
             raise RuntimeError(f"pytest ended with status {ended.returncode}:\n{ended.stdout[-5000:]}")
         found: dict[str, str] = json.loads(outcomes.read_text())
+        if failed(found):
+            print(ended.stdout[-20_000:])
         return found
 
 

@@ -258,7 +258,7 @@ class Stage:
         for name, text in rule_files(self.form.parameters).items():
             (rules / name).write_text(text)
         self._alertmanager = self._stack.enter_context(
-            running_alertmanager(self._folder, self.webhook.url, self.form.shorten)
+            running_alertmanager(self._folder, self.webhook.url, self.form.shorten, self.form.scrape_interval)
         )
         self._start_prometheus()
         self._stack.callback(lambda: self.prometheus.end())
