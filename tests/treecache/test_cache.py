@@ -288,17 +288,17 @@ def test_readable_by_credentials_added_before_a_change(client: KazooClient) -> N
 
 def test_close_leaves_nothing_behind(client: KazooClient, zookeeper: ZooKeeper) -> None:
     client.ensure_path("/app/a")
-    threads = threading.active_count()
+    threads = set(threading.enumerate())
     with TreeCache(client, "/warm") as warm:
         assert warm.wait_initialized(10)
-    eventually(lambda: threading.active_count() == threads)
+    eventually(lambda: set(threading.enumerate()) <= threads)
     cache = TreeCache(client, "/app")
     cache.start()
     assert cache.wait_initialized(10)
     assert watched_paths(zookeeper) == [zookeeper.root + "/app"]
     cache.close()
     eventually(lambda: watched_paths(zookeeper) == [])
-    eventually(lambda: threading.active_count() == threads)
+    eventually(lambda: set(threading.enumerate()) <= threads)
     assert len(cache) == 0
     assert cache.get_data("/app") is None
     assert not cache.initialized
