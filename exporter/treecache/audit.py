@@ -132,8 +132,8 @@ class Audit:
         self._found = 0
         self._named: list[str] = []
         self._is_news = False
-        #: The paths that it found to be unreadable now.
-        self._closed: list[str] = []
+        #: The paths that it found to be unreadable now, unless everything is audited for that already.
+        self._closed: set[str] = set()
         #: How many audits found the same znode wrong, although everything was read again.
         self._persisting: dict[str, int] = {}
         # One round: the requests under way, the looks that they are for, and what became dirty meanwhile.
@@ -176,6 +176,10 @@ class Audit:
         self._turn += not is_whole
 
     @property
+    def _is_glance(self) -> bool:
+        return self._kind is _Kind.GLANCE
+
+    @property
     def due_at(self) -> float | None:
         """When the next audit or glance begins, None while one is under way."""
         if self.is_running or self._due_at is None:
@@ -189,10 +193,11 @@ class Audit:
         for looks in (self._reading, self._listing):
             self._later.update(looks)
             looks.clear()
-        if self._kind is _Kind.GLANCE:
+        if self._is_glance:
             # The resync that follows reads everything.
             self._walk, self._kind = None, _Kind.REGULAR
             self._later.clear()
+        self._closed.clear()
         self.is_running = False
         self.resume_at = None
 
@@ -247,13 +252,13 @@ class Audit:
             try:
                 path = next(iter(walk))
             except StopIteration:
-                if self._kind is not _Kind.GLANCE:
+                if not self._is_glance:
                     self.skipped["unreadable"] += walk.unreadable
                 walk = self._walk = None
                 break
             if path is None:
                 return True
-            look = _Look(is_counted=self._kind is _Kind.GLANCE)
+            look = _Look(is_counted=self._is_glance)
             if self._is_left_out(path):
                 self._skip(look, "untracked")
             elif path in self._later or path in self._reading:
@@ -262,7 +267,7 @@ class Audit:
                 self._later[path] = look
             else:
                 self._look_at(path, look, round_)
-        if self._kind is _Kind.GLANCE and round_.is_large:
+        if self._is_glance and round_.is_large:
             self._walk = None
         return False
 
@@ -272,8 +277,7 @@ class Audit:
         size = 8 * (len(self._prefix) + len(path)) + (owner_and_size(record)[1] if record else 0)
         self._reading[path] = look
         has_children = bool(record) and entry is not None and self._has_children(path, entry, record)
-        has_children = has_children and self._kind is not _Kind.GLANCE
-        if has_children and (look.lists or not look.is_second):
+        if has_children and not self._is_glance and (look.lists or not look.is_second):
             self._listing[path] = look
             round_.add(round_.lists, path, 2, size + _NAME_BYTES * child_count(record))
         else:
@@ -295,13 +299,12 @@ class Audit:
             self.resume_at = now
 
     def _end(self, now: float) -> None:
-        """Ends it. What an audit of the whole tree has found is no alarm: there is no more to be found."""
-        closed, self._closed = self._closed, []
-        kind, self._kind = self._kind, _Kind.REGULAR
         self.is_running = False
-        self.completed += kind is not _Kind.GLANCE
+        self.completed += not self._is_glance
+        self._kind = _Kind.REGULAR
         self._glances.plan(now, len(self._reconciler.tree))
-        if kind is not _Kind.WHOLE and self._glances.alarms(closed, now):
+        closed, self._closed = self._closed, set()
+        if self._glances.alarms(closed, now):
             self._kind, self._due_at = _Kind.WHOLE, now
 
     def _busy(self) -> set[str]:
@@ -398,8 +401,8 @@ class Audit:
         difference = self._difference(path, result)
         if difference == _UNTOLD:
             self._untold.add(path)
-            if result in UNREADABLE_CODES:
-                self._closed.append(path)
+            if result in UNREADABLE_CODES and self._kind is not _Kind.WHOLE:
+                self._closed.add(path)
         elif difference is not None and not look.is_second:
             look.is_second = True
             look.tries = 0

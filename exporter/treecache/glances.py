@@ -6,7 +6,7 @@ read the root, or several of them, an audit of the whole tree follows at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 #: Znodes beside the root in one glance. Where a fifth of a tree became unreadable, two of them or more show it in 99 of
 #: 100 glances.
@@ -37,10 +37,9 @@ class Glances:
         """Whether it is time for one."""
         return self.due_at is not None and now >= self.due_at
 
-    def alarms(self, closed: Iterable[str], now: float) -> bool:
+    def alarms(self, closed: Collection[str], now: float) -> bool:
         """Whether the paths that became unreadable ask for an audit of everything. There is one a minute at most."""
-        paths = set(closed)
-        if now < self._rests_until or ("" not in paths and len(paths) < _SEVERAL):
+        if now < self._rests_until or ("" not in closed and len(closed) < _SEVERAL):
             return False
         self._rests_until = now + _REST
         return True

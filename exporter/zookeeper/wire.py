@@ -173,6 +173,7 @@ class ReadRequest(Request):
 
     #: Whether the answer has what the znodes hold, and not their stats alone.
     brings_content = True
+    _size = 0
 
     def __init__(self, prefix: str, reads: Sequence[str], lists: Sequence[str]) -> None:
         self.prefix = prefix
@@ -186,6 +187,11 @@ class ReadRequest(Request):
     def operations(self) -> int:
         """How many operations the request makes the server do."""
         return len(self.reads) + len(self.lists)
+
+    @property
+    def size(self) -> int:
+        """The bytes of the request's body, 0 before it was serialized."""
+        return self._size
 
     @property
     def first_path(self) -> str:
@@ -204,7 +210,9 @@ class WatchingRead(ReadRequest):
         return self.first_path
 
     def serialize(self) -> bytes:
-        return encode_string(self.path) + (_WATCH if self.watch else _NO_WATCH)
+        body = encode_string(self.path) + (_WATCH if self.watch else _NO_WATCH)
+        self._size = len(body)
+        return body
 
 
 class GetData(WatchingRead):
@@ -276,16 +284,9 @@ class MultiRead(ReadRequest):
         """Whether it cannot be made shorter."""
         return len(self.reads) + len(self.lists) == 1
 
-    @property
-    def size(self) -> int:
-        """The bytes of the request's body, 0 before it was serialized."""
-        return self._size
-
     def refused(self, code: int) -> tuple[int, bytes]:
         """Success, and a body that has this error for each operation."""
         return OK, _RESULT.pack(-1, 0, code, code) * self.operations
-
-    _size = 0
 
     def serialize(self) -> bytes:
         prefix, pack = self.prefix, _INT.pack

@@ -38,13 +38,18 @@ def bulk(size: int) -> MultiRead:
     return request
 
 
-def hang_up(capabilities: Capabilities, request: Request, at: float = 10.0, after: float = 0.1) -> int | None:
+def send(capabilities: Capabilities, request: Request, at: float) -> None:
     capabilities.asked(request, at)
+    request.serialize()
+
+
+def hang_up(capabilities: Capabilities, request: Request, at: float = 10.0, after: float = 0.1) -> int | None:
+    send(capabilities, request, at)
     return capabilities.disconnected(SERVER, at + after)
 
 
 def answer(capabilities: Capabilities, request: Request, error: int = OK, at: float = 10.0) -> None:
-    capabilities.asked(request, at)
+    send(capabilities, request, at)
     capabilities.answered(request, error, SERVER, at)
 
 
@@ -206,7 +211,6 @@ def test_a_request_for_one_path_that_is_hung_up_on_three_times_is_not_sent_any_m
     two = MultiRead("/" + "n" * 6000, ["", ""], [])
     for _ in range(3):
         assert capabilities.refuses(request_, SERVER, 10.0) is None
-        request_.serialize()
         assert hang_up(capabilities, request_) is None
     refused = [capabilities.refuses(request, SERVER, 20.0) for request in (request_, longer, shorter, two)]
     assert refused == [TOO_LONG, TOO_LONG, None, None]
