@@ -48,6 +48,11 @@ class Seen(NamedTuple):
         """Which share of the znodes cannot be read."""
         return self.tree.unreadable_nodes / (self.znodes or 1)
 
+    @property
+    def lacks_many(self) -> bool:
+        """Whether the root can be read, and too many other znodes cannot."""
+        return self.tree.root != "unreadable" and self.unreadable_share > UNREADABLE_SHARE
+
 
 @dataclass(frozen=True)
 class Condition:
@@ -131,7 +136,7 @@ CONDITIONS: Sequence[Condition] = (
     Condition(
         "many znodes unreadable",
         "bad",
-        lambda seen: seen.tree.root != "unreadable" and seen.unreadable_share > UNREADABLE_SHARE,
+        lambda seen: seen.lacks_many,
         "are incomplete, {unreadable} of {znodes} unreadable",
         detail=_unreadable,
         runbook="TreeCacheUnreadableNodes",
@@ -167,10 +172,7 @@ CONDITIONS: Sequence[Condition] = (
     Condition(
         "znodes unreadable",
         "waiting",
-        lambda seen: (
-            seen.tree.unreadable_nodes > (seen.tree.root == "unreadable")
-            and (seen.tree.root == "unreadable" or seen.unreadable_share <= UNREADABLE_SHARE)
-        ),
+        lambda seen: seen.tree.unreadable_nodes > (seen.tree.root == "unreadable") and not seen.lacks_many,
         "are incomplete, {unreadable} of {znodes} unreadable",
         detail=_unreadable,
         runbook="TreeCacheUnreadableNodes",

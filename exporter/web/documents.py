@@ -14,14 +14,16 @@ import re
 from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
 from markupsafe import Markup, escape
 
 from exporter.web.prefix import relative
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
 
 #: Where they are served.
 PATH = "/docs"
@@ -135,6 +137,9 @@ def _label_cells(tokens: Sequence[Token]) -> None:
 
 @functools.cache
 def _markdown() -> MarkdownIt:
+    # Not at the start of the exporter, a tenth of which it would take.
+    from markdown_it import MarkdownIt
+
     # HTML is recognized, so that it can be left out: with `html` off its tags would stand in the text.
     markdown = MarkdownIt("commonmark", {"html": True}).enable("table")
     markdown.add_render_rule("html_block", _nothing)
