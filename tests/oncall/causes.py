@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from kazoo.client import KazooClient
-from kazoo.security import ACL, make_acl, make_digest_acl
+from kazoo.security import ACL, OPEN_ACL_UNSAFE, make_acl, make_digest_acl
 
 from tests.oncall import ordinary
 from tests.oncall.links import LateEnsemble
@@ -166,36 +165,36 @@ def refuse_checks(place: Place) -> None:
         proxy.refuse_requests({MULTI}, THROTTLED, close=False)
 
 
-def lock(client: KazooClient, path: str, acl: list[ACL]) -> None:
-    """Changes who may read a znode, and the znode. Who may not read it gets no event, neither for one nor the other."""
-    client.set_acls(path, acl)
-    client.set(path, b"1")
-
-
 READER = ("reader", "right")
 _OTHERS = [make_digest_acl("somebody", "else", all=True), make_acl("world", "anyone", write=True, admin=True)]
 
 
-def lock_root(place: Place) -> None:
+def set_acl(place: Place, paths: Iterable[str], acl: list[ACL]) -> None:
+    """Changes who may read znodes, and their data. A session that may not read them gets no event for either."""
     with place.client() as client:
-        lock(client, place.path("config"), _OTHERS)
+        for path in paths:
+            client.set_acls(path, acl)
+            client.set(path, b"1")
+
+
+def a_third(place: Place) -> list[str]:
+    return [place.path("config", f"znode-{number}") for number in range(14)]
+
+
+def lock_root(place: Place) -> None:
+    set_acl(place, [place.path("config")], _OTHERS)
 
 
 def unlock_root(place: Place) -> None:
-    with place.client() as client:
-        lock(client, place.path("config"), [make_acl("world", "anyone", all=True)])
+    set_acl(place, [place.path("config")], OPEN_ACL_UNSAFE)
 
 
 def lock_a_third(place: Place) -> None:
-    with place.client() as client:
-        for number in range(14):
-            lock(client, place.path("config", f"znode-{number}"), _OTHERS)
+    set_acl(place, a_third(place), _OTHERS)
 
 
 def unlock_a_third(place: Place) -> None:
-    with place.client() as client:
-        for number in range(14):
-            lock(client, place.path("config", f"znode-{number}"), [make_acl("world", "anyone", all=True)])
+    set_acl(place, a_third(place), OPEN_ACL_UNSAFE)
 
 
 def lock_for_reader(place: Place) -> None:
@@ -225,27 +224,18 @@ def delete_half(place: Place) -> None:
             client.delete(place.path("config", name))
 
 
-@contextlib.contextmanager
-def growing(place: Place, tree: str, in_an_hour: float) -> Iterator[None]:
+def growing(place: Place, tree: str, in_an_hour: float) -> contextlib.AbstractContextManager[None]:
     """More and more znodes, so many within an hour of the rules."""
     pace = in_an_hour / place.form.seconds("1h")
-    over = threading.Event()
+    begun, made = time.monotonic(), 0
 
-    def create_more() -> None:
-        begun, made = time.monotonic(), 0
-        with place.client() as client:
-            while not over.wait(0.2):
-                due = int((time.monotonic() - begun) * pace)
-                create(client, [place.path(tree, f"more-{number}") for number in range(made, due)])
-                made = due
+    def create_more(client: KazooClient) -> None:
+        nonlocal made
+        due = int((time.monotonic() - begun) * pace)
+        create(client, [place.path(tree, f"more-{number}") for number in range(made, due)])
+        made = due
 
-    thread = threading.Thread(target=create_more, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    return place.repeating(0.2, create_more)
 
 
 def grow(place: Place) -> None:

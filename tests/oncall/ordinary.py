@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kazoo.client import KazooClient
 
-from tests.faults.ensemble import Ensemble
+from tests.faults.ensemble import Ensemble, Member
 from tests.oncall.stage import Place
 from tests.support import eventually, wipe
 
@@ -63,26 +63,16 @@ def registered(place: Place, centre: str) -> Iterator[KazooClient]:
         yield client
 
 
-@contextlib.contextmanager
-def changing(place: Place) -> Iterator[None]:
+def changing(place: Place) -> contextlib.AbstractContextManager[None]:
     """A change every half a second."""
-    over = threading.Event()
+    numbers = itertools.count(1)
 
-    def change() -> None:
-        with place.client() as client:
-            number = 0
-            while not over.wait(0.5):
-                number += 1
-                with contextlib.suppress(Exception):
-                    client.set(place.path("services", f"service-{number % SERVICES}"), b"%d" % number)
+    def change(client: KazooClient) -> None:
+        number = next(numbers)
+        with contextlib.suppress(Exception):
+            client.set(place.path("services", f"service-{number % SERVICES}"), b"%d" % number)
 
-    thread = threading.Thread(target=change, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    return place.repeating(0.5, change)
 
 
 def heal(ensemble: Ensemble) -> None:
@@ -95,13 +85,18 @@ def heal(ensemble: Ensemble) -> None:
     eventually(is_healed, timeout=180)
 
 
+def leader_last(ensemble: Ensemble) -> list[Member]:
+    """The servers in the order in which they are restarted."""
+    leader = ensemble.leader
+    return [*(member for member in ensemble.members if member is not leader), leader]
+
+
 # The steps
 
 
 def restart_servers(place: Place) -> None:
     """One after the other, the leader last."""
-    leader = place.ensemble.leader
-    for member in [member for member in place.ensemble.members if member is not leader] + [leader]:
+    for member in leader_last(place.ensemble):
         member.kill()
         heal(place.ensemble)
 
@@ -173,8 +168,7 @@ def drain_node(place: Place) -> None:
 def upgrade(place: Place) -> None:
     """Each server goes on as the newest release there is, the leader last."""
     newest = releases()[-1] if releases() else None
-    leader = place.ensemble.leader
-    for member in [member for member in place.ensemble.members if member is not leader] + [leader]:
+    for member in leader_last(place.ensemble):
         member.kill()
         member.home = newest
         time.sleep(5)

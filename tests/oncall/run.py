@@ -119,14 +119,14 @@ def _happen(
     say(f"{cause.name}: healed")
     # What follows from it has come by then; the resolved ones come when their group's interval is over.
     calm = healed_at + (form.seconds("5m") if form.is_real else 15)
-    while time.monotonic() < until:
-        story = Story(cause, harmed_at, healed_at, watching.told())
-        waits = (story.is_over or not cause.resolves) and time.monotonic() > calm
-        if waits:
-            break
+
+    def story() -> Story:
+        return Story(cause, harmed_at, healed_at, watching.told())
+
+    while time.monotonic() < until and (time.monotonic() <= calm or (cause.resolves and not story().is_over)):
         time.sleep(_LOOK)
     watching.end()
-    return Story(cause, harmed_at, healed_at, watching.told())
+    return story()
 
 
 class _Watch:

@@ -10,7 +10,7 @@ import contextlib
 import json
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -145,6 +145,24 @@ class Place:
         with connected(self.ensemble.hosts, timeout=10.0, **_PATIENT) as client:
             yield client
 
+    @contextlib.contextmanager
+    def repeating(self, seconds: float, work: Callable[[KazooClient], None]) -> Iterator[None]:
+        """Does something with a client beside the block, again and again, so many seconds after the last time."""
+        over = threading.Event()
+
+        def repeat() -> None:
+            with self.client() as client:
+                while not over.wait(seconds):
+                    work(client)
+
+        thread = threading.Thread(target=repeat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
     def hosts(self, replica: int) -> str:
         """What a replica connects to."""
         return self.proxies[replica].hosts if self.proxies else self.ensemble.hosts
@@ -225,7 +243,6 @@ class Stage:
         own_job: bool = False,
         proxied: bool = False,
         tree: Mapping[str, Any] | None = None,
-        options: Mapping[str, Any] | None = None,
     ) -> Place:
         """A place for one cause; all of them are added before `start`."""
         job = name if own_job else SHARED
@@ -233,7 +250,7 @@ class Stage:
         if replicas is None:
             first, second = (Replica(self._folder / f"{job}-{letter}.yml") for letter in "ab")
             replicas = self._jobs[job] = first, second
-        place = Place(name, job, ensemble, replicas, self, tree=tree or {}, options=options or {})
+        place = Place(name, job, ensemble, replicas, self, tree=tree or {})
         if proxied:
             for number in range(2):
                 member = ensemble.members[number % len(ensemble.members)]
