@@ -252,7 +252,7 @@ def _shard(given: Mapping[str, Any]) -> Shard:
         raise SettingsError(flags[0], None, "given without --shard.total; accepted: both or neither")
     if not flags:
         if total > 1:
-            problem = "which shard this is, is missing; accepted: with --shard.ordinal or --shard.from-hostname"
+            problem = "the ordinal of this shard is missing; accepted: with --shard.ordinal or --shard.from-hostname"
             raise SettingsError("--shard.total", given["--shard.total"], problem)
         return Shard()
     (flag,) = flags

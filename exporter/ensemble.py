@@ -81,7 +81,7 @@ class WatchedEnsemble:
     def start(self) -> None:
         """Starts connecting and caching, and waits for neither.
 
-        Raises the error that keeps it from starting, for want of threads or files; nothing of it then runs.
+        Raises the error if it cannot start, for lack of threads or files, and leaves nothing running.
         """
         try:
             for cache in self._caches.values():
@@ -103,8 +103,8 @@ class WatchedEnsemble:
 
         `settings` are such as it can become.
 
-        Raises the error that keeps a cache from starting, for want of threads. All other trees are then updated, and
-        the next update adds this one again.
+        Raises the error if a cache cannot start, for lack of threads. All other trees are updated, and the next update
+        tries this one again.
         """
         before = {tree.name: tree for tree in self._settings.trees}
         after = {tree.name: tree for tree in settings.trees}

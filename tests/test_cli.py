@@ -222,7 +222,7 @@ def test_defaults() -> None:
         ([*ENOUGH, "--audit.sample=-1"], "--audit.sample=-1: not a count; accepted: a whole number from 0 on"),
         ([*ENOUGH, "--shard.total=many"], "--shard.total=many: not a count; accepted: a whole number from 0 on"),
         ([*ENOUGH, "--shard.total=0"], "--shard.total=0: no shard at all; accepted: a whole number from 1 on"),
-        ([*ENOUGH, "--shard.total=2"], "--shard.total=2: which shard this is, is missing; accepted: with"),
+        ([*ENOUGH, "--shard.total=2"], "--shard.total=2: the ordinal of this shard is missing; accepted: with"),
         ([*ENOUGH, "--shard.ordinal=0"], "--shard.ordinal: given without --shard.total; accepted: both or neither"),
         ([*ENOUGH, "--shard.from-hostname"], "--shard.from-hostname: given without --shard.total; accepted:"),
         ([*ENOUGH, *SHARDS, "--shard.ordinal=2"], "--shard.ordinal=2: there is no shard 2 of 2; accepted: 0 to 1"),
