@@ -18,7 +18,7 @@ from tests.support import eventually, expire
 @pytest.fixture
 def seen(proxy: Proxy, zookeeper: ZooKeeper, strategy: str) -> Iterator[Observed]:
     """A loaded cache of the test's root, through the proxy."""
-    with observed(proxy, zookeeper.server.hosts, zookeeper.root, strategy) as seen:
+    with observed(proxy, zookeeper.server.hosts, zookeeper.root, strategy, timeout=4.0) as seen:
         yield seen
 
 

@@ -86,7 +86,7 @@ def test_caches_started_and_closed_on_one_client(server: ZooKeeperServer, writer
     # One-shot watches cannot be taken back one by one: those of a classic cache stay until they fire or the session
     # ends. A server holds one of each kind for a session and path, so they do not add up.
     left = 0 if strategy == "recursive" else 2 * (ZNODES + 1)
-    with started(quick_client(server.hosts)) as client:
+    with started(quick_client(server.hosts, timeout=4.0)) as client:
         for _ in range(10):
             run(client, strategy)
         before = eventually(lambda: belongings(server))
@@ -101,7 +101,7 @@ def test_caches_started_and_closed_on_one_client(server: ZooKeeperServer, writer
 
 def test_caches_closed_before_they_are_loaded(server: ZooKeeperServer, writer: KazooClient) -> None:
     """The watch must go also when it is still being set."""
-    with started(quick_client(server.hosts)) as client:
+    with started(quick_client(server.hosts, timeout=4.0)) as client:
         run(client, "recursive")
         before = belongings(server)
         for _ in range(CYCLES):
@@ -113,7 +113,7 @@ def test_caches_closed_before_they_are_loaded(server: ZooKeeperServer, writer: K
 def test_clients_and_caches(server: ZooKeeperServer, writer: KazooClient, strategy: str) -> None:
     before = belongings(server)
     for cycle in range(CYCLES // 2):
-        with started(quick_client(server.hosts)) as client:
+        with started(quick_client(server.hosts, timeout=4.0)) as client:
             run(client, strategy)
         if cycle == 5:
             blocks_before = blocks()
@@ -122,7 +122,7 @@ def test_clients_and_caches(server: ZooKeeperServer, writer: KazooClient, strate
 
 
 def test_reconnects(server: ZooKeeperServer, writer: KazooClient, strategy: str) -> None:
-    with Proxy(server.port) as proxy, started(quick_client(proxy.hosts)) as client:
+    with Proxy(server.port) as proxy, started(quick_client(proxy.hosts, timeout=4.0)) as client:
         cache = TreeCache(client, "/app", mode=strategy)
         with cache:
             assert cache.wait_initialized(60)

@@ -351,7 +351,7 @@ def test_connecting_authenticating_and_closing_are_traced_without_credentials_an
             if call.operation == "ping":
                 pings.append(call)
 
-    client = KazooClient(zookeeper.hosts, timeout=0.5)
+    client = KazooClient(zookeeper.hosts, timeout=3.0)
     Session.attach(client).observers.add(Pings())
     client.start()
     client.add_auth("digest", "somebody:secret")

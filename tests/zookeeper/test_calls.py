@@ -173,7 +173,7 @@ def test_a_refused_cache_can_be_started_once_it_is_accepted(client: KazooClient)
 
 
 def test_connecting_pinging_authenticating_and_closing_are_calls(zookeeper: ZooKeeper) -> None:
-    client, recorder = KazooClient(zookeeper.hosts, timeout=0.5), Recorder()
+    client, recorder = KazooClient(zookeeper.hosts, timeout=3.0), Recorder()
     Session.attach(client).observers.add(recorder)
     client.start()
     client.add_auth("digest", "user:password")
