@@ -16,7 +16,9 @@ from exporter.demo.java import GuardedProcess, LaunchError, find_jars, find_java
 from exporter.demo.ports import Port
 
 MAIN_CLASS = "org.apache.zookeeper.server.ZooKeeperServerMain"
-START_TIMEOUT = 30.0
+START_TIMEOUT = 60.0
+#: Seconds for an answer of a server that starts: on a busy machine a server that serves takes its time for one too.
+PROBE_TIMEOUT = 2.0
 
 SYSTEM_PROPERTIES = {
     "zookeeper.extendedTypesEnabled": "true",
@@ -227,7 +229,7 @@ class ZooKeeperServer:
         deadline = time.monotonic() + START_TIMEOUT
         while self._running.running and time.monotonic() < deadline:
             try:
-                if "Mode:" in four_letter_word(port, b"srvr", timeout=0.1) and self._is_ours(port):
+                if "Mode:" in four_letter_word(port, b"srvr", timeout=PROBE_TIMEOUT) and self._is_ours(port):
                     return True
             except OSError:
                 pass
@@ -236,7 +238,7 @@ class ZooKeeperServer:
 
     def _is_ours(self, port: int) -> bool:
         """Tells our server from another ZooKeeper that already listens on the port."""
-        return f"dataDir={self.directory}/" in four_letter_word(port, b"conf", timeout=0.1)
+        return f"dataDir={self.directory}/" in four_letter_word(port, b"conf", timeout=PROBE_TIMEOUT)
 
 
 def java_options(jars: list[Path], directory: Path, heap: str, system_properties: Mapping[str, str]) -> list[str]:

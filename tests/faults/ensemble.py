@@ -15,6 +15,7 @@ from exporter.demo.ports import free_port
 from exporter.demo.server import (
     CONFIG,
     NETTY,
+    PROBE_TIMEOUT,
     QUICK_START,
     START_TIMEOUT,
     SYSTEM_PROPERTIES,
@@ -111,7 +112,7 @@ class Member:
     def mode(self) -> str | None:
         """`leader`, `follower` or `observer`, None while it does not serve."""
         with contextlib.suppress(OSError):
-            lines = four_letter_word(self.port, b"srvr", timeout=0.3).splitlines()
+            lines = four_letter_word(self.port, b"srvr", timeout=PROBE_TIMEOUT).splitlines()
             return next((line.removeprefix("Mode: ") for line in lines if line.startswith("Mode: ")), None)
         return None
 
