@@ -19,7 +19,7 @@ from kazoo.client import KazooClient
 
 from exporter.demo.server import NETTY, ZooKeeperServer
 from tests import classarchive
-from tests.support import wipe
+from tests.support import LONG_SESSIONS, wipe
 
 # How long an example takes says more of the machine than of what is tested.
 settings.register_profile("any machine", deadline=None)
@@ -66,7 +66,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def zookeeper_server() -> Iterator[ZooKeeperServer]:
     """One server for the whole test run. Do not stop it: tests that kill a server use `own_zookeeper`."""
     superuser = {"zookeeper.DigestAuthenticationProvider.superDigest": SUPERUSER_DIGEST}
-    with ZooKeeperServer(tick_time=TICK_TIME, system_properties=superuser) as server:
+    with ZooKeeperServer(tick_time=TICK_TIME, config=LONG_SESSIONS, system_properties=superuser) as server:
         yield server
 
 
@@ -83,7 +83,7 @@ def zookeeper(zookeeper_server: ZooKeeperServer) -> Iterator[ZooKeeper]:
 @pytest.fixture
 def own_zookeeper() -> Iterator[ZooKeeperServer]:
     """A server that the test may kill, suspend and restart."""
-    with ZooKeeperServer(tick_time=TICK_TIME, system_properties=NETTY) as server:
+    with ZooKeeperServer(tick_time=TICK_TIME, config=LONG_SESSIONS, system_properties=NETTY) as server:
         yield server
 
 

@@ -29,7 +29,7 @@ from exporter.demo.server import NETTY, ZooKeeperServer
 from tests.conftest import TICK_TIME, connected
 from tests.faults.proxy import DOWN, UP, Proxy
 from tests.integration.processes import STOP_LIMIT, Exporter, configured_exporter
-from tests.support import eventually
+from tests.support import LONG_SESSIONS, eventually
 
 ZNODES = 5_000
 WRITES_PER_SECOND = 50
@@ -200,7 +200,9 @@ def soak(seconds: float, seed: int) -> bool:
     chance = random.Random(seed)
     samples: list[int] = []
     with contextlib.ExitStack() as world:
-        server = world.enter_context(ZooKeeperServer(tick_time=TICK_TIME, system_properties=NETTY))
+        server = world.enter_context(
+            ZooKeeperServer(tick_time=TICK_TIME, config=LONG_SESSIONS, system_properties=NETTY)
+        )
         proxy = world.enter_context(Proxy(server.port))
         writer = Writer(world.enter_context(connected(server.hosts)), random.Random(seed + 1))
         folder = Path(world.enter_context(tempfile.TemporaryDirectory()))

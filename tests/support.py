@@ -20,6 +20,10 @@ from kazoo.protocol.states import ZnodeStat
 
 T = TypeVar("T")
 
+#: A server's configuration: with a short tick too, a session may be as long as its client asks for. One that is not
+#: meant to end goes on when the machine stands still for some seconds.
+LONG_SESSIONS = {"maxSessionTimeout": "60000"}
+
 
 def eventually(predicate: Callable[[], T], timeout: float = 60.0, interval: float = 0.01) -> T:
     """The first true value that `predicate` returns; fails with the last one after `timeout` seconds.

@@ -23,12 +23,12 @@ from exporter.demo.server import (
     java_options,
     write_config,
 )
-from tests.support import eventually
+from tests.support import LONG_SESSIONS, eventually
 
 MAIN_CLASS = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
 TICK_TIME = 200
 #: How patient the servers are with each other, and those of the sample that ZooKeeper comes with.
-LIMITS = {"tickTime": str(TICK_TIME), "initLimit": "25", "syncLimit": "10"}
+LIMITS = {"tickTime": str(TICK_TIME), "initLimit": "25", "syncLimit": "10", **LONG_SESSIONS}
 SAMPLE_LIMITS = {"tickTime": "2000", "initLimit": "10", "syncLimit": "5"}
 
 

@@ -23,7 +23,7 @@ from tests.faults.conftest import quick_client, started
 from tests.faults.proxy import Proxy
 from tests.faults.size import size
 from tests.replay import Replay, settles
-from tests.support import eventually
+from tests.support import LONG_SESSIONS, eventually
 
 pytestmark = pytest.mark.long
 
@@ -45,7 +45,9 @@ def server() -> Iterator[ZooKeeperServer]:
     """A server whose containers and TTL znodes vanish soon after they may; nothing on it need be wiped."""
     properties = {"znode.container.checkIntervalMs": "100"}
     # To collect the garbage of a gigabyte takes a server seconds.
-    with ZooKeeperServer(tick_time=size(200, 2000), heap=size("512m", "4g"), system_properties=properties) as server:
+    with ZooKeeperServer(
+        tick_time=size(200, 2000), heap=size("512m", "4g"), config=LONG_SESSIONS, system_properties=properties
+    ) as server:
         yield server
 
 

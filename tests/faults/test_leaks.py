@@ -18,7 +18,7 @@ from exporter.demo.server import ZooKeeperServer
 from tests.faults.conftest import quick_client, started
 from tests.faults.proxy import Proxy
 from tests.faults.size import size
-from tests.support import eventually
+from tests.support import LONG_SESSIONS, eventually
 
 CYCLES = size(50, 1_000)
 EVENTS = size(20_000, 1_000_000)
@@ -48,7 +48,7 @@ class Belongings(NamedTuple):
 @pytest.fixture(scope="module")
 def server() -> Iterator[ZooKeeperServer]:
     """A server that nobody else sets watches on."""
-    with ZooKeeperServer(tick_time=200) as server:
+    with ZooKeeperServer(tick_time=200, config=LONG_SESSIONS) as server:
         yield server
 
 

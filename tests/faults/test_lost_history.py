@@ -24,7 +24,7 @@ from tests.faults.ensemble import Ensemble
 from tests.faults.proxy import UP, Proxy
 from tests.faults.size import size
 from tests.replay import Replay, settles
-from tests.support import eventually, expire
+from tests.support import LONG_SESSIONS, eventually, expire
 
 pytestmark = pytest.mark.long
 
@@ -37,8 +37,8 @@ class TwoServers:
     """A server, and another that lags: it stands where the first one stood at `remember`."""
 
     def __init__(self) -> None:
-        self.present = ZooKeeperServer(tick_time=200, system_properties=NETTY)
-        self.past = ZooKeeperServer(tick_time=200, system_properties=NETTY)
+        self.present = ZooKeeperServer(tick_time=200, config=LONG_SESSIONS, system_properties=NETTY)
+        self.past = ZooKeeperServer(tick_time=200, config=LONG_SESSIONS, system_properties=NETTY)
 
     def remember(self) -> None:
         """Makes the second server, which a client can go to with its session, from what the first has on disk."""
@@ -134,7 +134,7 @@ def test_server_wiped_and_restarted_empty(strategy: str) -> None:
     """
     replay = Replay()
     with (
-        ZooKeeperServer(tick_time=200, system_properties=NETTY) as server,
+        ZooKeeperServer(tick_time=200, config=LONG_SESSIONS, system_properties=NETTY) as server,
         started(quick_client(server.hosts)) as client,
     ):
         for number in range(20):

@@ -19,7 +19,7 @@ from tests.faults.proxy import Proxy
 from tests.faults.schedule import Faults, Writer
 from tests.faults.size import seeds, size
 from tests.replay import Replay, settles
-from tests.support import eventually
+from tests.support import LONG_SESSIONS, eventually
 
 FAULTS = size(3, 8)
 
@@ -27,7 +27,7 @@ FAULTS = size(3, 8)
 @pytest.fixture(scope="module")
 def server() -> Iterator[ZooKeeperServer]:
     """A server for every schedule that needs no more."""
-    with ZooKeeperServer(tick_time=200, system_properties=NETTY) as server:
+    with ZooKeeperServer(tick_time=200, config=LONG_SESSIONS, system_properties=NETTY) as server:
         yield server
 
 

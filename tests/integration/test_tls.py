@@ -17,7 +17,7 @@ from exporter import TreeCache, TreeEvent
 from exporter.demo.ports import free_port
 from exporter.demo.server import NETTY, ZooKeeperServer
 from tests.conftest import TICK_TIME, connected
-from tests.support import eventually
+from tests.support import LONG_SESSIONS, eventually
 
 NODES = 2_000
 DATA = b"x" * 4_000
@@ -63,6 +63,7 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secure]:
         "ssl.trustStore.location": str(trust),
         "ssl.clientAuth": "need",
         "ssl.hostnameVerification": "false",
+        **LONG_SESSIONS,
     }
     with ZooKeeperServer(tick_time=TICK_TIME, system_properties=NETTY, config=config) as server:
         yield Secure(server, {"ca": str(trust), "certfile": cert, "keyfile": key}, port)

@@ -20,7 +20,7 @@ from exporter.zookeeper.session import Session
 from exporter.zookeeper.wire import GetData, MultiRead, WatchingRead
 from tests.conftest import TICK_TIME, ClientFactory, ZooKeeper
 from tests.faults.proxy import DOWN, Proxy
-from tests.support import eventually, expire
+from tests.support import LONG_SESSIONS, eventually, expire
 
 
 class Recorder(ClientObserver):
@@ -251,7 +251,7 @@ def sasl_zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZooKeep
         "java.security.auth.login.config": str(Path(jaas)),
         "zookeeper.authProvider.1": "org.apache.zookeeper.server.auth.SASLAuthenticationProvider",
     }
-    with ZooKeeperServer(tick_time=TICK_TIME, system_properties=properties) as server:
+    with ZooKeeperServer(tick_time=TICK_TIME, config=LONG_SESSIONS, system_properties=properties) as server:
         yield server
 
 
