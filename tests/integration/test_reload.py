@@ -21,7 +21,7 @@ from exporter.settings import Audit, Ensemble, Tree
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import TreeCache
 from tests.conftest import ZooKeeper
-from tests.integration.processes import Exporter, configured_exporter
+from tests.integration.processes import STOP_LIMIT, Exporter, configured_exporter
 from tests.support import eventually
 
 SUCCESSFUL = "treecache_exporter_config_last_reload_successful"
@@ -269,7 +269,7 @@ def test_many_reloads_at_once_come_one_after_the_other(exporter: Exporter, confi
     assert exporter.metric("zookeeper_cache_initialized") == 2
     status, seconds = exporter.stop()
     assert status == 0
-    assert seconds < 5
+    assert seconds < STOP_LIMIT
     told = [line for line in exporter.log_lines() if line["level"] in ("warning", "error")]
     # The trees have no roots.
     assert {line["condition"] for line in told} <= {"root missing"}

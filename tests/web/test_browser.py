@@ -226,10 +226,10 @@ def test_no_depth_of_json_is_too_much(depth: int) -> None:
 
 def test_a_hundred_thousand_children_are_a_page_each_time() -> None:
     tree = Znodes("/", dict.fromkeys(("/", *(f"/n{number:06}" for number in range(100_000))), STAT))
-    begun = time.perf_counter()
+    begun = time.process_time()
     first = look_up(tree, "/")
     second = look_up(tree, "/", after=first.next_after)
-    took = time.perf_counter() - begun
+    took = time.process_time() - begun
     assert (len(first.children), len(second.children)) == (PAGE, PAGE)
     assert (first.children[0].name, second.children[0].name) == ("n000000", f"n{PAGE:06}")
     assert first.heading == "100\u202f000 of 7 children in the cache"
