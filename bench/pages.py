@@ -26,9 +26,10 @@ from typing import Any
 from bench.measure import UPDATES, Figures, PeerProcess, update_from_another_process
 from bench.servers import seeded
 from bench.trees import ROOT, TREES, Shape
-from exporter import TreeCache, __version__, logs
+from exporter import TreeCache, __version__
 from exporter.demo.server import ZooKeeperServer
 from exporter.fleet import Fleet
+from exporter.process import logs
 from exporter.settings import Ensemble, ListenAddress, Tree
 from exporter.telemetry.collectors import build_registry
 from exporter.web.app import create_app

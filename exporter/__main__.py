@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from exporter import signals
+from exporter.process import signals
 
 
 def main() -> int:

@@ -15,8 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from exporter import __version__, config, daemon, demo, healthcheck, logs, signals, spans
+from exporter import __version__, config, daemon, demo, healthcheck, spans
 from exporter.autoreload import AutoReload
+from exporter.process import logs, signals
 from exporter.settings import (
     BARRIERS,
     DASHBOARD_ACCEPTED,

@@ -17,9 +17,9 @@ import structlog
 from exporter import __version__, systemd
 from exporter.autoreload import AutoReload, reloading_changes
 from exporter.fleet import Fleet
+from exporter.process.signals import ENDING, end_at_once, hung_up_early
 from exporter.reload import Load, Reloader
 from exporter.settings import Settings, SettingsError, Web
-from exporter.signals import ENDING, end_at_once, hung_up_early
 from exporter.spans import exporting
 from exporter.telemetry.collectors import build_registry
 from exporter.web import config as web_config

@@ -16,8 +16,8 @@ from kazoo.retry import KazooRetry
 
 from exporter.faults import FaultMemory
 from exporter.globs import Globs
-from exporter.logs import FaultLog, Flood, OfEnsemble
 from exporter.losthistory import LostHistory, newest_zxid
+from exporter.process.logs import FaultLog, Flood, OfEnsemble
 from exporter.settings import DigestMd5, Ensemble, Gssapi, Tls, Tree
 from exporter.telemetry.instruments import ClientInstruments
 from exporter.telemetry.sources import EnsembleSource

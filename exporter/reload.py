@@ -12,9 +12,9 @@ import structlog
 
 from exporter import systemd
 from exporter.fleet import Fleet
+from exporter.process.executor import Worker
 from exporter.settings import Ensemble, SettingsError
 from exporter.telemetry.sources import ReloadStats
-from exporter.worker import Worker
 
 #: Seconds to wait in the end for a configuration that is being applied.
 CLOSE_TIMEOUT = 1.0

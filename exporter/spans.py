@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 import structlog
 from opentelemetry import trace
 
-from exporter import __version__, logs
+from exporter import __version__
+from exporter.process import logs
 from exporter.settings import SettingsError
 from exporter.telemetry.tracing.export import ExportError, SpanExport, is_configured_elsewhere
 from exporter.telemetry.tracing.providers import shut_down_providers

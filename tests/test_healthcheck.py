@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter import logs
 from exporter.cli import main
+from exporter.process import logs
 from exporter.settings import UnixAddress
 from exporter.web.config import load
 from tests.telemetry.known import ensemble

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import bcrypt
 
-from exporter.worker import Worker
+from exporter.process.executor import Worker
 
 CHALLENGE = 'Basic realm="treecache-exporter", charset="UTF-8"'
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import structlog
 
-from exporter.retries import Retries
+from exporter.process.executor import Worker
+from exporter.process.retries import Retries
 from exporter.settings import SettingsError
 from exporter.web.config import WebConfig, check_no_less_protected, load
 from exporter.web.sections import UnprotectedError
 from exporter.web.tls import server_context
-from exporter.worker import Worker
 
 #: Seconds between two looks at the files.
 PACE = 1.0

@@ -10,7 +10,7 @@ from typing import Any
 import anyio.to_thread
 import structlog
 
-from exporter.logs import FAULT_INTERVAL, Repetitions
+from exporter.process.logs import FAULT_INTERVAL, Repetitions
 from exporter.web.status import Status, as_told, differences
 
 #: Seconds between two looks, and two messages to an open page.

@@ -15,8 +15,8 @@ import pytest
 from ruamel.yaml import YAML
 
 import exporter
-from exporter import logs
 from exporter.cli import main
+from exporter.process import logs
 from exporter.web.app import RESERVED_PATHS
 from exporter.web.config import HEADERS, load
 from scripts import chart as generator

@@ -16,13 +16,13 @@ from typing import IO
 
 import pytest
 
-from exporter.signals import ENDING, ending_at_once
+from exporter.process.signals import ENDING, ending_at_once
 from tests.support import being_read, eventually
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SLEEPER = """
 import os, time
-from exporter.signals import ending_at_once
+from exporter.process.signals import ending_at_once
 with ending_at_once():
     print(os.getpid(), flush=True)
     time.sleep(60)

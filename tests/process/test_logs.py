@@ -20,7 +20,7 @@ from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
-from exporter import logs
+from exporter.process import logs
 from tests.support import eventually
 from tests.untouched import untouched_logging  # noqa: F401 - a fixture
 

@@ -14,8 +14,8 @@ from kazoo.protocol.serialization import SASL, Auth, Connect
 from opentelemetry import trace
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from exporter import stderr
-from exporter.exported_logs import ExportedLogs, adopted
+from exporter.process import stderr
+from exporter.process.exported_logs import ExportedLogs, adopted
 from exporter.process.repetitions import Repetitions as Repetitions
 
 LEVELS = ("debug", "info", "warning", "error")

@@ -9,11 +9,11 @@ from concurrent.futures import CancelledError
 
 import pytest
 
-from exporter.worker import Worker
+from exporter.process.executor import Worker
 
 HANGING = """
 import threading
-from exporter.worker import Worker
+from exporter.process.executor import Worker
 begun = threading.Event()
 Worker("hanging").submit(lambda: begun.set() or threading.Event().wait())
 begun.wait()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from exporter.stderr import FLUSH_TIMEOUT, DescriptorHandler
+from exporter.process.stderr import FLUSH_TIMEOUT, DescriptorHandler
 
 CAPACITY = 10
 FILLER = "filler " * 1000
