@@ -27,10 +27,10 @@ from bench.measure import UPDATES, Figures, PeerProcess, update_from_another_pro
 from bench.servers import seeded
 from bench.trees import ROOT, TREES, Shape
 from exporter import TreeCache, __version__
+from exporter.config.settings import Ensemble, ListenAddress, Tree
 from exporter.demo.server import ZooKeeperServer
 from exporter.fleet import Fleet
 from exporter.process import logs
-from exporter.settings import Ensemble, ListenAddress, Tree
 from exporter.telemetry.collectors import build_registry
 from exporter.web.app import create_app
 from exporter.web.listening import base_url, listen

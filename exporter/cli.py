@@ -17,8 +17,8 @@ from typing import Any, NoReturn, TypeVar
 
 from exporter import __version__, config, daemon, demo, healthcheck, spans
 from exporter.autoreload import AutoReload
-from exporter.process import logs, signals
-from exporter.settings import (
+from exporter.config import web as web_config
+from exporter.config.settings import (
     BARRIERS,
     DASHBOARD_ACCEPTED,
     DEFAULT_LISTEN_ADDRESS,
@@ -44,8 +44,8 @@ from exporter.settings import (
     parse_telemetry_path,
     parse_trees,
 )
+from exporter.process import logs, signals
 from exporter.treecache import Shard
-from exporter.web import config as web_config
 from exporter.web.app import RESERVED_PATHS
 from exporter.web.current import CurrentConfig
 

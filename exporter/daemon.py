@@ -16,13 +16,13 @@ import structlog
 
 from exporter import __version__, systemd
 from exporter.autoreload import AutoReload, reloading_changes
+from exporter.config import web as web_config
+from exporter.config.settings import Settings, SettingsError, Web
 from exporter.fleet import Fleet
 from exporter.process.signals import ENDING, end_at_once, hung_up_early
 from exporter.reload import Load, Reloader
-from exporter.settings import Settings, SettingsError, Web
 from exporter.spans import exporting
 from exporter.telemetry.collectors import build_registry
-from exporter.web import config as web_config
 from exporter.web.app import create_app, kinds, open_to_all
 from exporter.web.listening import base_url, listening
 from exporter.web.server import ServerError, serving

@@ -14,11 +14,11 @@ import structlog
 from kazoo.client import KazooClient
 from kazoo.retry import KazooRetry
 
+from exporter.config.globs import Globs
+from exporter.config.settings import DigestMd5, Ensemble, Gssapi, Tls, Tree
 from exporter.faults import FaultMemory
-from exporter.globs import Globs
 from exporter.losthistory import LostHistory, newest_zxid
 from exporter.process.logs import FaultLog, Flood, OfEnsemble
-from exporter.settings import DigestMd5, Ensemble, Gssapi, Tls, Tree
 from exporter.telemetry.instruments import ClientInstruments
 from exporter.telemetry.sources import EnsembleSource
 from exporter.telemetry.tracing import trace_client

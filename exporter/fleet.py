@@ -9,8 +9,8 @@ from typing import overload
 
 import structlog
 
+from exporter.config.settings import Ensemble
 from exporter.ensemble import WatchedEnsemble
-from exporter.settings import Ensemble
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import Shard
 

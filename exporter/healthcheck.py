@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.settings import Address, ListenAddress, SettingsError, UnixAddress, in_brackets
-from exporter.web.config import TlsConfig, WebConfig
+from exporter.config.settings import Address, ListenAddress, SettingsError, UnixAddress, in_brackets
+from exporter.config.web import TlsConfig, WebConfig
 from exporter.web.probes import HEALTHY_PATH, READY_PATH
 
 #: Seconds for each step of the exchange: the connection, the handshake, the answer.

@@ -11,9 +11,9 @@ from dataclasses import replace
 import structlog
 
 from exporter import systemd
+from exporter.config.settings import Ensemble, SettingsError
 from exporter.fleet import Fleet
 from exporter.process.executor import Worker
-from exporter.settings import Ensemble, SettingsError
 from exporter.telemetry.sources import ReloadStats
 
 #: Seconds to wait in the end for a configuration that is being applied.

@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Iterator
 
-from exporter.settings import SettingsError
+from exporter.config.settings import SettingsError
 
 FIRST_DESCRIPTOR = 3
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 
-from exporter.web import config as web
+from exporter.config import web
 
 ROOT = Path(__file__).resolve().parents[1]
 CHART = ROOT / "helm" / "treecache-exporter"

@@ -12,9 +12,9 @@ from structlog.testing import capture_logs
 from exporter import autoreload, config
 from exporter.autoreload import AutoReload, reloading_changes
 from exporter.config.files import Files
+from exporter.config.settings import Ensemble, SettingsError
 from exporter.fleet import Fleet
 from exporter.reload import Reloader
-from exporter.settings import Ensemble, SettingsError
 
 WHOLE = "ensembles: [{name: main, hosts: zk, trees: [{path: /a}, {path: /b}]}]\n"
 

@@ -14,7 +14,7 @@ import pytest
 import exporter
 from exporter import cli
 from exporter.cli import main, parse_settings
-from exporter.settings import Audit, Ensemble, Freshness, ListenAddress, Settings, Tree, UnixAddress, Web
+from exporter.config.settings import Audit, Ensemble, Freshness, ListenAddress, Settings, Tree, UnixAddress, Web
 from exporter.treecache import Shard
 from tests.untouched import untouched_logging  # noqa: F401 - a fixture
 

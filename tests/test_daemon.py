@@ -18,7 +18,7 @@ import structlog
 import uvicorn
 
 from exporter import daemon
-from exporter.settings import Ensemble, ListenAddress, Settings, SettingsError, Tree, Web
+from exporter.config.settings import Ensemble, ListenAddress, Settings, SettingsError, Tree, Web
 from tests.conftest import ZooKeeper
 from tests.support import eventually
 

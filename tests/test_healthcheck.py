@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from exporter.cli import main
+from exporter.config.settings import UnixAddress
+from exporter.config.web import load
 from exporter.process import logs
-from exporter.settings import UnixAddress
-from exporter.web.config import load
 from tests.telemetry.known import ensemble
 from tests.untouched import untouched_logging  # noqa: F401 - a fixture
 from tests.web.certificates import Authority

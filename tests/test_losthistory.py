@@ -9,9 +9,9 @@ from contextlib import contextmanager
 import pytest
 from kazoo.exceptions import ConnectionClosedError
 
+from exporter.config.settings import Ensemble
 from exporter.ensemble import client_options
 from exporter.losthistory import LostHistory, newest_zxid
-from exporter.settings import Ensemble
 from tests.conftest import ClientFactory, ZooKeeper
 from tests.support import eventually
 

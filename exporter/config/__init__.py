@@ -8,8 +8,8 @@ from exporter.config.document import read
 from exporter.config.files import Files
 from exporter.config.meaning import ensembles
 from exporter.config.problems import ConfigError
+from exporter.config.settings import Ensemble
 from exporter.config.validation import validate
-from exporter.settings import Ensemble
 
 __all__ = ["ConfigError", "Source", "load"]
 

@@ -14,7 +14,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from exporter.config.files import Files
 from exporter.config.problems import Problem
 from exporter.config.scalars import FromEnvironment, plain
-from exporter.yamlfile import SIZE_LIMIT, UnreadableFileError, complaint, compose, content_of
+from exporter.config.yamlfile import SIZE_LIMIT, UnreadableFileError, complaint, compose, content_of
 
 #: Values that a file may hold once its aliases are followed.
 VALUES_LIMIT = 100_000

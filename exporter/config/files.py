@@ -9,7 +9,7 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exporter.yamlfile import SIZE_LIMIT
+from exporter.config.yamlfile import SIZE_LIMIT
 
 #: What tells one content from another: a digest, or why there is none.
 Print = bytes | str

@@ -11,11 +11,10 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from exporter import settings
-from exporter.config import schema
+from exporter.config import schema, settings
 from exporter.config.document import Document, Location
+from exporter.config.globs import Pattern
 from exporter.config.problems import Problem
-from exporter.globs import Pattern
 
 #: Characters that a secret may have.
 _SECRET_LIMIT = 64 * 1024

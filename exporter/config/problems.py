@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from exporter.config.schema import SECRET_KEYS
-from exporter.settings import SettingsError, one_line
-from exporter.yamlfile import without_value
+from exporter.config.settings import SettingsError, one_line
+from exporter.config.yamlfile import without_value
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from exporter import settings
+from exporter.config import settings
+from exporter.config.globs import Pattern
 from exporter.config.scalars import FromEnvironment, plain
-from exporter.globs import Pattern
-from exporter.settings import parse_duration, parse_hosts, parse_name, parse_path
+from exporter.config.settings import parse_duration, parse_hosts, parse_name, parse_path
 from exporter.zookeeper.frames import LEAST_MAX_FRAME, MOST_MAX_FRAME
 
 _DURATION_PATTERN = "^(0|([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$"

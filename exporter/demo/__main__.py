@@ -11,8 +11,8 @@ from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException
 from kazoo.handlers.threading import KazooTimeoutError
 
+from exporter.config.settings import parse_hosts
 from exporter.demo.world import World, quiet
-from exporter.settings import parse_hosts
 
 PROGRAM = "python -m exporter.demo"
 #: Seconds for the ensemble to answer at the start.

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Iterator
 
 from exporter import daemon
+from exporter.config.settings import Address, Ensemble, Settings, Web, parse_trees
 from exporter.demo.java import LaunchError
 from exporter.demo.server import ZooKeeperServer
 from exporter.demo.world import ROOTS, World
-from exporter.settings import Address, Ensemble, Settings, Web, parse_trees
 
 
 def run(listen_address: Address, *, zookeeper_home: str | None = None) -> int:

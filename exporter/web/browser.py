@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from exporter.settings import one_line
+from exporter.config.settings import one_line
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache.stats import CacheStats
 from exporter.web.links import meant, short_name, short_path

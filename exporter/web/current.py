@@ -13,11 +13,11 @@ from pathlib import Path
 
 import structlog
 
+from exporter.config.sections import UnprotectedError
+from exporter.config.settings import SettingsError
+from exporter.config.web import WebConfig, check_no_less_protected, load
 from exporter.process.executor import Worker
 from exporter.process.retries import Retries
-from exporter.settings import SettingsError
-from exporter.web.config import WebConfig, check_no_less_protected, load
-from exporter.web.sections import UnprotectedError
 from exporter.web.tls import server_context
 
 #: Seconds between two looks at the files.

@@ -10,8 +10,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from exporter.config.web import WebConfig
 from exporter.web.auth import CHALLENGE, PasswordCheck, TooManyAttemptsError, credentials
-from exporter.web.config import WebConfig
 from exporter.web.lobby import network_of
 from exporter.web.turns import too_many
 

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from exporter.settings import SettingsError
+from exporter.config.settings import SettingsError
 
 RELOAD_PATH = "/-/reload"
 

@@ -10,9 +10,9 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from exporter.settings import Address, ListenAddress, SettingsError, UnixAddress, in_brackets
+from exporter.config.settings import Address, ListenAddress, SettingsError, UnixAddress, in_brackets
+from exporter.config.web import WebConfig
 from exporter.web.accepting import BACKLOG
-from exporter.web.config import WebConfig
 
 #: Who may connect to a Unix socket: its owner and group.
 _UNIX_MODE = 0o660

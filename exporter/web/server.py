@@ -14,8 +14,8 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
+from exporter.config.web import WebConfig
 from exporter.web.accepting import Acceptor
-from exporter.web.config import WebConfig
 from exporter.web.connections import HttpProtocol, TlsGate
 from exporter.web.current import CurrentConfig
 from exporter.web.guard import Guard

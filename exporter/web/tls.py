@@ -7,8 +7,8 @@ import ssl
 from collections.abc import Iterable
 from pathlib import Path
 
-from exporter.settings import SettingsError
-from exporter.web.config import CIPHER_SUITES, CURVES, REQUIRE_AND_VERIFY, VERIFY_IF_GIVEN, TlsConfig, WebConfig
+from exporter.config.settings import SettingsError
+from exporter.config.web import CIPHER_SUITES, CURVES, REQUIRE_AND_VERIFY, VERIFY_IF_GIVEN, TlsConfig, WebConfig
 
 _VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 _VERIFY = {VERIFY_IF_GIVEN: ssl.CERT_OPTIONAL, REQUIRE_AND_VERIFY: ssl.CERT_REQUIRED}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timezone
 
-from exporter.settings import one_line
+from exporter.config.settings import one_line
 
 _SIZES = ("KiB", "MiB", "GiB", "TiB")
 _SWALLOWED = re.compile(r"^ | $|(?<= ) ")

@@ -14,9 +14,9 @@ from kazoo.exceptions import NoAuthError
 from kazoo.retry import KazooRetry
 from playwright.sync_api import expect
 
+from exporter.config.settings import one_line
 from exporter.demo.server import ZooKeeperServer
 from exporter.faults import FaultMemory
-from exporter.settings import one_line
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import TreeCache
 from exporter.web import pages

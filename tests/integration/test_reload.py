@@ -16,8 +16,8 @@ import httpx
 import pytest
 from kazoo.client import KazooClient
 
+from exporter.config.settings import Audit, Ensemble, Tree
 from exporter.fleet import Fleet
-from exporter.settings import Audit, Ensemble, Tree
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import TreeCache
 from tests.conftest import ZooKeeper

@@ -16,9 +16,9 @@ from ruamel.yaml import YAML
 
 import exporter
 from exporter.cli import main
+from exporter.config.web import HEADERS, load
 from exporter.process import logs
 from exporter.web.app import RESERVED_PATHS
-from exporter.web.config import HEADERS, load
 from scripts import chart as generator
 from tests.packaging.chart import (
     CASES,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from exporter.settings import parse_hosts
+from exporter.config.settings import parse_hosts
 from tests.packaging.chart import (
     CHART,
     Manifest,

@@ -19,8 +19,8 @@ from jsonschema import Draft7Validator
 from ruamel.yaml import YAML
 
 from exporter.cli import parse_settings
+from exporter.config.settings import DEFAULT_LISTEN_ADDRESS, parse_hosts
 from exporter.demo.world import ROOTS
-from exporter.settings import DEFAULT_LISTEN_ADDRESS, parse_hosts
 
 ROOT = Path(__file__).parents[2]
 #: Where others' images listen by default; Jaeger for people, for OTLP over gRPC and for health checks.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.settings import DEFAULT_LISTEN_ADDRESS
+from exporter.config.settings import DEFAULT_LISTEN_ADDRESS
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "Dockerfile"

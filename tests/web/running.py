@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from exporter.settings import Address, ListenAddress
+from exporter.config.settings import Address, ListenAddress
+from exporter.config.web import WebConfig
 from exporter.telemetry.collectors import build_registry
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import Shard
 from exporter.treecache.stats import CacheStats
 from exporter.web.app import create_app, kinds, open_to_all
-from exporter.web.config import WebConfig
 from exporter.web.listening import base_url, listening
 from exporter.web.server import serving
 from tests.telemetry.known import BUSY_CACHE, ensemble

@@ -13,12 +13,12 @@ from typing import Any
 
 from kazoo.protocol.states import ZnodeStat
 
+from exporter.config.web import load
 from exporter.process import logs
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache.events import NodeData
 from exporter.treecache.stats import CacheStats
 from exporter.web import connections
-from exporter.web.config import load
 from tests.telemetry.known import BUSY_CLIENT, Source, ensemble
 from tests.web.running import fresh, running
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.web.config import load
+from exporter.config.web import load
 from exporter.web.current import CurrentConfig
 
 HEADER = "http_server_config: {headers: {X-Frame-Options: %s}}\n"

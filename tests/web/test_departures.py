@@ -15,10 +15,10 @@ from typing import Any
 import httpx
 import pytest
 
+from exporter.config.web import load
 from exporter.telemetry.collectors import build_registry
 from exporter.telemetry.sources import EnsembleSource
 from exporter.web.app import create_app
-from exporter.web.config import load
 from exporter.web.connections import HttpProtocol, TlsGate
 from exporter.web.lobby import Lobby
 from exporter.web.tls import server_context

@@ -10,10 +10,10 @@ import bcrypt
 import httpx
 import pytest
 
+from exporter.config.web import load
 from exporter.telemetry.catalogue import GROUPS
 from exporter.web import documents
 from exporter.web.conditions import CONDITIONS, CONNECTION_RUNBOOK
-from exporter.web.config import load
 from exporter.web.documents import Documents
 from exporter.web.guard import SECURITY_HEADERS
 from tests.web.running import running

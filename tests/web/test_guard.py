@@ -9,7 +9,7 @@ import bcrypt
 import httpx
 import pytest
 
-from exporter.web.config import WebConfig
+from exporter.config.web import WebConfig
 from tests.web.running import Running, running
 
 USERS = {"alice": bcrypt.hashpw(b"secret", bcrypt.gensalt(4))}

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from exporter.settings import ListenAddress, SettingsError, UnixAddress, parse_listen_address
+from exporter.config.settings import ListenAddress, SettingsError, UnixAddress, parse_listen_address
 from exporter.web.listening import base_url, listen, listening
 from exporter.web.server import serving
 

@@ -10,8 +10,8 @@ import bcrypt
 import httpx
 import pytest
 
+from exporter.config.web import load
 from exporter.web.app import kinds, open_to_all
-from exporter.web.config import load
 from exporter.web.lobby import Kind
 from exporter.web.prefix import relative
 from tests.web.running import running

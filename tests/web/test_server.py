@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from exporter.settings import ListenAddress
+from exporter.config.settings import ListenAddress
 from exporter.web.listening import base_url, listen
 from exporter.web.server import serving
 

@@ -13,9 +13,9 @@ import httpx
 import pytest
 import structlog
 
-from exporter.settings import SettingsError
+from exporter.config.settings import SettingsError
+from exporter.config.web import load
 from exporter.web import current
-from exporter.web.config import load
 from exporter.web.current import CurrentConfig
 from exporter.web.tls import has_allowed_name
 from tests.support import being_read, eventually

@@ -87,7 +87,7 @@ class Tree:
     """One subtree to watch.
 
     `path` is its root inside the ensemble's chroot, `name` its value of the label `tree`. `include` and `exclude` are
-    globs (see `exporter.globs`), `max_depth` counts levels below the root.
+    globs (see `exporter.config.globs`), `max_depth` counts levels below the root.
     """
 
     name: str

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from exporter.config.document import read as read_document
-from exporter.web.sections import read as read_sections
-from exporter.yamlfile import SIZE_LIMIT, UnreadableFileError, content_of
+from exporter.config.sections import read as read_sections
+from exporter.config.yamlfile import SIZE_LIMIT, UnreadableFileError, content_of
 
 
 @pytest.mark.filterwarnings("error")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from kazoo.hosts import collect_hosts
 
-from exporter.settings import (
+from exporter.config.settings import (
     Address,
     ListenAddress,
     SettingsError,

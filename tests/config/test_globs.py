@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exporter import TreeCache
-from exporter.globs import Globs, Pattern
+from exporter.config.globs import Globs, Pattern
 from tests.conftest import ClientFactory
 
 ZNODES = [

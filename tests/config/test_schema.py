@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from exporter.config.schema import SECRET_KEYS, Config, json_schema
 from exporter.config.validation import sections
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "config.schema.json"
 
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.settings import SettingsError
-from exporter.web.config import CIPHER_SUITES, CURVES, HEADERS, TlsConfig, WebConfig, interpret, load
-from exporter.web.sections import parse
-from exporter.yamlfile import SIZE_LIMIT
+from exporter.config.sections import parse
+from exporter.config.settings import SettingsError
+from exporter.config.web import CIPHER_SUITES, CURVES, HEADERS, TlsConfig, WebConfig, interpret, load
+from exporter.config.yamlfile import SIZE_LIMIT
 from tests.faults.size import size
 from tests.web.certificates import Authority
 

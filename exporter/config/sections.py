@@ -9,8 +9,8 @@ from typing import NoReturn
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from exporter.settings import SettingsError
-from exporter.yamlfile import SIZE_LIMIT, UnreadableFileError, complaint, compose, content_of, without_value
+from exporter.config.settings import SettingsError
+from exporter.config.yamlfile import SIZE_LIMIT, UnreadableFileError, complaint, compose, content_of, without_value
 
 _NULL = "tag:yaml.org,2002:null"
 _BOOLEANS = {"true": True, "false": False}

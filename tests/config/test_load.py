@@ -17,10 +17,10 @@ from pydantic import SecretStr
 from ruamel.yaml import YAML
 
 from exporter.config import ConfigError, load
-from exporter.settings import Audit, Digest, DigestMd5, Ensemble, Freshness, Tls, Tree
+from exporter.config.settings import Audit, Digest, DigestMd5, Ensemble, Freshness, Tls, Tree
 from tests.faults.size import size
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 SECRET = "hunter2"
 
 ENOUGH = """\
