@@ -39,7 +39,7 @@ soak: setup-dev ## Run the long forms: a million simulated schedules, hundreds o
 	@$(MAKE) --no-print-directory .kazoo-venv/.stamp
 	@$(PYTHON) -m tests.kazoo_suite .kazoo-venv/bin/python
 	@echo "soak: hostile input"
-	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/config tests/web tests/zookeeper tests/integration/test_web_hostile.py
+	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/config tests/pages tests/web tests/zookeeper tests/integration/test_web_hostile.py
 	@echo "soak: make test on a busy machine"
 	@$(MAKE) --no-print-directory busy
 

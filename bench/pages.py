@@ -30,11 +30,11 @@ from exporter import TreeCache, __version__
 from exporter.config.settings import Ensemble, ListenAddress, Tree
 from exporter.demo.server import ZooKeeperServer
 from exporter.fleet import Fleet
+from exporter.pages.routes import EVENTS_PATH
 from exporter.process import logs
 from exporter.telemetry.collectors import build_registry
 from exporter.web.app import create_app
 from exporter.web.listening import base_url, listen
-from exporter.web.pages import EVENTS_PATH
 from exporter.web.server import serving
 
 _IDLE_SECONDS = 5

@@ -53,7 +53,7 @@ for python in python3.10 python3.11 python3.12 python3.13; do
         cd "$folder"
         "./$python/bin/treecache-exporter" --version | grep -qF "$version" || fail "$python: another version is installed"
         "./$python/bin/python" -c 'from exporter import KazooInstrumentor, TreeCache, instrument'
-        "./$python/bin/python" -c 'from exporter.web.documents import packaged; assert packaged().find("runbooks")' ||
+        "./$python/bin/python" -c 'from exporter.pages.documents import packaged; assert packaged().find("runbooks")' ||
             fail "$python: the wheel has no documents"
     )
     tried="${tried:-} $python"

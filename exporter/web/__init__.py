@@ -1,1 +1,1 @@
-"""What the exporter serves over HTTP: the metrics, health and readiness, and a status page."""
+"""What the exporter serves over HTTP: connections, who may pass, the metrics, health and readiness, and the pages."""

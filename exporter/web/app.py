@@ -11,13 +11,13 @@ from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from exporter.pages.history import History
+from exporter.pages.prefix import under
+from exporter.pages.routes import DOCS_PATH, EVENTS_PATH, PATHS, Pages
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import Shard
-from exporter.web.history import History
 from exporter.web.lifecycle import RELOAD_PATH, Reload, reload_route
 from exporter.web.lobby import Kind
-from exporter.web.pages import DOCS_PATH, EVENTS_PATH, PATHS, Pages
-from exporter.web.prefix import under
 from exporter.web.probes import HEALTHY_PATH, READY_PATH, Probes
 from exporter.web.scrapes import Scrapes
 

@@ -11,9 +11,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exporter.config.web import WebConfig
+from exporter.pages.turns import too_many
 from exporter.web.auth import CHALLENGE, PasswordCheck, TooManyAttemptsError, credentials
 from exporter.web.lobby import network_of
-from exporter.web.turns import too_many
 
 #: What the pages may load, their own style and script, and who may frame them: nobody.
 SECURITY_HEADERS = {

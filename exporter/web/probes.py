@@ -14,10 +14,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from exporter.web.conditions import LEVELS
-from exporter.web.history import History, Look
-from exporter.web.standing import Standing
-from exporter.web.words import counted, visible
+from exporter.pages.conditions import LEVELS
+from exporter.pages.format import counted, visible
+from exporter.pages.history import History, Look
+from exporter.pages.standing import Standing
 
 HEALTHY_PATH, READY_PATH = "/-/healthy", "/-/ready"
 #: Seconds for which a cache must have been failing until a restart of the process is wanted.

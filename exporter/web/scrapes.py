@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry
 from starlette.requests import Request
 from starlette.responses import Response
 
+from exporter.pages.turns import TooManyError, Turns, too_many
 from exporter.web.exposition import Wanted, exposition, wanted_by
-from exporter.web.turns import TooManyError, Turns, too_many
 
 #: Collections at the same time, and how many more may wait: more than there are formats.
 _WHOLE = (2, 40)

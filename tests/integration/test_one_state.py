@@ -17,8 +17,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import TreeCache
 from exporter.demo.server import ZooKeeperServer
+from exporter.pages import conditions
 from exporter.telemetry.sources import EnsembleSource
-from exporter.web import conditions, probes
+from exporter.web import probes
 from exporter.zookeeper.session import Session
 from tests.conftest import ZooKeeper, connected
 from tests.support import eventually

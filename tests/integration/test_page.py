@@ -17,11 +17,11 @@ from playwright.sync_api import expect
 from exporter.config.settings import one_line
 from exporter.demo.server import ZooKeeperServer
 from exporter.faults import FaultMemory
+from exporter.pages import routes
+from exporter.pages.browser import PAGE
+from exporter.pages.format import visible
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import TreeCache
-from exporter.web import pages
-from exporter.web.browser import PAGE
-from exporter.web.words import visible
 from exporter.zookeeper.session import Session
 from tests.conftest import ZooKeeper
 from tests.integration.conftest import SHOWN_WITHIN, OpenPage
@@ -132,7 +132,7 @@ def test_the_worst_comes_first_and_needs_no_script(open_page: OpenPage) -> None:
 
 
 def test_a_tree_without_a_place_gets_one_when_it_is_worse(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "TREES_SHOWN", 2)
+    monkeypatch.setattr(routes, "TREES_SHOWN", 2)
     trees = {name: Source(fresh(path=name)) for name in ("a", "b", "c")}
     with running(EnsembleSource("main", Source(BUSY_CLIENT), trees)) as server:
         page = open_page(server.url)

@@ -12,10 +12,10 @@ from playwright.sync_api import Page, expect
 
 from exporter.telemetry.sources import EnsembleSource
 from tests.integration.conftest import SHOWN_WITHIN, OpenPage
+from tests.pages.znodes import STAT, Znodes
 from tests.telemetry.known import BUSY_CLIENT, Source
 from tests.web.proxy import proxied
 from tests.web.running import fresh, running
-from tests.web.znodes import STAT, Znodes
 
 #: What is served behind which prefix, and the path that the proxy shows in its place; None for no proxy.
 FRONTS = {
@@ -71,7 +71,7 @@ def test_all_links_of_all_pages_lead_somewhere(front: str, open_page: OpenPage) 
             assert address.startswith(first)
             if not answer.headers["content-type"].startswith("text/html"):
                 continue
-            # Of the documents a browser looks at one; their links are tried by tests/web/test_documents.py.
+            # Of the documents a browser looks at one; their links are tried by tests/pages/test_documents.py.
             if is_document(address) and not address.endswith("/runbooks"):
                 continue
             page.goto(address)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from exporter.web import live
+from exporter.pages import live
 from tests.integration.conftest import SHOWN_WITHIN
 from tests.integration.processes import running_exporter
 from tests.web.running import running

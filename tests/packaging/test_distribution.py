@@ -56,7 +56,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) ->
 
 def test_the_wheel_serves_its_documents(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
     wheel.extractall(tmp_path)
-    script = "from exporter.web.documents import packaged; print(*[one.name for one in packaged()])"
+    script = "from exporter.pages.documents import packaged; print(*[one.name for one in packaged()])"
     command = [sys.executable, "-c", script]
     # In a folder of its own, with nothing of the repository beside it.
     served = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60)

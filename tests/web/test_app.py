@@ -16,18 +16,18 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from exporter.pages.browser import PAGE
+from exporter.pages.format import visible
+from exporter.pages.links import short_path
+from exporter.pages.routes import TREES_SHOWN
 from exporter.telemetry.collectors import build_registry
 from exporter.telemetry.sources import EnsembleSource, Fault
 from exporter.treecache import Shard
 from exporter.treecache.stats import CacheStats
 from exporter.web.app import create_app
-from exporter.web.browser import PAGE
-from exporter.web.links import short_path
-from exporter.web.pages import TREES_SHOWN
-from exporter.web.words import visible
+from tests.pages.znodes import STAT, Znodes
 from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT, NEW_CACHE, NEW_CLIENT, Source, ensemble
 from tests.web.running import fresh, loading
-from tests.web.znodes import STAT, Znodes
 
 T = TypeVar("T")
 

@@ -22,9 +22,9 @@ from exporter.web.app import create_app
 from exporter.web.connections import HttpProtocol, TlsGate
 from exporter.web.lobby import Lobby
 from exporter.web.tls import server_context
+from tests.pages.znodes import STAT, Znodes
 from tests.telemetry.known import BUSY_CLIENT, Source
 from tests.web.certificates import Authority
-from tests.web.znodes import STAT, Znodes
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from exporter.config.web import load
+from exporter.pages.prefix import relative
 from exporter.web.app import kinds, open_to_all
 from exporter.web.lobby import Kind
-from exporter.web.prefix import relative
 from tests.web.running import running
 
 PATHS = ("/", "/browse", "/docs", "/docs/runbooks", "/metrics", "/-/healthy", "/-/ready", "/-/page.css", "/-/page.js")

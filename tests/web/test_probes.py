@@ -9,9 +9,9 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from exporter.pages.history import History
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache.stats import CACHE_STATES, CacheStats
-from exporter.web.history import History
 from exporter.web.probes import LASTING, Probes
 from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT, NEW_CACHE, Source
 from tests.web.running import fresh, loading

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from exporter.pages.browser import DATA_SHOWN, JSON_SHOWN, PAGE, PATH_SHOWN, Browsable, find, look_up
+from exporter.pages.links import short_path
 from exporter.telemetry.sources import EnsembleSource
-from exporter.web.browser import DATA_SHOWN, JSON_SHOWN, PAGE, PATH_SHOWN, Browsable, find, look_up
-from exporter.web.links import short_path
+from tests.pages.znodes import STAT, Znodes
 from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT, Source
-from tests.web.znodes import STAT, Znodes
 
 
 def small(data: bytes | None = b"data", **of_a: Any) -> Znodes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.web.words import (
+from exporter.pages.format import (
     BRIEF,
     brief,
     counted,

@@ -1,4 +1,4 @@
-"""`python -m tests.web.pictures [--minutes N] [--folder FOLDER]`: writes docs/*page*.png anew.
+"""`python -m tests.pages.pictures [--minutes N] [--folder FOLDER]`: writes docs/*page*.png anew.
 
 They show the demo's living tree, of which one znode may not be read, some time after its server was killed and started.
 """
@@ -53,7 +53,7 @@ PICTURES = (
 
 def main() -> None:
     """Lets the tree live for a while, takes its server away in the middle, and takes the pictures in the end."""
-    parser = argparse.ArgumentParser(prog="python -m tests.web.pictures")
+    parser = argparse.ArgumentParser(prog="python -m tests.pages.pictures")
     parser.add_argument("--minutes", type=float, default=11.0, help="how long the tree lives, about (default 11)")
     parser.add_argument("--folder", type=Path, default=DOCS, metavar="FOLDER", help="where to write (default docs)")
     arguments = parser.parse_args()

@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from exporter.pages.conditions import LEVELS, Condition, Seen, found_in, level_of
 from exporter.treecache.stats import CacheStats
-from exporter.web.conditions import LEVELS, Condition, Seen, found_in, level_of
 from exporter.zookeeper.stats import ClientStats
 
 COMPLETE = "complete"

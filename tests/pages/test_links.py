@@ -6,7 +6,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from exporter.web.links import LIMIT, NAME_LIMIT, meant, short_name, short_path
+from exporter.pages.links import LIMIT, NAME_LIMIT, meant, short_name, short_path
 
 LONG = "x" * 100_000
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from dashboards.prometheus.parameters import Parameters
+from exporter.pages.conditions import CONDITIONS, LEVELS, UNREADABLE_SHARE
+from exporter.pages.headline import Connected, headline
+from exporter.pages.standing import Standing, standing_of
 from exporter.treecache.stats import CACHE_STATES, ROOT_STATES, CacheStats
-from exporter.web.conditions import CONDITIONS, LEVELS, UNREADABLE_SHARE
-from exporter.web.headline import Connected, headline
-from exporter.web.standing import Standing, standing_of
 from exporter.zookeeper.stats import CLIENT_STATES
 from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT
 from tests.web.running import fresh

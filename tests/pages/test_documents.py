@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from exporter.config.web import load
+from exporter.pages import documents
+from exporter.pages.conditions import CONDITIONS, CONNECTION_RUNBOOK
+from exporter.pages.documents import Documents
 from exporter.telemetry.catalogue import GROUPS
-from exporter.web import documents
-from exporter.web.conditions import CONDITIONS, CONNECTION_RUNBOOK
-from exporter.web.documents import Documents
 from exporter.web.guard import SECURITY_HEADERS
 from tests.web.running import running
 

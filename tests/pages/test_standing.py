@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.web.standing import Places, Standing
+from exporter.pages.standing import Places, Standing
 
 
 def tree(name: str, level: str = "good") -> Standing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from exporter.web.conditions import (
+from exporter.pages.conditions import (
     CONDITIONS,
     CONNECTION_RUNBOOK,
     LEVELS,
@@ -13,8 +13,8 @@ from exporter.web.conditions import (
     connection_headline,
     connection_in_words,
 )
-from exporter.web.standing import Standing
-from exporter.web.words import brief, counted, human_count
+from exporter.pages.format import brief, counted, human_count
+from exporter.pages.standing import Standing
 
 #: Trees in the same condition that are named.
 _NAMED = 3

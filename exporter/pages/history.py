@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from exporter.pages.conditions import connection_in_words
+from exporter.pages.format import counted
+from exporter.pages.standing import Standing, standing_of, worst_first
+from exporter.pages.standinglog import StandingLog
 from exporter.telemetry.sources import EnsembleSource, Fault
 from exporter.treecache.stats import CacheStats
-from exporter.web.conditions import connection_in_words
-from exporter.web.standing import Standing, standing_of, worst_first
-from exporter.web.standinglog import StandingLog
-from exporter.web.words import counted
 from exporter.zookeeper.stats import ClientStats
 
 #: Seconds between two points of a chart, and how many points there are.

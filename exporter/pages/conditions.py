@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from exporter.pages.format import counted, human_count, human_duration, roughly
 from exporter.treecache.stats import CacheStats
-from exporter.web.words import counted, human_count, human_duration, roughly
 from exporter.zookeeper.stats import ClientStats
 
 #: From the best to the worst.

@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from markupsafe import Markup, escape
 
-from exporter.web.prefix import relative
+from exporter.pages.prefix import relative
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

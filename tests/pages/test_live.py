@@ -12,11 +12,11 @@ import httpx
 import pytest
 import structlog
 
+from exporter.pages import live, status
+from exporter.pages.history import History
+from exporter.pages.live import Live, TooManyPagesError
+from exporter.pages.standing import Places
 from exporter.telemetry.sources import EnsembleSource
-from exporter.web import live, status
-from exporter.web.history import History
-from exporter.web.live import Live, TooManyPagesError
-from exporter.web.standing import Places
 from tests.support import eventually
 from tests.telemetry.known import BUSY_CLIENT, Source
 from tests.web.running import fresh, running

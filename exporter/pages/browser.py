@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from exporter.config.settings import one_line
+from exporter.pages.format import BRIEF, brief, counted, human_bytes, human_count, human_duration, human_moment, visible
+from exporter.pages.links import meant, short_name, short_path
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache.stats import CacheStats
-from exporter.web.links import meant, short_name, short_path
-from exporter.web.words import BRIEF, brief, counted, human_bytes, human_count, human_duration, human_moment, visible
 from exporter.zookeeper.records import kind_of
 
 #: Children on one page.

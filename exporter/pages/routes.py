@@ -12,16 +12,16 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from exporter.pages import browser, documents, status
+from exporter.pages.format import brief, counted, human_count, visible
+from exporter.pages.headline import Connected, headline
+from exporter.pages.history import History, Look
+from exporter.pages.live import Live, TooManyPagesError
+from exporter.pages.prefix import relative
+from exporter.pages.standing import Places, Standing
+from exporter.pages.turns import Turns, endings
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import Shard
-from exporter.web import browser, documents, status
-from exporter.web.headline import Connected, headline
-from exporter.web.history import History, Look
-from exporter.web.live import Live, TooManyPagesError
-from exporter.web.prefix import relative
-from exporter.web.standing import Places, Standing
-from exporter.web.turns import Turns, endings
-from exporter.web.words import brief, counted, human_count, visible
 
 STATUS_PATH, BROWSE_PATH, DOCS_PATH, EVENTS_PATH = "/", "/browse", documents.PATH, "/-/events"
 STYLE_PATH, SCRIPT_PATH = "/-/page.css", "/-/page.js"
@@ -202,7 +202,7 @@ class Pages:
 
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("exporter.web"),
+        loader=PackageLoader("exporter.pages"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -218,7 +218,7 @@ def _environment() -> Environment:
 
 
 def _file(name: str) -> str:
-    return resources.files("exporter.web").joinpath(f"static/{name}").read_text("utf-8")
+    return resources.files("exporter.pages").joinpath(f"static/{name}").read_text("utf-8")
 
 
 def _digest(text: str) -> str:

@@ -8,14 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from exporter.telemetry.sources import Fault
-from exporter.treecache.stats import NODE_KINDS, CacheStats
-from exporter.web import documents
-from exporter.web.conditions import LEVELS, STUCK_AFTER, connection_in_words
-from exporter.web.headline import Connected, headline
-from exporter.web.history import INTERVAL, POINTS, Change, History, Look
-from exporter.web.standing import Places, Standing
-from exporter.web.words import (
+from exporter.pages import documents
+from exporter.pages.conditions import LEVELS, STUCK_AFTER, connection_in_words
+from exporter.pages.format import (
     counted,
     human_bytes,
     human_count,
@@ -25,6 +20,11 @@ from exporter.web.words import (
     human_rate,
     visible,
 )
+from exporter.pages.headline import Connected, headline
+from exporter.pages.history import INTERVAL, POINTS, Change, History, Look
+from exporter.pages.standing import Places, Standing
+from exporter.telemetry.sources import Fault
+from exporter.treecache.stats import NODE_KINDS, CacheStats
 from exporter.zookeeper.stats import ClientStats
 
 #: Faults of all trees together that are shown.

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import structlog
 
+from exporter.pages.standing import standing_of
+from exporter.pages.standinglog import INTERVAL, LIMIT, StandingLog
 from exporter.treecache.stats import CacheStats
-from exporter.web.standing import standing_of
-from exporter.web.standinglog import INTERVAL, LIMIT, StandingLog
 from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT
 from tests.web.running import fresh
 

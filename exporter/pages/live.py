@@ -10,8 +10,8 @@ from typing import Any
 import anyio.to_thread
 import structlog
 
+from exporter.pages.status import Status, as_told, differences
 from exporter.process.logs import FAULT_INTERVAL, Repetitions
-from exporter.web.status import Status, as_told, differences
 
 #: Seconds between two looks, and two messages to an open page.
 PACE = 1.0

@@ -6,9 +6,9 @@ import threading
 import time
 from dataclasses import replace
 
+from exporter.pages.history import INTERVAL, POINTS, History, Series
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache.stats import CacheStats
-from exporter.web.history import INTERVAL, POINTS, History, Series
 from exporter.zookeeper.stats import ClientStats
 from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT, Source
 from tests.web.running import fresh, loading

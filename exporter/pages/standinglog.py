@@ -10,8 +10,8 @@ from typing import Any
 
 import structlog
 
-from exporter.web.conditions import Condition
-from exporter.web.standing import Standing
+from exporter.pages.conditions import Condition
+from exporter.pages.standing import Standing
 
 #: So many changes of one tree are logged within so many seconds.
 LIMIT, INTERVAL = 6, 60.0
