@@ -15,8 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from exporter import __version__, config, daemon, demo, healthcheck, spans
-from exporter.autoreload import AutoReload
+from exporter import __version__, config
 from exporter.config import web as web_config
 from exporter.config.settings import (
     BARRIERS,
@@ -44,6 +43,10 @@ from exporter.config.settings import (
     parse_telemetry_path,
     parse_trees,
 )
+from exporter.daemon import healthcheck, tracing
+from exporter.daemon.autoreload import AutoReload
+from exporter.daemon.run import run as run_daemon
+from exporter.demo.command import run as run_demo
 from exporter.process import logs, signals
 from exporter.treecache import Shard
 from exporter.web.app import RESERVED_PATHS
@@ -74,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     # Only the command itself may end what is global to the process.
-    ending = spans.ending_in_time() if arguments is None else contextlib.nullcontext()
+    ending = tracing.ending_in_time() if arguments is None else contextlib.nullcontext()
     with signals.ending_at_once(), ending:
         try:
             return _run(words)
@@ -118,7 +121,7 @@ def _export(arguments: Sequence[str]) -> int:
     auto_reload = _auto_reload(given, source)
     if given["--config.check"]:
         return _tell_that_it_is_good(settings)
-    status = daemon.run(settings, load=None if source is None else source.load, auto_reload=auto_reload)
+    status = run_daemon(settings, load=None if source is None else source.load, auto_reload=auto_reload)
     # Or Python would look through all that is left for garbage, which takes longer than to stop.
     gc.freeze()
     return status
@@ -136,7 +139,7 @@ def _demo(arguments: Sequence[str]) -> int:
     given = _given(_demo_parser(), arguments)
     _configure_logs(given)
     address = _parsed(given, "--web.listen-address", parse_listen_address)
-    return demo.run(address, zookeeper_home=given["--zookeeper.home"])
+    return run_demo(address, zookeeper_home=given["--zookeeper.home"])
 
 
 def _healthcheck(arguments: Sequence[str]) -> int:

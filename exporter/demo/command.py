@@ -7,8 +7,8 @@ import signal
 import sys
 from collections.abc import Iterator
 
-from exporter import daemon
 from exporter.config.settings import Address, Ensemble, Settings, Web, parse_trees
+from exporter.daemon.run import run as run_daemon
 from exporter.demo.java import LaunchError
 from exporter.demo.server import ZooKeeperServer
 from exporter.demo.world import ROOTS, World
@@ -44,7 +44,7 @@ def _export(server: ZooKeeperServer, listen_address: Address) -> int:
             flush=True,
         )
 
-    return daemon.run(settings, on_ready=tell_where)
+    return run_daemon(settings, on_ready=tell_where)
 
 
 @contextlib.contextmanager

@@ -15,8 +15,8 @@ from kazoo.client import KazooClient
 from exporter import TreeCache, TreeEvent
 from exporter.config.settings import Ensemble as Settings
 from exporter.config.settings import Tree
+from exporter.daemon.ensemble import WatchedEnsemble
 from exporter.demo.server import NETTY, ZooKeeperServer
-from exporter.ensemble import WatchedEnsemble
 from exporter.zookeeper.session import Session
 from exporter.zookeeper.stats import LOST_REASONS
 from tests.faults.conftest import Observed, observed, quick_client, started

@@ -12,7 +12,8 @@ import signal
 import sys
 from typing import Any
 
-from exporter import cli, ensemble
+from exporter import cli
+from exporter.daemon import ensemble
 from exporter.treecache import TreeCache
 from exporter.treecache.tree import Branch
 

@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives import serialization
 from kazoo.security import make_acl, make_digest_acl
 
 from exporter.config import load
+from exporter.daemon.ensemble import WatchedEnsemble
 from exporter.demo.ports import free_port
 from exporter.demo.server import NETTY, ZooKeeperServer
-from exporter.ensemble import WatchedEnsemble
 from tests.conftest import TICK_TIME, connected
 from tests.integration.processes import STOP_LIMIT, Exporter, configured_exporter
 from tests.support import eventually
@@ -209,7 +209,7 @@ def test_a_wrong_sasl_password_is_tried_again_and_a_reload_mends_it(tmp_path: Pa
 def test_a_client_whose_password_becomes_right_goes_on_by_itself(
     tmp_path: Path, zookeeper: SecureZooKeeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.ensemble.FIRST_REVIVAL", 0.1)
+    monkeypatch.setattr("exporter.daemon.ensemble.FIRST_REVIVAL", 0.1)
     sasl = {"mechanism": "DIGEST-MD5", "username": "exporter", "password": "wrong"}
     with watching(configured(tmp_path, zookeeper.server.hosts, sasl=sasl)) as ensemble:
         eventually(lambda: ensemble.source.client.stats().sessions_lost["auth_failed"] == 2)

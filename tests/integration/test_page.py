@@ -15,8 +15,8 @@ from kazoo.retry import KazooRetry
 from playwright.sync_api import expect
 
 from exporter.config.settings import one_line
+from exporter.daemon.faults import FaultMemory
 from exporter.demo.server import ZooKeeperServer
-from exporter.faults import FaultMemory
 from exporter.pages import routes
 from exporter.pages.browser import PAGE
 from exporter.pages.format import visible

@@ -13,7 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from kazoo.protocol.states import ZnodeStat
 from playwright.sync_api import Browser, Page
 
-from exporter.faults import FaultMemory
+from exporter.daemon.faults import FaultMemory
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import Shard
 from exporter.treecache.events import NodeData

@@ -17,7 +17,7 @@ import pytest
 from kazoo.client import KazooClient
 
 from exporter.config.settings import Audit, Ensemble, Tree
-from exporter.fleet import Fleet
+from exporter.daemon.fleet import Fleet
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import TreeCache
 from tests.conftest import ZooKeeper
@@ -134,7 +134,7 @@ def test_a_tree_that_cannot_begin_leaves_everything_else_as_told(
     before, other = fleet[0], client_of(fleet[1])
     wanted = [replace(main, trees=(A, C, replace(B, max_depth=1)))]
     with monkeypatch.context() as patch:
-        patch.setattr("exporter.ensemble.TreeCache", Unstartable)
+        patch.setattr("exporter.daemon.ensemble.TreeCache", Unstartable)
         with pytest.raises(RuntimeError, match="can't start new thread"):
             fleet.change(wanted)
     assert loaded(fleet, "a", "b").caches["a"] is before.caches["a"]
@@ -149,7 +149,7 @@ def test_an_ensemble_that_cannot_begin_leaves_everything_as_it_was(
     before, threads = fleet[0], set(threading.enumerate())
     other = Ensemble("other", main.hosts, (A, C))
     with monkeypatch.context() as patch:
-        patch.setattr("exporter.ensemble.TreeCache", Unstartable)
+        patch.setattr("exporter.daemon.ensemble.TreeCache", Unstartable)
         with pytest.raises(RuntimeError, match="can't start new thread"):
             fleet.change([replace(main, trees=(A,)), Ensemble("another", main.hosts, (A,)), other])
     assert len(fleet) == 1

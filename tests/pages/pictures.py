@@ -21,9 +21,9 @@ from playwright.sync_api import Browser, ViewportSize, sync_playwright
 
 from exporter import __version__
 from exporter.config.settings import Ensemble, Tree
+from exporter.daemon.fleet import Fleet
 from exporter.demo.server import ZooKeeperServer
 from exporter.demo.world import ROOTS, World
-from exporter.fleet import Fleet
 from tests.web.running import Running, running
 
 DOCS = Path(__file__).parents[2] / "docs"

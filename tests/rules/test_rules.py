@@ -22,7 +22,7 @@ from dashboards.prometheus.render import NAMES, rule_files
 from exporter.telemetry.catalogue import GROUPS
 from tests.rules.cases import FOLDER, UNIT_TESTS, Rule, load
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RUNBOOKS = (ROOT / "docs" / "runbooks.md").read_text("utf-8")
 PARTS = ("Meaning", "Impact", "Confirm", "Do", "Usual causes")
 

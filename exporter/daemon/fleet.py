@@ -10,7 +10,7 @@ from typing import overload
 import structlog
 
 from exporter.config.settings import Ensemble
-from exporter.ensemble import WatchedEnsemble
+from exporter.daemon.ensemble import WatchedEnsemble
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import Shard
 

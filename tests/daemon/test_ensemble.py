@@ -13,9 +13,9 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
-from exporter import ensemble as ensemble_module
 from exporter.config.settings import Audit, Digest, DigestMd5, Ensemble, Freshness, Gssapi, Tls, Tree
-from exporter.ensemble import WatchedEnsemble, cache_options, client_options
+from exporter.daemon import ensemble as ensemble_module
+from exporter.daemon.ensemble import WatchedEnsemble, cache_options, client_options
 from exporter.process.logs import Flood
 from exporter.treecache import Shard
 from tests.conftest import ClientFactory, ZooKeeper

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from exporter import autoreload, config
-from exporter.autoreload import AutoReload, reloading_changes
+from exporter import config
 from exporter.config.files import Files
 from exporter.config.settings import Ensemble, SettingsError
-from exporter.fleet import Fleet
-from exporter.reload import Reloader
+from exporter.daemon import autoreload
+from exporter.daemon.autoreload import AutoReload, reloading_changes
+from exporter.daemon.fleet import Fleet
+from exporter.daemon.reload import Reloader
 
 WHOLE = "ensembles: [{name: main, hosts: zk, trees: [{path: /a}, {path: /b}]}]\n"
 

@@ -17,8 +17,8 @@ import pytest
 import structlog
 import uvicorn
 
-from exporter import daemon
 from exporter.config.settings import Ensemble, ListenAddress, Settings, SettingsError, Tree, Web
+from exporter.daemon.run import run
 from tests.conftest import ZooKeeper
 from tests.support import eventually
 
@@ -38,7 +38,7 @@ def test_it_serves_when_ready_and_ends_with_status_0_on_a_signal(zookeeper: ZooK
         answers.append(url)
         os.kill(os.getpid(), number)
 
-    assert daemon.run(settings(zookeeper.hosts), on_ready=on_ready) == 0
+    assert run(settings(zookeeper.hosts), on_ready=on_ready) == 0
     assert answers[0].startswith("http://127.0.0.1:")
     with pytest.raises(httpx.ConnectError):
         httpx.get(answers[0])
@@ -46,7 +46,7 @@ def test_it_serves_when_ready_and_ends_with_status_0_on_a_signal(zookeeper: ZooK
 
 def test_the_signals_are_as_before_when_it_has_ended() -> None:
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    daemon.run(settings(), on_ready=lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    run(settings(), on_ready=lambda _: os.kill(os.getpid(), signal.SIGTERM))
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 
@@ -54,7 +54,7 @@ def test_an_occupied_port_is_refused_before_anything_starts() -> None:
     with socket.create_server(("127.0.0.1", 0)) as occupied:
         port = occupied.getsockname()[1]
         with pytest.raises(SettingsError, match=rf"^--web.listen-address=127\.0\.0\.1:{port}: cannot listen there"):
-            daemon.run(settings(port=port))
+            run(settings(port=port))
 
 
 class ServiceManager:
@@ -106,7 +106,7 @@ def test_systemd_is_told_of_readiness_reloads_and_the_end(service_manager: Servi
 
     before = time.monotonic_ns() // 1000
     with meanwhile(hear_and_go_on):
-        assert daemon.run(settings(), load=lambda: settings().ensembles) == 0
+        assert run(settings(), load=lambda: settings().ensembles) == 0
     assert (told[0], told[2], told[3]) == ("READY=1", "READY=1", "STOPPING=1")
     reloading, _, moment = told[1].rpartition("=")
     assert reloading == "RELOADING=1\nMONOTONIC_USEC"
@@ -128,7 +128,7 @@ def test_a_reload_that_hangs_does_not_hold_up_the_end(service_manager: ServiceMa
         os.kill(os.getpid(), signal.SIGTERM)
 
     with meanwhile(terminate_while_it_reads):
-        assert daemon.run(settings(), load=load) == 0
+        assert run(settings(), load=load) == 0
     hung.set()
     eventually(lambda: "reload" not in [thread.name for thread in threading.enumerate()])
     reloading, stopping = service_manager.rest()
@@ -145,7 +145,7 @@ def test_a_web_server_that_ends_by_itself_is_one_error_and_status_1(
 
     monkeypatch.setattr(uvicorn.Server, "main_loop" if begun else "startup", fail)
     with structlog.testing.capture_logs() as logged:
-        assert daemon.run(settings()) == 1
+        assert run(settings()) == 1
     (error,) = [entry for entry in logged if entry["log_level"] == "error"]
     assert error["event"] == ("stopping" if begun else "cannot serve")
     assert error["reason"].endswith("RuntimeError: broken")
@@ -157,4 +157,4 @@ def test_a_hangup_without_a_file_changes_nothing(service_manager: ServiceManager
         os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    assert daemon.run(settings(), on_ready=on_ready) == 0
+    assert run(settings(), on_ready=on_ready) == 0

@@ -103,7 +103,7 @@ def test_nobody_who_answers_is_a_failure(capsys: pytest.CaptureFixture[str]) -> 
 def test_somebody_who_never_answers_is_a_failure(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.healthcheck.TIMEOUT", 0.2)
+    monkeypatch.setattr("exporter.daemon.healthcheck.TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         status, said = healthcheck(capsys, silent.getsockname()[1])
     assert (status, "none within 0.2 s" in said) == (1, True)

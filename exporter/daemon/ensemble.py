@@ -16,8 +16,8 @@ from kazoo.retry import KazooRetry
 
 from exporter.config.globs import Globs
 from exporter.config.settings import DigestMd5, Ensemble, Gssapi, Tls, Tree
-from exporter.faults import FaultMemory
-from exporter.losthistory import LostHistory, newest_zxid
+from exporter.daemon.faults import FaultMemory
+from exporter.daemon.losthistory import LostHistory, newest_zxid
 from exporter.process.logs import FaultLog, Flood, OfEnsemble
 from exporter.telemetry.instruments import ClientInstruments
 from exporter.telemetry.sources import EnsembleSource

@@ -14,14 +14,15 @@ from typing import Any
 
 import structlog
 
-from exporter import __version__, systemd
-from exporter.autoreload import AutoReload, reloading_changes
+from exporter import __version__
 from exporter.config import web as web_config
 from exporter.config.settings import Settings, SettingsError, Web
-from exporter.fleet import Fleet
+from exporter.daemon import systemd
+from exporter.daemon.autoreload import AutoReload, reloading_changes
+from exporter.daemon.fleet import Fleet
+from exporter.daemon.reload import Load, Reloader
+from exporter.daemon.tracing import exporting
 from exporter.process.signals import ENDING, end_at_once, hung_up_early
-from exporter.reload import Load, Reloader
-from exporter.spans import exporting
 from exporter.telemetry.collectors import build_registry
 from exporter.web.app import create_app, kinds, open_to_all
 from exporter.web.listening import base_url, listening

@@ -10,8 +10,8 @@ import pytest
 from kazoo.exceptions import ConnectionClosedError
 
 from exporter.config.settings import Ensemble
-from exporter.ensemble import client_options
-from exporter.losthistory import LostHistory, newest_zxid
+from exporter.daemon.ensemble import client_options
+from exporter.daemon.losthistory import LostHistory, newest_zxid
 from tests.conftest import ClientFactory, ZooKeeper
 from tests.support import eventually
 

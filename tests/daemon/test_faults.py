@@ -7,7 +7,7 @@ import time
 import pytest
 from kazoo.exceptions import NoAuthError
 
-from exporter.faults import REMEMBERED, TEXT_LIMIT, TOGETHER, FaultMemory
+from exporter.daemon.faults import REMEMBERED, TEXT_LIMIT, TOGETHER, FaultMemory
 
 
 class Past:

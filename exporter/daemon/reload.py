@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import structlog
 
-from exporter import systemd
 from exporter.config.settings import Ensemble, SettingsError
-from exporter.fleet import Fleet
+from exporter.daemon import systemd
+from exporter.daemon.fleet import Fleet
 from exporter.process.executor import Worker
 from exporter.telemetry.sources import ReloadStats
 

@@ -12,9 +12,9 @@ import structlog
 from exporter.config import Source
 from exporter.config.files import Files
 from exporter.config.settings import SettingsError
+from exporter.daemon.reload import Reloader
 from exporter.process.executor import Worker
 from exporter.process.retries import Retries
-from exporter.reload import Reloader
 
 #: Seconds for which files have to stay the same before they are read: who writes them in place may be in the middle.
 SETTLED = 1.0

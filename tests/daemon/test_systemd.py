@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter import systemd
+from exporter.daemon import systemd
 
 #: Does what systemd does: puts sockets at descriptors from 3 on, says so in the environment, and becomes the program.
 ACTIVATE = """\
@@ -39,7 +39,7 @@ os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 """
 
 TELL = """\
-from exporter import systemd
+from exporter.daemon import systemd
 with systemd.passed_sockets() as passed:
     print(*(one.family.name for one in passed))
 """
