@@ -28,10 +28,10 @@ from bench.servers import seeded
 from bench.trees import ROOT, TREES, Shape
 from exporter import TreeCache, __version__
 from exporter.config.settings import Ensemble, ListenAddress, Tree
+from exporter.daemon import logs
 from exporter.daemon.fleet import Fleet
 from exporter.demo.server import ZooKeeperServer
 from exporter.pages.routes import EVENTS_PATH
-from exporter.process import logs
 from exporter.telemetry.collectors import build_registry
 from exporter.web.app import create_app
 from exporter.web.listening import base_url, listen

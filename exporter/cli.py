@@ -43,11 +43,12 @@ from exporter.config.settings import (
     parse_telemetry_path,
     parse_trees,
 )
-from exporter.daemon import healthcheck, tracing
+from exporter.daemon import healthcheck, logs, tracing
 from exporter.daemon.autoreload import AutoReload
 from exporter.daemon.run import run as run_daemon
 from exporter.demo.command import run as run_demo
-from exporter.process import logs, signals
+from exporter.process import signals
+from exporter.process.logs import FORMATS, LEVELS
 from exporter.treecache import Shard
 from exporter.web.app import RESERVED_PATHS
 from exporter.web.current import CurrentConfig
@@ -293,13 +294,13 @@ def _one_of(accepted: Sequence[Choice]) -> Callable[[str], Choice]:
 
 def _log_level(text: str) -> str:
     # Prometheus and its exporters say warn: github.com/prometheus/common, promslog.
-    return logs.LEVELS[2] if text == "warn" else _one_of(logs.LEVELS)(text)
+    return LEVELS[2] if text == "warn" else _one_of(LEVELS)(text)
 
 
 def _configure_logs(given: Mapping[str, Any]) -> None:
     logs.configure(
         level=_parsed(given, "--log.level", _log_level),
-        format=_parsed(given, "--log.format", _one_of(logs.FORMATS)),
+        format=_parsed(given, "--log.format", _one_of(FORMATS)),
     )
 
 
@@ -489,8 +490,8 @@ def _add_prefix_flags(parser: _Parser) -> None:
 
 
 def _add_common_flags(parser: _Parser) -> None:
-    parser.flag("--log.level", "LEVEL", f"least severe messages to log: {', '.join(logs.LEVELS)}", "info")
-    parser.flag("--log.format", "FORMAT", f"form of the log: {' or '.join(logs.FORMATS)}", "logfmt")
+    parser.flag("--log.level", "LEVEL", f"least severe messages to log: {', '.join(LEVELS)}", "info")
+    parser.flag("--log.format", "FORMAT", f"form of the log: {' or '.join(FORMATS)}", "logfmt")
     _add_version(parser)
 
 

@@ -46,7 +46,7 @@ def test_imports_point_one_way(path: Path) -> None:
         parts = name.split(".")
         if layer in LAYERS and parts[0] == "exporter":
             assert len(parts) == 1 or parts[1] in LAYERS[layer], f"{layer} imports {name}"
-        if layer in ("zookeeper", "treecache"):
+        if layer in ("process", "zookeeper", "treecache"):
             assert parts[0] not in INSTRUMENTS, f"{layer} imports {name}"
 
 

@@ -16,9 +16,10 @@ from kazoo.retry import KazooRetry
 
 from exporter.config.globs import Globs
 from exporter.config.settings import DigestMd5, Ensemble, Gssapi, Tls, Tree
-from exporter.daemon.faults import FaultMemory
+from exporter.daemon.faults import FaultLog, FaultMemory
+from exporter.daemon.logs import OfEnsemble
 from exporter.daemon.losthistory import LostHistory, newest_zxid
-from exporter.process.logs import FaultLog, Flood, OfEnsemble
+from exporter.process.logs import Flood
 from exporter.telemetry.instruments import ClientInstruments
 from exporter.telemetry.sources import EnsembleSource
 from exporter.telemetry.tracing import trace_client

@@ -1,4 +1,4 @@
-"""Faults: what went wrong with one tree of late, in words, few enough to be shown and never in floods."""
+"""Faults: what went wrong with one tree, logged and remembered in words, few enough to be read and never in floods."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
+
+from exporter.process.repetitions import FAULT_INTERVAL, Repetitions
 from exporter.telemetry.sources import Fault
 
 #: Seconds within which faults of one kind are told as one, and how many such ones are remembered.
@@ -15,6 +18,28 @@ TOGETHER = 60.0
 REMEMBERED = 10
 #: Characters of a fault's text that are kept; paths of znodes can be very long.
 TEXT_LIMIT = 300
+
+
+class FaultLog:
+    """Logs the faults of one tree: one of each kind in a minute as a warning, with how many were held back before it.
+
+    Faults that are held back are counted in metrics, and logged at debug.
+    """
+
+    def __init__(self, logger: structlog.stdlib.BoundLogger, clock: Callable[[], float] = time.monotonic) -> None:
+        self._log = logger
+        self._repetitions = Repetitions(FAULT_INTERVAL, clock)
+
+    def __call__(self, fault: Exception) -> None:
+        """To be given to a cache as its fault listener."""
+        kind = type(fault).__name__
+        held_back = self._repetitions.admit(kind)
+        if held_back is None:
+            self._log.debug("fault", fault=kind, reason=str(fault))
+        elif held_back:
+            self._log.warning("fault", fault=kind, reason=str(fault), held_back=held_back)
+        else:
+            self._log.warning("fault", fault=kind, reason=str(fault))
 
 
 @dataclass

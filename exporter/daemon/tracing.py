@@ -10,7 +10,7 @@ from opentelemetry import trace
 
 from exporter import __version__
 from exporter.config.settings import SettingsError
-from exporter.process import logs
+from exporter.daemon import logs
 from exporter.telemetry.tracing.export import ExportError, SpanExport, is_configured_elsewhere
 from exporter.telemetry.tracing.providers import shut_down_providers
 

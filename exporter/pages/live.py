@@ -11,7 +11,7 @@ import anyio.to_thread
 import structlog
 
 from exporter.pages.status import Status, as_told, differences
-from exporter.process.logs import FAULT_INTERVAL, Repetitions
+from exporter.process.repetitions import FAULT_INTERVAL, Repetitions
 
 #: Seconds between two looks, and two messages to an open page.
 PACE = 1.0

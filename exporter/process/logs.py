@@ -6,77 +6,54 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, MutableMapping
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
 
 import structlog
-from kazoo.protocol.serialization import SASL, Auth, Connect
-from opentelemetry import trace
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from exporter.process import stderr
-from exporter.process.exported_logs import ExportedLogs, adopted
-from exporter.process.repetitions import Repetitions as Repetitions
+from exporter.process.repetitions import Repetitions
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("logfmt", "json")
 
-#: Seconds within which a library's message is not repeated, and those for a fault of one kind of a tree.
+#: Seconds within which a library's message is not repeated.
 REPEAT_INTERVAL = 300.0
-FAULT_INTERVAL = 60.0
-#: How many changes of state of one kind are told in how many seconds before a connection that comes and goes is told
-#: of in one line, as often as that.
+#: How often a `Flood` lets one message through in how many seconds, before it sums up what comes again and again.
 STATE_LIMIT, STATE_INTERVAL = 10, 60.0
-#: kazoo's warnings that say no more than the daemon's own record of the same change of state. The last is how kazoo,
-#: which is told never to give up, ends when it is stopped without a connection.
-_TOLD_BY_THE_DAEMON = (
-    "Session has expired",
-    "Transition to CONNECTING",
-    "Failed connecting to Zookeeper within the connection retry policy.",
-)
-_HIDDEN = "(credentials)"
-#: What records that are not structlog's carry beside their message.
-_EXTRAS = ("ensemble", "server", "held_back", "dropped")
 
 
-def configure(level: str = "info", format: str = "logfmt") -> None:
+def configure(
+    level: str = "info", format: str = "logfmt", *, processors: Sequence[Processor] = (), extras: Sequence[str] = ()
+) -> None:
     """Sends all logging to standard error, for which nobody waits.
 
-    `level` is one of `LEVELS`, `format` one of `FORMATS`. Where OpenTelemetry's handler is set up, it is kept, and gets
-    the same as text.
+    Args:
+        level: one of `LEVELS`.
+        format: one of `FORMATS`.
+        processors: structlog's, which add to each event before it gets its name, level and time.
+        extras: what records that are not structlog's may carry beside their message.
     """
-    root, minimum = logging.getLogger(), logging.getLevelName(level.upper())
     handler = stderr.handler()
-    handler.setFormatter(_formatter(format))
-    exports = adopted(root.handlers, _EXTRAS)
+    shared = [structlog.contextvars.merge_contextvars, *processors, *_shared_processors()]
+    handler.setFormatter(_formatter(format, [*shared, structlog.stdlib.ExtraAdder(allow=extras)]))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # OpenTelemetry has its own handler survive basicConfig.
-    root.handlers = [handler, *exports]
-    for each in root.handlers:
-        each.addFilter(QuietLibraries(minimum))
+    # Handlers of others may survive basicConfig, as OpenTelemetry's does.
+    logging.getLogger().handlers = [handler]
     logging.captureWarnings(True)
     threading.excepthook = _tell_of_failed_thread
-    # Below that it tells of its own starting and stopping, which the daemon does better.
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     structlog.configure(
-        processors=[*_shared_processors(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
 
 
-def end_export() -> None:
-    """Exports no more of the log by OpenTelemetry, which would complain of each record once it is shut down."""
-    root = logging.getLogger()
-    root.handlers = [handler for handler in root.handlers if not isinstance(handler, ExportedLogs)]
-
-
 class QuietLibraries(logging.Filter):
-    """Keeps libraries from flooding the log, as kazoo does for as long as ZooKeeper is away.
+    """Keeps libraries from flooding the log, as one may for as long as what it connects to is away.
 
-    At `minimum` debug everything is let through. Otherwise what kazoo tells at info, and what the daemon tells itself,
-    is left out, and any other message of a library is let through once in `REPEAT_INTERVAL` seconds, with how often it
-    was held back since.
+    At `minimum` debug everything is let through. Otherwise a message of a library is let through once in
+    `REPEAT_INTERVAL` seconds, with how often it was held back since.
     """
 
     def __init__(self, minimum: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -85,42 +62,24 @@ class QuietLibraries(logging.Filter):
         self._repetitions = Repetitions(REPEAT_INTERVAL, clock)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is to be written; the daemon's own always are."""
-        _hide_secrets(record)
+        """Whether the record is to be written; the exporter's own always are."""
         if self._minimum <= logging.DEBUG or record.name == "exporter" or record.name.startswith("exporter."):
             return True
-        return not _says_nothing_new(record) and self._let_through(record)
+        return not self.is_needless(record) and self._let_through(record)
+
+    def is_needless(self, record: logging.LogRecord) -> bool:
+        """Whether a library's record says nothing that is not logged elsewhere."""
+        return False
+
+    def message(self, record: logging.LogRecord) -> str:
+        """What is not to be repeated."""
+        return record.getMessage()
 
     def _let_through(self, record: logging.LogRecord) -> bool:
-        about = f"{record.__dict__.get('ensemble', '')} {record.__dict__.get('server', '')}"
-        # OpenTelemetry's exporters tell with each failure how long they will wait, never the same.
-        message = record.msg if record.name.startswith("opentelemetry.") else record.getMessage()
-        held_back = self._repetitions.admit(f"{record.name} {record.levelno} {about} {message}")
+        held_back = self._repetitions.admit(f"{record.name} {record.levelno} {self.message(record)}")
         if held_back:
             record.held_back = held_back
         return held_back is not None
-
-
-class FaultLog:
-    """Logs the faults of one tree: one of each kind in a minute as a warning, with how many were held back before it.
-
-    Faults that are held back are counted in metrics, and logged at debug.
-    """
-
-    def __init__(self, logger: structlog.stdlib.BoundLogger, clock: Callable[[], float] = time.monotonic) -> None:
-        self._log = logger
-        self._repetitions = Repetitions(FAULT_INTERVAL, clock)
-
-    def __call__(self, fault: Exception) -> None:
-        """To be given to a cache as its fault listener."""
-        kind = type(fault).__name__
-        held_back = self._repetitions.admit(kind)
-        if held_back is None:
-            self._log.debug("fault", fault=kind, reason=str(fault))
-        elif held_back:
-            self._log.warning("fault", fault=kind, reason=str(fault), held_back=held_back)
-        else:
-            self._log.warning("fault", fault=kind, reason=str(fault))
 
 
 class Flood:
@@ -177,53 +136,14 @@ class Flood:
             self._tell(held_back)
 
 
-class OfEnsemble(logging.LoggerAdapter[logging.Logger]):
-    """The logger for the kazoo client of an ensemble: its records say which ensemble and which server they are about.
-
-    `server` gives the server of the moment, as `host:port`, or None; whose client this is sets it.
-    """
-
-    def __init__(self, ensemble: str) -> None:
-        super().__init__(logging.getLogger("kazoo.client"), {})
-        self.server: Callable[[], str | None] = lambda: None
-        self._ensemble = ensemble
-
-    def process(self, msg: object, kwargs: MutableMapping[str, Any]) -> tuple[object, MutableMapping[str, Any]]:
-        """Adds what a record is about."""
-        server = self.server()
-        kwargs["extra"] = {"ensemble": self._ensemble} | ({"server": server} if server else {})
-        return msg, kwargs
-
-
 def _tell_of_failed_thread(failure: threading.ExceptHookArgs) -> None:
     """Logs what would otherwise be many lines on standard error."""
     if failure.exc_value is not None:
         logging.getLogger("threading").error("Thread failed", exc_info=failure.exc_value)
 
 
-def _hide_secrets(record: logging.LogRecord) -> None:
-    """Takes credentials out of kazoo's records of the requests that it sends, which it writes at debug."""
-    if record.name.startswith("kazoo") and isinstance(record.args, tuple):
-        record.args = tuple(_without_secret(argument) for argument in record.args)
-
-
-def _without_secret(argument: object) -> object:
-    if isinstance(argument, (Auth, SASL)):
-        return _HIDDEN
-    # Who has the password of a session can take it over.
-    return argument._replace(passwd=_HIDDEN) if isinstance(argument, Connect) else argument
-
-
-def _says_nothing_new(record: logging.LogRecord) -> bool:
-    if not record.name.startswith("kazoo"):
-        return False
-    return record.levelno == logging.INFO or record.getMessage() in _TOLD_BY_THE_DAEMON
-
-
 def _shared_processors() -> list[Processor]:
     return [
-        structlog.contextvars.merge_contextvars,
-        _add_trace,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.stdlib.PositionalArgumentsFormatter(),
@@ -232,7 +152,7 @@ def _shared_processors() -> list[Processor]:
     ]
 
 
-def _formatter(format: str) -> structlog.stdlib.ProcessorFormatter:
+def _formatter(format: str, for_others: list[Processor]) -> structlog.stdlib.ProcessorFormatter:
     renderers: dict[str, list[Processor]] = {
         "json": [structlog.processors.JSONRenderer()],
         "logfmt": [
@@ -243,22 +163,13 @@ def _formatter(format: str) -> structlog.stdlib.ProcessorFormatter:
         ],
     }
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[*_shared_processors(), structlog.stdlib.ExtraAdder(allow=_EXTRAS)],
+        foreign_pre_chain=for_others,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
             *renderers[format],
         ],
     )
-
-
-def _add_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """The ids of the span that the line is written within, if it is sampled: what leads from the line to the trace."""
-    context = trace.get_current_span().get_span_context()
-    if context.trace_flags.sampled:
-        event["trace_id"] = trace.format_trace_id(context.trace_id)
-        event["span_id"] = trace.format_span_id(context.span_id)
-    return event
 
 
 def _escape_control_characters(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
+#: Seconds within which faults of one kind are logged once.
+FAULT_INTERVAL = 60.0
 #: Distinct messages to remember; a library that makes up more of them is no flood of repetitions.
 _REMEMBERED = 256
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from exporter.process.logs import FAULT_INTERVAL, Repetitions
+from exporter.process.repetitions import FAULT_INTERVAL, Repetitions
 
 #: Connections that wait for being accepted; the kernel has a limit of its own.
 BACKLOG = 1024

@@ -1,13 +1,15 @@
-"""What is remembered of a tree's faults: few, in words, floods as one."""
+"""What is logged and remembered of a tree's faults: few, in words, floods as one."""
 
 from __future__ import annotations
 
 import time
 
 import pytest
-from kazoo.exceptions import NoAuthError
+import structlog
+from kazoo.exceptions import NoAuthError, OperationTimeoutError
 
-from exporter.daemon.faults import REMEMBERED, TEXT_LIMIT, TOGETHER, FaultMemory
+from exporter.daemon.faults import REMEMBERED, TEXT_LIMIT, TOGETHER, FaultLog, FaultMemory
+from exporter.process.repetitions import FAULT_INTERVAL
 
 
 class Past:
@@ -61,3 +63,23 @@ def test_texts_are_of_bounded_length(fault: Exception, text: str) -> None:
     past.memory(fault)
     assert past.told() == [(text[:TEXT_LIMIT], 1)]
     assert len(text) <= TEXT_LIMIT
+
+
+def test_one_fault_of_each_kind_in_a_minute_is_a_warning_and_the_others_are_counted() -> None:
+    now = [0.0]
+    with structlog.testing.capture_logs() as logged:
+        fault_log = FaultLog(structlog.stdlib.get_logger("exporter"), clock=lambda: now[0])
+        for fault in (NoAuthError("/a"), NoAuthError("/b"), OperationTimeoutError(), NoAuthError("/c")):
+            fault_log(fault)
+        now[0] = FAULT_INTERVAL
+        fault_log(NoAuthError("/d"))
+        fault_log(NoAuthError("/e"))
+    levels = [(entry["log_level"], entry["fault"], entry["reason"], entry.get("held_back")) for entry in logged]
+    assert levels == [
+        ("warning", "NoAuthError", "/a", None),
+        ("debug", "NoAuthError", "/b", None),
+        ("warning", "OperationTimeoutError", "", None),
+        ("debug", "NoAuthError", "/c", None),
+        ("warning", "NoAuthError", "/d", 2),
+        ("debug", "NoAuthError", "/e", None),
+    ]

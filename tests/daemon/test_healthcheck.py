@@ -11,7 +11,7 @@ import pytest
 from exporter.cli import main
 from exporter.config.settings import UnixAddress
 from exporter.config.web import load
-from exporter.process import logs
+from exporter.daemon import logs
 from tests.telemetry.known import ensemble
 from tests.untouched import untouched_logging  # noqa: F401 - a fixture
 from tests.web.certificates import Authority

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 import exporter
 from exporter.cli import main
 from exporter.config.web import HEADERS, load
-from exporter.process import logs
+from exporter.daemon import logs
 from exporter.web.app import RESERVED_PATHS
 from scripts import chart as generator
 from tests.packaging.chart import (

@@ -14,7 +14,7 @@ from typing import Any
 from kazoo.protocol.states import ZnodeStat
 
 from exporter.config.web import load
-from exporter.process import logs
+from exporter.daemon import logs
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache.events import NodeData
 from exporter.treecache.stats import CacheStats
