@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from exporter import __version__, config
+from exporter import __version__
 from exporter.config import web as web_config
 from exporter.config.settings import (
     BARRIERS,
@@ -43,6 +43,7 @@ from exporter.config.settings import (
     parse_telemetry_path,
     parse_trees,
 )
+from exporter.config.source import Source
 from exporter.daemon import healthcheck, logs, tracing
 from exporter.daemon.autoreload import AutoReload
 from exporter.daemon.run import run as run_daemon
@@ -158,16 +159,16 @@ def _healthcheck(arguments: Sequence[str]) -> int:
     )
 
 
-def _settings(given: Mapping[str, Any], source: config.Source | None) -> Settings:
+def _settings(given: Mapping[str, Any], source: Source | None) -> Settings:
     ensembles = (_ensemble(given),) if source is None else _ensembles_of_file(given, source)
     return Settings(ensembles=ensembles, web=_web(given), shard=_shard(given))
 
 
-def _source(given: Mapping[str, Any]) -> config.Source | None:
-    return None if given["--config.file"] is None else config.Source(Path(given["--config.file"]))
+def _source(given: Mapping[str, Any]) -> Source | None:
+    return None if given["--config.file"] is None else Source(Path(given["--config.file"]))
 
 
-def _auto_reload(given: Mapping[str, Any], source: config.Source | None) -> AutoReload | None:
+def _auto_reload(given: Mapping[str, Any], source: Source | None) -> AutoReload | None:
     interval = _parsed(given, "--config.auto-reload-interval", lambda text: parse_duration(text, least=1.0))
     if not given["--config.auto-reload"]:
         return None
@@ -176,7 +177,7 @@ def _auto_reload(given: Mapping[str, Any], source: config.Source | None) -> Auto
     return AutoReload(source, interval)
 
 
-def _ensembles_of_file(given: Mapping[str, Any], source: config.Source) -> tuple[Ensemble, ...]:
+def _ensembles_of_file(given: Mapping[str, Any], source: Source) -> tuple[Ensemble, ...]:
     others = [flag for flag in _OF_ONE_ENSEMBLE if flag in given["given"]]
     if others:
         problem = f"contradicts {', '.join(others)}; accepted: ensembles and trees by a file or by flags, not by both"

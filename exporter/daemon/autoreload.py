@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from exporter.config import Source
 from exporter.config.files import Files
 from exporter.config.settings import SettingsError
+from exporter.config.source import Source
 from exporter.daemon.reload import Reloader
 from exporter.process.executor import Worker
 from exporter.process.retries import Retries

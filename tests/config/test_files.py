@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from exporter.config import ConfigError, Source
+from exporter.config.problems import ConfigError
+from exporter.config.source import Source
 
 CONFIG = """
 ensembles:

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from ruamel.yaml import YAML
 
-from exporter.config import ConfigError, load
+from exporter.config.problems import ConfigError
 from exporter.config.settings import Audit, Digest, DigestMd5, Ensemble, Freshness, Tls, Tree
+from exporter.config.source import load
 from tests.faults.size import size
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from exporter import config
 from exporter.config.files import Files
 from exporter.config.settings import Ensemble, SettingsError
+from exporter.config.source import Source
 from exporter.daemon import autoreload
 from exporter.daemon.autoreload import AutoReload, reloading_changes
 from exporter.daemon.fleet import Fleet
@@ -29,7 +29,7 @@ class Watched:
     """A configuration under auto-reload, of a fleet without ensembles; keeps how many trees each reload has read."""
 
     def __init__(self, file: Path, apply: Callable[[], None] = lambda: None) -> None:
-        self.source = config.Source(file)
+        self.source = Source(file)
         self.source.load()
         self.loads: list[int] = []
         self._apply = apply

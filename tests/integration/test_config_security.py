@@ -18,7 +18,7 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 from kazoo.security import make_acl, make_digest_acl
 
-from exporter.config import load
+from exporter.config.source import load
 from exporter.daemon.ensemble import WatchedEnsemble
 from exporter.demo.ports import free_port
 from exporter.demo.server import NETTY, ZooKeeperServer
