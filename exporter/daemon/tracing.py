@@ -11,8 +11,8 @@ from opentelemetry import trace
 from exporter import __version__
 from exporter.config.settings import SettingsError
 from exporter.daemon import logs
-from exporter.telemetry.tracing.export import ExportError, SpanExport, is_configured_elsewhere
-from exporter.telemetry.tracing.providers import shut_down_providers
+from exporter.daemon.export import ExportError, SpanExport, is_configured_elsewhere
+from exporter.daemon.providers import shut_down_providers
 
 #: Seconds that the last spans may take to leave; a collector that does not answer would take longer.
 FLUSH_TIMEOUT = 1.0

@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from exporter.telemetry.tracing.export import ExportError, SpanExport, SpanQueue
+from exporter.daemon.export import ExportError, SpanExport, SpanQueue
 from tests.support import eventually
 
 
