@@ -39,9 +39,10 @@ from kazoo.protocol.states import KazooState, KeeperState
 
 from exporter.zookeeper.calls import CONNECTION_LOST, SESSION_EXPIRED, Call, error_of
 from exporter.zookeeper.capabilities import Capabilities
-from exporter.zookeeper.continuations import in_context
 from exporter.zookeeper.frames import FrameBuffer
 from exporter.zookeeper.inquiry import Inquiry
+from exporter.zookeeper.kazoo.continuations import in_context
+from exporter.zookeeper.kazoo.polling import PollingHandler, is_replaced
 from exporter.zookeeper.messages import (
     CHANGED,
     CHILD,
@@ -60,7 +61,6 @@ from exporter.zookeeper.moderation import Moderation
 from exporter.zookeeper.moments import Moment, SteadyTime
 from exporter.zookeeper.observers import Observers
 from exporter.zookeeper.oneshots import OneShotWatches
-from exporter.zookeeper.polling import PollingHandler, is_replaced
 from exporter.zookeeper.probe import Probe
 from exporter.zookeeper.protocol import MAX_HANDSHAKE, PROTOCOL_ERRORS, Mistrust, ProtocolError, protocol_error_in
 from exporter.zookeeper.statechange import StateChange, session_in_hex

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from kazoo.handlers.threading import SequentialThreadingHandler
 
-from exporter.zookeeper.polling import PollingHandler
+from exporter.zookeeper.kazoo.polling import PollingHandler
 
 
 @pytest.fixture
