@@ -31,6 +31,7 @@ from prometheus_client import CollectorRegistry
 import exporter
 from bench.trees import ROOT
 from bench.truth import digest
+from exporter.zookeeper.kazoo.seam import adapt
 
 CACHES: dict[str, Any] = {"kazoo": kazoo.recipe.cache.TreeCache, "ours": exporter.TreeCache}
 
@@ -99,7 +100,8 @@ class Peer:
         """What keeps the tree in memory: kazoo's cache also fills the client's tables of watchers."""
         if isinstance(self._cache, exporter.TreeCache):
             return [self._cache._replica.tree.root]
-        return [self._cache._root, self._client._data_watchers, self._client._child_watchers]
+        client = adapt(self._client)
+        return [self._cache._root, client.data_watchers, client.child_watchers]
 
 
 def resident_bytes() -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from exporter.treecache.agenda import ALL_LOADS, NO_LOADS, Agenda
 from exporter.treecache.strategy import Sending
 from exporter.zookeeper.messages import CHILD
-from exporter.zookeeper.wire import Exists, GetChildren, GetData, ReadRequest, Request, WatchingRead
+from exporter.zookeeper.wire import Exists, GetChildren, GetData, ReadRequest, Request
 
 #: The most requests in flight: enough to hide the way to the server, few enough to leave it to others as well.
 _WINDOW = 256
@@ -70,11 +70,9 @@ class ClassicStrategy:
 
     def audits(self, reads: list[str], lists: list[str]) -> list[ReadRequest]:
         """A request for each record and for each list of children."""
-        requests: list[WatchingRead] = [GetData(self._prefix, path) for path in (*reads, *lists)]
-        requests += [GetChildren(self._prefix, path) for path in lists]
-        for request in requests:
-            request.watch = False
-        return [*requests]
+        requests: list[ReadRequest] = [GetData(self._prefix, path, watch=False) for path in (*reads, *lists)]
+        requests += [GetChildren(self._prefix, path, watch=False) for path in lists]
+        return requests
 
     def answered(self, request: ReadRequest, size: int) -> None:
         """Nothing to learn: every request is as small as can be."""

@@ -18,7 +18,9 @@ from typing import Any
 from kazoo.client import KazooClient
 from kazoo.retry import KazooRetry
 
+from exporter.zookeeper.kazoo.seam import adapt
 from exporter.zookeeper.messages import Message, Reply
+from exporter.zookeeper.stream import Submit
 from exporter.zookeeper.wire import MARSHALLING_ERROR, UNIMPLEMENTED, AddWatch, MultiRead, Request
 
 #: Seconds that an inquiry takes at most, without the end of its session.
@@ -35,9 +37,6 @@ _quiet = logging.getLogger("exporter.zookeeper.inquiry.kazoo")
 _quiet.addHandler(logging.NullHandler())
 _quiet.propagate = False
 
-#: Makes a request known to a session, which hands its answer to the function.
-Submit = Callable[[Request, Callable[[Message], None]], None]
-
 
 class Inquiry:
     """One inquiry, to be closed. `client` is the application's, whose handler, credentials and TLS options are used.
@@ -45,11 +44,16 @@ class Inquiry:
     Args:
         client: the application's client.
         sasl_options: the client's SASL options, if any.
+        address: where the server is that is asked: its name, its IP address and its port.
         submit_through: gives what submits requests through a client.
     """
 
     def __init__(
-        self, client: KazooClient, sasl_options: dict[str, Any] | None, submit_through: Callable[[KazooClient], Submit]
+        self,
+        client: KazooClient,
+        sasl_options: dict[str, Any] | None,
+        address: tuple[str, str, int],
+        submit_through: Callable[[KazooClient], Submit],
     ) -> None:
         handler = type(client.handler)()
         self._client = KazooClient(
@@ -69,12 +73,8 @@ class Inquiry:
             check_hostname=client.check_hostname,
         )
         self._submit = submit_through(self._client)
+        adapt(self._client).expand_hosts = lambda: [address]
         self._deadline = 0.0
-
-    @property
-    def client(self) -> KazooClient:
-        """The client that asks."""
-        return self._client
 
     def ask(self) -> bool | None:
         """Whether the server knows both requests; None if it cannot be found out in time."""

@@ -6,6 +6,7 @@ connection sends: an object with a ``type`` (the opcode) and ``serialize()``. Pa
 
 from __future__ import annotations
 
+import copy
 import struct
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -200,9 +201,22 @@ class ReadRequest(Request):
 
 
 class WatchingRead(ReadRequest):
-    """Reads one znode and sets a one-shot watch on it, unless ``watch`` was taken back before it is sent."""
+    """Reads one znode and, with ``watch``, sets a one-shot watch on it."""
 
-    watch = True
+    def __init__(self, prefix: str, reads: Sequence[str], lists: Sequence[str], watch: bool) -> None:
+        super().__init__(prefix, reads, lists)
+        self.watch = watch
+
+    def without_watch(self) -> WatchingRead:
+        """A request for the same, that sets no watch."""
+        twin = copy.copy(self)
+        twin.watch = False
+        return twin
+
+    @property
+    def size(self) -> int:
+        """The bytes of the request's body."""
+        return self._size or len(self.serialize())
 
     @property
     def path(self) -> str:
@@ -216,12 +230,12 @@ class WatchingRead(ReadRequest):
 
 
 class GetData(WatchingRead):
-    """Reads one znode's data and stat, and sets a one-shot watch on it. The answer is a record."""
+    """Reads one znode's data and stat. The answer is a record."""
 
     type = OP_GET_DATA
 
-    def __init__(self, prefix: str, path: str) -> None:
-        super().__init__(prefix, (path,), ())
+    def __init__(self, prefix: str, path: str, watch: bool = True) -> None:
+        super().__init__(prefix, (path,), (), watch)
 
     def decode(self, body: bytes, offset: int) -> bytes:
         """The record.
@@ -236,12 +250,12 @@ class GetData(WatchingRead):
 
 
 class GetChildren(WatchingRead):
-    """Lists one znode's children, with its stat, and sets a one-shot watch on them."""
+    """Lists one znode's children, with its stat."""
 
     type = 12
 
-    def __init__(self, prefix: str, path: str) -> None:
-        super().__init__(prefix, (), (path,))
+    def __init__(self, prefix: str, path: str, watch: bool = True) -> None:
+        super().__init__(prefix, (), (path,), watch)
 
     def decode(self, body: bytes, offset: int) -> tuple[list[str], bytes]:
         """The names, and the znode's stat as a record without data.
@@ -257,13 +271,13 @@ class GetChildren(WatchingRead):
 
 
 class Exists(WatchingRead):
-    """Sets a one-shot watch for the creation of the root, which is the znode at the prefix itself."""
+    """Watches for the creation of the root, which is the znode at the prefix itself."""
 
     type = 3
     brings_content = False
 
-    def __init__(self, prefix: str) -> None:
-        super().__init__(prefix, ("",), ())
+    def __init__(self, prefix: str, watch: bool = True) -> None:
+        super().__init__(prefix, ("",), (), watch)
 
 
 class MultiRead(ReadRequest):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import socket
 import struct
 import threading
 from collections.abc import Iterable, Iterator
@@ -16,6 +15,7 @@ from kazoo.security import OPEN_ACL_UNSAFE, make_digest_acl
 
 from exporter import TreeCache, TreeEvent
 from exporter.demo.server import ZooKeeperServer
+from exporter.zookeeper.kazoo.seam import adapt
 from exporter.zookeeper.messages import Message, Reply
 from exporter.zookeeper.session import Session
 from exporter.zookeeper.wire import Request, encode_string
@@ -108,7 +108,7 @@ def test_deep(reader: KazooClient, writer: KazooClient, root: str, strategy: str
         eventually(lambda: list(cache) == paths[:-19] and cache.get_data(paths[-20]).data == b"again", timeout=30)
         eventually(lambda: set(replay.data()) == set(cache))
         # All paths of a resync are known from the start: together they are more than a server takes in one request.
-        reader._connection._socket.shutdown(socket.SHUT_RDWR)
+        adapt(reader).hang_up()
         eventually(lambda: cache.stats().syncs["reconnect"] == 1 and cache.verify(30), timeout=60)
         assert cache.stats().mode == strategy
         assert list(cache) == paths[:-19]

@@ -19,7 +19,6 @@ if HANDLER == "gevent-patched":
 elif HANDLER == "eventlet-patched":
     importlib.import_module("eventlet").monkey_patch()
 
-import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +26,7 @@ from typing import Any
 from kazoo.client import KazooClient
 
 from exporter import TreeCache, TreeEvent
+from exporter.zookeeper.kazoo.seam import adapt
 
 NODES = 400
 HANDLERS = {
@@ -86,7 +86,7 @@ class Scenario:
 
     def reconnect(self) -> None:
         """The connection breaks, and all is as before."""
-        self.client._connection._socket.shutdown(socket.SHUT_RDWR)
+        adapt(self.client).hang_up()
         self.until(lambda: self.kinds()[-2:] == [TreeEvent.CONNECTION_SUSPENDED, TreeEvent.CONNECTION_RECONNECTED])
         self.until(lambda: self.client.connected)
         self.client.set("/app/1", b"after")

@@ -138,7 +138,7 @@ def own(name: str, handle: instrumentation.Instrumentation) -> None:
 @contextlib.contextmanager
 def all_locks_held(client: KazooClient) -> Iterator[None]:
     """As a fork may find them: in the hands of a thread that the child does not have."""
-    of_client = Session.attach(client)
+    attached = Session.attach(client)
     held, done = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -147,9 +147,10 @@ def all_locks_held(client: KazooClient) -> Iterator[None]:
             instrumentor._changing,
             session._attaching,
             REGISTRY._lock,
-            of_client._lock,
-            of_client._rewatching,
-            of_client.observers._lock,
+            attached._stream.lock,
+            attached._watches._changing,
+            attached._sending._calling,
+            attached.observers._lock,
         )
         with contextlib.ExitStack() as stack:
             for lock in locks:

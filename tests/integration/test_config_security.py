@@ -22,6 +22,7 @@ from exporter.config.source import load
 from exporter.daemon.ensemble import WatchedEnsemble
 from exporter.demo.ports import free_port
 from exporter.demo.server import NETTY, ZooKeeperServer
+from exporter.zookeeper.kazoo.seam import adapt
 from tests.conftest import TICK_TIME, connected
 from tests.integration.processes import STOP_LIMIT, Exporter, configured_exporter
 from tests.support import eventually
@@ -214,7 +215,9 @@ def test_a_client_whose_password_becomes_right_goes_on_by_itself(
     with watching(configured(tmp_path, zookeeper.server.hosts, sasl=sasl)) as ensemble:
         eventually(lambda: ensemble.source.client.stats().sessions_lost["auth_failed"] == 2)
         # As if it had been mended on the server's side.
-        ensemble._client._connection.sasl_options["password"] = SASL_SECRET
+        options = adapt(ensemble._client).sasl_options
+        assert options is not None
+        options["password"] = SASL_SECRET
         eventually(lambda: unreadable(ensemble) == 1)
 
 

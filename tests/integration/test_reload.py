@@ -55,8 +55,8 @@ def loaded(fleet: Fleet, *trees: str) -> EnsembleSource:
 
 
 def client_of(source: EnsembleSource) -> KazooClient:
-    client: Any = source.client
-    return client._client
+    session: Any = source.client
+    return session._client.client
 
 
 def test_nothing_happens_when_nothing_changed(fleet: Fleet, main: Ensemble) -> None:

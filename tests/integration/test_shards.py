@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import Random
@@ -14,6 +13,7 @@ from kazoo.client import KazooClient
 from exporter import TreeCache
 from exporter.demo.server import ZooKeeperServer
 from exporter.treecache import Shard
+from exporter.zookeeper.kazoo.seam import adapt
 from tests.conftest import ClientFactory, ZooKeeper
 from tests.integration.processes import running_exporter
 from tests.support import eventually, walk, wipe
@@ -119,7 +119,7 @@ def test_a_shard_is_read_anew_after_a_reconnect(
     with sharded(client_factory, 2) as caches:
         for cache, own in caches.items():
             syncs = cache.stats().syncs["reconnect"]
-            own._connection._socket.shutdown(socket.SHUT_RDWR)
+            adapt(own).hang_up()
             churn(client, Random(2), 40)
             eventually(lambda cache=cache, syncs=syncs: cache.stats().syncs["reconnect"] > syncs)  # type: ignore[misc]
         check_shares(zookeeper, client, caches)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from kazoo.client import KazooClient
 from exporter import TreeCache, TreeEvent
 from exporter.demo.ports import free_port
 from exporter.demo.server import NETTY, ZooKeeperServer
+from exporter.zookeeper.kazoo.seam import adapt
 from tests.conftest import TICK_TIME, connected
 from tests.support import LONG_SESSIONS, eventually
 
@@ -103,7 +103,7 @@ def test_live_events_and_a_reconnection(client: KazooClient, secure: Secure, lar
         for number in range(50):
             writer.create(f"{large_tree}/n{number}", DATA)
         eventually(lambda: len(cache) == NODES + 51)
-        client._connection._socket.shutdown(socket.SHUT_RDWR)
+        adapt(client).hang_up()
         eventually(lambda: TreeEvent.CONNECTION_RECONNECTED in kinds)
         writer.set(f"{large_tree}/0", b"new")
         eventually(lambda: cache.get_data(f"{large_tree}/0").data == b"new")

@@ -562,7 +562,7 @@ def test_a_kazoo_that_cannot_be_traced_is_told_of_once_and_left_alone(
     def refuse(client: KazooClient) -> None:
         raise IncompatibleKazooError("this release of kazoo has no client._call")
 
-    monkeypatch.setattr("exporter.zookeeper.session.check_private_names", refuse)
+    monkeypatch.setattr("exporter.zookeeper.session.adapt", refuse)
     for _ in range(2):
         assert client_factory().get("/")[0] == b""
     assert traced.names() == []
@@ -584,4 +584,4 @@ def test_clients_are_not_kept_alive(instrumentor: KazooInstrumentor, zookeeper: 
 def test_opentelemetry_finds_it_by_its_entry_point() -> None:
     (entry_point,) = entry_points(group="opentelemetry_instrumentor", name="kazoo")
     assert entry_point.load() is KazooInstrumentor
-    assert KazooInstrumentor().instrumentation_dependencies() == ("kazoo >= 2.11",)
+    assert KazooInstrumentor().instrumentation_dependencies() == ("kazoo >= 2.11, < 3",)

@@ -16,6 +16,8 @@ from kazoo.exceptions import KazooException
 from kazoo.security import make_digest_acl
 
 from exporter.demo.server import ZooKeeperServer
+from exporter.zookeeper.client import Client
+from exporter.zookeeper.kazoo.seam import adapt
 from exporter.zookeeper.messages import Message
 from exporter.zookeeper.session import Session
 from exporter.zookeeper.wire import (
@@ -54,11 +56,11 @@ def load() -> dict[str, bytes]:
 @contextlib.contextmanager
 def _recording(client: KazooClient, frames: dict[str, bytes]) -> Iterator[None]:
     """Notes the first frame for each kind of request, and each event, until the block ends."""
-    session = Session.attach(client)
-    take, read = session._on_frame, client._connection._read
+    reception, inside = Session.attach(client)._reception, adapt(client)
+    take, read = reception.on_frame, inside.read
 
     def on_frame(frame: bytes) -> Any:
-        frames.setdefault(_name(client, frame), frame)
+        frames.setdefault(_name(inside, frame), frame)
         return take(frame)
 
     def on_handshake(length: int, timeout: Any) -> Any:
@@ -67,12 +69,12 @@ def _recording(client: KazooClient, frames: dict[str, bytes]) -> Iterator[None]:
             frames.setdefault("handshake" if "handshake" not in frames else "handshake auth", data)
         return data
 
-    session._on_frame = on_frame  # type: ignore[method-assign]
-    client._connection._read = on_handshake
+    reception.on_frame = on_frame  # type: ignore[method-assign]
+    inside.read = on_handshake
     yield
 
 
-def _name(client: KazooClient, frame: bytes) -> str:
+def _name(client: Client, frame: bytes) -> str:
     xid = int.from_bytes(frame[:4], "big", signed=True)
     if xid == -1:
         return f"event {int.from_bytes(frame[16:20], 'big')}"
@@ -80,7 +82,7 @@ def _name(client: KazooClient, frame: bytes) -> str:
         return "ping"
     if xid == -4:
         return "auth"
-    request = client._pending[0][0]
+    request = client.pending[0][0]
     own = next((name for name, one in OWN.items() if one is request), None)
     failed = " failed" if int.from_bytes(frame[12:16], "big", signed=True) else ""
     return own or f"kazoo {type(request).__name__}{failed}"

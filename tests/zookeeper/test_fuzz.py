@@ -22,9 +22,11 @@ from kazoo.protocol.connection import CLOSE_RESPONSE
 from kazoo.protocol.serialization import Close, Transaction
 
 from exporter.zookeeper.frames import FrameBuffer
+from exporter.zookeeper.kazoo.seam import adapt
 from exporter.zookeeper.messages import Message, Reply
 from exporter.zookeeper.protocol import MAX_HANDSHAKE, PROTOCOL_ERRORS, ProtocolError
-from exporter.zookeeper.session import Session, _OwnResult
+from exporter.zookeeper.results import OwnResult
+from exporter.zookeeper.session import Session
 from exporter.zookeeper.wire import GetChildren, GetData, MultiRead
 from tests.zookeeper import corpus
 
@@ -82,24 +84,25 @@ class Scene:
     """A session that waits for the answer to one request."""
 
     def __init__(self, name: str) -> None:
-        self.client = KazooClient("127.0.0.1:1", logger=SILENT)
-        self.session = Session.attach(self.client)
+        kazoo = KazooClient("127.0.0.1:1", logger=SILENT)
+        self.receive = Session.attach(kazoo)._reception.on_frame
+        self.client = adapt(kazoo)
         self.replies: list[Message] = []
         (xid,) = struct.unpack_from("!i", FRAMES[name])
         self.result: Any = None
         if name in corpus.OWN:
             request = corpus.OWN[name]
-            self.client._pending.append((request, _OwnResult(self.client, request, self.replies.append), xid))
+            self.client.pending.append((request, OwnResult(self.client, request, self.replies.append), xid))
         elif not name.startswith(("event", "ping")):
             # kazoo's closing has none.
             self.result = None if name == "kazoo Close" else self.client.handler.async_result()
             request = serialization.Auth(0, "digest", "user:secret") if name == "auth" else kazoos_request(name)
-            self.client._pending.append((request, self.result, xid))
+            self.client.pending.append((request, self.result, xid))
 
     @property
     def is_forgotten(self) -> bool:
         """Whether the caller waits for ever: neither answered nor to be failed with the connection."""
-        return self.result is not None and not self.result.ready() and not self.client._pending
+        return self.result is not None and not self.result.ready() and not self.client.pending
 
 
 @EXAMPLES
@@ -108,7 +111,7 @@ def test_a_message_is_understood_or_costs_the_connection(name: str, mutations: l
     scene, frame, reasons = Scene(name), mutated(FRAMES[name], mutations), list[str]()
     tracemalloc.start()
     try:
-        assert scene.session._on_frame(frame) in (None, CLOSE_RESPONSE)
+        assert scene.receive(frame) in (None, CLOSE_RESPONSE)
     except ConnectionDropped as error:
         reasons.append(getattr(error, "reason", PROTOCOL_ERRORS[0]))
     finally:
@@ -124,11 +127,11 @@ def test_a_message_is_understood_or_costs_the_connection(name: str, mutations: l
 @pytest.mark.parametrize("name", [name for name in FRAMES if name not in HANDSHAKES])
 def test_what_was_recorded_is_understood(name: str) -> None:
     scene = Scene(name)
-    scene.session._on_frame(FRAMES[name])
+    scene.receive(FRAMES[name])
     assert len(scene.replies) == (name in corpus.OWN)
     for reply in scene.replies:
         decode(reply)
-    assert not scene.client._pending
+    assert not scene.client.pending
     assert not scene.is_forgotten
 
 
@@ -153,7 +156,7 @@ def shake_hands(data: bytes, **options: Any) -> None:
     Session.attach(client)
     with saying(data) as sock:
         client.handler.create_connection = lambda *args, **kwargs: sock
-        client._connection._connect("127.0.0.1", "127.0.0.1", 1)
+        adapt(client).connect("127.0.0.1", "127.0.0.1", 1)
 
 
 @EXAMPLES

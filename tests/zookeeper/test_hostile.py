@@ -15,9 +15,10 @@ from kazoo.client import KazooClient
 
 from exporter import TreeCache
 from exporter.demo.server import ZooKeeperServer
+from exporter.zookeeper import watchevent
 from exporter.zookeeper.frames import FrameBuffer
 from exporter.zookeeper.protocol import PROTOCOL_ERRORS, Mistrust, ProtocolError
-from exporter.zookeeper.session import Session, _watch_event
+from exporter.zookeeper.session import Session
 from exporter.zookeeper.wire import GetChildren, GetData, MultiRead
 from tests.conftest import ZooKeeper, connected
 from tests.faults.proxy import Proxy
@@ -62,7 +63,7 @@ def test_names_that_go_back_are_refused() -> None:
 @given(REPLIES)
 def test_a_watch_event_is_decoded_or_refused(body: bytes) -> None:
     with suppress(ProtocolError):
-        _, path = _watch_event(HEADER.pack(-1, -1, 0) + body)
+        _, path = watchevent.decode(body, 0)
         assert len(path.encode()) <= len(body)
 
 

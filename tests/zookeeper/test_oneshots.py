@@ -21,8 +21,7 @@ def test_each_rule_of_the_server() -> None:
     def held() -> tuple[int, int]:
         return watches.data, watches.children
 
-    unwatched = GetData("", "/c")
-    unwatched.watch = False
+    unwatched = GetData("", "/c", watch=False)
     for request, error in ((GetData("", "/a"), NO_AUTH), (GetData("", "/a"), NO_NODE), (unwatched, OK)):
         watches.answered(request, error)
     assert held() == (0, 0)

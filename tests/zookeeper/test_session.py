@@ -1,4 +1,4 @@
-"""The seam to kazoo: what it needs of kazoo is there, and what it says of a client is true."""
+"""What a session says of its client is true, and what the client hears comes in order."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from kazoo.exceptions import AuthFailedError, NoNodeError, SessionExpiredError
 from kazoo.protocol.states import KeeperState
 
 from exporter.demo.server import ZooKeeperServer
+from exporter.zookeeper.kazoo.seam import adapt
 from exporter.zookeeper.messages import (
     CHILD,
     CREATED,
@@ -29,7 +30,7 @@ from exporter.zookeeper.messages import (
     Unanswered,
     WatchEvent,
 )
-from exporter.zookeeper.session import PRIVATE_NAMES, IncompatibleKazooError, Session, check_private_names
+from exporter.zookeeper.session import Session
 from exporter.zookeeper.statechange import StateChange, session_in_hex
 from exporter.zookeeper.stats import LOST_REASONS
 from exporter.zookeeper.wire import NO_NODE, OK, AddWatch, MultiRead
@@ -59,30 +60,6 @@ class Stream:
     def created(self) -> list[str]:
         """The paths of which a watch told that they were created."""
         return [m.path for m in self.messages if isinstance(m, WatchEvent) and m.kind == CREATED]
-
-
-def test_installed_kazoo_has_every_private_name_the_seam_uses() -> None:
-    check_private_names(KazooClient())
-
-
-@pytest.mark.parametrize(("owner", "name"), [(owner, names[0]) for owner, names in PRIVATE_NAMES.items()])
-def test_kazoo_without_a_private_name_is_refused_by_that_name(owner: str, name: str) -> None:
-    class Changed:
-        def __init__(self, original: object) -> None:
-            self._original = original
-
-        def __getattr__(self, asked: str) -> object:
-            if asked == name:
-                raise AttributeError(asked)
-            return getattr(self._original, asked)
-
-    client = KazooClient()
-    if owner == "client":
-        client = Changed(client)
-    else:
-        client._connection = Changed(client._connection)
-    with pytest.raises(IncompatibleKazooError, match=f"this release of kazoo has no {owner}.{name}"):
-        Session.attach(client)
 
 
 def test_a_client_has_one_session(client: KazooClient) -> None:
@@ -483,7 +460,7 @@ def ask_while_the_session_ends(
 ) -> None:
     """Makes a request that kazoo takes while the session is good, and queues when it has expired."""
     session = Session.attach(client)
-    client._queue = queue = HeldUp(client, between)
+    queue = adapt(client).queue = HeldUp(client, between)
     asking = threading.Thread(target=ask)
     asking.start()
     assert queue.reached.wait(10)
@@ -522,8 +499,8 @@ def test_a_call_that_is_queued_while_the_session_ends_fails(
 def make_dense(session: Session, since: float) -> None:
     """Lets it seem as if a hundred events had come within a millisecond."""
     for number in range(100):
-        session._moderation.event()
-        session._moderation.read(since + number / 100_000)
+        session._reception._moderation.event()
+        session._reception._moderation.read(since + number / 100_000)
 
 
 def test_events_gather_only_while_nobody_else_waits_for_a_reply(
@@ -535,16 +512,16 @@ def test_events_gather_only_while_nobody_else_waits_for_a_reply(
         client.get("/")
         proxy.stall(DOWN)
         make_dense(session, 1000)
-        assert session._pause() > 0
+        assert session._reception.pause() > 0
         session.submit(MultiRead("", ["/"], []), lambda answer: None)
-        eventually(lambda: len(client._pending) == 1)
-        assert session._pause() > 0
+        eventually(lambda: len(adapt(client).pending) == 1)
+        assert session._reception.pause() > 0
         proxy.heal()
-        eventually(lambda: not client._pending)
+        eventually(lambda: not adapt(client).pending)
         proxy.stall(DOWN)
         reply = client.get_async("/")
-        eventually(lambda: len(client._pending) == 1)
+        eventually(lambda: len(adapt(client).pending) == 1)
         make_dense(session, 2000)
-        assert session._pause() == 0
+        assert session._reception.pause() == 0
         proxy.heal()
         assert reply.get(timeout=10)

@@ -68,7 +68,7 @@ class KazooInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """The releases of kazoo that are instrumented."""
-        return ("kazoo >= 2.11",)
+        return ("kazoo >= 2.11, < 3",)
 
     def instrument_client(self, client: KazooClient, **options: Any) -> None:
         """Traces one client, made before or without `instrument`; takes what `trace_client` does as keywords."""

@@ -1,0 +1,152 @@
+"""Repairs: what kazoo gets wrong, each in one place: requests that it forgets, replies that overtake, credentials."""
+
+from __future__ import annotations
+
+import atexit
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from kazoo.exceptions import EXCEPTIONS, AuthFailedError, ConnectionLoss, SessionExpiredError
+from kazoo.handlers.threading import SequentialThreadingHandler
+from kazoo.protocol.connection import AUTH_XID
+from kazoo.protocol.serialization import Connect, ReplyHeader, int_struct
+from kazoo.protocol.states import KeeperState
+
+from exporter.zookeeper.client import Client, Methods, Queued
+from exporter.zookeeper.protocol import MAX_HANDSHAKE, ProtocolError
+
+#: The states in which kazoo fails a request at once.
+OVER = (KeeperState.AUTH_FAILED, KeeperState.CLOSED, KeeperState.EXPIRED_SESSION)
+
+
+# Requests
+
+
+def fail_forgotten(client: Client, queue: deque[Queued], request: Any, result: Any) -> None:
+    """Fails a request that was put into this queue while the session ended.
+
+    kazoo fails what is queued then and takes a new queue; what comes to the old one in between it would forget.
+    """
+    errors = {KeeperState.AUTH_FAILED: AuthFailedError, KeeperState.CLOSED: ConnectionLoss}
+    if _take_out(queue, (request, result)) and result is not None:
+        result.set_exception(errors.get(client.client_state, SessionExpiredError)())
+
+
+def _take_out(queue: deque[Any], entry: object) -> bool:
+    """Takes an entry out of a queue that others take from; False if they have."""
+    while True:
+        try:
+            queue.remove(entry)
+        except IndexError:
+            continue
+        except ValueError:
+            return False
+        return True
+
+
+# Replies
+
+
+def overtaken(client: Client, xid: int) -> list[Any]:
+    """The requests that wait for a reply with this xid, which is not the one that is due.
+
+    A server refuses what it does not know at once, before it answers earlier requests, and hangs up. kazoo would take
+    the reply for that to the oldest request.
+    """
+    return [request for request, _, pending_xid in client.pending if pending_xid == xid]
+
+
+def answer_auth(client: Client, error: int) -> None:
+    """Answers the auth request itself: the server lets its reply overtake those of earlier requests.
+
+    kazoo would answer the oldest request in its place.
+
+    Raises:
+        ProtocolError: none is waiting.
+    """
+    pending = client.pending
+    position = next((i for i, (_, _, xid) in enumerate(pending) if xid == AUTH_XID), None)
+    if position is None:
+        raise ProtocolError("unexpected_reply", "a reply to an authentication that nothing waits for")
+    _, result, _ = pending[position]
+    del pending[position]
+    if error:
+        result.set_exception(AuthFailedError())
+        client.change_state(KeeperState.AUTH_FAILED)
+    else:
+        result.set(True)
+
+
+def answer_oldest(client: Client, header: tuple[int, int, int], frame: bytes, offset: int, result: Any) -> Any:
+    """Has kazoo answer the oldest request, by a header of xid, zxid and error; gives what its own reading gives.
+
+    kazoo would end its client on what it cannot decode, having taken the request out already.
+
+    Raises:
+        ProtocolError: the reply cannot be decoded.
+    """
+    error = header[2]
+    if error and error not in EXCEPTIONS:
+        raise ProtocolError("bad_reply", f"a reply with the unknown error code {error}")
+    try:
+        return client.read_response(ReplyHeader(*header), frame, offset)
+    except Exception as failure:
+        if result is not None:
+            result.set_exception(failure)
+        raise ProtocolError("bad_reply", f"a reply that cannot be decoded: {failure}") from failure
+
+
+# Connecting
+
+
+def resolve(client: Client, expand_hosts: Callable[[], list[Any]]) -> list[Any]:
+    """The addresses to try, none where kazoo's connection would end for ever.
+
+    That is on too many open files, or a name that cannot be one.
+    """
+    try:
+        return expand_hosts()
+    except (OSError, UnicodeError) as error:
+        client.logger.warning("Cannot resolve any host: %s", error)
+        return []
+
+
+def check_length(length: int) -> None:
+    """Raises ProtocolError for a length of a message in a handshake that kazoo would wait, and make room, for."""
+    if length < 0:
+        raise ProtocolError("bad_frame", f"a frame of {length} bytes")
+    if length > MAX_HANDSHAKE:
+        raise ProtocolError("frame_too_large", f"a handshake of {length} bytes; at most {MAX_HANDSHAKE} are read")
+
+
+def exchange(client: Client, originals: Methods, timeout: float, request: Any, xid: Any) -> Any:
+    """kazoo's own exchange, and in its place one that checks what opens a session, and logs no traceback.
+
+    Raises:
+        ProtocolError: what opens a session cannot be understood.
+    """
+    if not isinstance(request, Connect):
+        return originals.invoke(timeout, request, xid)
+    client.submit(request, timeout, xid)
+    (length,) = int_struct.unpack(client.read(int_struct.size, timeout))
+    reply = client.read(length, timeout)
+    try:
+        connected, _ = request.deserialize(reply, 0)
+    except Exception as error:
+        raise ProtocolError("bad_reply", f"a handshake that cannot be decoded: {error}") from error
+    if connected.time_out > 0 and not connected.passwd:
+        raise ProtocolError("bad_reply", "a session without a password")
+    return connected, None
+
+
+# Forks
+
+
+def forget_end(client: Client) -> None:
+    """In a fork's child: kazoo's handler stops its threads when Python ends, and here there are none.
+
+    Its lock may have been taken by one.
+    """
+    if isinstance(client.handler, SequentialThreadingHandler):
+        atexit.unregister(client.handler.stop)

@@ -1,0 +1,163 @@
+"""Reception: what comes from the server, whole frames, as many as have arrived, each passed on in its order."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import time
+from typing import Any
+
+from kazoo.exceptions import ConnectionDropped
+from kazoo.protocol.connection import AUTH_XID, CLOSE_RESPONSE, PING_XID, WATCH_XID
+
+from exporter.zookeeper.calls import Call, error_of
+from exporter.zookeeper.client import Client, Methods
+from exporter.zookeeper.connecting import Connecting
+from exporter.zookeeper.frames import FrameBuffer
+from exporter.zookeeper.inquiries import Inquiries
+from exporter.zookeeper.kazoo.polling import is_replaced
+from exporter.zookeeper.kazoo.repairs import answer_auth, answer_oldest, overtaken
+from exporter.zookeeper.messages import Reply
+from exporter.zookeeper.moderation import Moderation
+from exporter.zookeeper.observers import Observers
+from exporter.zookeeper.protocol import ProtocolError
+from exporter.zookeeper.traffic import Traffic
+from exporter.zookeeper.watches import Watches
+from exporter.zookeeper.wire import NO_NODE, Exists, ReadRequest, Request
+
+_HEADER = struct.Struct("!iqi")
+
+
+class Reception:
+    """Reads from a connection's socket in the place of its client's own methods, `originals`, on its thread."""
+
+    def __init__(
+        self,
+        client: Client,
+        originals: Methods,
+        observers: Observers,
+        traffic: Traffic,
+        connecting: Connecting,
+        inquiries: Inquiries,
+        watches: Watches,
+    ) -> None:
+        self._client = client
+        self._write = originals.write
+        self._observers = observers
+        self._traffic = traffic
+        self._connecting = connecting
+        self._inquiries = inquiries
+        self._capabilities = inquiries.capabilities
+        self._watches = watches
+        self._buffer = FrameBuffer()
+        self._is_limited = False
+        self._moderation = Moderation()
+
+    def limit(self, max_bytes: int) -> None:
+        """Bounds what a server may say at once; see `Session.limit_replies`."""
+        self._buffer.limit = max(max_bytes, self._buffer.limit) if self._is_limited else max_bytes
+        self._is_limited = True
+
+    def pause(self) -> float:
+        """For how many seconds events may gather: not while anyone else's request waits for its reply."""
+        pending = self._client.pending
+        return self._moderation.pause if not pending or isinstance(pending[0][0], Request) else 0.0
+
+    def drop(self, reason: str) -> None:
+        """Ends the connection because of a reply that cannot be decoded; see `Session.drop`."""
+        self._connecting.on_protocol_error(ProtocolError(reason, "a reply that cannot be decoded"))
+        self._client.hang_up()
+
+    # In the place of the client's methods of these names
+
+    def write(self, message: Any, timeout: Any) -> None:
+        """Sends bytes."""
+        try:
+            self._write(message, timeout)
+        except ConnectionDropped:
+            # Why the server hung up may have arrived before: hear that out.
+            with contextlib.suppress(Exception):
+                self.read_socket(timeout)
+            raise
+        self._traffic.sent_bytes += len(message)
+
+    def read_socket(self, read_timeout: float) -> Any:
+        """Takes what has arrived; kazoo's own reads one frame with several system calls."""
+        sock, handler = self._client.socket, self._client.handler
+        if is_replaced(handler) and not handler.select([sock], [], [], read_timeout)[0]:
+            raise handler.timeout_exception("socket time-out during read")
+        self._traffic.heard(self._buffer.receive(sock))
+        try:
+            with contextlib.closing(self._buffer.frames()) as frames:
+                for frame in frames:
+                    if self.on_frame(frame) == CLOSE_RESPONSE:
+                        return CLOSE_RESPONSE
+        except ProtocolError as error:
+            self._on_protocol_error(error)
+            raise
+        self._moderation.read(self._traffic.last_heard or 0.0)
+        return None
+
+    # Frames
+
+    def on_frame(self, frame: bytes) -> Any:
+        """Sees to one message; gives `CLOSE_RESPONSE` for the answer to the end of the session.
+
+        Raises:
+            ConnectionDropped: it costs the connection; a ProtocolError where that is the server's fault.
+        """
+        if len(frame) < _HEADER.size:
+            raise ProtocolError("bad_frame", f"a message of {len(frame)} bytes, without a whole header")
+        xid, zxid, error = _HEADER.unpack_from(frame)
+        if xid == WATCH_XID:
+            self._moderation.event()
+            self._watches.on_event(frame, _HEADER.size, zxid)
+        elif xid == PING_XID:
+            self._client.ping_outstanding.clear()
+            self._traffic.pinged_zxid = max(self._traffic.pinged_zxid, zxid)
+            self._observers.answered(xid, zxid, len(frame))
+        elif xid == AUTH_XID:
+            answer_auth(self._client, error)
+        else:
+            return self._on_reply(frame, xid, zxid, error)
+        return None
+
+    def _on_reply(self, frame: bytes, xid: int, zxid: int, error: int) -> Any:
+        pending = self._client.pending
+        if not pending or pending[0][2] != xid:
+            self._on_overtaking_reply(xid, error)
+        request, result, _ = pending[0]
+        call: Call | None = getattr(result, "call", None)
+        if call is not None:
+            call.zxid, call.received_bytes = zxid, len(frame)
+        if isinstance(request, Request):
+            pending.popleft()
+            if zxid > 0:
+                self._client.last_zxid = zxid
+            self._capabilities.answered(request, error, self._connecting.peer, time.monotonic())
+            self._watches.answered(request, error)
+            if call is not None:
+                call.end(None if error == NO_NODE and isinstance(request, Exists) else error_of(error))
+            result.sink(Reply(request, zxid, error, frame, _HEADER.size))
+            return None
+        answer = answer_oldest(self._client, (xid, zxid, error), frame, _HEADER.size, result)
+        if result is None:
+            self._observers.answered(xid, zxid, len(frame), error_of(error))
+        return answer
+
+    def _on_overtaking_reply(self, xid: int, error: int) -> None:
+        """A reply that is not due costs the connection; what it says of a request of ours is noted."""
+        waiting = overtaken(self._client, xid)
+        for request in waiting:
+            if isinstance(request, Request):
+                self._capabilities.answered(request, error, self._connecting.peer, time.monotonic())
+                self._watches.answered(request, error)
+        if waiting:
+            raise ConnectionDropped(f"a reply with xid {xid} that is not waited for next")
+        raise ProtocolError("unexpected_reply", f"a reply with xid {xid} that nothing waits for")
+
+    def _on_protocol_error(self, error: ProtocolError) -> None:
+        self._connecting.on_protocol_error(error)
+        pending = self._client.pending
+        if error.reason == "frame_too_large" and pending and isinstance(pending[0][0], ReadRequest):
+            self._inquiries.on_too_much(pending[0][0])

@@ -1,0 +1,51 @@
+"""Results: what a client completes for our requests, and, where calls are observed, for those of its callers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from exporter.zookeeper.calls import Call, error_of
+from exporter.zookeeper.client import Client
+from exporter.zookeeper.messages import Unanswered
+from exporter.zookeeper.stream import Sink
+from exporter.zookeeper.wire import Request
+
+
+class OwnResult:
+    """What the client completes when it fails a request of ours itself; the session answers all others."""
+
+    def __init__(self, client: Client, request: Request, sink: Sink) -> None:
+        self._client = client
+        self._request = request
+        self.sink = sink
+        self.call: Call | None = None
+
+    def set(self, value: object = None) -> None:
+        """Called by the client alone, for requests that it decodes; ours are not among them."""
+        raise AssertionError("kazoo answered a request that is not its own")
+
+    def set_exception(self, exception: Exception) -> None:
+        """The request gets no answer."""
+        if self.call is not None:
+            self.call.end(error_of(exception))
+        self.sink(Unanswered(self._request, bool(self._client.connected)))
+
+
+class ObservedResult:
+    """What the client completes in place of a caller's result, so that the end of the call is seen first."""
+
+    __slots__ = ("_result", "call")
+
+    def __init__(self, result: Any, call: Call) -> None:
+        self._result = result
+        self.call = call
+
+    def set(self, value: object = None) -> None:
+        """The request was answered."""
+        self.call.end(error_of(value))
+        self._result.set(value)
+
+    def set_exception(self, exception: Exception) -> None:
+        """The request failed."""
+        self.call.end(error_of(exception))
+        self._result.set_exception(exception)

@@ -1,0 +1,133 @@
+"""Sending: requests on their way to the server, ours and those of the client's callers, each of them a call."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from kazoo.protocol.connection import PING_XID
+from kazoo.protocol.serialization import SASL, Close
+
+from exporter.zookeeper.calls import CONNECTION_LOST, Call
+from exporter.zookeeper.capabilities import Capabilities
+from exporter.zookeeper.client import Client, Methods
+from exporter.zookeeper.connecting import Connecting
+from exporter.zookeeper.kazoo.continuations import in_context
+from exporter.zookeeper.kazoo.repairs import OVER, fail_forgotten
+from exporter.zookeeper.messages import Reply
+from exporter.zookeeper.observers import Observers
+from exporter.zookeeper.results import ObservedResult, OwnResult
+from exporter.zookeeper.stream import Sink
+from exporter.zookeeper.traffic import Traffic
+from exporter.zookeeper.watches import Watches
+from exporter.zookeeper.wire import Request
+
+
+class Sending:
+    """Queues and sends in the place of a client's own methods, `originals`."""
+
+    def __init__(
+        self,
+        client: Client,
+        originals: Methods,
+        observers: Observers,
+        traffic: Traffic,
+        connecting: Connecting,
+        capabilities: Capabilities,
+        watches: Watches,
+    ) -> None:
+        self._client = client
+        self._originals = originals
+        self._observers = observers
+        self._traffic = traffic
+        self._connecting = connecting
+        self._capabilities = capabilities
+        self._watches = watches
+        self._calling = client.handler.rlock_object()
+        self._closing: Call | None = None
+
+    def after_fork(self) -> None:
+        """In a fork's child: no thread holds the lock."""
+        self._calling = self._client.handler.rlock_object()
+
+    # On any thread
+
+    def submit(self, request: Request, sink: Sink) -> None:
+        """Queues a request of ours; see `Session.submit`."""
+        refusal = self._capabilities.refuses(request, self._connecting.peer, time.monotonic())
+        if refusal is not None:
+            sink(Reply(request, -1, *request.refused(refusal), 0))
+            return
+        self._client.call(request, OwnResult(self._client, request, sink))
+
+    def call(self, request: Any, result: Any) -> Any:
+        """Queues any request, in the place of ``call``."""
+        client = self._client
+        # What has no result, such as the markers by which kazoo.testing breaks connections, has no end to observe.
+        if self._observers and result is not None and client.client_state not in OVER:
+            result = self._observed(request, result)
+        # kazoo wakes its connection through a socket. Once that is full, gevent and eventlet let only one wait for it;
+        # kazoo would fail the request of any other, and yet send it as soon as something else wakes the connection.
+        with self._calling:
+            self._traffic.asked()
+            queue = client.queue
+            answer = self._originals.call(request, result)
+            if client.queue is not queue or client.client_state in OVER:
+                fail_forgotten(client, queue, request, result)
+            return answer
+
+    def async_result(self) -> Any:
+        """What callers get; their callbacks are then run in the context of who asks for them, if anyone minds."""
+        result = self._originals.async_result()
+        return in_context(result) if self._observers.follow_context else result
+
+    def stop(self) -> Any:
+        """Ends the session by a request that kazoo queues without ``call``."""
+        if self._client.stopped.is_set():
+            return self._originals.stop()
+        self._traffic.asked()
+        is_call = self._observers and self._client.connected
+        self._closing = closing = self._observers.begin(Close(), self._connecting.server_now()) if is_call else None
+        try:
+            return self._originals.stop()
+        finally:
+            self._closing = None
+            if closing is not None:
+                closing.end(CONNECTION_LOST)
+
+    def _observed(self, request: Any, result: Any) -> Any:
+        """Begins a call; gives what the client is to complete instead of `result`, so that its end is seen."""
+        call = self._observers.begin(request, self._connecting.server_now())
+        if isinstance(result, OwnResult):
+            result.call = call
+            return result
+        return ObservedResult(result, call)
+
+    # On the connection's thread
+
+    def send(self, request: Any, timeout: Any, xid: Any = None) -> None:
+        """Sends a request, in the place of ``submit``."""
+        call = self._call_of(request, xid)
+        if isinstance(request, Request):
+            self._capabilities.asked(request, time.monotonic())
+        sent_before = self._traffic.sent_bytes
+        self._originals.submit(self._watches.sending(request), timeout, xid)
+        if call is not None:
+            call.sent_bytes = self._traffic.sent_bytes - sent_before
+
+    def _call_of(self, request: Any, xid: int | None) -> Call | None:
+        """The call that a request belongs to; begins it for those that the client makes by itself."""
+        call: Call | None = None
+        if xid == PING_XID or isinstance(request, Close | SASL):
+            call = self._closing if isinstance(request, Close) else None
+            if call is None and self._observers:
+                call = self._observers.begin(request, self._connecting.server_now())
+            if call is not None:
+                self._observers.expect(call, xid or 0)
+        else:
+            queue = self._client.queue
+            queued, result = queue[0] if queue else (None, None)
+            call = getattr(result, "call", None) if queued is request else None
+        if call is not None:
+            call.server, call.xid = self._connecting.server_now(), xid or 0
+        return call

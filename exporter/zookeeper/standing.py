@@ -1,0 +1,97 @@
+"""Standing: which state a client is in, since when, and how its sessions end."""
+
+from __future__ import annotations
+
+import time
+
+from kazoo.protocol.states import KazooState, KeeperState
+
+from exporter.zookeeper.client import Client
+from exporter.zookeeper.connecting import Connecting
+from exporter.zookeeper.heritage import Heritage
+from exporter.zookeeper.statechange import StateChange, session_in_hex
+from exporter.zookeeper.traffic import Traffic
+
+
+class Standing:
+    """Of one client; changed on the connection's thread."""
+
+    def __init__(self, client: Client, connecting: Connecting, traffic: Traffic, heritage: Heritage) -> None:
+        self._client = client
+        self._connecting = connecting
+        self._traffic = traffic
+        self._heritage = heritage
+        self._connected_at: float | None = None
+        self._disconnected_at: float | None = None
+
+    @property
+    def state(self) -> str:
+        """One of `CLIENT_STATES`."""
+        if self._heritage.is_dead:
+            return "lost"
+        if self._client.state == KazooState.CONNECTED:
+            return "connected_ro" if self._client.client_state == KeeperState.CONNECTED_RO else "connected"
+        if self._client.state == KazooState.SUSPENDED:
+            return "suspended"
+        return "lost" if self._connecting.ever_connected else "connecting"
+
+    @property
+    def session_id(self) -> str:
+        """The session's, as ZooKeeper logs it; "" without a session."""
+        return session_in_hex(self._client.session_id)
+
+    def connected(self) -> StateChange:
+        """There is a connection."""
+        change = self._change("")
+        self._connecting.ever_connected = True
+        self._connected_at, self._disconnected_at = time.monotonic(), None
+        return change
+
+    def disconnected(self, reason: str) -> StateChange:
+        """There is none any more, or no session."""
+        change = self._change(reason)
+        self._disconnected_at = self._disconnected_at or time.monotonic()
+        self._connected_at = None
+        return change
+
+    def replacement(self) -> StateChange | None:
+        """Ends the session for which a server has opened another one without a word, if one has.
+
+        ClickHouse Keeper does that. kazoo takes the new one for the old one resumed, and so do its users. But the
+        ephemerals of the old one are gone.
+        """
+        replaced, self._connecting.replaced = self._connecting.replaced, None
+        if replaced is None:
+            return None
+        self._traffic.pinged_zxid = 0
+        self._traffic.sessions_lost["replaced"] += 1
+        session_id, started = replaced
+        return self._change("replaced")._replace(state="lost", session_id=session_id, session_age=_age(started))
+
+    def end_of_session(self) -> str:
+        """Counts the end of a session; gives its reason, one of `LOST_REASONS` or `closed`."""
+        self._traffic.pinged_zxid = 0
+        given_up, self._connecting.given_up = self._connecting.given_up, False
+        reasons = {
+            KeeperState.EXPIRED_SESSION: "given_up" if given_up else "expired",
+            KeeperState.AUTH_FAILED: "auth_failed",
+        }
+        reason = reasons.get(self._client.client_state, "closed")
+        if reason in self._traffic.sessions_lost:
+            self._traffic.sessions_lost[reason] += 1
+        return reason
+
+    def _change(self, reason: str) -> StateChange:
+        return StateChange(
+            state=self.state,
+            server=self._connecting.tried or self._connecting.server,
+            session_id=self.session_id,
+            reason=reason,
+            session_age=_age(self._connecting.session_started),
+            connected_for=_age(self._connected_at),
+            disconnected_for=_age(self._disconnected_at),
+        )
+
+
+def _age(monotonic: float | None) -> float | None:
+    return None if monotonic is None else time.monotonic() - monotonic

@@ -1,0 +1,143 @@
+"""Stream: what a session hears and what becomes of it, in order, for each who subscribes: with barriers at their place.
+
+Sinks are called on the connection's thread and must not block.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from exporter.zookeeper.messages import Message, WatchEvent
+from exporter.zookeeper.probe import Probe
+from exporter.zookeeper.statechange import StateChange
+from exporter.zookeeper.wire import AddWatch, RemoveWatches, Request
+
+Sink = Callable[[Message], None]
+#: Queues a request; its answer goes to the sink.
+Submit = Callable[[Request, Sink], None]
+
+
+class WatchKeeper(Protocol):
+    """What sets and takes off the watches of subscriptions, each of which knows nothing of the others."""
+
+    def watch(self, subscription: Subscription, request: AddWatch) -> None:
+        """Queues the request, on behalf of a subscription."""
+
+    def unwatch(self, request: RemoveWatches, sink: Sink) -> None:
+        """Queues the request unless someone needs a watch on its path."""
+
+
+class Subscription:
+    """One reader of a session's stream; `close` it when done."""
+
+    def __init__(self, root: str, sink: Sink, stream: Stream, watches: WatchKeeper, submit: Submit) -> None:
+        self.root = root
+        self.sink = sink
+        #: The paths on which the reader wants a recursive watch, its root in any case.
+        self.watched = {root}
+        self._stream = stream
+        self._watches = watches
+        self._submit = submit
+        self._below = root if root == "/" else root + "/"
+
+    def covers(self, path: str) -> bool:
+        """Whether a path of the server is the root or below it."""
+        return path == self.root or path.startswith(self._below)
+
+    def submit(self, request: Request) -> None:
+        """Queues a request, the answer to which goes into the stream; see `Session.submit`.
+
+        A watch that others need as well is not taken off, and that request gets no answer.
+        """
+        if isinstance(request, AddWatch):
+            self._watches.watch(self, request)
+        elif isinstance(request, RemoveWatches):
+            self.watched.discard(request.path)
+            self._watches.unwatch(request, self.sink)
+        else:
+            self._submit(request, self.sink)
+
+    def close(self) -> None:
+        """Ends the stream and takes its recursive watches off the server, unless others need watches there."""
+        if self._stream.remove(self):
+            for path in sorted(self.watched):
+                self._watches.unwatch(RemoveWatches(path), _ignore)
+
+
+class Stream:
+    """The subscriptions of one session, and those who listen to its state alone."""
+
+    def __init__(self) -> None:
+        #: Held while the connection's state changes, and by those for whom it must not change meanwhile.
+        self.lock = threading.RLock()
+        self.subscriptions: list[Subscription] = []
+        self._listeners: list[Callable[[StateChange], None]] = []
+        self._probing: set[str] = set()
+
+    def after_fork(self) -> None:
+        """In a fork's child: nobody is there, and no thread holds the lock."""
+        self.lock = threading.RLock()
+        self.subscriptions = []
+        self._probing.clear()
+
+    # Subscriptions
+
+    def add(self, subscription: Subscription, greeting: Callable[[], Message | None]) -> None:
+        """Begins a subscription: with what the greeting is, if anything, and nothing in between."""
+        with self.lock:
+            self.subscriptions.append(subscription)
+            message = greeting()
+            if message is not None:
+                subscription.sink(message)
+
+    def remove(self, subscription: Subscription) -> bool:
+        """Ends a subscription; gives whether it had not ended."""
+        with self.lock:
+            if subscription not in self.subscriptions:
+                return False
+            self.subscriptions = [other for other in self.subscriptions if other is not subscription]
+            return True
+
+    def send(self, message: Message) -> None:
+        """Puts a message into every stream."""
+        for subscription in self.subscriptions:
+            subscription.sink(message)
+
+    def tell(self, event: WatchEvent) -> None:
+        """Puts a watch event into the streams that cover its path."""
+        for subscription in self.subscriptions:
+            if subscription.covers(event.path):
+                subscription.sink(event)
+
+    # State changes
+
+    def listen(self, listener: Callable[[StateChange], None]) -> None:
+        """Calls `listener` with each change of the client's state, on the connection's thread; it must not block."""
+        self._listeners.append(listener)
+
+    def report(self, change: StateChange) -> None:
+        """Calls the listeners."""
+        for listener in self._listeners:
+            listener(change)
+
+    # Barriers
+
+    def probe(self, kind: str, path: str, submit: Submit) -> None:
+        """Asks for a barrier, unless one of its kind is under way; see `Session.probe`."""
+        with self.lock:
+            if kind in self._probing:
+                return
+            self._probing.add(kind)
+        probe = Probe.of_kind(kind, path)
+        submit(probe.request, functools.partial(self._on_probed, probe))
+
+    def _on_probed(self, probe: Probe, answer: Message) -> None:
+        self._probing.discard(probe.kind)
+        self.send(probe.verdict(answer))
+
+
+def _ignore(message: Message) -> None:
+    """A sink for replies that change nothing."""

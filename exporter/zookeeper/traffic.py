@@ -1,0 +1,73 @@
+"""Traffic: what went over a client's connections, when it was last heard of, and how long what is asked for waits."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+from exporter.zookeeper.client import Client
+from exporter.zookeeper.moments import Moment, SteadyTime
+from exporter.zookeeper.protocol import PROTOCOL_ERRORS
+from exporter.zookeeper.stats import (
+    ENTERED_STATES,
+    FAILURE_REASONS,
+    INQUIRY_RESULTS,
+    LOST_REASONS,
+    WATCH_EVENTS,
+)
+
+
+class Traffic:
+    """The counts and times of one client, all its connections together, for `ClientStats`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.sent_bytes = 0
+        self.received_bytes = 0
+        #: When the server was last heard, by the monotonic clock and by both.
+        self.last_heard: float | None = None
+        self._heard_at: Moment | None = None
+        self._heard_unix = SteadyTime()
+        #: The newest transaction of the session that a ping's answer carried; kazoo takes no notice of those.
+        self.pinged_zxid = 0
+        self._asked_at: deque[float] = deque()
+        self.connection_attempts = 0
+        self.connection_failures = dict.fromkeys(FAILURE_REASONS, 0)
+        self.transitions = dict.fromkeys(ENTERED_STATES, 0)
+        self.sessions_lost = dict.fromkeys(LOST_REASONS, 0)
+        self.watch_events = dict.fromkeys(WATCH_EVENTS, 0)
+        self.protocol_errors = dict.fromkeys(PROTOCOL_ERRORS, 0)
+        self.inquiries = dict.fromkeys(INQUIRY_RESULTS, 0)
+
+    def heard(self, size: int) -> None:
+        """So many bytes came from the server."""
+        self.received_bytes += size
+        self._heard_at = heard = Moment.now()
+        self.last_heard = heard.monotonic
+
+    @property
+    def last_heard_at(self) -> float:
+        """When the server was last heard, in Unix seconds; 0.0 if never."""
+        return self._heard_unix.of(self._heard_at)
+
+    @property
+    def last_zxid(self) -> int:
+        """The newest transaction that the session has heard of."""
+        return max(self._client.last_zxid, self.pinged_zxid)
+
+    def asked(self) -> None:
+        """A request is about to be queued. Those are answered in their order, so those still out are the youngest."""
+        outstanding = self.outstanding()
+        while len(self._asked_at) > outstanding:
+            self._asked_at.popleft()
+        self._asked_at.append(time.monotonic())
+
+    def outstanding(self) -> int:
+        """The requests that were not answered yet, queued ones included."""
+        return len(self._client.queue) + len(self._client.pending)
+
+    def oldest_request_age(self) -> float:
+        """For how many seconds the oldest of them has waited; 0.0 where there is none."""
+        outstanding = self.outstanding()
+        times = list(self._asked_at)[-outstanding:] if outstanding else []
+        return max(0.0, time.monotonic() - times[0]) if times else 0.0

@@ -1,0 +1,38 @@
+"""Watch events as a server sends them: jute's ``WatcherEvent``, decoded and mistrusted."""
+
+from __future__ import annotations
+
+import struct
+
+from exporter.zookeeper.protocol import ProtocolError
+from exporter.zookeeper.stats import WATCH_EVENTS
+from exporter.zookeeper.wire import encode_string
+
+_WATCH_EVENT = struct.Struct("!iii")
+_HEAD = struct.Struct("!ii")
+#: The state that events carry while the session has a connection: ``KeeperState.SyncConnected``.
+_CONNECTED = 3
+
+
+def decode(frame: bytes, offset: int) -> tuple[int, str]:
+    """The kind and the path of the event that begins at an offset. Raises ProtocolError if there is none."""
+    try:
+        kind, _, length = _WATCH_EVENT.unpack_from(frame, offset)
+        start = offset + _WATCH_EVENT.size
+        if not 0 <= length <= len(frame) - start:
+            raise ValueError(f"a path of {length} bytes in {len(frame) - start} bytes")
+        path = frame[start : start + length].decode()
+        if 1 <= kind <= len(WATCH_EVENTS) and not _is_path(path):
+            raise ValueError(f"an event of the path {path[:100]!r}")
+    except (struct.error, ValueError) as error:
+        raise ProtocolError("bad_event", f"a watch event that cannot be decoded: {error}") from error
+    return kind, path
+
+
+def encode(kind: int, path: str) -> bytes:
+    """The event as a server would send it."""
+    return _HEAD.pack(kind, _CONNECTED) + encode_string(path)
+
+
+def _is_path(path: str) -> bool:
+    return path == "/" or (path.startswith("/") and not path.endswith("/") and "//" not in path)

@@ -1,0 +1,42 @@
+"""A release of kazoo to come: kazoo's own source with three of its private names changed, and its generation."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections import deque
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from kazoo import client
+from kazoo.protocol import connection
+
+from exporter.zookeeper.client import Pending
+from exporter.zookeeper.kazoo.seam import Kazoo2, declare
+
+#: What this release calls some of what kazoo has: an attribute of its client, one of its connection, and a method.
+RENAMED = {"_pending": "_awaiting", "_socket": "_sock", "_read_watch_event": "_on_watch_event"}
+
+
+def _renamed(module: ModuleType) -> ModuleType:
+    """A module of kazoo's as this release has it."""
+    source = re.sub(rf"\b(?:{'|'.join(RENAMED)})\b", lambda found: RENAMED[found[0]], inspect.getsource(module))
+    made = ModuleType(f"next.{module.__name__}")
+    exec(compile(source, made.__name__, "exec"), made.__dict__)
+    return made
+
+
+_client = _renamed(client)
+_client.__dict__["ConnectionHandler"] = _renamed(connection).__dict__["ConnectionHandler"]
+
+#: Its client.
+NextKazooClient: Any = _client.__dict__["KazooClient"]
+
+
+class NextKazoo(Kazoo2):
+    """The generation that this release needs."""
+
+    pending: deque[Pending] = declare("client", "_awaiting")
+    socket: Any = declare("connection", "_sock")
+    read_watch_event: Callable[[bytes, int], Any] = declare("connection", "_on_watch_event")
