@@ -14,9 +14,10 @@ from exporter.telemetry.sources import Counted, EnsembleSource
 from exporter.treecache import TreeCache
 from exporter.treecache.observer import CacheObserver
 from exporter.treecache.outcome import SyncBegun
+from exporter.treecache.sent import Sent
 from exporter.zookeeper.calls import OPERATIONS, Call, ClientObserver
 from exporter.zookeeper.session import Session
-from exporter.zookeeper.wire import ReadRequest, Request
+from exporter.zookeeper.wire import Request
 
 #: What any operation in use may end with. Its counter stands at 0 beforehand, or else no rate would show the first.
 _EXPECTED_ERRORS = ("CONNECTIONLOSS", "SESSIONEXPIRED")
@@ -147,11 +148,11 @@ class CacheInstruments(CacheObserver):
         if complete:
             self._syncs.labels(sync.reason).observe(at - sync.at, _copy(sync.exemplar))
 
-    def refreshed(self, request: ReadRequest, at: float) -> None:
-        self._refreshes.observe_all([at - cause.heard_at for cause in request.causes.values()], request.exemplar)
+    def refreshed(self, sent: Sent, at: float) -> None:
+        self._refreshes.observe_all([at - cause.heard_at for cause in sent.causes.values()], sent.request.exemplar)
 
-    def propagated(self, request: ReadRequest, delays: Sequence[float]) -> None:
-        self._delays.observe_all(delays, request.exemplar)
+    def propagated(self, sent: Sent, delays: Sequence[float]) -> None:
+        self._delays.observe_all(delays, sent.request.exemplar)
 
     def listened(self, seconds: float) -> None:
         self._listeners.observe(seconds)

@@ -19,7 +19,7 @@ Between two audits there are `Glances`, which read a few znodes and list none; t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 
 from kazoo.exceptions import KazooException
@@ -27,6 +27,7 @@ from kazoo.exceptions import KazooException
 from exporter.treecache.agenda import Agenda, Wanted
 from exporter.treecache.glances import GLANCED, Glances
 from exporter.treecache.reconciler import Reconciler
+from exporter.treecache.sent import InFlight
 from exporter.treecache.stats import MISMATCH_KINDS, SKIP_REASONS
 from exporter.treecache.tree import Branch, Entry, record_of
 from exporter.treecache.walk import Walk
@@ -38,7 +39,7 @@ from exporter.zookeeper.records import (
     version_of,
     without_data,
 )
-from exporter.zookeeper.wire import AUDIT, NO_NODE, UNREADABLE_CODES, MultiRead, ReadRequest, ReadResult, Request
+from exporter.zookeeper.wire import NO_NODE, UNREADABLE_CODES, MultiRead, ReadRequest, ReadResult
 
 #: Bytes that one round's requests, and its answers, may take.
 _ROUND_BYTES = 512 * 1024
@@ -96,7 +97,7 @@ class Audit:
         prefix: str,
         reconciler: Reconciler,
         agenda: Agenda,
-        in_flight: Collection[Request],
+        in_flight: InFlight,
         *,
         interval: float | None,
         sample: int,
@@ -242,7 +243,6 @@ class Audit:
         if not self._requests:
             self._touched = Wanted()
             self._agenda.note(self._touched)
-        request.purpose = AUDIT
         self._requests.add(request)
 
     def _take_steps(self, round_: _Round, busy: set[str]) -> bool:
@@ -309,8 +309,7 @@ class Audit:
 
     def _busy(self) -> set[str]:
         """The paths that are being read for another purpose."""
-        reads = (r for r in self._in_flight if isinstance(r, ReadRequest) and r.purpose != AUDIT)
-        return {path for request in reads for path in (*request.reads, *request.lists)}
+        return {path for request in self._in_flight.reads() for path in (*request.reads, *request.lists)}
 
     def _is_settling(self, path: str, busy: set[str]) -> bool:
         """Whether a path waits to be read, or is being read; of one that is not held also what would bring it."""

@@ -31,6 +31,7 @@ from exporter.treecache.outcome import Event, Fault, Outcome
 from exporter.treecache.replica import MODES, Replica
 from exporter.treecache.reports import INTERVAL, FaultReports
 from exporter.treecache.scope import Selector
+from exporter.treecache.sent import Sent
 from exporter.treecache.shard import Shard
 from exporter.treecache.stats import EVENT_NAMES, FAULT_KINDS, CacheStats
 from exporter.treecache.tree import Branch, Tree, record_of
@@ -40,7 +41,6 @@ from exporter.zookeeper.messages import BARRIERS, Connected, Lost, Message, Susp
 from exporter.zookeeper.moments import SteadyTime
 from exporter.zookeeper.records import UNREADABLE, data_of, stat_of
 from exporter.zookeeper.session import Session, Subscription
-from exporter.zookeeper.wire import Request
 
 #: Seconds between looks at znodes that may not be read, of which no watch tells.
 _POLL_INTERVAL = 10.0
@@ -593,8 +593,8 @@ class TreeCache:
         assert self._session is not None
         for sync in outcome.syncs:
             self._observers.sync(sync)
-        for request in outcome.requests:
-            self._submit(request)
+        for sent in outcome.requests:
+            self._submit(sent)
         for kind in outcome.probes:
             self._session.probe(kind, self._root_on_server)
         for reason in outcome.distrusts:
@@ -611,10 +611,10 @@ class TreeCache:
         if outcome.refreshed:
             self._observers.refreshed(outcome.refreshed, outcome.events)
 
-    def _submit(self, request: Request) -> None:
+    def _submit(self, sent: Sent) -> None:
         assert self._subscription is not None
-        with self._observers.sending(request):
-            self._subscription.submit(request)
+        with self._observers.sending(sent):
+            self._subscription.submit(sent.request)
 
     def _patience(self) -> float | None:
         """How many seconds to wait for a message, None for as long as it takes."""

@@ -7,11 +7,10 @@ which nobody is reading, is doubted until a read has shown that the znode has ch
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from exporter.treecache.tree import Tree, record_of
 from exporter.zookeeper.messages import WatchEvent
-from exporter.zookeeper.wire import ReadRequest
 
 #: Events that told of nothing until a server is not believed any more.
 _ENOUGH = 3
@@ -43,15 +42,15 @@ class Credibility:
         """Everything is read anew, whatever was told."""
         self._doubted.clear()
 
-    def held_before(self, request: ReadRequest) -> dict[str, bytes]:
-        """What is held of those paths of a request whose events are doubted."""
+    def held_before(self, causes: Iterable[str]) -> dict[str, bytes]:
+        """What is held of those paths that a request follows events of, and whose events are doubted."""
         tree = self._tree()
-        found = ((path, tree.find(path)) for path in request.causes if path in self._doubted) if self._doubted else ()
+        found = ((path, tree.find(path)) for path in causes if path in self._doubted) if self._doubted else ()
         return {path: record_of(entry) for path, entry in found if entry is not None}
 
-    def was_misled(self, request: ReadRequest, before: dict[str, bytes]) -> bool:
+    def was_misled(self, causes: Iterable[str], before: dict[str, bytes]) -> bool:
         """Whether nothing has changed, by the request's answer, of a znode that was told of."""
-        for path in request.causes if self._doubted else ():
+        for path in causes if self._doubted else ():
             self._doubted.pop(path, None)
         tree = self._tree()
         found = ((record, tree.find(path)) for path, record in before.items() if record)

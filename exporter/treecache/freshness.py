@@ -10,16 +10,16 @@ docs/staleness.md has the argument in full.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from exporter.treecache.agenda import Agenda, Wanted
+from exporter.treecache.sent import InFlight
 from exporter.treecache.stats import VERIFICATION_FAILURES
 from exporter.treecache.tree import Tree, record_of
 from exporter.zookeeper.messages import BARRIERS, Barrier, BarrierFailed
 from exporter.zookeeper.records import UNREADABLE, czxid_of
 from exporter.zookeeper.wire import (
-    AUDIT,
     MARSHALLING_ERROR,
     NO_AUTH,
     NOT_READ_ONLY,
@@ -64,7 +64,7 @@ class Freshness:
         self,
         agenda: Agenda,
         tree: Callable[[], Tree],
-        in_flight: Collection[Request],
+        in_flight: InFlight,
         *,
         interval: float | None,
         timeout: float,
@@ -224,8 +224,7 @@ class Freshness:
         return bool(record) and self._proof is not None and czxid_of(record) <= self._proof.barrier.zxid
 
     def _begin(self, barrier: Barrier) -> None:
-        reads = {r for r in self._in_flight if isinstance(r, ReadRequest) and r.purpose != AUDIT}
-        self._proof = _Proof(barrier, self._agenda.waiting(), reads)
+        self._proof = _Proof(barrier, self._agenda.waiting(), set(self._in_flight.reads()))
 
     def _is_in_demand(self) -> bool:
         return self._demanded > (_NEVER if self.verified is None else self.verified.asked_at)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from exporter.treecache.outcome import SyncBegun
-from exporter.zookeeper.wire import ReadRequest, Request
+from exporter.treecache.sent import Sent
 
 
 class CacheObserver:
@@ -22,14 +22,14 @@ class CacheObserver:
     def sync_ended(self, sync: SyncBegun, at: float, complete: bool) -> None:
         """The whole tree was read, or the connection went before that. The beginning may not have been told of."""
 
-    def sending(self, request: Request) -> AbstractContextManager[object]:
+    def sending(self, sent: Sent) -> AbstractContextManager[object]:
         """A request is being sent within the context given back; its ``purpose`` and ``causes`` say why."""
         return nullcontext()
 
-    def refreshed(self, request: ReadRequest, at: float) -> None:
+    def refreshed(self, sent: Sent, at: float) -> None:
         """The answer to a request that has ``causes`` was applied: what those watch events told of is in the cache."""
 
-    def propagated(self, request: ReadRequest, delays: Sequence[float]) -> None:
+    def propagated(self, sent: Sent, delays: Sequence[float]) -> None:
         """So many seconds passed between changes at the server, by its clock, and their being in the cache.
 
         That took the answer to this request, of which `refreshed` tells.

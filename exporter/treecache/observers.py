@@ -15,10 +15,10 @@ from exporter.treecache.freshness import Proven
 from exporter.treecache.observer import CacheObserver
 from exporter.treecache.outcome import Event, SyncBegun, SyncEnded
 from exporter.treecache.reports import INTERVAL
+from exporter.treecache.sent import Sent
 from exporter.treecache.worker import in_words
 from exporter.zookeeper.observers import who_overrides
 from exporter.zookeeper.records import modified_at
-from exporter.zookeeper.wire import ReadRequest, Request
 
 logger = logging.getLogger(__name__)
 
@@ -62,31 +62,31 @@ class CacheObservers:
                 else:
                     observer.sync_ended(begun, news.at, news.complete)
 
-    def sending(self, request: Request) -> AbstractContextManager[object]:
+    def sending(self, sent: Sent) -> AbstractContextManager[object]:
         """What a request is to be sent within."""
         if not self._of_sending:
             return _NOTHING
         contexts = ExitStack()
         for observer in self._of_sending:
             with _HARMLESS:
-                contexts.enter_context(observer.sending(request))
+                contexts.enter_context(observer.sending(sent))
         return contexts
 
-    def refreshed(self, requests: Sequence[ReadRequest], events: Sequence[Event]) -> None:
+    def refreshed(self, answered: Sequence[Sent], events: Sequence[Event]) -> None:
         """The answers to these requests were applied, and led to these events."""
         at, unix_now = time.monotonic(), time.time()
-        for request in requests:
+        for sent in answered:
             for observer in self._of_refreshes:
                 with _HARMLESS:
-                    observer.refreshed(request, at)
+                    observer.refreshed(sent, at)
         if not self._of_propagation:
             return
         changed = {path: record for type_, path, record, _ in events if type_ in _CHANGES and record}
-        for request in requests:
-            delays = [max(0.0, unix_now - modified_at(changed[path])) for path in request.causes if path in changed]
+        for sent in answered:
+            delays = [max(0.0, unix_now - modified_at(changed[path])) for path in sent.causes if path in changed]
             for observer in self._of_propagation if delays else ():
                 with _HARMLESS:
-                    observer.propagated(request, delays)
+                    observer.propagated(sent, delays)
 
     def listened(self, seconds: float) -> None:
         """A listener was called and took so long."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from exporter.treecache.freshness import Proven
-from exporter.zookeeper.wire import ReadRequest, Request
+from exporter.treecache.sent import Sent
 
 
 class Event(NamedTuple):
@@ -33,7 +33,7 @@ class Fault(NamedTuple):
 class SyncBegun:
     """The whole tree is being read, for one of `SYNC_REASONS`; ``at`` is a monotonic time.
 
-    ``exemplar`` is for observers, as a `Request` has it.
+    ``exemplar`` is for observers.
     """
 
     reason: str
@@ -57,11 +57,11 @@ class Outcome(NamedTuple):
     servers whose capabilities are to be found out.
     """
 
-    requests: list[Request]
+    requests: list[Sent]
     events: list[Event]
     faults: list[Fault]
     syncs: list[SyncBegun | SyncEnded]
-    refreshed: list[ReadRequest]
+    refreshed: list[Sent]
     probes: list[str]
     proofs: list[Proven]
     distrusts: list[str]

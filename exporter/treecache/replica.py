@@ -16,9 +16,8 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum, auto
-from typing import NamedTuple
 
 from kazoo.exceptions import KazooException
 
@@ -36,6 +35,7 @@ from exporter.treecache.ratelimit import RateLimit
 from exporter.treecache.reconciler import Reconciler
 from exporter.treecache.recursive import RecursiveStrategy
 from exporter.treecache.scope import Selector
+from exporter.treecache.sent import AUDIT, NO_CAUSES, REFRESH, SYNC, InFlight, Sent
 from exporter.treecache.shard import Shard
 from exporter.treecache.sharded import ShardedStrategy
 from exporter.treecache.stats import SYNC_REASONS
@@ -58,11 +58,9 @@ from exporter.zookeeper.messages import (
     WatchEvent,
 )
 from exporter.zookeeper.wire import (
-    AUDIT,
     MARSHALLING_ERROR,
     NO_NODE,
     OK,
-    REFRESH,
     THROTTLED,
     UNIMPLEMENTED,
     AddWatch,
@@ -100,11 +98,6 @@ class _Phase(Enum):
     ARMING = auto()
     LIVE = auto()
     REFUSED = auto()
-
-
-class _Sent(NamedTuple):
-    at: float
-    loads: Loads
 
 
 class Replica:
@@ -179,7 +172,7 @@ class Replica:
         self._credibility = Credibility(lambda: self.tree)
         self._jitter = jitter
         self._interrupted: str | None = None
-        self._in_flight: dict[Request, _Sent] = {}
+        self._in_flight = InFlight()
         #: Requests under way that set watches while reads go on.
         self._arming: set[Request] = set()
         #: Of each path that waits to be read, the first event since it last was.
@@ -189,7 +182,7 @@ class Replica:
         self.freshness = Freshness(
             self._agenda,
             lambda: self.tree,
-            self._in_flight.keys(),
+            self._in_flight,
             interval=freshness_interval,
             timeout=freshness_timeout,
             kind=freshness_barrier,
@@ -198,7 +191,7 @@ class Replica:
             self._prefix,
             self._reconciler,
             self._agenda,
-            self._in_flight.keys(),
+            self._in_flight,
             interval=audit_interval,
             sample=audit_sample,
             keep_data=keep_data,
@@ -242,7 +235,7 @@ class Replica:
                 self._fill_window(now)
             self._settle(now)
         if self._is_complete:
-            self._outcome.requests.extend(self._strategy.disarm(self._is_wanted))
+            self._outcome.requests.extend(Sent(request, now) for request in self._strategy.disarm(self._is_wanted))
         self._prove(now)
         self._collect()
         outcome, self._outcome = self._outcome, Outcome.empty()
@@ -346,8 +339,7 @@ class Replica:
     @property
     def outstanding_operations(self) -> int:
         """Operations sent and not yet answered."""
-        reads = sum(r.operations if isinstance(r, ReadRequest) else 1 for r in list(self._in_flight))
-        return reads + len(self._arming)
+        return self._in_flight.operations + len(self._arming)
 
     @property
     def pending_paths(self) -> int:
@@ -362,7 +354,7 @@ class Replica:
     @property
     def oldest_sent_at(self) -> float | None:
         """When the oldest unanswered request was sent, or None."""
-        return min((sent.at for sent in list(self._in_flight.values())), default=None)
+        return self._in_flight.oldest_at
 
     # Connection states
 
@@ -451,7 +443,7 @@ class Replica:
         """Ends what is under way; the paths that it was about wait for the next sync."""
         self.freshness.drop(disconnected=False)
         self.audit.break_off()
-        for request in list(self._in_flight):
+        for request in self._in_flight.requests():
             self._take_back(request)
         self._arming.clear()
         self._reconciler.syncing = False
@@ -497,27 +489,23 @@ class Replica:
 
     def _reads(self, path: str) -> bool:
         """Whether a path is being read, or is about to be."""
-        return path in self._agenda or any(
-            path in request.reads or path in request.lists
-            for request in self._in_flight
-            if isinstance(request, ReadRequest)
-        )
+        return path in self._agenda or self._in_flight.is_reading(path)
 
     # Sending
 
-    def _send(self, request: Request, now: float, loads: Loads = NO_LOADS) -> None:
-        if self._heard and isinstance(request, ReadRequest) and request.purpose != AUDIT:
-            self._take_causes(request)
-        self._in_flight[request] = _Sent(now, loads)
-        self._outcome.requests.append(request)
+    def _send(self, request: Request, now: float, loads: Loads = NO_LOADS, purpose: str = SYNC) -> None:
+        causes = NO_CAUSES
+        if self._heard and isinstance(request, ReadRequest) and purpose != AUDIT:
+            causes = self._take_causes(request)
+            if causes and not self._reconciler.syncing:
+                purpose = REFRESH
+        sent = Sent(request, now, loads, purpose, causes)
+        self._in_flight.add(sent)
+        self._outcome.requests.append(sent)
 
-    def _take_causes(self, request: ReadRequest) -> None:
+    def _take_causes(self, request: ReadRequest) -> Mapping[str, WatchEvent]:
         heard = self._heard
-        causes = {path: heard.pop(path) for path in (*request.reads, *request.lists) if path in heard}
-        if causes:
-            request.causes = causes
-            if not self._reconciler.syncing:
-                request.purpose = REFRESH
+        return {path: heard.pop(path) for path in (*request.reads, *request.lists) if path in heard}
 
     def _fill_window(self, now: float) -> None:
         self._agenda.ripen(now)
@@ -533,7 +521,7 @@ class Replica:
             self._agenda, len(self._in_flight), allowance, children_of
         ):
             self._arming.update(watches)
-            self._outcome.requests.extend(watches)
+            self._outcome.requests.extend(Sent(watch, now) for watch in watches)
             self._rate.spend(request.operations)
             self._send(request, now, loads)
             self.freshness.sent(request)
@@ -556,7 +544,7 @@ class Replica:
             for request in self._strategy.audits(*self.audit.next_round(room, now)):
                 self._rate.spend(request.operations)
                 self.audit.asked(request)
-                self._send(request, now)
+                self._send(request, now, purpose=AUDIT)
         if self._agenda and not self._in_flight:
             # What the audit came by at its end.
             self._wake_at = now
@@ -585,25 +573,26 @@ class Replica:
         if reply.request in self._arming:
             self._on_armed(reply, now)
             return
-        sent = self._in_flight.pop(reply.request, None)
+        sent = self._in_flight.pop(reply.request)
         if sent is None:
             return
         request = reply.request
         self.freshness.begin_answer(request)
         try:
-            self._on_own_reply(reply, request, sent, now)
+            self._on_own_reply(reply, sent, now)
         finally:
             self.freshness.end_answer(request)
 
-    def _on_own_reply(self, reply: Reply, request: Request, sent: _Sent, now: float) -> None:
+    def _on_own_reply(self, reply: Reply, sent: Sent, now: float) -> None:
+        request = sent.request
         if reply.error in (UNIMPLEMENTED, MARSHALLING_ERROR) and isinstance(request, AddWatch | MultiRead):
             if isinstance(request, ReadRequest):
-                self._put_back(request, sent.loads)
+                self._put_back(request, sent)
             self._refused(now)
-        elif isinstance(request, ReadRequest) and request.purpose == AUDIT:
+        elif isinstance(request, ReadRequest) and sent.purpose == AUDIT:
             self._on_audited(reply, request)
         elif isinstance(request, ReadRequest):
-            self._on_answer(reply, request, sent.loads, now)
+            self._on_answer(reply, request, sent, now)
         elif isinstance(request, Sync):
             if reply.error == THROTTLED:
                 self._pause("sync", now)
@@ -642,19 +631,19 @@ class Replica:
 
     def _take_back(self, request: Request) -> bool:
         """Makes what a request was about wait again; False if nothing waits for the request any more."""
-        sent = self._in_flight.pop(request, None)
+        sent = self._in_flight.pop(request)
         if sent is not None and isinstance(request, ReadRequest):
             self.freshness.begin_answer(request)
-            self._put_back(request, sent.loads)
+            self._put_back(request, sent)
             self.freshness.end_answer(request)
         return sent is not None
 
-    def _put_back(self, request: ReadRequest, loads: Loads) -> None:
-        if request.purpose == AUDIT:
+    def _put_back(self, request: ReadRequest, sent: Sent) -> None:
+        if sent.purpose == AUDIT:
             self.audit.over(request)
             return
-        self._agenda.put_back(request, loads)
-        self._heard.update(request.causes)
+        self._agenda.put_back(request, sent.loads)
+        self._heard.update(sent.causes)
 
     def _refused(self, now: float) -> None:
         """The server does not know the request, and may be about to close the connection for that."""
@@ -694,16 +683,16 @@ class Replica:
             )
             self._fault("unsupported", UnsupportedServerError(message))
 
-    def _on_answer(self, reply: Reply, request: ReadRequest, loads: Loads, now: float) -> None:
-        before = self._credibility.held_before(request)
+    def _on_answer(self, reply: Reply, request: ReadRequest, sent: Sent, now: float) -> None:
+        before = self._credibility.held_before(sent.causes)
         try:
-            verdict = self._answers.apply(reply, request, loads, now)
+            verdict = self._answers.apply(reply, request, sent.loads, now)
         except (struct.error, ValueError) as error:
             self._outcome.distrusts.append("bad_reply")
-            self._not_understood(request, loads, error, now)
+            self._not_understood(request, sent, error, now)
             return
         if not verdict.understood:
-            self._not_understood(request, loads, error_with(reply.error, repr(request)), now)
+            self._not_understood(request, sent, error_with(reply.error, repr(request)), now)
             return
         if self._failures:
             for path in (*request.reads, *request.lists):
@@ -713,14 +702,14 @@ class Replica:
         if watch is not None:
             self._send(watch, now)
         self._strategy.answered(request, len(reply.body))
-        self._agenda.done(request, loads)
-        if request.causes:
-            self._outcome.refreshed.append(request)
-            if self._credibility.was_misled(request, before):
+        self._agenda.done(request, sent.loads)
+        if sent.causes:
+            self._outcome.refreshed.append(sent)
+            if self._credibility.was_misled(sent.causes, before):
                 self._mistrust(now)
 
-    def _not_understood(self, request: ReadRequest, loads: Loads, error: BaseException, now: float) -> None:
-        self._put_back(request, loads)
+    def _not_understood(self, request: ReadRequest, sent: Sent, error: BaseException, now: float) -> None:
+        self._put_back(request, sent)
         self._pause_for("read", error, now)
 
     # Freshness and audits

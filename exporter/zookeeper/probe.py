@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from exporter.zookeeper.messages import Barrier, BarrierFailed, Message, Reply
 from exporter.zookeeper.moments import Moment
-from exporter.zookeeper.wire import OK, VERIFICATION, Check, Request, Sync
+from exporter.zookeeper.wire import OK, Check, Request, Sync
 
 
 class Probe(NamedTuple):
@@ -20,7 +20,6 @@ class Probe(NamedTuple):
     def of_kind(cls, kind: str, path: str) -> Probe:
         """A probe to be sent now; any path on the server will do."""
         request: Request = Check(path) if kind == "quorum" else Sync(path)
-        request.purpose = VERIFICATION
         return cls(kind, request, Moment.now())
 
     def verdict(self, answer: Message) -> Barrier | BarrierFailed:

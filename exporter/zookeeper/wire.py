@@ -9,23 +9,13 @@ from __future__ import annotations
 import copy
 import struct
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from exporter.zookeeper.records import STAT_SIZE
-
-if TYPE_CHECKING:
-    from exporter.zookeeper.messages import WatchEvent
 
 OP_GET_DATA = 4
 OP_GET_CHILDREN = 8
 OP_CHECK = 13
-
-#: What a request is for: to load a tree, to follow watch events, to prove how fresh the tree is, to check the tree.
-SYNC = "sync"
-REFRESH = "refresh"
-VERIFICATION = "verification"
-AUDIT = "audit"
 
 OK = 0
 CONNECTION_LOSS = -4
@@ -67,13 +57,10 @@ def encode_string(text: str) -> bytes:
 class Request:
     """One request of ours: identified by being itself, sent at most once.
 
-    ``purpose`` says what it is for, ``causes`` which watch events it follows: of each path the first since it was read.
     ``exemplar`` is for observers, as a `Call` has it.
     """
 
     type: ClassVar[int]
-    purpose: str = SYNC
-    causes: Mapping[str, WatchEvent] = MappingProxyType({})
     exemplar: Mapping[str, str] | None = None
 
     def serialize(self) -> bytes:

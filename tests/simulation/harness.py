@@ -120,7 +120,8 @@ class Harness:
         outcome = self.replica.take(self.now)
         is_lost = self.judges_words and self._is_cut
         assert not (is_lost and self.replica.is_attached), "nothing is left to be attached to"
-        self.server.requests.extend(outcome.requests)
+        requests = [sent.request for sent in outcome.requests]
+        self.server.requests.extend(requests)
         if outcome.inquiries:
             self._ask_by = None
             if self.judges_words:
@@ -132,7 +133,7 @@ class Harness:
         self.faults.extend(fault.error for fault in outcome.faults)
         if self._rate is not None:
             self._read += sum(
-                r.operations for r in outcome.requests if isinstance(r, GetData | GetChildren | MultiRead)
+                request.operations for request in requests if isinstance(request, GetData | GetChildren | MultiRead)
             )
             # A tenth of a second's reads may be saved up, and the last batch may end in a list, which takes two.
             assert self._read <= self._rate * self.now + max(1, self._rate / 10) + 2, "reads faster than it may"

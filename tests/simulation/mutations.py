@@ -71,7 +71,7 @@ def watch_is_set_after_the_reads(original: Any) -> Any:
             self._phase = _Phase.LIVE
             self._fill_window(now)
             requests = self._outcome.requests
-            requests.sort(key=lambda request: isinstance(request, AddWatch))
+            requests.sort(key=lambda sent: isinstance(sent.request, AddWatch))
 
     return arm
 
@@ -157,7 +157,7 @@ def events_of_other_shares_are_followed(original: Any) -> Any:
 def read_sent_before_the_event_clears_it(original: Any) -> Any:
     def on_watch_event(self: Replica, event: WatchEvent) -> None:
         path = event.path[len(self._prefix) :]
-        if not any(path in request.reads for request in self._in_flight if isinstance(request, ReadRequest)):
+        if not any(path in request.reads for request in self._in_flight.requests() if isinstance(request, ReadRequest)):
             original(self, event)
 
     return on_watch_event
@@ -179,7 +179,7 @@ def dirty_paths_are_forgotten_on_reconnect(original: Any) -> Any:
 )
 def unanswered_reads_are_not_sent_again(original: Any) -> Any:
     def take_back(self: Replica, request: Request) -> bool:
-        sent = self._in_flight.pop(request, None)
+        sent = self._in_flight.pop(request)
         if sent is not None and isinstance(request, ReadRequest):
             self._agenda.done(request, sent.loads)
         return sent is not None

@@ -189,7 +189,7 @@ class Schedule:
 
     def _take(self, number: int, other: int) -> None:
         self._harness.take()
-        sent = sum(isinstance(request, ReadRequest) for request in self._harness.replica._in_flight)
+        sent = sum(isinstance(request, ReadRequest) for request in self._harness.replica._in_flight.requests())
         # The root's creation may be watched for beyond the window.
         assert sent <= self._window + 1, f"{sent} reads in flight"
 

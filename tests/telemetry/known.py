@@ -19,6 +19,7 @@ from exporter.telemetry.instruments import CacheInstruments, ClientInstruments
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import TreeCache
 from exporter.treecache.outcome import SyncBegun
+from exporter.treecache.sent import Sent
 from exporter.treecache.stats import (
     EVENT_NAMES,
     FAULT_KINDS,
@@ -200,8 +201,8 @@ def busy_cache_instruments() -> CacheInstruments:
     instruments = unused_cache_instruments()
     instruments.sync_ended(SyncBegun("start", 10), 11, False)
     instruments.sync_ended(SyncBegun("reconnect", 20), 20.25, True)
-    refresh = MultiRead("", ("/a", "/b"), ())
-    refresh.causes = {"/a": WatchEvent(3, "/a", -1, heard_at=30.0), "/b": WatchEvent(3, "/b", -1, heard_at=30.5)}
+    causes = {"/a": WatchEvent(3, "/a", -1, heard_at=30.0), "/b": WatchEvent(3, "/b", -1, heard_at=30.5)}
+    refresh = Sent(MultiRead("", ("/a", "/b"), ()), 30.75, causes=causes)
     instruments.refreshed(refresh, 31.0)
     instruments.propagated(refresh, [0.0, 7.0])
     instruments.listened(0.0625)

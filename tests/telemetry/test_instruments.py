@@ -14,6 +14,7 @@ from exporter.telemetry.instruments import CacheInstruments, ClientInstruments, 
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import TreeCache
 from exporter.treecache.outcome import SyncBegun
+from exporter.treecache.sent import Sent
 from exporter.zookeeper.messages import WatchEvent
 from exporter.zookeeper.session import Session
 from exporter.zookeeper.wire import MultiRead
@@ -68,12 +69,12 @@ def test_a_refresh_refers_to_the_call_that_it_took(
     client: ClientInstruments, cache: CacheInstruments, registry: CollectorRegistry
 ) -> None:
     read = MultiRead("", ("/a",), ())
-    read.causes = {"/a": WatchEvent(3, "/a", -1, heard_at=1000.0)}
+    sent = Sent(read, 1000.25, causes={"/a": WatchEvent(3, "/a", -1, heard_at=1000.0)})
     sampled = call(read, 0.25)
     sampled.exemplar = TRACE
     client.call_ended(sampled)
-    cache.refreshed(read, 1000.5)
-    cache.propagated(read, [0.75])
+    cache.refreshed(sent, 1000.5)
+    cache.propagated(sent, [0.75])
     found = exemplars(registry)
     exemplar = found["zookeeper_cache_refresh_duration_seconds_bucket", "0.5"]
     assert (exemplar.labels, exemplar.value) == (TRACE, 0.5)

@@ -13,7 +13,7 @@ from kazoo.security import make_digest_acl
 from exporter import TreeCache
 from exporter.treecache.tree import Tree
 from exporter.zookeeper.session import Session, Sink
-from exporter.zookeeper.wire import VERIFICATION, Request
+from exporter.zookeeper.wire import Check, Request, Sync
 from tests.conftest import ClientFactory, ZooKeeper
 from tests.support import eventually
 
@@ -76,7 +76,7 @@ def test_caches_of_one_client_share_their_barriers(
         submit = session.submit
 
         def submit_and_count(request: Request, sink: Sink) -> None:
-            if request.purpose == VERIFICATION:
+            if isinstance(request, Check | Sync):
                 sent.append(request)
             submit(request, sink)
 

@@ -14,7 +14,8 @@ from exporter.telemetry.tracing import attributes
 from exporter.treecache import TreeCache
 from exporter.treecache.observer import CacheObserver
 from exporter.treecache.outcome import SyncBegun
-from exporter.zookeeper.wire import REFRESH, SYNC, ReadRequest, Request
+from exporter.treecache.sent import REFRESH, SYNC, Sent
+from exporter.zookeeper.wire import Request
 
 #: The most watch events that a refresh links to; OpenTelemetry's own default limit.
 MAX_LINKS = 128
@@ -60,24 +61,24 @@ class CacheSpans(CacheObserver):
             span.set_status(StatusCode.ERROR, _INTERRUPTED)
         span.end(_unix_nanoseconds(at))
 
-    def sending(self, request: Request) -> AbstractContextManager[object]:
-        if request.purpose == SYNC:
+    def sending(self, sent: Sent) -> AbstractContextManager[object]:
+        if sent.purpose == SYNC:
             return _within(self._open.get(None))
-        if request.purpose != REFRESH:
+        if sent.purpose != REFRESH:
             return _within(None)
         span = self._tracer.start_span(
-            "treecache.refresh", context=Context(), attributes=self._of_cache, links=_links(request)
+            "treecache.refresh", context=Context(), attributes=self._of_cache, links=_links(sent)
         )
         if not span.get_span_context().is_valid:
             # Nothing traces anything.
             return nullcontext()
         if span.is_recording():
-            span.set_attribute(attributes.TREECACHE_CHANGES, len(request.causes))
-            self._open[request] = span
+            span.set_attribute(attributes.TREECACHE_CHANGES, len(sent.causes))
+            self._open[sent.request] = span
         return _within(span)
 
-    def refreshed(self, request: ReadRequest, at: float) -> None:
-        span = self._open.pop(request, None)
+    def refreshed(self, sent: Sent, at: float) -> None:
+        span = self._open.pop(sent.request, None)
         if span is not None:
             span.end(_unix_nanoseconds(at))
 
@@ -94,9 +95,9 @@ class CacheSpans(CacheObserver):
             _fail(self._open.pop(request, None), why)
 
 
-def _links(request: Request) -> list[Link]:
+def _links(sent: Sent) -> list[Link]:
     """Links to the spans of the watch events that a request follows, the first `MAX_LINKS` of them."""
-    traces = [event.trace for event in request.causes.values()]
+    traces = [event.trace for event in sent.causes.values()]
     return [Link(context) for context in traces if isinstance(context, SpanContext)][:MAX_LINKS]
 
 

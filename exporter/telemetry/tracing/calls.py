@@ -16,7 +16,7 @@ from exporter.telemetry.tracing.caches import CacheSpans
 from exporter.treecache import TreeCache
 from exporter.zookeeper.calls import Call, ClientObserver
 from exporter.zookeeper.stats import WATCH_EVENTS
-from exporter.zookeeper.wire import REFRESH
+from exporter.zookeeper.wire import ReadRequest
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class CallSpans(ClientObserver):
         _run(self._request_hook, span, call)
 
     def call_ended(self, call: Call) -> None:
-        if call.error not in _ANSWERS and getattr(call.request, "purpose", None) == REFRESH:
+        if call.error not in _ANSWERS and isinstance(call.request, ReadRequest):
             for cache in list(self._caches.values()):
                 cache.unanswered(call.request, call.error)
         span: Span | None = call.span
