@@ -2,8 +2,8 @@
 
 from exporter.treecache.cache import TreeCache
 from exporter.treecache.events import NodeData, TreeEvent
-from exporter.treecache.replica import UnsupportedServerError
 from exporter.treecache.scope import Selector
 from exporter.treecache.shard import Shard
+from exporter.treecache.strategies import UnsupportedServerError
 
 __all__ = ["NodeData", "Selector", "Shard", "TreeCache", "TreeEvent", "UnsupportedServerError"]

@@ -1,15 +1,22 @@
-"""Answers: what the answer to a read means, and handing it on to the reconciler."""
+"""Answers: what the answer to a read means. What it says goes to the reconciler, what it does not is asked again."""
 
 from __future__ import annotations
 
+import math
+import struct
 from typing import NamedTuple
 
 from kazoo.exceptions import EXCEPTIONS, KazooException
 
 from exporter.treecache.agenda import Agenda, Loads
 from exporter.treecache.backoff import PERSISTENT, Backoff
-from exporter.treecache.outcome import Fault
+from exporter.treecache.credibility import Credibility
+from exporter.treecache.dispatch import Dispatch
+from exporter.treecache.outcome import Outbox
+from exporter.treecache.pauses import FIRST_DELAY, LONGEST_DELAY, Pauses
 from exporter.treecache.reconciler import Reconciler
+from exporter.treecache.sent import Sent
+from exporter.treecache.strategies import Strategies
 from exporter.zookeeper.messages import Reply
 from exporter.zookeeper.records import pzxid_of, version_of
 from exporter.zookeeper.wire import (
@@ -55,15 +62,80 @@ class Answers:
         prefix: what stands before a relative path on the server.
         reconciler: takes over what was read, and what went wrong.
         agenda: where what is to be asked for again waits.
-        failures: what fails, by path, and when it is asked for again.
+        strategies: learn from answers.
+        credibility: whether events told of what was read.
+        dispatch: takes back what brought nothing.
+        pauses: when that may be asked for again.
+        outbox: where what was applied is told.
     """
 
-    def __init__(self, prefix: str, reconciler: Reconciler, agenda: Agenda, failures: Backoff) -> None:
+    def __init__(
+        self,
+        prefix: str,
+        reconciler: Reconciler,
+        agenda: Agenda,
+        strategies: Strategies,
+        credibility: Credibility,
+        dispatch: Dispatch,
+        pauses: Pauses,
+        outbox: Outbox,
+    ) -> None:
         self._prefix = prefix
         self._reconciler = reconciler
         self._agenda = agenda
-        self._failures = failures
+        self._strategies = strategies
+        self._credibility = credibility
+        self._dispatch = dispatch
+        self._pauses = pauses
+        self._outbox = outbox
+        #: Reads that failed, by their path. What else does is elsewhere, so that answers, which settle paths, have
+        #: nothing to look through while no read fails.
+        self._failures = Backoff(FIRST_DELAY, LONGEST_DELAY)
         self._now = 0.0
+
+    def take_in(self, reply: Reply, request: ReadRequest, sent: Sent, now: float) -> bool:
+        """Applies an answer, or has what it does not say asked for again.
+
+        Gives whether it shows that a watch event told of nothing.
+        """
+        before = self._credibility.held_before(sent.causes)
+        try:
+            verdict = self.apply(reply, request, sent.loads, now)
+        except (struct.error, ValueError) as error:
+            self._outbox.distrusts.append("bad_reply")
+            self._not_understood(request, sent, error, now)
+            return False
+        if not verdict.understood:
+            self._not_understood(request, sent, error_with(reply.error, repr(request)), now)
+            return False
+        if self._failures:
+            for path in (*request.reads, *request.lists):
+                if path not in self._agenda:
+                    self._failures.settled(path)
+        strategy = self._strategies.current
+        watch = strategy.missing_root() if verdict.root_is_missing else None
+        if watch is not None:
+            self._dispatch.send(watch, now)
+        strategy.answered(request, len(reply.body))
+        self._agenda.done(request, sent.loads)
+        if not sent.causes:
+            return False
+        self._outbox.refreshed.append(sent)
+        return self._credibility.was_misled(sent.causes, before)
+
+    def _not_understood(self, request: ReadRequest, sent: Sent, error: BaseException, now: float) -> None:
+        self._dispatch.put_back(request, sent)
+        self._pauses.after("read", now, error)
+
+    def begin_anew(self) -> None:
+        """Forgets what failed: another server, or the same after its restart, may answer otherwise."""
+        self._failures.clear()
+        self._reconciler.contradictions.clear()
+        self._agenda.ripen(math.inf)
+
+    def unsettled(self, now: float) -> int:
+        """Znodes that are read again and again because the server's answers settle nothing. From any thread."""
+        return self._failures.unsettled(now) + self._reconciler.contradictions.unsettled(now)
 
     def apply(self, reply: Reply, request: ReadRequest, loads: Loads, now: float) -> Verdict:
         """Applies an answer that came by `now`.
@@ -145,7 +217,7 @@ class Answers:
         if strike.number in (1, PERSISTENT):
             code = result if isinstance(result, int) else MARSHALLING_ERROR
             error = error_with(code, f"reading {self._prefix + path or '/'}")
-            self._reconciler.faults.append(Fault("request" if strike.number == 1 else "unsettled", error))
+            self._outbox.fault("request" if strike.number == 1 else "unsettled", error)
         self._agenda.put_off(path, load, strike.due_at, listed=listed)
         return Verdict(understood=True)
 

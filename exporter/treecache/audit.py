@@ -19,43 +19,38 @@ Between two audits there are `Glances`, which read a few znodes and list none; t
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
 from enum import Enum
 
-from kazoo.exceptions import KazooException
-
 from exporter.treecache.agenda import Agenda, Wanted
+from exporter.treecache.findings import ENOUGH, UNTOLD, Findings, MismatchError
 from exporter.treecache.glances import GLANCED, Glances
+from exporter.treecache.options import CacheOptions
+from exporter.treecache.outcome import Outbox
+from exporter.treecache.reading import AUDIT_BYTES
 from exporter.treecache.reconciler import Reconciler
 from exporter.treecache.sent import InFlight
-from exporter.treecache.stats import MISMATCH_KINDS, SKIP_REASONS
+from exporter.treecache.stats import SKIP_REASONS
 from exporter.treecache.tree import Branch, Entry, record_of
 from exporter.treecache.walk import Walk
-from exporter.zookeeper.records import (
-    UNREADABLE,
-    child_count,
-    owner_and_size,
-    told_of,
-    version_of,
-    without_data,
+from exporter.zookeeper.messages import Reply
+from exporter.zookeeper.records import UNREADABLE, child_count, owner_and_size
+from exporter.zookeeper.wire import (
+    NO_NODE,
+    OK,
+    UNREADABLE_CODES,
+    GetChildren,
+    GetData,
+    MultiRead,
+    ReadRequest,
+    ReadResult,
 )
-from exporter.zookeeper.wire import NO_NODE, UNREADABLE_CODES, MultiRead, ReadRequest, ReadResult
 
-#: Bytes that one round's requests, and its answers, may take.
-_ROUND_BYTES = 512 * 1024
 _NAME_BYTES = 24
-#: After so many differences an audit has seen enough; so many looks are put off at the most before it goes on.
-_ENOUGH = 1000
 #: How often a look is put off, and the seconds in between where nothing else is left to look at.
 _TRIES = 3
 _PAUSE = 0.25
-#: So many differences are named.
-_NAMED = 3
-_UNTOLD = "untold"
-
-
-class MismatchError(KazooException):  # type: ignore[misc]
-    """An audit found that the cache held something else than ZooKeeper."""
 
 
 class _Kind(Enum):
@@ -87,9 +82,8 @@ class Audit:
         reconciler: the tree, and what belongs to it.
         agenda: where paths wait to be read.
         in_flight: the requests that were sent and not yet answered.
-        interval: the seconds from the beginning of one audit to that of the next; None for none at all.
-        sample: how many znodes one audit looks at; 0 for all.
-        keep_data: whether the tree holds the znodes' data.
+        outbox: where an answer that cannot be understood is reported.
+        options: of them how often there is an audit, of how many znodes.
     """
 
     def __init__(
@@ -98,15 +92,12 @@ class Audit:
         reconciler: Reconciler,
         agenda: Agenda,
         in_flight: InFlight,
-        *,
-        interval: float | None,
-        sample: int,
-        keep_data: bool,
+        outbox: Outbox,
+        options: CacheOptions,
     ) -> None:
         #: How many audits have come to their end, how many znodes they have compared, and what they could not compare.
         self.completed = 0
         self.audited_nodes = 0
-        self.mismatches = dict.fromkeys(MISMATCH_KINDS, 0)
         self.skipped = dict.fromkeys(SKIP_REASONS, 0)
         #: Whether an audit is under way.
         self.is_running = False
@@ -116,9 +107,10 @@ class Audit:
         self._reconciler = reconciler
         self._agenda = agenda
         self._in_flight = in_flight
-        self._interval = interval
-        self._sample = sample
-        self._keep_data = keep_data
+        self._outbox = outbox
+        self._interval = options.audit_interval
+        self._sample = options.audit_sample
+        self._findings = Findings(prefix, reconciler, options)
         self._due_at: float | None = None
         self._turn = 0
         self._glances = Glances()
@@ -129,14 +121,8 @@ class Audit:
         self._later: dict[str, _Look] = {}
         #: What is to be read again quietly, once no second look needs what is held to stay as it is.
         self._untold: set[str] = set()
-        #: What this audit found: how much, some of it by name, and whether any of it is to be healed.
-        self._found = 0
-        self._named: list[str] = []
-        self._is_news = False
         #: The paths that it found to be unreadable now, unless everything is audited for that already.
         self._closed: set[str] = set()
-        #: How many audits found the same znode wrong, although everything was read again.
-        self._persisting: dict[str, int] = {}
         # One round: the requests under way, the looks that they are for, and what became dirty meanwhile.
         self._requests: set[ReadRequest] = set()
         self._reading: dict[str, _Look] = {}
@@ -168,12 +154,12 @@ class Audit:
             self.is_running = True
             self._kind = _Kind.GLANCE
             self._later[""] = _Look(is_counted=True)
-            self._walk = Walk(lambda: self._reconciler.tree, GLANCED, self._glances.turn)
+            self._walk = Walk(self._reconciler.tree, GLANCED, self._glances.turn)
             self._glances.turn += 1
 
     def _begin_walk(self) -> None:
         is_whole = self._kind is _Kind.WHOLE
-        self._walk = Walk(lambda: self._reconciler.tree, 0 if is_whole else self._sample, self._turn)
+        self._walk = Walk(self._reconciler.tree, 0 if is_whole else self._sample, self._turn)
         self._turn += not is_whole
 
     @property
@@ -203,16 +189,13 @@ class Audit:
         self.resume_at = None
 
     def take_finding(self) -> MismatchError | None:
-        """What an audit has found by its end, once, if it is worth reading everything again.
+        """What an audit has found by its end, once, if it is worth reading everything again."""
+        return self._findings.take() if self._findings.found and not self.is_running else None
 
-        What is found although that was done is so after twice as many audits each time: it did not help.
-        """
-        if not self._found or self.is_running:
-            return None
-        found, named, is_news = self._found, self._named, self._is_news
-        self._found, self._named, self._is_news = 0, [], False
-        more = f" and {found - len(named)} more" if found > len(named) else ""
-        return MismatchError(f"an audit found differences: {', '.join(named)}{more}") if is_news else None
+    @property
+    def mismatches(self) -> dict[str, int]:
+        """How many differences were found, by `MISMATCH_KINDS`."""
+        return self._findings.mismatches
 
     # Asking
 
@@ -248,7 +231,7 @@ class Audit:
     def _take_steps(self, round_: _Round, busy: set[str]) -> bool:
         """Fills a round with the next znodes of the walk; gives whether the walk wants to pause."""
         walk = self._walk
-        while walk is not None and round_.has_room and len(self._later) < _ENOUGH:
+        while walk is not None and round_.has_room and len(self._later) < ENOUGH:
             try:
                 path = next(iter(walk))
             except StopIteration:
@@ -341,7 +324,21 @@ class Audit:
 
     # Comparing
 
-    def answered(self, request: ReadRequest, results: Sequence[ReadResult]) -> None:
+    def take_answer(self, reply: Reply, request: ReadRequest) -> None:
+        """Compares an answer, if it can be understood; one that cannot is left to the next audit."""
+        try:
+            if isinstance(request, MultiRead) and reply.error == OK:
+                self._answered(request, request.decode(reply.body, reply.offset))
+            elif isinstance(request, GetChildren) and reply.error == OK:
+                self._compare_names(request.lists[0], request.decode(reply.body, reply.offset)[0])
+            elif isinstance(request, GetData):
+                self._answered(request, [reply.error or request.decode(reply.body, reply.offset)])
+        except (struct.error, ValueError) as error:
+            self._outbox.fault("request", error)
+            self._outbox.distrusts.append("bad_reply")
+        self.over(request)
+
+    def _answered(self, request: ReadRequest, results: Sequence[ReadResult]) -> None:
         """Compares a request's answers: of each path read its record, of each path listed its record and its names."""
         answers = iter(results)
         for path in request.reads:
@@ -350,10 +347,6 @@ class Audit:
             self._compare(path, record)
             if isinstance(names, list):
                 self._compare_names(path, names)
-
-    def listed(self, request: ReadRequest, names: list[str]) -> None:
-        """The same for names alone."""
-        self._compare_names(request.lists[0], names)
 
     def over(self, request: ReadRequest) -> None:
         """A request of the round is over; what it did not answer is looked at again."""
@@ -366,7 +359,7 @@ class Audit:
                     self._put_off(path, look, "failed")
         if not self._requests:
             self._agenda.stop_noting(self._touched)
-            if self._found + sum(look.is_second for look in self._later.values()) >= _ENOUGH:
+            if self._findings.found + sum(look.is_second for look in self._later.values()) >= ENOUGH:
                 self._walk = None
             self._read_untold()
 
@@ -397,8 +390,8 @@ class Audit:
             self._judge(path, look, result)
 
     def _judge(self, path: str, look: _Look, result: ReadResult) -> None:
-        difference = self._difference(path, result)
-        if difference == _UNTOLD:
+        difference = self._findings.difference(path, result)
+        if difference == UNTOLD:
             self._untold.add(path)
             if result in UNREADABLE_CODES and self._kind is not _Kind.WHOLE:
                 self._closed.add(path)
@@ -408,9 +401,9 @@ class Audit:
             self._later[path] = look
             return
         elif difference is not None:
-            self._count(path, difference)
+            self._findings.count(path, difference)
         elif not look.lists:
-            self._persisting.pop(path, None)
+            self._findings.is_right(path)
         if not look.is_counted:
             look.is_counted = True
             if result in UNREADABLE_CODES:
@@ -433,7 +426,7 @@ class Audit:
         held = {f"{path}/{name}" for name in entry.children} if isinstance(entry, Branch) else set()
         busy = self._busy() if there != held else set()
         for child in there ^ held:
-            if len(self._later) >= _ENOUGH:
+            if len(self._later) >= ENOUGH:
                 break
             if child not in self._touched and child not in self._agenda and child not in busy:
                 self._later.setdefault(child, _Look(is_second=True))
@@ -443,40 +436,9 @@ class Audit:
     def _suspect_others(self, look: _Look) -> None:
         """The names of the root's children that other shares hold are not those that are known."""
         if look.lists:
-            self._count("", "stale")
+            self._findings.count("", "stale")
         else:
             self._later.setdefault("", _Look(is_second=True, lists=True))
-
-    def _difference(self, path: str, result: ReadResult) -> str | None:
-        """What is wrong with what is held of a path, one of `MISMATCH_KINDS`, or `_UNTOLD`; None if nothing is."""
-        entry = self._reconciler.tree.get(path)
-        if entry is not None and not record_of(entry):
-            # It may not be read, or that has changed, of which no watch tells. What cannot be listed can be read.
-            is_too_long = path not in self._reconciler.hidden
-            return None if result in UNREADABLE_CODES or is_too_long else _UNTOLD
-        if result in UNREADABLE_CODES:
-            return _UNTOLD
-        if not isinstance(result, bytes):
-            return None if entry is None else "extra"
-        if entry is None:
-            return "missing"
-        record = result if self._keep_data else without_data(result)
-        held = record_of(entry)
-        if record == held:
-            return None
-        goes_back = version_of(record) < version_of(held)
-        return "stale" if goes_back or told_of(record) != told_of(held) else _UNTOLD
-
-    def _count(self, path: str, difference: str) -> None:
-        """Counts a difference. The first time it is found, the second, the fourth and so on it is to be healed."""
-        self.mismatches[difference] += 1
-        self._found += 1
-        if len(self._named) < _NAMED:
-            self._named.append(f"{self._prefix + path or '/'} is {difference}")
-        if len(self._persisting) >= 10 * _ENOUGH:
-            self._persisting.clear()
-        times = self._persisting[path] = self._persisting.get(path, 0) + 1
-        self._is_news = self._is_news or times & (times - 1) == 0
 
 
 class _Round:
@@ -494,7 +456,7 @@ class _Round:
 
     @property
     def is_large(self) -> bool:
-        return self._size >= _ROUND_BYTES
+        return self._size >= AUDIT_BYTES
 
     def add(self, to: list[str], path: str, operations: int, size: int) -> None:
         to.append(path)

@@ -11,7 +11,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple, TypeVar
+from inspect import Parameter, Signature
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from kazoo.client import KazooClient
 from kazoo.exceptions import ConnectionClosedError, ConnectionLoss, KazooException, SessionExpiredError
@@ -27,25 +28,22 @@ from exporter.treecache.freshness import Proven
 from exporter.treecache.lifecycle import state_of
 from exporter.treecache.observer import CacheObserver
 from exporter.treecache.observers import CacheObservers
+from exporter.treecache.options import CacheKeywords, CacheOptions, parameters
 from exporter.treecache.outcome import Event, Fault, Outcome
-from exporter.treecache.replica import MODES, Replica
+from exporter.treecache.reading import GATHERED
+from exporter.treecache.replica import Replica
 from exporter.treecache.reports import INTERVAL, FaultReports
-from exporter.treecache.scope import Selector
 from exporter.treecache.sent import Sent
-from exporter.treecache.shard import Shard
 from exporter.treecache.stats import EVENT_NAMES, FAULT_KINDS, CacheStats
 from exporter.treecache.tree import Branch, Tree, record_of
 from exporter.treecache.worker import RESTS, Failure, Worker, in_words
-from exporter.zookeeper.frames import LEAST_MAX_FRAME, MOST_MAX_FRAME
-from exporter.zookeeper.messages import BARRIERS, Connected, Lost, Message, Suspended, WatchEvent
+from exporter.zookeeper.messages import Connected, Lost, Message, Suspended, WatchEvent
 from exporter.zookeeper.moments import SteadyTime
 from exporter.zookeeper.records import UNREADABLE, data_of, stat_of
 from exporter.zookeeper.session import Session, Subscription
 
 #: Seconds between looks at znodes that may not be read, of which no watch tells.
 _POLL_INTERVAL = 10.0
-#: Events that wake the engine although it would only note them.
-_GATHERED = 256
 #: Seconds that `close` grants the listeners, and a turn of the engine that is under way.
 _LAST_CALLS, _LAST_TURN = 1.0, 5.0
 #: Seconds until the root's creation is tried again that failed without an answer, though the connection stands.
@@ -56,6 +54,10 @@ _SLICE = 0.5
 #: In these states kazoo has no connection and will have none until it is started again.
 _STOPPED = (KeeperState.CLOSED, KeeperState.AUTH_FAILED)
 _NO_ANSWER = (ConnectionLoss, ConnectionClosedError, SessionExpiredError)
+
+if TYPE_CHECKING:
+    # In `typing` from Python 3.11 on.
+    from typing_extensions import Unpack
 
 logger = logging.getLogger(__name__)
 
@@ -111,73 +113,15 @@ class TreeCache:
         self,
         client: KazooClient,
         path: str,
-        *,
-        create_root: bool = True,
-        keep_data: bool = True,
-        mode: str = "auto",
-        batch_size: int = 1024,
-        window: int = 4,
-        selector: Selector | None = None,
-        max_depth: int | None = None,
-        max_nodes_per_second: float | None = None,
-        shard: Shard | None = None,
-        old_data: bool = False,
-        freshness_interval: float | None = None,
-        freshness_timeout: float = 10.0,
-        freshness_barrier: str = "quorum",
-        audit_interval: float | None = None,
-        audit_sample: int = 0,
-        max_reply_bytes: int | None = None,
-        name: str | None = None,
+        **options: Unpack[CacheKeywords],
     ) -> None:
-        if mode not in MODES:
-            raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
-        if batch_size < 1 or window < 1:
-            raise ValueError(f"batch_size and window start at 1, not at {min(batch_size, window)}")
-        if max_depth is not None and max_depth < 0:
-            raise ValueError(f"max_depth starts at 0, not at {max_depth}")
-        if max_nodes_per_second is not None and not max_nodes_per_second > 0:
-            raise ValueError(f"max_nodes_per_second must be above 0, not {max_nodes_per_second}")
-        _check_times(
-            freshness_interval=freshness_interval, freshness_timeout=freshness_timeout, audit_interval=audit_interval
-        )
-        if freshness_barrier not in BARRIERS:
-            raise ValueError(f"freshness_barrier must be one of {', '.join(BARRIERS)}, not {freshness_barrier!r}")
-        if audit_sample < 0:
-            raise ValueError(f"audit_sample starts at 0, not at {audit_sample}")
-        if max_reply_bytes is not None and not LEAST_MAX_FRAME <= max_reply_bytes <= MOST_MAX_FRAME:
-            raise ValueError(
-                f"max_reply_bytes must be from {LEAST_MAX_FRAME} to {MOST_MAX_FRAME}, not {max_reply_bytes}"
-            )
-        for method in ("keep", "descend") if selector is not None else ():
-            if not callable(getattr(selector, method, None)):
-                raise ValueError(f"selector must have the methods keep and descend; {selector!r} has no {method}")
+        self._options = CacheOptions(**options)
         self._client = client
         self._path = normpath("/" + path)
         self._prefix = "" if self._path == "/" else self._path
-        self._create_root = create_root
+        self._create_root = self._options.create_root
         root = normpath((client.chroot or "") + self._path)
-        self._replica = Replica(
-            root,
-            self._path,
-            batch_size=batch_size,
-            window=window,
-            mode=mode,
-            keep_data=keep_data,
-            selector=selector,
-            max_depth=max_depth,
-            max_nodes_per_second=max_nodes_per_second,
-            shard=shard,
-            freshness_interval=freshness_interval,
-            freshness_timeout=freshness_timeout,
-            freshness_barrier=freshness_barrier,
-            audit_interval=audit_interval,
-            audit_sample=audit_sample,
-            jitter=random.random,
-        )
-        self._name = name or self._path
-        self._tell_old_data = old_data
-        self._max_reply_bytes = max_reply_bytes
+        self._replica = Replica(root, self._options, self._path, jitter=random.random)
         self._root_on_server = root
         self._state = self.STATE_LATENT
         self._session: Session | None = None
@@ -231,8 +175,8 @@ class TreeCache:
             raise KazooException("already started")
         self._session = Session.attach(self._client)
         self._session.observers.join(self)
-        if self._max_reply_bytes is not None:
-            self._session.limit_replies(self._max_reply_bytes)
+        if self._options.max_reply_bytes is not None:
+            self._session.limit_replies(self._options.max_reply_bytes)
         self._home = Home()
         self._state = self.STATE_STARTED
         try:
@@ -296,7 +240,7 @@ class TreeCache:
     @property
     def name(self) -> str:
         """What metrics and spans call the cache."""
-        return self._name
+        return self._options.name or self._path
 
     def observe(self, observer: CacheObserver) -> None:
         """Tells an observer of the cache's work from now on."""
@@ -466,9 +410,9 @@ class TreeCache:
             syncs=dict(replica.syncs),
             verified_at=self.verified_at,
             verified_in=replica.freshness.verified_in,
-            freshness_interval=replica.freshness.interval or 0.0,
-            freshness_timeout=replica.freshness.timeout,
-            stale_after=replica.freshness.stale_after,
+            freshness_interval=self._options.freshness_interval or 0.0,
+            freshness_timeout=self._options.freshness_timeout,
+            stale_after=self._options.stale_after,
             verification_failures=dict(replica.freshness.failures),
             audits=replica.audit.completed,
             audited_nodes=replica.audit.audited_nodes,
@@ -497,7 +441,7 @@ class TreeCache:
             # Everything will be read again.
             return
         inbox.append(message)
-        if engine.is_woken() or (self._gathering and type(message) is WatchEvent and len(inbox) < _GATHERED):
+        if engine.is_woken() or (self._gathering and type(message) is WatchEvent and len(inbox) < GATHERED):
             return
         engine.wake()
 
@@ -691,7 +635,7 @@ class TreeCache:
 
     def _tree_event(self, event: Event) -> TreeEvent:
         data = None if event.record is None else self._node_data(event.path, event.record)
-        old = self._node_data(event.path, event.old) if self._tell_old_data and event.old is not None else None
+        old = self._node_data(event.path, event.old) if self._options.old_data and event.old is not None else None
         return TreeEvent.make(event.type, data, old)
 
     # Paths
@@ -737,8 +681,11 @@ def _root_state(tree: Tree, is_loaded: bool) -> str:
     return "unreadable" if root.record == UNREADABLE else "readable"
 
 
-def _check_times(**seconds: float | None) -> None:
-    """Raises ValueError for a number of seconds that is not above 0; None is none."""
-    for name, value in seconds.items():
-        if value is not None and not value > 0:
-            raise ValueError(f"{name} must be above 0, not {value}")
+#: What `help` shows in place of the keywords' type.
+TreeCache.__signature__ = Signature(  # type: ignore[attr-defined]
+    [
+        Parameter("client", Parameter.POSITIONAL_OR_KEYWORD, annotation="KazooClient"),
+        Parameter("path", Parameter.POSITIONAL_OR_KEYWORD, annotation="str"),
+        *parameters(),
+    ]
+)

@@ -5,16 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from exporter.treecache.agenda import ALL_LOADS, NO_LOADS, Agenda
+from exporter.treecache.reading import SINGLE_AUDITED, SINGLE_PATH_BYTES, SINGLE_WINDOW
 from exporter.treecache.strategy import Sending
 from exporter.zookeeper.messages import CHILD
 from exporter.zookeeper.wire import Exists, GetChildren, GetData, ReadRequest, Request
-
-#: The most requests in flight: enough to hide the way to the server, few enough to leave it to others as well.
-_WINDOW = 256
-#: The most requests of an audit in flight: few enough to hold up no refresh.
-_AUDITED = 16
-#: The most bytes that the path of each request has, on average.
-_PATH_BYTES = 1024
 
 
 class ClassicStrategy:
@@ -29,7 +23,7 @@ class ClassicStrategy:
 
     def __init__(self, root: str, batch_size: int) -> None:
         self._prefix = "" if root == "/" else root
-        self._window = min(batch_size, _WINDOW)
+        self._window = min(batch_size, SINGLE_WINDOW)
 
     def arm(self) -> None:
         """Nothing: each read sets its own watch."""
@@ -51,7 +45,7 @@ class ClassicStrategy:
     ) -> Iterator[Sending]:
         """One request for each path, as many as the window and the allowance have room for."""
         room = self._window - in_flight if allowance is None else min(allowance, self._window - in_flight)
-        reads, loads = agenda.take_reads(max(0, room), room * _PATH_BYTES)
+        reads, loads = agenda.take_reads(max(0, room), room * SINGLE_PATH_BYTES)
         loaded = set(loads)
         for path in reads:
             yield Sending(GetData(self._prefix, path), ALL_LOADS if path in loaded else NO_LOADS)
@@ -60,12 +54,12 @@ class ClassicStrategy:
             path, load = agenda.take_list()
             room -= 1
             yield Sending(GetChildren(self._prefix, path), ALL_LOADS if load else NO_LOADS)
-        for path in agenda.take_surveyed(room, room * _PATH_BYTES):
+        for path in agenda.take_surveyed(room, room * SINGLE_PATH_BYTES):
             yield Sending(GetData(self._prefix, path), ALL_LOADS)
 
     def audit_room(self, in_flight: int, allowance: int | None) -> int:
         """A few single reads."""
-        room = min(_AUDITED, self._window - in_flight)
+        room = min(SINGLE_AUDITED, self._window - in_flight)
         return room if allowance is None else min(room, allowance)
 
     def audits(self, reads: list[str], lists: list[str]) -> list[ReadRequest]:

@@ -7,7 +7,7 @@ which nobody is reading, is doubted until a read has shown that the znode has ch
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from exporter.treecache.tree import Tree, record_of
 from exporter.zookeeper.messages import WatchEvent
@@ -17,9 +17,9 @@ _ENOUGH = 3
 
 
 class Credibility:
-    """What is to be believed of the servers' events. `tree` gives what is held."""
+    """What is to be believed of the servers' events, by what changes in the `tree`."""
 
-    def __init__(self, tree: Callable[[], Tree]) -> None:
+    def __init__(self, tree: Tree) -> None:
         self._tree = tree
         self._misleading: Counter[str] = Counter()
         #: Of each path that a recursive watch is set on, an event that came although nothing of it was being read.
@@ -44,7 +44,7 @@ class Credibility:
 
     def held_before(self, causes: Iterable[str]) -> dict[str, bytes]:
         """What is held of those paths that a request follows events of, and whose events are doubted."""
-        tree = self._tree()
+        tree = self._tree
         found = ((path, tree.find(path)) for path in causes if path in self._doubted) if self._doubted else ()
         return {path: record_of(entry) for path, entry in found if entry is not None}
 
@@ -52,6 +52,6 @@ class Credibility:
         """Whether nothing has changed, by the request's answer, of a znode that was told of."""
         for path in causes if self._doubted else ():
             self._doubted.pop(path, None)
-        tree = self._tree()
+        tree = self._tree
         found = ((record, tree.find(path)) for path, record in before.items() if record)
         return any(entry is not None and record_of(entry) == record for record, entry in found)

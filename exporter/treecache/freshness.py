@@ -10,10 +10,11 @@ docs/staleness.md has the argument in full.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from exporter.treecache.agenda import Agenda, Wanted
+from exporter.treecache.options import CacheOptions
 from exporter.treecache.sent import InFlight
 from exporter.treecache.stats import VERIFICATION_FAILURES
 from exporter.treecache.tree import Tree, record_of
@@ -33,8 +34,6 @@ from exporter.zookeeper.wire import (
 _RETRY = 1.0
 _REFUSALS = (NO_AUTH, NOT_READ_ONLY, UNIMPLEMENTED, MARSHALLING_ERROR)
 _NEVER = float("-inf")
-#: Seconds without a proof of freshness that make no tree stale, however often it is proven.
-NEVER_STALE_BEFORE = 10.0
 
 
 class Proven(NamedTuple):
@@ -53,34 +52,29 @@ class Freshness:
 
     Args:
         agenda: where paths wait to be read.
-        tree: gives the tree.
+        tree: what is proven to be fresh.
         in_flight: the requests that were sent and not yet answered.
-        interval: the seconds from one barrier to the next; None to ask for one on demand only.
-        timeout: the seconds from T0 after which a proof that has not succeeded counts as failed.
-        kind: which barrier to ask for, one of `BARRIERS`.
+        options: of them how often to prove it, by which barrier, and how long that may take from T0 on.
     """
 
     def __init__(
         self,
         agenda: Agenda,
-        tree: Callable[[], Tree],
+        tree: Tree,
         in_flight: InFlight,
-        *,
-        interval: float | None,
-        timeout: float,
-        kind: str,
+        options: CacheOptions,
     ) -> None:
         #: The latest moment that is proven.
         self.verified: Barrier | None = None
         #: Seconds that proving it took.
         self.verified_in = 0.0
         self.failures = dict.fromkeys(VERIFICATION_FAILURES, 0)
-        self.kind = kind
-        self.interval = interval
+        self.kind = kind = options.freshness_barrier
+        self._interval = options.freshness_interval
         self._agenda = agenda
         self._tree = tree
         self._in_flight = in_flight
-        self.timeout = timeout
+        self._timeout = options.freshness_timeout
         # What is as good as the barrier asked for: itself and every stronger one.
         self._sufficient = BARRIERS[: BARRIERS.index(kind) + 1]
         self._demanded = _NEVER
@@ -94,7 +88,7 @@ class Freshness:
 
     def loaded(self, now: float) -> None:
         """The tree is complete again, and wants to be proven so at once."""
-        self._due_at = now if self.interval is not None or self._is_in_demand() else None
+        self._due_at = now if self._interval is not None or self._is_in_demand() else None
 
     def demand(self, since: float, now: float) -> None:
         """Wants a proof of a moment that is not before `since`."""
@@ -108,16 +102,8 @@ class Freshness:
             return False
         self._due_at = None
         self._is_asked = True
-        self._deadline = now + self.timeout
+        self._deadline = now + self._timeout
         return True
-
-    @property
-    def stale_after(self) -> float:
-        """The seconds without a proof after which the tree is stale, 0.0 if there are none but on demand.
-
-        Two in a row were due then, and each had all of its time.
-        """
-        return 0.0 if self.interval is None else max(NEVER_STALE_BEFORE, 2 * (self.interval + self.timeout))
 
     @property
     def due_at(self) -> float | None:
@@ -137,7 +123,7 @@ class Freshness:
             return
         self._is_asked = False
         self._fail(_reason(message.error))
-        wanted = self.interval is not None or self._is_in_demand()
+        wanted = self._interval is not None or self._is_in_demand()
         self._due_at = now + _RETRY if wanted else None
 
     def came(self, barrier: Barrier, complete: bool) -> None:
@@ -147,8 +133,8 @@ class Freshness:
             self._is_asked = False
         if barrier.kind not in self._sufficient:
             return
-        if self.interval is not None:
-            self._due_at = barrier.asked_at + self.interval
+        if self._interval is not None:
+            self._due_at = barrier.asked_at + self._interval
         if not complete:
             if asked:
                 self._deadline = None
@@ -156,7 +142,7 @@ class Freshness:
             self._begin(barrier)
             if not asked and self._deadline is None:
                 # Asked for by another tree on the same session.
-                self._deadline = barrier.asked_at + self.timeout
+                self._deadline = barrier.asked_at + self._timeout
         else:
             self._newest = barrier
 
@@ -209,7 +195,7 @@ class Freshness:
                 self._deadline = None
             if self._newest is not None:
                 self._begin(self._newest)
-                self._deadline = self._deadline or self._newest.asked_at + self.timeout
+                self._deadline = self._deadline or self._newest.asked_at + self._timeout
                 self._newest = None
             elif self._is_in_demand():
                 self._due_at = now
@@ -219,7 +205,7 @@ class Freshness:
 
     def _was_there_before(self, path: str) -> bool:
         """Whether the znode at a path is older than what is being proven."""
-        entry = self._tree().get(path)
+        entry = self._tree.get(path)
         record = record_of(entry) if entry is not None else UNREADABLE
         return bool(record) and self._proof is not None and czxid_of(record) <= self._proof.barrier.zxid
 

@@ -67,7 +67,43 @@ class Outcome(NamedTuple):
     distrusts: list[str]
     inquiries: list[str]
 
-    @classmethod
-    def empty(cls) -> Outcome:
-        """An outcome to fill."""
-        return cls([], [], [], [], [], [], [], [], [])
+
+class Outbox:
+    """Where the parts of a replica leave what is to be done, until all of it is taken as an `Outcome`."""
+
+    def __init__(self) -> None:
+        self.requests: list[Sent] = []
+        self.events: list[Event] = []
+        self.faults: list[Fault] = []
+        self.syncs: list[SyncBegun | SyncEnded] = []
+        self.refreshed: list[Sent] = []
+        self.probes: list[str] = []
+        self.proofs: list[Proven] = []
+        self.distrusts: list[str] = []
+        self.inquiries: list[str] = []
+        self._lists: Outcome = Outcome(
+            self.requests,
+            self.events,
+            self.faults,
+            self.syncs,
+            self.refreshed,
+            self.probes,
+            self.proofs,
+            self.distrusts,
+            self.inquiries,
+        )
+
+    def take(self) -> Outcome:
+        """Gives everything that was left here, once."""
+        outcome = Outcome(*map(list.copy, self._lists))
+        for left in self._lists:
+            left.clear()
+        return outcome
+
+    def publish(self, event_type: int) -> None:
+        """Leaves a tree event that is about no znode."""
+        self.events.append(Event(event_type))
+
+    def fault(self, kind: str, error: BaseException) -> None:
+        """Leaves a fault, by one of `FAULT_KINDS`."""
+        self.faults.append(Fault(kind, error))

@@ -6,6 +6,7 @@ a sync is under way the server's word is final, since the ensemble may have been
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -14,9 +15,9 @@ from kazoo.exceptions import KazooException, NoAuthError
 from exporter.treecache.agenda import Agenda, Loads
 from exporter.treecache.backoff import PERSISTENT, Backoff, Strike, UnsettledError
 from exporter.treecache.events import TreeEvent
-from exporter.treecache.outcome import Event, Fault
-from exporter.treecache.scope import Scope, Selector
-from exporter.treecache.shard import Shard
+from exporter.treecache.options import CacheOptions
+from exporter.treecache.outcome import Event, Fault, Outbox
+from exporter.treecache.scope import Scope
 from exporter.treecache.tree import NEVER_LISTED, Branch, Entry, OrphanError, Tree, listed_pzxid_of, record_of
 from exporter.zookeeper.records import (
     UNREADABLE,
@@ -44,23 +45,23 @@ class Reconciler:
     Args:
         told_prefix: what stands before a relative path as users see it, without the client's chroot.
         agenda: where further reads are wanted.
-        keep_data, selector, max_depth, shard: see `TreeCache`.
+        outbox: where events and faults are told.
+        options: of them what belongs to the tree, and whether its data does.
     """
 
     def __init__(
         self,
         told_prefix: str,
         agenda: Agenda,
-        *,
-        keep_data: bool,
-        selector: Selector | None,
-        max_depth: int | None,
-        shard: Shard | None = None,
+        outbox: Outbox,
+        options: CacheOptions,
     ) -> None:
         self.tree = Tree()
-        self.scope = Scope(told_prefix, selector, max_depth, lambda error: self._fault("selector", error), shard)
-        self.events: list[Event] = []
-        self.faults: list[Fault] = []
+        self.scope = Scope(
+            told_prefix, options.selector, options.max_depth, functools.partial(outbox.fault, "selector"), options.shard
+        )
+        #: What changed in the tree, and what went wrong, until it is taken from the outbox.
+        self.events, self.faults = outbox.events, outbox.faults
         #: Whether a sync is under way.
         self.syncing = False
         #: Whether the znode at a path must be listed also without children, because only a list watches for them.
@@ -73,7 +74,7 @@ class Reconciler:
         self.left_out: set[str] = set()
         self._told_prefix = told_prefix
         self._agenda = agenda
-        self._keep_data = keep_data
+        self._keep_data = options.keep_data
         #: Znodes that may count other children than are held, and since when one of them waits to be looked into.
         self._suspects: set[str] = set()
         self._suspected_at: float | None = None
@@ -86,7 +87,7 @@ class Reconciler:
         self._lists_all = False
 
     def begin_sync(self, *, lists_all: bool = False) -> None:
-        """From now on the server's word is final, until `syncing` is reset.
+        """From now on the server's word is final, until `end_sync`.
 
         With `lists_all` no list of children is taken for good because its parent says that nothing has changed.
         """
@@ -95,6 +96,21 @@ class Reconciler:
         self._suspects.clear()
         self._contradictory.clear()
         self.recheck_at = None
+
+    def end_sync(self) -> None:
+        """From now on an older version of a znode never replaces a newer one."""
+        self.syncing = False
+
+    def follow(self, lists_leaf: Callable[[str], bool]) -> None:
+        """From now on lists what this says also without children, because only a list watches for them."""
+        self.lists_leaf = lists_leaf
+
+    def forget(self) -> None:
+        """Lets go of every znode without a word."""
+        self.tree.clear()
+        self.others = frozenset()
+        self.hidden.clear()
+        self.left_out.clear()
 
     # What was read
 

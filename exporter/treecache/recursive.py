@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from exporter.treecache.agenda import ALL_LOADS, NO_LOADS, Agenda, Loads
-from exporter.treecache.batching import BatchSize
 from exporter.treecache.pathqueue import byte_lengths
+from exporter.treecache.reading import AUDITED, WORTHWHILE, BatchSize
 from exporter.treecache.strategy import Sending
 from exporter.zookeeper.messages import CHANGED, CHILD
 from exporter.zookeeper.wire import AddWatch, MultiRead, ReadRequest, Request
-
-#: So many paths are not kept waiting for others to join them.
-_WORTHWHILE = 64
-#: The most operations that one audit's request has: few enough to hold up no refresh.
-_AUDITED = 128
 
 
 class RecursiveStrategy:
@@ -70,7 +65,7 @@ class RecursiveStrategy:
         Refreshes are gathered while an answer is under way: low latency when it is quiet, large batches under load.
         """
         while in_flight < self._window:
-            if in_flight and len(agenda) < _WORTHWHILE and agenda.loaded:
+            if in_flight and len(agenda) < WORTHWHILE and agenda.loaded:
                 # Few paths wait for the answer under way, so that those which follow may leave with them.
                 return
             sending = self.next_batch(agenda, allowance, children_of)
@@ -85,7 +80,7 @@ class RecursiveStrategy:
         """One small batch."""
         if in_flight >= self._window:
             return 0
-        return _AUDITED if allowance is None else min(_AUDITED, allowance)
+        return AUDITED if allowance is None else min(AUDITED, allowance)
 
     def audits(self, reads: list[str], lists: list[str]) -> list[ReadRequest]:
         """One batch, or several where the paths are too long to go together."""

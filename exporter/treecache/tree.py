@@ -245,6 +245,12 @@ class Tree:
             self._count(record, -1)
         return removed
 
+    def clear(self) -> None:
+        """Lets go of every znode. Who walks meanwhile goes on in what the tree held."""
+        self.root = self._cursor = None
+        self.kinds = dict.fromkeys(NODE_KINDS, 0)
+        self.data_bytes = self.unreadable = 0
+
     def _add_root(self, record: bytes) -> Entry | None:
         if self.root is not None:
             return self.root

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from math import gcd
 
 from exporter.treecache.tree import Branch, Entry, Tree
@@ -22,16 +22,16 @@ class Walk:
     It remembers names alone, so that it may take hours and keep nothing alive.
 
     Args:
-        tree: gives the tree.
+        tree: what to walk through.
         sample: how many paths to give, 0 for all; of a tree that has fewer it gives all.
         turn: counts the walks.
     """
 
-    def __init__(self, tree: Callable[[], Tree], sample: int = 0, turn: int = 0) -> None:
+    def __init__(self, tree: Tree, sample: int = 0, turn: int = 0) -> None:
         #: Znodes whose turn it was, but that may not be read.
         self.unreadable = 0
         self._tree = tree
-        total = len(tree())
+        total = len(tree)
         turns = turns_of(total, sample)
         self._stride = total / sample if turns > 1 else 1.0
         self._phase = (turn * _step(turns) % turns + 0.5) / turns if turns > 1 else 0.0
@@ -43,7 +43,7 @@ class Walk:
         return self._paths
 
     def _go(self) -> Iterator[str | None]:
-        root = self._tree().root
+        root = self._tree.root
         if root is None:
             # That it is missing may be wrong as well.
             yield ""
@@ -57,7 +57,7 @@ class Walk:
                 levels.pop()
                 continue
             path = prefix + names.pop()
-            branch = self._tree().find(path)
+            branch = self._tree.find(path)
             if not isinstance(branch, Branch):
                 continue
             children = list(branch.children.copy().items())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from exporter.treecache.replica import Replica, _Phase
+from exporter.treecache.options import CacheOptions
+from exporter.treecache.phases import Phase
+from exporter.treecache.replica import Replica
 from exporter.treecache.tree import Branch, record_of
 from exporter.treecache.walk import turns_of
 from exporter.zookeeper.messages import (
@@ -51,11 +54,13 @@ _FORGOTTEN = 20.0
 class Harness:
     """Drives a replica as a `TreeCache` does, and knows what it must hold."""
 
-    def __init__(self, root: str = "/app", *, glances: bool = False, **options: Any) -> None:
+    def __init__(
+        self, root: str = "/app", *, glances: bool = False, jitter: Callable[[], float] = float, **options: Any
+    ) -> None:
         self.server = ModelServer(root)
         self.server.selector, self.server.max_depth = options.get("selector"), options.get("max_depth")
         self.server.shard = options.get("shard")
-        self.replica = Replica(root, **options)
+        self.replica = Replica(root, CacheOptions(**options), jitter=jitter)
         if not glances:
             self.replica.audit._glances.plan = lambda now, znodes: None  # type: ignore[method-assign]
         self.log = EventLog(self.server, "" if root == "/" else root)
@@ -189,7 +194,7 @@ class Harness:
     @property
     def _patience(self) -> float:
         """An inquiry that was forgotten is made again, and before that there is nothing to judge."""
-        return _FORGOTTEN if self.replica._phase is _Phase.ASKING else _SOON
+        return _FORGOTTEN if self.replica._attachment.phase is Phase.ASKING else _SOON
 
     def audit(self) -> None:
         """Lets every znode be audited twice; what is found is healed."""
@@ -303,7 +308,7 @@ class Harness:
             watched = {path[len(self.server.root.rstrip("/")) :] for path in self.server.recursive_watches}
             assert watched == share, "other children are watched than are held"
         if self.judges_words and self._mode == "auto" and self.server.connected and self._is_sure:
-            knows = self.word is True and replica._credibility.believes(SERVER)
+            knows = self.word is True and replica._strategies._credibility.believes(SERVER)
             assert replica.mode == ("recursive" if knows else "classic"), f"the server's word was {self.word}"
         is_asked = not self.judges_words or self._mode == "classic" or self._ask_by is None
         assert is_asked, "what the server can do is not asked for again"
@@ -312,7 +317,7 @@ class Harness:
         assert not replica._in_flight
         assert not replica.audit.is_running
         assert replica.freshness.deadline is None
-        assert not replica._heard
+        assert replica._refreshing.is_at_rest
         assert agenda.loaded, f"{agenda._loading} paths are waited for by no one"
         assert not replica._reconciler._suspects
         assert not replica._reconciler.syncing

@@ -7,23 +7,30 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from exporter.treecache import audit, reconciler, recursive
+from exporter.treecache import findings, reconciler, recursive
 from exporter.treecache.agenda import NO_LOADS, Agenda, Loads, Wanted
 from exporter.treecache.answers import Answers, Verdict
+from exporter.treecache.attachment import Attachment
 from exporter.treecache.audit import Audit
 from exporter.treecache.classic import ClassicStrategy
+from exporter.treecache.dispatch import Dispatch
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.freshness import Freshness
+from exporter.treecache.loading import Loading
+from exporter.treecache.outcome import Outbox
 from exporter.treecache.pathqueue import PathQueue
-from exporter.treecache.ratelimit import RateLimit
+from exporter.treecache.phases import Phase, Step
+from exporter.treecache.reading import RateLimit
 from exporter.treecache.reconciler import Reconciler
 from exporter.treecache.recursive import RecursiveStrategy
-from exporter.treecache.replica import Replica, _Phase
+from exporter.treecache.refreshing import Refreshing
+from exporter.treecache.replica import Replica
 from exporter.treecache.scope import Scope
 from exporter.treecache.sharded import ShardedStrategy
+from exporter.treecache.timers import Timer
 from exporter.treecache.tree import NEVER_LISTED, Branch, Tree
 from exporter.treecache.walk import Walk
-from exporter.zookeeper.messages import DELETED, Barrier, Capable, Connected, Message, Reply, Suspended, WatchEvent
+from exporter.zookeeper.messages import DELETED, Barrier, Capable, Connected, Message, Reply, WatchEvent
 from exporter.zookeeper.probe import Probe
 from exporter.zookeeper.records import pzxid_of
 from exporter.zookeeper.wire import NO_AUTH, NO_NODE, AddWatch, MultiRead, ReadRequest, Request
@@ -63,15 +70,13 @@ def breaks(owner: Any, attribute: str, witness: Plan | None = None) -> Callable[
 # Watch first, read after
 
 
-@breaks(Replica, "_arm")
+@breaks(Attachment, "_arm")
 def watch_is_set_after_the_reads(original: Any) -> Any:
-    def arm(self: Replica, now: float) -> None:
+    def arm(self: Attachment, now: float) -> None:
         original(self, now)
-        if self._phase is _Phase.ARMING:
-            self._phase = _Phase.LIVE
-            self._fill_window(now)
-            requests = self._outcome.requests
-            requests.sort(key=lambda sent: isinstance(sent.request, AddWatch))
+        if self.phase is Phase.ARMING:
+            self._dispatch.fill_window(now)
+            self._outbox.requests.sort(key=lambda sent: isinstance(sent.request, AddWatch))
 
     return arm
 
@@ -126,15 +131,15 @@ def watches_stay_on_children_that_are_gone(original: Any) -> Any:
     return lambda self, is_wanted: ()
 
 
-@breaks(Replica, "_is_wanted")
+@breaks(Dispatch, "_is_wanted")
 def watch_is_taken_off_a_child_that_is_being_read(original: Any) -> Any:
-    return lambda self, path: self.tree.find(path) is not None
+    return lambda self, path: self._reconciler.tree.find(path) is not None
 
 
 @breaks(Replica, "_on_armed")
 def watch_that_was_not_set_is_taken_as_set(original: Any) -> Any:
     def on_armed(self: Replica, reply: Reply, now: float) -> None:
-        self._arming.discard(reply.request)
+        self._dispatch.armed(reply.request)
 
     return on_armed
 
@@ -153,19 +158,19 @@ def events_of_other_shares_are_followed(original: Any) -> Any:
 # Dirty until re-read
 
 
-@breaks(Replica, "_on_watch_event")
+@breaks(Refreshing, "on_event")
 def read_sent_before_the_event_clears_it(original: Any) -> Any:
-    def on_watch_event(self: Replica, event: WatchEvent) -> None:
-        path = event.path[len(self._prefix) :]
+    def on_event(self: Refreshing, event: WatchEvent) -> None:
+        path = event.path[self._prefix_length :]
         if not any(path in request.reads for request in self._in_flight.requests() if isinstance(request, ReadRequest)):
             original(self, event)
 
-    return on_watch_event
+    return on_event
 
 
-@breaks(Replica, "_abandon")
+@breaks(Dispatch, "abandon")
 def dirty_paths_are_forgotten_on_reconnect(original: Any) -> Any:
-    def abandon(self: Replica) -> None:
+    def abandon(self: Dispatch) -> None:
         original(self)
         self._agenda._reads, self._agenda._lists = PathQueue(), PathQueue()
 
@@ -173,12 +178,12 @@ def dirty_paths_are_forgotten_on_reconnect(original: Any) -> Any:
 
 
 @breaks(
-    Replica,
-    "_take_back",
+    Dispatch,
+    "take_back",
     Plan(Options(begins="loaded"), [("set", 24, 1), ("deliver", 0, 0), ("take", 0, 0), ("fail_to_queue", 0, 0)]),
 )
 def unanswered_reads_are_not_sent_again(original: Any) -> Any:
-    def take_back(self: Replica, request: Request) -> bool:
+    def take_back(self: Dispatch, request: Request) -> bool:
         sent = self._in_flight.pop(request)
         if sent is not None and isinstance(request, ReadRequest):
             self._agenda.done(request, sent.loads)
@@ -257,18 +262,18 @@ def restored_ensemble_is_not_believed(original: Any) -> Any:
     return lambda self, read, held: read < held
 
 
-@breaks(Replica, "_on_watch_event")
+@breaks(Replica, "receive")
 def deletion_is_not_final(original: Any) -> Any:
-    def on_watch_event(self: Replica, event: WatchEvent) -> None:
+    def receive(self: Replica, message: Message, now: float) -> None:
         """Believes the event at once, so that a read sent before it brings the znode back."""
-        path = event.path[len(self._prefix) :]
-        if event.kind == DELETED and path:
+        path = message.path[self._refreshing._prefix_length :] if isinstance(message, WatchEvent) else ""
+        if isinstance(message, WatchEvent) and message.kind == DELETED and path:
             self._reconciler.remove(path)
             self._agenda.want_reads((path[: path.rindex("/")],), False)
         else:
-            original(self, event)
+            original(self, message, now)
 
-    return on_watch_event
+    return receive
 
 
 @breaks(reconciler, "origin_and_change")
@@ -288,24 +293,21 @@ def zxids_alone_tell_znodes_apart(original: Any) -> Any:
 # Reconnecting
 
 
-@breaks(Replica, "_on_connected")
+@breaks(Attachment, "connected")
 def no_barrier_after_a_reconnect(original: Any) -> Any:
-    def on_connected(self: Replica, message: Connected, now: float) -> None:
-        original(self, message._replace(read_only=True), now)
-
-    return on_connected
+    return lambda self, message, now: original(self, message._replace(read_only=True), now)
 
 
-@breaks(Replica, "_begin_sync")
+@breaks(Loading, "begin")
 def no_resync_after_a_reconnect(original: Any) -> Any:
-    def begin_sync(self: Replica, reason: str) -> None:
+    def begin(self: Loading, reason: str, now: float) -> None:
         if reason == "start":
-            original(self, reason)
+            original(self, reason, now)
         else:
             self._reconciler.begin_sync()
             self._agenda.survey(iter(()))
 
-    return begin_sync
+    return begin
 
 
 @breaks(Reconciler, "_check_children")
@@ -328,111 +330,104 @@ def any_read_counts_as_a_list(original: Any) -> Any:
     return update
 
 
-@breaks(Replica, "_on_connected")
+@breaks(Attachment, "connected")
 def refusal_is_not_remembered(original: Any) -> Any:
-    def on_connected(self: Replica, message: Connected, now: float) -> None:
-        original(self, message._replace(recursive=True), now)
-
-    return on_connected
+    return lambda self, message, now: original(self, message._replace(recursive=True), now)
 
 
-@breaks(Replica, "_on_disconnected")
+@breaks(Attachment, "disconnected")
 def watch_counts_as_kept_over_a_reconnect(original: Any) -> Any:
-    def on_disconnected(self: Replica, message: Any) -> None:
-        armed = self._phase is _Phase.LIVE
-        original(self, message)
+    def disconnected(self: Attachment, message: Any, now: float) -> None:
+        armed = self.phase is Phase.LIVE
+        original(self, message, now)
         if armed:
-            self._arm = lambda now: setattr(self, "_phase", _Phase.LIVE)  # type: ignore[method-assign]
+            self._arm = _arm_without_a_watch.__get__(self)  # type: ignore[method-assign]
 
-    return on_disconnected
+    return disconnected
+
+
+def _arm_without_a_watch(self: Attachment, now: float) -> None:
+    self._phases.take(Step.READY)
+    self._reconciler.follow(self._strategies.current.lists_leaf)
+    self._phases.take(Step.ARMED)
 
 
 # What the server can do
 
 
-@breaks(Replica, "_choose")
+@breaks(Attachment, "_choose")
 def undecided_server_is_taken_to_know_recursive_watches(original: Any) -> Any:
     return lambda self, recursive, *arguments: original(self, recursive is not False, *arguments)
 
 
-@breaks(Replica, "_choose")
+@breaks(Attachment, "_choose")
 def server_is_not_asked_again_although_it_may_have_changed(original: Any) -> Any:
     return lambda self, recursive, ask_in, now: original(self, recursive, None, now)
 
 
-@breaks(Replica, "_ask")
+@breaks(Attachment, "_ask")
 def inquiry_that_was_forgotten_is_waited_for(original: Any) -> Any:
-    def ask(self: Replica, now: float) -> None:
+    def ask(self: Attachment, now: float) -> None:
         original(self, now)
-        self._ask_at = None
+        self._timers.stop(Timer.INQUIRY)
 
     return ask
 
 
-@breaks(Replica, "_on_connected")
+@breaks(Attachment, "connected")
 def undecided_server_is_read_before_it_is_known(original: Any) -> Any:
-    def on_connected(self: Replica, message: Connected, now: float) -> None:
+    def connected(self: Attachment, message: Connected, now: float) -> None:
         original(self, message, now)
-        if self._phase is _Phase.ASKING:
-            self._strategy = self._classic
+        if self.phase is Phase.ASKING:
+            self._strategies.current = self._strategies._classic
             self._go_on(now)
 
-    return on_connected
+    return connected
 
 
-@breaks(Replica, "_on_capable")
-def answer_for_a_connection_that_is_gone_is_believed(original: Any) -> Any:
-    def on_capable(self: Replica, message: Capable, now: float) -> None:
-        if self._phase is _Phase.DETACHED:
-            self._phase = _Phase.ASKING
-        original(self, message, now)
-
-    return on_capable
-
-
-@breaks(Replica, "_on_capable")
+@breaks(Attachment, "capable")
 def answer_that_comes_while_reading_is_not_believed(original: Any) -> Any:
-    def on_capable(self: Replica, message: Capable, now: float) -> None:
-        if self._phase is _Phase.ASKING:
+    def capable(self: Attachment, message: Capable, now: float) -> None:
+        if self.phase is Phase.ASKING:
             original(self, message, now)
 
-    return on_capable
+    return capable
 
 
-@breaks(Replica, "_on_capable")
+@breaks(Attachment, "capable")
 def answer_that_comes_while_reading_does_not_begin_again(original: Any) -> Any:
-    def on_capable(self: Replica, message: Capable, now: float) -> None:
-        if self._phase in (_Phase.ASKING, _Phase.REFUSED):
+    def capable(self: Attachment, message: Capable, now: float) -> None:
+        if self.phase in (Phase.ASKING, Phase.REFUSED):
             original(self, message, now)
-        elif self._phase is not _Phase.DETACHED:
+        elif self.phase is not Phase.DETACHED:
             self._choose(message.recursive, message.ask_in, now)
 
-    return on_capable
+    return capable
 
 
-@breaks(Replica, "_on_capable")
+@breaks(Attachment, "capable")
 def refusal_that_is_taken_back_stands(original: Any) -> Any:
-    def on_capable(self: Replica, message: Capable, now: float) -> None:
-        if self._phase is not _Phase.REFUSED:
+    def capable(self: Attachment, message: Capable, now: float) -> None:
+        if self.phase is not Phase.REFUSED:
             original(self, message, now)
 
-    return on_capable
+    return capable
 
 
 _LAGS = [("set", 24, 1), ("settle", 0, 0), ("cut", 0, 0), ("connect", 3, 3)]
 
 
 @breaks(
-    Replica,
-    "_on_capable",
+    Attachment,
+    "capable",
     Plan(Options(begins="loaded", hesitation=65), [*_LAGS, ("turn", 0, 0), ("inform", 0, 0), *[("turn", 0, 0)] * 4]),
 )
 def no_barrier_before_the_reads_that_an_answer_leads_to(original: Any) -> Any:
-    def on_capable(self: Replica, message: Capable, now: float) -> None:
-        self._resumes = False
+    def capable(self: Attachment, message: Capable, now: float) -> None:
+        self._loading.resumes = False
         original(self, message, now)
 
-    return on_capable
+    return capable
 
 
 # What listeners see
@@ -458,29 +453,28 @@ def path_asked_for_twice_counts_once(original: Any) -> Any:
     return lambda paths, everything, count: Loads(paths, everything, len(paths))
 
 
-@breaks(Replica, "_on_disconnected")
+@breaks(Loading, "disconnected")
 def suspension_ends_the_initialization(original: Any) -> Any:
-    def on_disconnected(self: Replica, message: Any) -> None:
-        original(self, message)
-        if isinstance(message, Suspended):
-            self.initialized = False
+    def disconnected(self: Loading, *, session_lost: bool) -> None:
+        original(self, session_lost=session_lost)
+        self.initialized = False
 
-    return on_disconnected
+    return disconnected
 
 
-@breaks(Replica, "_on_disconnected")
+@breaks(Loading, "disconnected")
 def lost_session_stays_initialized(original: Any) -> Any:
-    def on_disconnected(self: Replica, message: Any) -> None:
+    def disconnected(self: Loading, *, session_lost: bool) -> None:
         initialized = self.initialized
-        original(self, message)
+        original(self, session_lost=session_lost)
         self.initialized = initialized
 
-    return on_disconnected
+    return disconnected
 
 
-@breaks(Replica, "_publish")
+@breaks(Outbox, "publish")
 def reconnection_is_told_after_the_differences(original: Any) -> Any:
-    def publish(self: Replica, event_type: int) -> None:
+    def publish(self: Outbox, event_type: int) -> None:
         if event_type == TreeEvent.INITIALIZED:
             original(self, TreeEvent.CONNECTION_RECONNECTED)
         if event_type != TreeEvent.CONNECTION_RECONNECTED:
@@ -556,7 +550,7 @@ def what_was_sent_counts_as_read(original: Any) -> Any:
 
 @breaks(Replica, "_is_complete")
 def barrier_counts_during_a_load(original: Any) -> Any:
-    return property(lambda self: self._phase is _Phase.LIVE)
+    return property(lambda self: self._attachment.phase is Phase.LIVE)
 
 
 @breaks(
@@ -618,7 +612,7 @@ def audit_does_not_end(original: Any) -> Any:
     return lambda self, now, is_pausing: None
 
 
-@breaks(audit, "version_of")
+@breaks(findings, "version_of")
 def audit_takes_what_goes_back_for_what_is_never_told(original: Any) -> Any:
     return lambda record: (0,)
 

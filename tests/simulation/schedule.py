@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.treecache.classic import _WINDOW as CLASSIC_WINDOW
+from exporter.treecache.reading import SINGLE_WINDOW as CLASSIC_WINDOW
 from exporter.treecache.tree import Entry, record_of
 from exporter.zookeeper.messages import BARRIERS, CHANGED, CHILD, CREATED, DELETED, Unanswered
 from exporter.zookeeper.wire import MARSHALLING_ERROR, THROTTLED, ReadRequest

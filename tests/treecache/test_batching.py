@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.treecache.batching import BatchSize
+from exporter.treecache.reading import BatchSize
 
 MIB = 1024 * 1024
 

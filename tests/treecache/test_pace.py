@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.treecache.pace import Pace
+from exporter.treecache.reading import Pace
 
 
 def refresh(pace: Pace, changes: int, now: float) -> None:

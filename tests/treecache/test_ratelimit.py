@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.treecache.ratelimit import RateLimit
+from exporter.treecache.reading import RateLimit
 
 
 def test_no_limit() -> None:

@@ -7,6 +7,8 @@ from kazoo.exceptions import NoAuthError
 
 from exporter.treecache.agenda import NO_LOADS, Agenda
 from exporter.treecache.events import TreeEvent
+from exporter.treecache.options import CacheOptions
+from exporter.treecache.outcome import Outbox
 from exporter.treecache.reconciler import Reconciler
 from exporter.zookeeper.records import data_of
 from tests.simulation.znodes import Znode
@@ -24,7 +26,9 @@ class Reconciling:
 
     def __init__(self, *, keep_data: bool = True, max_depth: int | None = None) -> None:
         self.agenda = Agenda()
-        self.reconciler = Reconciler("/app", self.agenda, keep_data=keep_data, selector=None, max_depth=max_depth)
+        self.reconciler = Reconciler(
+            "/app", self.agenda, Outbox(), CacheOptions(keep_data=keep_data, max_depth=max_depth)
+        )
         self.reconciler.apply_record("", record(children=1), False)
         self.told()
         self.wanted()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kazoo.exceptions import NoAuthError
 
 from exporter.treecache.events import TreeEvent
-from exporter.treecache.replica import UnsupportedServerError
+from exporter.treecache.strategies import UnsupportedServerError
 from exporter.zookeeper.messages import (
     BARRIERS,
     CHANGED,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exporter.treecache import Shard
-from exporter.treecache.replica import UnsupportedServerError
+from exporter.treecache.strategies import UnsupportedServerError
 from exporter.zookeeper.messages import CREATED, DELETED
 from exporter.zookeeper.wire import AddWatch, GetChildren, MultiRead, ReadRequest, RemoveWatches, Request
 from tests.simulation.harness import Harness
@@ -34,7 +34,7 @@ def sent_after(harness: Harness) -> list[Request]:
 
     def watching_take(now: float) -> object:
         outcome = take(now)
-        sent.extend(outcome.requests)
+        sent.extend(one.request for one in outcome.requests)
         return outcome
 
     harness.replica.take = watching_take  # type: ignore[assignment,method-assign]

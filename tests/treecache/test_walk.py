@@ -33,23 +33,23 @@ def walked(walk: Walk) -> list[str]:
 
 def test_a_walk_through_all_comes_by_each_znode_once_and_parents_first() -> None:
     tree = tree_of("/a", "/a/b", "/a/b/c", "/d", "/e", "/e/f")
-    paths = walked(Walk(lambda: tree))
+    paths = walked(Walk(tree))
     assert sorted(paths) == sorted(path for path, _ in tree.walk())
     for path in paths[1:]:
         assert paths.index(path[: path.rindex("/")]) < paths.index(path)
 
 
 def test_of_an_empty_tree_the_root_is_looked_for() -> None:
-    assert walked(Walk(Tree)) == walked(Walk(Tree, 10)) == [""]
+    assert walked(Walk(Tree())) == walked(Walk(Tree(), 10)) == [""]
 
 
 def test_what_may_not_be_read_is_left_out_and_counted() -> None:
     tree = tree_of("/a", "/a/b", "/c", hidden=("/a", "/c"))
-    walk = Walk(lambda: tree)
+    walk = Walk(tree)
     assert walked(walk) == ["", "/a/b"]
     assert walk.unreadable == 2
     hidden = tree_of("/a", hidden=("",))
-    assert walked(Walk(lambda: hidden)) == ["/a"]
+    assert walked(Walk(hidden)) == ["/a"]
 
 
 @given(st.integers(1, 12), st.integers(0, 12), st.integers(1, 200))
@@ -61,7 +61,7 @@ def test_a_sample_has_as_many_as_it_says_and_all_have_their_turn(parents: int, c
     for first in (0, turns, 7 * turns + 3):
         seen: set[str] = set()
         for turn in range(first, first + turns):
-            paths = walked(Walk(lambda: tree, sample, turn))
+            paths = walked(Walk(tree, sample, turn))
             assert len(paths) == len(set(paths)) == min(sample, len(everything))
             seen.update(paths)
         assert seen == everything
@@ -70,7 +70,7 @@ def test_a_sample_has_as_many_as_it_says_and_all_have_their_turn(parents: int, c
 @pytest.mark.parametrize("turn", range(5))
 def test_a_part_of_the_tree_has_its_share_in_each_sample(turn: int) -> None:
     tree = forest(10, 99)
-    paths = walked(Walk(lambda: tree, 100, turn))
+    paths = walked(Walk(tree, 100, turn))
     for parent in range(10):
         below = [path for path in paths if path == f"/{parent}" or path.startswith(f"/{parent}/")]
         assert 9 <= len(below) <= 11
@@ -79,7 +79,7 @@ def test_a_part_of_the_tree_has_its_share_in_each_sample(turn: int) -> None:
 def test_unreadable_znodes_have_their_share_in_what_a_sample_counts() -> None:
     paths = [f"/{n}" for n in range(1000)]
     tree = tree_of(*paths, hidden=tuple(paths[500:]))
-    walk = Walk(lambda: tree, 50)
+    walk = Walk(tree, 50)
     assert len(walked(walk)) == 50
     assert walk.unreadable == 49
 
@@ -87,7 +87,7 @@ def test_unreadable_znodes_have_their_share_in_what_a_sample_counts() -> None:
 def test_what_comes_and_goes_during_a_walk_does_no_harm() -> None:
     tree = forest(20, 20)
     seen = []
-    for number, path in enumerate(Walk(lambda: tree)):
+    for number, path in enumerate(Walk(tree)):
         seen.append(path)
         if number % 3 == 0:
             tree.remove(f"/{number % 20}")
@@ -98,4 +98,4 @@ def test_what_comes_and_goes_during_a_walk_does_no_harm() -> None:
 
 def test_a_long_stretch_without_a_pick_is_interrupted() -> None:
     tree = forest(30, 2000)
-    assert list(Walk(lambda: tree, 1)).count(None) >= 5
+    assert list(Walk(tree, 1)).count(None) >= 5

@@ -1,0 +1,164 @@
+"""Dispatch: sends what is wanted, as far as `exporter.treecache.reading` lets it, and knows what is under way."""
+
+from __future__ import annotations
+
+from exporter.treecache.agenda import NO_LOADS, Agenda, Loads
+from exporter.treecache.audit import Audit
+from exporter.treecache.freshness import Freshness
+from exporter.treecache.outcome import Outbox
+from exporter.treecache.reading import Pace, RateLimit
+from exporter.treecache.reconciler import Reconciler
+from exporter.treecache.refreshing import Refreshing
+from exporter.treecache.sent import AUDIT, NO_CAUSES, REFRESH, SYNC, InFlight, Sent
+from exporter.treecache.strategies import Strategies
+from exporter.treecache.timers import Timer, Timers
+from exporter.zookeeper.wire import ReadRequest, Request
+
+
+class Dispatch:
+    """Sends requests, and takes them back that come to nothing.
+
+    Args:
+        in_flight: the requests that were sent and not yet answered.
+        agenda: where reads are wanted.
+        reconciler: the tree, of which suspects are read again when nothing else is.
+        strategies: make requests of what is wanted.
+        refreshing: knows which events a read follows.
+        freshness: what is proven waits for reads.
+        audit: reads as well, when there is room.
+        timers: keep reads from being sent.
+        pace, rate: say when the next one may be.
+        outbox: where requests to send are left.
+    """
+
+    def __init__(
+        self,
+        in_flight: InFlight,
+        agenda: Agenda,
+        reconciler: Reconciler,
+        strategies: Strategies,
+        refreshing: Refreshing,
+        freshness: Freshness,
+        audit: Audit,
+        timers: Timers,
+        pace: Pace,
+        rate: RateLimit,
+        outbox: Outbox,
+    ) -> None:
+        self._in_flight = in_flight
+        self._agenda = agenda
+        self._reconciler = reconciler
+        self._strategies = strategies
+        self._refreshing = refreshing
+        self._freshness = freshness
+        self._audit = audit
+        self._timers = timers
+        self._pace = pace
+        self._rate = rate
+        self._outbox = outbox
+        #: Requests under way that set watches while reads go on.
+        self._arming: set[Request] = set()
+
+    # Sending
+
+    def send(self, request: Request, now: float, loads: Loads = NO_LOADS, purpose: str = SYNC) -> None:
+        """Sends a request, whose answer is waited for."""
+        causes = NO_CAUSES
+        if purpose != AUDIT and isinstance(request, ReadRequest):
+            causes = self._refreshing.take_causes(request)
+            if causes and not self._reconciler.syncing:
+                purpose = REFRESH
+        sent = Sent(request, now, loads, purpose, causes)
+        self._in_flight.add(sent)
+        self._outbox.requests.append(sent)
+
+    def fill_window(self, now: float) -> None:
+        """Sends as much of what is wanted as may be sent now."""
+        agenda, in_flight = self._agenda, self._in_flight
+        agenda.ripen(now)
+        self._reconciler.recheck_suspects(now, at_rest=not in_flight and not agenda)
+        refreshing = agenda.loaded and bool(agenda)
+        if refreshing and now < self._pace.due_at:
+            self._timers.set(Timer.PACING, self._pace.due_at)
+            return
+        allowance = self._rate.allowance(now)
+        sent = False
+        for request, loads, watches in self._strategies.current.requests(
+            agenda, len(in_flight), allowance, self._reconciler.children_of
+        ):
+            self._arming.update(watches)
+            self._outbox.requests.extend(Sent(watch, now) for watch in watches)
+            self._rate.spend(request.operations)
+            self.send(request, now, loads)
+            self._freshness.sent(request)
+            sent = True
+        if refreshing and sent:
+            self._pace.sent(now)
+        if self._audit.is_running:
+            self._send_audit(now)
+        if allowance is not None and not in_flight and not self._is_at_rest:
+            self._timers.set(Timer.RATE, self._rate.next_at(now))
+
+    def _send_audit(self, now: float) -> None:
+        """Sends an audit's next reads, if there is room beside those of refreshes."""
+        strategy = self._strategies.current
+        room = strategy.audit_room(len(self._in_flight), self._rate.allowance(now))
+        if room > 0:
+            for request in strategy.audits(*self._audit.next_round(room, now)):
+                self._rate.spend(request.operations)
+                self._audit.asked(request)
+                self.send(request, now, purpose=AUDIT)
+        if self._agenda and not self._in_flight:
+            # What the audit came by at its end leaves at once.
+            self._timers.set(Timer.PACING, now)
+
+    @property
+    def _is_at_rest(self) -> bool:
+        return not self._agenda and self._agenda.loaded and not self._audit.is_running
+
+    def disarm(self, now: float) -> None:
+        """Takes off the watches that are of no use any more, once all is read."""
+        for request in self._strategies.current.disarm(self._is_wanted):
+            self._outbox.requests.append(Sent(request, now))
+
+    def _is_wanted(self, path: str) -> bool:
+        """Whether the znode at a path is held, or may be about to be."""
+        return self._reconciler.tree.find(path) is not None or self._refreshing.is_wanted(path)
+
+    # What is under way
+
+    def is_arming(self, request: Request) -> bool:
+        """Whether a request sets a watch while reads go on, and was not answered yet."""
+        return request in self._arming
+
+    def armed(self, request: Request) -> None:
+        """A request that sets a watch while reads go on was answered."""
+        self._arming.discard(request)
+
+    @property
+    def outstanding_operations(self) -> int:
+        """Operations sent and not yet answered. From any thread."""
+        return self._in_flight.operations + len(self._arming)
+
+    def take_back(self, request: Request) -> bool:
+        """Makes what a request was about wait again; False if nothing waits for the request any more."""
+        sent = self._in_flight.pop(request)
+        if sent is not None and isinstance(request, ReadRequest):
+            self._freshness.begin_answer(request)
+            self.put_back(request, sent)
+            self._freshness.end_answer(request)
+        return sent is not None
+
+    def put_back(self, request: ReadRequest, sent: Sent) -> None:
+        """The same for one that was answered, in a way that brought nothing."""
+        if sent.purpose == AUDIT:
+            self._audit.over(request)
+            return
+        self._agenda.put_back(request, sent.loads)
+        self._refreshing.put_back(sent.causes)
+
+    def abandon(self) -> None:
+        """Takes back everything that is under way."""
+        for request in self._in_flight.requests():
+            self.take_back(request)
+        self._arming.clear()
