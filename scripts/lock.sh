@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes requirements/*.txt anew from pyproject.toml: every version and hash, for Python 3.10 and newer.
+# Writes requirements/*.txt anew from pyproject.toml: every version and hash, for Python 3.11 and newer.
 # Arguments go to `uv pip compile`, for example --upgrade or --upgrade-package kazoo.
 set -eu
 unset CDPATH
@@ -15,7 +15,7 @@ compile() {
     output=requirements/$1.txt
     shift
     echo "lock: writing $output"
-    "$tools/bin/uv" pip compile --quiet --universal --python-version 3.10 \
+    "$tools/bin/uv" pip compile --quiet --universal --python-version 3.11 \
         --generate-hashes --no-header --no-emit-index-url --output-file "$output" "$@" >/dev/null
 }
 
@@ -25,3 +25,4 @@ compile dev pyproject.toml --group dev "$@"
 compile runtime pyproject.toml --constraint requirements/dev.txt "$@"
 compile build --group build --constraint requirements/dev.txt "$@"
 compile release --group release --constraint requirements/dev.txt "$@"
+compile docs --group docs --constraint requirements/dev.txt "$@"

@@ -37,7 +37,7 @@ tar -tzf "dist/treecache_exporter-$version.tar.gz" | grep -q '/LICENSE$' || fail
 
 # As a user would: the wheel alone, with whatever versions of its dependencies are the newest today.
 installed=$(pyenv versions --bare 2>/dev/null | paste -s -d : -) || installed=
-for python in python3.10 python3.11 python3.12 python3.13; do
+for python in python3.11 python3.12 python3.13 python3.14; do
     command -v "$python" >/dev/null || continue
     # Where pyenv is, it hides those that were not chosen, and answers for those that it does not have.
     PYENV_VERSION=$installed "$python" -m venv "$folder/$python" >"$folder/venv.log" 2>&1 || {

@@ -18,7 +18,7 @@ fail() {
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
-usable_python() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1; }
+usable_python() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
 
 # The stamp holds what the environment was made from; a copy of the repository at another path is another one.
 inputs() {
@@ -35,7 +35,7 @@ environment_is_ready() {
 }
 
 find_python() {
-    for python in python3 python3.13 python3.12 python3.11 python3.10; do
+    for python in python3 python3.14 python3.13 python3.12 python3.11; do
         usable_python "$python" && return
     done
     python=
@@ -155,7 +155,7 @@ esac
 
 find_python
 if [ -z "$python" ] && have python3; then
-    fail "Python 3.10 or newer is needed; python3 and python3.10 to python3.13 are older or missing"
+    fail "Python 3.11 or newer is needed; python3 and python3.11 to python3.14 are older or missing"
 fi
 packages=$(missing_packages | tr '\n' ' ')
 packages=${packages% }
@@ -167,6 +167,6 @@ if [ -n "$packages" ]; then
         say "not installed, and there is no apt here: $packages"
     fi
 fi
-[ -n "$python" ] || fail "Python 3.10 or newer is needed, and none was found"
+[ -n "$python" ] || fail "Python 3.11 or newer is needed, and none was found"
 environment_is_ready || make_environment
 [ "$kind" = run ] || [ -x .venv/bin/helm ] || have helm || install_helm

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from exporter.config.settings import one_line
 
@@ -66,7 +66,7 @@ def roughly(seconds: float) -> str:
 def human_moment(at: float) -> str:
     """A point in Unix time, in UTC to the second."""
     try:
-        return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+        return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (ValueError, OverflowError, OSError):
         # A znode's times are its ensemble's clocks', which may say anything.
         return f"{at:g} s after 1970"

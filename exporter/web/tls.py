@@ -31,7 +31,7 @@ def server_context(config: WebConfig) -> ssl.SSLContext | None:
         try:
             context.set_ecdh_curve(CURVES[tls.curve])
         except (ssl.SSLError, ValueError):
-            # Python 3.10 does not know X25519 by name.
+            # OpenSSL may be built without it.
             accepted = "not known to this Python; accepted: another curve, or none for OpenSSL's own preferences"
             raise SettingsError(f"{config.path}: tls_server_config.curve_preferences", tls.curve, accepted) from None
     _load_certificate(context, config.path, tls)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 
@@ -11,9 +10,6 @@ import pytest
 from tests.dashboards.grafana import ALL, Grafana
 from tests.dashboards.scene import FIRING_WITHIN, Scene, playing
 from tests.support import eventually
-
-# The SDK that writes the JSON needs Python 3.11; what it wrote is tested with every Python.
-collect_ignore = ["test_generated.py"] if sys.version_info < (3, 11) else []
 
 #: What a reader has chosen.
 CHOSEN: Mapping[str, Mapping[str, str]] = {

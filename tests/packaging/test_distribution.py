@@ -73,9 +73,9 @@ def test_the_metadata_says_what_a_package_index_shows(wheel: zipfile.ZipFile) ->
     fields = metadata(wheel)
     assert (fields["Version"], fields["License-Expression"]) == (exporter.__version__, "Apache-2.0")
     assert fields["Description-Content-Type"] == "text/markdown"
-    assert fields["Requires-Python"] == ">=3.10"
+    assert fields["Requires-Python"] == ">=3.11"
     classified = {line.rpartition(" ")[2] for line in fields.get_all("Classifier", []) if "Python :: 3." in line}
-    assert classified == {"3.10", "3.11", "3.12", "3.13"}
+    assert classified == {"3.11", "3.12", "3.13", "3.14"}
 
 
 def test_the_sdist_holds_the_repository_and_the_chart_can_be_packed_from_it(tmp_path: Path) -> None:
@@ -110,8 +110,12 @@ def test_the_images_dependencies_are_listed_for_its_python_whatever_python_lists
     names = [entry.partition("==")[0] for entry in entries]
     assert len(set(names)) == len(names)
     assert all("--hash=sha256:" in entry and ";" not in entry for entry in entries)
-    # A backport, for older Pythons alone.
-    assert "exceptiongroup" not in names
-    assert "exceptiongroup" in "".join(image_requirements.needed(lock, "3.10.13"))
     unconditional = re.findall(r"^([a-z0-9-]+)==\S+ \\$", lock, re.MULTILINE)
     assert set(unconditional) <= set(names)
+
+
+@pytest.mark.parametrize(("python", "names"), [("3.11.9", ["always", "backport"]), ("3.13.7", ["always"])])
+def test_a_dependency_of_other_pythons_is_not_listed(python: str, names: list[str]) -> None:
+    markers = {"always": "", "backport": " ; python_full_version < '3.12'", "elsewhere": " ; os_name == 'nt'"}
+    lock = "".join(f"{name}==1{marker} \\\n    --hash=sha256:00\n    # via other\n" for name, marker in markers.items())
+    assert [entry.partition("==")[0] for entry in image_requirements.needed(lock, python)] == names

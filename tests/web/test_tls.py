@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-import sys
 from pathlib import Path
 
 import bcrypt
@@ -22,10 +21,6 @@ from tests.support import being_read, eventually
 from tests.web.certificates import Authority
 from tests.web.process import received
 from tests.web.running import Running, running
-
-if sys.version_info < (3, 11):
-    # There asyncio loses the transport of a client that leaves right after its handshake before anyone could close it.
-    pytestmark = pytest.mark.filterwarnings("ignore:unclosed transport <asyncio.sslproto:ResourceWarning")
 
 SERVER = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
 MUTUAL = SERVER + "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n"

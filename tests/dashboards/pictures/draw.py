@@ -123,7 +123,7 @@ class _Page:
             axes.add_patch(_rounded(x, 46, width, 28, theme.PANEL, theme.BORDER))
             self._write(axes, x + 12, 60, text, 13, theme.TEXT)
             x += width + 8
-        begin, end = (datetime.datetime.fromtimestamp(t, datetime.timezone.utc) for t in self._span)
+        begin, end = (datetime.datetime.fromtimestamp(t, datetime.UTC) for t in self._span)
         self._write(axes, box.width - 4, 60, f"{begin:%H:%M:%S} to {end:%H:%M:%S}", 13, theme.FAINT, ha="right")
 
     @property
@@ -315,7 +315,7 @@ class _Page:
         first = math.ceil(self._span[0] / pace) * pace
         axes.set_xticks([first + pace * i for i in range(int((self._span[1] - first) // pace) + 1)])
         clock = "%H:%M" if pace >= 60 else "%H:%M:%S"
-        utc = datetime.timezone.utc
+        utc = datetime.UTC
         axes.xaxis.set_major_formatter(FuncFormatter(lambda t, _: f"{datetime.datetime.fromtimestamp(t, utc):{clock}}"))
         unit, decimals = panel.defaults["unit"], panel.defaults.get("decimals")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: written(round(value, 9), unit, decimals)))
