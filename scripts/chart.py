@@ -1,4 +1,4 @@
-"""Chart: writes those of the Helm chart's files that follow from others. `python scripts/chart.py`, `make chart`.
+"""Chart: those of the Helm chart's files that follow from others. `make generate` writes them.
 
 README.md lists what values.yaml says of each value in lines that begin with `# --`. In values.schema.json the schema of
 `config` is that of the exporter's configuration file, as JSON Schema's draft-07 writes it, which Helm reads; that of
@@ -153,7 +153,7 @@ def _shown(default: Any) -> str:
     return f"`{json.dumps(default)}`"
 
 
-def written() -> Mapping[Path, str]:
+def texts() -> Mapping[Path, str]:
     """What the files are to hold."""
     readme_file, schema_file = CHART / "README.md", CHART / "values.schema.json"
     schema = values_schema(json.loads(schema_file.read_text()))
@@ -161,8 +161,3 @@ def written() -> Mapping[Path, str]:
         readme_file: readme(readme_file.read_text()),
         schema_file: json.dumps(schema, indent=2) + "\n",
     }
-
-
-if __name__ == "__main__":
-    for path, text in written().items():
-        path.write_text(text)

@@ -96,7 +96,7 @@ else
 fi
 
 say "packing the chart"
-.venv/bin/python scripts/chart.py
+.venv/bin/python -m scripts.generate chart
 helm=.venv/bin/helm
 [ -x "$helm" ] || helm=helm
 "$helm" package helm/treecache-exporter --destination dist >/dev/null 2>&1 || fail "the chart cannot be packed"

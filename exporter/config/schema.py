@@ -1,6 +1,6 @@
 """Schema: the shape of the configuration file, which docs/config.schema.json publishes.
 
-`python -m exporter.config > docs/config.schema.json` brings that up to date.
+`make generate` writes that.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Reference: docs/metrics.md, written from the catalogue.
-
-`python -m exporter.telemetry.reference > docs/metrics.md` brings it up to date.
-"""
+"""Reference: docs/metrics.md, written from the catalogue. `make generate` writes it."""
 
 from __future__ import annotations
 
@@ -12,8 +9,7 @@ from exporter.telemetry.catalogue import GROUPS, Group, Metric
 INTRODUCTION = """\
 # Metrics
 
-Written from `exporter/telemetry/catalogue.py` by `python -m exporter.telemetry.reference > docs/metrics.md`; do not
-edit it by hand.
+Written from `exporter/telemetry/catalogue.py` by `make generate`; do not edit it by hand.
 
 Every gauge is read when Prometheus scrapes, and a scrape costs the same for any number of znodes. All samples with
 known label values are there from the first scrape, at 0; of a metric with two labels of its own a combination appears
@@ -104,7 +100,3 @@ def _later(group: Group) -> Iterator[str]:
 
 def _code(words: tuple[str, ...]) -> str:
     return ", ".join(f"`{word}`" for word in words)
-
-
-if __name__ == "__main__":
-    print(reference(), end="")

@@ -14,11 +14,6 @@ from exporter.config.schema import SECRET_KEYS, Config, json_schema
 from exporter.config.validation import sections
 
 ROOT = Path(__file__).parents[2]
-DOCUMENT = ROOT / "docs" / "config.schema.json"
-
-
-def test_the_document_is_current() -> None:
-    assert DOCUMENT.read_text("utf-8") == json_schema(), "run `python -m exporter.config > docs/config.schema.json`"
 
 
 def valid(content: Any) -> bool:

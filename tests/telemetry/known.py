@@ -1,6 +1,6 @@
 """Sources whose stats are known, and what a scrape of them must look like, byte for byte.
 
-`python -m tests.telemetry.known` writes tests/golden/metrics*.txt anew; read the difference before keeping it.
+`make generate` writes tests/golden/metrics*.txt anew; read the difference before keeping it.
 """
 
 from __future__ import annotations
@@ -246,8 +246,3 @@ def expositions() -> dict[Path, bytes]:
         GOLDEN / "metrics.txt": plain(registry()),
         GOLDEN / "metrics.openmetrics.txt": openmetrics(registry()),
     }
-
-
-if __name__ == "__main__":
-    for path, text in expositions().items():
-        path.write_bytes(text)

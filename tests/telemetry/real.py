@@ -1,11 +1,13 @@
 """A real client and cache whose tree is known, and what a scrape of them must look like, but for times and sizes.
 
-`python -m tests.telemetry.real` writes tests/golden/tree.txt anew; read the difference before keeping it.
+`make generate` writes tests/golden/tree.txt anew; read the difference before keeping it.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from pathlib import Path
 
 from kazoo.client import KazooClient
 from kazoo.security import make_digest_acl
@@ -58,8 +60,9 @@ def _normalised(line: str) -> str:
     return f"{sample} {value}\n"
 
 
-if __name__ == "__main__":
+def texts() -> Mapping[Path, str]:
+    """What the file must hold, by a server of its own."""
     with ZooKeeperServer(tick_time=TICK_TIME) as server:
         with connected(server.hosts) as admin:
             admin.create("/golden")
-        PATH.write_text(exposition(server.hosts + "/golden"))
+        return {PATH: exposition(server.hosts + "/golden")}

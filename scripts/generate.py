@@ -1,0 +1,136 @@
+"""Generate: every file that follows from others, in one list. `make generate` writes them, and the tests compare them.
+
+A file belongs here if its sources give the same text on every machine. What is recorded or measured has a command of
+its own: pictures, the frames that the decoders are fuzzed with, the simulation's findings, the notifications of an hour
+on call.
+
+`python -m scripts.generate [NAME...]` writes those of the names alone.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+
+#: What a test says whose file is not as it should be.
+REMEDY = "run `make generate`, and read what changed"
+
+Texts = Mapping[Path, str]
+
+
+class Generated(NamedTuple):
+    """Files that are made together.
+
+    Attributes:
+        name: what `make generate NAME` and a failing test call them.
+        texts: what the files are to hold, by their paths.
+    """
+
+    name: str
+    texts: Callable[[], Texts]
+
+    def stale(self) -> Iterator[tuple[Path, str]]:
+        """The files that hold something else or are missing, with what they are to hold."""
+        for path, text in self.texts().items():
+            if not path.exists() or path.read_text("utf-8") != text:
+                yield path, text
+
+
+# Each imports what it needs when it is asked: Grafana's SDK alone takes a second.
+
+
+def _metrics() -> Texts:
+    from exporter.telemetry.reference import reference
+
+    return {ROOT / "docs" / "metrics.md": reference()}
+
+
+def _schema() -> Texts:
+    from exporter.config.schema import json_schema
+
+    return {ROOT / "docs" / "config.schema.json": json_schema()}
+
+
+def _rules() -> Texts:
+    from dashboards.prometheus.parameters import Parameters
+    from dashboards.prometheus.render import rule_files
+
+    return {ROOT / "dashboards" / "prometheus" / name: text for name, text in rule_files(Parameters()).items()}
+
+
+def _alerting() -> Texts:
+    from dashboards.prometheus import document
+
+    return {document.PATH: document.current(document.PATH.read_text("utf-8"))}
+
+
+def _dashboards() -> Texts:
+    from dashboards.grafana.generate import documents
+
+    return {ROOT / "dashboards" / "grafana" / name: text for name, text in documents().items()}
+
+
+def _chart() -> Texts:
+    from scripts import chart
+
+    return chart.texts()
+
+
+def _scrapes() -> Texts:
+    from tests.telemetry import known
+
+    return {path: text.decode() for path, text in known.expositions().items()}
+
+
+def _scrape_of_a_server() -> Texts:
+    from tests.telemetry import real
+
+    return real.texts()
+
+
+def _hooks() -> Texts:
+    from scripts import hooks
+
+    return hooks.texts()
+
+
+#: In this order: the chart's schema holds that of the configuration, as it is on disk.
+GENERATED = (
+    Generated("metrics", _metrics),
+    Generated("schema", _schema),
+    Generated("rules", _rules),
+    Generated("alerting", _alerting),
+    Generated("dashboards", _dashboards),
+    Generated("chart", _chart),
+    Generated("scrapes", _scrapes),
+    Generated("scrape-of-a-server", _scrape_of_a_server),
+    Generated("hooks", _hooks),
+)
+
+
+def main(names: Sequence[str]) -> int:
+    """Writes what is stale and gives the exit status, 2 for a name that there is not."""
+    known = [generated.name for generated in GENERATED]
+    for name in names:
+        if name not in known:
+            print(f"generate: {name}: accepted: {', '.join(known)}", file=sys.stderr)
+            return 2
+    changed = 0
+    for generated in GENERATED:
+        if names and generated.name not in names:
+            continue
+        for path, text in generated.stale():
+            path.write_text(text, "utf-8")
+            print(f"generate: wrote {path.relative_to(ROOT)}")
+            changed += 1
+    if not changed:
+        print("generate: everything is current")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
