@@ -2,13 +2,19 @@
 # Arguments for the demo: make run ARGS="--web.listen-address=:0"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-lowest soak busy lint format bench image-test release-check chart lock clean setup setup-dev
+.PHONY: help run test unit test-python test-pythons test-lowest soak busy lint format generate docs bench image-test release \
+	release-check chart lock clean setup setup-unit setup-dev
 
 # Hundreds of processes start: what was compiled once is not compiled again.
 unexport PYTHONDONTWRITEBYTECODE
 
-PYTHON := .venv/bin/python
+# `make test-python PYTHON=3.13` says which one; everything else runs in .venv.
+VERSION_OF_PYTHON := $(PYTHON)
+override PYTHON := .venv/bin/python
 ARGS ?=
+# What of the tests `make test`, `make unit` and `make test-python` run: files, folders, or a test by FILE::NAME.
+PART ?=
+PYTEST := -m pytest --quiet --dist=loadfile --no-loadscope-reorder
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -17,9 +23,19 @@ run: setup ## Start a throw-away ZooKeeper with a living tree and the exporter o
 	@echo "run: starting the demo"
 	@$(PYTHON) -m exporter demo $(ARGS)
 
-test: lint ## Check format, lint and types, then run the tests
-	@echo "test: pytest"
-	@$(PYTHON) -m pytest --quiet --numprocesses=3 --dist=loadfile --no-loadscope-reorder
+test: lint ## Check format, lint and types, then run the tests (PART=tests/web for a part of them)
+	@echo "test: pytest $(PART)"
+	@$(PYTHON) $(PYTEST) --numprocesses=3 $(PART)
+
+unit: setup-unit ## Run the tests that start no server and no browser, which takes less than a minute (PART=...)
+	@echo "unit: pytest $(PART)"
+	@$(PYTHON) $(PYTEST) --numprocesses=2 -m unit $(PART)
+
+test-python: setup-dev ## Run the tests with another Python, in an environment of its own (PYTHON=3.13, PART=...)
+	@sh scripts/test-python.sh $(VERSION_OF_PYTHON) $(PART)
+
+test-pythons: setup-unit ## Run the unit tests with each supported Python that is installed, and say which are not
+	@sh scripts/test-pythons.sh
 
 test-lowest: setup-dev ## Run part of the tests with the lowest versions of every library that pyproject.toml allows
 	@sh scripts/test-lowest.sh $(ARGS)
@@ -65,6 +81,12 @@ format: setup-dev ## Format the code and mend what ruff can mend
 	@$(PYTHON) -m ruff format .
 	@$(PYTHON) -m ruff check --fix .
 
+generate: setup-dev ## Write every file that follows from others: metrics, schema, rules, dashboards, chart, scrapes
+	@$(PYTHON) -m scripts.generate $(ARGS)
+
+docs: ## Build the documents as a site in dist/docs, and check every link
+	@sh scripts/docs.sh
+
 bench: setup-dev $(if $(filter curator,$(PEER)),.bench-venv/.stamp) ## Compare with kazoo's TreeCache, with PEER=curator also with Curator's caches
 	@echo "bench: the peers in turn on the same trees"
 	@$(PYTHON) -m bench.suite $(if $(filter curator,$(PEER)),$(CURATOR)) $(ARGS)
@@ -82,11 +104,14 @@ CURATOR = --curator "$$(echo .bench-venv/lib/python3*/site-packages/pyspark/jars
 image-test: setup-dev ## Build the image with buildah on a base of its own, and try it (as root)
 	@sh scripts/image-test.sh
 
+release: setup-unit ## Cut a release: version, changelog and chart (VERSION=0.2.0), and say what to do next
+	@$(PYTHON) -m scripts.release $(VERSION)
+
 release-check: setup-dev ## Build wheel, sdist, chart and list of dependencies into dist/, and check them
 	@sh scripts/release-check.sh
 
 chart: setup-dev ## Write what in the Helm chart follows from other files, and pack it into dist/
-	@$(PYTHON) scripts/chart.py
+	@$(PYTHON) -m scripts.generate chart
 	@PATH="$$PWD/.venv/bin:$$PATH" helm package helm/treecache-exporter --destination dist
 
 lock: ## Resolve requirements/*.txt anew from pyproject.toml (ARGS=--upgrade for newer versions)
@@ -95,10 +120,13 @@ lock: ## Resolve requirements/*.txt anew from pyproject.toml (ARGS=--upgrade for
 setup: ## Install what `make run` needs
 	@sh scripts/setup.sh run
 
+setup-unit: ## Install what `make unit` needs
+	@sh scripts/setup.sh unit
+
 setup-dev: ## Install what `make test` needs
 	@sh scripts/setup.sh dev
 
 clean: ## Remove the environment and every cache
 	@echo "clean: removing .venv and caches"
-	@rm -rf .venv .kazoo-venv .image-test .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	@rm -rf .venv .venv-3.* .docs-venv .kazoo-venv .image-test .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

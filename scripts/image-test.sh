@@ -37,6 +37,8 @@ in_store() { buildah --root "$folder/store" --runroot "$folder/run" --storage-dr
 
 make_base() {
     # The first entry is the distribution itself; those of updates and security follow.
+    # The names are apt's.
+    # shellcheck disable=SC2016
     source=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Identifier: Packages' | head -n 1)
     [ -n "$source" ] || fail "apt has no source of packages"
     say "unpacking Debian ${source#* } for the base image"

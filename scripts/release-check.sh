@@ -3,6 +3,7 @@
 set -eu
 unset CDPATH
 cd -- "$(dirname -- "$0")/.."
+. scripts/pythons.sh
 
 say() { printf 'release-check: %s\n' "$*"; }
 
@@ -36,16 +37,13 @@ wheel=dist/treecache_exporter-$version-py3-none-any.whl
 tar -tzf "dist/treecache_exporter-$version.tar.gz" | grep -q '/LICENSE$' || fail "the sdist has no licence file"
 
 # As a user would: the wheel alone, with whatever versions of its dependencies are the newest today.
-installed=$(pyenv versions --bare 2>/dev/null | paste -s -d : -) || installed=
-for python in python3.11 python3.12 python3.13 python3.14; do
-    command -v "$python" >/dev/null || continue
-    # Where pyenv is, it hides those that were not chosen, and answers for those that it does not have.
-    PYENV_VERSION=$installed "$python" -m venv "$folder/$python" >"$folder/venv.log" 2>&1 || {
-        grep -q '^pyenv: .*command not found' "$folder/venv.log" && continue
-        cat "$folder/venv.log" >&2
-        say "passing over $python, which is here but makes no environment"
+for supported in $(supported_pythons); do
+    python=python$supported
+    found=$(installed_python "$supported") || {
+        say "passing over $python, which is not installed or makes no environment"
         continue
     }
+    "$found" -m venv "$folder/$python"
     say "installing the wheel with $python"
     "$folder/$python/bin/pip" install --quiet "$wheel"
     "$folder/$python/bin/pip" check

