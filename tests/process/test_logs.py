@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -30,7 +30,7 @@ def test_logfmt(capsys: pytest.CaptureFixture[str]) -> None:
     timestamp, rest = capsys.readouterr().err.rstrip("\n").split(" ", 1)
     assert rest == r'level=info logger=exporter event=connected server="zk 1:2181" read_only=true more=a\nb\x1b[0m'
     moment = datetime.fromisoformat(timestamp.removeprefix("timestamp=").replace("Z", "+00:00"))
-    assert abs((datetime.now(timezone.utc) - moment).total_seconds()) < 60
+    assert abs((datetime.now(UTC) - moment).total_seconds()) < 60
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
