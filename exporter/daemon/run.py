@@ -19,11 +19,12 @@ from exporter.config import web as web_config
 from exporter.config.settings import Settings, SettingsError, Web
 from exporter.daemon import systemd
 from exporter.daemon.autoreload import AutoReload, reloading_changes
+from exporter.daemon.collectors import collectors, running
 from exporter.daemon.fleet import Fleet
 from exporter.daemon.reload import Load, Reloader
 from exporter.daemon.tracing import exporting
 from exporter.process.signals import ENDING, end_at_once, hung_up_early
-from exporter.telemetry.collectors import build_registry
+from exporter.telemetry.collecting import registry_of
 from exporter.web.app import create_app, kinds, open_to_all
 from exporter.web.listening import base_url, listening
 from exporter.web.server import ServerError, serving
@@ -74,8 +75,9 @@ async def _run(
     with _termination() as terminated, exporting() as spans_dropped, _listeners(web) as listeners:
         fleet = Fleet(settings.ensembles, settings.shard)
         reloader = Reloader(fleet, load)
+        gathered = collectors(settings, fleet, reloader, spans_dropped)
         app = create_app(
-            build_registry(fleet, __version__, reloader, spans_dropped, settings.shard),
+            registry_of(gathered),
             fleet,
             telemetry_path=web.telemetry_path,
             route_prefix=web.route_prefix,
@@ -85,7 +87,7 @@ async def _run(
             reload=reloader.reload if web.enable_lifecycle else None,
             shard=settings.shard,
         )
-        with _reloading_on_hangup(reloader), reloading_changes(auto_reload, reloader):
+        with _reloading_on_hangup(reloader), reloading_changes(auto_reload, reloader), running(gathered):
             kind_of = kinds(web.telemetry_path, web.route_prefix)
             open_ones = open_to_all(web.route_prefix)
             async with serving(app, listeners, of_web, open_to_all=open_ones, kind_of=kind_of) as failed:

@@ -29,7 +29,6 @@ STYLE_PATH, SCRIPT_PATH = "/-/page.css", "/-/page.js"
 TREES_SHOWN = 200
 #: Requests that are worked on at the same time, and how many more may wait: to look into trees, and the rest.
 _BROWSING, _READING = (2, 62), (2, 126)
-PATHS = (STATUS_PATH, BROWSE_PATH, DOCS_PATH, EVENTS_PATH, STYLE_PATH, SCRIPT_PATH)
 
 
 @dataclass(frozen=True)

@@ -428,6 +428,15 @@ SHARDS = _gauge(
     "treecache_exporter_shards",
     "How many shares each tree's first-level children are divided into; 1 if this exporter holds all of them.",
 )
+COLLECTOR_SUCCESS = _gauge(
+    "treecache_exporter_collector_success",
+    "Whether the collector gave its metrics the last time; without success none of them is in the scrape.",
+)
+COLLECTOR_DURATION = _gauge(
+    "treecache_exporter_collector_duration_seconds",
+    "How long the collector took the last time.",
+    unit="seconds",
+)
 
 CLIENT = Group(
     title="ZooKeeper client",
@@ -506,5 +515,10 @@ EXPORTER = Group(
         SHARDS,
     ),
 )
+COLLECTORS = Group(
+    title="Collectors",
+    labels=("collector",),
+    metrics=(COLLECTOR_SUCCESS, COLLECTOR_DURATION),
+)
 
-GROUPS = (CACHE, CLIENT, EXPORTER)
+GROUPS = (CACHE, CLIENT, EXPORTER, COLLECTORS)

@@ -6,13 +6,14 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Generic, TypeVar
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry
 from prometheus_client import Metric as Family
-from prometheus_client.registry import Collector
+from prometheus_client.registry import Collector as Registered
 
 from exporter.process import memory
 from exporter.telemetry import catalogue
 from exporter.telemetry.catalogue import Group
+from exporter.telemetry.collecting import Collector, registry_of
 from exporter.telemetry.sources import Counted, EnsembleSource, ReloadSource, ReloadStats
 from exporter.treecache.shard import Shard
 from exporter.treecache.stats import CACHE_STATES, ROOT_STATES, CacheStats
@@ -94,14 +95,9 @@ def build_registry(
     shard: Shard | None = None,
     memory_limit: Callable[[], int] = memory.limit,
 ) -> CollectorRegistry:
-    """A registry of its own with everything that the daemon exposes about `ensembles` and about itself."""
-    registry = CollectorRegistry(auto_describe=True)
-    registry.register(EnsemblesCollector(ensembles))
-    registry.register(exporter_collector(version, reloads, spans_dropped, shard, memory_limit))
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
-    GCCollector(registry=registry)
-    return registry
+    """A registry of its own with everything that there is to say about `ensembles` and about the exporter itself."""
+    exporter = exporter_collector(version, reloads, spans_dropped, shard, memory_limit)
+    return registry_of([caches_collector(ensembles), clients_collector(ensembles), exporter])
 
 
 def exporter_collector(
@@ -111,7 +107,7 @@ def exporter_collector(
     shard: Shard | None = None,
     memory_limit: Callable[[], int] = memory.limit,
 ) -> Collector:
-    """Collects the `treecache_exporter_*` metrics."""
+    """Collects what the exporter says about itself."""
     share = shard or Shard()
     build: Samples = {(version, platform.python_version()): 1}
     readers: Mapping[str, Reader[ReloadStats]] = {
@@ -123,59 +119,71 @@ def exporter_collector(
         catalogue.SHARD_ORDINAL.name: lambda _: _one(share.ordinal),
         catalogue.SHARDS.name: lambda _: _one(share.total),
     }
-    return _GroupCollector(
-        catalogue.EXPORTER, readers, lambda: [((), reloads.stats() if reloads else ReloadStats(), {})]
+    return GroupCollector(
+        "exporter", catalogue.EXPORTER, readers, lambda: [((), reloads.stats() if reloads else ReloadStats(), {})]
     )
 
 
-class EnsemblesCollector(Collector):
-    """Collects the metrics of each ensemble's client and caches; of the ensembles there are at each scrape."""
+def caches_collector(ensembles: Iterable[EnsembleSource]) -> Collector:
+    """Collects the metrics of every cache; of the ensembles there are at each scrape."""
+    return GroupCollector(
+        "caches",
+        catalogue.CACHE,
+        CACHE_READERS,
+        lambda: [
+            ((ensemble.name, tree), cache.stats(), ensemble.caches_counted.get(tree, {}))
+            for ensemble in ensembles
+            for tree, cache in ensemble.caches.items()
+        ],
+    )
+
+
+def clients_collector(ensembles: Iterable[EnsembleSource]) -> Collector:
+    """Collects the metrics of each ensemble's client; of the ensembles there are at each scrape."""
+    return GroupCollector(
+        "clients",
+        catalogue.CLIENT,
+        CLIENT_READERS,
+        lambda: [((ensemble.name,), ensemble.client.stats(), ensemble.client_counted) for ensemble in ensembles],
+    )
+
+
+class EnsemblesCollector(Registered):
+    """Collects the metrics of each ensemble's client and caches, for an application's own registry."""
 
     def __init__(self, ensembles: Iterable[EnsembleSource]) -> None:
-        self._collectors = (
-            _GroupCollector(
-                catalogue.CACHE,
-                CACHE_READERS,
-                lambda: [
-                    ((ensemble.name, tree), cache.stats(), ensemble.caches_counted.get(tree, {}))
-                    for ensemble in ensembles
-                    for tree, cache in ensemble.caches.items()
-                ],
-            ),
-            _GroupCollector(
-                catalogue.CLIENT,
-                CLIENT_READERS,
-                lambda: [
-                    ((ensemble.name,), ensemble.client.stats(), ensemble.client_counted) for ensemble in ensembles
-                ],
-            ),
-        )
+        self._collectors = (caches_collector(ensembles), clients_collector(ensembles))
 
     def describe(self) -> Iterator[Family]:
         """The families without samples, so that registering reads no stats."""
-        return (family for collector in self._collectors for family in collector.describe())
+        return (metric.family() for collector in self._collectors for metric in collector.metrics)
 
     def collect(self) -> Iterator[Family]:
         """The families as they are now."""
         return (family for collector in self._collectors for family in collector.collect())
 
 
-class _GroupCollector(Collector, Generic[Stats]):
-    """Writes snapshots out as the metrics of one group; each scrape takes every snapshot once."""
+class GroupCollector(Collector, Generic[Stats]):
+    """Writes snapshots out as the metrics of one group; each scrape takes every snapshot once.
+
+    Args:
+        name: its value of the label ``collector``.
+        group: what it gives.
+        readers: what to read in a snapshot, by the name of the metric; else it is looked for in what was counted.
+        snapshots: the snapshots of a scrape, each with the values of the group's labels.
+    """
 
     def __init__(
         self,
+        name: str,
         group: Group,
         readers: Mapping[str, Reader[Stats]],
         snapshots: Callable[[], Sequence[Snapshot[Stats]]],
     ) -> None:
+        super().__init__(name, group.metrics)
         self._group = group
         self._readers = readers
         self._snapshots = snapshots
-
-    def describe(self) -> Iterator[Family]:
-        """The families without samples."""
-        return (metric.family() for metric in self._group.metrics)
 
     def collect(self) -> Iterator[Family]:
         """The families as they are now."""
@@ -194,7 +202,7 @@ class _GroupCollector(Collector, Generic[Stats]):
             yield family
 
 
-def _add_counted(family: Family, labels: dict[str, str], counted: Collector) -> None:
+def _add_counted(family: Family, labels: dict[str, str], counted: Registered) -> None:
     for counted_family in counted.collect():
         for sample in counted_family.samples:
             # When an instrument was made is of no use, and takes a series each.

@@ -18,7 +18,12 @@ when it first occurs. Points in time are Unix time, by the clock of the machine 
 `ensemble` is what the ensemble is called: `--zookeeper.name`, `name` in the configuration file, or
 `instrument(client, ensemble=...)`. `tree` is what the tree is called: its path, `name` in the configuration file, or
 `TreeCache(..., name=...)`. An application that calls `instrument` has the metrics of the tree caches and of the client,
-the daemon those of the exporter besides, and prometheus_client's own `process_*`, `python_gc_*` and `python_info`.
+the daemon those of the exporter and its collectors besides, and prometheus_client's own `process_*`, `python_gc_*` and
+`python_info`.
+
+The daemon's collectors are `caches`, `clients` and `exporter`. A collector that fails does not fail the scrape: all of
+its metrics are absent from it, never a part of them, `treecache_exporter_collector_success` is 0, and the log has the
+error, once a minute. A scrape of chosen metrics (`name[]`) has the outcomes of the collectors' latest collections.
 
 Histograms carry exemplars (`trace_id`, `span_id`) of spans that are sampled, where the scrape is in the OpenMetrics
 format: durations of requests that of the call, durations of syncs that of the sync, durations of refreshes and

@@ -13,16 +13,15 @@ from starlette.routing import Route
 
 from exporter.pages.history import History
 from exporter.pages.prefix import under
-from exporter.pages.routes import DOCS_PATH, EVENTS_PATH, PATHS, Pages
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import Shard
-from exporter.web.lifecycle import RELOAD_PATH, Reload, reload_route
+from exporter.web.groups import GROUPS, Context, Made, RouteGroup, places
+from exporter.web.lifecycle import Reload
 from exporter.web.lobby import Kind
-from exporter.web.probes import HEALTHY_PATH, READY_PATH, Probes
 from exporter.web.scrapes import Scrapes
 
 #: What a telemetry path must not be.
-RESERVED_PATHS = (*PATHS, HEALTHY_PATH, READY_PATH, RELOAD_PATH)
+RESERVED_PATHS = tuple(place.path for place in places())
 
 
 def create_app(
@@ -36,6 +35,7 @@ def create_app(
     dashboard_url: str | None = None,
     reload: Reload | None = None,
     shard: Shard | None = None,
+    groups: Sequence[RouteGroup] = GROUPS,
 ) -> Starlette:
     """The exporter's pages. `registry` is collected for each scrape of `telemetry_path`, `POST /-/reload` reloads.
 
@@ -43,56 +43,48 @@ def create_app(
     `expose_data` the pages show what is in znodes, if the caches keep it. They link to `dashboard_url`, and show which
     share of the trees this is.
     """
-    history = History(ensembles)
-    pages = Pages(
+    context = Context(
         ensembles,
-        history,
+        History(ensembles),
         version=version,
-        links={"Metrics": telemetry_path, "Docs": DOCS_PATH, "Healthy": HEALTHY_PATH, "Ready": READY_PATH},
-        dashboard_url=dashboard_url,
+        links={"Metrics": telemetry_path, **{place.link: place.path for place in places(groups) if place.link}},
         expose_data=expose_data,
+        dashboard_url=dashboard_url,
+        reload=reload,
         shard=shard,
     )
-    app = Starlette(
-        routes=under(
-            route_prefix,
-            [
-                # First: it may be below that of the documents.
-                Route(telemetry_path, Scrapes(registry).answer),
-                *pages.routes,
-                *Probes(history).routes,
-                reload_route(reload),
-            ],
-        ),
-        lifespan=_kept_up_to_date(pages),
-    )
+    made = [group.make(context) for group in groups]
+    # First: the telemetry path may be below that of the documents.
+    routes = [Route(telemetry_path, Scrapes(registry).answer), *(route for one in made for route in one.routes)]
+    app = Starlette(routes=under(route_prefix, routes), lifespan=_kept_going(made))
     app.router.redirect_slashes = False
     return app
 
 
-def open_to_all(route_prefix: str = "") -> frozenset[str]:
+def open_to_all(route_prefix: str = "", groups: Sequence[RouteGroup] = GROUPS) -> frozenset[str]:
     """The paths that need no password, or a probe would need one."""
-    return frozenset({route_prefix + HEALTHY_PATH, route_prefix + READY_PATH})
+    return frozenset(route_prefix + place.path for place in places(groups) if place.is_open)
 
 
-def kinds(telemetry_path: str, route_prefix: str = "") -> Callable[[str], Kind]:
+def kinds(telemetry_path: str, route_prefix: str = "", groups: Sequence[RouteGroup] = GROUPS) -> Callable[[str], Kind]:
     """What a request asks for, by its path, where Prometheus scrapes `telemetry_path` behind the prefix."""
-    essential = (telemetry_path, HEALTHY_PATH, READY_PATH, RELOAD_PATH)
-    known = {route_prefix + path: Kind.ESSENTIAL for path in essential}
-    known[route_prefix + EVENTS_PATH] = Kind.STREAM
+    known = {route_prefix + place.path: place.kind for place in places(groups)}
+    known[route_prefix + telemetry_path] = Kind.ESSENTIAL
     return lambda path: known.get(path, Kind.PAGE)
 
 
-def _kept_up_to_date(pages: Pages) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
-    """What keeps charts and open pages going for as long as the app is served."""
+def _kept_going(made: Sequence[Made]) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    """Runs what goes with the routes for as long as the app is served: it keeps charts and open pages up to date."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        task = asyncio.create_task(pages.live.run())
+        tasks = [asyncio.ensure_future(one.run()) for one in made if one.run is not None]
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.wait([task])
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
 
     return lifespan
