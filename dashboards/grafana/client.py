@@ -6,7 +6,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.grafana import frame, states
 from dashboards.grafana.limits import SOME, Limits
-from dashboards.grafana.panels import BAD, Column, Panel, Query, graph, listing, spread, timeline, value
+from dashboards.grafana.panels import BAD, NOTED, Column, Panel, Query, graph, listing, spread, timeline, value
 from dashboards.grafana.promql import (
     COMMITS,
     FAILED,
@@ -28,6 +28,7 @@ from dashboards.grafana.promql import (
 ONE = ("instance",)
 NAME = "{{instance}}"
 DURATION = "zookeeper_client_request_duration_seconds"
+CONNECTING = "zookeeper_client_connect_duration_seconds"
 STATES = {"connecting": "blue", "connected": "green", "connected_ro": "yellow", "suspended": "orange", "lost": "red"}
 
 #: The panel that shows why an alert fires, by the alert.
@@ -41,6 +42,8 @@ ALERTS = {
     "TreeCacheRequestErrors": "Errors",
     "TreeCacheRequestLatency": "Reads, 99th percentile",
     "TreeCacheCommitsSlow": "Commits, median",
+    "TreeCacheConnectsSlow": "Connecting, median",
+    "TreeCacheSlowerThanUsual": "Commits, median",
 }
 
 
@@ -201,7 +204,7 @@ def _requests(limits: Limits) -> list[Panel]:
             "reqps",
             Query(f"{per_second(f'{DURATION}_count', 'operation')} > 0", "{{operation}}"),
             stacked=True,
-            width=6,
+            width=8,
         ),
         graph(
             "Errors",
@@ -209,29 +212,44 @@ def _requests(limits: Limits) -> list[Panel]:
             "suspended states; NOAUTH is a right that is missing; timeouts are servers without a quorum.",
             "cps",
             Query(_errors(), "{{operation}} {{error}}"),
-            width=6,
+            width=8,
+        ),
+        graph(
+            "Connecting, median",
+            "How long it took to be connected, from opening the socket until the server granted or resumed the "
+            "session. There are dots only where a session moved or began. The dashed lines are where the alerts begin: "
+            "the lower one where it is slower than usual, too.",
+            "s",
+            Query(quantile(0.5, CONNECTING, *ONE), NAME, exemplars=True),
+            limit=limits.connecting,
+            dots=True,
+            absent="no connection was made",
+            width=8,
         ),
         graph(
             "Reads, 99th percentile",
             "99 of 100 reads were answered within this time, by operation. A click on a mark leads to the trace. "
-            "Everything slow is the server or the network; one operation slow is what it asks for. The dashed line is "
-            "where the alert begins, for all reads together.",
+            "Everything slow is the server or the network; one operation slow is what it asks for. The red dashed line is "
+            "where the alert begins, for all reads together; the blue one is all reads a day before.",
             "s",
             Query(reads, "{{operation}}", exemplars=True),
+            Query(quantile(0.99, DURATION, where=READS, ago="1d"), "a day ago"),
             Query(near(in_timeouts(limits.parameters.request_latency_ratio), reads), "alert"),
-            lines={"alert": BAD},
-            width=6,
+            lines={"alert": BAD, "a day ago": NOTED},
+            width=12,
         ),
         graph(
             "Commits, median",
             "Half of the requests that wait for a majority of the servers were answered within this time, by "
-            "operation; a freshness check is a multi. Slow commits beside quick reads are the servers' disks. The "
-            "dashed line is where the alert begins.",
+            "operation; a freshness check is a multi. Slow commits beside quick reads are the servers' disks. The red "
+            "dashed line is where the alert begins; the blue one is all commits a day before, and there is an alert where "
+            "they are much slower now.",
             "s",
             Query(commits, "{{operation}}", exemplars=True),
+            Query(quantile(0.5, DURATION, where=COMMITS, ago="1d"), "a day ago"),
             Query(near(f"vector({limits.parameters.commits_slow_seconds:g})", commits), "alert"),
-            lines={"alert": BAD},
-            width=6,
+            lines={"alert": BAD, "a day ago": NOTED},
+            width=12,
         ),
         spread(
             "Requests by duration",

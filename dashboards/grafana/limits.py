@@ -75,6 +75,11 @@ class Limits:
         return Limit(self.parameters.request_error_ratio / 5, self.parameters.request_error_ratio)
 
     @property
+    def connecting(self) -> Limit:
+        """Seconds that the median connection takes to be made: where it may be slower than usual, and is slow."""
+        return Limit(self.parameters.slower_connects_seconds, self.parameters.connects_slow_seconds)
+
+    @property
     def listeners(self) -> Limit:
         """Share of the time that a tree's listeners take."""
         return Limit(self.parameters.listener_busy_ratio / 2, self.parameters.listener_busy_ratio)

@@ -362,6 +362,8 @@ def _causes(limits: Limits) -> list[Panel]:
 
 
 def _exporters() -> list[Panel]:
+    memory = of_exporters(select("process_resident_memory_bytes"))
+    limit = f"(min({select('treecache_exporter_memory_limit_bytes')} > 0) or vector(Inf))"
     return [
         timeline(
             "Scrapes",
@@ -374,10 +376,12 @@ def _exporters() -> list[Panel]:
         ),
         graph(
             "Memory",
-            "What each exporter holds in memory; znodes are the bulk of it. When it nears the process' limit, shard "
-            "the trees or keep sizes only (keep_data: false).",
+            "What each exporter holds in memory; znodes are the bulk of it. When it nears the lowest limit, the dashed "
+            "line, shard the trees or keep sizes only (keep_data: false); the alert begins before.",
             "bytes",
-            Query(over("max", ("instance",), of_exporters(select("process_resident_memory_bytes"))), "{{instance}}"),
+            Query(over("max", ("instance",), memory), "{{instance}}"),
+            Query(near(limit, memory), "limit"),
+            lines={"limit": BAD},
             width=8,
         ),
         graph(

@@ -39,9 +39,10 @@ def over(operation: str, labels: tuple[str, ...], expression: str) -> str:
     return f"{operation} by ({', '.join(labels)}) ({expression})" if labels else f"{operation}({expression})"
 
 
-def per_second(name: str, *labels: str, where: str = "") -> str:
-    """How fast a counter grows, by these labels."""
-    return over("sum", labels, f"rate({select(name, *_given(where))}[$__rate_interval])")
+def per_second(name: str, *labels: str, where: str = "", ago: str = "") -> str:
+    """How fast a counter grows, by these labels; or grew so long ago."""
+    then = f" offset {ago}" if ago else ""
+    return over("sum", labels, f"rate({select(name, *_given(where))}[$__rate_interval]{then})")
 
 
 def lately(name: str, *labels: str, where: str = "") -> str:
@@ -54,9 +55,9 @@ def in_range(name: str, *labels: str, where: str = "") -> str:
     return over("sum", labels, f"increase({select(name, *_given(where))}[$__range])")
 
 
-def quantile(q: float, histogram: str, *labels: str, where: str = "") -> str:
-    """A quantile of a histogram of durations, by these labels; no value where nothing was observed."""
-    return f"histogram_quantile({q:g}, {per_second(f'{histogram}_bucket', *labels, 'le', where=where)}) >= 0"
+def quantile(q: float, histogram: str, *labels: str, where: str = "", ago: str = "") -> str:
+    """A quantile of a histogram of durations, by these labels, or so long ago; no value where nothing was observed."""
+    return f"histogram_quantile({q:g}, {per_second(f'{histogram}_bucket', *labels, 'le', where=where, ago=ago)}) >= 0"
 
 
 def error_ratio(*labels: str) -> str:

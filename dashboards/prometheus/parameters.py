@@ -54,6 +54,9 @@ class Parameters:
     evaluation: str = _wait(
         "15s", "How often Prometheus evaluates these rules, in place of its own interval. Best is the scrape interval."
     )
+    keep_firing_for: str = _wait(
+        "90s", "How long an alert goes on when it has no more reason: a scrape that is missed ends and repeats none."
+    )
     absent_for: str = _wait("1m", "Wait before an exporter that does not answer alerts; four scrapes at least.")
     reload_failed_for: str = _wait("5m", "Wait before a configuration that could not be loaded alerts.")
     memory_ratio: float = _threshold(
@@ -143,6 +146,22 @@ class Parameters:
     commits_slow_seconds: float = _threshold(1, "Seconds that the median commit may take ...")
     commits_slow_window: str = _wait("2m", "... over this window; a freshness check is a commit ...")
     commits_slow_for: str = _wait("30s", "... when it takes longer for this long.")
+    connects_slow_seconds: float = _threshold(1, "Seconds that the median connection may take to be made ...")
+    connects_slow_for: str = _wait(
+        "15m", "... over `slower_window`, when it takes longer for this long; one move of all clients is over before."
+    )
+    slower_ratio: float = _threshold(
+        5, "The median duration of commits, of reads and of connecting may be so many times its usual one ..."
+    )
+    slower_window: str = _wait("10m", "... over this window ...")
+    slower_recently: str = _wait("2m", "... and, of commits and reads, over this one still ...")
+    slower_for: str = _wait("5m", "... for this long. Usual is the median ...")
+    slower_past: str = _wait("1d", "... of this window before, looked at once in each `slower_window`, ...")
+    slower_past_least: float = _threshold(6, "... if there is something to be seen so many times ...")
+    slower_requests_least: float = _threshold(10, "... and in `slower_window` at least so many requests ...")
+    slower_connects_least: float = _threshold(3, "... or connections.")
+    slower_requests_seconds: float = _threshold(0.1, "Seconds that are no reason to alert, whatever is usual ...")
+    slower_connects_seconds: float = _threshold(0.5, "... and for connecting.")
 
     nodes_dropped_ratio: float = _threshold(
         0.4, "Share of its persistent znodes that a tree may lose; less than half, so that half of them is seen ..."

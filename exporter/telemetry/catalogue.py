@@ -161,6 +161,16 @@ CLIENT_CONNECTION_FAILURES = _counter(
     "Connections that could not be made; hung_up is how a server without a quorum refuses one.",
     {"reason": FAILURE_REASONS},
 )
+CLIENT_CONNECT_DURATION = _durations(
+    "zookeeper_client_connect_duration_seconds",
+    "How long it took to connect to a server, from opening the socket, with TLS, until the server granted or resumed "
+    "the session; attempts that failed before it do not count, nor does the pause between attempts.",
+    Buckets(
+        (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+        "a session is resumed in some round trips and begun with a commit, and kazoo waits for a server's answer for "
+        "the session timeout divided by the number of servers, often 3.3 s",
+    ),
+)
 CLIENT_REQUESTS_OUTSTANDING = _gauge(
     "zookeeper_client_requests_outstanding",
     "Requests of the client that are queued or not yet answered.",
@@ -453,6 +463,7 @@ CLIENT = Group(
         CLIENT_LAST_HEARD,
         CLIENT_CONNECTION_ATTEMPTS,
         CLIENT_CONNECTION_FAILURES,
+        CLIENT_CONNECT_DURATION,
         CLIENT_REQUESTS_OUTSTANDING,
         CLIENT_OLDEST_REQUEST_AGE,
         CLIENT_REQUEST_DURATION,

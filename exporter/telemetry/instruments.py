@@ -46,10 +46,12 @@ class ClientInstruments(ClientObserver):
         durations = _histogram(catalogue.CLIENT_REQUEST_DURATION)
         self._observe = {operation: durations.labels(operation).observe for operation in OPERATIONS}
         self._errors = _counter(catalogue.CLIENT_REQUEST_ERRORS)
+        self._connects = _histogram(catalogue.CLIENT_CONNECT_DURATION)
         self._used: set[str] = set()
         self._counted: Counted = {
             catalogue.CLIENT_REQUEST_DURATION.name: durations,
             catalogue.CLIENT_REQUEST_ERRORS.name: self._errors,
+            catalogue.CLIENT_CONNECT_DURATION.name: self._connects,
         }
 
     def start(self) -> None:
@@ -99,6 +101,9 @@ class ClientInstruments(ClientObserver):
             self._errors.labels(call.operation, call.error).inc()
         if exemplar is not None and isinstance(call.request, Request):
             call.request.exemplar = exemplar
+
+    def connected(self, seconds: float, exemplar: Mapping[str, str] | None) -> None:
+        self._connects.observe(seconds, _copy(exemplar))
 
     def joined(self, tenant: object) -> None:
         if not isinstance(tenant, TreeCache):

@@ -173,6 +173,12 @@ class ClientObserver:
     def call_ended(self, call: Call) -> None:
         """A call got its reply, its error, or lost its connection; called once for each that began."""
 
+    def connected(self, seconds: float, exemplar: Mapping[str, str] | None) -> None:
+        """A server granted or resumed a session, so long after the client began to connect to it.
+
+        `exemplar` refers to the trace of the request for the session, if that is sampled.
+        """
+
     def watch_fired(self, kind: int, path: str) -> object:
         """A watch event came for a path on the server; what is given back goes with the event as its ``trace``."""
         return None

@@ -44,6 +44,8 @@ class Connecting:
         self._capabilities = capabilities
         self._heritage = heritage
         self._mistrust = Mistrust()
+        #: None while there is no attempt, and during one that began before anyone looked.
+        self._connecting_since: float | None = None
         #: The server, by the name that it was asked for, that the client is or was last connected to.
         self.server: str | None = None
         #: The server that is being tried, or that was last.
@@ -137,6 +139,9 @@ class Connecting:
                 call.received_bytes = traffic.received_bytes - received_before
                 if isinstance(request, Connect) and answer[0].time_out <= 0:
                     call.end(SESSION_EXPIRED)
+            began, self._connecting_since = self._connecting_since, None
+            if began is not None and isinstance(request, Connect) and answer[0].time_out > 0:
+                self._observers.connected(time.monotonic() - began, call.exemplar)
         else:
             answer = exchange(client, self._originals, timeout, request, xid)
         if isinstance(request, Connect) and answer[0].time_out > 0:
@@ -146,7 +151,7 @@ class Connecting:
     def _shake_hands(self, *where: Any) -> Any:
         """Connects as kazoo does, but takes nothing on trust: kazoo ends its client on what it cannot decode."""
         self._client.stopped.wait(self._mistrust.remaining(self.server or "", time.monotonic()))
-        received_before = self._traffic.received_bytes
+        received_before, self._connecting_since = self._traffic.received_bytes, time.monotonic()
         try:
             return self._originals.connect(*where)
         except Exception as error:

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from exporter.zookeeper.calls import CONNECTION_LOST, Call, ClientObserver, error_of
@@ -133,6 +133,14 @@ class Observers:
             raise
         finally:
             call.end(error)
+
+    def connected(self, seconds: float, exemplar: Mapping[str, str] | None) -> None:
+        """Reports a connection that a server granted a session on, so long after the client began to make it."""
+        for observer in self._observers:
+            try:
+                observer.connected(seconds, exemplar)
+            except Exception:
+                logger.exception("an observer of ZooKeeper connections failed")
 
     def watch_fired(self, kind: int, path: str) -> object:
         """Reports a watch event; gives what the first observer who makes something of it does."""

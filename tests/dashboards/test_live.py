@@ -27,8 +27,8 @@ Asking = Callable[[str], Grafana]
 @pytest.mark.parametrize(("name", "panel"), PANELS)
 def test_each_query_has_data(grafana: Asking, name: str, panel: Panel) -> None:
     for target in panel.targets:
-        # A limit is shown where something is near it; both have data.
-        for expression in target.expression.split(" < 4 * "):
+        # A limit is shown where something is near it; both have data. There was no yesterday.
+        for expression in target.expression.replace(" offset 1d", "").split(" < 4 * "):
             found = grafana(name).ask(replace(target, expression=expression))
             assert any(series.values for series in found), expression
 

@@ -17,7 +17,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from dashboards.prometheus import document
-from dashboards.prometheus.parameters import Parameters, documented
+from dashboards.prometheus.parameters import Parameters, documented, milliseconds
 from dashboards.prometheus.render import NAMES, rule_files
 from exporter.telemetry.catalogue import GROUPS
 from tests.rules.cases import FOLDER, UNIT_TESTS, Rule, load
@@ -137,6 +137,14 @@ def test_each_alert_says_what_an_on_call_needs(rule: Rule) -> None:
         f"/docs/runbooks{{{{ else }}}}docs/runbooks.md{{{{ end }}}}#{rule['alert'].lower()}"
     )
     assert "dashboard" not in words
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=alert_id)
+def test_each_alert_outlives_a_scrape_that_is_missed(rule: Rule) -> None:
+    """Some want every scrape of `absent_for` to have been answered, so that a missed one takes their reason so long."""
+    shipped = Parameters()
+    assert rule["keep_firing_for"] == shipped.keep_firing_for
+    assert milliseconds(shipped.keep_firing_for) > milliseconds(shipped.absent_for) + milliseconds(shipped.evaluation)
 
 
 @pytest.mark.parametrize("rule", LINKED, ids=alert_id)

@@ -186,13 +186,14 @@ def call(request: object, seconds: float, error: str | None = None) -> Call:
 
 
 def busy_client_instruments() -> ClientInstruments:
-    """Instruments that counted seven calls, three of which failed."""
+    """Instruments that counted a connection and seven calls, three of which failed."""
     instruments = unused_client_instruments()
     get, create = GetData("/a", None), Create("/a", b"", [], 0)
     for ended in (call(get, 1 / 4096), call(get, 1 / 1024), call(get, 0.75), call(get, 0.25, "NONODE")):
         instruments.call_ended(ended)
     for ended in (call(create, 1 / 256), call(create, 60, "CONNECTIONLOSS"), call(create, 61, "CONNECTIONLOSS")):
         instruments.call_ended(ended)
+    instruments.connected(0.0625, None)
     return instruments
 
 

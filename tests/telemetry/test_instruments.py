@@ -95,6 +95,15 @@ def test_a_sync_refers_to_its_span_and_a_proof_to_its_barriers(
     }
 
 
+def test_a_connection_refers_to_the_call_for_its_session(
+    client: ClientInstruments, registry: CollectorRegistry
+) -> None:
+    client.connected(0.75, TRACE)
+    (((name, bucket), exemplar),) = exemplars(registry).items()
+    assert (name, bucket) == ("zookeeper_client_connect_duration_seconds_bucket", "1.0")
+    assert (exemplar.labels, exemplar.value) == (TRACE, 0.75)
+
+
 def test_an_unknown_operation_is_counted_as_other(client: ClientInstruments, registry: CollectorRegistry) -> None:
     class Novelty:
         type = 4711

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -30,12 +30,16 @@ class Recorder(ClientObserver):
         self.began: list[Call] = []
         self.ended: list[Call] = []
         self.tenants: list[object] = []
+        self.connects: list[float] = []
 
     def call_began(self, call: Call) -> None:
         self.began.append(call)
 
     def call_ended(self, call: Call) -> None:
         self.ended.append(call)
+
+    def connected(self, seconds: float, exemplar: Mapping[str, str] | None) -> None:
+        self.connects.append(seconds)
 
     def joined(self, tenant: object) -> None:
         self.tenants.append(tenant)
@@ -194,6 +198,27 @@ def test_a_session_that_is_refused_for_being_over_is_an_error(
     Session.attach(client).observers.add(recorder)
     expire(client.client_id, zookeeper.hosts)
     eventually(lambda: recorder.told() == [("createSession", "SESSIONEXPIRED"), ("createSession", None)])
+
+
+def test_connecting_lasts_from_the_socket_to_the_session_and_counts_where_it_succeeds(zookeeper: ZooKeeper) -> None:
+    with Proxy(zookeeper.server.port) as proxy:
+        proxy.delay = 0.1
+        client, recorder = KazooClient(proxy.hosts), Recorder()
+        session = Session.attach(client)
+        session.observers.add(recorder)
+        client.start()
+        assert len(recorder.connects) == 1
+        # There and back.
+        assert recorder.connects[0] >= 0.2
+        proxy.refuse()
+        proxy.cut()
+        eventually(lambda: sum(session.stats().connection_failures.values()) > 1)
+        assert len(recorder.connects) == 1
+        proxy.heal()
+        eventually(lambda: client.connected)
+        assert len(recorder.connects) == 2
+        client.stop()
+        client.close()
 
 
 def test_the_close_of_a_session_begins_where_it_is_asked_for(zookeeper: ZooKeeper) -> None:
