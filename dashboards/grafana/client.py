@@ -229,8 +229,8 @@ def _requests(limits: Limits) -> list[Panel]:
         graph(
             "Reads, 99th percentile",
             "99 of 100 reads were answered within this time, by operation. A click on a mark leads to the trace. "
-            "Everything slow is the server or the network; one operation slow is what it asks for. The red dashed line is "
-            "where the alert begins, for all reads together; the blue one is all reads a day before.",
+            "Everything slow is the server or the network; one operation slow is what it asks for. The red dashed line "
+            "is where the alert begins, for all reads together; the blue one is all reads a day before.",
             "s",
             Query(reads, "{{operation}}", exemplars=True),
             Query(quantile(0.99, DURATION, where=READS, ago="1d"), "a day ago"),
@@ -242,8 +242,8 @@ def _requests(limits: Limits) -> list[Panel]:
             "Commits, median",
             "Half of the requests that wait for a majority of the servers were answered within this time, by "
             "operation; a freshness check is a multi. Slow commits beside quick reads are the servers' disks. The red "
-            "dashed line is where the alert begins; the blue one is all commits a day before, and there is an alert where "
-            "they are much slower now.",
+            "dashed line is where the alert begins; the blue one is all commits a day before, and there is an alert "
+            "where they are much slower now.",
             "s",
             Query(commits, "{{operation}}", exemplars=True),
             Query(quantile(0.5, DURATION, where=COMMITS, ago="1d"), "a day ago"),
