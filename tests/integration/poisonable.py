@@ -4,16 +4,21 @@
 tree below `/copy_wrong`, of which nothing has told it: what changes there before an audit comes by brings the znode
 back, rightly.
 At SIGUSR2 the engine of the tree `/engine_failed/config` fails in each of its turns, until the next SIGUSR2.
+With `CONTROL_GROUPS` in its environment it reads its memory limit in that folder, which has what Linux has in two
+places: the file `cgroup`, and the folder `mounted`.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 from exporter import cli
 from exporter.daemon import ensemble
+from exporter.process import memory
 from exporter.treecache import TreeCache
 from exporter.treecache.tree import Branch
 
@@ -51,6 +56,9 @@ def _fail(*_: object) -> None:
 
 
 if __name__ == "__main__":
+    if "CONTROL_GROUPS" in os.environ:
+        groups = Path(os.environ["CONTROL_GROUPS"])
+        memory.limit.__defaults__ = (groups / "cgroup", groups / "mounted")
     vars(ensemble)["TreeCache"] = _Poisonable
     signal.signal(signal.SIGUSR1, _poison)
     signal.signal(signal.SIGUSR2, _fail)

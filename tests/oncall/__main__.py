@@ -1,7 +1,8 @@
 """The proof at real windows: `python -m tests.oncall [CAUSE...] [--hour=SECONDS] [--within=MINUTES] [--write]`.
 
-It takes about half an hour for what can go wrong, and an hour for the ordinary one, side by side. The exit status is 1
-if a budget is broken. With `--write`, what was sent becomes the table in docs/alerting.md.
+It takes about half an hour for what can go wrong, an hour for the ordinary one, and half an hour more for what needs
+an hour's past, side by side. The exit status is 1 if a budget is broken. With `--write`, what was sent becomes the
+table in docs/alerting.md.
 """
 
 from __future__ import annotations

@@ -165,6 +165,8 @@ def refuse_checks(place: Place) -> None:
         proxy.refuse_requests({MULTI}, THROTTLED, close=False)
 
 
+#: Bytes of a znode that fills memory, of which fewer are needed than make a tree grow.
+_LARGE = 100_000
 READER = ("reader", "right")
 _OTHERS = [make_digest_acl("somebody", "else", all=True), make_acl("world", "anyone", write=True, admin=True)]
 
@@ -247,9 +249,55 @@ def stop_growing(place: Place) -> None:
     place.stack.close()
 
 
+def fill_memory(place: Place) -> None:
+    """Gives an exporter half as much again as it uses, and has its trees need that within ten minutes of the rules."""
+    replica = place.replicas[0]
+    used = replica.process.metric("process_resident_memory_bytes")
+    replica.limit_memory(int(1.5 * used))
+    pace = 0.5 * used / place.form.seconds("10m")
+    begun, made = time.monotonic(), 0
+
+    def create_more(client: KazooClient) -> None:
+        nonlocal made
+        due = int((time.monotonic() - begun) * pace / _LARGE)
+        for number in range(made, due):
+            client.create(place.path("config", f"large-{number}"), bytes(_LARGE))
+        made = due
+
+    place.stack.enter_context(place.repeating(0.2, create_more))
+
+
+def unlimit_memory(place: Place) -> None:
+    place.stack.close()
+    place.replicas[0].limit_memory(None)
+
+
+def connect_slowly(place: Place) -> None:
+    """Lets each connection take more than a second, and begin anew as often as it may without flapping."""
+    for proxy in place.proxies:
+        proxy.answers_after = 1.5
+
+    def cut(_: KazooClient) -> None:
+        for proxy in place.proxies:
+            proxy.cut()
+
+    place.stack.enter_context(place.repeating(place.form.seconds("5m"), cut))
+
+
+def connect_quickly(place: Place) -> None:
+    place.stack.close()
+    for proxy in place.proxies:
+        proxy.answers_after = 0
+
+
 def delay_links(place: Place) -> None:
     assert isinstance(place.ensemble, LateEnsemble)
     place.ensemble.delay(0.7)
+
+
+def delay_links_a_little(place: Place) -> None:
+    assert isinstance(place.ensemble, LateEnsemble)
+    place.ensemble.delay(0.15)
 
 
 def restore_links(place: Place) -> None:
@@ -482,6 +530,54 @@ _TABLE = (
         words="Commits in ZooKeeper commits_slow take",
         own_ensemble=True,
         late=True,
+    ),
+    Cause(
+        "commits_slower",
+        "commits take 50 times as long as in the hour before",
+        delay_links_a_little,
+        restore_links,
+        lasts=15 * MINUTE,
+        short=None,
+        critical=0,
+        in_all=1,
+        alerts=("TreeCacheSlowerThanUsual",),
+        severity="warning",
+        within=13 * MINUTE,
+        words="Commits in ZooKeeper commits_slower take",
+        history=75,
+        own_ensemble=True,
+        late=True,
+    ),
+    Cause(
+        "connects_slow",
+        "every connection takes 1.5 s to be made",
+        connect_slowly,
+        connect_quickly,
+        lasts=27 * MINUTE,
+        short=None,
+        critical=0,
+        in_all=1,
+        alerts=("TreeCacheConnectsSlow",),
+        severity="warning",
+        within=26 * MINUTE,
+        words="Connecting to ZooKeeper connects_slow takes",
+        proxied=True,
+    ),
+    Cause(
+        "memory_full",
+        "an exporter's memory grows towards its limit, and would reach it in ten minutes",
+        fill_memory,
+        unlimit_memory,
+        lasts=8 * MINUTE,
+        short=None,
+        critical=0,
+        in_all=1,
+        alerts=("TreeCacheMemoryNearLimit",),
+        severity="warning",
+        within=5 * MINUTE,
+        words="and reaches it within 1h",
+        history=11,
+        own_job=True,
     ),
     Cause(
         "engine_failed",

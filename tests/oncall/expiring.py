@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 
 from tests.faults.proxy import Proxy
 from tests.support import expire
@@ -19,6 +20,8 @@ class ExpiringProxy(Proxy):
         self._hosts_behind = hosts_behind
         self._expiring = False
         self._refusing = False
+        #: Seconds that the first frame of a client waits here.
+        self.answers_after = 0.0
 
     def expire(self, *, and_refuse: bool = False) -> None:
         """Cuts the connection, and has the session closed before the client is back, which is then told so.
@@ -31,6 +34,7 @@ class ExpiringProxy(Proxy):
 
     def connecting(self, frame: bytes) -> bytes:
         """Has the session of the client that comes back closed first."""
+        time.sleep(self.answers_after)
         passed = super().connecting(frame)
         _, _, _, _, session, _, password = _CONNECT.unpack_from(frame)
         if self._expiring and session:

@@ -77,6 +77,8 @@ class Replica:
     def __init__(self, config: Path) -> None:
         self.port = free_port()
         self.config = config
+        #: Stands for Linux' control groups, of which there are none to begin with.
+        self._groups = config.with_suffix(".groups")
         self._starts = 0
         self._process: Exporter | None = None
 
@@ -96,7 +98,8 @@ class Replica:
         self._starts += 1
         log = self.config.with_suffix(f".{self._starts}.log")
         flags = [f"--config.file={self.config}"]
-        self._process = Exporter(log, flags, module="tests.integration.poisonable", port=self.port)
+        groups = {"CONTROL_GROUPS": str(self._groups)}
+        self._process = Exporter(log, flags, groups, module="tests.integration.poisonable", port=self.port)
 
     def wait_serving(self) -> None:
         """Waits until it serves."""
@@ -107,6 +110,12 @@ class Replica:
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
             self._process.end()
+
+    def limit_memory(self, limit: int | None) -> None:
+        """Sets the limit of its control group in bytes, or takes it away; nothing enforces it."""
+        (self._groups / "mounted").mkdir(parents=True, exist_ok=True)
+        (self._groups / "cgroup").write_text("0::/\n")
+        (self._groups / "mounted" / "memory.max").write_text("max" if limit is None else str(limit))
 
     def write_config(self, ensembles: Sequence[Mapping[str, Any]]) -> None:
         """Writes its configuration."""
