@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import sync_playwright
 
+from exporter.demo import server as demo_server
 from exporter.demo.server import ZooKeeperServer
-from tests import conftest, support, uses
+from tests import support, uses
 from tests.telemetry import known
 
 
@@ -68,7 +69,7 @@ def script() -> Any:
         ([lambda: subprocess.run([sys.executable, "-m", "exporter", "demo"], check=True)], {"java"}),
         ([checked, script], {"java", "promtool"}),
         ([lambda: sync_playwright().start()], {"playwright"}),
-        ([lambda: conftest.ZooKeeperServer()], {"java"}),
+        ([lambda: demo_server.ZooKeeperServer()], {"java"}),
         ([support.eventually, known.expositions], set()),
     ],
 )

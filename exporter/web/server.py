@@ -136,7 +136,7 @@ def _protocol_factory(
 
     # asyncio reserves 256 KiB for each TLS connection, which a crowd of them would turn into a quarter of a gigabyte;
     # a TLS record has 16 KiB at most.
-    sslproto.SSLProtocol.max_size = _TLS_BUFFER  # type: ignore[attr-defined]
+    sslproto.SSLProtocol.max_size = _TLS_BUFFER
 
     def tls(**of_uvicorn: Any) -> TlsGate:
         return TlsGate(lobby, context, allowed_names, lambda: http(**of_uvicorn))
