@@ -30,6 +30,7 @@ from exporter.treecache.options import CacheOptions
 from exporter.treecache.outcome import Outbox
 from exporter.treecache.reading import AUDIT_BYTES
 from exporter.treecache.reconciler import Reconciler
+from exporter.treecache.scope import Scope
 from exporter.treecache.sent import InFlight
 from exporter.treecache.stats import SKIP_REASONS
 from exporter.treecache.tree import Branch, Entry, record_of
@@ -111,6 +112,8 @@ class Audit:
         self._interval = options.audit_interval
         self._sample = options.audit_sample
         self._findings = Findings(prefix, reconciler, options)
+        #: How many differences were found, by `MISMATCH_KINDS`.
+        self.mismatches = self._findings.mismatches
         self._due_at: float | None = None
         self._turn = 0
         self._glances = Glances()
@@ -149,18 +152,15 @@ class Audit:
             self._due_at = now + self._interval
             self.is_running = True
             if self._walk is None and not self._later:
-                self._begin_walk()
+                is_whole = self._kind is _Kind.WHOLE
+                self._walk = Walk(self._reconciler.tree, 0 if is_whole else self._sample, self._turn)
+                self._turn += not is_whole
         elif self._glances.are_due(now):
             self.is_running = True
             self._kind = _Kind.GLANCE
             self._later[""] = _Look(is_counted=True)
             self._walk = Walk(self._reconciler.tree, GLANCED, self._glances.turn)
             self._glances.turn += 1
-
-    def _begin_walk(self) -> None:
-        is_whole = self._kind is _Kind.WHOLE
-        self._walk = Walk(self._reconciler.tree, 0 if is_whole else self._sample, self._turn)
-        self._turn += not is_whole
 
     @property
     def _is_glance(self) -> bool:
@@ -191,11 +191,6 @@ class Audit:
     def take_finding(self) -> MismatchError | None:
         """What an audit has found by its end, once, if it is worth reading everything again."""
         return self._findings.take() if self._findings.found and not self.is_running else None
-
-    @property
-    def mismatches(self) -> dict[str, int]:
-        """How many differences were found, by `MISMATCH_KINDS`."""
-        return self._findings.mismatches
 
     # Asking
 
@@ -242,7 +237,7 @@ class Audit:
             if path is None:
                 return True
             look = _Look(is_counted=self._is_glance)
-            if self._is_left_out(path):
+            if _is_untracked(self._prefix + path):
                 self._skip(look, "untracked")
             elif path in self._later or path in self._reading:
                 continue
@@ -259,7 +254,7 @@ class Audit:
         record = record_of(entry) if entry is not None else UNREADABLE
         size = 8 * (len(self._prefix) + len(path)) + (owner_and_size(record)[1] if record else 0)
         self._reading[path] = look
-        has_children = bool(record) and entry is not None and self._has_children(path, entry, record)
+        has_children = bool(record) and entry is not None and _has_children(self._reconciler.scope, path, entry, record)
         if has_children and not self._is_glance and (look.lists or not look.is_second):
             self._listing[path] = look
             round_.add(round_.lists, path, 2, size + _NAME_BYTES * child_count(record))
@@ -312,15 +307,6 @@ class Audit:
         while path and self._reconciler.tree.get(path) is None:
             path = path[: path.rindex("/")]
             yield path
-
-    def _is_left_out(self, path: str) -> bool:
-        path = self._prefix + path
-        return path.startswith("/zookeeper/") and (path == "/zookeeper/config" or path.endswith("/zookeeper_stats"))
-
-    def _has_children(self, path: str, entry: Entry, record: bytes) -> bool:
-        if isinstance(entry, Branch) and entry.children:
-            return True
-        return child_count(record) > 0 and not self._reconciler.scope.is_deepest(path)
 
     # Comparing
 
@@ -430,15 +416,25 @@ class Audit:
                 break
             if child not in self._touched and child not in self._agenda and child not in busy:
                 self._later.setdefault(child, _Look(is_second=True))
-        if not path and scope.others(names, wanted) != self._reconciler.others:
-            self._suspect_others(look)
-
-    def _suspect_others(self, look: _Look) -> None:
-        """The names of the root's children that other shares hold are not those that are known."""
+        if path or scope.others(names, wanted) == self._reconciler.others:
+            return
+        # Of the root's children that other shares hold, other names are there than are known.
         if look.lists:
             self._findings.count("", "stale")
         else:
             self._later.setdefault("", _Look(is_second=True, lists=True))
+
+
+def _is_untracked(path: str) -> bool:
+    """Whether ZooKeeper changes the znode at a path without an event."""
+    return path.startswith("/zookeeper/") and (path == "/zookeeper/config" or path.endswith("/zookeeper_stats"))
+
+
+def _has_children(scope: Scope, path: str, entry: Entry, record: bytes) -> bool:
+    """Whether a znode that is held has children to list."""
+    if isinstance(entry, Branch) and entry.children:
+        return True
+    return child_count(record) > 0 and not scope.is_deepest(path)
 
 
 class _Round:

@@ -26,6 +26,7 @@ from exporter.treecache.recursive import RecursiveStrategy
 from exporter.treecache.refreshing import Refreshing
 from exporter.treecache.replica import Replica
 from exporter.treecache.scope import Scope
+from exporter.treecache.sent import InFlight
 from exporter.treecache.sharded import ShardedStrategy
 from exporter.treecache.timers import Timer
 from exporter.treecache.tree import NEVER_LISTED, Branch, Tree
@@ -428,6 +429,61 @@ def no_barrier_before_the_reads_that_an_answer_leads_to(original: Any) -> Any:
         original(self, message, now)
 
     return capable
+
+
+# From phase to phase: what has no place in the table raises, and would be wrong if it did not
+
+
+@breaks(Attachment, "capable")
+def answer_for_a_connection_that_is_gone_is_believed(original: Any) -> Any:
+    def capable(self: Attachment, message: Capable, now: float) -> None:
+        if self.phase is Phase.DETACHED:
+            self._phases.take(Step.RECONSIDERED)
+        original(self, message, now)
+
+    return capable
+
+
+@breaks(Attachment, "start_over")
+def doubts_are_followed_where_nothing_is_read(original: Any) -> Any:
+    def start_over(self: Attachment, now: float, error: BaseException | None = None) -> None:
+        if self.phase in (Phase.DETACHED, Phase.ASKING, Phase.REFUSED):
+            self._phases.take(Step.DOUBTED)
+        original(self, now, error)
+
+    return start_over
+
+
+@breaks(InFlight, "requests")
+def requests_of_a_connection_outlive_it(original: Any) -> Any:
+    return lambda self: []
+
+
+@breaks(Attachment, "go_off")
+def watch_that_is_set_is_set_again(original: Any) -> Any:
+    def go_off(self: Attachment, now: float) -> None:
+        if self.phase is Phase.LIVE:
+            self._phases.take(Step.ARMED)
+        original(self, now)
+
+    return go_off
+
+
+def _reads_begin_in(phase: Phase) -> Replacement:
+    def replacement(original: Any) -> Any:
+        def go_off(self: Attachment, now: float) -> None:
+            original(self, now)
+            if self.phase is phase:
+                self._phases.current = Phase.LIVE
+
+        return go_off
+
+    replacement.__name__ = f"reads_begin_while_{phase.name.lower()}"
+    return replacement
+
+
+for _phase in (Phase.DETACHED, Phase.ASKING, Phase.BARRIER, Phase.ARMING, Phase.REFUSED):
+    breaks(Attachment, "go_off")(_reads_begin_in(_phase))
 
 
 # What listeners see

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.treecache.phases import TRANSITIONS, Phase, Phases, Step
 from exporter.treecache.shard import Shard
 from tests.simulation.__main__ import main
 from tests.simulation.mutations import MUTATIONS
@@ -66,6 +67,25 @@ def test_seed_always_gives_the_same_plan() -> None:
 def test_seeds_make_use_of_every_step() -> None:
     drawn = {kind for seed in range(200) for kind, _, _ in draw(seed).steps}
     assert drawn == {*WRITES, *COURSE, *FAULTS}
+
+
+def test_seeds_make_use_of_every_transition(monkeypatch: pytest.MonkeyPatch) -> None:
+    legal = {(phase, step) for phase, steps in TRANSITIONS.items() for step in steps}
+    # What two threads or two answers can do, and one stream of a model server does not.
+    legal -= {(phase, Step.CONNECTED) for phase in Phase if phase is not Phase.DETACHED}
+    legal -= {(Phase.REFUSED, Step.REFUSED)}
+    take = Phases.take
+
+    def take_and_note(phases: Phases, step: Step) -> None:
+        legal.discard((phases.current, step))
+        take(phases, step)
+
+    monkeypatch.setattr(Phases, "take", take_and_note)
+    for seed in range(SEEDS):
+        assert failure(draw(seed)) is None
+        if not legal:
+            return
+    pytest.fail(f"no schedule takes {legal}")
 
 
 def test_failing_seed_is_reported_in_small() -> None:

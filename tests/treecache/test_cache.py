@@ -115,9 +115,9 @@ def test_starts_and_closes_once(client: KazooClient) -> None:
     ("options", "message"),
     [
         ({"mode": "fast"}, "mode must be one of auto, recursive, classic, not 'fast'"),
-        ({"batch_size": 0}, "batch_size and window start at 1, not at 0"),
-        ({"window": -1}, "batch_size and window start at 1, not at -1"),
-        ({"max_depth": -1}, "max_depth starts at 0, not at -1"),
+        ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
+        ({"window": -1}, "window must be at least 1, not -1"),
+        ({"max_depth": -1}, "max_depth must be at least 0, not -1"),
         ({"max_nodes_per_second": 0}, "max_nodes_per_second must be above 0, not 0"),
         ({"max_reply_bytes": 0}, "max_reply_bytes must be from 1048576 to 2147483647, not 0"),
         ({"max_reply_bytes": 2**31}, "max_reply_bytes must be from 1048576 to 2147483647, not 2147483648"),

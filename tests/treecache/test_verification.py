@@ -136,7 +136,7 @@ def test_whoever_waits_for_a_proof_is_told_when_the_cache_closes(zookeeper: ZooK
         ({"freshness_timeout": -1}, "freshness_timeout must be above 0, not -1"),
         ({"freshness_barrier": "hope"}, "freshness_barrier must be one of quorum, sync, not 'hope'"),
         ({"audit_interval": 0}, "audit_interval must be above 0, not 0"),
-        ({"audit_sample": -1}, "audit_sample starts at 0, not at -1"),
+        ({"audit_sample": -1}, "audit_sample must be at least 0, not -1"),
     ],
 )
 def test_bad_arguments(client: KazooClient, options: dict[str, Any], message: str) -> None:
