@@ -21,13 +21,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from bench.measure import UPDATES, Figures, PeerProcess, update_from_another_process
 from bench.servers import seeded
 from bench.trees import ROOT, TREES, Shape
 from exporter import TreeCache, __version__
-from exporter.config.settings import Ensemble, ListenAddress, Tree
+from exporter.config.settings import OPTIONS, Ensemble, ListenAddress, Tree
 from exporter.daemon import logs
 from exporter.daemon.fleet import Fleet
 from exporter.demo.server import ZooKeeperServer
@@ -44,7 +45,7 @@ class Exporter:
     """The commands of the process that is measured, by name; see `bench.peer`."""
 
     def __init__(self, hosts: str) -> None:
-        self._fleet = Fleet([Ensemble("bench", hosts, (Tree("tree", ROOT, keep_data=True),))])
+        self._fleet = Fleet([Ensemble("bench", hosts, (Tree("tree", ROOT, options=replace(OPTIONS, keep_data=True)),))])
         self._listener = listen(ListenAddress("127.0.0.1", 0))
         self._serving = threading.Event()
         threading.Thread(target=asyncio.run, args=[self._serve()], daemon=True).start()

@@ -18,16 +18,14 @@ from typing import Any, NoReturn, TypeVar
 from exporter import __version__
 from exporter.config import web as web_config
 from exporter.config.settings import (
-    BARRIERS,
     DASHBOARD_ACCEPTED,
     DEFAULT_LISTEN_ADDRESS,
     EXTERNAL_URL_ACCEPTED,
     HOSTS_ACCEPTED,
+    OPTIONS,
     PATH_ACCEPTED,
     Address,
-    Audit,
     Ensemble,
-    Freshness,
     Settings,
     SettingsError,
     Web,
@@ -53,6 +51,7 @@ from exporter.process.logs import FORMATS, LEVELS
 from exporter.treecache import Shard
 from exporter.web.app import RESERVED_PATHS
 from exporter.web.current import CurrentConfig
+from exporter.zookeeper.messages import BARRIERS
 
 PROGRAM = "treecache-exporter"
 #: The flags that say what a configuration file says otherwise.
@@ -190,22 +189,19 @@ def _ensemble(given: Mapping[str, Any]) -> Ensemble:
         raise SettingsError("--zookeeper.hosts", None, f"required without --config.file; {HOSTS_ACCEPTED}")
     if not given["--treecache.path"]:
         raise SettingsError("--treecache.path", None, f"required without --config.file; {PATH_ACCEPTED}")
-    freshness = Freshness(
-        interval=_parsed(given, "--freshness.interval", parse_duration),
-        timeout=_parsed(given, "--freshness.timeout", lambda text: parse_duration(text, least=0.1)),
-        barrier=_parsed(given, "--freshness.barrier", _one_of(BARRIERS)),
-    )
-    audit = Audit(
-        interval=_parsed(given, "--audit.interval", parse_duration),
-        sample=_parsed(given, "--audit.sample", parse_count),
+    options = replace(
+        OPTIONS,
+        keep_data=given["--web.expose-data"],
+        freshness_interval=_parsed(given, "--freshness.interval", parse_duration) or None,
+        freshness_timeout=_parsed(given, "--freshness.timeout", lambda text: parse_duration(text, least=0.1)),
+        freshness_barrier=_parsed(given, "--freshness.barrier", _one_of(BARRIERS)),
+        audit_interval=_parsed(given, "--audit.interval", parse_duration) or None,
+        audit_sample=_parsed(given, "--audit.sample", parse_count),
     )
     return Ensemble(
         name=_parsed(given, "--zookeeper.name", parse_name),
         hosts=_parsed(given, "--zookeeper.hosts", parse_hosts),
-        trees=tuple(
-            replace(tree, keep_data=given["--web.expose-data"])
-            for tree in parse_trees(given["--treecache.path"], freshness, audit)
-        ),
+        trees=parse_trees(given["--treecache.path"], options),
     )
 
 
@@ -439,8 +435,7 @@ def _exporter_parser() -> _Parser:
 
 
 def _add_proof_flags(parser: _Parser) -> None:
-    freshness, audit = Freshness(), Audit()
-    interval, timeout = f"{freshness.interval:g}s", f"{freshness.timeout:g}s"
+    interval, timeout = f"{OPTIONS.freshness_interval:g}s", f"{OPTIONS.freshness_timeout:g}s"
     parser.flag(
         "--freshness.interval", "DURATION", "time between two freshness checks of a session, 0 for none", interval
     )
@@ -449,10 +444,10 @@ def _add_proof_flags(parser: _Parser) -> None:
         "--freshness.barrier",
         "BARRIER",
         "quorum commits an empty transaction for each check, sync none",
-        freshness.barrier,
+        OPTIONS.freshness_barrier,
     )
-    parser.flag("--audit.interval", "DURATION", "time between two audits, 0 for none", f"{audit.interval:g}s")
-    parser.flag("--audit.sample", "ZNODES", "how many znodes an audit compares, 0 for all", str(audit.sample))
+    parser.flag("--audit.interval", "DURATION", "time between two audits, 0 for none", f"{OPTIONS.audit_interval:g}s")
+    parser.flag("--audit.sample", "ZNODES", "how many znodes an audit compares, 0 for all", str(OPTIONS.audit_sample))
 
 
 def _demo_parser() -> _Parser:

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 import exporter
 from exporter import cli
 from exporter.cli import main, parse_settings
-from exporter.config.settings import Audit, Ensemble, Freshness, ListenAddress, Settings, Tree, UnixAddress, Web
+from exporter.config.settings import OPTIONS, Ensemble, ListenAddress, Settings, Tree, UnixAddress, Web
 from exporter.treecache import Shard
 from tests.untouched import untouched_logging  # noqa: F401 - a fixture
 
@@ -61,8 +62,15 @@ def test_freshness_and_audit_are_the_same_for_each_tree_of_the_flags() -> None:
         "--audit.interval=0",
     ]
     (ensemble,) = parse_settings([*ENOUGH, "--treecache.path=/b", *flags, "--audit.sample=0"]).ensembles
-    assert [tree.freshness for tree in ensemble.trees] == [Freshness(90, 0.5, "sync")] * 2
-    assert [tree.audit for tree in ensemble.trees] == [Audit(0, 0)] * 2
+    options = replace(
+        OPTIONS,
+        freshness_interval=90,
+        freshness_timeout=0.5,
+        freshness_barrier="sync",
+        audit_interval=None,
+        audit_sample=0,
+    )
+    assert [tree.options for tree in ensemble.trees] == [options] * 2
 
 
 def test_flags_of_the_web_part() -> None:

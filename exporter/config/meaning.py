@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import ssl
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from exporter.config import schema, settings
 from exporter.config.document import Document, Location
 from exporter.config.globs import Pattern
 from exporter.config.problems import Problem
+from exporter.treecache.options import CacheOptions
 
 #: Characters that a secret may have.
 _SECRET_LIMIT = 64 * 1024
@@ -89,11 +90,7 @@ class _Reader:
             path=section.path,
             include=tuple(section.include),
             exclude=tuple(section.exclude),
-            max_depth=section.max_depth,
-            keep_data=section.keep_data,
-            max_nodes_per_second=section.max_nodes_per_second,
-            freshness=settings.Freshness(**section.freshness.model_dump()),
-            audit=settings.Audit(**section.audit.model_dump()),
+            options=_options(section),
         )
 
     def _sasl(
@@ -186,6 +183,20 @@ class _Reader:
     def _as_written(self, location: Location) -> str | None:
         """What to tell of a value: what the environment put into it may be a secret that belongs elsewhere."""
         return self._written.get(location)
+
+
+def _options(section: schema.Tree) -> CacheOptions:
+    """The options of a tree's cache: its keys, but those that say which tree it is and what belongs to it.
+
+    A key that is no option of a cache raises TypeError: it would be accepted and ignored.
+    """
+    told: dict[str, Any] = {}
+    for key, value in section.model_dump(exclude={"name", "path", "include", "exclude"}).items():
+        if isinstance(value, dict):
+            told.update({f"{key}_{inner}": of_it for inner, of_it in value.items()})
+        else:
+            told[key] = value
+    return replace(settings.OPTIONS, **told)
 
 
 def _reason(error: Any) -> str:

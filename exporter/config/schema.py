@@ -16,7 +16,8 @@ from pydantic_core import core_schema
 from exporter.config import settings
 from exporter.config.globs import Pattern
 from exporter.config.scalars import FromEnvironment, plain
-from exporter.config.settings import parse_duration, parse_hosts, parse_name, parse_path
+from exporter.config.settings import OPTIONS, parse_duration, parse_hosts, parse_name, parse_path
+from exporter.treecache.options import Barrier
 from exporter.zookeeper.frames import LEAST_MAX_FRAME, MOST_MAX_FRAME
 
 _DURATION_PATTERN = "^(0|([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$"
@@ -35,6 +36,10 @@ def _duration(least: float) -> BeforeValidator:
         return parse_duration(value if isinstance(value, str) else "0" if is_zero else "", least)
 
     return BeforeValidator(seconds)
+
+
+def _or_none(seconds: float | None) -> float | None:
+    return seconds or None
 
 
 def _checked(parse: Callable[[str], object]) -> AfterValidator:
@@ -74,6 +79,8 @@ def _of_environment(value: object) -> object:
 _READ_BY_TYPE = BeforeValidator(_of_environment)
 
 Duration = Annotated[float, _duration(0), WithJsonSchema(_DURATION_SCHEMA)]
+#: A duration of which 0 is none.
+Interval = Annotated[float | None, _duration(0), AfterValidator(_or_none), WithJsonSchema(_DURATION_SCHEMA)]
 Timeout = Annotated[float, _duration(0.1), WithJsonSchema(_DURATION_SCHEMA)]
 Text = Annotated[str, AfterValidator(_not_empty), WithJsonSchema({"type": "string", "minLength": 1})]
 UserName = Annotated[str, AfterValidator(_user_name), WithJsonSchema({"type": "string", "pattern": "^[^:]+$"})]
@@ -88,8 +95,8 @@ ReplyBytes = Annotated[int, Field(ge=LEAST_MAX_FRAME, le=MOST_MAX_FRAME), _READ_
 Boolean = Annotated[bool, _READ_BY_TYPE]
 
 
-def _seconds(default: float, description: str) -> Any:
-    return Field(default, description=description, json_schema_extra={"default": f"{default:g}s"})
+def _seconds(default: float | None, description: str) -> Any:
+    return Field(default, description=description, json_schema_extra={"default": f"{default or 0:g}s"})
 
 
 class Section(BaseModel):
@@ -101,10 +108,10 @@ class Section(BaseModel):
 class Freshness(Section):
     """How the staleness of a tree is measured."""
 
-    interval: Duration = _seconds(settings.Freshness.interval, "Time between two proofs of freshness; 0 for none.")
-    timeout: Timeout = _seconds(settings.Freshness.timeout, "Time after which a proof that got no answer has failed.")
-    barrier: settings.Barrier = Field(
-        default=settings.Freshness.barrier,
+    interval: Interval = _seconds(OPTIONS.freshness_interval, "Time between two proofs of freshness; 0 for none.")
+    timeout: Timeout = _seconds(OPTIONS.freshness_timeout, "Time after which a proof that got no answer has failed.")
+    barrier: Barrier = Field(
+        default=OPTIONS.freshness_barrier,
         description="`quorum` proves freshness by an empty transaction, `sync` commits none and takes a server's word.",
     )
 
@@ -112,11 +119,14 @@ class Freshness(Section):
 class Audit(Section):
     """How a tree is compared with what ZooKeeper holds."""
 
-    interval: Duration = _seconds(settings.Audit.interval, "Time between two audits; 0 for none.")
+    interval: Interval = _seconds(OPTIONS.audit_interval, "Time between two audits; 0 for none.")
     sample: WholeNumber = Field(
-        default=settings.Audit.sample,
+        default=OPTIONS.audit_sample,
         description="How many znodes an audit compares: others each time, spread evenly over the tree; 0 for all.",
     )
+
+
+# Every key of a tree but the first four is an option of its cache by the same name, one of a section by both names.
 
 
 class Tree(Section):
@@ -136,7 +146,7 @@ class Tree(Section):
         default=None, description="How many levels below its root the tree goes; 0 for the root alone, by default all."
     )
     keep_data: Boolean = Field(
-        default=settings.Tree.keep_data, description="Whether to hold the znodes' data in memory, not only their sizes."
+        default=OPTIONS.keep_data, description="Whether to hold the znodes' data in memory, not only their sizes."
     )
     max_nodes_per_second: Positive | None = Field(
         default=None, description="How many znodes to read in a second at most; by default no limit."

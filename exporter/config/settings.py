@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from exporter.treecache import Shard
+from exporter.treecache.options import CacheOptions
 from exporter.zookeeper.frames import MAX_FRAME
 
 HOSTS_ACCEPTED = "accepted: HOST[:PORT][,HOST[:PORT]...][/CHROOT], an IPv6 address in brackets"
@@ -30,8 +30,6 @@ DURATION_ACCEPTED = "accepted: a duration such as 500ms, 10s, 5m or 1h30m"
 COUNT_ACCEPTED = "accepted: a whole number from 0 on"
 HOST_NAME_ACCEPTED = "accepted: a StatefulSet's, which ends in a hyphen and a number, such as exporter-0"
 
-Barrier = Literal["quorum", "sync"]
-BARRIERS: tuple[Barrier, ...] = ("quorum", "sync")
 #: Seconds; what is longer is a mistake.
 LONGEST_DURATION = 86_400.0
 
@@ -65,21 +63,10 @@ class SettingsError(ValueError):
         return str(self).split("\n")
 
 
-@dataclass(frozen=True)
-class Freshness:
-    """How a tree's staleness is measured: seconds between proofs (0 for none), seconds for one, and the barrier."""
-
-    interval: float = 5.0
-    timeout: float = 10.0
-    barrier: Barrier = "quorum"
-
-
-@dataclass(frozen=True)
-class Audit:
-    """How a tree is compared with ZooKeeper: seconds between audits (0 for none), and znodes in each (0 for all)."""
-
-    interval: float = 300.0
-    sample: int = 1000
+#: What is asked of the cache of a tree that says nothing else.
+OPTIONS = CacheOptions(
+    create_root=False, keep_data=False, freshness_interval=5.0, audit_interval=300.0, audit_sample=1000
+)
 
 
 @dataclass(frozen=True)
@@ -87,18 +74,14 @@ class Tree:
     """One subtree to watch.
 
     `path` is its root inside the ensemble's chroot, `name` its value of the label `tree`. `include` and `exclude` are
-    globs (see `exporter.config.globs`), `max_depth` counts levels below the root.
+    globs (see `exporter.config.globs`), `options` what else is asked of its cache.
     """
 
     name: str
     path: str
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    max_depth: int | None = None
-    keep_data: bool = False
-    max_nodes_per_second: float | None = None
-    freshness: Freshness = Freshness()
-    audit: Audit = Audit()
+    options: CacheOptions = OPTIONS
 
 
 @dataclass(frozen=True)
@@ -227,9 +210,7 @@ def parse_path(text: str) -> str:
     return _normalised(text, "path", PATH_ACCEPTED)
 
 
-def parse_trees(
-    paths: Iterable[str], freshness: Freshness | None = None, audit: Audit | None = None
-) -> tuple[Tree, ...]:
+def parse_trees(paths: Iterable[str], options: CacheOptions = OPTIONS) -> tuple[Tree, ...]:
     """One tree for each path of `--treecache.path`, named after it.
 
     Raises SettingsError for a path that cannot be used or that comes twice.
@@ -242,7 +223,7 @@ def parse_trees(
             raise SettingsError("--treecache.path", text, str(error)) from None
         if path in trees:
             raise SettingsError("--treecache.path", text, f"{path} is given twice; accepted: each path once")
-        trees[path] = Tree(name=path, path=path, freshness=freshness or Freshness(), audit=audit or Audit())
+        trees[path] = Tree(name=path, path=path, options=options)
     return tuple(trees.values())
 
 

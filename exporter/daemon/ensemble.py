@@ -25,6 +25,7 @@ from exporter.telemetry.sources import EnsembleSource
 from exporter.telemetry.tracing import trace_client
 from exporter.treecache import Shard, TreeCache
 from exporter.treecache.observer import CacheObserver
+from exporter.treecache.options import CacheOptions
 from exporter.treecache.outcome import SyncBegun
 from exporter.zookeeper.session import Session
 from exporter.zookeeper.statechange import StateChange
@@ -157,7 +158,7 @@ class WatchedEnsemble:
             self._lost_history.close()
 
     def _cache(self, tree: Tree) -> TreeCache:
-        cache = TreeCache(self._client, tree.path, **cache_options(tree, self._shard))
+        cache = TreeCache(self._client, tree.path, **cache_options(tree, self._shard).keywords())
         tree_log = self._log.bind(tree=tree.name)
         cache.listen_fault(FaultLog(tree_log))
         self._faults[tree.name] = faults = FaultMemory()
@@ -274,20 +275,12 @@ def _tls_options(tls: Tls | None) -> dict[str, Any]:
     }
 
 
-def cache_options(tree: Tree, shard: Shard | None = None) -> dict[str, Any]:
-    """What TreeCache is made with, besides the client and the path."""
-    return {
-        "create_root": False,
-        "keep_data": tree.keep_data,
-        "selector": Globs(tree.include, tree.exclude) if tree.include or tree.exclude else None,
-        "max_depth": tree.max_depth,
-        "max_nodes_per_second": tree.max_nodes_per_second,
+def cache_options(tree: Tree, shard: Shard | None = None) -> CacheOptions:
+    """What is asked of the cache of a tree, or of `shard`'s share of it."""
+    return replace(
+        tree.options,
+        name=tree.name,
+        selector=Globs(tree.include, tree.exclude) if tree.include or tree.exclude else None,
         # A tree that is not shared is watched with a single watch.
-        "shard": shard if shard is not None and shard.total > 1 else None,
-        "name": tree.name,
-        "freshness_interval": tree.freshness.interval or None,
-        "freshness_timeout": tree.freshness.timeout,
-        "freshness_barrier": tree.freshness.barrier,
-        "audit_interval": tree.audit.interval or None,
-        "audit_sample": tree.audit.sample,
-    }
+        shard=shard if shard is not None and shard.total > 1 else None,
+    )

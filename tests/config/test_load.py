@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from pydantic import SecretStr
 from ruamel.yaml import YAML
 
 from exporter.config.problems import ConfigError
-from exporter.config.settings import Audit, Digest, DigestMd5, Ensemble, Freshness, Tls, Tree
+from exporter.config.settings import OPTIONS, Digest, DigestMd5, Ensemble, Tls, Tree
 from exporter.config.source import load
 from tests.faults.size import size
 
@@ -90,10 +91,7 @@ def test_the_annotated_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         "/services",
         include=("/services/*/instances",),
         exclude=("/services/**/locks",),
-        max_depth=8,
-        max_nodes_per_second=20000,
-        freshness=Freshness(5, 10, "quorum"),
-        audit=Audit(300, 1000),
+        options=replace(OPTIONS, max_depth=8, max_nodes_per_second=20000),
     )
     tls = tmp_path / "tls"
     assert main == Ensemble(
@@ -141,7 +139,7 @@ def test_what_is_commented_out_in_the_example_are_the_defaults(tmp_path: Path) -
     defaults = Ensemble("", "", ())
     assert defaults.max_reply_bytes == 268435456
     assert (defaults.session_timeout, Tls().check_hostname, Tls().insecure_skip_verify) == (10, True, False)
-    assert not Tree("", "").keep_data
+    assert not OPTIONS.keep_data
 
 
 def test_environment_variables_in_any_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +154,7 @@ def test_environment_variables_in_any_text(tmp_path: Path, monkeypatch: pytest.M
 def test_anchors_save_repetition(tmp_path: Path) -> None:
     text = ENOUGH + "    audit: &often {interval: 1m}\n  - {path: /b, audit: *often}\n"
     (ensemble,) = loaded(tmp_path, text)
-    assert [tree.audit for tree in ensemble.trees] == [Audit(60, 1000)] * 2
+    assert [tree.options for tree in ensemble.trees] == [replace(OPTIONS, audit_interval=60.0)] * 2
 
 
 def test_one_path_may_be_two_trees_of_different_names(tmp_path: Path) -> None:
@@ -430,4 +428,5 @@ def test_what_the_environment_holds_is_read_as_the_schema_wants_it(
     )
     (ensemble,) = load(file)
     (tree,) = ensemble.trees
-    assert (ensemble.name, tree.max_depth, tree.keep_data, tree.audit.interval) == ("123", depth, True, 0)
+    assert ensemble.name == "123"
+    assert tree.options == replace(OPTIONS, max_depth=depth, keep_data=True, audit_interval=None)

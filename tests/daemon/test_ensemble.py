@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
-from exporter.config.settings import Audit, Digest, DigestMd5, Ensemble, Freshness, Gssapi, Tls, Tree
+from exporter.config.settings import OPTIONS, Digest, DigestMd5, Ensemble, Gssapi, Tls, Tree
 from exporter.daemon import ensemble as ensemble_module
 from exporter.daemon.ensemble import WatchedEnsemble, cache_options, client_options
 from exporter.process.logs import Flood
 from exporter.treecache import Shard
+from exporter.treecache.options import CacheOptions
 from tests.conftest import ClientFactory, ZooKeeper
 from tests.faults.proxy import Proxy
 from tests.support import eventually, expire
@@ -151,32 +153,26 @@ def test_kerberos(sasl: Gssapi, options: Mapping[str, str]) -> None:
 
 
 def test_what_a_cache_is_given() -> None:
-    plain = cache_options(Tree("a", "/a"))
-    assert plain == {
-        "name": "a",
-        "create_root": False,
-        "keep_data": False,
-        "selector": None,
-        "max_depth": None,
-        "max_nodes_per_second": None,
-        "shard": None,
-        "freshness_interval": 5.0,
-        "freshness_timeout": 10.0,
-        "freshness_barrier": "quorum",
-        "audit_interval": 300.0,
-        "audit_sample": 1000,
-    }
-    never = Tree("a", "/a", exclude=("/a/b",), max_depth=3, freshness=Freshness(0, 1, "sync"), audit=Audit(0, 0))
-    options = cache_options(never)
-    assert not options.pop("selector").keep("/a/b")
-    assert options["max_depth"] == 3
-    assert (options["freshness_interval"], options["audit_interval"], options["audit_sample"]) == (None, None, 0)
-    assert (options["freshness_timeout"], options["freshness_barrier"]) == (1, "sync")
+    assert cache_options(Tree("a", "/a")) == CacheOptions(
+        name="a",
+        create_root=False,
+        keep_data=False,
+        freshness_interval=5.0,
+        freshness_timeout=10.0,
+        freshness_barrier="quorum",
+        audit_interval=300.0,
+        audit_sample=1000,
+    )
+    asked = replace(OPTIONS, max_depth=3, freshness_interval=None, freshness_barrier="sync", audit_sample=0)
+    given = cache_options(Tree("a", "/a", exclude=("/a/b",), options=asked))
+    assert given.selector is not None
+    assert not given.selector.keep("/a/b")
+    assert replace(given, selector=None, name=None) == asked
 
 
 def test_only_a_tree_that_is_shared_is_sharded() -> None:
     tree = Tree("a", "/a")
-    assert cache_options(tree, Shard(1, 2))["shard"] == Shard(1, 2)
+    assert cache_options(tree, Shard(1, 2)).shard == Shard(1, 2)
     assert cache_options(tree, Shard(0, 1)) == cache_options(tree)
 
 

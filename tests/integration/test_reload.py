@@ -16,7 +16,7 @@ import httpx
 import pytest
 from kazoo.client import KazooClient
 
-from exporter.config.settings import Audit, Ensemble, Tree
+from exporter.config.settings import OPTIONS, Ensemble, Tree
 from exporter.daemon.fleet import Fleet
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import TreeCache
@@ -106,7 +106,7 @@ def test_ensembles_come_and_go_beside_one_another(fleet: Fleet, main: Ensemble) 
 
 def test_any_change_of_a_tree_is_a_change(fleet: Fleet, main: Ensemble) -> None:
     before = fleet[0].caches["a"]
-    fleet.change([replace(main, trees=(replace(A, audit=Audit(1.0, 1)), B))])
+    fleet.change([replace(main, trees=(replace(A, options=replace(OPTIONS, audit_sample=1)), B))])
     assert loaded(fleet, "a", "b").caches["a"] is not before
 
 

@@ -10,7 +10,7 @@ import contextlib
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlencode
@@ -20,7 +20,7 @@ from kazoo.security import make_acl
 from playwright.sync_api import Browser, ViewportSize, sync_playwright
 
 from exporter import __version__
-from exporter.config.settings import Ensemble, Tree
+from exporter.config.settings import OPTIONS, Ensemble, Tree
 from exporter.daemon.fleet import Fleet
 from exporter.demo.server import ZooKeeperServer
 from exporter.demo.world import ROOTS, World
@@ -72,9 +72,9 @@ def scene(seconds: float) -> Iterator[Running]:
         world.start()
         try:
             close(zookeeper.hosts)
-            fleet = Fleet(
-                [Ensemble("shop", zookeeper.hosts, tuple(Tree(root, root, keep_data=True) for root in ROOTS))]
-            )
+            options = replace(OPTIONS, keep_data=True)
+            trees = tuple(Tree(root, root, options=options) for root in ROOTS)
+            fleet = Fleet([Ensemble("shop", zookeeper.hosts, trees)])
             with running(*fleet, expose_data=True, version=__version__) as server:
                 fleet.start()
                 time.sleep(seconds / 2)

@@ -232,13 +232,3 @@ def test_an_audit_reads_again_what_nothing_tells_of(client: KazooClient, mode: s
         client.set_acls("/app/a", [make_digest_acl("other", "secret", all=True), *client.get_acls("/app")[0]])
         eventually(lambda: cache.get_data("/app/a").stat == client.exists("/app/a"))
         assert set(found(cache).values()) == {0}
-
-
-@pytest.mark.parametrize(
-    ("interval", "timeout", "stale_after"), [(5.0, 10.0, 30.0), (0.1, 0.1, 10.0), (None, 10.0, 0.0)]
-)
-def test_a_tree_is_stale_once_two_proofs_have_failed(
-    client: KazooClient, interval: float | None, timeout: float, stale_after: float
-) -> None:
-    cache = TreeCache(client, "/app", freshness_interval=interval, freshness_timeout=timeout)
-    assert cache.stats().stale_after == stale_after
