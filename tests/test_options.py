@@ -127,7 +127,8 @@ def test_each_option_is_explained_and_read_by_the_engine(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_each_option_comes_from_keywords(name: str) -> None:
     # Of this one the daemon's default is the other value.
-    asked = CacheOptions(**{name: False if name == "keep_data" else OTHER[name]})
+    other: dict[str, Any] = {name: False if name == "keep_data" else OTHER[name]}
+    asked = CacheOptions(**other)
     assert asked != CacheOptions()
     assert made(asked) == asked
 

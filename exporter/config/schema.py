@@ -17,7 +17,6 @@ from exporter.config import settings
 from exporter.config.globs import Pattern
 from exporter.config.scalars import FromEnvironment, plain
 from exporter.config.settings import OPTIONS, parse_duration, parse_hosts, parse_name, parse_path
-from exporter.treecache.options import Barrier
 from exporter.zookeeper.frames import LEAST_MAX_FRAME, MOST_MAX_FRAME
 
 _DURATION_PATTERN = "^(0|([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$"
@@ -110,8 +109,8 @@ class Freshness(Section):
 
     interval: Interval = _seconds(OPTIONS.freshness_interval, "Time between two proofs of freshness; 0 for none.")
     timeout: Timeout = _seconds(OPTIONS.freshness_timeout, "Time after which a proof that got no answer has failed.")
-    barrier: Barrier = Field(
-        default=OPTIONS.freshness_barrier,
+    barrier: Literal["quorum", "sync"] = Field(
+        default="quorum",
         description="`quorum` proves freshness by an empty transaction, `sync` commits none and takes a server's word.",
     )
 

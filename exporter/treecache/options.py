@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from inspect import Parameter
-from typing import Annotated, Any, Literal, TypedDict, get_type_hints
+from typing import Annotated, Any, TypedDict, cast, get_type_hints
 
 from exporter.treecache.scope import Selector
 from exporter.treecache.shard import Shard
 from exporter.zookeeper.frames import LEAST_MAX_FRAME, MOST_MAX_FRAME
 from exporter.zookeeper.messages import BARRIERS
 
-Mode = Literal["auto", "recursive", "classic"]
-MODES: tuple[Mode, ...] = ("auto", "recursive", "classic")
-Barrier = Literal["quorum", "sync"]
+MODES = ("auto", "recursive", "classic")
 
 #: Seconds without a proof of freshness that make no tree stale, however often it is proven.
 NEVER_STALE_BEFORE = 10.0
@@ -29,7 +27,7 @@ class CacheKeywords(TypedDict, total=False):
 
     create_root: bool
     keep_data: bool
-    mode: Mode
+    mode: str
     batch_size: int
     window: int
     selector: Selector | None
@@ -39,7 +37,7 @@ class CacheKeywords(TypedDict, total=False):
     old_data: bool
     freshness_interval: float | None
     freshness_timeout: float
-    freshness_barrier: Barrier
+    freshness_barrier: str
     audit_interval: float | None
     audit_sample: int
     max_reply_bytes: int | None
@@ -100,7 +98,7 @@ class CacheOptions:
 
     create_root: Annotated[bool, _SWITCH] = True
     keep_data: Annotated[bool, _SWITCH] = True
-    mode: Annotated[Mode, _one_of(MODES)] = "auto"
+    mode: Annotated[str, _one_of(MODES)] = "auto"
     batch_size: Annotated[int, _at_least(1)] = 1024
     window: Annotated[int, _at_least(1)] = 4
     selector: Annotated[Selector | None, _SELECTOR] = None
@@ -110,7 +108,7 @@ class CacheOptions:
     old_data: Annotated[bool, _SWITCH] = False
     freshness_interval: Annotated[float | None, _above_0(or_none=True)] = None
     freshness_timeout: Annotated[float, _above_0()] = 10.0
-    freshness_barrier: Annotated[Barrier, _one_of(BARRIERS)] = "quorum"
+    freshness_barrier: Annotated[str, _one_of(BARRIERS)] = "quorum"
     audit_interval: Annotated[float | None, _above_0(or_none=True)] = None
     audit_sample: Annotated[int, _at_least(0)] = 0
     max_reply_bytes: Annotated[int | None, _REPLY_BYTES] = None
@@ -135,7 +133,7 @@ class CacheOptions:
 
     def keywords(self) -> CacheKeywords:
         """The options as keyword arguments, each of them."""
-        return CacheKeywords(**{option.name: getattr(self, option.name) for option in fields(self)})  # type: ignore[typeddict-item]
+        return cast(CacheKeywords, {option.name: getattr(self, option.name) for option in fields(self)})
 
 
 _ACCEPTED: dict[str, _Accepted] = {

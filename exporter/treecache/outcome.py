@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from exporter.treecache.freshness import Proven
 from exporter.treecache.sent import Sent
@@ -95,8 +95,9 @@ class Outbox:
 
     def take(self) -> Outcome:
         """Gives everything that was left here, once."""
-        outcome = Outcome(*map(list.copy, self._lists))
-        for left in self._lists:
+        lists: tuple[list[Any], ...] = self._lists
+        outcome = Outcome(*map(list.copy, lists))
+        for left in lists:
             left.clear()
         return outcome
 

@@ -70,7 +70,7 @@ def test_nothing_happens_when_nothing_changed(fleet: Fleet, main: Ensemble) -> N
 
 def test_trees_come_change_and_go_in_the_same_session(fleet: Fleet, main: Ensemble) -> None:
     before, session = fleet[0], client_of(fleet[0]).client_id
-    fleet.change([replace(main, trees=(C, A, replace(B, max_depth=1)))])
+    fleet.change([replace(main, trees=(C, A, replace(B, options=replace(OPTIONS, max_depth=1))))])
     after = loaded(fleet, "c", "a", "b")
     assert after.caches["a"] is before.caches["a"]
     assert after.caches["b"] is not before.caches["b"]
@@ -132,7 +132,7 @@ def test_a_tree_that_cannot_begin_leaves_everything_else_as_told(
 ) -> None:
     fleet.change([main, Ensemble("other", main.hosts, (A,))])
     before, other = fleet[0], client_of(fleet[1])
-    wanted = [replace(main, trees=(A, C, replace(B, max_depth=1)))]
+    wanted = [replace(main, trees=(A, C, replace(B, options=replace(OPTIONS, max_depth=1))))]
     with monkeypatch.context() as patch:
         patch.setattr("exporter.daemon.ensemble.TreeCache", Unstartable)
         with pytest.raises(RuntimeError, match="can't start new thread"):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from exporter.treecache.audit import MismatchError
+from exporter.treecache.findings import MismatchError
 from exporter.treecache.shard import Shard
 from exporter.treecache.tree import record_of
 from tests.simulation.harness import Harness
