@@ -17,7 +17,6 @@ from exporter.treecache.outcome import SyncBegun
 from exporter.treecache.sent import Sent
 from exporter.zookeeper.calls import OPERATIONS, Call, ClientObserver
 from exporter.zookeeper.session import Session
-from exporter.zookeeper.wire import Request
 
 #: What any operation in use may end with. Its counter stands at 0 beforehand, or else no rate would show the first.
 _EXPECTED_ERRORS = ("CONNECTIONLOSS", "SESSIONEXPIRED")
@@ -99,8 +98,6 @@ class ClientInstruments(ClientObserver):
         self._observe[call.operation](call.ended_at - call.began_at, exemplar)
         if call.error is not None:
             self._errors.labels(call.operation, call.error).inc()
-        if exemplar is not None and isinstance(call.request, Request):
-            call.request.exemplar = exemplar
 
     def connected(self, seconds: float, exemplar: Mapping[str, str] | None) -> None:
         self._connects.observe(seconds, _copy(exemplar))
@@ -154,10 +151,10 @@ class CacheInstruments(CacheObserver):
             self._syncs.labels(sync.reason).observe(at - sync.at, _copy(sync.exemplar))
 
     def refreshed(self, sent: Sent, at: float) -> None:
-        self._refreshes.observe_all([at - cause.heard_at for cause in sent.causes.values()], sent.request.exemplar)
+        self._refreshes.observe_all([at - cause.heard_at for cause in sent.causes.values()], sent.exemplar)
 
     def propagated(self, sent: Sent, delays: Sequence[float]) -> None:
-        self._delays.observe_all(delays, sent.request.exemplar)
+        self._delays.observe_all(delays, sent.exemplar)
 
     def listened(self, seconds: float) -> None:
         self._listeners.observe(seconds)

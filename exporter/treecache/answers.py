@@ -17,6 +17,7 @@ from exporter.treecache.pauses import FIRST_DELAY, LONGEST_DELAY, Pauses
 from exporter.treecache.reconciler import Reconciler
 from exporter.treecache.sent import Sent
 from exporter.treecache.strategies import Strategies
+from exporter.zookeeper.capabilities import TOO_LONG, TOO_MUCH
 from exporter.zookeeper.messages import Reply
 from exporter.zookeeper.records import pzxid_of, version_of
 from exporter.zookeeper.wire import (
@@ -25,8 +26,6 @@ from exporter.zookeeper.wire import (
     NO_NODE,
     OK,
     THROTTLED,
-    TOO_LONG,
-    TOO_MUCH,
     Exists,
     GetChildren,
     GetData,
@@ -120,7 +119,7 @@ class Answers:
         self._agenda.done(request, sent.loads)
         if not sent.causes:
             return False
-        self._outbox.refreshed.append(sent)
+        self._outbox.refreshed.append(sent if reply.exemplar is None else sent._replace(exemplar=reply.exemplar))
         return self._credibility.was_misled(sent.causes, before)
 
     def _not_understood(self, request: ReadRequest, sent: Sent, error: BaseException, now: float) -> None:

@@ -35,12 +35,12 @@ from exporter.treecache.sent import InFlight
 from exporter.treecache.stats import SKIP_REASONS
 from exporter.treecache.tree import Branch, Entry, record_of
 from exporter.treecache.walk import Walk
+from exporter.zookeeper.capabilities import UNREADABLE_CODES
 from exporter.zookeeper.messages import Reply
 from exporter.zookeeper.records import UNREADABLE, child_count, owner_and_size
 from exporter.zookeeper.wire import (
     NO_NODE,
     OK,
-    UNREADABLE_CODES,
     GetChildren,
     GetData,
     MultiRead,

@@ -8,8 +8,9 @@ from exporter.treecache.options import CacheOptions
 from exporter.treecache.reconciler import Reconciler
 from exporter.treecache.stats import MISMATCH_KINDS
 from exporter.treecache.tree import record_of
+from exporter.zookeeper.capabilities import UNREADABLE_CODES
 from exporter.zookeeper.records import told_of, version_of, without_data
-from exporter.zookeeper.wire import UNREADABLE_CODES, ReadResult
+from exporter.zookeeper.wire import ReadResult
 
 #: What differs although ZooKeeper tells nobody of it, and so is no mismatch.
 UNTOLD = "untold"

@@ -19,7 +19,7 @@ class Sent(NamedTuple):
     """A request that was sent ``at`` a monotonic time.
 
     ``loads`` says which of its paths a load waits for, ``purpose`` what it is for, and ``causes`` which watch events it
-    follows: of each path the first since it was read.
+    follows: of each path the first since it was read. ``exemplar`` is its answer's, for observers.
     """
 
     request: Request
@@ -27,6 +27,7 @@ class Sent(NamedTuple):
     loads: Loads = NO_LOADS
     purpose: str = SYNC
     causes: Mapping[str, WatchEvent] = NO_CAUSES
+    exemplar: Mapping[str, str] | None = None
 
 
 class InFlight:

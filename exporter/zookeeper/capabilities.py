@@ -11,14 +11,19 @@ from dataclasses import dataclass, field
 
 from exporter.zookeeper.wire import (
     MARSHALLING_ERROR,
-    TOO_LONG,
-    TOO_MUCH,
+    NO_AUTH,
     UNIMPLEMENTED,
     AddWatch,
     MultiRead,
     ReadRequest,
     Request,
 )
+
+#: Why a request for one path, which cannot be made shorter, is not sent, beside ZooKeeper's own error codes: the server
+#: hangs up on it, or answers it with more than may be read at once.
+TOO_LONG, TOO_MUCH = -10_000, -10_001
+#: What is answered for a znode that exists and cannot be read.
+UNREADABLE_CODES = (NO_AUTH, TOO_LONG, TOO_MUCH)
 
 #: Seconds for which a server is believed, on new connections, to know still what it has known.
 _BELIEVED = 3600.0

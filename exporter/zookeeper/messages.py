@@ -65,13 +65,17 @@ class WatchEvent(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """The answer to a request: an error code, or 0 and a body that starts at ``offset``."""
+    """The answer to a request: an error code, or 0 and a body that starts at ``offset``.
+
+    ``exemplar`` is for observers, as the request's `Call` has it.
+    """
 
     request: Request
     zxid: int
     error: int
     body: bytes
     offset: int
+    exemplar: Mapping[str, str] | None = None
 
 
 class Unanswered(NamedTuple):
@@ -89,7 +93,7 @@ class Barrier(NamedTuple):
 
     ``kind`` is one of `BARRIERS`. ``asked_at`` is when it was asked for, as a monotonic time, and ``asked_at_unix`` the
     same by the wall clock of that moment. ``zxid`` is that of the last transaction before the answer. ``exemplar`` is
-    for observers, as a `Request` has it.
+    for observers, as a `Reply` has it.
     """
 
     kind: str

@@ -32,4 +32,4 @@ class Probe(NamedTuple):
             return BarrierFailed(self.kind, None)
         if answer.error != OK:
             return BarrierFailed(self.kind, answer.error)
-        return Barrier(self.kind, *self.asked_at, answer.zxid, self.request.exemplar)
+        return Barrier(self.kind, *self.asked_at, answer.zxid, answer.exemplar)

@@ -138,7 +138,7 @@ class Reception:
             self._watches.answered(request, error)
             if call is not None:
                 call.end(None if error == NO_NODE and isinstance(request, Exists) else error_of(error))
-            result.sink(Reply(request, zxid, error, frame, _HEADER.size))
+            result.sink(Reply(request, zxid, error, frame, _HEADER.size, None if call is None else call.exemplar))
             return None
         answer = answer_oldest(self._client, (xid, zxid, error), frame, _HEADER.size, result)
         if result is None:

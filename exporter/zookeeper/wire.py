@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from exporter.zookeeper.records import STAT_SIZE
@@ -23,11 +23,6 @@ MARSHALLING_ERROR = -5
 UNIMPLEMENTED = -6
 NO_NODE = -101
 NO_AUTH = -102
-#: Not codes of ZooKeeper's: why a request for one path, which cannot be made shorter, is not sent. The server hangs up
-#: on it, or answers it with more than may be read at once.
-TOO_LONG, TOO_MUCH = -10_000, -10_001
-#: What is answered for a znode that exists and cannot be read.
-UNREADABLE_CODES = (NO_AUTH, TOO_LONG, TOO_MUCH)
 NOT_READ_ONLY = -119
 THROTTLED = -127
 
@@ -55,13 +50,9 @@ def encode_string(text: str) -> bytes:
 
 
 class Request:
-    """One request of ours: identified by being itself, sent at most once.
-
-    ``exemplar`` is for observers, as a `Call` has it.
-    """
+    """One request of ours: identified by being itself, sent at most once."""
 
     type: ClassVar[int]
-    exemplar: Mapping[str, str] | None = None
 
     def serialize(self) -> bytes:
         """The request's body, without header and length."""

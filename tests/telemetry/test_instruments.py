@@ -65,14 +65,9 @@ def test_a_sampled_call_is_the_exemplar_of_its_bucket(client: ClientInstruments,
     assert b"trace_id" not in plain(registry)
 
 
-def test_a_refresh_refers_to_the_call_that_it_took(
-    client: ClientInstruments, cache: CacheInstruments, registry: CollectorRegistry
-) -> None:
-    read = MultiRead("", ("/a",), ())
-    sent = Sent(read, 1000.25, causes={"/a": WatchEvent(3, "/a", -1, heard_at=1000.0)})
-    sampled = call(read, 0.25)
-    sampled.exemplar = TRACE
-    client.call_ended(sampled)
+def test_a_refresh_refers_to_the_call_that_it_took(cache: CacheInstruments, registry: CollectorRegistry) -> None:
+    causes = {"/a": WatchEvent(3, "/a", -1, heard_at=1000.0)}
+    sent = Sent(MultiRead("", ("/a",), ()), 1000.25, causes=causes, exemplar=TRACE)
     cache.refreshed(sent, 1000.5)
     cache.propagated(sent, [0.75])
     found = exemplars(registry)

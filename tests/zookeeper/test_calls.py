@@ -14,6 +14,8 @@ from kazoo.exceptions import BadVersionError, KazooException, NoNodeError
 
 from exporter import TreeCache
 from exporter.demo.server import ZooKeeperServer
+from exporter.treecache.observer import CacheObserver
+from exporter.treecache.sent import Sent
 from exporter.zookeeper.calls import ERRORS, OPERATIONS, Call, ClientObserver
 from exporter.zookeeper.observers import Observers
 from exporter.zookeeper.session import Session
@@ -135,6 +137,29 @@ def test_the_engines_own_calls_are_observed_and_its_cache_joins(client: KazooCli
         eventually(lambda: any(isinstance(call.request, MultiRead) for call in recorder.ended[loaded:]))
     assert recorder.tenants == []
     eventually(lambda: ("removeWatches", None) in recorder.told())
+
+
+def test_what_a_cache_does_refers_to_the_calls_that_it_took(client: KazooClient) -> None:
+    class Samples(ClientObserver):
+        def call_began(self, call: Call) -> None:
+            call.exemplar = {"trace_id": call.operation}
+
+    class Notes(CacheObserver):
+        def refreshed(self, sent: Sent, at: float) -> None:
+            found.append(sent.exemplar)
+
+        def verified(self, seconds: float, exemplar: Mapping[str, str] | None) -> None:
+            found.append(exemplar)
+
+    found: list[Mapping[str, str] | None] = []
+    Session.attach(client).observers.add(Samples())
+    with TreeCache(client, "/app") as cache:
+        assert cache.wait_initialized(60)
+        cache.observe(Notes())
+        client.create("/app/a")
+        eventually(lambda: {"trace_id": "multiRead"} in found)
+        assert cache.verify(60)
+        eventually(lambda: {"trace_id": "multi"} in found)
 
 
 def test_that_a_missing_root_is_watched_for_is_no_error(client: KazooClient, recorder: Recorder) -> None:

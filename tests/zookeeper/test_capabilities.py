@@ -6,12 +6,10 @@ from itertools import pairwise
 
 import pytest
 
-from exporter.zookeeper.capabilities import REQUEST_BYTES, Capabilities
+from exporter.zookeeper.capabilities import REQUEST_BYTES, TOO_LONG, TOO_MUCH, Capabilities
 from exporter.zookeeper.wire import (
     MARSHALLING_ERROR,
     OK,
-    TOO_LONG,
-    TOO_MUCH,
     UNIMPLEMENTED,
     AddWatch,
     Check,

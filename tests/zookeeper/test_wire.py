@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.zookeeper.wire import NO_NODE, AddWatch, Check, MultiRead, RemoveWatches, Sync
+from exporter.zookeeper.wire import (
+    NO_NODE,
+    AddWatch,
+    Check,
+    Exists,
+    GetChildren,
+    GetData,
+    MultiRead,
+    RemoveWatches,
+    Sync,
+    WatchingRead,
+)
 
 STAT = bytes(range(68))
 
@@ -96,3 +107,12 @@ def test_unknown_operation_in_an_answer_is_refused() -> None:
 )
 def test_reprs_are_short_since_kazoo_logs_them(request_: object) -> None:
     assert len(repr(request_)) < 60
+
+
+@pytest.mark.parametrize("request_", [GetData("/app", "/a"), GetChildren("/app", ""), Exists("/app")])
+def test_a_read_without_its_watch_is_another_request_for_the_same(request_: WatchingRead) -> None:
+    twin = request_.without_watch()
+    assert (twin.type, twin.path, twin.watch, request_.watch) == (request_.type, request_.path, False, True)
+    body = request_.serialize()
+    assert (body[-1:], twin.serialize()) == (b"\1", body[:-1] + b"\0")
+    assert request_.size == twin.size == len(body)
