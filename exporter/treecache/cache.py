@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from inspect import Parameter, Signature
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, Unpack
 
 from kazoo.client import KazooClient
 from kazoo.exceptions import ConnectionClosedError, ConnectionLoss, KazooException, SessionExpiredError
@@ -54,10 +54,6 @@ _SLICE = 0.5
 #: In these states kazoo has no connection and will have none until it is started again.
 _STOPPED = (KeeperState.CLOSED, KeeperState.AUTH_FAILED)
 _NO_ANSWER = (ConnectionLoss, ConnectionClosedError, SessionExpiredError)
-
-if TYPE_CHECKING:
-    # In `typing` from Python 3.11 on.
-    from typing_extensions import Unpack
 
 logger = logging.getLogger(__name__)
 
