@@ -128,5 +128,5 @@ setup-dev: ## Install what `make test` needs
 
 clean: ## Remove the environment and every cache
 	@echo "clean: removing .venv and caches"
-	@rm -rf .venv .venv-3.* .docs-venv .kazoo-venv .image-test .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	@rm -rf .venv .venv-3.* .docs-venv site .kazoo-venv .image-test .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

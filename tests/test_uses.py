@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import sync_playwright
 
-from exporter.demo import server as demo_server
+from exporter.demo import server as server_module
 from exporter.demo.server import ZooKeeperServer
 from tests import support, uses
 from tests.telemetry import known
@@ -69,7 +69,7 @@ def script() -> Any:
         ([lambda: subprocess.run([sys.executable, "-m", "exporter", "demo"], check=True)], {"java"}),
         ([checked, script], {"java", "promtool"}),
         ([lambda: sync_playwright().start()], {"playwright"}),
-        ([lambda: demo_server.ZooKeeperServer()], {"java"}),
+        ([lambda: server_module.ZooKeeperServer()], {"java"}),
         ([support.eventually, known.expositions], set()),
     ],
 )

@@ -31,6 +31,8 @@ PATH = "/docs"
 _FOLDER = "docs"
 #: What somebody looks for who was paged.
 _FIRST = ("runbooks",)
+#: What the documents' site alone has: `make docs` fills it from the docstrings.
+_ON_THE_SITE = ("api",)
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ def packaged() -> Documents:
     """The documents that come with the exporter: in its package, or beside it where it runs from the repository."""
     package = Path(__file__).resolve().parents[1]
     folder = next((folder for folder in (package / _FOLDER, package.parent / _FOLDER) if folder.is_dir()), None)
-    return Documents({} if folder is None else {file.stem: file.read_text("utf-8") for file in folder.glob("*.md")})
+    files = [] if folder is None else [file for file in folder.glob("*.md") if file.stem not in _ON_THE_SITE]
+    return Documents({file.stem: file.read_text("utf-8") for file in files})
 
 
 def runbook(alert: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import exporter
+from exporter.web.documents import packaged
 from scripts import image_requirements
 from tests.packaging.chart import helm
 
@@ -21,9 +22,31 @@ ROOT = Path(__file__).parents[2]
 
 
 #: What someone needs who builds, tests and packs it from the sdist alone.
-FOLDERS = ("bench", "compose", "dashboards", "docs", "examples", "exporter", "helm", "requirements", "scripts", "tests")
-FILES = (".dockerignore", "CHANGELOG.md", "CONTRIBUTING.md", "Dockerfile", "LICENSE", "Makefile", "README.md")
-MORE_FILES = ("SECURITY.md", "compose.yaml", "pyproject.toml")
+FOLDERS = (
+    ".github",
+    "bench",
+    "compose",
+    "dashboards",
+    "docs",
+    "examples",
+    "exporter",
+    "helm",
+    "requirements",
+    "scripts",
+    "tests",
+)
+FILES = (
+    ".dockerignore",
+    ".pre-commit-config.yaml",
+    "CHANGELOG.md",
+    "CODE_OF_CONDUCT.md",
+    "CONTRIBUTING.md",
+    "Dockerfile",
+    "LICENSE",
+    "Makefile",
+    "README.md",
+)
+MORE_FILES = ("SECURITY.md", "compose.yaml", "mkdocs.yml", "pyproject.toml")
 
 
 def built(target: str, folder: Path) -> Path:
@@ -48,7 +71,7 @@ def metadata(wheel: zipfile.ZipFile) -> Message:
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     tracked = [path for path in (ROOT / "exporter").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    documents = {f"exporter/{path.relative_to(ROOT)}" for path in (ROOT / "docs").glob("*.md")}
+    documents = {f"exporter/docs/{document.name}.md" for document in packaged()}
     expected = {str(path.relative_to(ROOT)) for path in tracked} | documents
     assert {name for name in wheel.namelist() if ".dist-info/" not in name} == expected
     assert "exporter/py.typed" in expected
@@ -60,7 +83,7 @@ def test_the_wheel_serves_its_documents(wheel: zipfile.ZipFile, tmp_path: Path) 
     command = [sys.executable, "-c", script]
     # In a folder of its own, with nothing of the repository beside it.
     served = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60)
-    assert sorted(served.stdout.split()) == sorted(path.stem for path in (ROOT / "docs").glob("*.md"))
+    assert served.stdout.split() == [document.name for document in packaged()]
 
 
 def test_the_wheel_has_the_licence_and_the_command(wheel: zipfile.ZipFile) -> None:
