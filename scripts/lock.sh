@@ -26,3 +26,5 @@ compile runtime pyproject.toml --constraint requirements/dev.txt "$@"
 compile build --group build --constraint requirements/dev.txt "$@"
 compile release --group release --constraint requirements/dev.txt "$@"
 compile docs --group docs --constraint requirements/dev.txt "$@"
+# pre-commit's hooks have the same versions.
+python3 -m scripts.generate hooks
