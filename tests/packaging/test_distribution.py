@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import exporter
-from exporter.web.documents import packaged
+from exporter.pages.documents import packaged
 from scripts import image_requirements
 from tests.packaging.chart import helm
 
