@@ -578,6 +578,7 @@ _TABLE = (
         words="and reaches it within 1h",
         history=11,
         own_job=True,
+        tree={"keep_data": True},
     ),
     Cause(
         "engine_failed",
