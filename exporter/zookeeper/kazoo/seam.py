@@ -14,6 +14,7 @@ import contextlib
 import inspect
 import logging
 import socket
+import ssl
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from operator import attrgetter
@@ -139,11 +140,12 @@ class Kazoo2:
     def hang_up(self) -> None:
         """Ends the connection, not the session: kazoo's own thread reads the end of the stream, and connects again."""
         sock = self.socket
-        if sock is not None:
-            # Not with a TLS socket's own method, which would have that thread read what is still encrypted.
-            shutdown = socket.socket.shutdown if isinstance(sock, socket.socket) else type(sock).shutdown
-            with contextlib.suppress(OSError):
-                shutdown(sock, socket.SHUT_RDWR)
+        if sock is None:
+            return
+        with contextlib.suppress(OSError):
+            # Not by a TLS socket's own method, which would have that thread read what is still encrypted.
+            shutting: Any = super(ssl.SSLSocket, sock) if isinstance(sock, ssl.SSLSocket) else sock
+            shutting.shutdown(socket.SHUT_RDWR)
 
 
 #: The generations of kazoo that are known, the oldest first.
