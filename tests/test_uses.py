@@ -6,6 +6,7 @@ import functools
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,3 +92,15 @@ def test_a_unit_test_that_starts_a_program_all_the_same_is_refused() -> None:
     )
     refused = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert "a unit test starts promtool" in refused.stderr
+
+
+#: Folders whose tests start no program. That one is needed, the name of another folder says.
+WITHOUT = ("config", "daemon", "pages", "process", "telemetry", "web")
+
+
+def test_a_test_that_starts_a_program_says_so_by_its_folder(request: pytest.FixtureRequest) -> None:
+    """Of the tests that are collected with this one; `make test` collects all."""
+    folders = [Path(__file__).parent / name for name in WITHOUT]
+    for item in request.session.items:
+        if isinstance(item, pytest.Function) and item.path.parent in folders:
+            assert not uses.started_by(item), f"{item.nodeid} belongs into tests/integration"

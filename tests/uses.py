@@ -44,11 +44,14 @@ def mark_units(items: Iterable[pytest.Item]) -> None:
 
 def is_unit(test: pytest.Function) -> bool:
     """Whether a test starts no program and is not long."""
-    if test.get_closest_marker("long") is not None:
-        return False
+    return test.get_closest_marker("long") is None and not started_by(test)
+
+
+def started_by(test: pytest.Function) -> frozenset[str]:
+    """The programs that a test starts, by itself or by its fixtures."""
     fixtures = (definitions[-1].func for definitions in test._fixtureinfo.name2fixturedefs.values())
     parameters = test.callspec.params.values() if hasattr(test, "callspec") else ()
-    return not programs(test.function, *fixtures, *parameters)
+    return programs(test.function, *fixtures, *parameters)
 
 
 def programs(*things: Any) -> frozenset[str]:

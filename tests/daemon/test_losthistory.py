@@ -12,7 +12,6 @@ from kazoo.exceptions import ConnectionClosedError
 from exporter.config.settings import Ensemble
 from exporter.daemon.ensemble import client_options
 from exporter.daemon.losthistory import LostHistory, newest_zxid
-from tests.conftest import ClientFactory, ZooKeeper
 from tests.support import eventually
 
 SEEN = 0x5_0000_0007
@@ -89,18 +88,6 @@ def test_what_was_committed_before_the_client_heard_again_is_void() -> None:
         assert answered.wait(10)
         assert not policy(SEEN, 0.5)
         assert not policy(SEEN, 2.0)
-
-
-def test_the_newest_transaction_of_an_ensemble(zookeeper: ZooKeeper, client_factory: ClientFactory) -> None:
-    client = client_factory()
-    client.create("/a")
-    children = client.get_children("/")
-    options = client_options(Ensemble("main", zookeeper.hosts, ()))
-    before = client.last_zxid
-    newest = newest_zxid(options, threading.Event())
-    assert newest > before
-    assert newest_zxid({**options, "hosts": zookeeper.hosts + "/missing"}, threading.Event()) > newest
-    assert client.get_children("/") == children
 
 
 def test_asking_ends_when_it_is_closed() -> None:

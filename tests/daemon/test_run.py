@@ -12,14 +12,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
 import pytest
 import structlog
 import uvicorn
 
 from exporter.config.settings import Ensemble, ListenAddress, Settings, SettingsError, Tree, Web
 from exporter.daemon.run import run
-from tests.conftest import ZooKeeper
 from tests.support import eventually
 
 UNREACHABLE = "127.0.0.1:1"
@@ -28,20 +26,6 @@ UNREACHABLE = "127.0.0.1:1"
 def settings(hosts: str = UNREACHABLE, port: int = 0) -> Settings:
     ensemble = Ensemble("default", hosts, (Tree("/", "/"),))
     return Settings((ensemble,), Web((ListenAddress("127.0.0.1", port),)))
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_serves_when_ready_and_ends_with_status_0_on_a_signal(zookeeper: ZooKeeper, number: signal.Signals) -> None:
-    answers = []
-
-    def on_ready(url: str) -> None:
-        answers.append(url)
-        os.kill(os.getpid(), number)
-
-    assert run(settings(zookeeper.hosts), on_ready=on_ready) == 0
-    assert answers[0].startswith("http://127.0.0.1:")
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(answers[0])
 
 
 def test_the_signals_are_as_before_when_it_has_ended() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +16,12 @@ from kazoo.client import KazooClient
 from exporter import TreeCache, TreeEvent
 from exporter.config.settings import Ensemble as Settings
 from exporter.config.settings import Tree
-from exporter.daemon.ensemble import WatchedEnsemble
+from exporter.daemon.ensemble import WatchedEnsemble, client_options
+from exporter.daemon.losthistory import newest_zxid
 from exporter.demo.server import NETTY, ZooKeeperServer
 from exporter.zookeeper.session import Session
 from exporter.zookeeper.stats import LOST_REASONS
+from tests.conftest import ClientFactory, ZooKeeper
 from tests.faults.conftest import Observed, observed, quick_client, started
 from tests.faults.ensemble import Ensemble
 from tests.faults.proxy import UP, Proxy
@@ -196,6 +199,18 @@ def test_the_daemon_keeps_its_session_where_only_the_quorum_is_lost() -> None:
         eventually(lambda: watched.source.client.stats().state == "connected", timeout=60)
         after = watched.source.client.stats()
         assert (after.session_id, sum(after.sessions_lost.values())) == (before.session_id, 0)
+
+
+def test_the_newest_transaction_of_an_ensemble(zookeeper: ZooKeeper, client_factory: ClientFactory) -> None:
+    client = client_factory()
+    client.create("/a")
+    children = client.get_children("/")
+    options = client_options(Settings("main", zookeeper.hosts, ()))
+    before = client.last_zxid
+    newest = newest_zxid(options, threading.Event())
+    assert newest > before
+    assert newest_zxid({**options, "hosts": zookeeper.hosts + "/missing"}, threading.Event()) > newest
+    assert client.get_children("/") == children
 
 
 @contextlib.contextmanager

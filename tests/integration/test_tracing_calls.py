@@ -29,8 +29,8 @@ from exporter.zookeeper.calls import Call, ClientObserver
 from exporter.zookeeper.session import IncompatibleKazooError, Session
 from tests.conftest import ClientFactory, ZooKeeper
 from tests.faults.proxy import DOWN, Proxy
+from tests.integration.following import HANDLERS
 from tests.support import eventually
-from tests.telemetry.following import HANDLERS
 
 
 class Traced(TestBase):
@@ -198,7 +198,7 @@ def test_the_callers_context_is_the_parent_of_what_follows_from_its_calls(client
 
 @pytest.mark.parametrize("handler", HANDLERS)
 def test_what_follows_is_told_under_each_of_kazoos_handlers(handler: str, zookeeper: ZooKeeper) -> None:
-    command = [sys.executable, "-m", "tests.telemetry.following", handler, zookeeper.hosts]
+    command = [sys.executable, "-m", "tests.integration.following", handler, zookeeper.hosts]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     *astray, followed = done.stdout.split()
