@@ -23,4 +23,5 @@ beta=$(sed -n 's/^opentelemetry-instrumentation==//p' "$folder/lowest.txt")
 
 say "pytest"
 "$folder/environment/bin/python" -m pytest --quiet -p no:cacheprovider --numprocesses=2 --dist=loadfile \
-    tests/test_*.py tests/process tests/config tests/daemon tests/demo tests/rules/test_rules.py tests/telemetry tests/pages tests/web tests/treecache tests/zookeeper "$@"
+    tests/test_*.py tests/process tests/zookeeper tests/treecache tests/telemetry tests/config tests/pages tests/web \
+    tests/daemon tests/demo tests/rules/test_rules.py tests/integration/test_tracing_*.py "$@"

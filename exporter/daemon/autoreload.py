@@ -13,7 +13,7 @@ from exporter.config.files import Files
 from exporter.config.settings import SettingsError
 from exporter.config.source import Source
 from exporter.daemon.reload import Reloader
-from exporter.process.executor import Worker
+from exporter.process.executor import ThreadExecutor
 from exporter.process.retries import Retries
 
 #: Seconds for which files have to stay the same before they are read: who writes them in place may be in the middle.
@@ -50,7 +50,7 @@ class _Watch:
         self._source = wanted.source
         self._interval = wanted.interval
         self._reloader = reloader
-        self._worker = Worker("configuration files")
+        self._worker = ThreadExecutor("configuration files")
         self._retries = Retries()
 
     async def keep_up(self) -> None:

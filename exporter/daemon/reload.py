@@ -13,7 +13,7 @@ import structlog
 from exporter.config.settings import Ensemble, SettingsError
 from exporter.daemon import systemd
 from exporter.daemon.fleet import Fleet
-from exporter.process.executor import Worker
+from exporter.process.executor import ThreadExecutor
 from exporter.telemetry.sources import ReloadStats
 
 #: Seconds to wait in the end for a configuration that is being applied.
@@ -35,7 +35,7 @@ class Reloader:
         self._fleet = fleet
         self._load = load
         # One thread, so that reloads wait for each other.
-        self._worker = Worker("reload")
+        self._worker = ThreadExecutor("reload")
         self._not_ending = threading.Lock()
         self._closed = False
         #: What was wrong the last time, None if nothing was.

@@ -1,4 +1,4 @@
-"""Worker: a thread for what takes long or hangs, a hash or a network's file, for which no process waits in its end."""
+"""ThreadExecutor: a thread for what takes long or hangs, a hash or a network's file; no process waits for it to end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 
-class Worker(Executor):
+class ThreadExecutor(Executor):
     """Does one thing after the other in a thread, which begins with the first of them.
 
     Python waits for the threads of its own executors before it ends; this one is left behind, whatever it is at.
@@ -30,7 +30,7 @@ class Worker(Executor):
     ) -> Future[Result]:
         """Does this too, later. Raises RuntimeError after `shutdown`, and when there is no thread to be had."""
         if self._closed:
-            raise RuntimeError(f"the worker {self._name} is shut down")
+            raise RuntimeError(f"the executor {self._name} is shut down")
         if self._thread is None:
             thread = threading.Thread(target=self._work, name=self._name, daemon=True)
             thread.start()

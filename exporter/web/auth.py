@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import bcrypt
 
-from exporter.process.executor import Worker
+from exporter.process.executor import ThreadExecutor
 
 CHALLENGE = 'Basic realm="treecache-exporter", charset="UTF-8"'
 
@@ -100,7 +100,7 @@ class PasswordCheck:
         self._secret = os.urandom(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
         self._wrong: OrderedDict[bytes, None] = OrderedDict()
-        self._hashing = Worker("bcrypt")
+        self._hashing = ThreadExecutor("bcrypt")
         # What is hashed or waits for that, by its mark; whose turn it is when nothing is hashed.
         self._attempts: dict[bytes, asyncio.Future[bool]] = {}
         self._queue = _Queue()

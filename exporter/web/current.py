@@ -16,7 +16,7 @@ import structlog
 from exporter.config.sections import UnprotectedError
 from exporter.config.settings import SettingsError
 from exporter.config.web import WebConfig, check_no_less_protected, load
-from exporter.process.executor import Worker
+from exporter.process.executor import ThreadExecutor
 from exporter.process.retries import Retries
 from exporter.web.tls import server_context
 
@@ -60,7 +60,7 @@ class CurrentConfig:
 
     async def keep_up(self) -> None:
         """Looks at the files every `PACE` seconds, until it is cancelled; in a thread, for a file system that hangs."""
-        worker = Worker("web configuration")
+        worker = ThreadExecutor("web configuration")
         try:
             while True:
                 await asyncio.sleep(PACE)

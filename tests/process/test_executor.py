@@ -9,20 +9,20 @@ from concurrent.futures import CancelledError
 
 import pytest
 
-from exporter.process.executor import Worker
+from exporter.process.executor import ThreadExecutor
 
 HANGING = """
 import threading
-from exporter.process.executor import Worker
+from exporter.process.executor import ThreadExecutor
 begun = threading.Event()
-Worker("hanging").submit(lambda: begun.set() or threading.Event().wait())
+ThreadExecutor("hanging").submit(lambda: begun.set() or threading.Event().wait())
 begun.wait()
 print("leaving")
 """
 
 
 def test_results_and_failures_in_the_order_of_their_submission() -> None:
-    worker = Worker("test")
+    worker = ThreadExecutor("test")
     done: list[int] = []
 
     def work(number: int) -> int:
@@ -38,7 +38,7 @@ def test_results_and_failures_in_the_order_of_their_submission() -> None:
 
 
 def test_what_waits_at_the_end_is_not_begun_and_what_runs_is() -> None:
-    worker = Worker("test")
+    worker = ThreadExecutor("test")
     begun, finish = threading.Event(), threading.Event()
 
     def work() -> bool:
