@@ -440,11 +440,11 @@ SHARDS = _gauge(
 )
 COLLECTOR_SUCCESS = _gauge(
     "treecache_exporter_collector_success",
-    "Whether the collector gave its metrics the last time; without success none of them is in the scrape.",
+    "Whether the collector gave all of its metrics the last time; without success some or all are not in the scrape.",
 )
 COLLECTOR_DURATION = _gauge(
     "treecache_exporter_collector_duration_seconds",
-    "How long the collector took the last time.",
+    "How long the collector took the last time, for its own part of the scrape or in the background.",
     unit="seconds",
 )
 

@@ -1,6 +1,6 @@
 """Collecting: collectors in a list, each timed and run by itself, so that one that fails does not fail the scrape.
 
-What a collector gives is all or nothing: of one that raises, no family is in that scrape.
+The families that a collector finished before it failed are in that scrape, whole, and the others are not.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -22,12 +22,15 @@ from exporter.telemetry.catalogue import Metric
 logger = logging.getLogger(__name__)
 
 
-class Collected(NamedTuple):
-    """What a collector gave, whether it succeeded, and the seconds that it took."""
+class Outcome(NamedTuple):
+    """Whether a collection succeeded, and the seconds that the collector itself took for it."""
 
-    families: Sequence[Family] = ()
     succeeded: bool = False
     seconds: float = 0.0
+
+
+#: Families one by one, and in the end how it went. Together they may take a lot of memory.
+Collection = Generator[Family, None, Outcome]
 
 
 class Collector:
@@ -48,9 +51,9 @@ class Collector:
         """Families of `metrics`, made by `Metric.family`, with their samples. May raise any error."""
         raise NotImplementedError
 
-    def collected(self) -> Collected:
-        """What a scrape gets; called on the scrape's thread."""
-        return self._try()
+    def scraped(self) -> Collection:
+        """What a scrape gets; runs on the scrape's thread."""
+        return self._collection()
 
     def start(self) -> None:
         """Begins what it does between scrapes; by default nothing."""
@@ -58,17 +61,19 @@ class Collector:
     def stop(self) -> None:
         """Ends it."""
 
-    def _try(self) -> Collected:
-        began = time.perf_counter()
+    def _collection(self) -> Collection:
+        seconds, began = 0.0, time.perf_counter()
         try:
-            families = tuple(self.collect())
-            undeclared = {family.name for family in families} - self._names
-            if undeclared:
-                raise ValueError(f"gave {', '.join(sorted(undeclared))}, not among the metrics that it names")
+            for family in self.collect():
+                if family.name not in self._names:
+                    raise ValueError(f"gave {family.name}, which is not among the metrics that it names")
+                seconds += time.perf_counter() - began
+                yield family
+                began = time.perf_counter()
         except Exception as error:
             self._log(error)
-            return Collected(seconds=time.perf_counter() - began)
-        return Collected(families, True, time.perf_counter() - began)
+            return Outcome(False, seconds + time.perf_counter() - began)
+        return Outcome(True, seconds + time.perf_counter() - began)
 
     def _log(self, error: Exception) -> None:
         held_back = self._failures.admit(type(error).__name__)
@@ -80,7 +85,7 @@ class Collector:
 class BackgroundCollector(Collector):
     """Collects every so often in a thread of its own, for what waits, say, for a network; a scrape gets the latest.
 
-    Before the first time is over it has no families and counts as failed.
+    Before the first time is over, and after one that failed, it has no families.
 
     Args:
         name: its value of the label ``collector``.
@@ -91,12 +96,14 @@ class BackgroundCollector(Collector):
     def __init__(self, name: str, metrics: Iterable[Metric], interval: float) -> None:
         super().__init__(name, metrics)
         self._interval = interval
-        self._latest = Collected()
+        self._latest: tuple[Sequence[Family], Outcome] = ((), Outcome())
         self._stopped = threading.Event()
 
-    def collected(self) -> Collected:
+    def scraped(self) -> Collection:
         """What it collected last."""
-        return self._latest
+        families, outcome = self._latest
+        yield from families
+        return outcome
 
     def start(self) -> None:
         """Begins collecting. Raises RuntimeError when there is no thread to be had."""
@@ -108,8 +115,19 @@ class BackgroundCollector(Collector):
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            self._latest = self._try()
+            families, outcome = _whole(self._collection())
+            self._latest = (families if outcome.succeeded else (), outcome)
             self._stopped.wait(self._interval)
+
+
+def _whole(collection: Collection) -> tuple[Sequence[Family], Outcome]:
+    """All families of a collection, and how it went."""
+    families: list[Family] = []
+    while True:
+        try:
+            families.append(next(collection))
+        except StopIteration as end:
+            return families, end.value
 
 
 def registry_of(collectors: Sequence[Collector]) -> CollectorRegistry:
@@ -122,7 +140,7 @@ def registry_of(collectors: Sequence[Collector]) -> CollectorRegistry:
     if len(set(names)) < len(names):
         raise ValueError(f"two collectors have the same name: {', '.join(sorted(names))}")
     registry = CollectorRegistry(auto_describe=True)
-    latest: dict[str, Collected] = {}
+    latest: dict[str, Outcome] = {}
     for collector in collectors:
         registry.register(_Measured(collector, latest.__setitem__))
     # Last, since a registry collects in the order of registration.
@@ -136,7 +154,7 @@ def registry_of(collectors: Sequence[Collector]) -> CollectorRegistry:
 class _Measured(Registered):
     """One collector as a registry wants it, which hands on how each collection went."""
 
-    def __init__(self, collector: Collector, tell: Callable[[str, Collected], None]) -> None:
+    def __init__(self, collector: Collector, tell: Callable[[str, Outcome], None]) -> None:
         self._collector = collector
         self._tell = tell
 
@@ -145,16 +163,15 @@ class _Measured(Registered):
         return (metric.family() for metric in self._collector.metrics)
 
     def collect(self) -> Iterator[Family]:
-        """The families as they are now, or none."""
-        collected = self._collector.collected()
-        self._tell(self._collector.name, collected)
-        return iter(collected.families)
+        """The families as they are now."""
+        outcome = yield from self._collector.scraped()
+        self._tell(self._collector.name, outcome)
 
 
 class _Outcomes(Registered):
     """How the latest collection of each collector went."""
 
-    def __init__(self, latest: dict[str, Collected]) -> None:
+    def __init__(self, latest: dict[str, Outcome]) -> None:
         self._latest = latest
 
     def describe(self) -> Iterator[Family]:
@@ -162,8 +179,8 @@ class _Outcomes(Registered):
 
     def collect(self) -> Iterator[Family]:
         success, duration = (metric.family() for metric in catalogue.COLLECTORS.metrics)
-        for name, collected in list(self._latest.items()):
+        for name, outcome in list(self._latest.items()):
             labels = {"collector": name}
-            success.add_sample(catalogue.COLLECTOR_SUCCESS.name, labels, float(collected.succeeded))
-            duration.add_sample(catalogue.COLLECTOR_DURATION.name, labels, collected.seconds)
+            success.add_sample(catalogue.COLLECTOR_SUCCESS.name, labels, float(outcome.succeeded))
+            duration.add_sample(catalogue.COLLECTOR_DURATION.name, labels, outcome.seconds)
         return iter((success, duration))

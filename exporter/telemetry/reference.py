@@ -21,9 +21,10 @@ when it first occurs. Points in time are Unix time, by the clock of the machine 
 the daemon those of the exporter and its collectors besides, and prometheus_client's own `process_*`, `python_gc_*` and
 `python_info`.
 
-The daemon's collectors are `caches`, `clients` and `exporter`. A collector that fails does not fail the scrape: all of
-its metrics are absent from it, never a part of them, `treecache_exporter_collector_success` is 0, and the log has the
-error, once a minute. A scrape of chosen metrics (`name[]`) has the outcomes of the collectors' latest collections.
+The daemon's collectors are `caches`, `clients` and `exporter`. One that fails does not fail the scrape: the metrics
+that it had finished are there, whole, the others are absent, `treecache_exporter_collector_success` is 0, and the log
+has the error, once a minute. One that collects in the background has none of its metrics then. A scrape of chosen
+metrics (`name[]`) has the outcomes of the collectors' latest collections.
 
 Histograms carry exemplars (`trace_id`, `span_id`) of spans that are sampled, where the scrape is in the OpenMetrics
 format: durations of requests that of the call, durations of syncs that of the sync, durations of refreshes and

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client import Metric as Family
 
-from exporter.telemetry.catalogue import SHARD_ORDINAL, SHARDS, Metric
+from exporter.telemetry import collecting
+from exporter.telemetry.catalogue import BUILD_INFO, SHARD_ORDINAL, SHARDS, Metric
 from exporter.telemetry.collecting import BackgroundCollector, Collector, registry_of
 from tests.support import eventually
 
@@ -24,10 +26,11 @@ class Ready(Collector):
 
 
 class Failing(Ready):
-    """Fails after it has given its metrics."""
+    """Fails after it has given its metrics, but for the last one."""
 
     def collect(self) -> Iterator[Family]:
-        yield from super().collect()
+        for metric in self.metrics[:-1]:
+            yield one(metric)
         raise OSError("out of order")
 
 
@@ -71,21 +74,47 @@ def test_each_collector_is_timed() -> None:
         assert (seconds(registry, name) or 0) > 0
 
 
-@pytest.mark.parametrize("wrong", [Failing("wrong", [SHARDS]), Undeclared("wrong", [])], ids=["raising", "undeclared"])
-def test_one_that_fails_has_no_metrics_and_leaves_the_others_theirs(
-    wrong: Collector, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.mark.parametrize(
+    "wrong", [Failing("wrong", [BUILD_INFO, SHARDS]), Undeclared("wrong", [BUILD_INFO])], ids=["raising", "undeclared"]
+)
+def test_one_that_fails_leaves_the_others_alone(wrong: Collector, caplog: pytest.LogCaptureFixture) -> None:
     registry = registry_of([wrong, Ready("right", [SHARD_ORDINAL])])
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             found = {family.name: family for family in registry.collect()}
             assert SHARDS.name not in found
+            # What it had finished is there.
+            assert (BUILD_INFO.family().name in found) == isinstance(wrong, Failing)
             assert [sample.value for sample in found[SHARD_ORDINAL.name].samples] == [1]
             outcomes = {s.labels["collector"]: s.value for s in found["treecache_exporter_collector_success"].samples}
             assert outcomes == {"wrong": 0, "right": 1}
     (record,) = caplog.records
     assert record.getMessage() == "collector wrong failed"
     assert record.exc_info is not None
+
+
+def test_the_time_is_the_collector_s_own_and_no_family_waits_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(collecting, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+
+    class Slow(Ready):
+        def collect(self) -> Iterator[Family]:
+            for family in super().collect():
+                now[0] += 1
+                yield family
+
+    collection = Slow("slow", [BUILD_INFO, SHARDS]).scraped()
+    outcome = None
+    try:
+        for begun in (1, 102):
+            next(collection)
+            assert now[0] == begun
+            # Writing the family out takes much longer.
+            now[0] += 100
+        next(collection)
+    except StopIteration as end:
+        outcome = end.value
+    assert outcome == collecting.Outcome(True, 2.0)
 
 
 def test_names_and_metrics_are_those_of_one_collector() -> None:
