@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
@@ -110,7 +110,7 @@ class Freshness(Section):
     interval: Interval = _seconds(OPTIONS.freshness_interval, "Time between two proofs of freshness; 0 for none.")
     timeout: Timeout = _seconds(OPTIONS.freshness_timeout, "Time after which a proof that got no answer has failed.")
     barrier: Literal["quorum", "sync"] = Field(
-        default="quorum",
+        default=cast(Any, OPTIONS.freshness_barrier),
         description="`quorum` proves freshness by an empty transaction, `sync` commits none and takes a server's word.",
     )
 

@@ -69,14 +69,14 @@ class Attachment:
         self._timers = timers
         self._outbox = outbox
         self._jitter = jitter
-        self._phases = Phases()
+        self.phases = Phases()
         #: Whether the server is cut off from its quorum, so that it takes no barrier.
         self.read_only = False
 
     @property
     def phase(self) -> Phase:
         """How the replica stands to its server."""
-        return self._phases.current
+        return self.phases.current
 
     # Connections
 
@@ -85,7 +85,7 @@ class Attachment:
         if self.phase is not Phase.DETACHED:
             # Whoever comes while a connection is made may be told of it twice.
             self._break_off(now)
-        self._phases.take(Step.CONNECTED)
+        self.phases.take(Step.CONNECTED)
         self.read_only = message.read_only
         self._strategies.connected(message)
         self._loading.connected(now, read_only=message.read_only)
@@ -99,7 +99,7 @@ class Attachment:
         """The connection is gone, and perhaps the session; what waits to be read goes on waiting."""
         self._freshness.drop(disconnected=True)
         self._break_off(now)
-        self._phases.take(Step.DISCONNECTED)
+        self.phases.take(Step.DISCONNECTED)
         self._pauses.clear()
         self._answers.begin_anew()
         self._timers.stop(Timer.INQUIRY)
@@ -107,7 +107,7 @@ class Attachment:
 
     def going(self) -> None:
         """The connection is gone, and the news of it on the way; what is sent now would wait for the next one."""
-        self._phases.take(Step.DISCONNECTED)
+        self.phases.take(Step.DISCONNECTED)
         self._timers.release()
 
     def detach(self, now: float) -> None:
@@ -116,13 +116,13 @@ class Attachment:
         self._outbox.requests.clear()
         self._outbox.probes.clear()
         self._loading.initialized = False
-        self._phases.take(Step.DISCONNECTED)
+        self.phases.take(Step.DISCONNECTED)
 
     def forget(self) -> None:
         """Lets go of everything without a word."""
         self._abandon()
         self._loading.initialized = False
-        self._phases.take(Step.DISCONNECTED)
+        self.phases.take(Step.DISCONNECTED)
 
     # What the server can do
 
@@ -138,7 +138,7 @@ class Attachment:
             self.phase is Phase.REFUSED and not self._strategies.is_refused
         ):
             self._break_off(now)
-            self._phases.take(Step.RECONSIDERED)
+            self.phases.take(Step.RECONSIDERED)
             self._loading.begin("reconnect", now)
             self._go_on(now)
 
@@ -171,7 +171,7 @@ class Attachment:
 
     def _give_up(self) -> None:
         """Does nothing more at this server, and says so once."""
-        self._phases.take(Step.REFUSED)
+        self.phases.take(Step.REFUSED)
         error = self._strategies.give_up()
         if error is not None:
             self._outbox.fault("unsupported", error)
@@ -195,18 +195,18 @@ class Attachment:
         if self._strategies.is_refused:
             self._give_up()
         elif self._loading.resumes:
-            self._phases.take(Step.RESUMED)
+            self.phases.take(Step.RESUMED)
             self._timers.set(Timer.SPREAD, now + self._jitter() * _SPREAD * len(self._reconciler.tree))
         else:
             self._arm(now)
 
     def _arm(self, now: float) -> None:
-        self._phases.take(Step.READY)
+        self.phases.take(Step.READY)
         strategy = self._strategies.current
         self._reconciler.follow(strategy.lists_leaf)
         watch = strategy.arm()
         if watch is None:
-            self._phases.take(Step.ARMED)
+            self.phases.take(Step.ARMED)
         else:
             self._dispatch.send(watch, now)
 
@@ -221,7 +221,7 @@ class Attachment:
     def watch_set(self, error: int, now: float) -> None:
         """The request for the watch was answered."""
         if error == OK:
-            self._phases.take(Step.ARMED)
+            self.phases.take(Step.ARMED)
         else:
             self._pauses.after("watch", now, error_with(error, f"setting the watch on {self._root}"))
 
@@ -247,7 +247,7 @@ class Attachment:
             return
         self._break_off(now)
         self._loading.begin("reconnect", now)
-        self._phases.take(Step.DOUBTED)
+        self.phases.take(Step.DOUBTED)
         self._pauses.before_resync(now, error)
 
     def heal(self, finding: BaseException, now: float) -> None:

@@ -81,7 +81,7 @@ class Outbox:
         self.proofs: list[Proven] = []
         self.distrusts: list[str] = []
         self.inquiries: list[str] = []
-        self._lists: Outcome = Outcome(
+        self._lists: tuple[list[Any], ...] = (
             self.requests,
             self.events,
             self.faults,
@@ -95,10 +95,10 @@ class Outbox:
 
     def take(self) -> Outcome:
         """Gives everything that was left here, once."""
-        lists: tuple[list[Any], ...] = self._lists
-        outcome = Outcome(*map(list.copy, lists))
-        for left in lists:
-            left.clear()
+        outcome = Outcome(*[left[:] for left in self._lists])
+        for left in self._lists:
+            if left:
+                left.clear()
         return outcome
 
     def publish(self, event_type: int) -> None:

@@ -98,7 +98,7 @@ class Replica:
             in_flight, agenda, reconciler, strategies, refreshing, freshness, audit, timers, pace, rate, outbox
         )
         self._answers = answers = Answers(prefix, reconciler, agenda, strategies, credibility, dispatch, pauses, outbox)
-        self._attachment = Attachment(
+        self._attachment = attachment = Attachment(
             root,
             reconciler,
             strategies,
@@ -112,6 +112,7 @@ class Replica:
             outbox,
             jitter,
         )
+        self._phases = attachment.phases
         #: The zxid of this connection's last barrier.
         self._barrier_zxid = 0
 
@@ -142,7 +143,7 @@ class Replica:
         self._attachment.go_off(now)
         if self._is_complete:
             self._check(now)
-        if self._attachment.phase is Phase.LIVE:
+        if self._phases.current is Phase.LIVE:
             if not self._timers.is_holding:
                 self._dispatch.fill_window(now)
             if self._loading.ends(now):
@@ -159,7 +160,7 @@ class Replica:
         due = [self._timers.wake_at, self.freshness.deadline]
         if self._is_complete:
             due += [self.audit.due_at, None if self._attachment.read_only else self.freshness.due_at]
-        if self._attachment.phase is Phase.LIVE and not self._timers.is_holding:
+        if self._phases.current is Phase.LIVE and not self._timers.is_holding:
             due.append(self._agenda.due_at)
             if not self._in_flight:
                 due += [self._reconciler.recheck_at, self.audit.resume_at]
@@ -168,11 +169,11 @@ class Replica:
     @property
     def is_gathering(self) -> bool:
         """Whether an event that comes now would wait for others: for an answer, or for the moment to send."""
-        return self._attachment.phase is Phase.LIVE and (bool(self._in_flight) or self._timers.is_holding)
+        return self._phases.current is Phase.LIVE and (bool(self._in_flight) or self._timers.is_holding)
 
     def poll(self) -> bool:
         """Reads again what no watch tells of: znodes that may not be read. False if there are none."""
-        if self._attachment.phase is Phase.LIVE:
+        if self._phases.current is Phase.LIVE:
             self._agenda.want_reads(self._reconciler.hidden, False)
         return bool(self._reconciler.hidden)
 
@@ -224,12 +225,12 @@ class Replica:
     @property
     def is_attached(self) -> bool:
         """Whether there is a connection."""
-        return self._attachment.phase is not Phase.DETACHED
+        return self._phases.current is not Phase.DETACHED
 
     @property
     def is_refused(self) -> bool:
         """Whether the server of this connection lacks what the mode needs."""
-        return self._attachment.phase is Phase.REFUSED
+        return self._phases.current is Phase.REFUSED
 
     @property
     def is_in_sync(self) -> bool:
@@ -239,7 +240,7 @@ class Replica:
     @property
     def _is_complete(self) -> bool:
         """Whether everything was read since the connection stands, and watches tell of whatever changes."""
-        return self._attachment.phase is Phase.LIVE and not self._reconciler.syncing
+        return self._phases.current is Phase.LIVE and not self._reconciler.syncing
 
     @property
     def outstanding_operations(self) -> int:

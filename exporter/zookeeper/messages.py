@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from exporter.zookeeper.moments import Moment
 from exporter.zookeeper.wire import Request
@@ -14,7 +14,7 @@ CHANGED = 3
 CHILD = 4
 
 #: The kinds of barriers: a write that changes nothing and goes through the quorum, and ZooKeeper's ``sync``.
-BARRIERS: tuple[Literal["quorum"], Literal["sync"]] = ("quorum", "sync")
+BARRIERS = ("quorum", "sync")
 
 
 class Connected(NamedTuple):

@@ -348,9 +348,9 @@ def watch_counts_as_kept_over_a_reconnect(original: Any) -> Any:
 
 
 def _arm_without_a_watch(self: Attachment, now: float) -> None:
-    self._phases.take(Step.READY)
+    self.phases.take(Step.READY)
     self._reconciler.follow(self._strategies.current.lists_leaf)
-    self._phases.take(Step.ARMED)
+    self.phases.take(Step.ARMED)
 
 
 # What the server can do
@@ -438,7 +438,7 @@ def no_barrier_before_the_reads_that_an_answer_leads_to(original: Any) -> Any:
 def answer_for_a_connection_that_is_gone_is_believed(original: Any) -> Any:
     def capable(self: Attachment, message: Capable, now: float) -> None:
         if self.phase is Phase.DETACHED:
-            self._phases.take(Step.RECONSIDERED)
+            self.phases.take(Step.RECONSIDERED)
         original(self, message, now)
 
     return capable
@@ -448,7 +448,7 @@ def answer_for_a_connection_that_is_gone_is_believed(original: Any) -> Any:
 def doubts_are_followed_where_nothing_is_read(original: Any) -> Any:
     def start_over(self: Attachment, now: float, error: BaseException | None = None) -> None:
         if self.phase in (Phase.DETACHED, Phase.ASKING, Phase.REFUSED):
-            self._phases.take(Step.DOUBTED)
+            self.phases.take(Step.DOUBTED)
         original(self, now, error)
 
     return start_over
@@ -463,7 +463,7 @@ def requests_of_a_connection_outlive_it(original: Any) -> Any:
 def watch_that_is_set_is_set_again(original: Any) -> Any:
     def go_off(self: Attachment, now: float) -> None:
         if self.phase is Phase.LIVE:
-            self._phases.take(Step.ARMED)
+            self.phases.take(Step.ARMED)
         original(self, now)
 
     return go_off
@@ -474,7 +474,7 @@ def _reads_begin_in(phase: Phase) -> Replacement:
         def go_off(self: Attachment, now: float) -> None:
             original(self, now)
             if self.phase is phase:
-                self._phases.current = Phase.LIVE
+                self.phases.current = Phase.LIVE
 
         return go_off
 
@@ -606,7 +606,7 @@ def what_was_sent_counts_as_read(original: Any) -> Any:
 
 @breaks(Replica, "_is_complete")
 def barrier_counts_during_a_load(original: Any) -> Any:
-    return property(lambda self: self._attachment.phase is Phase.LIVE)
+    return property(lambda self: self._phases.current is Phase.LIVE)
 
 
 @breaks(
