@@ -70,3 +70,20 @@ def test_no_class_is_large_but_those_that_are_known() -> None:
         if (node.end_lineno or 0) - node.lineno >= LINES or made_with(node) > PARAMETERS
     }
     assert large == LARGE, "carve what is new; take out of LARGE what is carved"
+
+
+# State has one owner.
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "treecache").glob("*.py")), ids=relative)
+def test_no_part_of_the_engine_sets_what_is_anothers(path: Path) -> None:
+    """A part that keeps state of its own says by its methods how it changes."""
+    targets = [
+        target
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+    ]
+    single = [one for target in targets for one in (target.elts if isinstance(target, ast.Tuple) else [target])]
+    foreign = [one for one in single if isinstance(one, ast.Attribute) and isinstance(one.value, ast.Attribute)]
+    assert not [f"{ast.unparse(one)} in line {one.lineno}" for one in foreign]

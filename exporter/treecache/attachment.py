@@ -115,13 +115,13 @@ class Attachment:
         self._break_off(now)
         self._outbox.requests.clear()
         self._outbox.probes.clear()
-        self._loading.initialized = False
+        self._loading.detach()
         self.phases.take(Step.DISCONNECTED)
 
     def forget(self) -> None:
         """Lets go of everything without a word."""
         self._abandon()
-        self._loading.initialized = False
+        self._loading.detach()
         self.phases.take(Step.DISCONNECTED)
 
     # What the server can do
@@ -215,7 +215,7 @@ class Attachment:
         if error == THROTTLED:
             self._pauses.after("sync", now)
         else:
-            self._loading.resumes = False
+            self._loading.passed_barrier()
             self._arm(now)
 
     def watch_set(self, error: int, now: float) -> None:

@@ -159,8 +159,7 @@ class Audit:
             self.is_running = True
             self._kind = _Kind.GLANCE
             self._later[""] = _Look(is_counted=True)
-            self._walk = Walk(self._reconciler.tree, GLANCED, self._glances.turn)
-            self._glances.turn += 1
+            self._walk = Walk(self._reconciler.tree, GLANCED, self._glances.next_turn())
 
     @property
     def _is_glance(self) -> bool:

@@ -25,13 +25,17 @@ class Glances:
     def __init__(self) -> None:
         #: When the next glance is due; None before the tree was complete for the first time.
         self.due_at: float | None = None
-        #: Counts them.
-        self.turn = 0
+        self._turn = -1
         self._rests_until = float("-inf")
 
     def plan(self, now: float, znodes: int) -> None:
         """The next glance at a tree of so many znodes comes an interval from now."""
         self.due_at = now + max(_INTERVAL, znodes / _ZNODES_A_SECOND)
+
+    def next_turn(self) -> int:
+        """Counts a glance that begins: from 0 on."""
+        self._turn += 1
+        return self._turn
 
     def are_due(self, now: float) -> bool:
         """Whether it is time for one."""

@@ -54,6 +54,14 @@ class Loading:
             self._interrupted = self._interrupted or "reconnect"
             self._outbox.publish(TreeEvent.CONNECTION_SUSPENDED)
 
+    def passed_barrier(self) -> None:
+        """The server holds everything that was ever read here: nothing has to precede the reads any more."""
+        self.resumes = False
+
+    def detach(self) -> None:
+        """What was loaded does not count as complete any more, without a word to anyone."""
+        self.initialized = False
+
     def begin(self, reason: str, now: float) -> None:
         """Begins a sync, for one of `SYNC_REASONS`."""
         self.syncs[reason] += 1

@@ -143,17 +143,20 @@ class BatchSize:
         self._ceiling = ceiling
         self._size = min(self._FIRST_SIZE, ceiling)
         self._answer_bytes = 1024.0
-        #: How long a request may be, see `exporter.zookeeper.capabilities`.
-        self.request_bytes = REQUEST_BYTES
+        self._request_bytes = REQUEST_BYTES
+
+    def limit(self, request_bytes: int) -> None:
+        """Bounds the length of requests, see `exporter.zookeeper.capabilities`."""
+        self._request_bytes = request_bytes
 
     def room(self, prefix: int, allowance: int | None = None) -> Room:
         """An empty batch to fill with paths that all have so many bytes before them, `allowance` of them at most."""
         size = self._size if allowance is None else min(self._size, allowance)
-        return Room(size, self._answer_bytes, prefix + READ_OVERHEAD, self.request_bytes - self._FRAME_BYTES)
+        return Room(size, self._answer_bytes, prefix + READ_OVERHEAD, self._request_bytes - self._FRAME_BYTES)
 
     def takes(self, prefix: int, operations: int, size: int) -> bool:
         """Whether one request may hold so many operations, on paths of `size` bytes and the prefix before each."""
-        return size + operations * (prefix + READ_OVERHEAD) + self._FRAME_BYTES <= self.request_bytes
+        return size + operations * (prefix + READ_OVERHEAD) + self._FRAME_BYTES <= self._request_bytes
 
     def answered(self, operations: int, size: int) -> None:
         """Learns from the bytes that so many operations brought back."""

@@ -31,7 +31,7 @@ class RecursiveStrategy:
 
     def limit(self, request_bytes: int) -> None:
         """Bounds the length of requests: what the connected server takes."""
-        self._batch_size.request_bytes = request_bytes
+        self._batch_size.limit(request_bytes)
 
     def arm(self) -> AddWatch | None:
         """The watch comes before the first read, so that a change after the read is an event."""

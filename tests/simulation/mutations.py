@@ -425,7 +425,7 @@ _LAGS = [("set", 24, 1), ("settle", 0, 0), ("cut", 0, 0), ("connect", 3, 3)]
 )
 def no_barrier_before_the_reads_that_an_answer_leads_to(original: Any) -> Any:
     def capable(self: Attachment, message: Capable, now: float) -> None:
-        self._loading.resumes = False
+        self._loading.passed_barrier()
         original(self, message, now)
 
     return capable

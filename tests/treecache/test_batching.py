@@ -38,7 +38,7 @@ def test_long_paths_keep_the_request_below_the_servers_limit() -> None:
 
 def test_a_server_that_takes_less_gets_less() -> None:
     size = grown(10)
-    size.request_bytes = 4096
+    size.limit(4096)
     room = size.room(86)
     assert room.operations * room.overhead <= room.bytes < 4096
 
