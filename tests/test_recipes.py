@@ -69,9 +69,9 @@ class Copy:
                 text = text.replace(old, new) if old else new
             path.write_text(text, "utf-8")
 
-    def generate(self) -> None:
-        """Does what `make generate` does, as far as it follows from the catalogue."""
-        self._python("-m", "scripts.generate", "metrics", "scrapes")
+    def generate(self, *names: str) -> None:
+        """Does what `make generate` does, as far as it follows from what was changed, by default from the catalogue."""
+        self._python("-m", "scripts.generate", *(names or ("metrics", "scrapes")))
 
     def run(self, script: str) -> str:
         """What a script prints that imports the copy's modules."""
@@ -187,6 +187,53 @@ def test_a_traced_operation(copy: Copy) -> None:
         "tests/telemetry/test_collectors.py",
         "-k=not real_tree and not promtool",
     )
+
+
+@pytest.mark.long
+def test_a_tree_key(copy: Copy) -> None:
+    copy.follow(
+        "A tree key",
+        {
+            "exporter/treecache/options.py": [
+                ("    old_data: bool\n", "    old_data: bool\n    luck: int | None\n"),
+                (
+                    "    old_data: Annotated[bool, _SWITCH] = False\n",
+                    "    old_data: Annotated[bool, _SWITCH] = False\n"
+                    "    luck: Annotated[int | None, _at_least(1, or_none=True)] = None\n",
+                ),
+            ],
+            "exporter/treecache/cache.py": [
+                (
+                    "        freshness_interval: the seconds from",
+                    "        luck: how much of it to have.\n        freshness_interval: the seconds from",
+                )
+            ],
+            "exporter/treecache/replica.py": [
+                (
+                    "        self._phases = attachment.phases\n",
+                    "        self._phases = attachment.phases\n        self._luck = options.luck\n",
+                )
+            ],
+            "exporter/config/schema.py": [
+                (
+                    "    freshness: Freshness = Field(",
+                    '    luck: Positive | None = Field(default=None, description="Luck to have.")\n'
+                    "    freshness: Freshness = Field(",
+                )
+            ],
+            "tests/test_options.py": [
+                ('    "old_data": True,\n', '    "old_data": True,\n    "luck": 7,\n'),
+                (
+                    '    "freshness.interval": (',
+                    '    "luck": ("luck", "7"),\n    "freshness.interval": (',
+                ),
+            ],
+        },
+        NAME="replica",
+    )
+    copy.generate("schema")
+    assert '"luck": {' in _text(copy, "docs/config.schema.json")
+    copy.test("tests/test_options.py", "tests/config/test_schema.py", "-k=options or option or current or key")
 
 
 COLLECTOR = '''"""Counts the threads of this process."""
