@@ -63,7 +63,7 @@ soak: setup-dev ## Run the long forms: a million simulated schedules, hundreds o
 .kazoo-venv/.stamp:
 	@echo "soak: installing what kazoo's tests need into .kazoo-venv"
 	@$(PYTHON) -m venv .kazoo-venv
-	@.kazoo-venv/bin/python -m pip install --quiet --editable . pyopenssl==23.2.0 pyjks objgraph gevent eventlet pytest pytest-timeout
+	@.kazoo-venv/bin/python -m pip install --quiet --editable '.[daemon]' pyopenssl==23.2.0 pyjks objgraph gevent eventlet pytest pytest-timeout
 	@touch $@
 
 busy: setup-dev ## Run make test five times in a row beside two processes that take all they can get

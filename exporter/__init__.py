@@ -6,16 +6,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from exporter.telemetry.instrumentation import instrument
+    from exporter.telemetry.instrumentation import Instrumentation, instrument
+    from exporter.telemetry.instruments import MultiprocessModeError
     from exporter.telemetry.tracing import KazooInstrumentor
-    from exporter.treecache import NodeData, Selector, TreeCache, TreeEvent, UnsupportedServerError
+    from exporter.treecache import NodeData, Selector, Shard, TreeCache, TreeEvent, UnsupportedServerError
+    from exporter.treecache.stats import CacheStats
+    from exporter.zookeeper.kazoo.seam import IncompatibleKazooError
+    from exporter.zookeeper.session import ForkedClientError
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CacheStats",
+    "ForkedClientError",
+    "IncompatibleKazooError",
+    "Instrumentation",
     "KazooInstrumentor",
+    "MultiprocessModeError",
     "NodeData",
     "Selector",
+    "Shard",
     "TreeCache",
     "TreeEvent",
     "UnsupportedServerError",
@@ -26,10 +36,16 @@ __all__ = [
 #: Where each name is found, imported on first use: a cache alone needs no Prometheus and no OpenTelemetry, and the
 #: command needs its signal handlers before any of them.
 _LATER = {
+    "CacheStats": "exporter.treecache.stats",
+    "ForkedClientError": "exporter.zookeeper.session",
+    "IncompatibleKazooError": "exporter.zookeeper.kazoo.seam",
+    "Instrumentation": "exporter.telemetry.instrumentation",
     "KazooInstrumentor": "exporter.telemetry.tracing",
+    "MultiprocessModeError": "exporter.telemetry.instruments",
     "instrument": "exporter.telemetry.instrumentation",
     "NodeData": "exporter.treecache",
     "Selector": "exporter.treecache",
+    "Shard": "exporter.treecache",
     "TreeCache": "exporter.treecache",
     "TreeEvent": "exporter.treecache",
     "UnsupportedServerError": "exporter.treecache",

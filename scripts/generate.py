@@ -92,6 +92,12 @@ def _scrape_of_a_server() -> Texts:
     return real.texts()
 
 
+def _public() -> Texts:
+    from scripts import public
+
+    return public.texts()
+
+
 def _hooks() -> Texts:
     from scripts import hooks
 
@@ -108,6 +114,7 @@ GENERATED = (
     Generated("chart", _chart),
     Generated("scrapes", _scrapes),
     Generated("scrape-of-a-server", _scrape_of_a_server),
+    Generated("public", _public),
     Generated("hooks", _hooks),
 )
 

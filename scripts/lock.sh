@@ -21,8 +21,8 @@ compile() {
 
 # With pyproject.toml a file holds the exporter's own dependencies too. The tools come first: opentelemetry-test-utils
 # is for one version of the API, which may not be the newest.
-compile dev pyproject.toml --group dev "$@"
-compile runtime pyproject.toml --constraint requirements/dev.txt "$@"
+compile dev pyproject.toml --extra daemon --group dev "$@"
+compile runtime pyproject.toml --extra daemon --constraint requirements/dev.txt "$@"
 compile build --group build --constraint requirements/dev.txt "$@"
 compile release --group release --constraint requirements/dev.txt "$@"
 compile docs --group docs --constraint requirements/dev.txt "$@"

@@ -11,13 +11,13 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 
-sed -n -e '/^dependencies = \[/,/^]/p' -e '/^grpc = /p' pyproject.toml |
-    sed -n 's/.*"\([a-z.-]*\)[^">]*>=\([^"]*\)".*/\1==\2/p' >"$folder/lowest.txt"
+sed -n -e '/^dependencies = \[/,/^]/p' -e '/^daemon = \[/,/^]/p' -e '/^grpc = /p' pyproject.toml |
+    sed -n 's/.*"\([a-z0-9.-]*\)[^">]*>=\([^",]*\)[^"]*".*/\1==\2/p' | sort -u >"$folder/lowest.txt"
 say "installing $(paste -sd ' ' "$folder/lowest.txt")"
 python3 -m venv "$folder/environment"
 # The test utilities and the distribution are for one version of the API each.
 beta=$(sed -n 's/^opentelemetry-instrumentation==//p' "$folder/lowest.txt")
-"$folder/environment/bin/pip" install --quiet --constraint "$folder/lowest.txt" --editable '.[grpc]' \
+"$folder/environment/bin/pip" install --quiet --constraint "$folder/lowest.txt" --editable '.[daemon,grpc]' \
     cryptography eventlet gevent httpx hypothesis jsonschema promql-parser pytest pytest-timeout pytest-xdist trustme \
     "opentelemetry-distro==$beta" "opentelemetry-test-utils==$beta"
 

@@ -34,7 +34,7 @@ ORDER = (
 LAYERS: Mapping[str, set[str]] = {
     **{layer: set(itertools.chain(*ORDER[:place])) for place, group in enumerate(ORDER) for layer in group},
     # The public names, each imported on first use.
-    "__init__": {"treecache", "telemetry"},
+    "__init__": {"zookeeper", "treecache", "telemetry"},
 }
 #: The libraries that each folder may import. What is missing here, it may not; `daemon` and `demo` may import all.
 LIBRARIES: Mapping[str, set[str]] = {
