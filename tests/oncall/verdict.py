@@ -48,7 +48,9 @@ class Story:
         found += [
             f"{told.name} was sent {told.at - self.healed_at:.0f} s after it was healed: {told.summary}"
             for told in self.fired
-            if told.at > self.healed_at + form.seconds("1m") and cause.lasts and told.name not in cause.afterwards
+            if told.at > self.healed_at + form.seconds("1m") + slack
+            and cause.lasts
+            and told.name not in cause.afterwards
         ]
         found += [
             f"a critical notification within {cause.no_page_for:g} min"
