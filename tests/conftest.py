@@ -54,7 +54,7 @@ class ZooKeeper:
 def pytest_configure(config: pytest.Config) -> None:
     """Runs of several processes start enough servers to be worth an archive of their classes; unit tests start none."""
     if config.option.markexpr == UNIT:
-        uses.refuse_programs()
+        uses.refuse_processes()
     elif getattr(config.option, "numprocesses", None):
         folder = Path(tempfile.mkdtemp(prefix="treecache-classes-"))
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))

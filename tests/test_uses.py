@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
+import gc
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from exporter.demo import server as server_module
 from exporter.demo.server import ZooKeeperServer
 from tests import support, uses
 from tests.telemetry import known
+from tests.web.running import running
 
 
 def server() -> ZooKeeperServer:
@@ -52,30 +53,34 @@ def checked() -> Any:
 
 
 @functools.cache
-def script() -> Any:
-    return subprocess.run([sys.executable, "-c", "from exporter.demo.server import ZooKeeperServer"], check=True)
+def forked() -> Any:
+    import multiprocessing
+
+    return multiprocessing.Process()
 
 
 @pytest.mark.parametrize(
     ("things", "started"),
     [
-        ([server], {"java"}),
-        ([Ensemble], {"java"}),
-        ([Larger], {"java"}),
-        ([functools.partial(server)], {"java"}),
-        ([lambda: Larger().start()], {"java"}),
-        ([nested], {"java"}),
-        ([imported], {"java"}),
-        ([script], {"java"}),
-        ([lambda: subprocess.run([sys.executable, "-m", "exporter", "demo"], check=True)], {"java"}),
-        ([checked, script], {"java", "promtool"}),
-        ([lambda: sync_playwright().start()], {"playwright"}),
-        ([lambda: server_module.ZooKeeperServer()], {"java"}),
+        ([server], {"a process"}),
+        ([Ensemble], {"a process"}),
+        ([Larger], {"a process"}),
+        ([functools.partial(server)], {"a process"}),
+        ([lambda: Larger().start()], {"a process"}),
+        ([lambda: server_module.ZooKeeperServer()], {"a process"}),
+        ([nested], {"a process"}),
+        ([imported], {"a process"}),
+        ([checked], {"a process"}),
+        ([forked], {"a process"}),
+        ([lambda: gc.collect()], {"a garbage collection"}),
+        ([lambda: sync_playwright().start()], {"a browser"}),
+        ([running], {"a web server"}),
+        ([lambda: running(), Larger], {"a process", "a web server"}),
         ([support.eventually, known.expositions], set()),
     ],
 )
 def test_what_is_started_is_found(things: list[Any], started: set[str]) -> None:
-    assert uses.programs(*things) == started
+    assert uses.started(*things) == started
 
 
 def test_this_test_is_a_unit_test(request: pytest.FixtureRequest) -> None:
@@ -86,21 +91,8 @@ def test_a_test_with_a_server_is_none(request: pytest.FixtureRequest, own_zookee
     assert not uses.is_unit(request.node)
 
 
-def test_a_unit_test_that_starts_a_program_all_the_same_is_refused() -> None:
-    script = (
-        "import subprocess; from tests import uses; uses.refuse_programs(); subprocess.run(['promtool', '--version'])"
-    )
+def test_a_unit_test_that_starts_a_process_all_the_same_is_refused() -> None:
+    script = "import subprocess; from tests import uses; uses.refuse_processes(); subprocess.run(['true'])"
     refused = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
-    assert "a unit test starts promtool" in refused.stderr
-
-
-#: Folders whose tests start no program. That one is needed, the name of another folder says.
-WITHOUT = ("config", "daemon", "pages", "process", "telemetry", "web")
-
-
-def test_a_test_that_starts_a_program_says_so_by_its_folder(request: pytest.FixtureRequest) -> None:
-    """Of the tests that are collected with this one; `make test` collects all."""
-    folders = [Path(__file__).parent / name for name in WITHOUT]
-    for item in request.session.items:
-        if isinstance(item, pytest.Function) and item.path.parent in folders:
-            assert not uses.started_by(item), f"{item.nodeid} belongs into tests/integration"
+    # This very process says of itself that it runs a test, and the other one has its environment.
+    assert "a unit test starts 'true'" in refused.stderr

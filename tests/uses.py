@@ -1,37 +1,38 @@
-"""Uses: the programs that a test starts, found in its code, so that nobody has to mark it.
+"""Uses: what a test starts, found in its code, so that nobody has to mark it.
 
 The code of a test, of its fixtures and of each helper that these name is followed through this repository. A `unit`
-test is one that starts none of the `PROGRAMS` and is in no file that is marked as long. `make unit` runs these, and
-refuses a program that one of them starts all the same.
+test is one that comes to no other process, browser, web server or garbage collection, and is in no file that is marked
+as long. `make unit` runs these, and refuses a process that one of them starts all the same.
 """
 
 from __future__ import annotations
 
 import functools
+import gc
 import importlib
 import importlib.util
 import inspect
+import multiprocessing
 import os
+import subprocess
 import sys
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
 from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 import pytest
 
-from exporter.demo.java import find_java
-from exporter.demo.server import ZooKeeperServer
-
-#: What a machine may lack that has Python and its packages alone.
-PROGRAMS = frozenset(
-    ("amtool", "chromium", "helm", "java", "playwright", "prometheus", "prometheus-alertmanager", "promtool")
-)
-#: What stands for a program: these start it, or look for it, ...
-_STARTERS: tuple[tuple[Any, str], ...] = ((ZooKeeperServer, "java"), (find_java, "java"))
-#: ... and this starts it in a process of its own.
-_DEMO = ("-m", "exporter", "demo")
-#: Code that is followed. The rest of exporter/ starts no program.
+#: Who names one of these starts something: modules, ...
+_MODULES: Mapping[ModuleType, str] = {
+    subprocess: "a process",
+    multiprocessing: "a process",
+    # It takes a second where everything is imported that the tests need.
+    gc: "a garbage collection",
+}
+_NAMES = frozenset(module.__name__ for module in _MODULES)
+#: ... or what is of modules that begin so.
+_FAMILIES: Mapping[str, str] = {"playwright.": "a browser", "exporter.web.server.": "a web server"}
+#: Code that is followed. The rest of exporter/ starts nothing of these.
 _FOLLOWED = ("tests", "bench", "dashboards", "scripts", "exporter.demo")
 
 
@@ -43,29 +44,26 @@ def mark_units(items: Iterable[pytest.Item]) -> None:
 
 
 def is_unit(test: pytest.Function) -> bool:
-    """Whether a test starts no program and is not long."""
-    return test.get_closest_marker("long") is None and not started_by(test)
-
-
-def started_by(test: pytest.Function) -> frozenset[str]:
-    """The programs that a test starts, by itself or by its fixtures."""
+    """Whether a test starts nothing and is not long."""
+    if test.get_closest_marker("long") is not None:
+        return False
     fixtures = (definitions[-1].func for definitions in test._fixtureinfo.name2fixturedefs.values())
     parameters = test.callspec.params.values() if hasattr(test, "callspec") else ()
-    return programs(test.function, *fixtures, *parameters)
+    return not started(test.function, *fixtures, *parameters)
 
 
-def programs(*things: Any) -> frozenset[str]:
-    """The programs that these functions, classes or containers of them start, as far as their code says."""
+def started(*things: Any) -> frozenset[str]:
+    """What these functions, classes or containers of them start, as far as their code says."""
     return frozenset[str]().union(*(_reached(_Object(thing)) for thing in things))
 
 
-def refuse_programs() -> None:
-    """Raises RuntimeError, from now on, where this process or one that it starts begins one of the programs."""
-    os.environ["JAVA_HOME"] = "/no java in make unit"
+def refuse_processes() -> None:
+    """Raises RuntimeError, from now on, where a test starts a process."""
 
     def refuse(event: str, arguments: tuple[Any, ...]) -> None:
-        if event == "subprocess.Popen" and (name := Path(os.fsdecode(arguments[0])).name) in PROGRAMS:
-            raise RuntimeError(f"a unit test starts {name}: tests/uses.py should have seen it")
+        # pytest says so while a test runs: https://docs.pytest.org/en/stable/example/simple.html#pytest-current-test-env
+        if event == "subprocess.Popen" and "PYTEST_CURRENT_TEST" in os.environ:
+            raise RuntimeError(f"a unit test starts {arguments[0]!r}: tests/uses.py should have seen it")
 
     sys.addaudithook(refuse)
 
@@ -85,11 +83,11 @@ class _Object:
 
 @functools.cache
 def _reached(begin: _Object) -> frozenset[str]:
-    """The programs that what it names starts, or what that names, and so on."""
+    """What it starts, or what it names starts, and so on."""
     seen, todo, found = {begin}, [begin], set[str]()
     while todo:
-        started, named = _looked_at(todo.pop())
-        found |= started
+        starts, named = _looked_at(todo.pop())
+        found |= starts
         todo += named - seen
         seen |= named
     return frozenset(found)
@@ -97,23 +95,13 @@ def _reached(begin: _Object) -> frozenset[str]:
 
 @functools.cache
 def _looked_at(one: _Object) -> tuple[frozenset[str], frozenset[_Object]]:
-    """The programs that something starts by itself, and what else of the repository it names."""
+    """What something starts by itself, and what else of the repository it names."""
     thing = one.thing
-    for starter, program in _STARTERS:
-        if thing is starter:
-            return frozenset([program]), frozenset()
-    if str(getattr(thing, "__module__", "")).partition(".")[0] == "playwright":
-        return frozenset(["playwright"]), frozenset()
-    if isinstance(thing, str):
-        return _named_in_text(thing), frozenset()
-    if isinstance(thing, (tuple, list)) and _DEMO in zip(thing, thing[1:], thing[2:], strict=False):
-        return frozenset(["java"]), frozenset()
-    return frozenset(), frozenset(_Object(other) for other in _others(thing))
-
-
-def _named_in_text(text: str) -> frozenset[str]:
-    """A program's name, or java for a script that starts a server."""
-    return frozenset(["java"]) if ZooKeeperServer.__name__ in text else PROGRAMS & {text}
+    if isinstance(thing, ModuleType):
+        return frozenset([_MODULES[thing]] if thing in _MODULES else ()), frozenset()
+    module = f"{getattr(thing, '__module__', '')}."
+    starts = frozenset(what for family, what in _FAMILIES.items() if module.startswith(family))
+    return starts, frozenset(_Object(other) for other in _others(thing))
 
 
 def _others(thing: Any) -> Iterator[Any]:
@@ -143,14 +131,13 @@ def _is_followed(thing: Any) -> bool:
 
 
 def _is_ours(module: str) -> bool:
-    # This file names every program and starts none.
+    # This file names what starts something, and starts nothing.
     return module != __name__ and f"{module}.".startswith(tuple(f"{name}." for name in _FOLLOWED))
 
 
 def _named_by(function: FunctionType) -> Iterator[Any]:
-    """What a function's code names: constants, globals, attributes of modules, imports, variables around it."""
+    """What a function's code names: globals, attributes of modules, imports, variables around it."""
     for code in _nested(function.__code__):
-        yield code.co_consts
         named = [function.__globals__.get(name, _imported(name)) for name in code.co_names]
         for thing in named:
             yield thing
@@ -169,14 +156,14 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 
 
 def _imported(name: str) -> ModuleType | None:
-    """The module of this repository that a function imports when it is called, if that is what the name says."""
-    return importlib.import_module(name) if _is_ours(name) else None
+    """The module that a function imports when it is called, if that is what the name says and the module counts."""
+    return importlib.import_module(name) if _is_ours(name) or name in _NAMES else None
 
 
 def _attribute(module: ModuleType, name: str) -> Any:
     """What a module holds under this name, also a module that is not imported yet, or None."""
-    if not _is_ours(module.__name__) and not module.__name__.startswith("playwright"):
-        return None
+    if not _is_ours(module.__name__):
+        return vars(module).get(name) if f"{module.__name__}.".startswith(tuple(_FAMILIES)) else None
     if name not in vars(module) and hasattr(module, "__path__") and "." not in name:
         inner = f"{module.__name__}.{name}"
         return importlib.import_module(inner) if importlib.util.find_spec(inner) else None

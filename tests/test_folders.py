@@ -1,0 +1,37 @@
+"""The folder of a test says whether it needs a server or a browser: those of these folders do not."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+#: Folders whose tests start no server and no browser; what needs one belongs into tests/integration.
+WITHOUT = ("config", "daemon", "pages", "process", "telemetry", "web")
+#: Fixtures of tests/conftest.py that are a server, or are connected to one.
+OF_A_SERVER = {"zookeeper_server", "zookeeper", "own_zookeeper", "client_factory", "client"}
+#: Modules that start one.
+STARTERS = ("exporter.demo.server", "tests.faults.ensemble", "playwright")
+
+
+def needs(path: Path) -> Iterator[str]:
+    """What the code of a test file names that is a server or a browser, or starts one."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+    shared = OF_A_SERVER - {function.name for function in functions}
+    for function in functions:
+        if function.name.startswith("test_"):
+            yield from (argument.arg for argument in function.args.args if argument.arg in shared)
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(STARTERS):
+            yield node.module
+
+
+@pytest.mark.parametrize(
+    "path", [path for folder in WITHOUT for path in sorted((TESTS / folder).glob("test_*.py"))], ids=lambda p: p.name
+)
+def test_a_test_that_needs_a_server_says_so_by_its_folder(path: Path) -> None:
+    assert not list(needs(path))
