@@ -62,10 +62,10 @@ class Answers:
         reconciler: takes over what was read, and what went wrong.
         agenda: where what is to be asked for again waits.
         strategies: learn from answers.
-        credibility: whether events told of what was read.
+        credibility: compares events with what is read.
         dispatch: takes back what brought nothing.
         pauses: when that may be asked for again.
-        outbox: where what was applied is told.
+        outbox: where faults, and reads that were applied, are left.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Answers:
     def take_in(self, reply: Reply, request: ReadRequest, sent: Sent, now: float) -> bool:
         """Applies an answer, or has what it does not say asked for again.
 
-        Gives whether it shows that a watch event told of nothing.
+        Gives whether it shows that nothing has changed, although there was a watch event.
         """
         before = self._credibility.held_before(sent.causes)
         try:
@@ -165,7 +165,7 @@ class Answers:
             self._reconciler.apply_names(path, pzxid_of(stat), names, load)
             if self._reconciler.is_older(path, stat):
                 # It is not known at all, or a child came or went between the read and the list, before there was a
-                # watch to tell of it.
+                # watch for it.
                 self._reconciler.read_again(path, load, self._now, evidence=version_of(stat))
         elif isinstance(request, GetData):
             self._reconciler.apply_record(path, request.decode(reply.body, reply.offset), load)

@@ -2,7 +2,7 @@
 
 Which phase follows which is in `exporter.treecache.phases`; here is what each step does on its way:
 
-- *Watch first, read after.* Whatever watches is set before, or with, the first read, so a later change is an event.
+- *Watch first, read after.* A watch is set before, or with, the first read, so a later change is an event.
 - *Never backwards.* After a reconnect a barrier precedes the reads, so that a server that lags cannot bring back what
   was already seen to go.
 """
@@ -83,7 +83,7 @@ class Attachment:
     def connected(self, message: Connected, now: float) -> None:
         """A connection stands: begins a sync there, once it is known how."""
         if self.phase is not Phase.DETACHED:
-            # Whoever comes while a connection is made may be told of it twice.
+            # A subscriber that comes while a connection is made may hear of it twice.
             self._break_off(now)
         self.phases.take(Step.CONNECTED)
         self.read_only = message.read_only
@@ -177,7 +177,7 @@ class Attachment:
             self._outbox.fault("unsupported", error)
 
     def mistrust(self, now: float) -> None:
-        """The server's recursive watches may not tell what changed: a resync does, and in the end one-shot watches."""
+        """The server's recursive watches may not say what changed: a resync does, and in the end one-shot watches."""
         if self._strategies.current.mode != "recursive":
             return
         error = self._strategies.mistrust()

@@ -1,4 +1,4 @@
-"""Audit: reads znodes again and again that nothing has told of, and compares them with the tree. Sans-I/O.
+"""Audit: reads znodes again and again without an event to ask for it, and compares them with the tree. Sans-I/O.
 
 Watches and the proof of freshness rest on assumptions: about ZooKeeper, about what lies between, about this program. An
 audit rests on none of them. It *looks* at the znodes of the tree, or of a sample that is another each time (see
@@ -10,8 +10,8 @@ later; what differs is read a second time before it counts. What it cannot compa
 - ``unreadable``: the session may not read it;
 - ``untracked``: ZooKeeper changes it without an event: ``/zookeeper/config``, and the statistics of quotas.
 
-What ZooKeeper tells nobody of is no mismatch, but is read again where an audit comes across it: changes of an ACL, and
-what children that may not be read do to their parent's stat. A znode that is *older* than its copy in the cache is
+What ZooKeeper sends no event for is no mismatch, but is read again where an audit comes across it: changes of an ACL,
+and what children that may not be read do to their parent's stat. A znode that is *older* than its copy in the cache is
 always a mismatch: within a connection a server goes back only when its state is restored.
 
 Between two audits there are `Glances`, which read a few znodes and list none; they are not counted as audits.

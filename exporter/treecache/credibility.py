@@ -1,6 +1,6 @@
-"""Credibility: whether the recursive watches of a server tell what changed.
+"""Credibility: whether the recursive watches of a server say what changed.
 
-ClickHouse Keeper tells of what a recursive watch is set on, whatever changes below it. So an event of such a znode,
+ClickHouse Keeper reports every change below a recursive watch as a change of its root. So an event of such a znode,
 which nobody is reading, is doubted until a read has shown that the znode has changed.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from exporter.treecache.tree import Tree, record_of
 from exporter.zookeeper.messages import WatchEvent
 
-#: Events that told of nothing until a server is not believed any more.
+#: Events without a change until a server is not believed any more.
 _ENOUGH = 3
 
 
@@ -30,7 +30,7 @@ class Credibility:
         return self._misleading[server] < _ENOUGH
 
     def misled_by(self, server: str) -> bool:
-        """Notes that an event told of nothing; True for the one after which the server is believed no more."""
+        """Notes an event without a change; True for the one after which the server is believed no more."""
         self._misleading[server] += 1
         return self._misleading[server] == _ENOUGH
 
@@ -39,7 +39,7 @@ class Credibility:
         self._doubted[path] = event
 
     def forget_doubts(self) -> None:
-        """Everything is read anew, whatever was told."""
+        """Everything is read anew."""
         self._doubted.clear()
 
     def held_before(self, causes: Iterable[str]) -> dict[str, bytes]:
@@ -49,7 +49,7 @@ class Credibility:
         return {path: record_of(entry) for path, entry in found if entry is not None}
 
     def was_misled(self, causes: Iterable[str], before: dict[str, bytes]) -> bool:
-        """Whether nothing has changed, by the request's answer, of a znode that was told of."""
+        """Whether nothing has changed, by the request's answer, in a znode that an event was about."""
         for path in causes if self._doubted else ():
             self._doubted.pop(path, None)
         tree = self._tree

@@ -12,7 +12,7 @@ from exporter.zookeeper.capabilities import UNREADABLE_CODES
 from exporter.zookeeper.records import told_of, version_of, without_data
 from exporter.zookeeper.wire import ReadResult
 
-#: What differs although ZooKeeper tells nobody of it, and so is no mismatch.
+#: What differs, but ZooKeeper sends no event for it, and so is no mismatch.
 UNTOLD = "untold"
 #: After so many differences an audit has seen enough.
 ENOUGH = 1000
@@ -50,7 +50,7 @@ class Findings:
         """What is wrong with what is held of a path, one of `MISMATCH_KINDS`, or `UNTOLD`; None if nothing is."""
         entry = self._reconciler.tree.get(path)
         if entry is not None and not record_of(entry):
-            # It may not be read, or that has changed, of which no watch tells. What cannot be listed can be read.
+            # It may not be read, or that has changed, for which there is no event. What cannot be listed can be read.
             is_too_long = path not in self._reconciler.hidden
             return None if result in UNREADABLE_CODES or is_too_long else UNTOLD
         if result in UNREADABLE_CODES:

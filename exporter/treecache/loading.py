@@ -19,7 +19,7 @@ class Loading:
     Args:
         reconciler: applies what is read.
         agenda: where reads are wanted.
-        outbox: where events and syncs are told.
+        outbox: where events and syncs are left.
     """
 
     def __init__(self, reconciler: Reconciler, agenda: Agenda, outbox: Outbox) -> None:

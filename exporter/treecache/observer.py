@@ -1,4 +1,4 @@
-"""CacheObserver: what a cache tells of its work to whoever measures or traces it."""
+"""CacheObserver: what a cache says of its work to those who measure or trace it."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ class CacheObserver:
         """The whole tree is being read."""
 
     def sync_ended(self, sync: SyncBegun, at: float, complete: bool) -> None:
-        """The whole tree was read, or the connection went before that. The beginning may not have been told of."""
+        """The whole tree was read, or the connection went before that. Its beginning may not have been reported."""
 
     def sending(self, sent: Sent) -> AbstractContextManager[object]:
         """A request is being sent within the context given back; its ``purpose`` and ``causes`` say why."""
         return nullcontext()
 
     def refreshed(self, sent: Sent, at: float) -> None:
-        """The answer to a request that has ``causes`` was applied: what those watch events told of is in the cache."""
+        """The answer to a request that has ``causes`` was applied: what changed by those events is in the cache."""
 
     def propagated(self, sent: Sent, delays: Sequence[float]) -> None:
         """So many seconds passed between changes at the server, by its clock, and their being in the cache.
 
-        That took the answer to this request, of which `refreshed` tells.
+        That took the answer to this request; `refreshed` comes before.
         """
 
     def listened(self, seconds: float) -> None:

@@ -32,7 +32,7 @@ class Step(Enum):
 
     #: A connection stands, be it another one or the same reported twice.
     CONNECTED = auto()
-    #: The connection is gone, or is not to be trusted, or the replica is told to forget.
+    #: The connection is gone, or is not to be trusted, or the replica is to forget.
     DISCONNECTED = auto()
     #: What the server can do is judged otherwise than before.
     RECONSIDERED = auto()

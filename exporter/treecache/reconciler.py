@@ -43,7 +43,7 @@ class Reconciler:
     """The tree, and the rules by which reads change it.
 
     Args:
-        told_prefix: what stands before a relative path as users see it, without the client's chroot.
+        shown_prefix: what stands before a relative path as users see it, without the client's chroot.
         agenda: where further reads are wanted.
         outbox: where events and faults are told.
         options: of them what belongs to the tree, and whether its data does.
@@ -51,14 +51,18 @@ class Reconciler:
 
     def __init__(
         self,
-        told_prefix: str,
+        shown_prefix: str,
         agenda: Agenda,
         outbox: Outbox,
         options: CacheOptions,
     ) -> None:
         self.tree = Tree()
         self.scope = Scope(
-            told_prefix, options.selector, options.max_depth, functools.partial(outbox.fault, "selector"), options.shard
+            shown_prefix,
+            options.selector,
+            options.max_depth,
+            functools.partial(outbox.fault, "selector"),
+            options.shard,
         )
         #: What changed in the tree, and what went wrong, until it is taken from the outbox.
         self.events, self.faults = outbox.events, outbox.faults
@@ -72,7 +76,7 @@ class Reconciler:
         self.hidden: set[str] = set()
         #: Those that no server with these limits lets be read, see `leave_out`.
         self.left_out: set[str] = set()
-        self._told_prefix = told_prefix
+        self._shown_prefix = shown_prefix
         self._agenda = agenda
         self._keep_data = options.keep_data
         #: Znodes that may count other children than are held, and since when one of them waits to be looked into.
@@ -190,13 +194,13 @@ class Reconciler:
 
     def hide(self, path: str, load: bool) -> None:
         """The znode exists and may not be read: its data is gone from here, what is known below it stays."""
-        if self._hide(path, load, "no_auth", NoAuthError(f"{self._told_prefix + path or '/'} may not be read")):
+        if self._hide(path, load, "no_auth", NoAuthError(f"{self._shown_prefix + path or '/'} may not be read")):
             self.hidden.add(path)
             self.left_out.discard(path)
 
     def leave_out(self, path: str, load: bool, problem: str) -> None:
         """The znode exists, and no request for it is within the limits: as if it may not be read, but not polled."""
-        if self._hide(path, load, "request", KazooException(f"{self._told_prefix + path or '/'} {problem}")):
+        if self._hide(path, load, "request", KazooException(f"{self._shown_prefix + path or '/'} {problem}")):
             self.left_out.add(path)
 
     def _hide(self, path: str, load: bool, kind: str, error: Exception) -> bool:
@@ -287,8 +291,8 @@ class Reconciler:
     def _strike(self, path: str, now: float, evidence: object) -> Strike:
         strike = self.contradictions.strike(path, now, evidence)
         if strike.number == PERSISTENT:
-            told = self._told_prefix + path or "/"
-            message = f"{told}: the server contradicts itself about this znode or its children, time after time"
+            shown = self._shown_prefix + path or "/"
+            message = f"{shown}: the server contradicts itself about this znode or its children, time after time"
             self._fault("unsettled", UnsettledError(message))
         return strike
 

@@ -25,8 +25,8 @@ class Refreshing:
         agenda: where reads are wanted.
         in_flight: the requests that were sent and not yet answered.
         strategies: say what an event marks.
-        credibility: holds events that may tell of nothing against what is read.
-        pace: is told of each change.
+        credibility: compares doubtful events with what is read.
+        pace: counts the changes.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Refreshing:
         self._heard: dict[str, WatchEvent] = {}
 
     def on_event(self, event: WatchEvent) -> None:
-        """Marks what an event tells of."""
+        """Marks the znode of an event, and what else the event makes dirty."""
         if event.kind not in _ZNODE_EVENTS:
             return
         path = "" if event.path == self._root else event.path[self._prefix_length :]

@@ -65,7 +65,7 @@ class Replica:
     Args:
         root: the server's path of the root, chroot included.
         options: what belongs to the tree, and how to keep up with the server.
-        told_root: the same path as users see it, without the client's chroot; by default `root`.
+        shown_root: the same path as users see it, without the client's chroot; by default `root`.
         jitter: gives a number from 0 to 1, by which resyncs after a reconnect are put off: the servers of an ensemble
             lose all of their clients at once.
     """
@@ -74,7 +74,7 @@ class Replica:
         self,
         root: str,
         options: CacheOptions,
-        told_root: str | None = None,
+        shown_root: str | None = None,
         *,
         jitter: Callable[[], float] = float,
     ) -> None:
@@ -83,7 +83,7 @@ class Replica:
         self._timers = timers = Timers()
         self._in_flight = in_flight = InFlight()
         self._agenda = agenda = Agenda()
-        self._reconciler = reconciler = Reconciler(_prefix(told_root or root), agenda, outbox, options)
+        self._reconciler = reconciler = Reconciler(_prefix(shown_root or root), agenda, outbox, options)
         credibility = Credibility(reconciler.tree)
         self._strategies = strategies = Strategies(root, options, credibility)
         self._pauses = pauses = Pauses(timers, outbox)
@@ -172,7 +172,7 @@ class Replica:
         return self._phases.current is Phase.LIVE and (bool(self._in_flight) or self._timers.is_holding)
 
     def poll(self) -> bool:
-        """Reads again what no watch tells of: znodes that may not be read. False if there are none."""
+        """Reads again what has no watch events: znodes that may not be read. False if there are none."""
         if self._phases.current is Phase.LIVE:
             self._agenda.want_reads(self._reconciler.hidden, False)
         return bool(self._reconciler.hidden)
@@ -239,7 +239,7 @@ class Replica:
 
     @property
     def _is_complete(self) -> bool:
-        """Whether everything was read since the connection stands, and watches tell of whatever changes."""
+        """Whether everything was read since the connection stands, and every change since is an event."""
         return self._phases.current is Phase.LIVE and not self._reconciler.syncing
 
     @property
@@ -294,7 +294,7 @@ class Replica:
             self._attachment.watch_set(error, now)
 
     def _on_armed(self, reply: Reply, now: float) -> None:
-        """A watch that was not set leaves in doubt whatever was read after it."""
+        """A watch that was not set leaves in doubt everything that was read after it."""
         self._dispatch.armed(reply.request)
         if reply.error in (OK, NO_NODE):
             return

@@ -58,7 +58,7 @@ class InFlight:
                 yield request
 
     def is_reading(self, path: str) -> bool:
-        """Whether a path is being read or listed, for whatever purpose."""
+        """Whether a path is being read or listed, for any purpose."""
         return any(
             path in request.reads or path in request.lists for request in self._sent if isinstance(request, ReadRequest)
         )

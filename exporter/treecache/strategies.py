@@ -14,7 +14,7 @@ from exporter.zookeeper.messages import Connected
 
 
 class UnsupportedServerError(KazooException):  # type: ignore[misc]
-    """The server lacks the requests that the cache was told to use, or its watches do not tell what changed."""
+    """The server lacks the requests that the cache was to use, or its watches do not say what changed."""
 
 
 class Strategies:
@@ -23,7 +23,7 @@ class Strategies:
     Args:
         root: the server's path of the root.
         options: of them the mode, the share and the sizes.
-        credibility: whether a server's recursive watches tell what changed.
+        credibility: whether a server's recursive watches say what changed.
     """
 
     def __init__(self, root: str, options: CacheOptions, credibility: Credibility) -> None:
@@ -78,13 +78,16 @@ class Strategies:
         )
 
     def mistrust(self) -> UnsupportedServerError | None:
-        """Notes that an event told of nothing; gives what to say of the server once it is believed no more."""
+        """Notes an event without a change; gives what to say of the server once it is believed no more."""
         if not self._credibility.misled_by(self.server):
             return None
-        return UnsupportedServerError(f"{self.server} tells of the root of a recursive watch whatever changes below it")
+        return UnsupportedServerError(
+            f"{self.server} reports every change below a recursive watch as a change of its root; "
+            f"{'using one-shot watches instead' if self._mode == 'auto' else 'reading everything again instead'}"
+        )
 
     def forget_doubts(self) -> None:
-        """Everything is read anew, whatever was told."""
+        """Everything is read anew."""
         self._credibility.forget_doubts()
 
     @property

@@ -35,8 +35,8 @@ class Timers:
     def set(self, timer: Timer, due_at: float) -> None:
         """Has a timer go off at a time, instead of the one that was set before.
 
-        Whatever keeps reads from being sent takes the place of what only spaces them out: that is looked at anew when
-        the next read would leave.
+        A timer that keeps reads from being sent takes the place of those that only space them out: these are judged
+        anew when the next read would leave.
         """
         if timer is not Timer.INQUIRY:
             self._clear(_PASSING)

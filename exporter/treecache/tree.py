@@ -137,7 +137,7 @@ class Tree:
 
         Gives the position it came to, those of the added paths that have children on the server, and the paths that
         they were added below. The same as `add` for each, at a fraction of the cost. Comes to a halt at a path that is
-        in the tree already, at one without a parent in it, and at whatever is no record.
+        in the tree already, at one without a parent in it, and at what is no record.
         """
         head, children = None, {}
         position, persistent, data_bytes = start, 0, 0

@@ -7,7 +7,7 @@ from math import gcd
 
 from exporter.treecache.tree import Branch, Entry, Tree
 
-#: After so many znodes passed, a walk pauses: whoever walks may have others to serve.
+#: After so many znodes passed, a walk pauses: its caller may have others to serve.
 _STRETCH = 10_000
 _GOLDEN = 0.618
 
