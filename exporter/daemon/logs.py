@@ -14,8 +14,8 @@ from exporter.daemon.exported_logs import ExportedLogs, adopted
 from exporter.process import logs
 
 #: kazoo's warnings that say no more than the daemon's own record of the same change of state. The last is how kazoo,
-#: which is told never to give up, ends when it is stopped without a connection.
-_TOLD_BY_THE_DAEMON = (
+#: which never gives up, ends when it is stopped without a connection.
+_LOGGED_BY_THE_DAEMON = (
     "Session has expired",
     "Transition to CONNECTING",
     "Failed connecting to Zookeeper within the connection retry policy.",
@@ -37,7 +37,7 @@ def configure(level: str = "info", format: str = "logfmt") -> None:
     for handler in root.handlers:
         handler.addFilter(_hide_secrets)
         handler.addFilter(QuietClients(minimum))
-    # Below that it tells of its own starting and stopping, which the daemon does better.
+    # At info it logs its own start and stop, which the daemon logs too.
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
 
@@ -54,12 +54,12 @@ class QuietClients(logs.QuietLibraries):
         """Whether the daemon logs the same, or kazoo says at info what it does."""
         if not record.name.startswith("kazoo"):
             return False
-        return record.levelno == logging.INFO or record.getMessage() in _TOLD_BY_THE_DAEMON
+        return record.levelno == logging.INFO or record.getMessage() in _LOGGED_BY_THE_DAEMON
 
     def message(self, record: logging.LogRecord) -> str:
         """The text, with the ensemble and the server that it is about."""
         about = f"{record.__dict__.get('ensemble', '')} {record.__dict__.get('server', '')}"
-        # OpenTelemetry's exporters tell with each failure how long they will wait, never the same.
+        # OpenTelemetry's exporters log with each failure how long they will wait, which differs each time.
         return f"{about} {record.msg if record.name.startswith('opentelemetry.') else record.getMessage()}"
 
 

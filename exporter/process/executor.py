@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 class ThreadExecutor(Executor):
     """Does one thing after the other in a thread, which begins with the first of them.
 
-    Python waits for the threads of its own executors before it ends; this one is left behind, whatever it is at.
+    Python waits for the threads of its own executors before it ends; this one is left behind in the middle of its work.
     """
 
     def __init__(self, name: str) -> None:

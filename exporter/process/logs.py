@@ -41,7 +41,7 @@ def configure(
     # Handlers of others may survive basicConfig, as OpenTelemetry's does.
     logging.getLogger().handlers = [handler]
     logging.captureWarnings(True)
-    threading.excepthook = _tell_of_failed_thread
+    threading.excepthook = _log_failed_thread
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.stdlib.BoundLogger,
@@ -83,14 +83,16 @@ class QuietLibraries(logging.Filter):
 
 
 class Flood:
-    """Admits each message `limit` times while nothing is held back; what comes more often is counted, not told.
+    """Admits each message `limit` times while nothing is held back; what comes more often is counted, not logged.
 
-    `tell` is given the count every `interval` seconds, in a thread of its own, until such a time has passed in silence.
-    Thread-safe.
+    `report` is called with the count every `interval` seconds, in a thread of its own, until such a time has passed in
+    silence. Thread-safe.
     """
 
-    def __init__(self, tell: Callable[[int], None], limit: int = STATE_LIMIT, interval: float = STATE_INTERVAL) -> None:
-        self._tell = tell
+    def __init__(
+        self, report: Callable[[int], None], limit: int = STATE_LIMIT, interval: float = STATE_INTERVAL
+    ) -> None:
+        self._report = report
         self._limit = limit
         self._interval = interval
         self._lock = threading.Lock()
@@ -100,7 +102,7 @@ class Flood:
         self._timer: threading.Timer | None = None
 
     def admits(self, message: Hashable) -> bool:
-        """Whether the message is to be told now."""
+        """Whether the message is to be logged now."""
         now = time.monotonic()
         with self._lock:
             if self._timer is None and now - self._began >= self._interval:
@@ -115,7 +117,7 @@ class Flood:
             return False
 
     def close(self) -> None:
-        """Tells no more."""
+        """Reports no more."""
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
@@ -133,10 +135,10 @@ class Flood:
             if held_back:
                 self._wait()
         if held_back:
-            self._tell(held_back)
+            self._report(held_back)
 
 
-def _tell_of_failed_thread(failure: threading.ExceptHookArgs) -> None:
+def _log_failed_thread(failure: threading.ExceptHookArgs) -> None:
     """Logs what would otherwise be many lines on standard error."""
     if failure.exc_value is not None:
         logging.getLogger("threading").error("Thread failed", exc_info=failure.exc_value)

@@ -154,9 +154,9 @@ def registry_of(collectors: Sequence[Collector]) -> CollectorRegistry:
 class _Measured(Registered):
     """One collector as a registry wants it, which hands on how each collection went."""
 
-    def __init__(self, collector: Collector, tell: Callable[[str, Outcome], None]) -> None:
+    def __init__(self, collector: Collector, note: Callable[[str, Outcome], None]) -> None:
         self._collector = collector
-        self._tell = tell
+        self._note = note
 
     def describe(self) -> Iterator[Family]:
         """The families without samples, so that registering reads no state."""
@@ -165,7 +165,7 @@ class _Measured(Registered):
     def collect(self) -> Iterator[Family]:
         """The families as they are now."""
         outcome = yield from self._collector.scraped()
-        self._tell(self._collector.name, outcome)
+        self._note(self._collector.name, outcome)
 
 
 class _Outcomes(Registered):
