@@ -7,7 +7,7 @@ import struct
 import time
 from typing import Any
 
-from kazoo.exceptions import ConnectionDropped
+from kazoo.exceptions import AuthFailedError, ConnectionDropped
 from kazoo.protocol.connection import AUTH_XID, CLOSE_RESPONSE, PING_XID, WATCH_XID
 
 from exporter.zookeeper.calls import Call, error_of
@@ -76,8 +76,12 @@ class Reception:
             self._write(message, timeout)
         except ConnectionDropped:
             # Why the server hung up may have arrived before: hear that out.
-            with contextlib.suppress(Exception):
+            try:
                 self.read_socket(timeout)
+            except AuthFailedError:
+                raise
+            except Exception:
+                pass
             raise
         self._traffic.sent_bytes += len(message)
 
@@ -105,6 +109,7 @@ class Reception:
 
         Raises:
             ConnectionDropped: it costs the connection; a ProtocolError where that is the server's fault.
+            AuthFailedError: it costs the session.
         """
         if len(frame) < _HEADER.size:
             raise ProtocolError("bad_frame", f"a message of {len(frame)} bytes, without a whole header")

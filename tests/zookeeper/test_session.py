@@ -416,12 +416,17 @@ def test_authentication_does_not_mix_up_replies_in_flight(client: KazooClient) -
         missing.get(timeout=20)
 
 
-def test_refused_credentials_lose_the_session(client_factory: ClientFactory) -> None:
+def test_refused_credentials_lose_the_session_once(
+    client_factory: ClientFactory, caplog: pytest.LogCaptureFixture
+) -> None:
     client = client_factory()
     session = Session.attach(client)
     with pytest.raises(AuthFailedError):
         client.add_auth("no-such-scheme", "x")
-    eventually(lambda: session.stats().sessions_lost["auth_failed"] == 1)
+    eventually(lambda: "AUTH_FAILED closing" in caplog.text)
+    stats = session.stats()
+    assert (stats.sessions_lost["auth_failed"], stats.transitions["lost"]) == (1, 1)
+    assert stats.connection_attempts == 0, "it attached to a connection that there was, and made no other"
 
 
 # What is asked for while a session ends

@@ -60,10 +60,12 @@ def overtaken(client: Client, xid: int) -> list[Any]:
 def answer_auth(client: Client, error: int) -> None:
     """Answers the auth request itself: the server lets its reply overtake those of earlier requests.
 
-    kazoo would answer the oldest request in its place.
+    kazoo would answer the oldest request in its place. And where the credentials are refused, it would connect once
+    more, to be refused again.
 
     Raises:
         ProtocolError: none is waiting.
+        AuthFailedError: the credentials are refused, which ends the session.
     """
     pending = client.pending
     position = next((i for i, (_, _, xid) in enumerate(pending) if xid == AUTH_XID), None)
@@ -74,8 +76,8 @@ def answer_auth(client: Client, error: int) -> None:
     if error:
         result.set_exception(AuthFailedError())
         client.change_state(KeeperState.AUTH_FAILED)
-    else:
-        result.set(True)
+        raise AuthFailedError("the server refuses the credentials")
+    result.set(True)
 
 
 def answer_oldest(client: Client, header: tuple[int, int, int], frame: bytes, offset: int, result: Any) -> Any:
