@@ -65,7 +65,7 @@ class Documents:
         return self._rendered(name) if name in self._texts else None
 
     def _render(self, name: str) -> Document:
-        markdown = _markdown()
+        markdown = renderer()
         tokens = markdown.parse(self._texts[name])
         title = _taken_title(tokens) or name
         sections = _anchored(tokens)
@@ -139,8 +139,8 @@ def _label_cells(tokens: Sequence[Token]) -> None:
 
 
 @functools.cache
-def _markdown() -> MarkdownIt:
-    # Not at the start of the exporter, a tenth of which it would take.
+def renderer() -> MarkdownIt:
+    """What makes a page of Markdown. Loading it opens files, and would take a tenth of the exporter's start."""
     from markdown_it import MarkdownIt
 
     # HTML is recognized, so that it can be left out: with `html` off its tags would stand in the text.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
+import anyio.to_thread
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
@@ -87,6 +89,13 @@ class Pages:
             Route(STYLE_PATH, self._style),
             Route(SCRIPT_PATH, self._script),
         ]
+
+    async def run(self) -> None:
+        """Keeps open pages up to date until it is cancelled."""
+        # Later a crowd may have left no file to open, when somebody needs a runbook. It may have come already.
+        with contextlib.suppress(OSError):
+            await anyio.to_thread.run_sync(documents.renderer)
+        await self.live.run()
 
     def _now(self) -> status.Status:
         return status.status(self._history, self._places)

@@ -81,7 +81,7 @@ def _pages(context: Context) -> Made:
         expose_data=context.expose_data,
         shard=context.shard,
     )
-    return Made(made.routes, made.live.run)
+    return Made(made.routes, made.run)
 
 
 #: Every group, in the order in which a request looks for its route; a new one is one line here.

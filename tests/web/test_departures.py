@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from exporter.config.web import load
+from exporter.pages import documents
 from exporter.telemetry.collectors import build_registry
 from exporter.telemetry.sources import EnsembleSource
 from exporter.web.app import create_app
@@ -23,6 +24,7 @@ from exporter.web.connections import HttpProtocol, TlsGate
 from exporter.web.lobby import Lobby
 from exporter.web.tls import server_context
 from tests.pages.znodes import STAT, Znodes
+from tests.support import eventually
 from tests.telemetry.known import BUSY_CLIENT, Source
 from tests.web.certificates import Authority
 
@@ -116,8 +118,18 @@ def test_pages_are_made_without_opening_files(path: str, status: int) -> None:
     known = EnsembleSource("main", Source(BUSY_CLIENT), {"tree": Znodes("/", {"/": STAT})})
     app = create_app(build_registry([known], "1"), [known], telemetry_path="/metrics", version="1")
 
+    documents.renderer.cache_clear()
+
+    def is_loaded() -> bool:
+        return documents.renderer.cache_info().currsize == 1
+
     async def ask() -> int:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://exporter") as client:
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://exporter") as client,
+        ):
+            await asyncio.to_thread(eventually, is_loaded)
             assert (await client.get("/-/ready")).status_code == 200
             with no_more_files():
                 return (await client.get(path)).status_code
