@@ -45,7 +45,7 @@ for supported in $(supported_pythons); do
     }
     "$found" -m venv "$folder/$python"
     say "installing the wheel with $python"
-    "$folder/$python/bin/pip" install --quiet "$wheel[daemon]"
+    "$folder/$python/bin/pip" install --quiet "${wheel}[daemon]"
     "$folder/$python/bin/pip" check
     (
         cd "$folder"
