@@ -39,13 +39,12 @@ def _escaped(text: str) -> str:
 
 
 def write(stories: Sequence[Story], path: Path = PATH) -> None:
-    """Puts the table between its markers; the rows of causes that were not run stay as they are."""
+    """Puts the table between its markers; the rows of causes that were not run stay, those of no cause go."""
     text = path.read_text("utf-8")
     before, rest = text.split(BEGIN)
     old, after = rest.split(END)
     rows = {**_by_cause(old), **_by_cause(table(stories))}
-    known = [cause.says for cause in CAUSES.values()]
-    lines = [line for says in sorted(rows, key=known.index) for line in rows[says]]
+    lines = [line for cause in CAUSES.values() for line in rows.get(cause.says, ())]
     path.write_text("\n".join([f"{before}{BEGIN}", *table(()).splitlines(), *lines, f"{END}{after}"]), "utf-8")
 
 
