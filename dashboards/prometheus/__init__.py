@@ -1,1 +1,1 @@
-"""Rules for Prometheus: written in Python from one set of parameters, committed as the YAML that Prometheus loads."""
+"""Rules for Prometheus: rendered from one set of parameters, and committed as the YAML that Prometheus loads."""

@@ -1,6 +1,6 @@
 """Writes the rule files: `python -m dashboards.prometheus [NAME=VALUE...] [--folder=FOLDER]`.
 
-Without arguments, the ones that are committed, and what docs/alerting.md shows of them.
+Without arguments it writes the committed files, and the parts of docs/alerting.md that show them.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ FOLDER = Path(__file__).parent
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Writes the files and gives the exit status, 2 for a parameter that cannot be used."""
+    """Writes the files and returns the exit status, 2 for an invalid parameter."""
     parser = argparse.ArgumentParser(prog="python -m dashboards.prometheus", description="Writes the rule files.")
-    parser.add_argument("changes", metavar="NAME=VALUE", nargs="*", help="a parameter other than by default")
+    parser.add_argument("changes", metavar="NAME=VALUE", nargs="*", help="sets a parameter")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where to write (default: %(default)s)")
     given = parser.parse_args(arguments)
     try:

@@ -12,7 +12,7 @@ _ALERTMANAGER = Path(__file__).parents[1] / "alertmanager" / "alertmanager.yml"
 
 
 def current(text: str) -> str:
-    """The document with these parts as they must be."""
+    """The document with these parts up to date."""
     for name, part in (("parameters", _table()), ("alertmanager", _configuration())):
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
         before, _, rest = text.partition(begin)
@@ -27,7 +27,7 @@ def _configuration() -> str:
 
 
 def _table() -> str:
-    """Every parameter; a row that ends in dots goes on in the next."""
+    """Every parameter; a row that ends in dots continues in the next."""
     rows = [
         f"| `{name}` | {meaning} | {f'`{default}`' if isinstance(default, str) and default else _number(default)} |\n"
         for name, default, meaning in documented()

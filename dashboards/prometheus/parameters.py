@@ -1,4 +1,4 @@
-"""Parameters: every threshold, wait and window of the rules, once, with what it means."""
+"""Parameters: every threshold, wait and window of the rules, with its meaning."""
 
 from __future__ import annotations
 
@@ -32,54 +32,61 @@ def _text(default: str, meaning: str) -> Any:
 
 @dataclass(frozen=True)
 class Parameters:
-    """What the rules can be told. Times are Prometheus' durations of one unit, such as `90s`; the rest are numbers."""
+    """The parameters of the rules. Times are Prometheus durations with one unit, such as `90s`; the rest are numbers."""
 
     runbooks: str = _text(
         "",
-        "Where the runbooks are published: `runbook_url` begins with it. By default, `/docs/runbooks` of an exporter.",
+        "Address of the runbooks: `runbook_url` begins with it. By default, `/docs/runbooks` of an exporter.",
     )
     grafana: str = _text(
         "",
-        "Address of Grafana, such as `https://grafana.example`: `dashboard` begins with it. Without it there is none.",
+        "Address of Grafana, such as `https://grafana.example`: `dashboard` begins with it. Without it, alerts have no link.",
     )
 
     copies: str = _text(
-        "instance, pod", "Labels that tell one copy of a tree from another: what replicas do not share."
+        "instance, pod", "Labels that distinguish the caches of one tree: those that replicas do not share."
     )
 
     memory: str = _wait(
         "1h",
-        "How long a job whose targets vanished alerts, and targets are remembered while Prometheus itself is down.",
+        "How long a job whose targets vanished alerts, and how long targets are remembered while Prometheus is down.",
     )
     evaluation: str = _wait(
-        "15s", "How often Prometheus evaluates these rules, in place of its own interval. Best is the scrape interval."
+        "15s",
+        "How often Prometheus evaluates these rules, instead of at its default interval. Set it to the scrape interval.",
     )
     keep_firing_for: str = _wait(
-        "90s", "How long an alert goes on when it has no more reason: a scrape that is missed ends and repeats none."
+        "90s",
+        "How long an alert keeps firing after its condition ends: a missed scrape does not resolve and repeat it.",
     )
-    absent_for: str = _wait("1m", "Wait before an exporter that does not answer alerts; four scrapes at least.")
+    absent_for: str = _wait("1m", "Wait before an exporter that does not answer alerts; at least four scrapes.")
     reload_failed_for: str = _wait("5m", "Wait before a configuration that could not be loaded alerts.")
     memory_ratio: float = _threshold(
-        0.9, "Share of its memory limit that an exporter may use; or it warns when it uses more than ..."
+        0.9, "Share of its memory limit above which an exporter warns; it also warns if it uses more than ..."
     )
-    memory_start: float = _threshold(0.6, "... this share, and reaches the limit within ...")
-    memory_within: str = _wait("1h", "... this time, at the pace of both ...")
-    memory_long: str = _wait("10m", "... this window, which begins after the exporter's start, ...")
+    memory_start: float = _threshold(0.6, "... this share and will reach the limit within ...")
+    memory_within: str = _wait("1h", "... this time, at the growth rate over both ...")
+    memory_long: str = _wait("10m", "... this window, which starts after the exporter does, ...")
     memory_short: str = _wait("2m", "... and this one ...")
-    memory_for: str = _wait("2m", "... for this long; a jump does not.")
-    shard_for: str = _wait("5m", "Wait before a shard that is missing or held too often alerts; a rollout takes less.")
+    memory_for: str = _wait("2m", "... for this long; a sudden jump does not.")
+    shard_for: str = _wait(
+        "5m", "Wait before a shard that is missing or held by too many exporters alerts; a rollout takes less."
+    )
     shard_window: str = _wait(
-        "1d", "How long a shard may lack a replica that it had before the others count as held too often."
+        "1d", "How long a shard may lack a replica that it had before the other shards count as held by too many."
     )
 
-    rate_window: str = _wait("5m", "Window of rates and quantiles; four scrapes at least. Names end with it.")
+    rate_window: str = _wait(
+        "5m", "Window of rates and quantiles, at least four scrapes. It is the suffix of their names."
+    )
 
     quorum_lost_window: str = _wait(
-        "2m", "Servers that hang up within this window, while no client of the job is connected, have no quorum ..."
+        "2m",
+        "The quorum is lost if servers closed connections in this window while no client of the job was connected ...",
     )
-    quorum_lost_for: str = _wait("30s", "... when it has been so for this long; an election takes less.")
+    quorum_lost_for: str = _wait("30s", "... and this lasts for so long; an election takes less.")
     client_down_seconds: float = _threshold(
-        30, "Seconds since a client without a connection last heard from a server, above which it alerts."
+        30, "Seconds since it last heard from a server, above which a client without a connection alerts."
     )
     client_never_for: str = _wait("1m", "Wait before a client that never had a connection alerts.")
     session_lost_window: str = _wait("10m", "How long a lost session alerts.")
@@ -87,108 +94,111 @@ class Parameters:
         "warning", "Severity of a lost session of an exporter, `critical` or `warning`; an application's is critical."
     )
     maybe_expired_timeouts: float = _threshold(
-        2, "Session timeouts since the server was last heard, after which a suspended session may have expired."
+        2,
+        "Session timeouts since the client last heard from a server, after which a suspended session may have expired.",
     )
-    flapping_transitions: float = _threshold(4, "Interruptions of one session's connection that are still normal ...")
+    flapping_transitions: float = _threshold(4, "Number of times that one session's connection may break ...")
     flapping_window: str = _wait("15m", "... within this window.")
     near_timeout_ratio: float = _threshold(
-        0.5, "Share of the session timeout that may pass in silence; a healthy client is silent for a third at most ..."
+        0.5, "Share of the session timeout that may pass without hearing from the server; a third is normal. More ..."
     )
     near_timeout_window: str = _wait("5m", "... at any scrape within this window ...")
-    near_timeout_for: str = _wait("10m", "... before silence that comes again and again alerts.")
+    near_timeout_for: str = _wait("10m", "... alerts after this long.")
 
-    not_initialized_for: str = _wait("10m", "What a tree's first load may take while the client is connected.")
+    not_initialized_for: str = _wait("10m", "How long the first load of a tree may take while the client is connected.")
     root_missing_for: str = _wait(
         "5m", "How long the root of a tree may be missing, from the start or since it was deleted, before it alerts."
     )
-    failed_for: str = _wait("15s", "How long a cache must be failed to alert ...")
-    failed_restarts: float = _threshold(3, "... or how often its engine must be started again ...")
+    failed_for: str = _wait("15s", "How long a cache must have failed to alert ...")
+    failed_restarts: float = _threshold(3, "... or how often its engine must have restarted ...")
     failed_window: str = _wait("5m", "... within this window.")
     lag_warning_ratio: float = _threshold(
-        1, "Staleness of a copy that warns, as a multiple of the tree's own limit (30 s by default)."
+        1, "Staleness of a cache that warns, as a multiple of the tree's own limit (30 s by default)."
     )
     lag_critical_ratio: float = _threshold(
-        2, "Staleness of a tree's best copy that pages, as a multiple of the tree's own limit."
+        2, "Staleness of a tree's freshest cache that pages, as a multiple of the tree's own limit."
     )
     lag_for: str = _wait("1m", "How long staleness must last to alert.")
     slo_ratio: float = _threshold(
-        1, "A tree is fresh while the staleness of its best copy is at most so many times its own limit."
+        1, "A tree is fresh while the staleness of its freshest cache is at most this multiple of the tree's own limit."
     )
-    slo_objective: float = _threshold(0.999, "Share of the time that a tree is to be fresh.")
-    burn_1: float = _threshold(14.4, "Pages when the error budget burns so many times as fast as it may ...")
+    slo_objective: float = _threshold(0.999, "Objective: the share of the time that a tree is fresh.")
+    burn_1: float = _threshold(14.4, "Pages when the error budget burns this many times as fast as allowed ...")
     burn_1_long: str = _wait("1h", "... over this window, ...")
-    burn_1_short: str = _wait("5m", "... and over this one still.")
-    burn_2: float = _threshold(6, "Pages when the error budget burns so many times as fast as it may ...")
+    burn_1_short: str = _wait("5m", "... and over this one.")
+    burn_2: float = _threshold(6, "Pages when the error budget burns this many times as fast as allowed ...")
     burn_2_long: str = _wait("6h", "... over this window, ...")
-    burn_2_short: str = _wait("30m", "... and over this one still.")
-    burn_3: float = _threshold(3, "Warns when the error budget burns so many times as fast as it may ...")
+    burn_2_short: str = _wait("30m", "... and over this one.")
+    burn_3: float = _threshold(3, "Warns when the error budget burns this many times as fast as allowed ...")
     burn_3_long: str = _wait("1d", "... over this window, ...")
-    burn_3_short: str = _wait("2h", "... and over this one still.")
-    burn_4: float = _threshold(1, "Warns when the error budget burns so many times as fast as it may ...")
+    burn_3_short: str = _wait("2h", "... and over this one.")
+    burn_4: float = _threshold(1, "Warns when the error budget burns this many times as fast as allowed ...")
     burn_4_long: str = _wait("3d", "... over this window, ...")
-    burn_4_short: str = _wait("6h", "... and over this one still.")
+    burn_4_short: str = _wait("6h", "... and over this one.")
     told_within: str = _wait(
-        "2m", "Staleness so long before, during and after another alert about it burns no budget: it was told."
+        "2m", "Staleness burns no budget from this long before until this long after another alert about it."
     )
     unverified_window: str = _wait("10m", "How long freshness checks may fail before a tree that never had one alerts.")
     stuck_timeouts: float = _threshold(3, "Session timeouts that a read may wait for its reply ...")
-    stuck_for: str = _wait("1m", "... and how much longer until it alerts.")
-    audit_window: str = _wait("1h", "How long a mismatch alerts; longer than the time between two audits.")
+    stuck_for: str = _wait("1m", "... and how much longer before it alerts.")
+    audit_window: str = _wait("1h", "How long a mismatch alerts; must exceed the time between two audits.")
 
     request_error_ratio: float = _threshold(
         0.05, "Share of requests that may fail; NONODE, NODEEXISTS and BADVERSION are answers, not failures ..."
     )
-    request_errors_for: str = _wait("10m", "... when more fail for this long.")
+    request_errors_for: str = _wait("10m", "... and more alert after this long.")
     request_latency_ratio: float = _threshold(
-        0.1, "Share of the session timeout within which 99 % of the reads are to be answered ..."
+        0.1, "Share of the session timeout within which 99 % of the reads must be answered ..."
     )
-    request_latency_for: str = _wait("10m", "... when they are not for this long.")
+    request_latency_for: str = _wait("10m", "... or it alerts after this long.")
     commits_slow_seconds: float = _threshold(1, "Seconds that the median commit may take ...")
-    commits_slow_window: str = _wait("2m", "... over this window; a freshness check is a commit ...")
-    commits_slow_for: str = _wait("30s", "... when it takes longer for this long.")
-    connects_slow_seconds: float = _threshold(1, "Seconds that the median connection may take to be made ...")
+    commits_slow_window: str = _wait("2m", "... over this window; freshness checks count as commits ...")
+    commits_slow_for: str = _wait("30s", "... and longer ones alert after this long.")
+    connects_slow_seconds: float = _threshold(1, "Seconds that it may take to connect (median) ...")
     connects_slow_for: str = _wait(
-        "15m", "... over `slower_window`, when it takes longer for this long; one move of all clients is over before."
+        "15m", "... over `slower_window`, before it alerts after this long; one reconnection of all clients takes less."
     )
     slower_ratio: float = _threshold(
-        5, "The median duration of commits, of reads and of connecting may be so many times its usual one ..."
+        5, "How many times its usual value the median duration of commits, reads and connecting may be ..."
     )
     slower_window: str = _wait("10m", "... over this window ...")
-    slower_recently: str = _wait("2m", "... and, of commits and reads, over this one still ...")
-    slower_for: str = _wait("5m", "... for this long. Usual is the median ...")
-    slower_past: str = _wait("1d", "... of this window before, looked at once in each `slower_window`, ...")
-    slower_past_least: float = _threshold(6, "... if there is something to be seen so many times ...")
-    slower_requests_least: float = _threshold(10, "... and in `slower_window` at least so many requests ...")
+    slower_recently: str = _wait("2m", "... and, for commits and reads, over this one ...")
+    slower_for: str = _wait("5m", "... for this long. The usual value is the median ...")
+    slower_past: str = _wait("1d", "... of the window of this length before, sampled once per `slower_window`, ...")
+    slower_past_least: float = _threshold(6, "... if at least this many samples exist ...")
+    slower_requests_least: float = _threshold(10, "... and `slower_window` has at least this many requests ...")
     slower_connects_least: float = _threshold(3, "... or connections.")
-    slower_requests_seconds: float = _threshold(0.1, "Seconds that are no reason to alert, whatever is usual ...")
+    slower_requests_seconds: float = _threshold(
+        0.1, "Seconds up to which no duration alerts: for commits and reads ..."
+    )
     slower_connects_seconds: float = _threshold(0.5, "... and for connecting.")
 
     nodes_dropped_ratio: float = _threshold(
-        0.4, "Share of its persistent znodes that a tree may lose; less than half, so that half of them is seen ..."
+        0.4, "Share of its persistent znodes that a tree may lose; less than half, so that losing half alerts ..."
     )
-    nodes_dropped_window: str = _wait("10m", "... within this window, which is how long the alert lasts ...")
-    nodes_dropped_past: str = _wait("1d", "... unless it had as few at some time in this one before ...")
-    nodes_dropped_minimum: float = _threshold(20, "... if it had at least so many ...")
-    nodes_dropped_for: str = _wait("1m", "... when they stay away this long.")
+    nodes_dropped_window: str = _wait("10m", "... within this window, which is also how long the alert lasts ...")
+    nodes_dropped_past: str = _wait("1d", "... unless it had as few at some time in this window before ...")
+    nodes_dropped_minimum: float = _threshold(20, "... if it had at least this many ...")
+    nodes_dropped_for: str = _wait("1m", "... and they stay gone for this long.")
     nodes_grown_ratio: float = _threshold(
-        8, "A tree may grow so many times its median; less than ten, so that tenfold is seen ..."
+        8, "How many times its median size a tree may reach; less than ten, so that growing tenfold alerts ..."
     )
-    nodes_grown_past: str = _wait("1h", "... of this window, within as long again ...")
-    nodes_grown_window: str = _wait("1m", "... at the pace of this window ...")
-    nodes_grown_start: float = _threshold(1.25, "... once it has grown so many times that median ...")
-    nodes_grown_minimum: float = _threshold(1000, "... and has at least so many znodes ...")
-    nodes_grown_for: str = _wait("2m", "... and goes on for this long; a jump does not.")
-    unreadable_ratio: float = _threshold(0.2, "Share of a tree's znodes that may be unreadable; more of them pages ...")
-    unreadable_for: str = _wait("15s", "... when they are for this long.")
+    nodes_grown_past: str = _wait("1h", "... of this window, within the same time from now ...")
+    nodes_grown_window: str = _wait("1m", "... at the growth rate over this window ...")
+    nodes_grown_start: float = _threshold(1.25, "... once it has reached this multiple of that median ...")
+    nodes_grown_minimum: float = _threshold(1000, "... and has at least this many znodes ...")
+    nodes_grown_for: str = _wait("2m", "... and keeps growing for this long; a sudden jump does not.")
+    unreadable_ratio: float = _threshold(0.2, "Share of a tree's znodes that may be unreadable; more page ...")
+    unreadable_for: str = _wait("15s", "... after this long.")
     unreadable_window: str = _wait(
-        "1h", "Fewer unreadable znodes warn when there are more than at any time in this window ..."
+        "1h", "Fewer unreadable znodes warn if there are more than at some time in this window ..."
     )
     unreadable_few_for: str = _wait("1m", "... for this long.")
-    listener_busy_ratio: float = _threshold(0.8, "Share of the time that a tree's listeners may take ...")
-    listener_busy_for: str = _wait("5m", "... when they take more for this long.")
+    listener_busy_ratio: float = _threshold(0.8, "Share of the time that a tree's listeners may be busy ...")
+    listener_busy_for: str = _wait("5m", "... before it alerts after this long.")
 
     shorten: float = _threshold(
-        1, "Divides every wait and window, and nothing else, so that tests on a live system need not wait."
+        1, "Divides every wait and window, and nothing else, to shorten tests on a live system."
     )
 
     def __post_init__(self) -> None:
@@ -200,11 +210,11 @@ class Parameters:
             raise ValueError(f"{given}: not a severity; accepted: {', '.join(SEVERITIES)}")
 
     def shortened(self, text: str, times: float = 1) -> str:
-        """A wait or window, so many times over, as it stands in the rules."""
+        """A wait or window, multiplied by `times`, as the rules write it."""
         return in_words(times * milliseconds(text) / self.shorten)
 
     def seconds(self, text: str) -> str:
-        """A wait or window in seconds, where the rules calculate with it."""
+        """A wait or window in seconds, for arithmetic in the rules."""
         return f"{milliseconds(text) / self.shorten / 1000:g}"
 
     @property
@@ -214,7 +224,7 @@ class Parameters:
 
     @property
     def burns(self) -> tuple[tuple[float, str, str, str], ...]:
-        """How fast the error budget may burn, over which long and short window, and how severe more is."""
+        """How fast the error budget may burn, the long and short window, and the severity of the alert."""
         return (
             (self.burn_1, self.burn_1_long, self.burn_1_short, "critical"),
             (self.burn_2, self.burn_2_long, self.burn_2_short, "critical"),
@@ -224,13 +234,13 @@ class Parameters:
 
     @property
     def burn_windows(self) -> list[str]:
-        """Every window that the burning of the error budget is looked at over, the shortest first."""
+        """Every window of a burn rate, the shortest first."""
         return sorted({window for _, *windows, _ in self.burns for window in windows}, key=milliseconds)
 
     def with_changes(self, changes: Iterable[str]) -> Parameters:
         """These parameters, changed by texts such as `lag_for=2m`.
 
-        Raises ValueError, saying what is accepted, for a name that is none or a value that does not fit.
+        Raises ValueError, which says what is accepted, for an unknown name or a value that does not fit.
         """
         kinds = {parameter.name: parameter.metadata["kind"] for parameter in fields(self)}
         values: dict[str, str | float] = {}
@@ -252,9 +262,9 @@ def documented() -> Iterator[tuple[str, float | str, str]]:
 
 
 def milliseconds(text: str) -> float:
-    """What a duration of one unit, such as `90s`, comes to.
+    """The milliseconds of a duration with one unit, such as `90s`.
 
-    Raises ValueError, saying what is accepted.
+    Raises ValueError, which says what is accepted.
     """
     match = _TIME.fullmatch(text)
     if match is None:
@@ -263,7 +273,7 @@ def milliseconds(text: str) -> float:
 
 
 def in_words(span: float) -> str:
-    """Milliseconds as a duration of the largest unit that divides them; at least one."""
+    """Milliseconds as a duration in the largest unit that divides them; at least one of it."""
     whole = max(1, round(span))
     unit = next(unit for unit in reversed(_UNITS) if whole % _UNITS[unit] == 0)
     return f"{whole // _UNITS[unit]}{unit}"

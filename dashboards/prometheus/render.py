@@ -1,7 +1,7 @@
-"""Render: the rule files, from their templates with the parameters filled in.
+"""Render: the rule files, from their templates and the parameters.
 
-What is filled in here stands between `<<` and `>>`, statements between `<%` and `%>`: Prometheus fills in what stands
-between `{{` and `}}`, when an alert fires.
+Here expressions stand between `<<` and `>>`, statements between `<%` and `%>`, because Prometheus expands what stands
+between `{{` and `}}` when an alert fires.
 """
 
 from __future__ import annotations
