@@ -1,6 +1,6 @@
 """`python -m dashboards.grafana [NAME=VALUE ...] [--folder FOLDER]`: writes the dashboards' JSON.
 
-NAME=VALUE changes one of the rules' parameters, so that dashboards and alerts turn at the same values.
+NAME=VALUE changes a parameter of the rules, so that dashboards and alerts have the same thresholds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dashboards.prometheus.parameters import Parameters
 def main() -> None:
     """Writes one file for each dashboard."""
     parser = argparse.ArgumentParser(prog="python -m dashboards.grafana", description="Write the dashboards' JSON.")
-    parser.add_argument("changes", nargs="*", metavar="NAME=VALUE", help="a parameter of the rules, changed")
+    parser.add_argument("changes", nargs="*", metavar="NAME=VALUE", help="sets a parameter of the rules")
     parser.add_argument("--folder", type=Path, default=Path(__file__).parent, metavar="FOLDER", help="where to write")
     arguments = parser.parse_args()
     try:

@@ -1,4 +1,4 @@
-"""Client: one session with an ensemble; whether it lives, what it asks, and what is stuck."""
+"""Client: one session with an ensemble; whether it is alive, what it requests, and what is stuck."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DURATION = "zookeeper_client_request_duration_seconds"
 CONNECTING = "zookeeper_client_connect_duration_seconds"
 STATES = {"connecting": "blue", "connected": "green", "connected_ro": "yellow", "suspended": "orange", "lost": "red"}
 
-#: The panel that shows why an alert fires, by the alert.
+#: For each alert, the panel that shows why it fires.
 ALERTS = {
     "TreeCacheQuorumLost": "State",
     "TreeCacheClientDown": "State",
@@ -51,8 +51,7 @@ def client(limits: Limits) -> Dashboard:
     """The dashboard of one session."""
     return frame.assemble(
         "Client",
-        "One session with a ZooKeeper ensemble: whether it lives, what it asks, how that is answered, and what is "
-        "stuck.",
+        "One session with a ZooKeeper ensemble: whether it is alive, how its requests are answered, and what is stuck.",
         [
             frame.Row("Is the session alive?", _life(limits)),
             frame.Row("What happened to it?", _story()),
@@ -72,8 +71,8 @@ def _life(limits: Limits) -> list[Panel]:
     return [
         value(
             "State",
-            "Suspended is a connection that is gone while the session may still live; lost is a session that is "
-            "over. When it stays orange, no server can be reached: see why attempts fail in the next row.",
+            "Suspended: the connection is cut, the session may survive. Lost: the session is over. If it stays "
+            "orange, no server can be reached: see why attempts fail in the next row.",
             "none",
             states.session(*ONE),
             legend=NAME,
@@ -82,8 +81,8 @@ def _life(limits: Limits) -> list[Panel]:
         ),
         value(
             "Time since last heard",
-            "As a share of the session timeout: since a word from the server. A healthy client pings every third "
-            "of it; at 100 % the ensemble may expire the session.",
+            "Time since the client last heard from the server, as a share of the session timeout. A healthy client "
+            "pings every third of it; at 100 % the ensemble may expire the session.",
             "percentunit",
             over("max", ONE, silence()),
             legend=NAME,
@@ -94,8 +93,8 @@ def _life(limits: Limits) -> list[Panel]:
         ),
         value(
             "Session may expire in",
-            "Time left at the scrape until the ensemble may expire the session, unless it hears from the client. "
-            "Below 0 the session may be gone, without the client knowing it yet; without a quorum nothing expires.",
+            "Time left, as of the scrape, until the ensemble may expire the session unless it hears from the client. "
+            "Below 0 the session may have expired without the client knowing. Without a quorum nothing expires.",
             "s",
             over("min", ONE, f"({deadline} > 0) - timestamp({deadline})"),
             legend=NAME,
@@ -105,8 +104,8 @@ def _life(limits: Limits) -> list[Panel]:
         ),
         value(
             "Sessions lost",
-            "Sessions that ended against the client's will in the time range. Look for pauses of the exporter, "
-            "elections in ZooKeeper, and a session timeout that is too short for the network.",
+            "Sessions lost in the time range. Look for pauses of the exporter, elections in ZooKeeper, and a session "
+            "timeout that is too short for the network.",
             "short",
             in_range("zookeeper_client_sessions_lost_total"),
             limit=SOME,
@@ -115,9 +114,8 @@ def _life(limits: Limits) -> list[Panel]:
         ),
         listing(
             "Server of each exporter",
-            "The server that each session is connected to. When trouble follows one server from exporter to exporter, "
-            "it is that server's. A session that began shortly ago, without a deployment, means that the one before it "
-            "was lost.",
+            "The server that each session is connected to. If every exporter on one server has problems, look at that "
+            "server. If a session began recently without a deployment, the one before it was lost.",
             [
                 Column("Instance", label="instance"),
                 Column("Server", label="server"),
@@ -143,8 +141,8 @@ def _story() -> list[Panel]:
     return [
         timeline(
             "State over time",
-            "Orange is a connection that is gone, red a session that is lost; a gap is an exporter that was not "
-            "scraped. Short orange marks at regular intervals are a proxy or firewall that cuts idle connections.",
+            "Orange: the connection is cut. Red: the session is lost. A gap: the exporter was not scraped. Short "
+            "orange marks at regular intervals come from a proxy or firewall that cuts idle connections.",
             Query(states.session(*ONE), NAME),
             states.SESSION_STATES,
             width=24,
@@ -152,8 +150,8 @@ def _story() -> list[Panel]:
         ),
         graph(
             "Transitions",
-            "How often each state was entered. Suspended and connected in turns is flapping: look at the network "
-            "before ZooKeeper.",
+            "How often the session entered each state. Suspended and connected in turns is flapping: look at the "
+            "network first, then at ZooKeeper.",
             "short",
             Query(lately("zookeeper_client_state_transitions_total", "state"), "{{state}}"),
             bars=True,
@@ -162,8 +160,8 @@ def _story() -> list[Panel]:
         ),
         graph(
             "Sessions lost by reason",
-            "Expired: the ensemble heard nothing for the session timeout. auth_failed: it refused the credentials, "
-            "and will again until they are changed.",
+            "expired: the ensemble heard nothing for the session timeout. auth_failed: it refused the credentials, "
+            "and will until they are changed.",
             "short",
             Query(lately("zookeeper_client_sessions_lost_total", "reason"), "{{reason}}"),
             bars=True,
@@ -172,8 +170,8 @@ def _story() -> list[Panel]:
         ),
         graph(
             "Connection attempts",
-            "Refused: nobody listens there. Timeout: the network or a stalled server. dns, tls and auth say it "
-            "themselves. Attempts without failures are a server that hangs up after the handshake.",
+            "refused: no server listens at the address. timeout: the network, or a stalled server. hung_up: the server "
+            "closed the connection. Attempts without failures: it hangs up after the handshake.",
             "short",
             Query(lately("zookeeper_client_connection_attempts_total"), "attempts"),
             Query(lately("zookeeper_client_connection_failures_total", "reason"), "failed: {{reason}}"),
@@ -181,9 +179,9 @@ def _story() -> list[Panel]:
         ),
         graph(
             "Inquiries and protocol errors",
-            "Inquiries find out, on a connection of their own, whether a server knows recursive watches: a few "
-            "after each connection to a server that is new. Protocol errors are replies that no ZooKeeper sends: "
-            "find out what answers at that address.",
+            "Inquiries find out, on a separate connection, whether a server supports recursive watches; a few after "
+            "connecting to a new server are normal. Protocol errors are replies that no ZooKeeper sends: find out "
+            "what answers at that address.",
             "short",
             Query(lately("zookeeper_client_inquiries_total", "result"), "inquiry: {{result}}"),
             Query(lately("zookeeper_client_protocol_errors_total", "reason"), "protocol error: {{reason}}"),
@@ -199,8 +197,8 @@ def _requests(limits: Limits) -> list[Panel]:
     return [
         graph(
             "Rate",
-            "Requests a second by operation. The caches read in bulk, so a few a second carry thousands of znodes; "
-            "many getData and exists are another user of this client, or the classic mode.",
+            "Requests a second by operation. Caches read in bulk, thousands of znodes with a few requests. Many "
+            "getData and exists come from another user of this client, or from the classic strategy.",
             "reqps",
             Query(f"{per_second(f'{DURATION}_count', 'operation')} > 0", "{{operation}}"),
             stacked=True,
@@ -208,17 +206,17 @@ def _requests(limits: Limits) -> list[Panel]:
         ),
         graph(
             "Errors",
-            "Errors a second, by operation and kind; answers such as NONODE are left out. CONNECTIONLOSS comes with "
-            "suspended states; NOAUTH is a right that is missing; timeouts are servers without a quorum.",
+            "Errors a second, by operation and kind; answers such as NONODE do not count. CONNECTIONLOSS: the "
+            "connection was cut. NOAUTH: a permission is missing. Timeouts: servers without a quorum.",
             "cps",
             Query(_errors(), "{{operation}} {{error}}"),
             width=8,
         ),
         graph(
             "Connecting, median",
-            "How long it took to be connected, from opening the socket until the server granted or resumed the "
-            "session. There are dots only where a session moved or began. The dashed lines are where the alerts begin: "
-            "the lower one where it is slower than usual, too.",
+            "How long connecting takes, from opening the socket until the server grants or resumes the session; one "
+            "dot for each interval with a connection. The dashed lines are the alerts' limits; the lower one applies "
+            "if connecting is also slower than usual.",
             "s",
             Query(quantile(0.5, CONNECTING, *ONE), NAME, exemplars=True),
             limit=limits.connecting,
@@ -228,9 +226,9 @@ def _requests(limits: Limits) -> list[Panel]:
         ),
         graph(
             "Reads, 99th percentile",
-            "99 of 100 reads were answered within this time, by operation. A click on a mark leads to the trace. "
-            "Everything slow is the server or the network; one operation slow is what it asks for. The red dashed line "
-            "is where the alert begins, for all reads together; the blue one is all reads a day before.",
+            "The time within which 99 of 100 reads were answered, by operation. Click a mark to open its trace. If all "
+            "operations are slow, look at the server and the network; if one is, at what it reads. The red dashed line "
+            "is the alert's limit for all reads together, the blue one all reads a day ago.",
             "s",
             Query(reads, "{{operation}}", exemplars=True),
             Query(quantile(0.99, DURATION, where=READS, ago="1d"), "a day ago"),
@@ -240,10 +238,10 @@ def _requests(limits: Limits) -> list[Panel]:
         ),
         graph(
             "Commits, median",
-            "Half of the requests that wait for a majority of the servers were answered within this time, by "
-            "operation; a freshness check is a multi. Slow commits beside quick reads are the servers' disks. The red "
-            "dashed line is where the alert begins; the blue one is all commits a day before, and there is an alert "
-            "where they are much slower now.",
+            "The time within which half of the requests that wait for a majority of the servers were answered, by "
+            "operation; a freshness check is a multi. If commits are slow and reads are not, look at the servers' "
+            "disks. The red dashed line is the alert's limit, the blue one all commits a day ago; being much slower "
+            "than usual alerts too.",
             "s",
             Query(commits, "{{operation}}", exemplars=True),
             Query(quantile(0.5, DURATION, where=COMMITS, ago="1d"), "a day ago"),
@@ -253,8 +251,8 @@ def _requests(limits: Limits) -> list[Panel]:
         ),
         spread(
             "Requests by duration",
-            "All requests, by how long they took, with a mark for each traced one. Two bands are two kinds of "
-            "requests, or two servers of which one is slow.",
+            "All requests by duration, with a mark for each traced one. Two bands are two kinds of requests, or a fast "
+            "and a slow server.",
             DURATION,
             width=24,
         ),
@@ -266,17 +264,17 @@ def _stuck(limits: Limits) -> list[Panel]:
     return [
         graph(
             "Unanswered requests",
-            "Requests that are queued or not yet answered. It must return to 0 between bursts; when it "
-            "only grows, the server does not answer.",
+            "Requests that are queued or not yet answered. It must return to 0 between bursts; if it only grows, the "
+            "server does not answer.",
             "short",
             Query(over("max", ONE, select("zookeeper_client_requests_outstanding")), NAME),
             width=8,
         ),
         graph(
             "Oldest request",
-            "How long the oldest request has been waiting. A slope of one second a second is a stuck server or a "
-            "connection that is cut and not yet noticed; it ends with the session timeout at the latest. The dashed "
-            "line is the alert's, for reads of a tree.",
+            "How long the oldest request has waited. A rise of one second a second is a stuck server or a dead "
+            "connection that is not noticed yet; it ends after the session timeout at the latest. The dashed line is "
+            "the alert's limit for reads of a tree.",
             "s",
             Query(over("max", ONE, oldest), NAME),
             Query(near(in_timeouts(limits.parameters.stuck_timeouts), oldest), "alert"),
@@ -285,8 +283,8 @@ def _stuck(limits: Limits) -> list[Panel]:
         ),
         graph(
             "Time since last heard, over time",
-            "As a share of the session timeout: since a word from the server, on a logarithmic scale. It swings up "
-            "to a third with a healthy client. Near 1 again and again: the process pauses, or the timeout is too "
+            "Time since the client last heard from the server, as a share of the session timeout, on a logarithmic "
+            "scale. Up to a third is healthy. If it repeatedly nears 100 %, the process pauses, or the timeout is too "
             "short.",
             "percentunit",
             Query(over("max", ONE, silence()), NAME),
@@ -301,7 +299,7 @@ def _traffic() -> list[Panel]:
     return [
         graph(
             "Bytes",
-            "What the client sends and receives a second. A peak of received bytes is a tree that is read as a whole.",
+            "Bytes sent and received a second. A peak of received bytes is a sync, which reads a whole tree.",
             "Bps",
             Query(per_second("zookeeper_client_received_bytes_total"), "received"),
             Query(per_second("zookeeper_client_sent_bytes_total"), "sent"),
@@ -309,7 +307,7 @@ def _traffic() -> list[Panel]:
         ),
         graph(
             "Watch events",
-            "Watch events that the client receives a second. Child events come from one-shot watches only.",
+            "Watch events received a second. Child events come from one-shot watches only.",
             "cps",
             Query(per_second("zookeeper_client_watch_events_total", "event"), "{{event}}"),
             colors={"created": "green", "changed": "blue", "deleted": "red", "child": "purple"},
@@ -317,17 +315,17 @@ def _traffic() -> list[Panel]:
         ),
         graph(
             "Watches",
-            "Watches that the client holds. One recursive watch for each tree is right, or with shards one for each "
-            "first-level znode; thousands of data and child watches are the classic mode, which loads the ensemble.",
+            "Watches that the client holds. Normal is one recursive watch for each tree, or with shards one for each "
+            "first-level znode. Thousands of data and child watches come from the classic strategy, which loads the "
+            "ensemble.",
             "short",
             Query(over("max", ("kind",), select("zookeeper_client_watches")), "{{kind}}"),
             width=6,
         ),
         graph(
             "Transactions behind the newest",
-            "How many transactions an exporter's newest reply is behind that of the exporter that is furthest. "
-            "Those of a server that lags stay behind; a leader that was just elected adds a jump. The scale is "
-            "logarithmic.",
+            "How many transactions each exporter's latest reply is behind the most recent one of all, on a "
+            "logarithmic scale. Exporters on a lagging server stay behind; an election adds a jump.",
             "short",
             Query(_behind(), NAME),
             log_above=10,
@@ -341,9 +339,9 @@ def _trees(limits: Limits) -> list[Panel]:
     return [
         graph(
             "Staleness of its trees",
-            "All trees of a session age together when the session is the reason; one that ages alone has a reason "
-            "of its own. Staleness is shown as a share of the tree's own limit, on a logarithmic scale; the dashed "
-            "lines are where the alerts begin. A click leads to the tree.",
+            "Staleness as a share of the tree's own limit, on a logarithmic scale; the dashed lines are the alerts' "
+            "limits. If all trees of a session become stale together, the session is the cause; if one does, look at "
+            "that tree. Click a line to open the tree.",
             "percentunit",
             Query(over("max", ("tree",), staleness_ratio()), "{{tree}}"),
             limit=limits.staleness,
@@ -352,8 +350,8 @@ def _trees(limits: Limits) -> list[Panel]:
         ),
         graph(
             "Unanswered reads of its trees",
-            "Which tree uses the session. One that reads much delays the others: a rate limit "
-            "(max_nodes_per_second) or a session of its own helps.",
+            "Which tree uses the session. A tree with many reads delays the others: give it a rate limit "
+            "(max_nodes_per_second) or a session of its own.",
             "short",
             Query(over("max", ("tree",), select("zookeeper_cache_outstanding_operations")), "{{tree}}"),
             link=link,
@@ -362,7 +360,7 @@ def _trees(limits: Limits) -> list[Panel]:
 
 
 def _errors() -> str:
-    """Errors a second; a flat 0 for the session while there are none."""
+    """Errors a second; 0 for the session while there are no errors."""
     errors = per_second("zookeeper_client_request_errors_total", "operation", "error", where=FAILED)
     none = f"0 * {per_second(f'{DURATION}_count')}"
     return f'{errors} or label_replace({none}, "error", "none", "", "")'

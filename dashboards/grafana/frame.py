@@ -1,4 +1,4 @@
-"""Frame: what the three dashboards share around their panels: variables, annotations, links, time range and rows."""
+"""Frame: what the three dashboards share: variables, annotations, links, time range and rows."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from dashboards.grafana.panels import BAD, DATASOURCE, NOTED, WARNING, Column, L
 from dashboards.grafana.promql import CACHE, SESSION, firing, over, select
 from dashboards.prometheus.parameters import Parameters
 
-#: The runbooks in the repository, where no other place is given.
+#: The runbooks in the repository, if no other address is set.
 _DOCUMENT = "docs/runbooks.md"
-#: Never change one: bookmarks, links and alerts' annotations lead to /d/UID.
+#: Never change a UID: bookmarks, links and annotations of alerts lead to /d/UID.
 UIDS = {"Overview": "treecache-overview", "Tree": "treecache-tree", "Client": "treecache-client"}
-#: A variable that readers do not see: one exporter that serves the runbooks.
+#: A hidden variable: one exporter, which serves the runbooks.
 _EXPORTER = "exporter"
 _SEVERITIES = {"critical": State("critical", BAD), "warning": State("warning", WARNING)}
 TAG = "treecache"
@@ -27,7 +27,7 @@ PREFIX = "TreeCache"
 
 
 class Row(NamedTuple):
-    """A question that an on-call asks, and the panels that answer it."""
+    """A question of the on-call engineer, and the panels that answer it."""
 
     question: str
     panels: Sequence[Panel]
@@ -42,10 +42,10 @@ def assemble(
     alerts: Mapping[str, str],
     limits: Limits,
 ) -> Dashboard:
-    """A dashboard of the alerts that fire, and these rows.
+    """A dashboard of the firing alerts and these rows.
 
-    Of the variables in `one` the reader chooses one value, of the others any number. `alerts` names for each alert the
-    panel that shows its reason, which gets a link to the alert's section in the runbooks.
+    The variables in `one` take a single value, the others any number of values. `alerts` names for each alert the panel
+    that shows why it fires; the panel gets a link to the alert's runbook.
     """
     runbooks = _runbooks(limits.parameters)
     board = (
@@ -76,19 +76,19 @@ def assemble(
 
 
 def to_tree(ensemble: str, tree: str) -> Link:
-    """A click that leads to one tree; the arguments are Grafana's own expressions for the names."""
+    """A link to the dashboard of one tree; the arguments are Grafana's expressions for the names."""
     url = f"/d/{UIDS['Tree']}?${{datasource:queryparam}}&${{job:queryparam}}&var-ensemble={ensemble}&var-tree={tree}"
-    return Link("Look at this tree", f"{url}&${{__url_time_range}}")
+    return Link("Open this tree", f"{url}&${{__url_time_range}}")
 
 
 def to_client(ensemble: str) -> Link:
-    """A click that leads to the session of one ensemble."""
+    """A link to the dashboard of one ensemble's session."""
     url = f"/d/{UIDS['Client']}?${{datasource:queryparam}}&${{job:queryparam}}&var-ensemble={ensemble}"
-    return Link("Look at this session", f"{url}&${{__url_time_range}}")
+    return Link("Open this session", f"{url}&${{__url_time_range}}")
 
 
 def _runbooks(parameters: Parameters) -> str:
-    """Where the runbooks are: where the parameter says, or an exporter serves them."""
+    """The address of the runbooks: that of the parameter, else an exporter's."""
     given = parameters.runbooks
     return f"http://${{{_EXPORTER}}}/docs/runbooks" if given == Parameters().runbooks else given
 
@@ -97,9 +97,9 @@ def _firing(runbooks: str) -> Panel:
     link = Link("Open the runbook", f"{runbooks}#${{__value.text}}")
     return listing(
         "Firing alerts",
-        "The alerts that Prometheus sends to Alertmanager, the critical ones first; Alertmanager mutes those that "
-        "have a cause among the others. A click on the name opens its runbook. Alerts are here once the rules are "
-        "loaded.",
+        "The alerts that Prometheus sends to Alertmanager, critical ones first; Alertmanager inhibits those that "
+        "another one causes. Click a name to open its runbook. The table stays empty until Prometheus has loaded the "
+        "rules.",
         [
             Column("Alert", label="alertname", link=link, width=260),
             Column("Severity", label="severity", words=_SEVERITIES, width=100),
@@ -167,7 +167,7 @@ def _variable(name: str, query: str, *, one: bool) -> Builder[dashboard.Variable
 
 
 class _Events(dashboard.AnnotationQuery):
-    """Moments at which an expression has a value; the SDK does not know what the Prometheus data source adds."""
+    """The times at which an expression has a value; with keys of the Prometheus data source that the SDK lacks."""
 
     def __init__(self, name: str, color: str, expression: str, title: str, text: str) -> None:
         super().__init__(name=name, datasource=DATASOURCE, enable=True, icon_color=color, expr=expression)
@@ -182,7 +182,7 @@ class _Annotation(Builder[dashboard.AnnotationQuery]):
     """Events of a counter by these labels."""
 
     def __init__(self, name: str, color: str, counter: str, labels: tuple[str, ...]) -> None:
-        # In annotations Grafana takes $__rate_interval from the query's own step: a fixed window, two steps wide, finds
+        # In annotations Grafana derives $__rate_interval from the query's own step. A fixed window of two steps finds
         # every event, up to a time range of a week.
         expression = f"{over('sum', labels, f'increase({counter}[2m])')} > 0"
         text = " ".join(f"{{{{{label}}}}}" for label in labels)

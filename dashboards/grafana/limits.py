@@ -1,4 +1,4 @@
-"""Limits: where a panel turns orange and red. Where there is an alert it is the alert's own threshold."""
+"""Limits: where a panel turns orange and red: at the threshold of the alert, if there is one."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dashboards.prometheus.parameters import Parameters
 
 
 class Limit(NamedTuple):
-    """Where something becomes worth a look, and where bad; less is worse if `warning` is the higher."""
+    """The thresholds of orange and red; lower values are worse if `warning` is the higher one."""
 
     warning: float
     critical: float
 
 
 class Bound(NamedTuple):
-    """The staleness that a tree may have, as a multiple of its own limit."""
+    """The highest staleness of a tree, as a multiple of its own limit."""
 
     ratio: float
 
@@ -25,17 +25,17 @@ class Bound(NamedTuple):
         return f"{self.ratio:g} times the tree's own limit"
 
 
-#: Counts of what does not happen in good times, and of what must never happen; half of one less, because increase()
-#: extrapolates and may take one event for 0.95.
+#: Counts of unwanted events, and of events that must never happen. Less than one, because increase() extrapolates and
+#: may count one event as 0.95.
 SOME = Limit(0.5, 2.5)
 NEVER = Limit(0.5, 0.5)
-#: Counts of what may be known and accepted, however many there are.
+#: Counts that may be known and accepted, however high.
 ANY = Limit(0.5, math.inf)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits that follow from the rules' parameters; ages and durations in seconds, the rest shares."""
+    """The limits by the rules' parameters; durations in seconds, the rest shares."""
 
     parameters: Parameters
 
@@ -61,12 +61,12 @@ class Limits:
 
     @property
     def freshness(self) -> Limit:
-        """Share of the time that a tree is fresh: the objective, and twice the budget."""
+        """Share of the time that a tree is fresh: red where twice the error budget is used."""
         return Limit(self.parameters.slo_objective, 1 - 2 * self.parameters.slo_budget)
 
     @property
     def silence(self) -> Limit:
-        """Share of the session timeout without a word from the server; at 1 the ensemble may expire the session."""
+        """Share of the session timeout since the server was last heard; at 1 the ensemble may expire the session."""
         return Limit(self.parameters.near_timeout_ratio, 0.9)
 
     @property
@@ -76,12 +76,12 @@ class Limits:
 
     @property
     def connecting(self) -> Limit:
-        """Seconds that the median connection takes to be made: where it may be slower than usual, and is slow."""
+        """Median seconds to connect: where it may be slower than usual, and where it is slow."""
         return Limit(self.parameters.slower_connects_seconds, self.parameters.connects_slow_seconds)
 
     @property
     def listeners(self) -> Limit:
-        """Share of the time that a tree's listeners take."""
+        """Share of the time that a tree's listeners are busy."""
         return Limit(self.parameters.listener_busy_ratio / 2, self.parameters.listener_busy_ratio)
 
     @property

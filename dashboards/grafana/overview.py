@@ -1,4 +1,4 @@
-"""Overview: every ensemble and every cache of every tree on one screen, the worst first."""
+"""Overview: every ensemble and every cache on one screen, the worst first."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SESSION_OF_ROW = frame.to_client("${__data.fields.Ensemble}")
 
 DURATION = "zookeeper_client_request_duration_seconds"
 
-#: The panel that shows why an alert fires, by the alert.
+#: For each alert, the panel that shows why it fires.
 ALERTS = {
     "TreeCacheExporterAbsent": "Exporters down",
     "TreeCacheConfigReloadFailed": "Versions and configuration",
@@ -52,7 +52,7 @@ ALERTS = {
     "TreeCacheLag": "Stale caches",
     "TreeCacheNotInitialized": "Trees still loading",
     "TreeCacheAuditMismatch": "Audit mismatches",
-    "TreeCacheRequestErrors": "Requests that fail",
+    "TreeCacheRequestErrors": "Failed requests",
     "TreeCacheRequestLatency": "Reads, 99th percentile",
     "TreeCacheCommitsSlow": "Commits, median",
     "TreeCacheFailed": "Caches failed",
@@ -64,14 +64,13 @@ def overview(limits: Limits) -> Dashboard:
     """The dashboard to open first."""
     return frame.assemble(
         "Overview",
-        "Every ZooKeeper ensemble and every cache of a tree that the exporters hold: what is wrong, since when, and "
-        "why.",
+        "Every ZooKeeper ensemble and every tree cache of the exporters: what is wrong, since when, and why.",
         [
             frame.Row("Is anything wrong now?", _alarms(limits)),
             frame.Row("Which caches and which sessions?", _worst(limits)),
             frame.Row("Since when?", _history(limits)),
             frame.Row("Is it ZooKeeper, the network or the load?", _causes(limits)),
-            frame.Row("Are the exporters themselves well?", _exporters()),
+            frame.Row("Are the exporters healthy?", _exporters()),
         ],
         one=(),
         alerts=ALERTS,
@@ -83,8 +82,8 @@ def _alarms(limits: Limits) -> list[Panel]:
     return [
         value(
             "Exporters down",
-            "Exporters, and applications with their metrics, that Prometheus cannot scrape. Their trees are unknown, "
-            "not well. Look at the process and its log, then at the network between it and Prometheus.",
+            "Exporters, and applications with the library's metrics, that Prometheus cannot scrape. The state of their "
+            "trees is unknown. Look at the process and its log, then at the network between it and Prometheus.",
             "short",
             f"sum(1 - ({scraped()}))",
             limit=NEVER,
@@ -92,9 +91,8 @@ def _alarms(limits: Limits) -> list[Panel]:
         ),
         value(
             "Shards missing",
-            "Shards that no exporter holds, of the jobs and instances that are chosen: nobody watches that part of "
-            "each tree. The table of versions shows which shards there are; start the exporter of the one that is "
-            "not.",
+            "Shards of the selected jobs that no exporter holds: that part of each tree is not watched. The table of "
+            "versions shows which shards are held; start the exporter of the missing one.",
             "short",
             missing_shards(),
             limit=NEVER,
@@ -103,8 +101,8 @@ def _alarms(limits: Limits) -> list[Panel]:
         ),
         value(
             "Sessions down",
-            "Clients without a connection. If all instances of one ensemble are affected, look at ZooKeeper; if one "
-            "is, at its network. The table of sessions shows which.",
+            "Clients without a connection; the table of sessions shows which. If all instances of one ensemble are "
+            "affected, look at ZooKeeper; if only one is, at its network.",
             "short",
             f"sum(1 - {select('zookeeper_client_up')})",
             limit=NEVER,
@@ -112,8 +110,8 @@ def _alarms(limits: Limits) -> list[Panel]:
         ),
         value(
             "Sessions lost",
-            "Sessions that ended against the client's will in the time range. Each forces a resync. Look for long "
-            "pauses of the exporter, for elections in ZooKeeper, and for a session timeout that is too short.",
+            "Sessions lost in the time range, each of which forces a resync. Look for long pauses of the exporter, "
+            "elections in ZooKeeper, and a session timeout that is too short.",
             "short",
             in_range("zookeeper_client_sessions_lost_total"),
             limit=SOME,
@@ -122,8 +120,8 @@ def _alarms(limits: Limits) -> list[Panel]:
         ),
         value(
             "Caches failed",
-            "Caches whose engine ended by an error, or that were closed: they are not kept up to date. The exporter "
-            "starts a failed one again by itself; when it stays, the log has the reason and a traceback.",
+            "Caches whose engine stopped with an error, or that were closed: they are not kept up to date. The "
+            "exporter restarts a failed engine; if this persists, the log has the reason and a traceback.",
             "short",
             over("sum", (), select("zookeeper_cache_state", 'state=~"failed|closed"')),
             limit=NEVER,
@@ -131,9 +129,8 @@ def _alarms(limits: Limits) -> list[Panel]:
         ),
         value(
             "Audit mismatches",
-            "Znodes in the time range whose cached copy differed from ZooKeeper, found twice in a row. This must be "
-            "0 for ever. They have been read again by themselves: secure the log and a scrape first, as the runbook "
-            "says.",
+            "Znodes in the time range whose cached copy differed from ZooKeeper in two comparisons in a row. This must "
+            "always be 0. The cache has corrected them; save the log and a scrape first, as the runbook says.",
             "short",
             in_range("zookeeper_cache_audit_mismatches_total"),
             limit=NEVER,
@@ -142,8 +139,8 @@ def _alarms(limits: Limits) -> list[Panel]:
         ),
         value(
             "Stale caches",
-            f"Caches whose staleness is above {limits.stale}. The table shows which they are: open the tree, and see "
-            "whether its session, its reads or its quorum is the reason.",
+            f"Caches whose staleness is above {limits.stale}. The table shows which: open the tree to see whether "
+            "the session, the reads or the quorum is the cause.",
             "short",
             over("sum", (), beyond(limits.stale)),
             limit=SOME,
@@ -152,8 +149,8 @@ def _alarms(limits: Limits) -> list[Panel]:
         ),
         value(
             "Trees still loading",
-            "Caches whose first load of the session is not complete. Applications that read them see too little. "
-            "Large trees take a while; when it stays, look at reads waiting and at faults on the tree's dashboard.",
+            "Caches whose first sync is not complete, so that readers see only a part of the tree. Large trees take a "
+            "while; if this persists, look at unanswered reads and faults on the tree's dashboard.",
             "short",
             over("sum", (), select("zookeeper_cache_state", 'state="loading"')),
             limit=SOME,
@@ -161,8 +158,8 @@ def _alarms(limits: Limits) -> list[Panel]:
         ),
         value(
             "Roots missing",
-            "Caches whose root does not exist in ZooKeeper: they are empty, and come alive when it is created. Look "
-            "for a deletion, a misspelt path, or a chroot that is given twice.",
+            "Caches whose root does not exist in ZooKeeper: they are empty, and fill when it is created. Look "
+            "for a deletion, a misspelled path, or a chroot that is given twice.",
             "short",
             over("sum", (), select("zookeeper_cache_root_state", 'state="missing"')),
             limit=SOME,
@@ -170,8 +167,8 @@ def _alarms(limits: Limits) -> list[Panel]:
         ),
         value(
             "Roots unreadable",
-            "Caches whose root the exporter may not read: they know nothing of the tree. Give its user the right to "
-            "read (setAcl), or the exporter the credentials of one that has it.",
+            "Caches whose root the exporter may not read: they hold nothing of the tree. Grant its user read "
+            "permission (setAcl), or give the exporter the credentials of a user that has it.",
             "short",
             over("sum", (), select("zookeeper_cache_root_state", 'state="unreadable"')),
             limit=NEVER,
@@ -179,8 +176,8 @@ def _alarms(limits: Limits) -> list[Panel]:
         ),
         value(
             "Unreadable znodes",
-            "Znodes that the exporter may not read: their data and what is below them is missing in the caches. The "
-            "table shows in which; give the exporter the right to read them, or exclude them.",
+            "Znodes that the exporter may not read: they and everything below them are missing from the caches. The "
+            "table shows from which; grant the exporter read permission, or exclude them.",
             "short",
             over("sum", (), select("zookeeper_cache_unreadable_nodes")),
             limit=ANY,
@@ -188,8 +185,8 @@ def _alarms(limits: Limits) -> list[Panel]:
         ),
         value(
             "Unsettled znodes",
-            "Znodes about which ZooKeeper contradicts itself, as a listed child that does not exist. The log names "
-            "them. It settles by itself where it is a matter of moments; what stays is a damaged server.",
+            "Znodes about which ZooKeeper gives contradictory answers, such as a listed child that does not exist. The "
+            "log names them. Some resolve within moments; if one persists, a server is damaged.",
             "short",
             over("sum", (), select("zookeeper_cache_unsettled_nodes")),
             limit=SOME,
@@ -201,10 +198,10 @@ def _alarms(limits: Limits) -> list[Panel]:
 def _worst(limits: Limits) -> list[Panel]:
     return [
         listing(
-            "Caches, the stalest first",
-            "One row for each cache of a tree. Of limit is the staleness as a share of the cache's own limit. "
-            "Start with the first row: a click on the tree's name shows why. Rows of one ensemble that are bad "
-            "together point at its session, a single bad row at the tree.",
+            "Caches, stalest first",
+            'One row for each cache. "Of limit" is the staleness as a share of the cache\'s own limit. Start with the '
+            "first row: click the tree's name to see why it is stale. If all rows of one ensemble are bad, look at its "
+            "session; if only one is, at the tree.",
             [
                 Column("Ensemble", label="ensemble", link=SESSION_OF_ROW),
                 Column("Tree", label="tree", link=TREE_OF_ROW),
@@ -230,10 +227,10 @@ def _worst(limits: Limits) -> list[Panel]:
             height=11,
         ),
         listing(
-            "Sessions, the most silent first",
-            "One row for each session with an ensemble. Last heard is the time since a word from the server, as a "
-            "share of the session timeout; at 100 % the ensemble may expire the session. The age of the oldest "
-            "request is such a share, too. A click on the ensemble shows its requests.",
+            "Sessions, longest unheard first",
+            'One row for each session. "Last heard" is the time since the client last heard from the server, and '
+            '"Oldest request" the age of its oldest request, both as a share of the session timeout; after 100 % '
+            "without a message the ensemble may expire the session. Click the ensemble to see its requests.",
             [
                 Column("Ensemble", label="ensemble", link=SESSION_OF_ROW),
                 Column("Instance", label="instance"),
@@ -271,27 +268,26 @@ def _history(limits: Limits) -> list[Panel]:
     return [
         timeline(
             "Sessions",
-            "The state of each session. Orange is a connection that is gone and may come back, red a session that "
-            "is lost, a gap an exporter that was not scraped. Several sessions that turn at the same time point at "
-            "ZooKeeper.",
+            "The state of each session. Orange: the connection is cut, the session may survive. Red: the session is "
+            "lost. A gap: the exporter was not scraped. If several sessions change together, look at ZooKeeper.",
             Query(states.session(*SESSION), SESSION_NAME),
             states.SESSION_STATES,
             link=SESSION_OF_SERIES,
         ),
         timeline(
             "Caches",
-            f"Fresh is complete and at most {limits.stale} old, very stale more than {limits.very_stale}; loading "
-            "has no complete state yet, unverified no freshness check yet. A cache that is stale while its session "
-            "is connected points at slow reads or at a quorum that does not answer.",
+            f"Fresh: complete, with a staleness of at most {limits.stale}. Very stale: more than "
+            f"{limits.very_stale}. Loading: not complete yet. Unverified: no freshness check has succeeded yet. If a "
+            "cache is stale while its session is connected, reads are slow or the quorum does not answer.",
             Query(states.cache(limits, *CACHE), CACHE_NAME),
             states.CACHE_STATES,
             link=TREE_OF_SERIES,
         ),
         graph(
-            "Staleness of the five stalest",
-            "Staleness as a share of each cache's own limit, which the dashed lines are at: there the alerts begin. "
-            "Teeth up to the time between two freshness checks are normal; a steady rise means that checks have "
-            "stopped. The scale is logarithmic.",
+            "Staleness of the five stalest caches",
+            "Staleness as a share of each cache's own limit, on a logarithmic scale; above the dashed lines, alerts "
+            "fire. A sawtooth as high as the time between two freshness checks is normal; a steady rise means that "
+            "checks have stopped.",
             "percentunit",
             Query(f"topk(5, {over('max', CACHE, staleness_ratio())})", CACHE_NAME),
             limit=limits.staleness,
@@ -300,8 +296,8 @@ def _history(limits: Limits) -> list[Panel]:
         ),
         graph(
             "Sessions lost and resyncs",
-            "Every lost session and every lost connection forces a resync: the tree is read again and compared. "
-            "More than a few an hour is flapping; look at the reasons on the client's dashboard.",
+            "Every lost session and every lost connection forces a resync: the cache reads the whole tree again. "
+            "More than a few an hour is flapping; see the reasons on the client's dashboard.",
             "short",
             Query(lately("zookeeper_client_sessions_lost_total", "reason"), "session lost: {{reason}}"),
             Query(lately("zookeeper_cache_syncs_total", "reason"), "sync: {{reason}}"),
@@ -316,9 +312,9 @@ def _causes(limits: Limits) -> list[Panel]:
     return [
         graph(
             "Changes",
-            "Znodes added, updated and removed a second, by tree: of replicas the most, of shards the sum. A burst "
-            "that coincides with staleness is load: find the application that writes. Silence of a tree that is never "
-            "silent is as suspicious.",
+            "Znodes added, updated and removed a second, by tree: the maximum of replicas, the sum of shards. A burst "
+            "that coincides with staleness is load: find the application that writes. No changes in a tree that "
+            "normally changes are suspicious too.",
             "cps",
             Query(f"topk(5, {changes('ensemble', 'tree')})", "{{ensemble}} {{tree}}"),
             link=TREE_OF_SERIES,
@@ -326,9 +322,9 @@ def _causes(limits: Limits) -> list[Panel]:
         ),
         graph(
             "Reads, 99th percentile",
-            "How long ZooKeeper takes to answer 99 of 100 reads from its memory. All ensembles at once points at the "
-            "network or at starved exporters, one ensemble at its servers' processors and heaps. The dashed line is "
-            "where the alert begins for the shortest session timeout.",
+            "The time within which ZooKeeper answers 99 of 100 reads from its memory. If all ensembles are slow, look "
+            "at the network and at starved exporters; if one is, at its servers' CPUs and heaps. The dashed line is "
+            "the alert's limit for the shortest session timeout.",
             "s",
             Query(reads, "{{ensemble}}", exemplars=True),
             Query(near(in_timeouts(limits.parameters.request_latency_ratio), reads), "alert"),
@@ -338,9 +334,9 @@ def _causes(limits: Limits) -> list[Panel]:
         ),
         graph(
             "Commits, median",
-            "How long half of the requests take that wait for a majority of the servers, freshness checks among them. "
-            "Slow commits beside quick reads are the servers' disks, or the network between them. The dashed line is "
-            "where the alert begins.",
+            "The time within which half of the requests that wait for a majority of the servers are answered, "
+            "freshness checks included. If commits are slow and reads are not, look at the servers' disks and the "
+            "network between them. The dashed line is the alert's limit.",
             "s",
             Query(commits, "{{ensemble}}", exemplars=True),
             Query(near(f"vector({limits.parameters.commits_slow_seconds:g})", commits), "alert"),
@@ -349,9 +345,9 @@ def _causes(limits: Limits) -> list[Panel]:
             width=6,
         ),
         graph(
-            "Requests that fail",
-            "The share of requests that ended in an error, answers such as NONODE left out. Connection losses come "
-            "in bursts with suspended sessions; anything else is on the client's dashboard, by error.",
+            "Failed requests",
+            "The share of requests that failed; answers such as NONODE do not count. Connection losses come in bursts "
+            "when sessions are suspended; see other errors on the client's dashboard.",
             "percentunit",
             Query(error_ratio("ensemble"), "{{ensemble}}"),
             limit=limits.errors,
@@ -367,8 +363,8 @@ def _exporters() -> list[Panel]:
     return [
         timeline(
             "Scrapes",
-            "Whether Prometheus could scrape each exporter. A gap before red is a target that was not known yet; "
-            "red means that it does not answer: look at the process, and at what else uses its processor.",
+            "Whether Prometheus could scrape each exporter. Red: it does not answer; look at the process, and at what "
+            "else uses its CPU. A gap before red: Prometheus did not know the target yet.",
             Query(over("max", ("instance",), scraped()), "{{instance}}"),
             states.UP,
             width=8,
@@ -376,8 +372,8 @@ def _exporters() -> list[Panel]:
         ),
         graph(
             "Memory",
-            "What each exporter holds in memory; znodes are the bulk of it. When it nears the lowest limit, the dashed "
-            "line, shard the trees or keep sizes only (keep_data: false); the alert begins before.",
+            "The memory of each exporter, mostly znodes. When it nears the lowest limit, the dashed line, shard the "
+            "trees or keep sizes only (keep_data: false). The alert fires before that.",
             "bytes",
             Query(over("max", ("instance",), memory), "{{instance}}"),
             Query(near(limit, memory), "limit"),
@@ -385,9 +381,9 @@ def _exporters() -> list[Panel]:
             width=8,
         ),
         graph(
-            "Processor",
-            "Processor seconds that each exporter uses a second. Near 1 it falls behind: its caches are stale although "
-            "ZooKeeper answers. Give it a processor of its own, or shard the trees.",
+            "CPU",
+            "CPU usage of each exporter, in cores. Near 100 % it falls behind, and its caches become stale although "
+            "ZooKeeper answers. Give it more CPU time, or shard the trees.",
             "percentunit",
             Query(
                 over(
@@ -399,9 +395,10 @@ def _exporters() -> list[Panel]:
         ),
         listing(
             "Versions and configuration",
-            'One row for each exporter. All replicas of a job say the same after "of", and hold each shard equally '
-            "often. A configuration that was not accepted leaves the last good one in force: the log names the line. "
-            "Spans are dropped when the collector of traces does not keep up. A memory limit of 0 is none.",
+            'One row for each exporter. All exporters of a job must have the same number of shards ("of"), and each '
+            "shard as many exporters as the others. After a refused configuration the last good one stays in use; the "
+            "log names the error. Spans are dropped when the trace collector does not keep up. A memory limit of 0 "
+            "means no limit.",
             [
                 Column("Instance", label="instance"),
                 Column("Version", label="version"),
@@ -436,7 +433,7 @@ def _exporters() -> list[Panel]:
 
 
 def _build(expression: str, *, bare: bool = False) -> str:
-    """A number of each exporter, with the versions that it runs as labels."""
+    """A number of each exporter, with its versions as labels."""
     number = expression if bare else select(expression)
     info = select("treecache_exporter_build_info")
     joined = f"({number}) * on (job, instance) group_left (version, python_version) {info}"

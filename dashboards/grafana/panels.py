@@ -1,4 +1,4 @@
-"""Panels: what stats, graphs, timelines, heatmaps and tables have in common; a dashboard says only what differs."""
+"""Panels: stats, graphs, timelines, heatmaps and tables with common settings; a dashboard sets only what differs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dashboards.grafana.promql import lately
 DATASOURCE = dashboard.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 GOOD, NOTED, WARNING, BAD = "green", "blue", "orange", "red"
-#: The colours of the series that say where staleness alerts.
+#: The colours of the series that show where staleness alerts.
 LAG_LINES = {"warns": WARNING, "pages": BAD}
 
 Panel: TypeAlias = stat.Panel | timeseries.Panel | statetimeline.Panel | heatmap.Panel | table.Panel
@@ -32,7 +32,7 @@ P = TypeVar("P", stat.Panel, timeseries.Panel, statetimeline.Panel, heatmap.Pane
 
 
 class Query(NamedTuple):
-    """An expression, the name of its series in the legend, and whether to mark the traces behind them."""
+    """An expression, the name of its series in the legend, and whether to show exemplars, which lead to traces."""
 
     expression: str
     legend: str = ""
@@ -84,7 +84,7 @@ def value(
     absent: str = "no data",
     width: int = 4,
 ) -> Panel:
-    """One number in large, coloured by its limit or named by its states; `absent` is shown where there is none."""
+    """One large number, coloured by its limit or named by its states; `absent` is shown if there is no value."""
     panel = stat.Panel().with_target(_instant(Query(expression, legend), "A"))
     _dress(panel, title, description, unit, (width, 4), limit=limit, states=states, decimals=decimals)
     colored = limit is not None or states is not None
@@ -130,9 +130,9 @@ def graph(
 ) -> Panel:
     """Lines over time, with dashed lines at its limit; gaps stay gaps.
 
-    Series that are limits themselves, as they follow from others, are named by `lines`: dashed, in these colours.
-    Or bars, for what is counted now and then, or dots, for what has a value now and then, or a stack. The scale is
-    logarithmic above `log_above`, and linear below it, so that one series that is far out flattens no other.
+    `lines` names series that are limits themselves, drawn dashed in these colours. `bars` are for occasional counts,
+    `dots` for occasional values. The scale is logarithmic above `log_above` and linear below it, so that one far-out
+    series does not flatten the others.
     """
     panel = timeseries.Panel()
     for ref, query in zip("ABCDEF", queries, strict=False):
@@ -141,7 +141,7 @@ def graph(
     panel.no_value(absent).min(0).span_nulls(False).line_width(1).fill_opacity(40 if stacked or bars else 8)
     panel.draw_style(_style(bars, dots)).show_points(common.VisibilityMode.NEVER).point_size(6)
     panel.color_scheme(builders.FieldColor().mode(dashboard.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
-    # Names alone: with numbers beside them a legend has no room for the fourth instance. The tooltip has the numbers.
+    # Names only: with numbers the legend has no room for a fourth instance. The tooltip has the numbers.
     panel.legend(_legend())
     panel.tooltip(options.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI).sort(common.SortOrder.DESCENDING))
     if limit:
@@ -175,7 +175,7 @@ def timeline(
     width: int = 12,
     height: int = 7,
 ) -> Panel:
-    """A lane for each series that shows which state it was in, and when; no data is a gap."""
+    """A lane for each series with its state over time; no data is a gap."""
     panel = statetimeline.Panel().with_target(_range(query, "A"))
     _dress(panel, title, description, "none", (width, height), states=states)
     panel.no_value("no data").merge_values(True).show_value(common.VisibilityMode.AUTO).row_height(0.85)
@@ -196,7 +196,7 @@ def spread(
     width: int = 12,
     height: int = 8,
 ) -> Panel:
-    """A heatmap of a histogram in seconds: how many observations took how long, with a mark for each `traced` one."""
+    """A heatmap of a histogram in seconds, with a mark for each exemplar if `traced`."""
     target = _range(Query(lately(f"{histogram}_bucket", "le"), "{{le}}", exemplars=traced), "A")
     panel = heatmap.Panel().with_target(target.format(PromQueryFormat.HEATMAP))
     _dress(panel, title, description, "s", (width, height))
@@ -214,7 +214,7 @@ def spread(
             .steps(64)
             .reverse(False)
         )
-        # A cell without observations is no colour, not the lowest one.
+        # A cell without observations has no colour, not the lowest one.
         .filter_values(heatmap.FilterValueRange().le(1e-9))
         .exemplars_color("rgba(255,255,255,0.9)")
         .mode(common.TooltipDisplayMode.SINGLE)
@@ -258,7 +258,7 @@ def listing(
     )
     panel.sort_by([options.TableSortByFieldState().display_name(worst_first).desc(descending)])
     for column in columns:
-        # What the panel says of no rows would stand in empty cells too.
+        # Otherwise empty cells would show the text that the panel shows if it has no rows.
         empty = [DynamicConfigValue("noValue", "-")] if absent != "-" else []
         panel.override_by_name(column.heading, [*_properties(column), *empty])
     return panel
@@ -305,7 +305,7 @@ def _dress(
 
 
 def _steps(limit: Limit) -> list[dashboard.Threshold]:
-    """Green, orange, red; the other way round where less is worse."""
+    """Green, orange, red; the other way round if lower values are worse."""
     rises = limit.critical >= limit.warning
     colors = (GOOD, WARNING, BAD) if rises else (BAD, WARNING, GOOD)
     values = (None, *sorted(set(limit)))

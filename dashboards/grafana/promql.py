@@ -1,18 +1,18 @@
-"""PromQL: how the dashboards ask. Every selector is bound to the dashboard's variables; no recording rule is needed."""
+"""PromQL: the queries of the dashboards, bound to their variables. They need no recording rules."""
 
 from __future__ import annotations
 
 from dashboards.grafana.limits import Bound
 
-#: What distinguishes one cache of a tree from another, and one session.
+#: The labels that identify a cache, and a session.
 CACHE = ("ensemble", "tree", "instance")
 SESSION = ("ensemble", "instance")
-#: Operations that wait for a majority of the servers, freshness checks among them; as the rules have it. Of the others,
-#: which a server answers from memory, handshakes take as long as it takes to connect, or to say goodbye.
+#: Operations that wait for a majority of the servers, freshness checks among them, as in the rules. A server answers
+#: the others from memory, except those that open and close a session, and sync.
 _COMMITS = "create|create2|delete|multi|setACL|setData"
 COMMITS = f'operation=~"{_COMMITS}"'
 READS = f'operation!~"createSession|closeSession|sync|{_COMMITS}"'
-#: Some errors are answers: applications ask for znodes that are not there, create what is, and lose races on purpose.
+#: Some errors are answers: applications read znodes that do not exist, create ones that do, and lose races on purpose.
 FAILED = 'error!~"NONODE|NODEEXISTS|BADVERSION"'
 #: Tree events that are about znodes, not about the connection.
 CHANGES = 'event=~"node_.+"'
@@ -28,7 +28,7 @@ _LABELS = {
 
 
 def select(name: str, *matchers: str) -> str:
-    """A selector of the metric, narrowed by the variables whose labels it has: `select("x_total", 'kind="a"')`."""
+    """A selector of the metric, narrowed by the variables that match its labels: `select("x_total", 'kind="a"')`."""
     labels = next((labels for prefix, labels in _LABELS.items() if name.startswith(prefix)), ("job", "instance"))
     narrowed = [f'{label}=~"${label}"' for label in labels]
     return f"{name}{{{', '.join([*narrowed, *matchers])}}}"
@@ -40,38 +40,38 @@ def over(operation: str, labels: tuple[str, ...], expression: str) -> str:
 
 
 def per_second(name: str, *labels: str, where: str = "", ago: str = "") -> str:
-    """How fast a counter grows, by these labels; or grew so long ago."""
+    """The rate of a counter by these labels, now or `ago`."""
     then = f" offset {ago}" if ago else ""
     return over("sum", labels, f"rate({select(name, *_given(where))}[$__rate_interval]{then})")
 
 
 def lately(name: str, *labels: str, where: str = "") -> str:
-    """How much a counter grew around each point of a graph, by these labels."""
+    """The increase of a counter around each point of a graph, by these labels."""
     return over("sum", labels, f"increase({select(name, *_given(where))}[$__rate_interval])")
 
 
 def in_range(name: str, *labels: str, where: str = "") -> str:
-    """How much a counter grew in the dashboard's time range, by these labels."""
+    """The increase of a counter in the dashboard's time range, by these labels."""
     return over("sum", labels, f"increase({select(name, *_given(where))}[$__range])")
 
 
 def quantile(q: float, histogram: str, *labels: str, where: str = "", ago: str = "") -> str:
-    """A quantile of a histogram of durations, by these labels, or so long ago; no value where nothing was observed."""
+    """A quantile of a histogram of durations by these labels, now or `ago`; no value without observations."""
     return f"histogram_quantile({q:g}, {per_second(f'{histogram}_bucket', *labels, 'le', where=where, ago=ago)}) >= 0"
 
 
 def error_ratio(*labels: str) -> str:
-    """The share of requests that failed, by these labels; 0 where all were answered."""
+    """The share of requests that failed, by these labels; 0 if none did."""
     requests = per_second("zookeeper_client_request_duration_seconds_count", *labels)
     errors = per_second("zookeeper_client_request_errors_total", *labels, where=FAILED)
     return f"({errors} or 0 * {requests}) / ({requests} > 0)"
 
 
 def staleness() -> str:
-    """Seconds since the state that a cache is verified to hold; no value before the first freshness check.
+    """The staleness of each cache in seconds; no value before the first freshness check.
 
-    As of the scrape, so that the time between two scrapes is no staleness. That of an exporter that does not answer
-    ages on, for an hour. One that is checked on demand only has no staleness.
+    As of the scrape, so that the time between two scrapes does not count. While an exporter does not answer, the
+    staleness of its caches keeps growing, for an hour. A cache that is checked on demand only has no staleness.
     """
     verified = select("zookeeper_cache_verified_timestamp_seconds")
     known = f"timestamp({verified}) - ({verified} > 0) unless {select(_INTERVAL)} == 0"
@@ -80,7 +80,7 @@ def staleness() -> str:
 
 
 def allowed(bound: Bound) -> str:
-    """The staleness that each cache may have, in seconds."""
+    """The highest allowed staleness of each cache, in seconds."""
     return f"{bound.ratio:g} * last_over_time({select(_LIMIT)}[1h])"
 
 
@@ -95,18 +95,18 @@ def beyond(bound: Bound) -> str:
 
 
 def share_beyond(bound: Bound) -> str:
-    """The share of a tree's replicas whose staleness is above the bound, in the worst of its shards."""
+    """The share of a tree's replicas whose staleness is above the bound, in its worst shard."""
     return over("max", (), over("avg", ("job", "ensemble", "tree", "shard"), _by_shard(beyond(bound))))
 
 
 def whole(labels: tuple[str, ...], expression: str) -> str:
-    """What whole trees have, by these labels: of the replicas of a shard the most, and the sum over a job's shards."""
+    """A value of whole trees by these labels: the maximum of a shard's replicas, summed over a job's shards."""
     shards = over("max", ("job", *labels, "shard"), _by_shard(expression))
     return over("max", labels, over("sum", ("job", *labels), shards))
 
 
 def missing_shards() -> str:
-    """How many shards no exporter holds, over all jobs."""
+    """The number of shards that no exporter holds, over all jobs."""
     there = f'count by (job) (count_values by (job) ("shard", {select(_ORDINAL)}))'
     return f"sum(clamp_min(max by (job) ({select('treecache_exporter_shards')}) - {there}, 0))"
 
@@ -114,7 +114,7 @@ def missing_shards() -> str:
 def scraped() -> str:
     """Whether each exporter, and each application with its metrics, answers Prometheus.
 
-    A target that never answered is taken for one where all else of its job that answers is one.
+    A target that never answered counts as an exporter if all targets of its job that answer are exporters.
     """
     up, known = select("up"), f"last_over_time({select('zookeeper_client_up')}[1d])"
     others = f"{up} == 1 unless on (job, instance) {known}"
@@ -123,39 +123,39 @@ def scraped() -> str:
 
 
 def of_exporters(expression: str) -> str:
-    """What exporters, and applications with their metrics, have; other targets have metrics of the same names."""
+    """Series of exporters and of applications with the library's metrics, as other targets have metrics of these names."""
     return f"{expression} and on (job, instance) {select('zookeeper_client_up')}"
 
 
 def changes(*labels: str) -> str:
-    """How many znodes of whole trees are added, updated and removed a second, by these labels."""
+    """Znodes of whole trees added, updated and removed a second, by these labels."""
     return whole(labels, f"rate({select('zookeeper_cache_events_total', CHANGES)}[$__rate_interval])")
 
 
 def in_timeouts(times: float) -> str:
-    """So many times the shortest session timeout, in seconds."""
+    """A multiple of the shortest session timeout, in seconds."""
     return f"{times:g} * min({select(_TIMEOUT)} > 0)"
 
 
 def near(limit: str, value: str) -> str:
-    """A limit for all series of an expression, where one is above a quarter of it: it flattens no graph before."""
+    """A limit for all series of an expression, shown once one exceeds a quarter of it, so as not to flatten the graph."""
     return f"{limit} < 4 * max({value})"
 
 
 def firing() -> str:
-    """When each of our alerts that fires became active, in Unix time, by its own labels.
+    """When each firing alert of ours became active, in Unix time, by its own labels.
 
-    Alerts about a whole ensemble, or about a job, lack some of the labels that the variables choose by.
+    Alerts about a whole ensemble or a job lack some of the labels of the variables.
     """
     labels = ", ".join(f'{label}=~"${label}|"' for label in ("job", "instance", "ensemble", "tree"))
     ours = f'{{alertname=~"TreeCache.+", {labels}'
     fires = f'ALERTS{ours}, alertstate="firing"}}'
-    # The state is in one of the two only.
+    # Only one of the two has the label alertstate.
     return f"{fires} * ignoring (alertstate) group_left () ALERTS_FOR_STATE{ours}}}"
 
 
 def of_server(expression: str) -> str:
-    """What each session has, with the server that it is connected to as a label; "none" while it is to none."""
+    """A value of each session, with its server as a label; "none" while it is not connected."""
     info = select("zookeeper_client_session_info")
     joined = f"({expression}) * on (job, instance, ensemble) group_left (server) {info}"
     without = f"({expression}) unless on (job, instance, ensemble) {info}"
@@ -163,29 +163,29 @@ def of_server(expression: str) -> str:
 
 
 def waiting() -> str:
-    """How long the oldest request of each session has waited, in session timeouts."""
+    """The age of each session's oldest request, in session timeouts."""
     return f"{select('zookeeper_client_oldest_request_age_seconds')} / ({select(_TIMEOUT)} > 0)"
 
 
 def silence() -> str:
-    """The share of the session timeout that passed without a word from the server, as of the scrape."""
+    """The time since the server was last heard, as a share of the session timeout, as of the scrape."""
     heard = select("zookeeper_client_last_heard_timestamp_seconds")
     return f"clamp_min(timestamp({heard}) - ({heard} > 0), 0) / ({select(_TIMEOUT)} > 0)"
 
 
 def position(name: str, label: str, values: tuple[str, ...]) -> str:
-    """Of 0/1 series with this label, the position (from 1) of the value that is 1, for a `max` to pick."""
+    """The position (from 1) of the label's value whose 0/1 series is 1, for a `max` to pick."""
     selectors = [select(name, f'{label}="{value}"') for value in values]
     return " or ".join(f"{number} * {selector}" for number, selector in enumerate(selectors, 1))
 
 
 def in_state(of: str, name: str) -> str:
-    """1 for each thing that is in a state, nothing for the others: `in_state("cache", "catching up")`."""
+    """1 for each cache or other object in this state, no value for the rest: `in_state("cache", "catching up")`."""
     return "({} == 1)".format(select(f"zookeeper_{of}_state", f'state="{name.replace(" ", "_")}"'))
 
 
 def _by_shard(expression: str) -> str:
-    """What caches have, by their shards as well; an application's caches are of no shard."""
+    """A value of caches, with their shard as a label; an application's caches have no shard."""
     shards = f'count_values by (job, instance) ("shard", last_over_time({select(_ORDINAL)}[1h]))'
     return (
         f"{expression} * on (job, instance) group_left (shard) {shards} "

@@ -1,4 +1,4 @@
-"""States: the words and colours of what a session, a cache and an exporter can be in."""
+"""States: the states of a session, a cache and an exporter, with their words and colours."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _SESSION = {
     "suspended": State("suspended", WARNING),
     "lost": State("lost", BAD),
 }
-#: By what `session` gives.
+#: By the number that `session` returns.
 SESSION_STATES = {number: _SESSION[name] for number, name in enumerate(CLIENT_STATES, 1)}
-#: By what `cache` gives: the higher the worse. Only fresh is green, and only what is complete and verified is fresh.
+#: By the number that `cache` returns: the higher, the worse. Only a complete and verified cache is fresh, and green.
 CACHE_STATES = {
     1: State("fresh", GOOD),
     2: State("unverified", "purple"),
@@ -40,9 +40,9 @@ def session(*labels: str) -> str:
 
 
 def cache(limits: Limits, *labels: str) -> str:
-    """The worst state of a cache as a number: stale above the staleness that warns, very stale above that which pages.
+    """The worst state of a cache as a number: stale above the limit that warns, very stale above the one that pages.
 
-    Where two of these have the same labels the first counts, where their labels differ `max` chooses.
+    Of series with the same labels the first in the list counts; of those with different labels, `max` picks the worst.
     """
     never = f"{select('zookeeper_cache_verified_timestamp_seconds')} == 0"
     unasked = f"{select('zookeeper_cache_freshness_interval_seconds')} == 0"

@@ -1,4 +1,4 @@
-"""Tree: one tree of one ensemble; whether its caches can be trusted, and what keeps them from it."""
+"""Tree: one tree of one ensemble; whether its caches can be trusted, and if not, why."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NAME = "{{instance}}"
 KINDS = {"persistent": "blue", "ephemeral": "orange", "container": "purple", "ttl": "yellow"}
 CHANGE_COLORS = {"node_added": "green", "node_updated": "blue", "node_removed": "red"}
 
-#: The panel that shows why an alert fires, by the alert.
+#: For each alert, the panel that shows why it fires.
 ALERTS = {
     "TreeCacheLag": "Staleness",
     "TreeCacheFreshnessBudgetBurn": "Fresh in the time range",
@@ -51,11 +51,11 @@ def tree(limits: Limits) -> Dashboard:
     """The dashboard of one tree."""
     return frame.assemble(
         "Tree",
-        "One tree: whether its caches are complete, how far behind ZooKeeper they are, and what keeps them there.",
+        "One tree: whether its caches are complete, how far behind ZooKeeper they are, and why.",
         [
             frame.Row("Can this tree be trusted now?", _trust(limits)),
             frame.Row("How fresh has it been?", _freshness(limits)),
-            frame.Row("Is it complete and right?", _completeness()),
+            frame.Row("Is it complete and correct?", _completeness()),
             frame.Row("What is changing?", _changes(limits)),
             frame.Row("How quickly do changes arrive?", _speed()),
             frame.Row("What did interruptions cost?", _syncs()),
@@ -71,8 +71,8 @@ def _trust(limits: Limits) -> list[Panel]:
     return [
         value(
             "Staleness",
-            "How old what readers get may be at most, as a share of the tree's own limit; the next row has it in "
-            "seconds. When it grows, see there whether freshness checks fail or reads wait, then look at the "
+            "How far behind ZooKeeper the cache may be, as a share of the tree's own limit; the next row shows it in "
+            "seconds. If it grows, check there whether freshness checks fail, then look at waiting reads and at the "
             "session.",
             "percentunit",
             over("max", ONE, staleness_ratio()),
@@ -84,8 +84,9 @@ def _trust(limits: Limits) -> list[Panel]:
         ),
         value(
             "State",
-            f"Fresh is complete and at most {limits.stale} old, very stale more than {limits.very_stale}. While a "
-            "cache is loading, readers see too little: if it stays, look at reads waiting and at faults below.",
+            f"Fresh: complete, with a staleness of at most {limits.stale}. Very stale: more than "
+            f"{limits.very_stale}. Loading: readers see only a part of the tree; if this persists, look at unanswered "
+            "reads and faults below.",
             "none",
             states.cache(limits, *ONE),
             legend=NAME,
@@ -94,9 +95,9 @@ def _trust(limits: Limits) -> list[Panel]:
         ),
         value(
             "Fresh in the time range",
-            f"The share of the time range that caches were at most {limits.fresh} old: of all replicas of a shard "
-            "together, and of shards that of the worst, as the alerts count. The objective is "
-            f"{limits.parameters.slo_objective:.4%}: below it, find the interval in the graph of freshness.",
+            f"The share of the time range in which staleness was at most {limits.fresh}: averaged over the replicas of "
+            "a shard, for the worst shard. The objective is "
+            f"{limits.parameters.slo_objective:.4%}; if it is missed, the graph of freshness shows when.",
             "percentunit",
             f"1 - avg_over_time(({share_beyond(limits.fresh)})[$__range:15s])",
             limit=limits.freshness,
@@ -106,18 +107,16 @@ def _trust(limits: Limits) -> list[Panel]:
         ),
         value(
             "Znodes of the tree",
-            "Znodes of the whole tree: of the replicas of a shard the most, and the sum over shards, each of which "
-            "has the tree's root. Compare with zkCli: what is missing may be unreadable, or in a shard that nobody "
-            "holds.",
+            "Znodes of the whole tree: the maximum of a shard's replicas, summed over shards, each of which has the "
+            "tree's root. Compare with zkCli: missing znodes may be unreadable, or in a shard that no exporter holds.",
             "short",
             over("sum", (), whole(("kind",), select("zookeeper_cache_nodes"))),
             width=3,
         ),
         value(
             "Audit mismatches",
-            "Znodes in the time range whose cached copy differed from ZooKeeper, found twice in a row. It must be 0 "
-            "for ever. They have been read again by themselves: secure the log and a scrape first, as the runbook "
-            "says.",
+            "Znodes in the time range whose cached copy differed from ZooKeeper in two comparisons in a row. This must "
+            "always be 0. The cache has corrected them; save the log and a scrape first, as the runbook says.",
             "short",
             in_range("zookeeper_cache_audit_mismatches_total"),
             limit=NEVER,
@@ -126,9 +125,8 @@ def _trust(limits: Limits) -> list[Panel]:
         ),
         words(
             "Root and mode",
-            "The tree's root and how the cache keeps up: recursive is one watch for the whole tree; classic is one "
-            "for each znode, for servers that know no other, and slower. Classic with a new server deserves a look "
-            "at the log.",
+            "The tree's root and strategy. recursive: one watch for the whole tree. classic: watches on each znode, "
+            "slower, for servers without recursive watches. If it is classic with a new server, look at the log.",
             over("max", ("path", "mode"), select("zookeeper_cache_info")),
             "{{path}} {{mode}}",
             absent="no such tree",
@@ -141,8 +139,8 @@ def _freshness(limits: Limits) -> list[Panel]:
     return [
         graph(
             "Staleness over time",
-            "Teeth up to the time between two freshness checks are normal. A slope of one second a second means "
-            "that checks have stopped. The dashed lines are where the alerts begin. The scale is logarithmic.",
+            "A sawtooth as high as the time between two freshness checks is normal. A rise of one second a second "
+            "means that checks have stopped. The dashed lines are the alerts' limits. The scale is logarithmic.",
             "s",
             Query(over("max", ONE, staleness()), NAME),
             Query(over("min", (), allowed(limits.stale)), "warns"),
@@ -152,9 +150,9 @@ def _freshness(limits: Limits) -> list[Panel]:
         ),
         graph(
             "Freshness of each cache",
-            f"The share of the time that the cache was at most {limits.fresh} old; the line is the objective, for all "
-            "caches together. Dips that coincide with resyncs are interruptions, dips without one are load or a slow "
-            "quorum.",
+            f"The share of the time in which the cache's staleness was at most {limits.fresh}; the line is the "
+            "objective, for all caches together. Dips with a resync are interruptions; dips without one are load or a "
+            "slow quorum.",
             "percentunit",
             Query(
                 over("min", ONE, f"1 - avg_over_time({beyond(limits.fresh)}[$__rate_interval:$__interval])"),
@@ -165,9 +163,9 @@ def _freshness(limits: Limits) -> list[Panel]:
         ),
         timeline(
             "State of the caches",
-            f"Fresh is complete and at most {limits.stale} old, very stale more than {limits.very_stale}; loading "
-            "has no complete state yet, unverified no freshness check yet. A gap is an exporter that was not "
-            "scraped.",
+            f"Fresh: complete, with a staleness of at most {limits.stale}. Very stale: more than "
+            f"{limits.very_stale}. Loading: not complete yet. Unverified: no freshness check has succeeded yet. A gap: "
+            "the exporter was not scraped.",
             Query(states.cache(limits, *ONE), NAME),
             states.CACHE_STATES,
             width=8,
@@ -175,9 +173,9 @@ def _freshness(limits: Limits) -> list[Panel]:
         ),
         graph(
             "Freshness check duration",
-            "From the barrier that is sent to the end of all reads that it has to wait for. The dashed line is the "
-            "timeout, where a check fails. Long checks keep staleness high: look at the quorum's disks and at the "
-            "number of changes. The scale is logarithmic.",
+            "From sending the barrier to the end of all reads that the check waits for, on a logarithmic scale. At the "
+            "dashed line, the timeout, a check fails. Long checks keep staleness high: look at the quorum's disks and "
+            "at the number of changes.",
             "s",
             Query(quantile(0.5, "zookeeper_cache_verification_duration_seconds"), "half within"),
             Query(quantile(0.99, "zookeeper_cache_verification_duration_seconds"), "99 % within", exemplars=True),
@@ -189,8 +187,8 @@ def _freshness(limits: Limits) -> list[Panel]:
         ),
         graph(
             "Failed freshness checks",
-            "A check fails when the connection is gone, when the barrier is refused or when it takes too long. "
-            "Timeouts with a living connection mean that ZooKeeper has no quorum or cannot keep up.",
+            "A check fails when the connection is cut, the barrier is refused, or the check takes too long. "
+            "Timeouts while connected mean that ZooKeeper has no quorum or cannot keep up.",
             "short",
             Query(lately("zookeeper_cache_verification_failures_total", "reason"), "{{reason}}"),
             bars=True,
@@ -204,8 +202,8 @@ def _completeness() -> list[Panel]:
     return [
         graph(
             "Znodes by kind",
-            "What the whole tree consists of: of replicas the most, of shards the sum. Ephemeral znodes that vanish "
-            "together are a session of an application that ended; persistent ones that only grow are a leak.",
+            "Znodes of the whole tree: the maximum of replicas, the sum of shards. Ephemeral znodes that vanish "
+            "together belong to a session of an application that ended; persistent ones that only grow are a leak.",
             "short",
             Query(whole(("kind",), select("zookeeper_cache_nodes")), "{{kind}}"),
             stacked=True,
@@ -214,25 +212,25 @@ def _completeness() -> list[Panel]:
         ),
         graph(
             "Znodes of each cache",
-            "Replicas have as many, shards different parts. A sudden drop means that someone deleted a subtree, or "
-            "that the exporter may no longer read it: compare with zkCli before blaming the cache.",
+            "Replicas have the same number, shards have different parts. A sudden drop means that someone deleted a "
+            "subtree, or that the exporter may no longer read it: compare with zkCli before blaming the cache.",
             "short",
             Query(over("sum", ONE, select("zookeeper_cache_nodes")), NAME),
             width=6,
         ),
         graph(
             "Data",
-            "Bytes of data in the tree's znodes. Growth without more znodes is an application that keeps too much "
-            "in one of them; ZooKeeper refuses more than about a megabyte in one.",
+            "Bytes of data in the tree's znodes. If it grows while the number of znodes does not, an application "
+            "stores too much in one of them; ZooKeeper refuses more than about a megabyte per znode.",
             "bytes",
             Query(over("max", ONE, select("zookeeper_cache_data_bytes")), NAME),
             width=6,
         ),
         graph(
             "Unreadable znodes and faults",
-            "Znodes that the exporter may not read are not in the cache: give its user the right to read them, or "
-            "exclude them. Unsettled are those about which ZooKeeper contradicts itself. The log names the znode, and "
-            "the listener, behind a fault.",
+            "Znodes that the exporter may not read are not in the cache: grant its user read permission, or exclude "
+            "them. Unsettled: ZooKeeper's answers about the znode contradict each other. The log names the znode or "
+            "the listener of each fault.",
             "short",
             Query(whole((), select("zookeeper_cache_unreadable_nodes")), "unreadable znodes"),
             Query(whole((), select("zookeeper_cache_unsettled_nodes")), "unsettled znodes"),
@@ -242,8 +240,8 @@ def _completeness() -> list[Panel]:
         ),
         graph(
             "Audits",
-            "How often a tree was compared with ZooKeeper. If there are none, audits are off or stuck, and a wrong "
-            "cache would not be noticed.",
+            "How often the cache was compared with ZooKeeper. Without audits, because they are off or stuck, a wrong "
+            "cache goes unnoticed.",
             "short",
             Query(lately("zookeeper_cache_audits_total", *ONE), NAME),
             bars=True,
@@ -252,9 +250,9 @@ def _completeness() -> list[Panel]:
         ),
         graph(
             "Znodes audited",
-            "Znodes a second that were read again and compared, and those that could not be, by reason. With a sample "
-            "(audit.sample) every audit looks at others; divide the tree by this to see how long it takes to have seen "
-            "all. Znodes that are skipped for ever are never compared.",
+            "Znodes a second that audits read and compared, and those that they skipped, by reason. With a sample "
+            "(audit.sample) each audit compares other znodes; the size of the tree divided by this rate is the time "
+            "until all are compared. Znodes that are always skipped are never compared.",
             "cps",
             Query(per_second("zookeeper_cache_audited_nodes_total", *ONE), NAME),
             Query(per_second("zookeeper_cache_audit_skipped_nodes_total", "reason"), "skipped: {{reason}}"),
@@ -263,8 +261,8 @@ def _completeness() -> list[Panel]:
         ),
         graph(
             "Audit mismatches by kind",
-            "Missing: ZooKeeper has it, the cache does not. Extra: the other way round. Stale: both have it and "
-            "differ. None of it may ever happen: follow the runbook.",
+            "missing: ZooKeeper has the znode, the cache does not. extra: the other way round. stale: both have it, "
+            "but differ. None of these may ever happen: follow the runbook.",
             "short",
             Query(lately("zookeeper_cache_audit_mismatches_total", "kind"), "{{kind}}"),
             bars=True,
@@ -280,17 +278,17 @@ def _changes(limits: Limits) -> list[Panel]:
     return [
         graph(
             "Changes by kind",
-            "Tree events a second: of replicas the most, of shards the sum. A burst that coincides with staleness is "
-            "load: find the application that writes. Added and removed in step is something that restarts over and "
-            "over.",
+            "Tree events a second: the maximum of replicas, the sum of shards. A burst that coincides with staleness "
+            "is load: find the application that writes. If added and removed rise together, something keeps "
+            "restarting.",
             "cps",
             Query(changes("event"), "{{event}}"),
             colors=CHANGE_COLORS,
         ),
         graph(
             "Waiting now",
-            "Znodes that changed and are to be read, reads not yet answered, and events not yet delivered to "
-            "listeners. The first two growing is ZooKeeper not keeping up, the third a slow listener.",
+            "Changed znodes still to be read, reads not yet answered, and events not yet delivered to listeners. If "
+            "the first two grow, ZooKeeper does not keep up; if the third grows, a listener is slow.",
             "short",
             Query(over("max", (), select("zookeeper_cache_pending_paths")), "znodes to read"),
             Query(over("max", (), select("zookeeper_cache_outstanding_operations")), "unanswered reads"),
@@ -299,8 +297,8 @@ def _changes(limits: Limits) -> list[Panel]:
         ),
         graph(
             "Oldest read",
-            "How long the oldest read has been waiting for its reply. It must return to 0; a slope of one second a "
-            "second is a stuck server or a cut connection that is not noticed yet. The dashed line is the alert's.",
+            "How long the oldest read has waited for its reply. It must return to 0; a rise of one second a second is "
+            "a stuck server or a dead connection that is not noticed yet. The dashed line is the alert's limit.",
             "s",
             Query(over("max", ONE, oldest), NAME),
             Query(near(in_timeouts(limits.parameters.stuck_timeouts), oldest), "alert"),
@@ -316,23 +314,22 @@ def _speed() -> list[Panel]:
     return [
         spread(
             "Refresh duration",
-            "From the watch event to the change in the cache. A second band above the first is reads that wait; a "
-            "click on a mark leads to its trace, which shows for what.",
+            "From the watch event until the change is in the cache. A second band above the first is reads that wait; "
+            "click a mark to open its trace, which shows what they wait for.",
             refresh,
             width=8,
         ),
         spread(
             "Propagation delay",
-            "From the write in ZooKeeper to the change in the cache, by two clocks: a band that is shifted as a "
-            "whole is clocks that differ. Otherwise what is more than the refresh duration was spent before the "
-            "watch event came.",
+            "From the write in ZooKeeper until the change is in the cache, by the clocks of both: if the whole band is "
+            "shifted, the clocks differ. The part beyond the refresh duration passed before the watch event arrived.",
             propagation,
             width=8,
         ),
         graph(
             "Change latency",
-            "Half of the changes, and 99 of 100, were in the cache within this time. When only the second grows, "
-            "bursts queue up; when both grow, every read is slow.",
+            "The time within which half of the changes, and 99 of 100, were in the cache. If only the second grows, "
+            "bursts queue up; if both grow, every read is slow.",
             "s",
             Query(quantile(0.5, refresh), "refresh, half"),
             Query(quantile(0.99, refresh), "refresh, 99 %", exemplars=True),
@@ -349,8 +346,8 @@ def _syncs() -> list[Panel]:
     return [
         graph(
             "Syncs",
-            "How often the whole tree was read, and why. After a reconnect and after a lost session that is "
-            "necessary; more than a few an hour is a connection that flaps.",
+            "How often the cache read the whole tree, and why. It must after a reconnection and after a lost "
+            "session; more than a few an hour mean that the connection flaps.",
             "short",
             Query(lately("zookeeper_cache_syncs_total", "reason"), "{{reason}}"),
             bars=True,
@@ -358,9 +355,9 @@ def _syncs() -> list[Panel]:
             width=8,
         ),
         graph(
-            "Duration of a sync",
-            "How long it took until the cache was complete again. It follows the number of znodes; longer than "
-            "before for the same tree is a slow server, or the rate limit (max_nodes_per_second).",
+            "Sync duration",
+            "How long it took until the cache was complete again, in proportion to the number of znodes. If it grows "
+            "for the same tree, the server is slow, or the rate limit (max_nodes_per_second) applies.",
             "s",
             Query(
                 f"{per_second(f'{duration}_sum', 'reason')} / ({per_second(f'{duration}_count', 'reason')} > 0)",
@@ -371,7 +368,7 @@ def _syncs() -> list[Panel]:
         ),
         spread(
             "Syncs by duration",
-            "All syncs in the time range, by how long they took. Those far above the rest are worth a trace.",
+            "All syncs in the time range, by duration. For those far above the rest, open the trace.",
             duration,
             width=8,
         ),
@@ -384,15 +381,15 @@ def _listeners(limits: Limits) -> list[Panel]:
         spread(
             "Time in listeners",
             "How long calls of an application's listeners take. Slow ones delay events, not the cache: move their work "
-            "to a thread of its own. An exporter has no listeners, and nothing here.",
+            "to another thread. An exporter has no listeners and shows nothing here.",
             listener,
             traced=False,
-            absent="no listener was called: exporters have none, applications may",
+            absent="no listener was called; exporters have none",
         ),
         graph(
             "Listeners busy",
-            "The share of the time that an application's listeners take. At 100 % events queue up without end. An "
-            "exporter has no listeners, and stays at 0.",
+            "The share of the time in which an application's listeners are busy. At 100 % events queue up without "
+            "end. An exporter has no listeners and stays at 0.",
             "percentunit",
             Query(per_second(f"{listener}_sum", *ONE), NAME),
             limit=limits.listeners,

@@ -32,7 +32,7 @@ def _text(default: str, meaning: str) -> Any:
 
 @dataclass(frozen=True)
 class Parameters:
-    """The parameters of the rules. Times are Prometheus durations with one unit, such as `90s`; the rest are numbers."""
+    """The parameters of the rules. Times are durations with one unit, such as `90s`; the rest are numbers."""
 
     runbooks: str = _text(
         "",
@@ -40,7 +40,7 @@ class Parameters:
     )
     grafana: str = _text(
         "",
-        "Address of Grafana, such as `https://grafana.example`: `dashboard` begins with it. Without it, alerts have no link.",
+        "Address of Grafana, such as `https://grafana.example`: `dashboard` begins with it. Empty: no links.",
     )
 
     copies: str = _text(
@@ -53,7 +53,7 @@ class Parameters:
     )
     evaluation: str = _wait(
         "15s",
-        "How often Prometheus evaluates these rules, instead of at its default interval. Set it to the scrape interval.",
+        "How often Prometheus evaluates these rules, best set to the scrape interval.",
     )
     keep_firing_for: str = _wait(
         "90s",
@@ -68,7 +68,7 @@ class Parameters:
     memory_within: str = _wait("1h", "... this time, at the growth rate over both ...")
     memory_long: str = _wait("10m", "... this window, which starts after the exporter does, ...")
     memory_short: str = _wait("2m", "... and this one ...")
-    memory_for: str = _wait("2m", "... for this long; a sudden jump does not.")
+    memory_for: str = _wait("2m", "... for this long; a sudden jump does not alert.")
     shard_for: str = _wait(
         "5m", "Wait before a shard that is missing or held by too many exporters alerts; a rollout takes less."
     )
@@ -187,7 +187,7 @@ class Parameters:
     nodes_grown_window: str = _wait("1m", "... at the growth rate over this window ...")
     nodes_grown_start: float = _threshold(1.25, "... once it has reached this multiple of that median ...")
     nodes_grown_minimum: float = _threshold(1000, "... and has at least this many znodes ...")
-    nodes_grown_for: str = _wait("2m", "... and keeps growing for this long; a sudden jump does not.")
+    nodes_grown_for: str = _wait("2m", "... and keeps growing for this long; a sudden jump does not alert.")
     unreadable_ratio: float = _threshold(0.2, "Share of a tree's znodes that may be unreadable; more page ...")
     unreadable_for: str = _wait("15s", "... after this long.")
     unreadable_window: str = _wait(

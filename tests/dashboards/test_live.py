@@ -51,7 +51,7 @@ def test_only_exporters_count(grafana: Asking, scene: Scene) -> None:
     """Another job has a target that is down, and one that is a process as well."""
     assert one_value(grafana("overview"), "Exporters down") == 0
     instances = {exporter.url.removeprefix("http://") for exporter in scene.exporters}
-    for title in ("Scrapes", "Memory", "Processor"):
+    for title in ("Scrapes", "Memory", "CPU"):
         target = panel_of("overview", title).targets[0]
         assert {series.labels["instance"] for series in grafana("overview").ask(target)} == instances
 

@@ -61,7 +61,7 @@ def test_absent_values_are_told() -> None:
 
 
 def test_the_table_has_a_row_for_each_cache_the_stalest_first(grafana: Asking) -> None:
-    copies = panel("overview", "Caches, the stalest first")
+    copies = panel("overview", "Caches, stalest first")
     headings, rows = table(copies, grafana("overview"))
     assert headings[:6] == ["Ensemble", "Tree", "Instance", "Staleness", "Of limit", "State"]
     trees = [(row["Ensemble"].text, row["Tree"].text) for row in rows]
