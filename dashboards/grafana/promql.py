@@ -123,7 +123,7 @@ def scraped() -> str:
 
 
 def of_exporters(expression: str) -> str:
-    """Series of exporters and of applications with the library's metrics, as other targets have metrics of these names."""
+    """Series of exporters and of applications with the library's metrics; other targets have these names too."""
     return f"{expression} and on (job, instance) {select('zookeeper_client_up')}"
 
 
@@ -138,7 +138,7 @@ def in_timeouts(times: float) -> str:
 
 
 def near(limit: str, value: str) -> str:
-    """A limit for all series of an expression, shown once one exceeds a quarter of it, so as not to flatten the graph."""
+    """A limit for all series, shown once one exceeds a quarter of it, so that it does not flatten the graph."""
     return f"{limit} < 4 * max({value})"
 
 
