@@ -3,13 +3,13 @@
 #   docker build --tag treecache-exporter .
 #   docker run --rm --read-only --publish 127.0.0.1:19141:19141 treecache-exporter --zookeeper.hosts=zk1:2181 --treecache.path=/
 #
-# Build arguments, none of which stays in the image: BASE is another base (Debian's Python 3.11 or newer as python3);
-# PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_TRUSTED_HOST and PIP_CERT are pip's own variables; HTTP_PROXY, HTTPS_PROXY and
-# NO_PROXY are known to every builder. VERSION, REVISION and CREATED become labels.
+# Build arguments: BASE is another base image (Debian's Python 3.11 or newer as python3); PIP_INDEX_URL,
+# PIP_EXTRA_INDEX_URL, PIP_TRUSTED_HOST and PIP_CERT are pip's variables; every builder knows HTTP_PROXY, HTTPS_PROXY and
+# NO_PROXY. None of these stays in the image. VERSION, REVISION and CREATED become labels.
 
 ARG BASE=python:3.13.7-slim-bookworm@sha256:adafcc17694d715c905b4c7bebd96907a1fd5cf183395f0ebc4d3428bd22d92d
 
-# Wheels of the exporter and of all that it needs, each as requirements/*.txt has it by version and hash.
+# Wheels of the exporter and its dependencies, with the versions and hashes of requirements/*.txt.
 FROM ${BASE} AS wheels
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
@@ -42,7 +42,7 @@ LABEL org.opencontainers.image.title="treecache-exporter" \
     org.opencontainers.image.version="${VERSION}" \
     org.opencontainers.image.revision="${REVISION}" \
     org.opencontainers.image.created="${CREATED}"
-# The base may bring a pip of its own, or the means to unpack one.
+# Remove pip and ensurepip of the base image.
 RUN find / -xdev \( -path '*/bin/pip' -o -path '*/bin/pip[0-9]*' -o -path '*/python*/pip' -o -path '*/python*/pip-*' \
     -o -path '*/python*/ensurepip' \) -prune -exec rm -rf {} +
 COPY --from=environment /opt/treecache-exporter /opt/treecache-exporter
@@ -51,8 +51,8 @@ USER 65532:65532
 WORKDIR /
 EXPOSE 19141
 STOPSIGNAL SIGTERM
-# It asks where the exporter serves by default. With another address, or with TLS, give these flags to a check of your own.
+# It uses the default address. With another address or TLS, define your own check with these flags.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=10s --retries=3 CMD ["treecache-exporter", "healthcheck"]
-# As the first process of a container it would lose a signal that comes before Python has handlers: the kernel discards
-# those, and keeps the blocked ones, which the exporter lets through once it has handlers (pid_namespaces(7)).
+# The kernel discards signals to the first process of a container that has no handlers yet, but keeps blocked ones, which
+# the exporter unblocks once it has handlers (pid_namespaces(7)).
 ENTRYPOINT ["env", "--block-signal=TERM,INT,HUP", "treecache-exporter"]

@@ -510,12 +510,12 @@ def test_notes_tell_where_it_serves(tmp_path: Path) -> None:
     assert "port-forward service/watch-treecache-exporter 9443:443" in told
     assert "https://localhost:9443/metrics" in told
     assert "main (zookeeper.zk:2281)." in told
-    assert "Nothing scrapes it yet" not in told
+    assert "Prometheus does not scrape it yet" not in told
     assert "prometheusRule.enabled to false" in told
-    assert "The probes show" not in told
+    assert "The probes present" not in told
     own = ["--values", case("secure"), "--set", "web.probeCertificate.certFile=,web.probeCertificate.keyFile="]
-    assert "The probes show the exporter's own certificate." in only(render(*own, chart=copy), "Notes")["text"]
-    assert "The probes show" not in only(render("--values", case("custom"), chart=copy), "Notes")["text"]
+    assert "The probes present the exporter's own certificate." in only(render(*own, chart=copy), "Notes")["text"]
+    assert "The probes present" not in only(render("--values", case("custom"), chart=copy), "Notes")["text"]
     told = only(render("--values", case("sharded"), chart=copy, operator=None), "Notes")["text"]
-    assert "watches what the ConfigMap exporter-config says." in told
-    assert "The rules were left out" in told
+    assert "watches the ensembles of the ConfigMap exporter-config." in told
+    assert "The rules are not installed" in told
