@@ -37,7 +37,7 @@ ARG VERSION
 ARG REVISION
 ARG CREATED
 LABEL org.opencontainers.image.title="treecache-exporter" \
-    org.opencontainers.image.description="Prometheus exporter for ZooKeeper subtrees: how complete and how fresh a copy is" \
+    org.opencontainers.image.description="Prometheus exporter for ZooKeeper subtrees: how complete and how fresh their caches are" \
     org.opencontainers.image.licenses="Apache-2.0" \
     org.opencontainers.image.version="${VERSION}" \
     org.opencontainers.image.revision="${REVISION}" \
