@@ -1,4 +1,4 @@
-"""CLI: flags to settings, and one clear line for whatever is wrong with them."""
+"""CLI: turns flags into settings, and reports each mistake in one line."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ from exporter.web.current import CurrentConfig
 from exporter.zookeeper.messages import BARRIERS
 
 PROGRAM = "treecache-exporter"
-#: The flags that say what a configuration file says otherwise.
+#: The flags that a configuration file replaces.
 _OF_ONE_ENSEMBLE = (
     "--zookeeper.hosts",
     "--zookeeper.name",
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Bad input is 2; to `healthcheck` it is 1, as Docker reserves 2: https://docs.docker.com/reference/dockerfile/#healthcheck
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
-    # Only the command itself may end what is global to the process.
+    # Process-wide providers are shut down only when this is the process's own command.
     ending = tracing.ending_in_time() if arguments is None else contextlib.nullcontext()
     with signals.ending_at_once(), ending:
         try:
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parse_settings(arguments: Sequence[str]) -> Settings:
     """The settings that the daemon's flags ask for.
 
-    Raises SettingsError for anything that is wrong with them.
+    Raises SettingsError if a flag cannot be used.
     """
     given = _given(_exporter_parser(), arguments)
     return _settings(given, _source(given))
@@ -123,7 +123,7 @@ def _export(arguments: Sequence[str]) -> int:
     if given["--config.check"]:
         return _tell_that_it_is_good(settings)
     status = run_daemon(settings, load=None if source is None else source.load, auto_reload=auto_reload)
-    # Or Python would look through all that is left for garbage, which takes longer than to stop.
+    # Without this, Python runs the garbage collector over the whole heap at exit, which takes longer than stopping.
     gc.freeze()
     return status
 
@@ -172,14 +172,14 @@ def _auto_reload(given: Mapping[str, Any], source: Source | None) -> AutoReload 
     if not given["--config.auto-reload"]:
         return None
     if source is None:
-        raise SettingsError("--config.auto-reload", None, "there is no file to look at; accepted: with --config.file")
+        raise SettingsError("--config.auto-reload", None, "there is no file to reload; accepted: with --config.file")
     return AutoReload(source, interval)
 
 
 def _ensembles_of_file(given: Mapping[str, Any], source: Source) -> tuple[Ensemble, ...]:
     others = [flag for flag in _OF_ONE_ENSEMBLE if flag in given["given"]]
     if others:
-        problem = f"contradicts {', '.join(others)}; accepted: ensembles and trees by a file or by flags, not by both"
+        problem = f"contradicts {', '.join(others)}; accepted: ensembles and trees from a file or from flags, not both"
         raise SettingsError("--config.file", given["--config.file"], problem)
     return source.load()
 
@@ -237,15 +237,17 @@ def _route_prefix(given: Mapping[str, Any]) -> str:
 def _parsed_url(given: Mapping[str, Any], flag: str, parse: Callable[[str], str], accepted: str) -> str | None:
     url = given[flag]
     if url is not None and "@" in url:
-        # Not shown, it may be a password.
-        raise SettingsError(flag, None, f"has credentials, which others would see; {accepted}")
+        # The value is not shown: it may hold a password.
+        raise SettingsError(flag, None, f"has credentials, which everyone could read; {accepted}")
     return None if url is None else _parsed(given, flag, parse)
 
 
 def _shard(given: Mapping[str, Any]) -> Shard:
     total = _parsed(given, "--shard.total", parse_count)
     if total == 0:
-        raise SettingsError("--shard.total", "0", "no shard at all; accepted: a whole number from 1 on")
+        raise SettingsError(
+            "--shard.total", "0", "must be at least 1; accepted: the number of exporters that share the trees"
+        )
     flags = [flag for flag in ("--shard.ordinal", "--shard.from-hostname") if flag in given["given"]]
     if len(flags) == 2:
         problem = "contradicts --shard.from-hostname; accepted: one of the two"
@@ -254,13 +256,13 @@ def _shard(given: Mapping[str, Any]) -> Shard:
         raise SettingsError(flags[0], None, "given without --shard.total; accepted: both or neither")
     if not flags:
         if total > 1:
-            problem = "the ordinal of this shard is missing; accepted: with --shard.ordinal or --shard.from-hostname"
+            problem = "this shard's ordinal is missing; accepted: with --shard.ordinal or --shard.from-hostname"
             raise SettingsError("--shard.total", given["--shard.total"], problem)
         return Shard()
     (flag,) = flags
     ordinal = _ordinal_of_this_host() if flag == "--shard.from-hostname" else _parsed(given, flag, parse_count)
     if ordinal >= total:
-        problem = f"there is no shard {ordinal} of {total}; accepted: 0 to {total - 1}, less than --shard.total"
+        problem = f"shard {ordinal} of {total} does not exist; accepted: 0 to {total - 1}, less than --shard.total"
         raise SettingsError(flag, given[flag] if flag == "--shard.ordinal" else None, problem)
     return Shard(ordinal, total)
 
@@ -290,7 +292,7 @@ def _one_of(accepted: Sequence[Choice]) -> Callable[[str], Choice]:
 
 
 def _log_level(text: str) -> str:
-    # Prometheus and its exporters say warn: github.com/prometheus/common, promslog.
+    # Prometheus and its exporters spell it `warn`: github.com/prometheus/common, promslog.
     return LEVELS[2] if text == "warn" else _one_of(LEVELS)(text)
 
 
@@ -301,8 +303,8 @@ def _configure_logs(given: Mapping[str, Any]) -> None:
     )
 
 
-# The grammar: argparse splits words into flags and values; what the values mean is checked above, so that every
-# complaint has the same form.
+# The grammar: argparse splits words into flags and values. The code above checks the values, so that every complaint
+# has the same form.
 
 
 class _Once(argparse.Action):
@@ -312,7 +314,7 @@ class _Once(argparse.Action):
         if self.dest in namespace.given:
             raise SettingsError(self.dest, value, "the flag is given twice; accepted: once")
         if value == "":
-            # What a template renders for want of a value.
+            # A template that has no value for the flag renders an empty one.
             return
         namespace.given.add(self.dest)
         setattr(namespace, self.dest, value)
@@ -323,13 +325,13 @@ class _Switch(argparse.Action):
 
     def __call__(self, _parser: object, namespace: argparse.Namespace, _value: object, option: Any = None) -> None:
         if namespace.given & set(self.option_strings):
-            raise SettingsError(option, None, "the flag is given twice, as it is or negated; accepted: once")
+            raise SettingsError(option, None, "the flag is given twice, or together with its negation; accepted: once")
         namespace.given.add(option)
         setattr(namespace, self.dest, option == self.dest)
 
 
 class _Repeatable(argparse.Action):
-    """Gathers values in the place of the default, empty ones left out."""
+    """Collects values, which replace the default; ignores empty ones."""
 
     def __call__(self, _parser: object, namespace: argparse.Namespace, value: Any, _option: object = None) -> None:
         if value == "":
@@ -340,7 +342,7 @@ class _Repeatable(argparse.Action):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Takes whole flag names only, and complains in one line."""
+    """Accepts full flag names only, and complains in one line."""
 
     def __init__(self, prog: str, description: str, epilog: str | None = None) -> None:
         super().__init__(
@@ -356,14 +358,14 @@ class _Parser(argparse.ArgumentParser):
     def flag(
         self, name: str, metavar: str, help: str, default: str | list[str] | None = None, action: Any = _Once
     ) -> None:
-        """Adds a flag whose value is found under its own name."""
+        """Adds a flag; its value is stored under the flag's name."""
         by_default = ", ".join(default) if isinstance(default, list) else default
         shown = f"{help} (default: {by_default})" if by_default else help
         self.add_argument(name, dest=name, metavar=metavar, help=shown, default=default, action=action)
         self.flags.append(name)
 
     def switch(self, name: str, help: str) -> None:
-        """Adds a flag without a value, and its negation, which Prometheus' programs have too."""
+        """Adds a flag without a value, and its negation `--no-...`, as Prometheus has them."""
         negation = f"--no-{name[2:]}"
         self.add_argument(name, negation, dest=name, help=help, default=False, nargs=0, action=_Switch)
         self.flags += [name, negation]
@@ -375,12 +377,12 @@ class _Parser(argparse.ArgumentParser):
 def _given(parser: _Parser, arguments: Sequence[str]) -> dict[str, Any]:
     """The value of each flag by the flag's name, and under `given` the flags that were given.
 
-    Raises SettingsError for words that are no flag and for flags without a value.
+    Raises SettingsError for a word that is not a flag, and for a flag without a value.
     """
     try:
         namespace, unknown = parser.parse_known_args(arguments, argparse.Namespace(given=set()))
     except argparse.ArgumentError as error:
-        # Of a switch it names the negation too.
+        # For a switch, argparse names the negation too.
         flag = (error.argument_name or "arguments").partition("/")[0]
         raise SettingsError(flag, None, f"{error.message}; {_listed(parser)}") from None
     if unknown:
@@ -392,7 +394,7 @@ def _unknown(parser: _Parser, word: str) -> str:
     if not word.startswith("-"):
         return "unexpected argument"
     close = difflib.get_close_matches(word.partition("=")[0], parser.flags, n=1)
-    return f"unknown flag, perhaps meant as {close[0]}" if close else "unknown flag"
+    return f"unknown flag, did you mean {close[0]}" if close else "unknown flag"
 
 
 def _listed(parser: _Parser) -> str:
@@ -402,13 +404,13 @@ def _listed(parser: _Parser) -> str:
 def _exporter_parser() -> _Parser:
     parser = _Parser(
         PROGRAM,
-        "Holds ZooKeeper subtrees in memory and exposes what is true of that copy to Prometheus.",
-        epilog=f"To try it out: `{PROGRAM} demo` starts a real ZooKeeper with a living tree and the exporter on it.",
+        "Keeps ZooKeeper subtrees in memory and exports metrics about these caches to Prometheus.",
+        epilog=f"To try it out: `{PROGRAM} demo` starts a real ZooKeeper with a changing tree, and the exporter on it.",
     )
-    parser.flag("--config.file", "FILE", "YAML file of ensembles and trees, instead of the flags about them")
-    parser.switch("--config.check", "check the configuration, files included, and exit with status 0 or 2")
-    parser.switch("--config.auto-reload", "reload by itself when the file, or one that it names, has changed")
-    parser.flag("--config.auto-reload-interval", "DURATION", "time between two looks at them, at least 1s", "30s")
+    parser.flag("--config.file", "FILE", "YAML file with ensembles and trees; replaces the flags for one ensemble")
+    parser.switch("--config.check", "check the configuration and the files it names, then exit with status 0 or 2")
+    parser.switch("--config.auto-reload", "reload automatically when the file, or a file it names, changes")
+    parser.flag("--config.auto-reload-interval", "DURATION", "how often to check for changes, at least 1s", "30s")
     parser.flag("--zookeeper.hosts", "HOSTS", f"the ensemble to connect to; {HOSTS_ACCEPTED}")
     parser.flag("--zookeeper.name", "NAME", "value of the label `ensemble`", "default")
     parser.flag(
@@ -419,17 +421,19 @@ def _exporter_parser() -> _Parser:
         action=_Repeatable,
     )
     _add_proof_flags(parser)
-    parser.flag("--shard.total", "SHARDS", "how many exporters share the root's children of each tree", "1")
-    parser.flag("--shard.ordinal", "ORDINAL", "which of them this is, from 0 on")
+    parser.flag("--shard.total", "SHARDS", "number of exporters that share each tree, by its root's children", "1")
+    parser.flag("--shard.ordinal", "ORDINAL", "number of this exporter among them, counted from 0")
     parser.switch("--shard.from-hostname", "take the ordinal from the host name, as in a StatefulSet: exporter-0")
-    _add_listen_flag(parser, "where to serve; port 0 picks a free one; unix:///PATH; may be repeated")
-    parser.switch("--web.systemd-socket", "serve on the sockets that systemd passes, instead of listen addresses")
+    _add_listen_flag(parser, "where to serve, or unix:///PATH; port 0 picks a free one; may be repeated")
+    parser.switch("--web.systemd-socket", "serve on the sockets that systemd passes, instead of on listen addresses")
     _add_prefix_flags(parser)
-    parser.flag("--web.telemetry-path", "PATH", "what Prometheus scrapes", "/metrics")
-    parser.flag("--web.config.file", "FILE", "TLS, basic authentication and headers, in exporter-toolkit's format")
+    parser.flag("--web.telemetry-path", "PATH", "path that Prometheus scrapes", "/metrics")
+    parser.flag("--web.config.file", "FILE", "file with TLS, users and headers, in exporter-toolkit's format")
     parser.switch("--web.enable-lifecycle", "allow POST /-/reload")
-    parser.switch("--web.expose-data", "show what is in znodes on the pages; trees of a file also need keep_data")
-    parser.flag("--web.dashboard-url", "URL", "where the Grafana dashboards are, for a link on the pages")
+    parser.switch(
+        "--web.expose-data", "show znodes' data on the pages; trees of a configuration file also need keep_data"
+    )
+    parser.flag("--web.dashboard-url", "URL", "address of the Grafana dashboards, which the pages link to")
     _add_common_flags(parser)
     return parser
 
@@ -437,21 +441,23 @@ def _exporter_parser() -> _Parser:
 def _add_proof_flags(parser: _Parser) -> None:
     interval, timeout = f"{OPTIONS.freshness_interval:g}s", f"{OPTIONS.freshness_timeout:g}s"
     parser.flag(
-        "--freshness.interval", "DURATION", "time between two freshness checks of a session, 0 for none", interval
+        "--freshness.interval", "DURATION", "time between two freshness checks of a session, 0 for no checks", interval
     )
-    parser.flag("--freshness.timeout", "DURATION", "time after which a proof without an answer has failed", timeout)
+    parser.flag("--freshness.timeout", "DURATION", "time after which an unanswered freshness check fails", timeout)
     parser.flag(
         "--freshness.barrier",
         "BARRIER",
-        "quorum commits an empty transaction for each check, sync none",
+        "request of a freshness check: quorum commits an empty transaction, sync commits nothing",
         OPTIONS.freshness_barrier,
     )
-    parser.flag("--audit.interval", "DURATION", "time between two audits, 0 for none", f"{OPTIONS.audit_interval:g}s")
-    parser.flag("--audit.sample", "ZNODES", "how many znodes an audit compares, 0 for all", str(OPTIONS.audit_sample))
+    parser.flag(
+        "--audit.interval", "DURATION", "time between two audits, 0 for no audits", f"{OPTIONS.audit_interval:g}s"
+    )
+    parser.flag("--audit.sample", "ZNODES", "number of znodes an audit compares, 0 for all", str(OPTIONS.audit_sample))
 
 
 def _demo_parser() -> _Parser:
-    parser = _Parser(f"{PROGRAM} demo", "Starts a real ZooKeeper with a living tree, and the exporter on it.")
+    parser = _Parser(f"{PROGRAM} demo", "Starts a real ZooKeeper with a changing tree, and the exporter on it.")
     parser.flag(
         "--zookeeper.home", "FOLDER", "a ZooKeeper installation; by default ZOOKEEPER_HOME or the system's jars"
     )
@@ -463,14 +469,14 @@ def _demo_parser() -> _Parser:
 def _healthcheck_parser() -> _Parser:
     parser = _Parser(
         f"{PROGRAM} healthcheck",
-        "Asks the exporter on this machine whether it serves, and exits with status 0 or 1.",
+        "Asks the exporter on this machine whether it is healthy, and exits with status 0 or 1.",
     )
-    _add_listen_flag(parser, "where the exporter serves; of several, the first that takes a connection is asked")
-    parser.flag("--web.config.file", "FILE", "the exporter's own: whether it speaks TLS, and which certificate to show")
+    _add_listen_flag(parser, "where the exporter serves; of several, the first that accepts a connection is asked")
+    parser.flag("--web.config.file", "FILE", "the exporter's own file, for its TLS and the certificate to present")
     _add_prefix_flags(parser)
-    parser.switch("--ready", "ask whether every tree was loaded once")
-    parser.flag("--tls.cert-file", "FILE", "certificate to show instead, in PEM, where clients need one")
-    parser.flag("--tls.key-file", "FILE", "its key")
+    parser.switch("--ready", "ask whether it is ready: every tree was loaded once and none has failed")
+    parser.flag("--tls.cert-file", "FILE", "PEM file with another client certificate to present, where one is required")
+    parser.flag("--tls.key-file", "FILE", "PEM file with its private key")
     _add_version(parser)
     return parser
 
@@ -481,13 +487,13 @@ def _add_listen_flag(parser: _Parser, help: str) -> None:
 
 
 def _add_prefix_flags(parser: _Parser) -> None:
-    parser.flag("--web.external-url", "URL", "where browsers find the exporter, for example behind a proxy")
-    parser.flag("--web.route-prefix", "PATH", "prefix of every path that is served; by default the external URL's path")
+    parser.flag("--web.external-url", "URL", "address of the exporter for browsers, for example behind a proxy")
+    parser.flag("--web.route-prefix", "PATH", "prefix of every served path; by default the path of the external URL")
 
 
 def _add_common_flags(parser: _Parser) -> None:
-    parser.flag("--log.level", "LEVEL", f"least severe messages to log: {', '.join(LEVELS)}", "info")
-    parser.flag("--log.format", "FORMAT", f"form of the log: {' or '.join(FORMATS)}", "logfmt")
+    parser.flag("--log.level", "LEVEL", f"lowest level to log: {', '.join(LEVELS)}", "info")
+    parser.flag("--log.format", "FORMAT", f"format of the log: {' or '.join(FORMATS)}", "logfmt")
     _add_version(parser)
 
 

@@ -1,4 +1,4 @@
-"""Document: a YAML file as plain values, with the line of each key, for complaints that say where to look."""
+"""Document: a YAML file as plain values, with the line of each key, so that a complaint can name the line."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from exporter.config.problems import Problem
 from exporter.config.scalars import FromEnvironment, plain
 from exporter.config.yamlfile import SIZE_LIMIT, UnreadableFileError, complaint, compose, content_of
 
-#: Values that a file may hold once its aliases are followed.
+#: The most values that a file may hold once its aliases are expanded.
 VALUES_LIMIT = 100_000
 
-#: Where a value stands: keys of mappings and indices of lists, from the top.
+#: The path to a value from the top of the file: keys of mappings and indices of lists.
 Location = tuple[str | int, ...]
 
 _YAML_ACCEPTED = "accepted: a YAML mapping in UTF-8"
@@ -31,9 +31,9 @@ _VARIABLE_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 
 @dataclass
 class Document:
-    """What a file holds, the line of each value, scalars as they are written, and what is wrong with single values.
+    """A file's values, the line of each, its scalars as they are written, and the problems of single values.
 
-    `files` are the file itself and those it names, as far as they were read.
+    `files` are the file itself and the files it names, as far as they were read.
     """
 
     path: Path
@@ -44,16 +44,16 @@ class Document:
     problems: list[Problem] = field(default_factory=list)
 
     def line(self, location: Location) -> int:
-        """The line of a value, or of what holds the value that is missing."""
+        """The line of a value; for a missing one, the line of the mapping or list that should hold it."""
         while location and location not in self.lines:
             location = location[:-1]
         return self.lines.get(location, 1)
 
 
 def read(path: Path, files: Files | None = None) -> Document:
-    """The document in a file, noted in `files`, with `${NAME}` replaced by environment variables and `$$` by `$`.
+    """Reads a file and notes it in `files`. Replaces `${NAME}` by the environment variable, and `$$` by `$`.
 
-    A document that is no YAML has problems and no content.
+    A document that is not valid YAML has problems and no content.
     """
     document = Document(path, Files() if files is None else files)
     document.files.note(path)
@@ -71,7 +71,7 @@ def read(path: Path, files: Files | None = None) -> Document:
 
 
 class _Reader:
-    """Turns YAML's nodes into values, YAML 1.2's core types alone."""
+    """Turns YAML's nodes into values, of YAML 1.2's core types only."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
@@ -85,12 +85,12 @@ class _Reader:
         except UnicodeDecodeError as error:
             self._refuse(source.count(b"\n", 0, error.start) + 1, "not UTF-8")
         except (RecursionError, _TooLargeError):
-            self._refuse(1, "nested too deeply, or too large once its aliases are followed")
+            self._refuse(1, "nested too deeply, or too large once its aliases are expanded")
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            self._refuse(mark.line + 1 if mark else 1, f"no YAML: {complaint(error)}")
+            self._refuse(mark.line + 1 if mark else 1, f"not valid YAML: {complaint(error)}")
         except (YAMLError, ValueError):
-            self._refuse(1, "no YAML: it has characters that YAML does not allow")
+            self._refuse(1, "not valid YAML: it has characters that YAML does not allow")
 
     def _refuse(self, line: int, problem: str) -> None:
         self._document.content = None
@@ -106,7 +106,7 @@ class _Reader:
         if self._values > VALUES_LIMIT:
             raise _TooLargeError
         if not str(node.tag).startswith(_CORE_TAGS):
-            self._problem(location, "a value with a tag; accepted: one without")
+            self._problem(location, "YAML tags are not supported; accepted: a value without a tag")
         if isinstance(node, SequenceNode):
             return [self._value(item, (*location, index)) for index, item in enumerate(node.value)]
         if isinstance(node, MappingNode):
@@ -119,7 +119,7 @@ class _Reader:
         for key, value in node.value:
             name = key.value if isinstance(key, ScalarNode) else None
             if name is None:
-                self._problem(location, "a key is no text; accepted: a text as the key", key)
+                self._problem(location, "a key is not a string; accepted: a string", key)
             elif name in mapping:
                 self._problem((*location, name), "the key is given twice; accepted: once", key)
             else:
@@ -132,7 +132,7 @@ class _Reader:
         text = str(node.value)
         self._document.written[location] = text
         if node.style is None and text.lower() in _NULLS and location:
-            self._problem(location, "no value; accepted: a value, or no such line")
+            self._problem(location, "no value; accepted: a value, or leave the line out")
         if node.style is None and not isinstance(value := plain(text), str):
             return value
         try:
@@ -149,20 +149,22 @@ class _TooLargeError(Exception):
 
 
 def _expanded(text: str) -> str:
-    """The text with environment variables in it. Raises ValueError, saying what is wrong and what is accepted."""
+    """The text with its environment variables expanded. Raises ValueError, which says what is wrong and accepted."""
 
     def value(match: re.Match[str]) -> str:
         name = match["name"]
         if name is None and match["other"] is None:
             return "$"
         if name is None or not _VARIABLE_NAME.fullmatch(name):
-            raise ValueError("a $ that begins no ${NAME}; accepted: ${NAME} for an environment variable, $$ for a $")
+            raise ValueError("a $ without {NAME}; accepted: ${NAME} for an environment variable, $$ for a literal $")
         default = match["default"]
         if default is not None:
-            # As a shell has it: also for a variable that is empty.
+            # As in a shell, an empty variable gets the default too.
             return os.environ.get(name) or default.removeprefix(":-")
         if name not in os.environ:
-            raise ValueError(f"the environment variable {name} is not set; accepted: the name of one that is")
+            raise ValueError(
+                f"the environment variable {name} is not set; accepted: the name of a variable that is set"
+            )
         return os.environ[name]
 
     return _REFERENCE.sub(value, text)

@@ -1,4 +1,4 @@
-"""Files: what a configuration was read from, and what each file held just before, to see whether one has changed."""
+"""Files: the files that a configuration was read from, with a digest of each, to notice when one changes."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from pathlib import Path
 
 from exporter.config.yamlfile import SIZE_LIMIT
 
-#: What tells one content from another: a digest, or why there is none.
+#: Identifies a file's content: a digest, or the reason why there is none.
 Print = bytes | str
 
-#: Errors that say nothing about a file.
+#: Errors that are about the process, not about the file.
 _OF_THE_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 @dataclass
 class Files:
-    """The files that were read, each with the print that it had just before, so that no later change escapes."""
+    """The files that were read, each with its print from just before, so that no later change goes unnoticed."""
 
     prints: dict[Path, Print] = field(default_factory=dict)
 
     def note(self, path: Path) -> None:
-        """Remembers what a file holds; to be called before it is read."""
+        """Remembers the print of a file; call this before the file is read."""
         try:
             self.prints[path] = _print_of(path)
         except OSError as error:
@@ -34,18 +34,18 @@ class Files:
     def now(self) -> Files:
         """The same files as they are now.
 
-        Raises OSError when the process has no file or memory left to look at them.
+        Raises OSError when the process has run out of file descriptors or memory.
         """
         return Files({path: _print_of(path) for path in self.prints})
 
 
 def _print_of(path: Path) -> Print:
-    """The print of a file's content, not of its name, inode or times: Kubernetes replaces files that hold the same."""
+    """The print of a file's content, not of its name, inode or times: Kubernetes replaces files by equal ones."""
     try:
         found = os.stat(path)
         if not stat.S_ISREG(found.st_mode):
-            # A pipe can be read once.
-            return "no regular file"
+            # A pipe can be read only once.
+            return "not a regular file"
         with path.open("rb") as file:
             return hashlib.sha256(b"%d " % found.st_size + file.read(SIZE_LIMIT + 1)).digest()
     except (OSError, ValueError) as error:

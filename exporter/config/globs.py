@@ -1,4 +1,4 @@
-"""Globs: which znodes of a tree the patterns `include` and `exclude` leave in it."""
+"""Globs: which znodes belong to a tree, by the patterns of `include` and `exclude`."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import re
 from collections.abc import Iterable
 
 GLOB_ACCEPTED = (
-    "accepted: an absolute path in which * and ? stand for characters of one name, [...] for one of several, "
-    "and ** for any number of names"
+    "accepted: an absolute path in which * and ? match characters of one name, [...] one of several characters, "
+    "and ** any number of names"
 )
 _ANY_DEPTH = "**"
 
-#: Where in a pattern a path has got to: the indices of the parts that may come next.
+#: How far a path has matched a pattern: the indices of the parts that may come next.
 Places = frozenset[int]
 
 
 class Globs:
     """A selector for TreeCache; paths and patterns are absolute, inside the ensemble's chroot.
 
-    A pattern stands for the znodes that it matches *and all below them*. Without `include` every znode is included.
-    A znode that `exclude` stands for is left out, whatever `include` says. The ancestors of what might be included
-    belong to the tree, since the way there leads through them; so does the tree's root, always.
+    A pattern covers the znodes that it matches *and all below them*. Without `include`, every znode is included.
+    `exclude` wins over `include`. The ancestors of a znode that might be included belong to the tree too, since the
+    engine reaches it through them; so does the tree's root, always.
     """
 
     def __init__(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> None:
@@ -35,12 +35,12 @@ class Globs:
         return not self._include or any(pattern.covers(path) or pattern.leads_on(path) for pattern in self._include)
 
     def descend(self, path: str) -> bool:
-        """Whether anything below a znode of the tree may belong to it too."""
+        """Whether any znode below this one may belong to the tree."""
         return not any(pattern.covers_all_below(path) for pattern in self._exclude)
 
 
 class Pattern:
-    """One glob. Raises ValueError, saying what is wrong and what is accepted."""
+    """One glob. Raises ValueError, which says what is wrong and what is accepted."""
 
     def __init__(self, glob: str) -> None:
         if not glob.startswith("/"):
@@ -56,7 +56,7 @@ class Pattern:
         self._parent: tuple[str, Places | None] = ("", self._closure({0}))
 
     def covers(self, path: str) -> bool:
-        """Whether the pattern matches the path or one above it."""
+        """Whether the pattern matches the path or one of its ancestors."""
         return self._places(path) is None
 
     def leads_on(self, path: str) -> bool:
@@ -64,16 +64,16 @@ class Pattern:
         return self._places(path) != frozenset()
 
     def covers_all_below(self, path: str) -> bool:
-        """Whether the pattern matches each child of a path, whatever its name."""
+        """Whether the pattern matches every possible child of a path."""
         places = self._places(path)
         return places is None or (self._ends_in_any and len(self._parts) - 1 in places)
 
     def _places(self, path: str) -> Places | None:
-        """Where the path gets to in the pattern; None once it, or a path above it, is matched."""
+        """How far the path matches the pattern; None once the path, or one of its ancestors, matches all of it."""
         parent, _, name = path.rpartition("/")
         if not name:
             return self._closure({0})
-        # Siblings are asked about one after the other, so their parent's places are worth keeping.
+        # Callers ask about siblings one after the other, so the places of their parent are kept.
         known, places = self._parent
         if known != parent:
             places = self._closure({0})
@@ -95,9 +95,9 @@ class Pattern:
         return self._closure(reached)
 
     def _closure(self, places: set[int]) -> Places | None:
-        """With what follows a `**` that stands for no name; None if the end of the pattern is among them."""
+        """Adds the places after each `**` that matches no name; None if they include the end of the pattern."""
         last = len(self._parts) - 1
-        # A ** at the end stands for what is below, so for one name at least.
+        # A ** at the end matches what is below, so at least one name.
         while more := {place + 1 for place in places if place < last and self._parts[place] is None} - places:
             places = places | more
         return None if len(self._parts) in places else frozenset(places)

@@ -1,4 +1,4 @@
-"""Meaning: the settings that a well-formed configuration stands for, with the files that it names read."""
+"""Meaning: turns a well-formed configuration into settings, and reads the files that it names."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from exporter.config.globs import Pattern
 from exporter.config.problems import Problem
 from exporter.treecache.options import CacheOptions
 
-#: Characters that a secret may have.
+#: The most characters that a secret may have.
 _SECRET_LIMIT = 64 * 1024
 
 
 @dataclass
 class Meaning:
-    """The ensembles that a configuration stands for, and what is wrong with them."""
+    """The ensembles of a configuration, and what is wrong with them."""
 
     ensembles: tuple[settings.Ensemble, ...] = ()
     problems: list[Problem] = field(default_factory=list)
 
 
 def ensembles(config: schema.Config, document: Document) -> Meaning:
-    """What a configuration means that has the shape of `document`, which says how each value is written."""
+    """Turns a configuration into settings; `document` says how each value is written."""
     reader = _Reader(document)
     reader.once(((("ensembles", i, "name"), ensemble.name) for i, ensemble in enumerate(config.ensembles)), "ensemble")
     meant = tuple(reader.ensemble(section, ("ensembles", i)) for i, section in enumerate(config.ensembles))
@@ -38,7 +38,7 @@ def ensembles(config: schema.Config, document: Document) -> Meaning:
 
 
 class _Reader:
-    """Gathers problems on its way, so that all are told at once; what has one is not used."""
+    """Collects all problems, so that they are reported together; a configuration with a problem is not used."""
 
     def __init__(self, document: Document) -> None:
         self._folder = document.path.absolute().parent
@@ -47,7 +47,7 @@ class _Reader:
         self.problems: list[Problem] = []
 
     def once(self, names: Iterable[tuple[Location, Hashable]], what: str) -> None:
-        """Complains about names that come again."""
+        """Complains about duplicate names."""
         seen = set()
         for location, name in names:
             if name in seen:
@@ -83,7 +83,7 @@ class _Reader:
         for i, glob in enumerate(section.exclude):
             if Pattern(glob).covers(section.path):
                 root = self._as_written((*at, "path"))
-                problem = f"leaves nothing of the tree at {root}; accepted: a pattern for what is below"
+                problem = f"excludes the whole tree at {root}; accepted: a pattern for znodes below it"
                 self._refuse((*at, "exclude", i), problem)
         return settings.Tree(
             name=section.path if section.name is None else section.name,
@@ -100,7 +100,7 @@ class _Reader:
             return settings.DigestMd5(section.username, self._password(section, at))
         if isinstance(section, schema.Gssapi):
             if importlib.util.find_spec("kerberos") is None:
-                problem = "the Python package kerberos is missing; accepted: with the extra treecache-exporter[gssapi]"
+                problem = "needs the Python package kerberos; accepted: with the extra treecache-exporter[gssapi]"
                 self._refuse((*at, "mechanism"), problem)
             return settings.Gssapi(section.service, section.principal)
         return None
@@ -108,7 +108,7 @@ class _Reader:
     def _password(self, section: schema.Password, at: Location) -> SecretStr:
         secret = self._secret(section, "password", at)
         if secret is None:
-            self._refuse(at, "no password; accepted: password or password_file")
+            self._refuse(at, "the password is missing; accepted: password or password_file")
             return SecretStr("")
         return secret
 
@@ -120,7 +120,7 @@ class _Reader:
             return in_place
         location = (*at, f"{key}_file")
         if in_place is not None:
-            self._refuse(location, f"given beside {key}; accepted: one of the two")
+            self._refuse(location, f"contradicts {key}; accepted: one of the two")
             return in_place
         return self._read_secret(file, location)
 
@@ -157,7 +157,7 @@ class _Reader:
         return None if file is None else self._folder / file
 
     def _try_certificates(self, tls: settings.Tls, at: Location) -> None:
-        """Complains now about files that every connection would fail on."""
+        """Loads the files once, so that a bad one is reported now and not by every connection."""
         for file in filter(None, (tls.ca_file, tls.cert_file, tls.key_file)):
             self._files.note(file)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -168,7 +168,7 @@ class _Reader:
             self._refuse((*at, "ca_file"), f"{_reason(error)}; accepted: a PEM file of authorities")
         if tls.cert_file is None or tls.key_file is None:
             return
-        # An empty password, not none: OpenSSL would ask for one on the terminal.
+        # An empty password rather than None, with which OpenSSL would prompt on the terminal.
         password = "" if tls.key_password is None else tls.key_password.get_secret_value()
         try:
             context.load_cert_chain(tls.cert_file, tls.key_file, password)
@@ -181,14 +181,14 @@ class _Reader:
         self.problems.append(Problem(location, problem, None, self._as_written(location)))
 
     def _as_written(self, location: Location) -> str | None:
-        """What to tell of a value: what the environment put into it may be a secret that belongs elsewhere."""
+        """A value as a complaint may show it: without what the environment put in, which may be a misplaced secret."""
         return self._written.get(location)
 
 
 def _options(section: schema.Tree) -> CacheOptions:
-    """The options of a tree's cache: its keys, but those that say which tree it is and what belongs to it.
+    """The options of a tree's cache: all keys of the tree but those that define the tree itself.
 
-    A key that is no option of a cache raises TypeError: it would be accepted and ignored.
+    A key that is not an option of a cache raises TypeError, as it would otherwise be accepted and ignored.
     """
     told: dict[str, Any] = {}
     for key, value in section.model_dump(exclude={"name", "path", "include", "exclude"}).items():
@@ -201,7 +201,7 @@ def _options(section: schema.Tree) -> CacheOptions:
 
 def _reason(error: Any) -> str:
     if isinstance(error, ssl.SSLError):
-        return str(error.reason or "no PEM that OpenSSL understands").lower().replace("_", " ")
+        return str(error.reason or "not a PEM file that OpenSSL can read").lower().replace("_", " ")
     if isinstance(error, UnicodeDecodeError):
         return "not UTF-8"
     return str(getattr(error, "strerror", None) or error)

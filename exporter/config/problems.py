@@ -13,7 +13,7 @@ from exporter.config.yamlfile import without_value
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong with the value at a location, in a line; `value` is None where it is not to be shown."""
+    """A problem with the value at a location, in a line; `value` is None where it must not be shown."""
 
     location: tuple[str | int, ...]
     text: str
@@ -21,7 +21,7 @@ class Problem:
     value: str | None = None
 
     def at(self, line: int) -> Problem:
-        """The same, in a line."""
+        """The same problem, in this line."""
         return replace(self, line=line)
 
     def told(self, path: Path) -> str:
@@ -32,7 +32,7 @@ class Problem:
 
 
 class ConfigError(SettingsError):
-    """A configuration file that cannot be used; its text has a line for each thing that is wrong."""
+    """A configuration file cannot be used; the text has a line for each problem."""
 
     def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
         told = [problem.told(path) for problem in sorted(problems, key=lambda problem: problem.line or 0)]
@@ -40,7 +40,7 @@ class ConfigError(SettingsError):
 
 
 def key(location: tuple[str | int, ...]) -> str:
-    """A location as a person writes it, for example `ensembles[0].trees[1].path`, without what may be a secret."""
+    """A location in the usual notation, for example `ensembles[0].trees[1].path`; what may be a secret is left out."""
     end = next((index + 1 for index, part in enumerate(location) if part in SECRET_KEYS), len(location))
     parts = (f"[{part}]" if isinstance(part, int) else f".{without_value(part)}" for part in location[:end])
     return "".join(parts).removeprefix(".")

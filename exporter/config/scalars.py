@@ -1,4 +1,4 @@
-"""Scalars: what a text without quotes stands for, by YAML 1.2's core schema, also when the environment holds it."""
+"""Scalars: the value of an unquoted string, by YAML 1.2's core schema, in a file or an environment variable."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 class FromEnvironment(str):
-    """A number or a boolean of an environment variable, which is a text where the schema wants one."""
+    """A number or boolean from an environment variable, which stays a string where the schema wants a string."""
 
     __slots__ = ()
 
 
 def plain(text: str) -> bool | int | float | str:
-    """The boolean or the number that a text stands for, else the text itself."""
+    """The boolean or number that a text represents, else the text itself."""
     if text.lower() in _BOOLEANS:
         return _BOOLEANS[text.lower()]
     if (number := _NUMBER.fullmatch(text)) and len(text) < 20:

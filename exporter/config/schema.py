@@ -1,7 +1,4 @@
-"""Schema: the shape of the configuration file, which docs/config.schema.json publishes.
-
-`make generate` writes that.
-"""
+"""Schema: the shape of the configuration file. `make generate` publishes it as docs/config.schema.json."""
 
 from __future__ import annotations
 
@@ -22,15 +19,15 @@ from exporter.zookeeper.frames import LEAST_MAX_FRAME, MOST_MAX_FRAME
 _DURATION_PATTERN = "^(0|([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$"
 _DURATION_SCHEMA = {"anyOf": [{"type": "string", "minLength": 1, "pattern": _DURATION_PATTERN}, {"const": 0}]}
 _REFERENCE_SCHEMA = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}
-#: Keys whose values no complaint may show.
+#: Keys whose values must not appear in any complaint.
 SECRET_KEYS = ("password", "key_password")
-#: And those where a secret comes by mistake: ZooKeeper itself writes USER:PASSWORD.
+#: Also those that may hold a secret by mistake: ZooKeeper itself writes USER:PASSWORD.
 HIDDEN_KEYS = (*SECRET_KEYS, "username")
 
 
 def _duration(least: float) -> BeforeValidator:
     def seconds(value: object) -> float:
-        # 0 is the one number that needs no unit.
+        # 0 is the only number that needs no unit.
         is_zero = isinstance(value, int) and not isinstance(value, bool) and value == 0
         return parse_duration(value if isinstance(value, str) else "0" if is_zero else "", least)
 
@@ -42,7 +39,7 @@ def _or_none(seconds: float | None) -> float | None:
 
 
 def _checked(parse: Callable[[str], object]) -> AfterValidator:
-    """Lets a text through as it is, if it can be parsed."""
+    """Passes a string on unchanged if it can be parsed."""
 
     def check(text: str) -> str:
         parse(text)
@@ -53,32 +50,32 @@ def _checked(parse: Callable[[str], object]) -> AfterValidator:
 
 def _not_empty(text: str) -> str:
     if not text:
-        raise ValueError("empty; accepted: a text")
+        raise ValueError("empty; accepted: a string")
     return text
 
 
 def _user_name(text: str) -> str:
     if ":" in text:
-        raise ValueError("a colon ends the name in ZooKeeper's digest scheme; accepted: a name without one")
+        raise ValueError("a colon ends the name in ZooKeeper's digest scheme; accepted: a name without a colon")
     return _not_empty(text)
 
 
 def _hidden(value: object) -> object:
-    """Takes a secret from a text alone; pydantic's own way round would show numbers in its complaint."""
+    """Accepts a secret only as a string; pydantic's own check would show a number in its complaint."""
     if not isinstance(value, str) or not value:
-        raise ValueError("no text, or an empty one; accepted: a text, in quotes if it looks like a number")
+        raise ValueError("not a string, or empty; accepted: a string, in quotes if it looks like a number")
     return SecretStr(value)
 
 
 def _of_environment(value: object) -> object:
-    """What the environment holds is text; it is read as the same text without quotes would be."""
+    """Reads a value from the environment as the same text without quotes would be read."""
     return plain(value) if isinstance(value, FromEnvironment) else value
 
 
 _READ_BY_TYPE = BeforeValidator(_of_environment)
 
 Duration = Annotated[float, _duration(0), WithJsonSchema(_DURATION_SCHEMA)]
-#: A duration of which 0 is none.
+#: A duration, of which 0 means None.
 Interval = Annotated[float | None, _duration(0), AfterValidator(_or_none), WithJsonSchema(_DURATION_SCHEMA)]
 Timeout = Annotated[float, _duration(0.1), WithJsonSchema(_DURATION_SCHEMA)]
 Text = Annotated[str, AfterValidator(_not_empty), WithJsonSchema({"type": "string", "minLength": 1})]
@@ -99,7 +96,7 @@ def _seconds(default: float | None, description: str) -> Any:
 
 
 class Section(BaseModel):
-    """What all sections have in common: no unknown keys, no conversions."""
+    """The base of all sections: no unknown keys, no conversions."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
@@ -107,25 +104,28 @@ class Section(BaseModel):
 class Freshness(Section):
     """How the staleness of a tree is measured."""
 
-    interval: Interval = _seconds(OPTIONS.freshness_interval, "Time between two proofs of freshness; 0 for none.")
-    timeout: Timeout = _seconds(OPTIONS.freshness_timeout, "Time after which a proof that got no answer has failed.")
+    interval: Interval = _seconds(OPTIONS.freshness_interval, "Time between two freshness checks; 0 for no checks.")
+    timeout: Timeout = _seconds(OPTIONS.freshness_timeout, "Time after which an unanswered freshness check fails.")
     barrier: Literal["quorum", "sync"] = Field(
         default=cast(Any, OPTIONS.freshness_barrier),
-        description="`quorum` proves freshness by an empty transaction, `sync` commits none and takes a server's word.",
+        description="Request of a freshness check: `quorum` commits an empty transaction; `sync` commits nothing, but "
+        "relies on one server's answer.",
     )
 
 
 class Audit(Section):
     """How a tree is compared with what ZooKeeper holds."""
 
-    interval: Interval = _seconds(OPTIONS.audit_interval, "Time between two audits; 0 for none.")
+    interval: Interval = _seconds(OPTIONS.audit_interval, "Time between two audits; 0 for no audits.")
     sample: WholeNumber = Field(
         default=OPTIONS.audit_sample,
-        description="How many znodes an audit compares: others each time, spread evenly over the tree; 0 for all.",
+        description="Number of znodes that an audit compares: different ones each time, spread evenly over the tree; "
+        "0 for all.",
     )
 
 
-# Every key of a tree but the first four is an option of its cache by the same name, one of a section by both names.
+# Every key of a tree but the first four is an option of its cache. The option of a section's key has the name of the
+# section before the key's: `audit_sample`.
 
 
 class Tree(Section):
@@ -135,30 +135,34 @@ class Tree(Section):
     path: ZnodePath = Field(description="Root of the tree, inside the ensemble's chroot.")
     include: list[Glob] = Field(
         default=[],
-        description="Globs of absolute paths; given any, only what they match, what is below that, and the way there "
-        "belong to the tree.",
+        description="Globs of absolute paths. If there are any, only the znodes that they match, all znodes below "
+        "those, and the ancestors of both belong to the tree.",
     )
     exclude: list[Glob] = Field(
-        default=[], description="Globs of absolute paths; what they match and what is below that is left out."
+        default=[],
+        description="Globs of absolute paths; the znodes that they match are left out, with all znodes below.",
     )
     max_depth: WholeNumber | None = Field(
-        default=None, description="How many levels below its root the tree goes; 0 for the root alone, by default all."
+        default=None,
+        description="Depth of the tree in levels below its root; 0 for the root alone, by default unlimited.",
     )
     keep_data: Boolean = Field(
         default=OPTIONS.keep_data, description="Whether to hold the znodes' data in memory, not only their sizes."
     )
     max_nodes_per_second: Positive | None = Field(
-        default=None, description="How many znodes to read in a second at most; by default no limit."
+        default=None, description="The most znodes to read per second; by default no limit."
     )
     freshness: Freshness = Field(default=Freshness(), description="How the staleness of the tree is measured.")
     audit: Audit = Field(default=Audit(), description="How the tree is compared with what ZooKeeper holds.")
 
 
 class Password(Section):
-    """A password: in a file, or in place, where `${NAME}` takes it from the environment. One of the two is required."""
+    """A password, in the configuration (as a rule `${NAME}`) or in a file of its own. One of the two is required."""
 
-    password: Secret | None = Field(default=None, description="As a rule `${NAME}`, from an environment variable.")
-    password_file: Text | None = Field(default=None, description="File that holds nothing but the password.")
+    password: Secret | None = Field(
+        default=None, description="The password, as a rule `${NAME}` of an environment variable."
+    )
+    password_file: Text | None = Field(default=None, description="File that holds only the password.")
 
 
 class Digest(Password):
@@ -179,22 +183,27 @@ class Gssapi(Section):
 
     mechanism: Literal["GSSAPI"]
     service: Text = Field(default=settings.Gssapi.service, description="First part of the servers' principal.")
-    principal: Text | None = Field(default=None, description="Whose tickets to use; by default the cache's owner's.")
+    principal: Text | None = Field(
+        default=None, description="Principal whose tickets to use; by default that of the ticket cache."
+    )
 
 
 class Tls(Section):
     """TLS to the ensemble. Files are PEM, their names relative to the folder of the configuration file."""
 
     ca_file: Text | None = Field(default=None, description="Authorities to trust besides the system's.")
-    cert_file: Text | None = Field(default=None, description="Certificate to show to the servers, with its chain.")
+    cert_file: Text | None = Field(
+        default=None, description="Client certificate to present to the servers, with its chain."
+    )
     key_file: Text | None = Field(default=None, description="Private key of the certificate.")
-    key_password: Secret | None = Field(default=None, description="What the key is encrypted with.")
-    key_password_file: Text | None = Field(default=None, description="File that holds what the key is encrypted with.")
+    key_password: Secret | None = Field(default=None, description="Passphrase of the private key.")
+    key_password_file: Text | None = Field(default=None, description="File that holds only the key's passphrase.")
     check_hostname: Boolean = Field(
-        default=settings.Tls.check_hostname, description="Whether a server's certificate must be for the host's name."
+        default=settings.Tls.check_hostname, description="Whether a server's certificate must match its host name."
     )
     insecure_skip_verify: Boolean = Field(
-        default=settings.Tls.insecure_skip_verify, description="Whether to trust any server with any certificate."
+        default=settings.Tls.insecure_skip_verify,
+        description="Whether to accept any server certificate, without verifying it.",
     )
 
 
@@ -205,10 +214,10 @@ class Ensemble(Section):
     hosts: Hosts = Field(
         description="HOST[:PORT][,HOST[:PORT]...][/CHROOT], an IPv6 address in brackets, the port by default 2181.",
     )
-    session_timeout: Timeout = _seconds(settings.Ensemble.session_timeout, "The session timeout to ask for.")
+    session_timeout: Timeout = _seconds(settings.Ensemble.session_timeout, "The session timeout to request.")
     max_reply_bytes: ReplyBytes = Field(
         default=settings.Ensemble.max_reply_bytes,
-        description="How many bytes a server may say at once; a longer reply costs the connection.",
+        description="The most bytes that one reply may have; a longer reply closes the connection.",
     )
     digest: list[Digest] = Field(default=[], description="Users to authenticate as, all at once.")
     sasl: Annotated[DigestMd5 | Gssapi, Field(discriminator="mechanism")] | None = Field(
@@ -225,7 +234,7 @@ class Config(Section):
 
 
 class _WithoutNull(GenerateJsonSchema):
-    """Leaves out that what is optional may be None: a key without a value is refused."""
+    """Leaves `null` out of the types of optional keys: a key without a value is refused."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
@@ -242,7 +251,7 @@ def json_schema() -> str:
 
 
 def _published(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema in which any value may come from the environment, alike from each version of pydantic."""
+    """A schema in which any value may come from the environment; the same with each version of pydantic."""
     if len(schema.get("allOf", ())) == 1:
         # Up to pydantic 2.8.
         schema = {key: value for key, value in schema.items() if key != "allOf"} | schema["allOf"][0]
@@ -267,7 +276,7 @@ def _published_part(keyword: str, value: Any) -> Any:
 
 
 def _is_narrow(accepted: Mapping[str, Any]) -> bool:
-    """Whether a schema is of one value, and does not let through a text such as `${NAME}`."""
+    """Whether a schema describes a single value and would refuse a string such as `${NAME}`."""
     if "anyOf" in accepted:
         return all(_is_narrow(choice) for choice in accepted["anyOf"])
     limits = ("const", "enum", "pattern")

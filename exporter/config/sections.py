@@ -1,4 +1,4 @@
-"""Sections: a YAML file as nested sections that know their lines, for complaints that say where to look."""
+"""Sections: a YAML file as nested sections that know their lines, so that a complaint can name the line."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 class UnprotectedError(SettingsError):
-    """A configuration that would leave the server with less protection than somebody asked for, as a truncated one."""
+    """A configuration, probably a truncated file, would leave the server with less protection than was asked for."""
 
 
 class Section:
-    """A mapping of a YAML file. Keys are taken out one by one; `end` complains about what nobody took.
+    """A mapping of a YAML file. Callers take its keys one by one; `end` complains about keys that nobody took.
 
     A key whose value is null counts as absent. Every method raises SettingsError for a value of another type.
     """
@@ -37,16 +37,16 @@ class Section:
         return key in self._nodes
 
     def error(self, key: str, value: str | None, problem: str) -> SettingsError:
-        """The complaint about one key of this section, with the line that it stands in."""
+        """The complaint about one key of this section, with the key's line."""
         line = self._nodes[key][0].start_mark.line + 1 if key in self._nodes else self._line
         return SettingsError(f"{self._path}:{line}: {self._name}{without_value(key)}", value, problem)
 
     def names(self) -> Iterator[str]:
-        """The keys that are left, for sections whose keys are the user's own."""
+        """All keys, for sections whose keys the user chooses."""
         yield from list(self._nodes)
 
     def section(self, key: str) -> Section:
-        """The mapping under a key, empty when there is none."""
+        """The mapping under a key; empty if the key is absent."""
         node = self._take(key)
         if node is None:
             return Section(self._path, f"{self._name}{key}.", self._line, {})
@@ -55,10 +55,10 @@ class Section:
         return _section(self._path, f"{self._name}{key}.", node)
 
     def check_not_null(self, key: str) -> None:
-        """Raises UnprotectedError for a key without a value, as the end of a truncated file."""
+        """Raises UnprotectedError for a key without a value, which may be the end of a truncated file."""
         if key in self and self._take(key) is None:
             line = self._nodes[key][0].start_mark.line + 1
-            problem = "no value, as at the end of a truncated file; accepted: a mapping, {} for an empty one"
+            problem = "no value, the file may be truncated; accepted: a mapping, {} for an empty one"
             raise UnprotectedError(f"{self._path}:{line}: {self._name}{key}", None, problem)
 
     def text(self, key: str, default: str = "") -> str:
@@ -67,7 +67,7 @@ class Section:
         if node is None:
             return default
         if not isinstance(node, ScalarNode):
-            raise self._mistyped(key, "text")
+            raise self._mistyped(key, "a string")
         return str(node.value)
 
     def boolean(self, key: str, default: bool) -> bool:
@@ -83,11 +83,11 @@ class Section:
         if node is None:
             return ()
         if not isinstance(node, SequenceNode) or not all(isinstance(item, ScalarNode) for item in node.value):
-            raise self._mistyped(key, "a list of texts")
+            raise self._mistyped(key, "a list of strings")
         return tuple(str(item.value) for item in node.value)
 
     def end(self) -> None:
-        """Raises SettingsError if a key of this section was never asked for."""
+        """Raises SettingsError if nobody took a key of this section."""
         for key in self._nodes:
             if key not in self._known:
                 raise self.error(key, None, f"unknown key; accepted: {', '.join(sorted(self._known))}")
@@ -98,14 +98,14 @@ class Section:
         return None if isinstance(node, ScalarNode) and node.tag == _NULL else node
 
     def _mistyped(self, key: str, accepted: str) -> SettingsError:
-        # Without the value, which may be a user with a password, put where a mapping belongs.
-        return self.error(key, None, f"not the type of value that belongs here; accepted: {accepted}")
+        # The value is not shown: it may be a user and a password in the place of a mapping.
+        return self.error(key, None, f"wrong type; accepted: {accepted}")
 
 
 def read(path: Path) -> Section:
     """A file's top section.
 
-    Raises SettingsError if the file cannot be read or is no YAML mapping.
+    Raises SettingsError if the file cannot be read or is not a YAML mapping.
     """
     try:
         content = content_of(path)
@@ -119,7 +119,7 @@ def read(path: Path) -> Section:
 def parse(path: Path, content: bytes) -> Section:
     """The top section of a file's content.
 
-    Raises UnprotectedError for an empty one, SettingsError if it is no YAML mapping.
+    Raises UnprotectedError for an empty file, SettingsError if it is not a YAML mapping.
     """
     try:
         root = compose(content)
@@ -133,10 +133,10 @@ def parse(path: Path, content: bytes) -> Section:
     except (YAMLError, ValueError):
         _refuse(path, 1, "it has characters that YAML does not allow")
     if root is None or (isinstance(root, ScalarNode) and root.tag == _NULL):
-        problem = "the file is empty, as a truncated one is; accepted: a YAML mapping, {} for no TLS and no passwords"
+        problem = "the file is empty, perhaps truncated; accepted: a YAML mapping, {} for no TLS and no passwords"
         raise UnprotectedError(f"{path}:1", None, problem)
     if not isinstance(root, MappingNode):
-        _refuse(path, root.start_mark.line + 1, "the file holds no keys")
+        _refuse(path, root.start_mark.line + 1, "the file is not a mapping")
     return _section(path, "", root)
 
 
@@ -145,7 +145,7 @@ def _section(path: Path, name: str, mapping: MappingNode) -> Section:
     for key, value in mapping.value:
         line = key.start_mark.line + 1
         if not isinstance(key, ScalarNode):
-            _refuse(path, line, "a key is no text")
+            _refuse(path, line, "a key is not a string")
         if key.value in nodes:
             raise SettingsError(f"{path}:{line}: {name}{without_value(key.value)}", None, "given twice; accepted: once")
         nodes[key.value] = key, value

@@ -1,4 +1,4 @@
-"""Settings: what the daemon is asked to watch and where it serves, checked before anything starts."""
+"""Settings: what the daemon watches and where it serves, checked before anything starts."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from exporter.zookeeper.frames import MAX_FRAME
 HOSTS_ACCEPTED = "accepted: HOST[:PORT][,HOST[:PORT]...][/CHROOT], an IPv6 address in brackets"
 PATH_ACCEPTED = "accepted: an absolute path such as /services"
 LISTEN_ACCEPTED = "accepted: [HOST]:PORT, an IPv6 address in brackets, port 0 for a free one; or unix:///PATH"
-TELEMETRY_PATH_ACCEPTED = "accepted: an absolute path such as /metrics, of letters, digits and . _ ~ -"
+TELEMETRY_PATH_ACCEPTED = "accepted: an absolute path such as /metrics, with letters, digits and . _ ~ -"
 EXTERNAL_URL_ACCEPTED = (
-    "accepted: an absolute URL such as https://monitor.example/zk/, or its path alone, of letters, digits and . _ ~ -"
+    "accepted: an absolute URL such as https://monitor.example/zk/, or its path alone, with letters, digits and . _ ~ -"
 )
-ROUTE_PREFIX_ACCEPTED = "accepted: / for none, or a path such as /zk, of letters, digits and . _ ~ -"
+ROUTE_PREFIX_ACCEPTED = "accepted: / for none, or a path such as /zk, with letters, digits and . _ ~ -"
 DASHBOARD_ACCEPTED = "accepted: an absolute URL such as https://grafana.example/dashboards, without credentials"
 NAME_ACCEPTED = "accepted: any printable text"
 DURATION_ACCEPTED = "accepted: a duration such as 500ms, 10s, 5m or 1h30m"
 COUNT_ACCEPTED = "accepted: a whole number from 0 on"
-HOST_NAME_ACCEPTED = "accepted: a StatefulSet's, which ends in a hyphen and a number, such as exporter-0"
+HOST_NAME_ACCEPTED = "accepted: a StatefulSet's host name, which ends in a hyphen and a number, such as exporter-0"
 
-#: Seconds; what is longer is a mistake.
+#: Seconds; a longer duration is taken for a mistake.
 LONGEST_DURATION = 86_400.0
 
 DEFAULT_ZOOKEEPER_PORT = 2181
 
-#: Bytes of the path of a Unix socket on Linux: unix(7).
+#: The most bytes of a Unix socket's path on Linux: unix(7).
 _LONGEST_SOCKET_PATH = 107
 
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 _HOST_PORT = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]*)(?::(?P<port>[^:]*))?")
-# What ZooKeeper's own PathUtils.validatePath refuses.
+# The characters that ZooKeeper's own PathUtils.validatePath refuses.
 _NOT_IN_ZNODE_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff]")
 # Prometheus' own syntax of durations.
 _DURATION = re.compile("".join(rf"(?:([0-9]{{1,9}}){unit})?" for unit in ("d", "h", "m", "s", "ms")))
@@ -51,7 +51,7 @@ _SERVED_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 
 
 class SettingsError(ValueError):
-    """A setting that cannot be used; its text is one line that names the setting, its value and what is accepted."""
+    """A setting cannot be used; the text is one line that names the setting, its value and what is accepted."""
 
     def __init__(self, setting: str, value: str | None, problem: str) -> None:
         named = setting if value is None else f"{setting}={value}"
@@ -59,11 +59,11 @@ class SettingsError(ValueError):
 
     @property
     def lines(self) -> list[str]:
-        """The complaints, one for each thing that is wrong."""
+        """The complaints, one for each problem."""
         return str(self).split("\n")
 
 
-#: What is asked of the cache of a tree that says nothing else.
+#: The default options of a tree's cache.
 OPTIONS = CacheOptions(
     create_root=False, keep_data=False, freshness_interval=5.0, audit_interval=300.0, audit_sample=1000
 )
@@ -74,7 +74,7 @@ class Tree:
     """One subtree to watch.
 
     `path` is its root inside the ensemble's chroot, `name` its value of the label `tree`. `include` and `exclude` are
-    globs (see `exporter.config.globs`), `options` what else is asked of its cache.
+    globs (see `exporter.config.globs`), `options` those of its cache.
     """
 
     name: str
@@ -94,7 +94,7 @@ class Digest:
 
 @dataclass(frozen=True)
 class DigestMd5:
-    """A user to be authenticated by SASL's DIGEST-MD5."""
+    """A user who authenticates by SASL's DIGEST-MD5."""
 
     username: str
     password: SecretStr
@@ -102,7 +102,7 @@ class DigestMd5:
 
 @dataclass(frozen=True)
 class Gssapi:
-    """Kerberos: the service's name, and whose tickets to use, None for the process's own."""
+    """Kerberos: the service's name, and the principal whose tickets to use, None for the process's own."""
 
     service: str = "zookeeper"
     principal: str | None = None
@@ -110,7 +110,7 @@ class Gssapi:
 
 @dataclass(frozen=True)
 class Tls:
-    """How to speak TLS with an ensemble; files are PEM. The system's authorities are trusted besides `ca_file`."""
+    """How to speak TLS with an ensemble; files are PEM. `ca_file` is trusted besides the system's authorities."""
 
     ca_file: Path | None = None
     cert_file: Path | None = None
@@ -122,10 +122,10 @@ class Tls:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """One ZooKeeper ensemble: how to reach it and as whom, and the trees to watch there.
+    """One ZooKeeper ensemble: how to connect and authenticate, and the trees to watch.
 
-    `name` is its value of the label `ensemble`; `session_timeout` is asked for, in seconds; `max_reply_bytes` is the
-    most that a server may say at once.
+    `name` is its value of the label `ensemble`; `session_timeout` the timeout to request, in seconds;
+    `max_reply_bytes` the limit of one reply.
     """
 
     name: str
@@ -140,7 +140,7 @@ class Ensemble:
 
 @dataclass(frozen=True)
 class ListenAddress:
-    """Where to listen: an empty host means every address of the machine, port 0 a free port."""
+    """A TCP address to listen on: an empty host means every address of the machine, port 0 a free port."""
 
     host: str
     port: int
@@ -151,7 +151,7 @@ class ListenAddress:
 
 @dataclass(frozen=True)
 class UnixAddress:
-    """Where to listen: the absolute path of a Unix socket."""
+    """A Unix socket to listen on, by its absolute path."""
 
     path: Path
 
@@ -168,9 +168,15 @@ DEFAULT_LISTEN_ADDRESS = ListenAddress("", 19141)
 class Web:
     """How to serve.
 
-    The listen addresses, unless systemd hands over listening sockets; the path that Prometheus scrapes;
-    exporter-toolkit's configuration file; the prefix of every path, empty for none; whether `POST /-/reload` is
-    allowed; whether pages show what is in znodes; where the dashboards are, for a link on the pages.
+    Attributes:
+        listen_addresses: where to listen, unless systemd passes sockets.
+        telemetry_path: the path that Prometheus scrapes.
+        config_file: a web configuration in exporter-toolkit's format.
+        route_prefix: the prefix of every path, empty for none.
+        enable_lifecycle: whether `POST /-/reload` is allowed.
+        systemd_socket: whether to serve on the sockets that systemd passes.
+        expose_data: whether pages show the data of znodes.
+        dashboard_url: address of the dashboards, which the pages link to.
     """
 
     listen_addresses: tuple[Address, ...] = (DEFAULT_LISTEN_ADDRESS,)
@@ -185,7 +191,7 @@ class Web:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that a daemon is told. Of every tree it watches the share that belongs to `shard`."""
+    """All settings of a daemon. Of every tree, it watches the share that belongs to `shard`."""
 
     ensembles: tuple[Ensemble, ...]
     web: Web = Web()
@@ -211,9 +217,9 @@ def parse_path(text: str) -> str:
 
 
 def parse_trees(paths: Iterable[str], options: CacheOptions = OPTIONS) -> tuple[Tree, ...]:
-    """One tree for each path of `--treecache.path`, named after it.
+    """One tree for each path of `--treecache.path`, with the path as its name.
 
-    Raises SettingsError for a path that cannot be used or that comes twice.
+    Raises SettingsError for a path that cannot be used or is given twice.
     """
     trees: dict[str, Tree] = {}
     for text in paths:
@@ -240,7 +246,7 @@ def parse_name(text: str) -> str:
 
 
 def parse_duration(text: str, least: float = 0.0) -> float:
-    """Seconds of a duration in Prometheus' syntax, for example `1m30s`; at least `least`, at most a day.
+    """A duration in Prometheus' syntax, for example `1m30s`, in seconds; at least `least`, at most a day.
 
     Raises ValueError, saying what is wrong and what is accepted.
     """
@@ -265,7 +271,7 @@ def parse_count(text: str) -> int:
 
 
 def parse_ordinal_of_host(name: str) -> int:
-    """The ordinal that a StatefulSet has given to the host of this name.
+    """The ordinal in the name of a StatefulSet's host.
 
     Raises ValueError, saying what is accepted.
     """
@@ -292,19 +298,19 @@ def parse_listen_address(text: str) -> Address:
 
 
 def parse_telemetry_path(text: str, reserved: Iterable[str] = ()) -> str:
-    """The path that Prometheus scrapes; `reserved` are the paths that are taken.
+    """The path that Prometheus scrapes; `reserved` are the paths that are already taken.
 
     Raises ValueError, saying what is wrong and what is accepted.
     """
     if text in reserved:
         raise ValueError(f"this path is taken by another page; {TELEMETRY_PATH_ACCEPTED}")
     if not _is_served_path(text):
-        raise ValueError(f"not a path that can be served; {TELEMETRY_PATH_ACCEPTED}")
+        raise ValueError(f"not a valid path; {TELEMETRY_PATH_ACCEPTED}")
     return text
 
 
 def parse_external_url(text: str) -> str:
-    """The path of the URL under which browsers find the exporter, without a slash at its end: empty for none.
+    """The path of the exporter's URL for browsers, without a trailing slash; empty for none.
 
     Raises ValueError, saying what is wrong and what is accepted.
     """
@@ -313,7 +319,7 @@ def parse_external_url(text: str) -> str:
     elif _is_absolute_url(text):
         url = urlsplit(text)
         if url.query or url.fragment:
-            raise ValueError(f"has more than a path behind the host; {EXTERNAL_URL_ACCEPTED}")
+            raise ValueError(f"has a query or a fragment; {EXTERNAL_URL_ACCEPTED}")
         path = url.path
     else:
         raise ValueError(f"not an absolute HTTP URL; {EXTERNAL_URL_ACCEPTED}")
@@ -321,7 +327,7 @@ def parse_external_url(text: str) -> str:
 
 
 def parse_route_prefix(text: str) -> str:
-    """A prefix for the path of everything that is served, without a slash at its end: empty for none.
+    """The prefix of every path that is served, without a trailing slash; empty for none.
 
     Raises ValueError, saying what is wrong and what is accepted.
     """
@@ -329,7 +335,7 @@ def parse_route_prefix(text: str) -> str:
 
 
 def parse_dashboard_url(text: str) -> str:
-    """An absolute HTTP URL, to be linked to.
+    """An absolute HTTP URL for the pages to link to.
 
     Raises ValueError, saying what is wrong and what is accepted.
     """
@@ -339,12 +345,12 @@ def parse_dashboard_url(text: str) -> str:
 
 
 def in_brackets(host: str) -> str:
-    """A host as it stands before a colon and a port."""
+    """A host as it is written before a colon and a port: an IPv6 address gets brackets."""
     return f"[{host}]" if ":" in host else host
 
 
 def one_line(text: str) -> str:
-    """The text with everything escaped that cannot be printed on one line."""
+    """The text with every character escaped that cannot be printed on one line."""
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
@@ -358,12 +364,12 @@ def _is_absolute_url(text: str) -> bool:
 
 
 def _prefix(path: str, accepted: str) -> str:
-    """As Prometheus takes it: slashes at either end make no difference."""
+    """A path as a prefix. As in Prometheus, slashes at either end make no difference."""
     prefix = "/" + path.strip("/")
     if prefix == "/":
         return ""
     if not _is_served_path(prefix):
-        raise ValueError(f"{path!r} is no path that can be served; {accepted}")
+        raise ValueError(f"{path!r} is not a valid path; {accepted}")
     return prefix
 
 
@@ -383,7 +389,7 @@ def _parse_zookeeper_host(text: str) -> str:
 def _split_host_port(text: str, accepted: str) -> tuple[str, str | None]:
     match = _HOST_PORT.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no HOST:PORT; {accepted}")
+        raise ValueError(f"{text!r} is not HOST:PORT; {accepted}")
     return match["host"], match["port"]
 
 
@@ -392,29 +398,29 @@ def _checked_host(host: str, accepted: str) -> str:
     try:
         if host.startswith("["):
             address = ipaddress.IPv6Address(host[1:-1])
-            # Nothing listens at, or connects from, an IPv4 address that is written as one of IPv6.
+            # No socket listens on, or connects from, an IPv4 address in IPv6 notation.
             return str(address.ipv4_mapped or address)
         if re.fullmatch("[0-9.]+", host):
             return str(ipaddress.IPv4Address(host))
     except ValueError:
-        raise ValueError(f"{host!r} is no IP address; {accepted}") from None
+        raise ValueError(f"{host!r} is not an IP address; {accepted}") from None
     if len(host) > 253 or not _HOST_NAME.fullmatch(host):
-        raise ValueError(f"{host!r} is no host name; {accepted}")
+        raise ValueError(f"{host!r} is not a host name; {accepted}")
     return host
 
 
 def _checked_socket_path(text: str) -> Path:
     if not text.startswith("/") or text.endswith("/"):
-        raise ValueError(f"{text!r} is no absolute path of a file; {LISTEN_ACCEPTED}")
+        raise ValueError(f"{text!r} is not the absolute path of a file; {LISTEN_ACCEPTED}")
     if len(os.fsencode(text)) > _LONGEST_SOCKET_PATH:
         raise ValueError(f"the path has more than {_LONGEST_SOCKET_PATH} bytes; {LISTEN_ACCEPTED}")
     return Path(text)
 
 
 def _checked_port(text: str, allowed: range, accepted: str) -> int:
-    # Not int() alone, which also takes signs, spaces, underscores and other scripts' digits.
+    # int() alone would also accept signs, spaces, underscores and digits of other scripts.
     if not re.fullmatch("[0-9]{1,5}", text) or int(text) not in allowed:
-        problem = f"{text!r} is no port between {allowed.start} and {allowed.stop - 1}"
+        problem = f"{text!r} is not a port between {allowed.start} and {allowed.stop - 1}"
         raise ValueError(f"{problem}; {accepted}")
     return int(text)
 

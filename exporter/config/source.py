@@ -1,4 +1,4 @@
-"""Source: a configuration file that may be read again, and the ensembles that it says to watch."""
+"""Source: a configuration file that can be read again, and the ensembles that it describes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from exporter.config.validation import validate
 
 
 class Source:
-    """A configuration file that may be read again, with the files that it names."""
+    """A configuration file that can be read again, with the files that it names."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -21,11 +21,11 @@ class Source:
 
     @property
     def files(self) -> Files:
-        """The files that were read the last time, also when something was wrong with them."""
+        """The files that the last load read, also if it failed."""
         return self._files
 
     def load(self) -> tuple[Ensemble, ...]:
-        """The ensembles that the configuration tells to watch; see `load`."""
+        """The ensembles of the configuration; see `load`."""
         files = Files()
         try:
             return load(self._path, files)
@@ -34,12 +34,12 @@ class Source:
 
 
 def load(path: Path, files: Files | None = None) -> tuple[Ensemble, ...]:
-    """The ensembles that a configuration file tells to watch.
+    """The ensembles of a configuration file.
 
-    Reads the files of secrets, certificates and keys too, which are found relative to the configuration file's folder,
-    and notes in `files` what it reads.
+    Also reads the files of secrets, certificates and keys, relative to the folder of the configuration file. Notes
+    every file that it reads in `files`.
 
-    Raises ConfigError, with a line for each thing that is wrong.
+    Raises ConfigError, with a line for each problem.
     """
     document = read(path, files)
     config = validate(document)

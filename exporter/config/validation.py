@@ -1,4 +1,4 @@
-"""Validation: a document against the schema, and what is wrong with it in words."""
+"""Validation: checks a document against the schema, and puts each problem into words."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from exporter.config.document import Document, Location
 from exporter.config.problems import Problem
 from exporter.config.schema import HIDDEN_KEYS, Config
 
-#: What is accepted where pydantic misses a value of a plain type.
+#: The complaints for pydantic's errors about plain types.
 _ACCEPTED = {
-    "string_type": "no text; accepted: a text, in quotes if it looks like a number",
-    "bool_type": "neither true nor false; accepted: true, false",
-    "int_type": "no whole number; accepted: a whole number such as 1000",
-    "list_type": "no list; accepted: a list, each item on a line that begins with -",
-    "model_type": "no mapping; accepted: lines of KEY: VALUE",
-    "model_attributes_type": "no mapping; accepted: lines of KEY: VALUE",
-    "too_short": "an empty list; accepted: one item or more",
+    "string_type": "not a string; accepted: a string, in quotes if it looks like a number",
+    "bool_type": "not a boolean; accepted: true, false",
+    "int_type": "not a whole number; accepted: a whole number such as 1000",
+    "list_type": "not a list; accepted: a list, each item on a line that begins with -",
+    "model_type": "not a mapping; accepted: lines of KEY: VALUE",
+    "model_attributes_type": "not a mapping; accepted: lines of KEY: VALUE",
+    "too_short": "an empty list; accepted: at least one item",
 }
-#: Where anything may stand, also a secret.
+#: Errors whose value may be anything, also a secret.
 _HIDDEN = ("list_type", "model_type", "model_attributes_type", "extra_forbidden")
 
 
 def validate(document: Document) -> Config | None:
-    """The document in the schema's shape, or None after adding to its problems whatever is wrong."""
+    """The document as the schema's models; None if it does not fit, with the reasons added to its problems."""
     if document.content is None:
         if not document.problems:
             document.problems.append(Problem((), _unfit("the file is empty", Config), line=1))
@@ -50,8 +50,8 @@ def _problem(error: ErrorDetails, document: Document) -> Problem:
     hidden = not location or location[-1] in HIDDEN_KEYS or error["type"] in _HIDDEN
     shown = written is not None and not hidden
     if shown and written != error["input"] and isinstance(error["input"], str):
-        # What came from the environment may be a secret in the wrong place: show nothing that was made of it.
-        text = f"what the environment holds does not fit{text[text.rfind('; accepted:') :]}"
+        # A value from the environment may be a misplaced secret, so nothing of it is shown.
+        text = f"the value from the environment does not fit{text[text.rfind('; accepted:') :]}"
     return Problem(location, text, document.line(location), written if shown else None)
 
 
@@ -84,7 +84,7 @@ def _listed(expected: str) -> str:
 
 def _unknown(name: str, section: type[BaseModel]) -> str:
     close = difflib.get_close_matches(name, section.model_fields, n=1)
-    return _unfit(f"unknown key, perhaps meant as {close[0]}" if close else "unknown key", section)
+    return _unfit(f"unknown key, did you mean {close[0]}" if close else "unknown key", section)
 
 
 def _unfit(problem: str, section: type[BaseModel]) -> str:
@@ -92,7 +92,7 @@ def _unfit(problem: str, section: type[BaseModel]) -> str:
 
 
 def _place(tagged: Location) -> tuple[Location, type[BaseModel]]:
-    """A location of pydantic's as the document has it, without the mechanisms in it, and the section it is in."""
+    """Pydantic's location as one of the document, without the tags of unions, and the section it is in."""
     section: type[BaseModel] = Config
     choice: list[type[BaseModel]] = []
     location: Location = ()

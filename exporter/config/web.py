@@ -1,7 +1,7 @@
 """Web configuration: the file of `--web.config.file`, in exporter-toolkit's format, read and checked.
 
-The format is that of https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md; what
-Python's ssl module cannot do is refused, and docs/web-configuration.md says so.
+The format is that of https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md. Options that
+Python's ssl module does not support are refused; docs/web-configuration.md lists them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from exporter.config.sections import Section, UnprotectedError, read
 VERIFY_IF_GIVEN = "VerifyClientCertIfGiven"
 REQUIRE_AND_VERIFY = "RequireAndVerifyClientCert"
 CLIENT_AUTH_TYPES = ("NoClientCert", VERIFY_IF_GIVEN, REQUIRE_AND_VERIFY)
-#: What Go's servers know and Python's do not: to ask for a certificate without verifying it.
+#: Go's servers can request a certificate without verifying it; Python's cannot.
 _UNVERIFIED = ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")
 
 TLS_VERSIONS = ("TLS12", "TLS13")
@@ -58,7 +58,7 @@ _BCRYPT_ACCEPTED = "accepted: what `htpasswd -nBC 10 USER` prints after the colo
 
 @dataclass(frozen=True)
 class TlsConfig:
-    """`tls_server_config`; files are absolute, names are Go's, `curve` None means OpenSSL's own choice."""
+    """`tls_server_config`: paths are absolute, names are Go's, and `curve` None means OpenSSL's own choice."""
 
     cert_file: Path
     key_file: Path
@@ -73,13 +73,13 @@ class TlsConfig:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """What is read for each change of certificates."""
+        """The files that are read again when certificates change."""
         return (self.cert_file, self.key_file, *filter(None, [self.client_ca_file]))
 
 
 @dataclass(frozen=True)
 class WebConfig:
-    """A web configuration: `path` is where it stands, `headers` are set on each response, `users` are bcrypt hashes."""
+    """A web configuration: `path` is its file, `headers` are set on each response, `users` are bcrypt hashes."""
 
     path: Path
     tls: TlsConfig | None = None
@@ -90,15 +90,15 @@ class WebConfig:
 def load(path: str | Path) -> WebConfig:
     """Reads a web configuration; the files that it names are not opened.
 
-    Raises SettingsError, one line with file, line, key, value and what is accepted, for anything that is wrong with it;
-    UnprotectedError, which is one, for a file that is empty.
+    Raises SettingsError for a bad file, in one line with file, line, key, value and what is accepted; its subclass
+    UnprotectedError for an empty file.
     """
     path = Path(path).absolute()
     return interpret(path, read(path))
 
 
 def interpret(path: Path, top: Section) -> WebConfig:
-    """The web configuration that a file's sections mean. Raises SettingsError for anything that is wrong with it."""
+    """Turns a file's sections into a web configuration. Raises SettingsError if they cannot be used."""
     for protection in ("tls_server_config", "basic_auth_users"):
         top.check_not_null(protection)
     config = WebConfig(
@@ -114,21 +114,21 @@ def interpret(path: Path, top: Section) -> WebConfig:
 
 
 def check_no_less_protected(new: WebConfig, old: WebConfig) -> None:
-    """Raises UnprotectedError if `new` lets in clients, without a restart, who needed a secret before.
+    """Raises UnprotectedError if `new` would admit clients who needed a secret before, without a restart.
 
-    A file that an editor or a full disk has truncated may be a good one of less content.
+    A file that an editor or a full disk has truncated may still be valid.
     """
     what = [name for name, protection in _PROTECTIONS.items() if protection(old) and not protection(new)]
     if what:
-        problem = f"{what[0]} cannot go without a restart; what was in force stays"
+        problem = f"{what[0]} cannot be removed without a restart; the old configuration stays in force"
         raise UnprotectedError(str(new.path), None, f"{problem}; accepted: a file that still has it, or a restart")
 
 
-#: What keeps clients out, and whether a configuration has it.
+#: The protections against clients, and whether a configuration has each.
 _PROTECTIONS: Mapping[str, Callable[[WebConfig], bool]] = {
     "tls_server_config": lambda config: config.tls is not None,
     "the last of basic_auth_users": lambda config: bool(config.users),
-    "the demand for clients' certificates": lambda config: (
+    "the requirement of client certificates": lambda config: (
         config.tls is not None and config.tls.client_auth_type == REQUIRE_AND_VERIFY
     ),
     "client_ca_file": lambda config: config.tls is not None and config.tls.client_ca_file is not None,
@@ -144,7 +144,9 @@ def _tls(folder: Path, section: Section) -> TlsConfig | None:
     client_auth_type = _client_auth_type(section)
     allowed_sans = section.texts("client_allowed_sans")
     if authority and client_auth_type == CLIENT_AUTH_TYPES[0]:
-        raise section.error("client_ca_file", authority, "of no use without client_auth_type; " + _CLIENT_AUTH_ACCEPTED)
+        raise section.error(
+            "client_ca_file", authority, "has no effect without client_auth_type; " + _CLIENT_AUTH_ACCEPTED
+        )
     if allowed_sans and client_auth_type != REQUIRE_AND_VERIFY:
         raise section.error("client_allowed_sans", None, f"accepted: with client_auth_type {REQUIRE_AND_VERIFY}")
     tls = TlsConfig(
@@ -174,7 +176,7 @@ _CLIENT_AUTH_ACCEPTED = f"accepted: {', '.join(CLIENT_AUTH_TYPES)}"
 def _client_auth_type(section: Section) -> str:
     text = section.text("client_auth_type") or CLIENT_AUTH_TYPES[0]
     if text in _UNVERIFIED:
-        problem = "not supported, it would let in clients with any certificate"
+        problem = "not supported, it would admit clients with any certificate"
         raise section.error("client_auth_type", text, f"{problem}; {_CLIENT_AUTH_ACCEPTED}")
     if text not in CLIENT_AUTH_TYPES:
         raise section.error("client_auth_type", text, _CLIENT_AUTH_ACCEPTED)
@@ -199,20 +201,20 @@ def _known(section: Section, key: str, accepted: Collection[str]) -> tuple[str, 
 def _curve(section: Section) -> str | None:
     curves = _known(section, "curve_preferences", CURVES)
     if len(curves) > 1:
-        problem = "Python takes one curve only; accepted: a list of one, or none for OpenSSL's own preferences"
+        problem = "Python supports one curve only; accepted: a list of one, or none for OpenSSL's own preferences"
         raise section.error("curve_preferences", ", ".join(curves), problem)
     return curves[0] if curves else None
 
 
 def _headers(section: Section) -> Mapping[str, str]:
-    # Accepted and without effect: what speaks HTTP/2 speaks HTTP/1.1 too.
+    # Accepted and ignored: every client that speaks HTTP/2 also speaks HTTP/1.1.
     section.boolean("http2", True)
     given = section.section("headers")
     headers = {name: given.text(name) for name in given.names()}
     section.end()
     for name, value in headers.items():
         if name not in HEADERS:
-            raise given.error(name, None, f"not a header to be set here; accepted: {', '.join(HEADERS)}")
+            raise given.error(name, None, f"not a header that can be set here; accepted: {', '.join(HEADERS)}")
         if HEADERS[name] and value not in HEADERS[name]:
             raise given.error(name, value, f"accepted: {', '.join(HEADERS[name])}")
         if not (value.isascii() and value.isprintable()):
@@ -224,10 +226,10 @@ def _users(section: Section) -> Mapping[str, bytes]:
     users = {}
     for name in section.names():
         if not name or ":" in name:
-            raise section.error(name, None, "not a name for basic authentication; accepted: text without a colon")
+            raise section.error(name, None, "not a user name for basic authentication; accepted: text without a colon")
         match = _BCRYPT.fullmatch(section.text(name))
         if match is None:
-            raise section.error(name, None, f"no bcrypt hash; {_BCRYPT_ACCEPTED}")
+            raise section.error(name, None, f"not a bcrypt hash; {_BCRYPT_ACCEPTED}")
         if int(match["cost"]) not in _BCRYPT_COSTS:
             raise section.error(name, None, f"a bcrypt hash of cost {match['cost']}; {_BCRYPT_ACCEPTED}")
         users[name] = match[0].encode()

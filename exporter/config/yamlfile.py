@@ -1,7 +1,4 @@
-"""YAML files: their bytes, within a limit, the nodes in them, and what may be told of them without a secret.
-
-What every configuration file is read through.
-"""
+"""YAML files: reads every configuration file, within a limit of size, and quotes none of its secrets in complaints."""
 
 from __future__ import annotations
 
@@ -13,19 +10,19 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning
 from ruamel.yaml.nodes import Node
 
-#: Bytes that a file may have.
+#: The most bytes that a file may have.
 SIZE_LIMIT = 1024 * 1024
 
-#: What a parser quotes: single characters of its own, and else whatever the file holds.
+#: The quotations in a parser's message: single characters of its own, or text from the file.
 _QUOTED = re.compile(r"""'(?P<character>.)'|['"].*['"]""")
 
 
 class UnreadableFileError(Exception):
-    """A file that cannot be read; its text is the reason."""
+    """A file cannot be read; the text says why."""
 
 
 def content_of(path: Path) -> bytes:
-    """What a file holds, and of one that is larger than `SIZE_LIMIT` one byte more than that.
+    """The content of a file; of a file larger than `SIZE_LIMIT`, that many bytes and one more.
 
     Raises:
         UnreadableFileError: it cannot be read.
@@ -38,25 +35,25 @@ def content_of(path: Path) -> bytes:
 
 
 def compose(content: bytes) -> Node | None:
-    """The node at the top, None in an empty file. UTF-8 alone: nobody writes configurations in YAML's other encodings.
+    """The node at the top, None for an empty file. Only UTF-8: nobody writes configurations in YAML's other encodings.
 
     Raises:
-        UnicodeDecodeError, YAMLError, ValueError, RecursionError: it is no YAML, or nested too deeply.
+        UnicodeDecodeError, YAMLError, ValueError, RecursionError: it is not valid YAML, or nested too deeply.
     """
     with warnings.catch_warnings():
-        # An anchor may be given again, says YAML; the library warns in several lines.
+        # YAML allows an anchor to be defined again; the library warns about it in several lines.
         warnings.simplefilter("ignore", ReusedAnchorWarning)
         root: Node | None = YAML(typ="safe", pure=True).compose(content.decode("utf-8-sig"))
     return root
 
 
 def complaint(error: MarkedYAMLError) -> str:
-    """What a parser complains about; what it quotes of the file is left out, which may be a secret."""
+    """A parser's message, without its quotations from the file, which may be secrets."""
     told = " ".join(str(error.problem or error.context).split())
     return _QUOTED.sub(lambda quoted: quoted[0] if quoted["character"] else "...", told)
 
 
 def without_value(key: str) -> str:
-    """A key as it may be told: what follows a colon in it is a value that lost its space, and may be a secret."""
+    """A key as a complaint may show it: the text after a colon is a value without its space, and may be a secret."""
     name, colon, _ = key.partition(":")
     return name + colon

@@ -115,7 +115,10 @@ TLS = "tls_server_config:\n  cert_file: a\n  key_file: b\n"
             TLS + "  client_auth_type: RequestClientCert",
             "4: tls_server_config.client_auth_type=RequestClientCert: not su",
         ),
-        (TLS + "  client_ca_file: x", "4: tls_server_config.client_ca_file=x: of no use without client_auth_type; "),
+        (
+            TLS + "  client_ca_file: x",
+            "4: tls_server_config.client_ca_file=x: has no effect without client_auth_type; ",
+        ),
         (
             TLS + "  client_allowed_sans: [x]",
             "4: tls_server_config.client_allowed_sans: accepted: with client_auth_type",
@@ -123,7 +126,7 @@ TLS = "tls_server_config:\n  cert_file: a\n  key_file: b\n"
         (TLS + "  cipher_suites: [RC4]", "4: tls_server_config.cipher_suites=RC4: accepted: TLS_AES_128_GCM_SHA256, "),
         (
             TLS + "  cipher_suites: RC4",
-            "4: tls_server_config.cipher_suites: not the type of value that belongs here; accepted: a list of texts",
+            "4: tls_server_config.cipher_suites: wrong type; accepted: a list of strings",
         ),
         (
             TLS + "  curve_preferences: [X25519, CurveP256]",
@@ -139,11 +142,11 @@ TLS = "tls_server_config:\n  cert_file: a\n  key_file: b\n"
         ("tls_server_config:\n  key_file: a", "2: tls_server_config.cert_file: required for TLS; "),
         (
             "tls_server_config: on",
-            "1: tls_server_config: not the type of value that belongs here; accepted: a mapping",
+            "1: tls_server_config: wrong type; accepted: a mapping",
         ),
         (
             "http_server_config:\n  headers:\n    Server: x",
-            "3: http_server_config.headers.Server: not a header to be set",
+            "3: http_server_config.headers.Server: not a header that can be set",
         ),
         (
             "http_server_config: {headers: {X-Frame-Options: y}}",
@@ -153,17 +156,20 @@ TLS = "tls_server_config:\n  cert_file: a\n  key_file: b\n"
             'http_server_config: {headers: {X-XSS-Protection: "a\\nb"}}',
             "1: http_server_config.headers.X-XSS-Protection=a",
         ),
-        ("basic_auth_users:\n  alice: letmein", "2: basic_auth_users.alice: no bcrypt hash; accepted: what `htpasswd"),
+        (
+            "basic_auth_users:\n  alice: letmein",
+            "2: basic_auth_users.alice: not a bcrypt hash; accepted: what `htpasswd",
+        ),
         (
             f"basic_auth_users: {{alice: {HASH.replace('10', '31')}}}",
             "1: basic_auth_users.alice: a bcrypt hash of cost 31",
         ),
-        (f"basic_auth_users: {{'a:b': {HASH}}}", "1: basic_auth_users.a:: not a name for basic authentication; "),
+        (f"basic_auth_users: {{'a:b': {HASH}}}", "1: basic_auth_users.a:: not a user name for basic authentication; "),
         ("a: 1\na: 2", "2: a: given twice; accepted: once"),
-        ("- a", "1: the file holds no keys; accepted: a YAML mapping in UTF-8"),
+        ("- a", "1: the file is not a mapping; accepted: a YAML mapping in UTF-8"),
         ("a: [", "1: "),
         ("[" * 600, "1: nested too deeply"),
-        ("? [a]\n: b", "1: a key is no text"),
+        ("? [a]\n: b", "1: a key is not a string"),
         ("a: 1\n---\nb: 2", "2: but found another document"),
     ],
 )

@@ -148,7 +148,7 @@ def test_another_certificate_can_be_shown(
     [
         (["--tls.cert-file=a.crt"], "--tls.cert-file=a.crt: given without --tls.key-file; accepted: both or neither"),
         (["--tls.key-file=a.key"], "--tls.key-file=a.key: given without --tls.cert-file"),
-        (["--web.route-prefix=/a b"], "--web.route-prefix=/a b: '/a b' is no path that can be served; accepted:"),
+        (["--web.route-prefix=/a b"], "--web.route-prefix=/a b: '/a b' is not a valid path; accepted:"),
         (["--web.listen-address=19141"], "--web.listen-address=19141: "),
         (["--web.config.file=missing.yml"], "missing.yml"),
         (["--zookeeper.hosts=a"], "--zookeeper.hosts=a: unknown flag"),

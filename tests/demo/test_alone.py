@@ -42,7 +42,7 @@ def changes(client: KazooClient) -> set[int]:
     [
         (["127.0.0.1:1"], 2, "no chroot"),
         ([], 2, "accepted: HOST[:PORT]"),
-        (["127.0.0.1:port/x"], 2, "'port' is no port"),
+        (["127.0.0.1:port/x"], 2, "'port' is not a port"),
     ],
 )
 def test_it_refuses_in_one_line(arguments: list[str], status: int, said: str) -> None:

@@ -206,7 +206,7 @@ def test_a_bad_file_keeps_everything_running(exporter: Exporter, config: Path) -
     answer = reload(exporter)
     assert answer.status_code == 500
     assert answer.text.splitlines()[0] == "failed to reload config:"
-    assert f"{config}:1: ensembles[0].host: unknown key, perhaps meant as hosts; accepted:" in answer.text
+    assert f"{config}:1: ensembles[0].host: unknown key, did you mean hosts; accepted:" in answer.text
     assert (exporter.metric(SUCCESSFUL), exporter.metric(SUCCEEDED_AT)) == (0, begun)
     assert exporter.metric("zookeeper_cache_initialized", tree="/a") == 1
     refusals = exporter.wait_logged("configuration refused", len(answer.text.splitlines()) - 1)

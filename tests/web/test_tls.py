@@ -228,7 +228,7 @@ def test_tls_neither_comes_nor_goes_without_a_restart(file: Path, authority: Aut
             now.refresh()
         assert now.config.tls is not None
     assert len(logged) == 1
-    assert "tls_server_config cannot go without a restart" in logged[0]["reason"]
+    assert "tls_server_config cannot be removed without a restart" in logged[0]["reason"]
 
 
 def test_a_file_that_a_bad_configuration_names_is_waited_for(file: Path, authority: Authority) -> None:
