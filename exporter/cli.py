@@ -121,18 +121,18 @@ def _export(arguments: Sequence[str]) -> int:
     settings = _settings(given, source)
     auto_reload = _auto_reload(given, source)
     if given["--config.check"]:
-        return _tell_that_it_is_good(settings)
+        return _report_good(settings)
     status = run_daemon(settings, load=None if source is None else source.load, auto_reload=auto_reload)
     # Without this, Python runs the garbage collector over the whole heap at exit, which takes longer than stopping.
     gc.freeze()
     return status
 
 
-def _tell_that_it_is_good(settings: Settings) -> int:
+def _report_good(settings: Settings) -> int:
     if settings.web.config_file is not None:
         CurrentConfig(web_config.load(settings.web.config_file))
     trees = sum(len(ensemble.trees) for ensemble in settings.ensembles)
-    print(f"The configuration is good; ensembles: {len(settings.ensembles)}, trees: {trees}.")
+    print(f"The configuration is valid; ensembles: {len(settings.ensembles)}, trees: {trees}.")
     return 0
 
 

@@ -147,7 +147,7 @@ def test_a_check_tells_what_is_good(capsys: pytest.CaptureFixture[str], tmp_path
     file = tmp_path / "config.yml"
     file.write_text("ensembles: [{name: a, hosts: zk, trees: [{path: /a}, {path: /b}]}]")
     assert main([f"--config.file={file}", "--config.check"]) == 0
-    assert capsys.readouterr() == ("The configuration is good; ensembles: 1, trees: 2.\n", "")
+    assert capsys.readouterr() == ("The configuration is valid; ensembles: 1, trees: 2.\n", "")
     assert main([*ENOUGH, "--config.check"]) == 0
 
 

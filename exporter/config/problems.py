@@ -24,7 +24,7 @@ class Problem:
         """The same problem, in this line."""
         return replace(self, line=line)
 
-    def told(self, path: Path) -> str:
+    def complaint(self, path: Path) -> str:
         """The complaint, with file, line, key and value."""
         place = f"{path}:{self.line}" if self.line is not None else str(path)
         named = f"{place}: {key(self.location)}" if self.location else place
@@ -35,8 +35,8 @@ class ConfigError(SettingsError):
     """A configuration file cannot be used; the text has a line for each problem."""
 
     def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
-        told = [problem.told(path) for problem in sorted(problems, key=lambda problem: problem.line or 0)]
-        ValueError.__init__(self, "\n".join(dict.fromkeys(told)))
+        lines = [problem.complaint(path) for problem in sorted(problems, key=lambda problem: problem.line or 0)]
+        ValueError.__init__(self, "\n".join(dict.fromkeys(lines)))
 
 
 def key(location: tuple[str | int, ...]) -> str:

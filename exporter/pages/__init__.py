@@ -1,1 +1,1 @@
-"""What people read in a browser: how everything stands, in words and as pages that keep themselves up to date."""
+"""What people read in a browser: the state of ensembles and trees in words, on pages that update themselves."""

@@ -1,4 +1,4 @@
-"""Browser: one znode of a tree and a page of its children, as they are in the cache; ZooKeeper is not asked."""
+"""Browser: one znode of a tree and a page of its children, from the cache alone, without asking ZooKeeper."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from exporter.zookeeper.records import kind_of
 PAGE = 200
 #: Bytes of a znode's data that are shown.
 DATA_SHOWN = 64 * 1024
-#: Characters of it that are shown as JSON, whose indentation may take a thousand times the space.
+#: Characters of it that are shown as JSON, whose indentation may take a thousand times the space of the data.
 JSON_SHOWN = 4 * DATA_SHOWN
 #: Characters of a long path that are shown on the page of its znode.
 PATH_SHOWN = 256 * 1024
-#: Steps of the way to a znode that are shown, from its root and up to it.
+#: How many of a path's names are shown, the first and the last ones.
 _FIRST_STEPS, _LAST_STEPS = 4, 12
 VIEWS = ("text", "json", "hex")
 
 
 @runtime_checkable
 class Browsable(Protocol):
-    """A cache that can be looked into; a TreeCache can."""
+    """A cache whose znodes can be shown, such as a TreeCache."""
 
     def stats(self) -> CacheStats:
-        """A snapshot."""
+        """The cache's stats now."""
 
     def get_data(self, path: str, default: Any = None) -> Any:
         """The znode's path, data and stat."""
@@ -45,7 +45,7 @@ class Browsable(Protocol):
 
 @dataclass(frozen=True)
 class Child:
-    """A row of the list of children. `link` is the path for a link, None where there is no room for it."""
+    """A row of the list of children. `link` is the path for a link, None if it is too long for one."""
 
     name: str
     link: str | None
@@ -57,10 +57,10 @@ class Child:
 
 @dataclass(frozen=True)
 class Znode:
-    """A znode in words. `facts` is empty without its stat, `data` None when it is not shown.
+    """A znode in words. `facts` is empty if its stat is unknown, `data` None if it is not shown.
 
-    `link` is its path for a link, `whole` the path if that is too long for a heading. Steps are names and links.
-    `is_held` says whether the cache has the znode at all, if only its name; `heading` is that of its children.
+    `link` is its path for a link, `whole` its path if that is too long for a heading. Steps are names and links.
+    `is_held` says whether the cache has the znode, or at least its name; `heading` is the heading of its children.
     """
 
     path: str
@@ -78,7 +78,7 @@ class Znode:
 
 
 def find(ensembles: Iterable[EnsembleSource], ensemble: str, tree: str) -> Browsable | None:
-    """The cache of this tree, None when there is none that can be looked into."""
+    """The cache of this tree; None if there is no such cache, or its znodes cannot be shown."""
     for one in ensembles:
         if one.name == ensemble:
             cache = one.caches.get(tree)
@@ -87,10 +87,10 @@ def find(ensembles: Iterable[EnsembleSource], ensemble: str, tree: str) -> Brows
 
 
 def look_up(cache: Browsable, path: str, *, after: str = "", view: str = "text", expose_data: bool = False) -> Znode:
-    """The znode at `path`, or the nearest one above it with those of its children that begin like the rest of it.
+    """The znode at `path`; if there is none, its nearest ancestor, with the children whose names start as `path` does.
 
-    `after` is the name that the page of children starts behind; a `path` outside of the tree means its root. Names may
-    be as `links` shortens them.
+    The page of children starts after the name `after`. A `path` outside the tree means the root. Names may be
+    shortened as by `links`.
     """
     root = cache.stats().path
     path = path.lstrip()
@@ -98,7 +98,7 @@ def look_up(cache: Browsable, path: str, *, after: str = "", view: str = "text",
     held = cache.get_children(found)
     names = held or frozenset()
     if rest and path != path.rstrip() and not any(name.startswith(rest) for name in names):
-        # No znode has spaces at the end of its name here: they were pasted along.
+        # No znode here has a name that ends in spaces: they were pasted with the path.
         return look_up(cache, path.rstrip(), after=after, view=view, expose_data=expose_data)
     after = meant(after, names) or after
     link = short_path(found)
@@ -122,7 +122,7 @@ def look_up(cache: Browsable, path: str, *, after: str = "", view: str = "text",
 
 
 def _nearest(cache: Browsable, root: str, path: str) -> tuple[str, str]:
-    """The longest beginning of `path` that is a znode of the cache, and the name that follows it in `path`."""
+    """The nearest ancestor of `path` in the cache, or `path` itself, and the name that follows it in `path`."""
     path = "/" + "/".join(name for name in path.split("/") if name)
     prefix = root.rstrip("/")
     if path != root and not path.startswith(prefix + "/"):
@@ -149,7 +149,7 @@ def _whole(path: str) -> str:
 
 
 def _steps(root: str, path: str) -> list[tuple[str, str | None]]:
-    """The way from the root to a znode, of a very long one both ends: what each step is called and its link."""
+    """The names from the root to a znode, each with its link; of a very deep znode only the first and last ones."""
     prefix = root.rstrip("/")
     names = [name for name in path[len(prefix) :].split("/") if name]
     steps: list[tuple[str, str | None]] = [(brief(root), short_path(root))]
@@ -167,7 +167,7 @@ def _child(cache: Browsable, parent: str, parent_link: str | None, name: str) ->
     node = cache.get_data(path)
     if node is None:
         held = cache.get_children(path) is not None
-        return Child(brief(name), link, "unreadable" if held else "not held here", "", "", "")
+        return Child(brief(name), link, "unreadable" if held else "not in the cache", "", "", "")
     stat = node.stat
     return Child(
         name=brief(name),
@@ -180,7 +180,7 @@ def _child(cache: Browsable, parent: str, parent_link: str | None, name: str) ->
 
 
 def _heading(node: Any, held: int) -> str:
-    """How many children there are; of a znode that cannot be read only those that were known before."""
+    """The number of children; for an unreadable znode only of those that the cache knows."""
     if node is None:
         return f"{counted(held, 'child', 'children')} known" if held else "No children known"
     there = node.stat.numChildren
@@ -223,22 +223,22 @@ def _shown(data: bytes, view: str) -> str:
 
 def _json(data: bytes) -> str:
     if len(data) > DATA_SHOWN:
-        return "too large to be read as JSON here"
+        return "too large to show as JSON"
     try:
         return _first(json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(json.loads(data)), JSON_SHOWN)
     except ValueError:
         return "not JSON"
     except RecursionError:
-        return "nested too deeply to be read as JSON here"
+        return "nested too deeply to show as JSON"
 
 
 def _first(parts: Iterable[str], limit: int) -> str:
-    """What the parts are together, up to about so many characters; asks for no part behind those."""
+    """Joins the parts up to about `limit` characters; takes no part after those."""
     taken: list[str] = []
     length = 0
     for part in parts:
         if length > limit:
-            return "".join(taken) + "\n… too long to be shown whole as JSON"
+            return "".join(taken) + "\n… truncated, too long as JSON"
         taken.append(part)
         length += len(part)
     return "".join(taken)

@@ -1,7 +1,7 @@
 """Conditions: everything that can be wrong with a tree or with an ensemble's connection, the worst first, in words.
 
-What the page, its headline, the probes and the log say comes from these tables alone, so that they agree. A tree in
-none of the conditions is complete: every znode that its rules want is held and readable, and changes arrive.
+The page, its headline, the probes and the log take their words from these tables alone, so that they agree. A tree in
+none of the conditions is complete: every znode of the tree is in the cache and readable, and changes arrive.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from exporter.zookeeper.stats import ClientStats
 
 #: From the best to the worst.
 LEVELS = ("good", "waiting", "bad")
-#: Seconds that a read may wait for its reply, and an event for its listeners, before that is said.
+#: Seconds that a read may wait for its reply before the page reports it; the same for an event and its listeners.
 STUCK_AFTER = 5.0
 UNDELIVERED_AFTER = 10.0
-#: Share of a tree's znodes that may be unreadable before it is of little use; the alert pages at the same.
+#: Share of a tree's znodes that may be unreadable before the tree counts as bad; the paging alert has the same limit.
 UNREADABLE_SHARE = 0.2
 
 _HOLDING = ("in_sync", "catching_up")
 
 
 class Seen(NamedTuple):
-    """A tree at a moment: its client, what it holds, and for how many seconds it has not been verified."""
+    """A tree at one moment: the stats of its client and cache, and the seconds since it was last verified."""
 
     client: ClientStats
     tree: CacheStats
@@ -35,22 +35,22 @@ class Seen(NamedTuple):
 
     @property
     def is_stale(self) -> bool:
-        """Whether it was not verified for too long. Without a limit nobody asks for that."""
+        """Whether the staleness is above the limit; False if the tree has no limit."""
         return 0 < self.tree.stale_after < self.unverified_for
 
     @property
     def znodes(self) -> int:
-        """How many znodes of the tree are known."""
+        """The number of known znodes, unreadable ones included."""
         return sum(self.tree.nodes.values()) + self.tree.unreadable_nodes
 
     @property
     def unreadable_share(self) -> float:
-        """Which share of the znodes cannot be read."""
+        """The share of the znodes that are unreadable."""
         return self.tree.unreadable_nodes / (self.znodes or 1)
 
     @property
     def lacks_many(self) -> bool:
-        """Whether the root can be read, and too many other znodes cannot."""
+        """Whether the root is readable and too many other znodes are not."""
         return self.tree.root != "unreadable" and self.unreadable_share > UNREADABLE_SHARE
 
 
@@ -61,13 +61,13 @@ class Condition:
     Attributes:
         name: what probes and the log call it.
         level: one of `LEVELS`.
-        holds: whether a tree is in it.
-        many: what the headline says of several such trees; it begins with a verb in the plural.
-        detail: what the tree's own line says, where that is more than the name.
-        alone: what the headline says of the only such tree, where that is another thing than its line says; it is read
-            aloud at each change.
-        runbook: the alert whose runbook says what to do; "" where there is none.
-        is_of_connection: whether it comes with every outage of the connection, of which there is news already.
+        holds: whether a tree is in this condition.
+        many: the headline's words for several such trees; they begin with a verb in the plural.
+        detail: the words on the tree's own line, by default the name.
+        alone: the headline's words for a single such tree, by default those of its line. Screen readers read the
+            headline aloud at each change, so it must not change each second.
+        runbook: the alert whose runbook says what to do; "" if there is none.
+        is_of_connection: whether every outage of the connection causes it, which is reported for the ensemble already.
     """
 
     name: str
@@ -80,11 +80,11 @@ class Condition:
     is_of_connection: bool = False
 
     def in_words(self, seen: Seen) -> str:
-        """What the line of a tree in it says."""
+        """The words on the line of a tree in this condition."""
         return self.name if self.detail is None else self.detail(seen)
 
     def in_headline(self, seen: Seen) -> str:
-        """What the headline says of the only tree in it."""
+        """The headline's words if this is the only tree in this condition."""
         return self.in_words(seen) if self.alone is None else self.alone(seen)
 
 
@@ -106,7 +106,7 @@ def _stale(seen: Seen) -> str:
     return f"stale, {ago}"
 
 
-#: Of a tree, the worst first.
+#: The conditions of a tree, the worst first.
 CONDITIONS: Sequence[Condition] = (
     Condition(
         "failed",
@@ -181,8 +181,7 @@ CONDITIONS: Sequence[Condition] = (
         "catching up",
         "waiting",
         _is_in("catching_up"),
-        "are being read again",
-        alone=lambda _: "being read again",
+        "are catching up",
         is_of_connection=True,
     ),
     Condition(
@@ -216,12 +215,12 @@ CONDITIONS: Sequence[Condition] = (
     ),
 )
 
-#: The alert whose runbook says what to do about a connection that is none.
+#: The alert whose runbook says what to do about a broken connection.
 CONNECTION_RUNBOOK = "TreeCacheClientDown"
 
-#: Of a client, by its state: its level, what people call it, and what is said of such ensembles together.
+#: For each state of a client: the level, the words, and the headline's words for one and for several such ensembles.
 _CONNECTIONS = {
-    "connecting": ("waiting", "connecting", ("is being connected", "are being connected")),
+    "connecting": ("waiting", "connecting", ("is connecting", "are connecting")),
     "connected": ("good", "connected", ("", "")),
     "connected_ro": (
         "waiting",
@@ -237,7 +236,7 @@ _CONNECTIONS = {
 
 
 def found_in(seen: Seen) -> list[Condition]:
-    """The conditions that a tree is in, the worst first; none for a complete one."""
+    """The conditions of a tree, the worst first; none for a complete tree."""
     return [condition for condition in CONDITIONS if condition.holds(seen)]
 
 
@@ -247,11 +246,11 @@ def level_of(conditions: Sequence[Condition]) -> str:
 
 
 def connection_in_words(state: str) -> tuple[str, str]:
-    """A client's state: its level and what people call it."""
+    """The level of a client's state, and the words for it."""
     level, words, _ = _CONNECTIONS[state]
     return level, words
 
 
 def connection_headline(state: str) -> tuple[str, str]:
-    """What is said of ensembles whose clients are in a state, of one and of several; "" of connected ones."""
+    """The headline's words for one and for several ensembles whose clients are in this state; "" for connected ones."""
     return _CONNECTIONS[state][2]

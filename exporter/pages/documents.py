@@ -1,8 +1,8 @@
-"""Documents: the project's own documentation as pages, the runbooks first of all, for those who have only the exporter.
+"""Documents: serves the project's documentation, above all the runbooks, to people who have only the exporter.
 
-They come with the package, and need no network and no repository. A link to another document leads to its page; one to
-a file that is not served here becomes its text and the file's path in the repository. Raw HTML is left out, and so are
-pictures, of which their description stays.
+The documents come with the package and need neither network nor repository. A link to another document leads to its
+page; a link to a file that is not served becomes its text and the file's path in the repository. Raw HTML and pictures
+are left out; a picture's description stays.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
 
 #: Where they are served.
 PATH = "/docs"
-#: Where the documents are in the repository; what they link to is named from there.
+#: The documents' folder in the repository, which their links are relative to.
 _FOLDER = "docs"
-#: What somebody looks for who was paged.
+#: The documents that someone who was paged looks for.
 _FIRST = ("runbooks",)
-#: What the documents' site alone has: `make docs` fills it from the docstrings.
+#: The documents that only the site has: `make docs` fills them from the docstrings.
 _ON_THE_SITE = ("api",)
 
 
 @dataclass(frozen=True)
 class Document:
-    """A document: what its page is called, its title, and its content as HTML without the title.
+    """A document: its name, its title, and its content as HTML without the title.
 
     Attributes:
-        name: its file's, without the ending.
-        sections: what its headings of the second level say, by their anchors.
+        name: the name of its file, without the ending.
+        sections: the texts of its second-level headings, by their anchors.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Document:
 
 
 class Documents:
-    """The documents by name, from texts in Markdown; each is made a page of when it is first asked for."""
+    """The documents by name, from Markdown texts; each is rendered when it is first requested."""
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         self._texts = {name: texts[name] for name in sorted(texts, key=lambda name: (name not in _FIRST, name))}
@@ -75,7 +75,7 @@ class Documents:
 
 
 def packaged() -> Documents:
-    """The documents that come with the exporter: in its package, or beside it where it runs from the repository."""
+    """The documents that come with the exporter: in its package, or next to it when it runs from the repository."""
     package = Path(__file__).resolve().parents[1]
     folder = next((folder for folder in (package / _FOLDER, package.parent / _FOLDER) if folder.is_dir()), None)
     files = [] if folder is None else [file for file in folder.glob("*.md") if file.stem not in _ON_THE_SITE]
@@ -83,12 +83,12 @@ def packaged() -> Documents:
 
 
 def runbook(alert: str) -> str:
-    """Where the first page leads for what to do about an alert; "" for none."""
+    """The link from the first page to the runbook of an alert; "" for no alert."""
     return f"{relative(PATH)}/runbooks#{alert.lower()}" if alert else ""
 
 
 def _taken_title(tokens: list[Token]) -> str:
-    """Takes the first heading out, if the document begins with it, and gives what it says."""
+    """Removes the heading that the document begins with, if it does, and returns its text."""
     if not tokens or tokens[0].tag != "h1":
         return ""
     title = _said(tokens[1])
@@ -97,7 +97,7 @@ def _taken_title(tokens: list[Token]) -> str:
 
 
 def _anchored(tokens: Sequence[Token]) -> Mapping[str, str]:
-    """Gives each heading an anchor, as GitHub makes it from what the heading says."""
+    """Gives each heading an anchor, in the way that GitHub derives it from the text."""
     taken, sections = set(), {}
     for token, content in itertools.pairwise(tokens):
         if token.type != "heading_open":
@@ -108,7 +108,7 @@ def _anchored(tokens: Sequence[Token]) -> Mapping[str, str]:
         anchor = next(name for name in numbered if name not in taken)
         token.attrSet("id", anchor)
         if said.isalnum() and said != anchor:
-            # Who has an alert's name, as Grafana does, may not be able to write it in lower case.
+            # Whatever links with an alert's name, as Grafana does, may not be able to write it in lower case.
             token.meta["name"] = said
         taken.add(anchor)
         if token.tag == "h2":
@@ -122,7 +122,7 @@ def _said(token: Token) -> str:
 
 
 def _label_cells(tokens: Sequence[Token]) -> None:
-    """Gives each cell of a table its column's heading, which a narrow screen shows beside it."""
+    """Gives each cell of a table its column's heading, which narrow screens show next to it."""
     headings: list[str] = []
     column = 0
     for token, content in itertools.pairwise(tokens):
@@ -143,7 +143,7 @@ def renderer() -> MarkdownIt:
     """What makes a page of Markdown. Loading it opens files, and would take a tenth of the exporter's start."""
     from markdown_it import MarkdownIt
 
-    # HTML is recognized, so that it can be left out: with `html` off its tags would stand in the text.
+    # HTML is parsed so that it can be left out: with `html` off, its tags would appear in the text.
     markdown = MarkdownIt("commonmark", {"html": True}).enable("table")
     markdown.add_render_rule("html_block", _nothing)
     markdown.add_render_rule("html_inline", _nothing)
@@ -171,7 +171,7 @@ def _described(renderer: Any, tokens: Sequence[Token], index: int, options: Any,
 
 
 def _code(_renderer: Any, tokens: Sequence[Token], index: int, _options: Any, _environment: Any) -> str:
-    # What can be scrolled must be reachable by keyboard.
+    # Scrollable elements must be reachable by keyboard.
     return f'<pre tabindex="0"><code>{escape(tokens[index].content)}</code></pre>\n'
 
 
@@ -179,7 +179,7 @@ def _opened(
     _renderer: Any, tokens: Sequence[Token], index: int, _options: Any, environment: MutableMapping[str, Any]
 ) -> str:
     address, file = _led_to(str(tokens[index].attrs["href"]), environment["documents"])
-    # Links do not nest, so that there is one place for what ends the link that is open.
+    # Links do not nest, so there is only one open link to end.
     if address:
         environment["end"] = "</a>"
         return f'<a href="{escape(address)}">'
@@ -194,7 +194,7 @@ def _closed(
 
 
 def _led_to(target: str, documents: Collection[str]) -> tuple[str, str]:
-    """Where a link of a document leads on its page, "" if nowhere, and then the file's path in the repository."""
+    """The address of a document's link on its page; "" if its file is not served, with the path in the repository."""
     parts = urlsplit(target)
     if parts.scheme or parts.netloc or not parts.path:
         return target, ""

@@ -1,4 +1,4 @@
-"""Words: sizes, counts, times and names as people read them."""
+"""Format: sizes, counts, times and names in readable form."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def human_bytes(size: int) -> str:
 
 
 def human_count(number: int) -> str:
-    """A number with its thousands apart."""
+    """A number with its thousands separated."""
     return f"{number:,}".replace(",", "\u202f")
 
 
@@ -33,7 +33,7 @@ def counted(number: int, one: str, many: str | None = None) -> str:
 
 
 def human_rate(rate: float) -> str:
-    """A number of things in a second, exact where it is small."""
+    """A rate per second, exact if it is small."""
     if rate and rate < 9.95:
         return f"{rate:.1f}"
     return human_count(round(rate))
@@ -58,30 +58,30 @@ def human_latency(seconds: float) -> str:
 
 
 def roughly(seconds: float) -> str:
-    """A duration that goes on, in steps of ten seconds and then of minutes, for what is read aloud when it changes."""
+    """A growing duration, in steps of ten seconds and then of minutes, for text that is read aloud when it changes."""
     step = 10 if seconds < 60 else 60
     return human_duration(seconds // step * step) if seconds >= step else "a few seconds"
 
 
 def human_moment(at: float) -> str:
-    """A point in Unix time, in UTC to the second."""
+    """A Unix time, in UTC to the second."""
     try:
         return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (ValueError, OverflowError, OSError):
-        # A znode's times are its ensemble's clocks', which may say anything.
+        # A znode's times come from the clocks of its ensemble, which may be set to anything.
         return f"{at:g} s after 1970"
 
 
 def visible(name: str) -> str:
-    """A name whose every character can be seen, those that would turn or hide text among them.
+    """A name with every invisible character escaped, such as those that reverse or hide text.
 
-    Spaces that a page would swallow, at either end or next to another, are escaped too.
+    Spaces that a browser would collapse, at either end or next to another space, are escaped too.
     """
     return _SWALLOWED.sub(r"\\x20", one_line(name))
 
 
 def brief(name: str) -> str:
-    """A visible name, of a very long one the beginning and the end, and how long it is."""
+    """A visible name; a very long one is cut in the middle, with its length."""
     if len(name) <= BRIEF:
         return visible(name)
     begin, end = visible(name[: BRIEF * 2 // 3]), visible(name[-BRIEF // 6 :])

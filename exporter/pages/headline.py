@@ -1,4 +1,4 @@
-"""Headline: one text about all ensembles and their trees, which says that all is well only where nothing is wrong."""
+"""Headline: one text about all ensembles and trees, which says that all is well only if nothing is wrong."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from exporter.pages.conditions import (
 from exporter.pages.format import brief, counted, human_count
 from exporter.pages.standing import Standing
 
-#: Trees in the same condition that are named.
+#: How many trees in the same condition are named.
 _NAMED = 3
 
 
 class Connected(NamedTuple):
-    """An ensemble: its client's state, how its trees stand, and its name."""
+    """An ensemble: its client's state, the standings of its trees, and its name."""
 
     client_state: str
     trees: Sequence[Standing]
@@ -29,7 +29,7 @@ class Connected(NamedTuple):
 
 
 class Headline(NamedTuple):
-    """The text, one of `LEVELS`, and the alert whose runbook says what to do first; "" where there is none."""
+    """The text, one of `LEVELS`, and the alert whose runbook says what to do first; "" if there is none."""
 
     text: str
     level: str
@@ -42,7 +42,7 @@ class _Tree(NamedTuple):
 
 
 def headline(ensembles: Sequence[Connected]) -> Headline:
-    """A sentence for each thing that is wrong, the worst first."""
+    """A sentence for each problem, the worst first."""
     trees = [tree for ensemble in ensembles for tree in ensemble.trees]
     said = [*_of_connections(ensembles), *_of_trees(ensembles, len(trees))]
     said.sort(key=lambda sentence: -LEVELS.index(sentence.level))
@@ -65,7 +65,7 @@ def _of_connections(ensembles: Sequence[Connected]) -> Iterator[Headline]:
         text = _about(len(of_them), len(ensembles), "ensemble", connection_headline(states[0]))
         if states[0] == "suspended":
             is_known = any(tree.was_complete for ensemble in of_them for tree in ensemble.trees)
-            text += "; showing the last known data" if is_known else "; nothing was loaded yet"
+            text += "; showing the last known data" if is_known else "; no data loaded yet"
         yield Headline(text, level, "" if states[0] == "connected_ro" else CONNECTION_RUNBOOK)
 
 
@@ -94,7 +94,7 @@ def _of_one(condition: Condition, tree: _Tree, several: bool) -> str:
 
 
 def _of_many(condition: Condition, trees: Sequence[_Tree], total: int, several: bool) -> str:
-    """How many they are, and of some of them the names: the ones that lack the most first."""
+    """How many trees are in this condition, and some of their names: those with the most unreadable znodes first."""
     unreadable = sum(tree.standing.unreadable for tree in trees)
     znodes = sum(tree.standing.znodes for tree in trees)
     what = condition.many.format(unreadable=human_count(unreadable), znodes=counted(znodes, "znode"))
@@ -107,12 +107,12 @@ def _of_many(condition: Condition, trees: Sequence[_Tree], total: int, several: 
 
 
 def _name(tree: _Tree, several: bool) -> str:
-    """A tree's name, among trees of several ensembles with its ensemble's."""
+    """A tree's name, with its ensemble's if there are several ensembles."""
     return f"{brief(tree.ensemble.name)} {brief(tree.standing.name)}" if several else brief(tree.standing.name)
 
 
 def _about(number: int, total: int, what: str, says: tuple[str, str]) -> str:
-    """A subject and what is said of it: `The ensemble is ...`, `All 3 ensembles are ...`, `1 of 3 ensembles is ...`."""
+    """A sentence with its subject: `The ensemble is ...`, `All 3 ensembles are ...`, `1 of 3 ensembles is ...`."""
     one, many = says
     if total == 1:
         return f"The {what} {one}"

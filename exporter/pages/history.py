@@ -1,4 +1,4 @@
-"""History: how everything stands at each look, the last ten minutes for charts, and what changed between two looks."""
+"""History: the latest look at all ensembles, the last ten minutes for charts, and the changes between looks."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from exporter.telemetry.sources import EnsembleSource, Fault
 from exporter.treecache.stats import CacheStats
 from exporter.zookeeper.stats import ClientStats
 
-#: Seconds between two points of a chart, and how many points there are.
+#: Seconds between two points of a chart, and the number of points.
 INTERVAL = 5.0
 POINTS = 120
-#: Changes to remember.
+#: How many changes are remembered.
 _REMEMBERED = 30
 
 
 @dataclass(frozen=True)
 class Look:
-    """One ensemble at a moment: its client's stats, its trees' stats and known faults by name, and how they stand.
+    """One ensemble at one moment: its client's stats, and its trees' stats, known faults and standings.
 
-    The standings are in order, the worst first.
+    The standings are sorted, the worst first.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Change:
-    """Something that happened: when, in Unix time; where; what; and whether it is good, bad or neither."""
+    """Something that happened: when (Unix time), where, what, and its level."""
 
     at: float
     where: str
@@ -49,7 +49,7 @@ class Change:
 
 
 class Charts(NamedTuple):
-    """One tree's last ten minutes, oldest first: events a second, and the most staleness, in seconds, once verified."""
+    """One tree's last ten minutes, oldest first: events per second, and maximum staleness in seconds once verified."""
 
     rates: tuple[float, ...] = ()
     staleness: tuple[float, ...] = ()
@@ -57,23 +57,23 @@ class Charts(NamedTuple):
 
 @dataclass
 class Series:
-    """What makes one tree's charts, and since the latest point: the events then, when it was, the most staleness."""
+    """The points of one tree's charts; the events and the time at the latest point; the maximum staleness since."""
 
     counted: int
     at: float
     stalest: float = 0.0
     loading: bool = True
-    #: Since when the tree has been complete without a single freshness check.
-    unproven_since: float | None = None
+    #: Since when the tree has been complete without ever being verified.
+    unverified_since: float | None = None
     rates: deque[float] = field(default_factory=lambda: deque(maxlen=POINTS))
     staleness: deque[float] = field(default_factory=lambda: deque(maxlen=POINTS))
 
-    def unproven_for(self, at: float) -> float:
-        """For how many seconds the tree has been complete, if it was never verified, otherwise 0."""
-        return 0.0 if self.unproven_since is None else at - self.unproven_since
+    def unverified_for(self, at: float) -> float:
+        """The seconds that the tree has been complete, if it was never verified; otherwise 0."""
+        return 0.0 if self.unverified_since is None else at - self.unverified_since
 
     def add(self, tree: CacheStats, at: float) -> None:
-        """Makes a point when it is time for one. What a load brings does not count, it would dwarf all that follows."""
+        """Adds a point when one is due. Events of a sync do not count: they would dwarf everything after."""
         events = changes_of(tree)
         if tree.verified_at:
             self.stalest = max(self.stalest, time.time() - tree.verified_at)
@@ -81,9 +81,9 @@ class Series:
             self.counted = events
         self.loading = not tree.initialized
         if self.loading or tree.verified_at:
-            self.unproven_since = None
-        elif self.unproven_since is None:
-            self.unproven_since = at
+            self.unverified_since = None
+        elif self.unverified_since is None:
+            self.unverified_since = at
         if at - self.at < INTERVAL:
             return
         self.rates.append(max(0, events - self.counted) / (at - self.at))
@@ -94,7 +94,7 @@ class Series:
 
 
 class History:
-    """Remembers, whenever it looks. Can be read from any thread meanwhile."""
+    """Remembers what each look finds. Thread-safe."""
 
     def __init__(self, ensembles: Sequence[EnsembleSource]) -> None:
         self._ensembles = ensembles
@@ -105,42 +105,42 @@ class History:
         self._log = StandingLog()
 
     def look(self) -> list[Look]:
-        """Asks every source once, and notes and logs what is new."""
-        # What one look finds must not be noted after what a later one found.
+        """Asks every source once; remembers and logs what is new."""
+        # Looks are noted in order: an earlier one must not overwrite a later one.
         with self._lock:
             return self._note([_look(ensemble) for ensemble in self._ensembles])
 
     def latest(self) -> list[Look]:
-        """What the latest look found; asks nobody and waits for nothing."""
+        """What the latest look found, without asking a source or waiting."""
         return list(self._before.values())
 
     def standing(self, ensemble: str, tree: str) -> tuple[ClientStats, Standing] | None:
-        """The client of an ensemble and one of its trees as they are now; asks no other source, and notes nothing."""
+        """One tree and its ensemble's client as they are now; asks no other source and remembers nothing."""
         for source in self._ensembles:
             cache = source.caches.get(tree) if source.name == ensemble else None
             if cache is not None:
                 client = source.client.stats()
-                return client, standing_of(tree, client, cache.stats(), self._unproven_for(ensemble, tree))
+                return client, standing_of(tree, client, cache.stats(), self._unverified_for(ensemble, tree))
         return None
 
     def charts(self, ensemble: str, tree: str) -> Charts:
-        """The charts of one tree, a point for each `INTERVAL`."""
+        """The charts of one tree, with a point for each `INTERVAL`."""
         with self._lock:
             series = self._series.get((ensemble, tree))
             return Charts(tuple(series.rates), tuple(series.staleness)) if series else Charts()
 
-    def _unproven_for(self, ensemble: str, tree: str) -> float:
+    def _unverified_for(self, ensemble: str, tree: str) -> float:
         with self._lock:
             series = self._series.get((ensemble, tree))
-            return series.unproven_for(time.monotonic()) if series else 0.0
+            return series.unverified_for(time.monotonic()) if series else 0.0
 
     def changes(self) -> list[Change]:
-        """What happened, the latest first."""
+        """The changes, the latest first."""
         with self._lock:
             return list(reversed(self._changes))
 
     def _note(self, looks: Sequence[Look]) -> list[Look]:
-        """The same looks with how the trees stand."""
+        """Remembers the looks, and returns them with the standings of their trees."""
         now, moment = time.time(), time.monotonic()
         series, noted = {}, []
         for look in looks:
@@ -149,7 +149,7 @@ class History:
                 one = self._series.get((look.name, name)) or Series(changes_of(tree), moment)
                 one.add(tree, moment)
                 series[look.name, name] = one
-                standings.append(standing_of(name, look.client, tree, one.unproven_for(moment)))
+                standings.append(standing_of(name, look.client, tree, one.unverified_for(moment)))
             noted.append(replace(look, standings=worst_first(standings)))
             before = self._before.get(look.name)
             if before is not None:
@@ -170,7 +170,7 @@ def _look(ensemble: EnsembleSource) -> Look:
 
 
 def changes_of(tree: CacheStats) -> int:
-    """How many znodes were added, updated and removed so far."""
+    """The total number of added, updated and removed znodes."""
     return sum(tree.events[name] for name in ("node_added", "node_updated", "node_removed"))
 
 
@@ -189,7 +189,7 @@ def _changes(before: Look, now: Look, at: float) -> Iterator[Change]:
 
 
 def _changes_of_tree(where: str, before: Standing, now: Standing, at: float) -> Iterator[Change]:
-    """What came and went with the connection is its ensemble's news."""
+    """The change of a tree's own conditions; those caused by the connection are reported for its ensemble."""
     if before.own_conditions == now.own_conditions:
         return
     words = now.words if not now.is_complete else f"{now.words}, {counted(now.znodes, 'znode')}"

@@ -1,7 +1,7 @@
-"""Links: the path of a znode as it stands in a link, however long it is, and the way back.
+"""Links: shortens a znode's path for a link, and finds the znode again.
 
-A name can have a megabyte, the headers of a request have 16 KiB, and a page of children repeats the path of their
-parent in each of its links. So a tilde and a digest stand for a long name, by which it is found among its siblings.
+A name can have a megabyte, a request's headers 16 KiB, and a page of children repeats the path of their parent in each
+link. So a link replaces a long name by a tilde and a digest, which identifies the name among its siblings.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote_plus
 
-#: Bytes of a path in a link at most, and of each of its names if all of them fit.
+#: The most bytes of a path in a link, and of each of its names if all of them fit.
 LIMIT = 2048
 NAME_LIMIT = 64
 _DIGEST = re.compile("~[0-9a-f]{16}")
@@ -19,13 +19,13 @@ _DIGEST_LENGTH = 17
 
 
 def short_name(name: str, limit: int = NAME_LIMIT) -> str:
-    """The name, or where a link would need more than `limit` bytes for it what stands for it."""
-    # A quick look first: a character takes a byte at least.
+    """The name; if a link would need more than `limit` bytes for it, a tilde and a digest."""
+    # The cheap test first: a character takes at least one byte.
     return name if len(name) <= limit and len(_quoted(name)) <= limit else _digest(name)
 
 
 def short_path(path: str) -> str | None:
-    """The path as a link has it; None for one of so many levels that no link has room for it."""
+    """The path for a link; None if it has too many levels to fit."""
     if path.count("/") > LIMIT // 4:
         return None
     names = path.split("/")
@@ -37,7 +37,7 @@ def short_path(path: str) -> str | None:
 
 
 def meant(name: str, siblings: Iterable[str]) -> str | None:
-    """That of the names for which `name` stands, None if there is none."""
+    """The sibling that a shortened `name` identifies, None if there is none."""
     if not _DIGEST.fullmatch(name):
         return None
     return next((sibling for sibling in siblings if _digest(sibling) == name), None)

@@ -1,4 +1,4 @@
-"""Live: what changes on open pages, sent to all of them as server-sent events, one look for everyone."""
+"""Live: sends changes to all open pages as server-sent events, with one look for all of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import anyio.to_thread
 import structlog
 
-from exporter.pages.status import Status, as_told, differences
+from exporter.pages.status import Status, as_json, differences
 from exporter.process.repetitions import FAULT_INTERVAL, Repetitions
 
 #: Seconds between two looks, and two messages to an open page.
@@ -22,19 +22,19 @@ log = structlog.stdlib.get_logger("exporter.web")
 
 
 class TooManyPagesError(Exception):
-    """As many pages are open as may be."""
+    """The maximum number of pages is open."""
 
 
 class Live:
-    """Looks every second, and sends open pages what changed.
+    """Looks every second, and sends the changes to open pages.
 
-    `look` is what keeps the history going while no page is open; `status` does that too, and costs a little more.
+    `look` keeps the history going while no page is open; `status` does that too, and costs a little more.
     """
 
     def __init__(self, look: Callable[[], object], status: Callable[[], Status]) -> None:
         self._look = look
         self._status = status
-        self._told: dict[str, Any] = {}
+        self._sent: dict[str, Any] = {}
         self._number = 0
         self._latest = ""
         self._next: asyncio.Future[None] | None = None
@@ -46,13 +46,13 @@ class Live:
         while True:
             try:
                 if self._pages:
-                    self._tell(await anyio.to_thread.run_sync(self._status))
+                    self._send(await anyio.to_thread.run_sync(self._status))
                 else:
                     await anyio.to_thread.run_sync(self._look)
             except Exception as error:
                 held_back = self._failures.admit(repr(error))
                 if held_back is not None:
-                    log.exception("the status page cannot be kept up to date", held_back=held_back)
+                    log.exception("status page not updated", held_back=held_back)
             await asyncio.sleep(PACE)
 
     def open(self, *endings: asyncio.Event) -> AsyncIterator[str]:
@@ -72,24 +72,24 @@ class Live:
                 if any(ending.is_set() for ending in endings):
                     return
                 # A page that missed a message gets everything.
-                yield self._latest if number == self._number - 1 else _message(self._told)
+                yield self._latest if number == self._number - 1 else _message(self._sent)
                 number = self._number
         finally:
             for end in ends:
                 end.cancel()
             self._pages -= 1
 
-    def _tell(self, status: Status) -> None:
-        told: dict[str, Any] = {
+    def _send(self, status: Status) -> None:
+        current: dict[str, Any] = {
             "outline": status.outline(),
             "cells": status.cells(),
-            "changes": as_told(status.changes),
-            "faults": as_told(status.faults),
+            "changes": as_json(status.changes),
+            "faults": as_json(status.faults),
         }
-        new = dict(differences(self._told, told))
+        new = dict(differences(self._sent, current))
         if "cells" in new:
-            new["cells"] = dict(differences(self._told.get("cells", {}), told["cells"]))
-        self._told, self._number, self._latest = told, self._number + 1, _message(new)
+            new["cells"] = dict(differences(self._sent.get("cells", {}), current["cells"]))
+        self._sent, self._number, self._latest = current, self._number + 1, _message(new)
         waiting, self._next = self._next, None
         if waiting is not None:
             waiting.set_result(None)
@@ -100,5 +100,5 @@ class Live:
         return self._next
 
 
-def _message(told: dict[str, Any]) -> str:
-    return f"data: {json.dumps(told, separators=(',', ':'))}\n\n"
+def _message(content: dict[str, Any]) -> str:
+    return f"data: {json.dumps(content, separators=(',', ':'))}\n\n"

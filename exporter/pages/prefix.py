@@ -1,7 +1,7 @@
-"""Prefix: everything that is served below a path, and links that are right wherever a proxy shows it.
+"""Prefix: serves everything below a path, with links that also work behind a proxy.
 
-Links are relative, so that they lead from one page to the other under the prefix that is served here as well as under
-one that a proxy has in its place or takes away. For that, a page has to know how many levels it is below the prefix.
+Links are relative, so that they also work if a proxy replaces or strips the prefix. For that, a page has to know how
+many levels it is below the prefix.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from starlette.routing import Route
 
 
 def relative(path: str, depth: int = 0) -> str:
-    """A path of this server as a link on its pages that are so many levels below the prefix."""
+    """A path of this server as a link on pages that are `depth` levels below the prefix."""
     return "../" * depth + path.removeprefix("/") or "./"
 
 
 def under(prefix: str, routes: Sequence[Route]) -> list[Route]:
-    """The routes behind the prefix. `/` and the prefix without a slash lead to the first page, as Prometheus has it."""
+    """The routes below the prefix. As in Prometheus, `/` and the prefix without a slash redirect to the first page."""
     behind = [Route(prefix + route.path, route.endpoint, methods=list(route.methods or ())) for route in routes]
     if not prefix:
         return behind

@@ -1,4 +1,4 @@
-"""Pages: what people see at `/`, `/browse` and `/docs`, their style and their script."""
+"""Pages: `/`, `/browse` and `/docs`, with their style and their script."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ STATUS_PATH, BROWSE_PATH, DOCS_PATH, EVENTS_PATH = "/", "/browse", documents.PAT
 STYLE_PATH, SCRIPT_PATH = "/-/page.css", "/-/page.js"
 #: Trees of one ensemble on the status page, and on one page of its list of trees.
 TREES_SHOWN = 200
-#: Requests that are worked on at the same time, and how many more may wait: to look into trees, and the rest.
+#: Concurrent requests, and how many more may wait: for `/browse`, and for the rest.
 _BROWSING, _READING = (2, 62), (2, 126)
 
 
 @dataclass(frozen=True)
 class _List:
-    """Trees of one ensemble, out of so many, and the one that the next page begins behind, if there is one."""
+    """A page of one ensemble's trees, the total number, and the name after which the next page starts, or ""."""
 
     ensemble: str
     total: int
@@ -44,9 +44,9 @@ class _List:
 
 
 class Pages:
-    """The pages about these ensembles, whose `history` it keeps, or about the share of `shard` of their trees.
+    """The pages about these ensembles, or about `shard`'s share of their trees. Keeps `history` up to date.
 
-    `links` are the other paths, by what they are called; the dashboards are elsewhere.
+    `links` are this server's other paths by title; `dashboard_url` may lead to another server.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Pages:
 
     @property
     def routes(self) -> list[Route]:
-        """What is served where. Looking into a cache may take a moment, so pages are made on worker threads."""
+        """The routes. Reading a cache may take a moment, so pages are made on worker threads."""
         return [
             Route(STATUS_PATH, self._reading.taking(self._status)),
             Route(BROWSE_PATH, self._browsing.taking(self._browse)),
@@ -105,8 +105,8 @@ class Pages:
         return self._page(
             "status.html",
             status=now,
-            changes=status.as_told(now.changes),
-            faults=status.as_told(now.faults),
+            changes=status.as_json(now.changes),
+            faults=status.as_json(now.faults),
             browsable=self._browsable(),
         )
 
@@ -126,13 +126,13 @@ class Pages:
         )
 
     def _wrong_with(self, ensemble: str, tree: str) -> tuple[str, str]:
-        """What those who read one tree's znodes must know, and its level; "" for a complete tree."""
+        """What is wrong with a tree whose znodes are shown, and its level; "" for a complete tree."""
         found = self._history.standing(ensemble, tree)
         text, level, _ = headline([] if found is None else [Connected(found[0].state, [found[1]])])
         return ("", level) if level == "good" else (text, level)
 
     def _trees(self, asked: Mapping[str, str]) -> Response:
-        """The trees of one ensemble or of all by name, for those that have no place on the status page."""
+        """The trees of one or all ensembles by name, also those that have no place on the status page."""
         looks = self._history.look()
         if asked["ensemble"] or asked["tree"]:
             looks = [look for look in looks if look.name == asked["ensemble"]]
@@ -181,7 +181,7 @@ class Pages:
         return self._static("page.js", "text/javascript")
 
     def _static(self, name: str, media_type: str) -> Response:
-        # A changed file has another address.
+        # The address contains a digest of the file.
         headers = {"Cache-Control": "private, max-age=31536000, immutable"}
         return Response(self._files[name], media_type=media_type, headers=headers)
 
@@ -189,13 +189,13 @@ class Pages:
         return browser.find(self._ensembles, ensemble, tree)
 
     def _page(self, template: str, *, status_code: int = 200, depth: int = 0, **shown: object) -> Response:
-        """A page that is so many levels below the first one."""
+        """A page that is `depth` levels below the first one."""
         shown |= self._addresses(depth)
         content = self._environment.get_template(template).render(shown)
         return HTMLResponse(content, status_code=status_code, headers={"Cache-Control": "no-store"})
 
     def _addresses(self, depth: int) -> Mapping[str, object]:
-        """Where a page leads."""
+        """The links of a page."""
         links = {name: relative(path, depth) for name, path in self._links.items()}
         return {
             "links": links | ({"Dashboards": self._dashboard_url} if self._dashboard_url else {}),
@@ -219,7 +219,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(count=human_count, counted=counted, visible=visible, brief=brief)
     environment.globals.update(chart_width=status.CHART_WIDTH, chart_height=status.CHART_HEIGHT)
-    # Later a crowd may have left no file to open.
+    # Loaded now: later the process may have run out of file descriptors.
     for name in environment.list_templates():
         environment.get_template(name)
     return environment

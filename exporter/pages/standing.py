@@ -1,4 +1,4 @@
-"""Standing: how each tree stands, and which of very many have a place on the page."""
+"""Standing: the overall state of each tree, and which of many trees have a place on the page."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ COMPLETE = "complete"
 
 @dataclass(frozen=True)
 class Standing:
-    """How one tree stands.
+    """The overall state of one tree.
 
     Attributes:
-        name, path: the tree's.
-        state: its cache's, one of `CACHE_STATES`.
+        name, path: of the tree.
+        state: of its cache, one of `CACHE_STATES`.
         conditions: what is wrong with it, the worst first; none for a complete tree.
         level: one of `LEVELS`.
-        words: what people call all of that.
-        in_headline: what the headline says of each condition, should the tree be the only one in it.
-        staleness: at most so many seconds old, None before the first freshness check.
-        is_stale: whether that is too old.
-        was_complete: whether it was ever loaded.
-        failure, failed_at: while it is failed, why and since when, in Unix time; 0 where that is not known.
-        unreadable, znodes: how many of how many znodes may not be read.
+        words: all of this in words.
+        in_headline: the headline's words for each condition, for when this is the only tree in it.
+        staleness: in seconds, None before the tree is first verified.
+        is_stale: whether the staleness is above the limit.
+        was_complete: whether it was ever complete.
+        failure, failed_at: while it is failed, why and since when (Unix time, 0 if unknown).
+        unreadable, znodes: the number of unreadable znodes, and of all known znodes.
     """
 
     name: str
@@ -49,12 +49,12 @@ class Standing:
 
     @property
     def own_conditions(self) -> tuple[Condition, ...]:
-        """What is wrong with the tree itself, without what comes and goes with the connection."""
+        """What is wrong with the tree itself, without the conditions that the connection causes."""
         return tuple(condition for condition in self.conditions if not condition.is_of_connection)
 
     @property
     def runbook(self) -> str:
-        """The alert whose runbook says what to do about the worst of it; "" where there is none."""
+        """The alert whose runbook says what to do about the worst condition; "" if there is none."""
         return next((condition.runbook for condition in self.conditions if condition.runbook), "")
 
     @property
@@ -63,10 +63,10 @@ class Standing:
         return not self.conditions
 
 
-def standing_of(name: str, client: ClientStats, tree: CacheStats, unproven_for: float = 0.0) -> Standing:
-    """How a tree stands that, if it was never verified, has been loaded for so many seconds."""
+def standing_of(name: str, client: ClientStats, tree: CacheStats, unverified_for: float = 0.0) -> Standing:
+    """The standing of a tree; `unverified_for` is how long a never verified one has been complete, in seconds."""
     staleness = max(0.0, time.time() - tree.verified_at) if tree.verified_at else None
-    seen = Seen(client, tree, unproven_for if staleness is None else staleness)
+    seen = Seen(client, tree, unverified_for if staleness is None else staleness)
     conditions = found_in(seen)
     return Standing(
         name=name,
@@ -87,14 +87,14 @@ def standing_of(name: str, client: ClientStats, tree: CacheStats, unproven_for: 
 
 
 def worst_first(standings: Sequence[Standing]) -> list[Standing]:
-    """The worst first, and of equals by name."""
+    """Sorts the worst first, equals by name."""
     return sorted(standings, key=lambda one: (-LEVELS.index(one.level), one.name))
 
 
 class Places:
-    """Gives places on the page to so many trees of each ensemble: the worst, and of equals those that had one before.
+    """Gives places on the page to the worst trees of each ensemble; among equals, to those that had a place before.
 
-    So places seldom change hands, which costs each open page a load.
+    So places seldom change: each change makes every open page reload.
     """
 
     def __init__(self, number: int) -> None:
@@ -103,7 +103,7 @@ class Places:
         self._taken: dict[str, frozenset[str]] = {}
 
     def allot(self, ensemble: str, worst_first: Sequence[Standing]) -> list[Standing]:
-        """Those of the trees that have a place, the worst first."""
+        """The trees that have a place, the worst first."""
         with self._lock:
             taken = self._taken.get(ensemble, frozenset())
             by_right = sorted(worst_first, key=lambda one: (-LEVELS.index(one.level), one.name not in taken))

@@ -1,4 +1,4 @@
-"""StandingLog: logs when a tree gets into a condition of its own, and when it gets out, never in floods."""
+"""StandingLog: logs when a condition of a tree begins and ends, and limits how often."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import structlog
 from exporter.pages.conditions import Condition
 from exporter.pages.standing import Standing
 
-#: So many changes of one tree are logged within so many seconds.
+#: At most this many changes of one tree are logged within this many seconds.
 LIMIT, INTERVAL = 6, 60.0
 
-#: A load is logged when it ends. A read that waits is answered soon as a rule; where it is not, the tree becomes stale.
+#: The end of a sync is logged elsewhere. An unanswered read is usually answered soon; if not, the tree becomes stale.
 _UNLOGGED = ("loading", "read unanswered")
 
 log = structlog.stdlib.get_logger("exporter")
@@ -24,17 +24,17 @@ log = structlog.stdlib.get_logger("exporter")
 
 @dataclass
 class _Logged:
-    """What the log last said of a tree, and when it said something."""
+    """What was last logged about a tree, and when."""
 
     conditions: tuple[Condition, ...] = ()
     at: deque[float] = field(default_factory=lambda: deque(maxlen=LIMIT))
 
 
 class StandingLog:
-    """Compares how trees stand with what the log said last; `clock` is monotonic, in seconds.
+    """Compares the standings of trees with what was last logged; `clock` is monotonic, in seconds.
 
-    What changes too often is logged later, if it is still so: in the end the log says how things are. What comes and
-    goes with the connection is logged where the connection is.
+    Changes above the limit are logged later, if they still hold, so that the log ends up with the actual state.
+    Conditions that the connection causes are not logged here; changes of the connection are.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -42,7 +42,7 @@ class StandingLog:
         self._logged: dict[tuple[str, str], _Logged] = {}
 
     def note(self, ensembles: Mapping[str, Sequence[Standing]]) -> None:
-        """Logs what is new of the trees of all ensembles."""
+        """Logs what changed for the trees of all ensembles."""
         before, self._logged = self._logged, {}
         for ensemble, standings in ensembles.items():
             for standing in standings:
@@ -67,7 +67,7 @@ class StandingLog:
         logged.at.append(now)
 
     def _is_undecided(self, standing: Standing, conditions: Sequence[Condition], logged: _Logged) -> bool:
-        """Whether something seems to be over only because nothing can be known for now."""
+        """Whether a condition seems to have ended only because the tree's state is unknown for now."""
         return standing.state in ("loading", "disconnected") and not set(logged.conditions) <= set(conditions)
 
 

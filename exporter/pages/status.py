@@ -1,4 +1,4 @@
-"""Status: what the page at `/` says of ensembles and their trees, the worst first, as texts that can change alone."""
+"""Status: the content of the page at `/`, ensembles and trees, the worst first, in cells that are updated alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from exporter.telemetry.sources import Fault
 from exporter.treecache.stats import NODE_KINDS, CacheStats
 from exporter.zookeeper.stats import ClientStats
 
-#: Faults of all trees together that are shown.
+#: How many faults are shown, of all trees together.
 _FAULTS_SHOWN = 20
 
 CHART_WIDTH, CHART_HEIGHT = 2 * (POINTS - 1), 28
@@ -35,7 +35,7 @@ CHART_WIDTH, CHART_HEIGHT = 2 * (POINTS - 1), 28
 
 @dataclass(frozen=True)
 class Cell:
-    """A part of the page that changes by itself: its text, and what else of it may change; "" and None for nothing."""
+    """A part of the page that is updated alone: its text and attributes; "" and None for those it does not have."""
 
     id: str
     text: str = ""
@@ -45,8 +45,8 @@ class Cell:
     points: str = ""
     href: str = ""
 
-    def as_told(self) -> dict[str, Any]:
-        """What a page is sent of it."""
+    def as_json(self) -> dict[str, Any]:
+        """The cell as it is sent to a page."""
         told = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "id"}
         return {name: value for name, value in told.items() if value not in ("", None)} or {"text": ""}
 
@@ -75,7 +75,7 @@ class TreeStatus:
 
 @dataclass(frozen=True)
 class EnsembleStatus:
-    """One ensemble on the page: how all its trees stand, and of those that have a place there everything."""
+    """One ensemble on the page: the standings of all its trees, and the details of those that have a place."""
 
     name: str
     level: str
@@ -87,7 +87,7 @@ class EnsembleStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """The page at a moment."""
+    """The page at one moment."""
 
     verdict: Cell
     runbook: Cell
@@ -96,21 +96,21 @@ class Status:
     faults: Sequence[Change]
 
     def cells(self) -> dict[str, dict[str, Any]]:
-        """Everything that changes by itself, by the id of its element."""
+        """All cells, by the ids of their elements."""
         cells = [self.verdict, self.runbook]
         for ensemble in self.ensembles:
             cells += [ensemble.state, *ensemble.facts.values()]
             for tree in ensemble.trees:
                 cells += [value for field in fields(tree) if isinstance(value := getattr(tree, field.name), Cell)]
-        return {cell.id: cell.as_told() for cell in cells}
+        return {cell.id: cell.as_json() for cell in cells}
 
     def outline(self) -> str:
-        """What a page is made for; when it is another, the page has to be loaded again."""
+        """Identifies the page's elements; if it changes, the page has to be reloaded."""
         return _key(*sorted(tree.state.id for ensemble in self.ensembles for tree in ensemble.trees))
 
 
 def status(history: History, places: Places) -> Status:
-    """Looks once, and gives what to say now; which trees are shown is up to `places`."""
+    """Looks once and returns the page's content; `places` decides which trees are shown."""
     looks = history.look()
     ensembles = sorted(
         (_ensemble(look, history, places) for look in looks), key=lambda one: (-LEVELS.index(one.level), one.name)
@@ -185,7 +185,7 @@ def _tree(look: Look, standing: Standing, history: History) -> TreeStatus:
         runbook=Cell(f"{key}-runbook", "Runbook" if standing.runbook else "", href=documents.runbook(standing.runbook)),
         progress=Cell(
             f"{key}-progress",
-            # Hidden where there is nothing to wait for.
+            # The style hides it if the level is good.
             level="good" if tree.initialized and standing.state != "catching_up" else "waiting",
             value=total,
             maximum=max(1, total + left),
@@ -201,7 +201,7 @@ def _tree(look: Look, standing: Standing, history: History) -> TreeStatus:
         check=Cell(f"{key}-check", f"check: {human_latency(tree.verified_in)}" if tree.verified_at else ""),
         staleness_chart=_chart(f"{key}-stale-chart", "Staleness", staleness, human_duration, 15.0),
         rate=Cell(f"{key}-rate", human_rate(rates[-1]) if rates else ""),
-        rate_chart=_chart(f"{key}-rate-chart", "Events a second", rates, human_rate, 1.0),
+        rate_chart=_chart(f"{key}-rate-chart", "Events per second", rates, human_rate, 1.0),
         work=Cell(f"{key}-work", _work(tree), "bad" if tree.oldest_operation_age > STUCK_AFTER else "plain"),
     )
 
@@ -217,9 +217,9 @@ def _work(tree: CacheStats) -> str:
     parts = [
         counted(number, *words)
         for number, words in (
-            (tree.outstanding_operations, ("operation under way", "operations under way")),
+            (tree.outstanding_operations, ("operation in flight", "operations in flight")),
             (tree.pending_paths, ("path to read", "paths to read")),
-            (tree.undelivered_events, ("event to deliver", "events to deliver")),
+            (tree.undelivered_events, ("undelivered event", "undelivered events")),
             (sum(tree.faults.values()), ("fault so far", "faults so far")),
         )
         if number
@@ -228,7 +228,7 @@ def _work(tree: CacheStats) -> str:
 
 
 def _points(values: Sequence[float], least: float) -> str:
-    """A chart's line, its latest point at the right edge; its scale reaches up to `least` at the least."""
+    """A chart's line, with the latest point at the right edge; its scale reaches at least up to `least`."""
     top = max([least, *values])
     start = CHART_WIDTH - 2 * (len(values) - 1)
     return " ".join(
@@ -250,12 +250,12 @@ def _worst(levels: Iterable[str]) -> str:
 
 
 def _key(*names: str) -> str:
-    """An id for an element that stands for these names."""
+    """An element's id, derived from these names."""
     return "x" + hashlib.sha256("\0".join(names).encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
-def as_told(changes: Sequence[Change]) -> list[dict[str, str]]:
-    """Changes, or faults, as a page is sent them."""
+def as_json(changes: Sequence[Change]) -> list[dict[str, str]]:
+    """Changes or faults as they are sent to a page."""
     return [
         {"at": human_moment(one.at), "where": visible(one.where), "what": one.what, "level": one.level}
         for one in changes
@@ -263,7 +263,7 @@ def as_told(changes: Sequence[Change]) -> list[dict[str, str]]:
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What is new or other in `after`."""
+    """The items of `after` that are not in `before`, or differ there."""
     for key, value in after.items():
         if before.get(key) != value:
             yield key, value

@@ -1,6 +1,6 @@
-"""Turns: how many requests of a kind are worked on at the same time, so that a crowd of one kind leaves others room.
+"""Turns: limits the concurrent requests of a kind, so that many of one kind leave room for others.
 
-Threads compete for one interpreter: more of them at once make each slower, and with it the engine.
+Threads compete for one interpreter: more of them at once slow down each other and the engine.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from starlette.responses import PlainTextResponse, Response
 
 
 class TooManyError(Exception):
-    """As many wait for their turn as may."""
+    """The maximum number of requests is already waiting."""
 
 
 class Turns:
-    """Lets `at_once` work at the same time, in the order in which they came, and so many more wait for that."""
+    """Lets `at_once` requests run concurrently, in order of arrival, and `waiting` more wait."""
 
     def __init__(self, at_once: int, waiting: int) -> None:
         self._free = asyncio.Semaphore(at_once)
@@ -28,7 +28,7 @@ class Turns:
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Waits until there is room, and takes it. Raises TooManyError."""
+        """Waits for a free slot and takes it. Raises TooManyError."""
         if self._present >= self._limit:
             raise TooManyError
         self._present += 1
@@ -39,12 +39,12 @@ class Turns:
             self._present -= 1
 
     def taking(self, answer: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
-        """What gives the same answers from a worker thread, or with status 503 when there are too many."""
+        """Wraps `answer` to run on a worker thread, and to answer 503 when too many requests wait."""
 
         async def respond(request: Request) -> Response:
             try:
                 async with self.turn():
-                    # A page that nobody waits for any more must not keep those who do waiting.
+                    # A request whose client is gone must not delay the others.
                     if any(ending.is_set() for ending in endings(request)):
                         return too_many()
                     return await anyio.to_thread.run_sync(answer, request)
@@ -55,11 +55,11 @@ class Turns:
 
 
 def endings(request: Request) -> tuple[asyncio.Event, ...]:
-    """What is set when the server is to end, and when the client is gone; nothing where the server says neither."""
+    """Events that are set when the server stops and when the client is gone; none if the server provides none."""
     found: tuple[asyncio.Event, ...] = request.scope.get("state", {}).get("endings", ())
     return found
 
 
 def too_many() -> Response:
-    """Asks a client to come again."""
-    return PlainTextResponse("Too many requests at the same time.\n", status_code=503, headers={"Retry-After": "1"})
+    """Asks the client to retry."""
+    return PlainTextResponse("Too many concurrent requests.\n", status_code=503, headers={"Retry-After": "1"})

@@ -74,7 +74,7 @@ def test_the_page_follows_zookeeper_down_and_up(own_zookeeper: ZooKeeperServer, 
         page = open_page(server.url)
         page.evaluate("window.sameDocument = true")
         verdict = page.get_by_role("heading", level=1)
-        recently = page.get_by_role("region", name="Recently")
+        recently = page.get_by_role("region", name="Recent changes")
         expect(verdict).to_have_text("The tree is complete, and its changes arrive.")
         expect(page.get_by_role("heading", level=2, name="main connected")).to_be_visible()
 
@@ -121,11 +121,11 @@ def test_the_page_tells_of_faults(open_page: OpenPage) -> None:
 def test_the_worst_comes_first_and_needs_no_script(open_page: OpenPage) -> None:
     with running(ensemble("a fine one", cache=fresh()), ensemble("new", NEW_CLIENT, NEW_CACHE)) as server:
         page = open_page(server.url, java_script_enabled=False)
-        expect(page.get_by_role("heading", level=1)).to_have_text("1 of 2 ensembles is being connected.")
+        expect(page.get_by_role("heading", level=1)).to_have_text("1 of 2 ensembles is connecting.")
         assert [" ".join(text.split()) for text in page.get_by_role("heading", level=2).all_inner_texts()] == [
             "new connecting",
             "a fine one connected",
-            "Recently",
+            "Recent changes",
             "Recent faults",
         ]
         expect(page.get_by_role("progressbar")).to_have_count(1)
@@ -214,7 +214,7 @@ def test_a_tree_is_browsed_level_by_level_with_the_keyboard(
     with served(zookeeper.hosts, "/services") as server:
         page = open_page(server.url)
         page.keyboard.press("Tab")
-        expect(page.get_by_role("link", name="To the content")).to_be_focused()
+        expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
         for name in ("/services", "orders", "i-1"):
             page.get_by_role("link", name=name, exact=True).focus()
             page.keyboard.press("Enter")
@@ -269,4 +269,4 @@ def test_a_path_is_found_by_its_beginning(zookeeper: ZooKeeper, client: KazooCli
         expect(page.get_by_role("heading", level=1)).to_have_text("/services/payments/node")
         field.fill("/../etc")
         field.press("Enter")
-        expect(page.get_by_role("main")).to_contain_text("Nothing begins like it")
+        expect(page.get_by_role("main")).to_contain_text("No name starts with it")

@@ -144,7 +144,7 @@ def test_everything_is_in_its_place_and_everyone_can_use_it(server: Running, pag
 def test_so_it_is_while_the_exporter_is_missed(server: Running, page: Page) -> None:
     page.goto(server.url)
     page.evaluate("miss(); clearTimeout(timer)")
-    assert "No word from the exporter" in page.get_by_role("status").inner_text()
+    assert "No update from the exporter" in page.get_by_role("status").inner_text()
     assert page.evaluate(MISPLACED) == []
     assert violations(page) == []
 

@@ -16,7 +16,7 @@ from tests.integration.conftest import SHOWN_WITHIN
 from tests.integration.processes import running_exporter
 from tests.web.running import running
 
-MISSED = re.compile(r"^No word from the exporter since 2\d{3}-\d\d-\d\d \d\d:\d\d:\d\d UTC; ")
+MISSED = re.compile(r"^No update from the exporter since 2\d{3}-\d\d-\d\d \d\d:\d\d:\d\d UTC; ")
 UNREACHABLE = "127.0.0.1:1"
 
 

@@ -185,7 +185,7 @@ def test_an_empty_tree() -> None:
         (b"a\tb\r\nc\x00\xff", "text", "a       b\nc\\x00\\xff"),
         (b'{"a":[1,"\xc3\xbc"]}', "json", '{\n  "a": [\n    1,\n    "ü"\n  ]\n}'),
         (b"{", "json", "not JSON"),
-        (b"[" * 60_000, "json", "nested too deeply to be read as JSON here"),
+        (b"[" * 60_000, "json", "nested too deeply to show as JSON"),
         (b"\x00A" * 9, "hex", f"00000000  {'00 41 ' * 8} {'.A' * 8}\n00000010  {'00 41':<47}  .A"),
         (b"", "text", ""),
         (None, "text", None),
@@ -212,7 +212,7 @@ def test_indentation_takes_no_more_room_than_there_is() -> None:
     tracemalloc.stop()
     assert shown is not None
     assert shown.startswith("[\n  [\n    [")
-    assert shown.endswith("… too long to be shown whole as JSON")
+    assert shown.endswith("… truncated, too long as JSON")
     assert len(shown) < 2 * JSON_SHOWN
     assert peak < 16 * JSON_SHOWN
 

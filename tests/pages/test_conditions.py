@@ -23,8 +23,8 @@ NEVER = dict.fromkeys(BUSY_CACHE.events, 0)
 EMPTY = dict.fromkeys(BUSY_CACHE.nodes, 0)
 
 
-def standing(tree: CacheStats, client_state: str = "connected", unproven_for: float = 0.0) -> Standing:
-    return standing_of("/services", replace(BUSY_CLIENT, state=client_state), tree, unproven_for)
+def standing(tree: CacheStats, client_state: str = "connected", unverified_for: float = 0.0) -> Standing:
+    return standing_of("/services", replace(BUSY_CLIENT, state=client_state), tree, unverified_for)
 
 
 def well(**of_a: Any) -> CacheStats:
@@ -199,7 +199,7 @@ def test_headlines_of_many() -> None:
         ),
         (
             [Connected("lost", [never]), Connected("connected", [fine])],
-            "1 of 2 ensembles is disconnected; nothing was loaded yet.",
+            "1 of 2 ensembles is disconnected; no data loaded yet.",
         ),
         (
             [Connected("connected_ro", [fine])],
@@ -207,7 +207,7 @@ def test_headlines_of_many() -> None:
         ),
         (
             [Connected("connecting", []), Connected("connecting", [])],
-            "All 2 ensembles are being connected.",
+            "All 2 ensembles are connecting.",
         ),
     ):
         assert headline(ensembles).text == text
@@ -219,5 +219,5 @@ def test_the_page_and_the_alerts_have_the_same_limit_on_unreadable_znodes() -> N
 
 def test_a_tree_that_nobody_proves_is_never_stale() -> None:
     on_demand = well(verified_at=0.0)
-    assert standing(on_demand, unproven_for=1e6).is_complete
-    assert standing(replace(on_demand, stale_after=30.0), unproven_for=31.0).words == "stale"
+    assert standing(on_demand, unverified_for=1e6).is_complete
+    assert standing(replace(on_demand, stale_after=30.0), unverified_for=31.0).words == "stale"

@@ -140,7 +140,7 @@ def test_since_when_a_complete_tree_waits_for_its_first_proof() -> None:
     known = []
     for second, tree in enumerate([loading, complete, complete, BUSY_CACHE, complete, loading]):
         series.add(tree, float(second))
-        known.append(series.unproven_since)
+        known.append(series.unverified_since)
     assert known == [None, 1.0, 1.0, None, 4.0, None]
 
 

@@ -159,6 +159,4 @@ def test_a_failing_look_is_logged_and_followed_by_others(monkeypatch: pytest.Mon
 
     with structlog.testing.capture_logs() as logged:
         asyncio.run(asyncio.wait_for(listen(), 10))
-    assert {(one["event"], one["log_level"]) for one in logged} == {
-        ("the status page cannot be kept up to date", "error")
-    }
+    assert {(one["event"], one["log_level"]) for one in logged} == {("status page not updated", "error")}

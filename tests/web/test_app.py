@@ -141,7 +141,7 @@ def test_the_page_tells_the_state_of_each_tree() -> None:
         assert told in busy
     assert "120.6 KiB" in busy
     assert re.search(r">≤ \d\.\d s<", busy)
-    assert "512 operations under way, 7 paths to read, 2 events to deliver" in busy
+    assert "512 operations in flight, 7 paths to read, 2 undelivered events" in busy
     for told in ("new", ">connecting<", "none granted", ">waiting for a connection<", "0 B"):
         assert told in new
 
@@ -295,7 +295,7 @@ def test_every_tree_can_be_found() -> None:
     assert [html.unescape(name) for name in talk(source, to=turn_over)] == sorted(names)
     beginning = get("/browse?ensemble=main&path=t044", source).text
     assert beginning.count('<th scope="row">') == 10
-    assert "None begins like it" in get("/browse?ensemble=main&path=%3Cscript%3E", source).text
+    assert "No name starts with it" in get("/browse?ensemble=main&path=%3Cscript%3E", source).text
 
 
 @pytest.mark.parametrize("character", ["x", "<", "日", "\u202e"])
@@ -342,7 +342,7 @@ def test_without_an_ensemble_the_trees_of_all_are_listed() -> None:
         assert f'href="{link}"' in page
     found = get("/browse?path=/serv", known[0], replace(known[2], name="many")).text
     assert found.count('<th scope="row">') == 1
-    assert "None begins like it" in found
+    assert "No name starts with it" in found
     assert "<h1>0 trees of 0 ensembles</h1>" in talk(to=lambda client: client.get("/browse")).text
 
 

@@ -1,34 +1,34 @@
-// Keeps the status page up to date: the server sends every second what changed, each part by the id of its element.
+// Keeps the status page up to date: every second the server sends the cells that changed, by their elements' ids.
 "use strict";
 
-// Milliseconds: without a word, until the exporter is missed; before it is asked again, first and at most; between two
-// loads of the whole page, at least.
-const SILENCE = 5000, FIRST_PAUSE = 1000, LONGEST_PAUSE = 10000, SETTLED = 10000;
+// Milliseconds: without a message, until the exporter counts as gone; until the first retry, and at most between two;
+// at least between two reloads of the page.
+const GONE_AFTER = 5000, FIRST_PAUSE = 1000, LONGEST_PAUSE = 10000, SETTLED = 10000;
 
 const script = document.currentScript;
 const live = document.getElementById("live");
 let events, timer, pause = FIRST_PAUSE, heardAt = new Date(), outline = script.dataset.outline;
 
-function show(id, told) {
+function show(id, cell) {
   const element = document.getElementById(id);
   if (!element) return;
   if (element.tagName === "PROGRESS") {
-    element.max = told.maximum;
-    element.value = told.value;
+    element.max = cell.maximum;
+    element.value = cell.value;
   } else if (element.tagName === "svg") {
-    element.setAttribute("aria-label", told.text);
-    element.firstElementChild.setAttribute("points", told.points || "");
-  } else if (element.textContent !== (told.text || "")) {
-    element.textContent = told.text || "";
+    element.setAttribute("aria-label", cell.text);
+    element.firstElementChild.setAttribute("points", cell.points || "");
+  } else if (element.textContent !== (cell.text || "")) {
+    element.textContent = cell.text || "";
   }
   if (element.tagName === "A") {
-    element.hidden = !told.href;
-    if (told.href) element.href = told.href;
+    element.hidden = !cell.href;
+    if (cell.href) element.href = cell.href;
   }
-  if (told.level) {
-    element.dataset.level = told.level;
+  if (cell.level) {
+    element.dataset.level = cell.level;
     const row = element.closest("tr");
-    if (row && element.classList.contains("state")) row.dataset.level = told.level;
+    if (row && element.classList.contains("state")) row.dataset.level = cell.level;
   }
 }
 
@@ -44,15 +44,15 @@ function item(change) {
   return entry;
 }
 
-function hear(told) {
-  outline = told.outline || outline;
-  for (const [id, cell] of Object.entries(told.cells || {})) show(id, cell);
+function receive(message) {
+  outline = message.outline || outline;
+  for (const [id, cell] of Object.entries(message.cells || {})) show(id, cell);
   for (const id of ["changes", "faults"]) {
-    if (!told[id]) continue;
-    document.getElementById(id).replaceChildren(...told[id].map(item));
-    document.getElementById(`no-${id}`).hidden = told[id].length > 0;
+    if (!message[id]) continue;
+    document.getElementById(id).replaceChildren(...message[id].map(item));
+    document.getElementById(`no-${id}`).hidden = message[id].length > 0;
   }
-  // Made for other trees than there are by now; not all pages at the same time.
+  // The page was made for other trees than there are now. The random delay keeps pages from reloading all at once.
   if (outline !== script.dataset.outline && performance.now() > SETTLED * (1 + Math.random())) location.reload();
 }
 
@@ -66,19 +66,19 @@ function listen() {
   events.onmessage = (event) => {
     heardAt = new Date();
     pause = FIRST_PAUSE;
-    wait(miss, SILENCE);
-    hear(JSON.parse(event.data));
+    wait(reconnect, GONE_AFTER);
+    receive(JSON.parse(event.data));
     say("");
   };
-  events.onerror = miss;
-  wait(miss, SILENCE);
+  events.onerror = reconnect;
+  wait(reconnect, GONE_AFTER);
 }
 
-// A stopped process and a broken network close no connection, and after some errors an EventSource gives up for good.
-function miss() {
+// A stopped process or a broken network does not close the connection, and some errors make an EventSource give up.
+function reconnect() {
   events.close();
   const since = heardAt.toISOString().slice(0, 19).replace("T", " ");
-  say(`No word from the exporter since ${since} UTC; showing the last known data.`);
+  say(`No update from the exporter since ${since} UTC; showing the last known data.`);
   wait(listen, pause);
   pause = Math.min(2 * pause, LONGEST_PAUSE);
 }
