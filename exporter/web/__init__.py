@@ -1,1 +1,1 @@
-"""What the exporter serves over HTTP: connections, who may pass, the metrics, health and readiness, and the pages."""
+"""HTTP: connections, authentication, and what the exporter serves: metrics, health, readiness and pages."""

@@ -1,8 +1,7 @@
-"""Accepting: new connections from listening sockets, also while no further file can be opened.
+"""Accepting: takes new connections from listening sockets, and copes with running out of file descriptors.
 
-asyncio's own servers accept either one connection between two turns of the event loop, which lets a crowd that keeps
-the loop busy hold up newcomers, or as many as the queue is long, each of which, where no file can be opened, is tried
-again by a timer of its own.
+asyncio's own servers accept either one connection per turn of the event loop, so that many busy connections delay new
+ones, or as many as the backlog is long; then, without file descriptors, each of them starts a retry timer of its own.
 """
 
 from __future__ import annotations
@@ -17,22 +16,22 @@ import structlog
 
 from exporter.process.repetitions import FAULT_INTERVAL, Repetitions
 
-#: Connections that wait for being accepted; the kernel has a limit of its own.
+#: Connections that may wait to be accepted; the kernel has a limit of its own.
 BACKLOG = 1024
-#: Seconds until it is tried again when no connection can be accepted.
+#: Seconds until the next attempt after a connection could not be accepted.
 _PAUSE = 0.2
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-#: Bytes that the kernel keeps for a client who does not read; it would take megabytes for each by itself.
+#: Bytes that the kernel buffers for a client that does not read; the default is megabytes for each.
 _SEND_BUFFER = 128 * 1024
 
 log = structlog.stdlib.get_logger("exporter.web")
 
 
 class Acceptor:
-    """Accepts connections from `listeners` and gives each what `protocol` makes.
+    """Accepts connections from `listeners` and gives each a new `protocol`.
 
-    In one turn of the event loop it accepts `at_once`: the files of those that have to leave are closed turns later.
-    `make_room` is called when no file can be opened for a connection, and may end another one.
+    Accepts at most `at_once` connections per turn of the event loop, because the files of connections that it ends are
+    closed some turns later. Calls `make_room`, which may end another connection, when file descriptors run out.
     """
 
     def __init__(
@@ -53,12 +52,12 @@ class Acceptor:
         for listener in listeners:
             listener.setblocking(False)
             listener.listen(BACKLOG)
-            # What it accepts inherits that.
+            # Accepted connections inherit this.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
             self._resume(listener)
 
     def close(self) -> None:
-        """Accepts nothing more; the listening sockets stay open."""
+        """Stops accepting; the listening sockets stay open."""
         for pause in self._paused.values():
             pause.cancel()
         for listener in self._listeners:
@@ -75,7 +74,7 @@ class Acceptor:
             except (BlockingIOError, InterruptedError):
                 return
             except ConnectionError:
-                # It was gone before it was accepted.
+                # The client left before it was accepted.
                 continue
             except OSError as error:
                 self._pause(listener, error)
@@ -92,7 +91,7 @@ class Acceptor:
             connection.close()
 
     def _pause(self, listener: socket.socket, error: OSError) -> None:
-        """Waits for a moment, since the connection stays in the queue and would be tried without end."""
+        """Waits for a moment: the connection stays in the queue, and without a pause the loop would retry endlessly."""
         self._loop.remove_reader(listener)
         self._paused[listener] = self._loop.call_later(_PAUSE, self._resume, listener)
         if error.errno in _NO_ROOM:
@@ -101,6 +100,6 @@ class Acceptor:
             return
         if error.errno == errno.EMFILE:
             limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-            log.warning("too many open files", limit=limit, reason="new connections have to wait")
+            log.warning("too many open files", limit=limit, reason="new connections wait")
         else:
-            log.warning("no connection can be accepted", reason=error.strerror)
+            log.warning("cannot accept connections", reason=error.strerror)

@@ -1,4 +1,4 @@
-"""App: what is served under which path, as an ASGI application."""
+"""App: the ASGI application, with all routes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from exporter.web.lifecycle import Reload
 from exporter.web.lobby import Kind
 from exporter.web.scrapes import Scrapes
 
-#: What a telemetry path must not be.
+#: Paths that the telemetry path must not be.
 RESERVED_PATHS = tuple(place.path for place in places())
 
 
@@ -37,11 +37,10 @@ def create_app(
     shard: Shard | None = None,
     groups: Sequence[RouteGroup] = GROUPS,
 ) -> Starlette:
-    """The exporter's pages. `registry` is collected for each scrape of `telemetry_path`, `POST /-/reload` reloads.
+    """The exporter's application. Each scrape of `telemetry_path` collects `registry`; `POST /-/reload` calls `reload`.
 
-    All paths have `route_prefix` before them; `/` and the prefix without a slash lead to the first page. With
-    `expose_data` the pages show what is in znodes, if the caches keep it. They link to `dashboard_url`, and show which
-    share of the trees this is.
+    All paths start with `route_prefix`; `/` and the prefix without a slash redirect to the first page. With
+    `expose_data`, the pages show znodes' data if the caches keep it. They link to `dashboard_url` and name the `shard`.
     """
     context = Context(
         ensembles,
@@ -54,7 +53,7 @@ def create_app(
         shard=shard,
     )
     made = [group.make(context) for group in groups]
-    # First: the telemetry path may be below that of the documents.
+    # The telemetry path comes first, because it may be below the path of the documents.
     routes = [Route(telemetry_path, Scrapes(registry).answer), *(route for one in made for route in one.routes)]
     app = Starlette(routes=under(route_prefix, routes), lifespan=_kept_going(made))
     app.router.redirect_slashes = False
@@ -62,19 +61,19 @@ def create_app(
 
 
 def open_to_all(route_prefix: str = "", groups: Sequence[RouteGroup] = GROUPS) -> frozenset[str]:
-    """The paths that need no password, or a probe would need one."""
+    """The paths that need no password, so that probes do not need one."""
     return frozenset(route_prefix + place.path for place in places(groups) if place.is_open)
 
 
 def kinds(telemetry_path: str, route_prefix: str = "", groups: Sequence[RouteGroup] = GROUPS) -> Callable[[str], Kind]:
-    """What a request asks for, by its path, where Prometheus scrapes `telemetry_path` behind the prefix."""
+    """Maps the path of a request to its kind; `telemetry_path` is below the prefix."""
     known = {route_prefix + place.path: place.kind for place in places(groups)}
     known[route_prefix + telemetry_path] = Kind.ESSENTIAL
     return lambda path: known.get(path, Kind.PAGE)
 
 
 def _kept_going(made: Sequence[Made]) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
-    """Runs what goes with the routes for as long as the app is served: it keeps charts and open pages up to date."""
+    """Runs the background tasks of the routes while the app is served; they keep charts and open pages up to date."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

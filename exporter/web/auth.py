@@ -1,4 +1,4 @@
-"""Auth: who may pass, by basic authentication (RFC 7617) against bcrypt hashes."""
+"""Auth: basic authentication (RFC 7617) against bcrypt hashes."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from exporter.process.executor import ThreadExecutor
 
 CHALLENGE = 'Basic realm="treecache-exporter", charset="UTF-8"'
 
-#: Attempts that may wait for their turn, as many as there may be connections; bcrypt works on one at a time.
+#: Attempts that may wait, as many as there may be connections; bcrypt works on one at a time.
 _WAITING_LIMIT = 512
-#: Passwords that were right, and those that were wrong, which need not be hashed again.
+#: How many right and wrong passwords are remembered, which need not be hashed again.
 _REMEMBERED = 128
 _WRONG_REMEMBERED = 1024
-#: What bcrypt reads of a password.
+#: bcrypt ignores the rest of a password.
 _BCRYPT_BYTES = 72
 _NO_USERS_COST = 10
 
 
 class TooManyAttemptsError(Exception):
-    """So many passwords are being checked that another one would only wait."""
+    """Too many passwords are waiting to be checked."""
 
 
 @dataclass(frozen=True)
 class _Attempt:
-    """A password to be hashed; `mark` stands for it, its user and the hash that it is compared with."""
+    """A password to check; `mark` identifies the password, the user and the user's hash."""
 
     mark: bytes
     password: bytes
@@ -42,7 +42,7 @@ class _Attempt:
 
 
 class _Queue:
-    """Attempts that wait: clients take turns, and of each client the users that it tries."""
+    """Waiting attempts, in round robin over the clients and over the users that each client tries."""
 
     def __init__(self) -> None:
         self._clients: OrderedDict[str, OrderedDict[str, deque[_Attempt]]] = OrderedDict()
@@ -57,7 +57,7 @@ class _Queue:
         self._numbers[client] += 1
 
     def take(self) -> _Attempt | None:
-        """The attempt whose turn it is, None if none waits."""
+        """Removes and returns the next attempt, None if none waits."""
         if not self._clients:
             return None
         client = next(iter(self._clients))
@@ -65,7 +65,7 @@ class _Queue:
         return self._remove(client, user, newest=False)
 
     def drop_for(self, client: str) -> _Attempt | None:
-        """Takes out the newest attempt of the client with the most, if it has more than `client` would have."""
+        """Removes the newest attempt of the client with the most, if that has more than `client` would have."""
         most, number = self._numbers.most_common(1)[0]
         if number <= self._numbers[client] + 1:
             return None
@@ -87,13 +87,13 @@ class _Queue:
 
 
 class PasswordCheck:
-    """Checks passwords as exporter-toolkit does, so that trying them out takes long and reveals nothing.
+    """Checks passwords as exporter-toolkit does, so that guessing takes long and reveals nothing.
 
-    An unknown user's password is hashed too, at the highest cost that any user has. One thread does all hashing. What
-    was found out is remembered, as a keyed hash, and needs none again; who asks the same meanwhile waits for the same
-    hashing, which goes on when they leave. Clients take turns, and the users that one client tries, so that a right
-    password has its turn however many others are tried: at the latest after all attempts that wait, each for one
-    hashing.
+    An unknown user's password is hashed too, at the highest cost of any user. One thread does all hashing. Results are
+    remembered, as keyed hashes. Equal attempts share one hashing, which goes on even when their clients leave.
+
+    Clients take turns, and so do the users that one client tries. So a right password is checked however many wrong
+    ones are tried, at the latest after all attempts that wait.
     """
 
     def __init__(self) -> None:
@@ -101,13 +101,13 @@ class PasswordCheck:
         self._right: OrderedDict[bytes, None] = OrderedDict()
         self._wrong: OrderedDict[bytes, None] = OrderedDict()
         self._hashing = ThreadExecutor("bcrypt")
-        # What is hashed or waits for that, by its mark; whose turn it is when nothing is hashed.
+        # Attempts that wait or are being hashed, by their marks.
         self._attempts: dict[bytes, asyncio.Future[bool]] = {}
         self._queue = _Queue()
         self._running: asyncio.Task[None] | None = None
 
     async def is_right(self, users: Mapping[str, bytes], name: str, password: bytes, client: str = "") -> bool:
-        """Whether `name` is one of `users`, which are bcrypt hashes, and this is its password. `client` asks.
+        """Whether `name` is one of `users` (bcrypt hashes by name) and `password` is right; `client` asks.
 
         Raises TooManyAttemptsError.
         """
@@ -123,16 +123,16 @@ class PasswordCheck:
         attempt = self._attempts.get(mark)
         if attempt is None:
             attempt = self._attempts[mark] = self._begin(_Attempt(mark, password[:_BCRYPT_BYTES], hashed), client, name)
-        # Others may wait for the same.
+        # Shielded: other requests may wait for the same attempt.
         return await asyncio.shield(attempt) and known is not None
 
     def close(self) -> None:
-        """Ends the thread once it is done with the attempt at hand, which may take longer than the process has."""
+        """Ends the thread after the current attempt, without waiting for it."""
         self._hashing.shutdown()
 
     def _begin(self, attempt: _Attempt, client: str, name: str) -> asyncio.Future[bool]:
         if len(self._queue) >= _WAITING_LIMIT:
-            # One client's crowd must not take the others' places.
+            # A client with many attempts must not take the others' places.
             dropped = self._queue.drop_for(client)
             if dropped is None:
                 raise TooManyAttemptsError
@@ -143,7 +143,7 @@ class PasswordCheck:
         return asyncio.get_running_loop().create_future()
 
     async def _work(self) -> None:
-        """Hashes for as long as attempts wait."""
+        """Hashes while attempts wait."""
         loop = asyncio.get_running_loop()
         try:
             while (attempt := self._queue.take()) is not None:
@@ -164,7 +164,7 @@ class PasswordCheck:
 
 
 def credentials(authorization: bytes) -> tuple[str, bytes] | None:
-    """The user and the password of an Authorization header, None when it is not one of basic authentication."""
+    """The user and password of an Authorization header; None if it is not basic authentication."""
     scheme, _, encoded = authorization.partition(b" ")
     if scheme.lower() != b"basic":
         return None
@@ -189,6 +189,6 @@ def _check(password: bytes, hashed: bytes) -> bool:
 
 
 def _nobodys_hash(users: Mapping[str, bytes]) -> bytes:
-    """A hash that no password is known to have, as costly as the costliest of the users."""
+    """A hash without a known password, as costly as the costliest of the users' hashes."""
     cost = max((int(hashed[4:6]) for hashed in users.values()), default=_NO_USERS_COST)
     return b"$2b$%02d$" % cost + b"." * 53

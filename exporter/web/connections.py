@@ -1,7 +1,7 @@
-"""Connections: one client's, with HTTP or TLS on it, and how long it may take for each step.
+"""Connections: one client's connection, with HTTP or TLS, and the timeout of each step.
 
-uvicorn waits for a request's headers without end. Here a request has to be complete in time; who has to leave when
-there are too many connections is the lobby's to say.
+uvicorn waits for a request's headers without limit; here they have a deadline. When there are too many connections, the
+lobby decides which one ends.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from exporter.web.guard import SECURITY_HEADERS
 from exporter.web.lobby import Kind, Lobby
 from exporter.web.tls import has_allowed_name
 
-#: Seconds for a TLS handshake; from a connection's begin, or from the first byte of a later request, to the end of
-#: the request's headers; and for a client to take what was written to it.
+#: Seconds for a TLS handshake; for a request's headers, counted from the start of the connection or the first byte of a
+#: later request; and for a client to read what was written to it.
 HANDSHAKE_TIMEOUT = 5.0
 REQUEST_TIMEOUT = 10.0
 WRITE_TIMEOUT = 30.0
-#: What Go's servers answer to a request without TLS, where TLS is spoken, and how such a request begins.
+#: The answer of Go's TLS servers to a plain HTTP request, and how such a request begins.
 PLAIN_HTTP = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
 _HTTP_BEGINS = (b"GET /", b"HEAD ", b"POST ", b"PUT /", b"OPTIO")
 
@@ -32,12 +32,12 @@ log = structlog.stdlib.get_logger("exporter.web")
 
 
 class HttpProtocol(H11Protocol):
-    """One connection that speaks HTTP. `lobby` keeps account of it, `ending` is set when the server is to end.
+    """One HTTP connection. The `lobby` tracks it; `ending` is set when the server stops.
 
-    `kind_of` says by its path what a request asks for.
+    `kind_of` maps the path of a request to its kind.
 
-    The application finds `endings` in its scope's state, for answers that would go on for ever: `ending`, and an event
-    that is set when the client is gone or sends no more.
+    The scope's state has `endings`, for answers that would otherwise never end: `ending`, and an event that is set when
+    the client is gone or sends no more.
     """
 
     def __init__(
@@ -51,14 +51,14 @@ class HttpProtocol(H11Protocol):
         self._socket: asyncio.Transport | None = None
         self._is_last = False
         self._deadline: asyncio.TimerHandle | None = None
-        self._end_of_patience: asyncio.TimerHandle | None = None
+        self._write_timeout: asyncio.TimerHandle | None = None
 
     def take_over(self, socket: asyncio.Transport) -> None:
-        """Gives the protocol the transport below TLS, which is in the lobby already."""
+        """Sets the transport below TLS, which has already entered the lobby."""
         self._socket = socket
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Waits for a request from now on."""
+        """Starts waiting for a request."""
         super().connection_made(transport)
         if self._socket is None:
             self._socket = transport
@@ -66,8 +66,8 @@ class HttpProtocol(H11Protocol):
         self._expect_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forgets the connection."""
-        for timer in (self._deadline, self._end_of_patience):
+        """Removes the connection from the lobby."""
+        for timer in (self._deadline, self._write_timeout):
             if timer is not None:
                 timer.cancel()
         assert self._socket is not None
@@ -76,39 +76,39 @@ class HttpProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Takes what the client sent; from its first byte on a request has to be complete in time."""
+        """Takes received data; the first byte of a request starts its deadline."""
         self._expect_request()
         super().data_received(data)
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Lets a client that sends no more have its answer; TLS cannot be closed by halves."""
+        """Still answers a client that sends no more; a TLS connection cannot be half closed."""
         self._gone.set()
         self._is_last = self._is_answering and self.transport is self._socket
         return self._is_last
 
     def handle_events(self) -> None:
-        """Handles what is complete of what the client sent."""
+        """Handles the complete events in the received data."""
         before = self.cycle
         super().handle_events()
         if self._is_answering:
             assert self._socket is not None
             self._request_is_complete()
-            # A request that is answered in turn comes by here again: on_response_complete reads on.
+            # on_response_complete calls this again for a pipelined request.
             if self.cycle is not before:
                 self._begin_answer()
 
     def _begin_answer(self) -> None:
-        """Takes the request's place; the task that answers it has not begun yet, and finds out if there is none."""
+        """Takes a place for the request; the task that answers it starts later and notices if there is no place."""
         assert self._socket is not None
         admitted = self._lobby.busy(self._socket, self._kind_of(self.scope["path"]))
         self.scope["state"]["refused"] = not admitted
         if not admitted or self._lobby.is_full:
-            # Others wait: the next request has to queue with them.
+            # Others wait, so the next request has to queue with them.
             self.cycle.keep_alive = False
             self.cycle.default_headers = [*self.cycle.default_headers, (b"connection", b"close")]
 
     def on_response_complete(self) -> None:
-        """Waits for the next request, or for the client to take the last answer."""
+        """Waits for the next request, or for the client to read the last answer."""
         super().on_response_complete()
         if self._is_last and not self._is_answering:
             self.transport.close()
@@ -121,7 +121,7 @@ class HttpProtocol(H11Protocol):
                 self._expect_request()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuses what is no HTTP, if nothing was answered yet, and ends the connection."""
+        """Refuses invalid HTTP, unless an answer has begun, and ends the connection."""
         if self._is_answering:
             self.cycle.disconnected = True
         elif self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
@@ -140,7 +140,7 @@ class HttpProtocol(H11Protocol):
         self._lose_patience_later()
 
     def pause_writing(self) -> None:
-        """The client does not read as fast as it is written to."""
+        """The client reads more slowly than the answer is written."""
         super().pause_writing()
         self._lose_patience_later()
         assert self._socket is not None
@@ -151,9 +151,9 @@ class HttpProtocol(H11Protocol):
         super().resume_writing()
         assert self._socket is not None
         self._lobby.reads(self._socket)
-        if self._end_of_patience is not None and not self.transport.is_closing():
-            self._end_of_patience.cancel()
-            self._end_of_patience = None
+        if self._write_timeout is not None and not self.transport.is_closing():
+            self._write_timeout.cancel()
+            self._write_timeout = None
 
     def timeout_keep_alive_handler(self) -> None:
         """No further request came."""
@@ -179,8 +179,8 @@ class HttpProtocol(H11Protocol):
             self._deadline = None
 
     def _lose_patience_later(self) -> None:
-        if self._end_of_patience is None:
-            self._end_of_patience = self.loop.call_later(WRITE_TIMEOUT, self._abort)
+        if self._write_timeout is None:
+            self._write_timeout = self.loop.call_later(WRITE_TIMEOUT, self._abort)
 
     def _abort(self) -> None:
         assert self._socket is not None
@@ -188,10 +188,10 @@ class HttpProtocol(H11Protocol):
 
 
 class TlsGate(asyncio.Protocol):
-    """One connection before and during its TLS handshake, after which `make` gives the protocol that takes over.
+    """One connection before and during its TLS handshake; after it, the protocol that `make` returns takes over.
 
-    `context` is asked for each connection, so that renewed certificates are used at once. `allowed_names` are the
-    names of which a client's certificate must have one, if there are any.
+    `context` is called for each connection, so that renewed certificates are used at once. If there are
+    `allowed_names`, a client's certificate must have one of them.
     """
 
     def __init__(
@@ -207,24 +207,24 @@ class TlsGate(asyncio.Protocol):
         self._make = make
         self._early = b""
         self._socket: asyncio.Transport | None = None
-        self._silence: asyncio.TimerHandle | None = None
+        self._timeout: asyncio.TimerHandle | None = None
         self._handshake: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Waits for the first bytes, which say whether the client speaks TLS."""
+        """Waits for the first bytes, which show whether the client speaks TLS."""
         assert isinstance(transport, asyncio.Transport)
         self._socket = transport
-        self._silence = asyncio.get_running_loop().call_later(HANDSHAKE_TIMEOUT, transport.abort)
+        self._timeout = asyncio.get_running_loop().call_later(HANDSHAKE_TIMEOUT, transport.abort)
         self._lobby.enter(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forgets a connection that never came to speak HTTP."""
+        """Removes a connection whose handshake did not succeed."""
         assert self._socket is not None
-        self._be_patient_no_longer()
+        self._cancel_timeout()
         self._lobby.leave(self._socket)
 
     def data_received(self, data: bytes) -> None:
-        """Begins the handshake, or refuses a request that comes without; keeps what comes right behind it."""
+        """Starts the handshake, or refuses a plain HTTP request; keeps data that arrives during the handshake."""
         assert self._socket is not None
         self._early += data
         if self._handshake is not None or self._socket.is_closing():
@@ -235,24 +235,24 @@ class TlsGate(asyncio.Protocol):
         elif not any(begin.startswith(self._early) for begin in _HTTP_BEGINS):
             self._handshake = asyncio.get_running_loop().create_task(self._shake_hands(self._socket))
 
-    def _be_patient_no_longer(self) -> None:
-        if self._silence is not None:
-            self._silence.cancel()
+    def _cancel_timeout(self) -> None:
+        if self._timeout is not None:
+            self._timeout.cancel()
 
     async def _shake_hands(self, socket: asyncio.Transport) -> None:
         transport = None
         loop = asyncio.get_running_loop()
-        assert self._silence is not None
-        left = max(0.01, self._silence.when() - loop.time())
-        self._be_patient_no_longer()
+        assert self._timeout is not None
+        left = max(0.01, self._timeout.when() - loop.time())
+        self._cancel_timeout()
         if socket.is_closing():
-            # start_tls would not learn that the connection is lost.
+            # start_tls would not notice that the connection is lost.
             return
         try:
             handshake = loop.create_task(
                 loop.start_tls(socket, self, self._context(), server_side=True, ssl_handshake_timeout=left)
             )
-            # Once for start_tls to set its protocol, which until then nothing reaches, and once for that to begin.
+            # The first turn lets start_tls set its protocol, which misses earlier data; the second lets that start.
             await asyncio.sleep(0)
             hello, self._early = self._early, b""
             await asyncio.sleep(0)
@@ -260,9 +260,9 @@ class TlsGate(asyncio.Protocol):
             transport = await handshake
         except OSError as error:
             log.debug("TLS handshake failed", reason=str(error))
-            # It would keep the connection's buffers until the garbage collector finds the circle.
+            # The traceback would keep the connection's buffers alive until the garbage collector finds the cycle.
             error.__traceback__ = None
-        # None when the client left in between.
+        # None if the client left in between.
         if transport is None or transport.is_closing() or not self._is_welcome(transport):
             self._lobby.leave(socket)
             (transport or socket).abort()
@@ -284,7 +284,7 @@ class TlsGate(asyncio.Protocol):
 
 
 def _feed(protocol: asyncio.BaseProtocol | None, data: bytes) -> None:
-    """Gives a protocol what was received in its place; there is none any more where the connection was lost."""
+    """Gives a protocol data that was received before it was set; None means that the connection is lost."""
     if protocol is None:
         return
     if isinstance(protocol, asyncio.Protocol):

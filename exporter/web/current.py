@@ -1,6 +1,6 @@
-"""Current: the web configuration as its files are now; changed ones are read again, bad ones leave what was.
+"""Current: reloads the web configuration when its files change; a bad file leaves the last good one in force.
 
-What failed is tried again although nothing changed: the files may be good, and the process without a file to open them.
+A failed reload is retried even if nothing changes: the files may be good, and the process out of file descriptors.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from exporter.process.executor import ThreadExecutor
 from exporter.process.retries import Retries
 from exporter.web.tls import server_context
 
-#: Seconds between two looks at the files.
+#: Seconds between two checks of the files.
 PACE = 1.0
 
 log = structlog.stdlib.get_logger("exporter.web")
 
-#: A file's inode, its time of modification and its size.
+#: A file's inode, modification time and size.
 Mark = tuple[int, int, int]
 
 
 class CurrentConfig:
-    """The last good configuration, and what follows from it.
+    """The last good configuration, and its TLS context.
 
-    Whether TLS is on is decided once, and passwords and clients' certificates do not stop being asked for: a change of
-    that is refused like any other bad configuration, which is logged once and leaves the last good one in force.
+    TLS cannot be switched on or off, and no protection can be removed, without a restart: such a change is refused like
+    any other bad configuration, which is logged once and leaves the last good one in force.
+
 
     Raises SettingsError if a certificate, key or authority of the first configuration cannot be used.
     """
@@ -43,7 +44,7 @@ class CurrentConfig:
         self._files: tuple[Path, ...] = ()
         self._marks: list[Mark | None] = []
         self._retries = Retries()
-        #: What was wrong the last time, None if nothing was.
+        #: The last reload's problem, None if it succeeded.
         self._problem: str | None = None
         self._watch(config, _mark(config.path))
         self._context = server_context(config)
@@ -59,7 +60,7 @@ class CurrentConfig:
         return self._context
 
     async def keep_up(self) -> None:
-        """Looks at the files every `PACE` seconds, until it is cancelled; in a thread, for a file system that hangs."""
+        """Checks the files every `PACE` seconds until cancelled; in a thread, in case the file system hangs."""
         worker = ThreadExecutor("web configuration")
         try:
             while True:
@@ -69,7 +70,7 @@ class CurrentConfig:
             worker.shutdown()
 
     def refresh(self) -> None:
-        """Reads everything again if a file is another than before, or if that failed; what is wrong is logged once."""
+        """Reloads if a file has changed or the last reload failed; logs each problem once."""
         marks = [_mark(file) for file in self._files]
         if marks != self._marks:
             self._retries.settled()
@@ -86,7 +87,7 @@ class CurrentConfig:
             log.info("web configuration reloaded", path=str(self._config.path))
 
     def _say(self, error: Exception) -> None:
-        """Logs why nothing was reloaded, unless that was said of the same files."""
+        """Logs why nothing was reloaded, unless the same was logged for these files before."""
         logged, self._problem = self._problem, f"{type(error).__name__}: {error}"
         if self._problem == logged:
             return
@@ -102,21 +103,21 @@ class CurrentConfig:
         config = load(path)
         check_no_less_protected(config, self._config)
         if config.tls is not None and self._config.tls is None:
-            raise SettingsError(f"{path}: tls_server_config", None, "cannot come without a restart")
-        # Also those of a bad one: what is wrong with it may be a file that is yet to come.
+            raise SettingsError(f"{path}: tls_server_config", None, "cannot be added without a restart")
+        # Also for a bad configuration: a file that it names may be created later.
         self._watch(config, mark)
         self._context = server_context(config)
         self._config = config
 
     def _watch(self, config: WebConfig, mark: Mark | None) -> None:
-        """Notes the files of a configuration before they are opened, so that no later change escapes."""
+        """Notes the files of a configuration before they are opened, so that no later change goes unnoticed."""
         named = config.tls.files if config.tls else ()
         self._files = (config.path, *named)
         self._marks = [mark, *map(_mark, named)]
 
 
 def _mark(file: Path) -> Mark | None:
-    """What changes with a file's content; None for a missing one."""
+    """What changes when a file's content does; None for a missing file."""
     try:
         found = os.stat(file)
     except OSError:

@@ -1,4 +1,4 @@
-"""Exposition: one scrape's answer, in the format and the compression that the request asks for."""
+"""Exposition: the answer to one scrape, in the requested format and compression."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from starlette.requests import Request
 
-#: Versions of the text formats that are served, as an Accept header names them.
+#: Served versions of the text formats, as an Accept header names them.
 _KNOWN_VERSIONS = ("version=0.0.4", "version=1.0.0")
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a request asks for: samples of these names, or all where there are none, in which form."""
+    """What a request asks for: the samples of these names, or all if there are none, and their format."""
 
     names: tuple[str, ...]
     content_type: str
@@ -25,7 +25,7 @@ class Wanted:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The answer's."""
+        """The answer's headers."""
         encoding = {"Content-Encoding": "gzip"} if self.is_compressed else {}
         return {
             "Content-Type": self.content_type,
@@ -36,7 +36,7 @@ class Wanted:
 
 
 def wanted_by(request: Request) -> Wanted:
-    """The query parameters `name[]` name the samples, the headers the form."""
+    """What a request asks for: the parameters `name[]` name the samples, the headers the format."""
     encode, content_type = choose_encoder(_formats(request.headers.getlist("accept")))
     return Wanted(
         names=tuple(sorted(set(request.query_params.getlist("name[]")))),
@@ -47,17 +47,17 @@ def wanted_by(request: Request) -> Wanted:
 
 
 def exposition(registry: CollectorRegistry, wanted: Wanted) -> bytes:
-    """Collects `registry` and writes it out; blocks while it collects."""
-    # prometheus_client types its encoders for a whole registry, and uses of it only collect().
+    """Collects and encodes `registry`; blocks meanwhile."""
+    # prometheus_client's encoders are typed for a registry, but use only its collect().
     source: CollectorRegistry = registry.restricted_registry(wanted.names) if wanted.names else registry  # type: ignore[assignment]
     body = wanted.encode(source)
     return gzip.compress(body) if wanted.is_compressed else body
 
 
 def _formats(accept: Sequence[str]) -> str:
-    """What prometheus_client should choose from: the header's formats, the most wanted first.
+    """The formats of an Accept header for prometheus_client, the preferred ones first.
 
-    It takes the first one that it knows, regardless of the weights, and stumbles over versions that it does not know.
+    prometheus_client picks the first one that it knows regardless of weights, and fails on unknown versions.
     """
     ranges = _by_weight(accept)
     return ",".join(item for item in ranges if "version" not in item or _has_known_version(item))
@@ -72,7 +72,7 @@ def _accepts_gzip(accept_encoding: Sequence[str]) -> bool:
 
 
 def _by_weight(header: Sequence[str]) -> list[str]:
-    """The items of a header with weights (RFC 9110, 12.4.2), the heaviest first, without those that are refused."""
+    """The items of a header with weights (RFC 9110, 12.4.2), the heaviest first, without those of weight 0."""
     weighted = [(_weight(item), item.strip()) for item in ",".join(header).split(",") if item.strip()]
     return [item for weight, item in sorted(weighted, key=lambda pair: -pair[0]) if weight > 0]
 

@@ -1,7 +1,7 @@
-"""Groups: routes that belong together, in a list from which everything follows that a path needs.
+"""Groups: the list of all groups of routes, from which everything about paths is derived.
 
-That is the app's routes, the paths that the metrics cannot be served at, which connections are given up first when
-there are too many, which paths need no password, and the links in the pages' header.
+That is: the app's routes, the paths that the telemetry path cannot be, the kinds of connections, the paths without
+password, and the links in the pages' header.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from exporter.web.probes import HEALTHY_PATH, READY_PATH, Probes
 class Context:
     """What the routes are made with.
 
-    `history` is of all `ensembles`. `links` are the paths of this server by what they are called in the header;
-    `dashboard_url` leads elsewhere. With `expose_data` the data of znodes is shown. `reload` is None where it is not
-    allowed, `shard` where this exporter holds the whole of each tree.
+    `history` covers all `ensembles`. `links` are this server's paths by their titles in the header; `dashboard_url` may
+    be elsewhere. With `expose_data`, pages show znodes' data. `reload` is None if reloading is not allowed, `shard` if
+    this exporter holds whole trees.
     """
 
     ensembles: Sequence[EnsembleSource]
@@ -41,11 +41,10 @@ class Context:
 
 @dataclass(frozen=True)
 class Place:
-    """A path behind the prefix, and what is known of it before anything is served there.
+    """A path below the prefix.
 
-    `kind` says what its connections are for, `is_open` that it needs no password, `link` what the pages' header calls
-    it, "" where that does not name it. A path with a parameter, as `/docs/{name}`, is no place: it goes by the one
-    above it.
+    `kind` is the kind of its connections, `is_open` says that it needs no password, `link` is its title in the pages'
+    header, "" for none. A path with a parameter, such as `/docs/{name}`, is covered by the place above it.
     """
 
     path: str
@@ -56,7 +55,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Made:
-    """A group's routes, and what is to run for as long as they are served, if anything."""
+    """A group's routes, and the background task that runs while they are served, if any."""
 
     routes: Sequence[Route]
     run: Callable[[], Awaitable[None]] | None = None
@@ -84,7 +83,7 @@ def _pages(context: Context) -> Made:
     return Made(made.routes, made.run)
 
 
-#: Every group, in the order in which a request looks for its route; a new one is one line here.
+#: All groups; the first matching route answers a request. A new group is one line here.
 GROUPS: tuple[RouteGroup, ...] = (
     RouteGroup(
         "pages",

@@ -1,4 +1,4 @@
-"""Guard: what stands before the app on each request, basic authentication, and headers that keep browsers safe."""
+"""Guard: wraps the app with basic authentication and security headers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from exporter.pages.turns import too_many
 from exporter.web.auth import CHALLENGE, PasswordCheck, TooManyAttemptsError, credentials
 from exporter.web.lobby import network_of
 
-#: What the pages may load, their own style and script, and who may frame them: nobody.
+#: The pages may load only their own style and script, and nobody may frame them.
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
     "img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -32,7 +32,7 @@ _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 class Guard:
     """An ASGI app around another one.
 
-    `config` gives the web configuration in force. Paths in `open_to_all` need no password, or a probe would need one.
+    `config` returns the web configuration in force. Paths in `open_to_all` need no password, so that probes do not.
     """
 
     def __init__(self, app: ASGIApp, config: Callable[[], WebConfig | None], open_to_all: frozenset[str]) -> None:
@@ -51,12 +51,12 @@ class Guard:
         refusal = _refusal(scope) or await self._challenge(scope, config)
         if refusal is None and scope.get("state", {}).get("refused"):
             refusal = too_many()
-        # Only the end of the server cancels; uvicorn would log where each answer was by then.
+        # Only the server's shutdown cancels; uvicorn would log a traceback for each request.
         with contextlib.suppress(asyncio.CancelledError):
             await (refusal or self._app)(scope, receive, send)
 
     def close(self) -> None:
-        """Ends the thread that hashes passwords."""
+        """Stops the thread that hashes passwords."""
         self._passwords.close()
 
     async def _challenge(self, scope: Scope, config: WebConfig | None) -> Response | None:
@@ -72,11 +72,11 @@ class Guard:
 
 
 def _refusal(scope: Scope) -> Response | None:
-    """Refuses what a proxy and this server might understand differently (RFC 9112, 6.3), and other sites' forms."""
+    """Refuses requests that a proxy and this server may parse differently (RFC 9112, 6.3), and other sites' forms."""
     headers = Headers(scope=scope)
     if scope["method"] not in _SAFE_METHODS and _is_of_another_site(headers):
-        # A browser would add the password by itself.
-        return PlainTextResponse("Not from another site.\n", status_code=403)
+        # A browser would add the password automatically.
+        return PlainTextResponse("Cross-site requests are not allowed.\n", status_code=403)
     if "content-length" in headers and "transfer-encoding" in headers:
         return PlainTextResponse("Ambiguous length.\n", status_code=400, headers={"Connection": "close"})
     return None
@@ -87,14 +87,14 @@ def _client(scope: Scope) -> str:
 
 
 def _is_of_another_site(headers: Headers) -> bool:
-    """Whether a browser says that another site's page sends this. It says more over HTTPS, and to its own machine."""
+    """Whether the request's headers name another site. Browsers send more of them over HTTPS and to localhost."""
     origin = headers.get("origin")
     is_of_another_origin = origin is not None and origin.partition("://")[2].lower() != headers.get("host", "").lower()
     return is_of_another_origin or headers.get("sec-fetch-site") in ("cross-site", "same-site")
 
 
 def _with_headers(send: Send, headers: Mapping[str, str]) -> Send:
-    """Sends responses with these headers, in place of the response's own; an empty value takes a header away."""
+    """Sends responses with these headers instead of the response's own; an empty value removes a header."""
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":

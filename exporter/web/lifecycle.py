@@ -1,4 +1,4 @@
-"""Lifecycle: `POST /-/reload`, with the answers that Prometheus gives."""
+"""Lifecycle: `POST /-/reload`, with the same answers as Prometheus."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from exporter.config.settings import SettingsError
 
 RELOAD_PATH = "/-/reload"
 
-#: What reloads the configuration; raises SettingsError if it is bad.
+#: Reloads the configuration; raises SettingsError if it is bad.
 Reload = Callable[[], Awaitable[None]]
 
 
 def reload_route(reload: Reload | None) -> Route:
-    """The route; `reload` is None where this is not allowed."""
+    """The route; `reload` is None if reloading is not allowed."""
 
     async def respond(_request: Request) -> Response:
         if reload is None:

@@ -1,4 +1,4 @@
-"""Listening: sockets at the addresses where the daemon serves, and what they leave behind."""
+"""Listening: opens the sockets of the listen addresses, and removes the files of Unix sockets."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _UNIX_MODE = 0o660
 
 @contextlib.contextmanager
 def listening(addresses: Sequence[Address]) -> Iterator[list[socket.socket]]:
-    """Sockets that listen at these addresses; in the end they are closed, and the files of Unix sockets removed.
+    """Sockets that listen on these addresses; closed in the end, with the files of Unix sockets removed.
 
-    Raises SettingsError if one of the addresses cannot be had.
+    Raises SettingsError if it cannot listen on one of the addresses.
     """
     with contextlib.ExitStack() as open_ones:
         yield [open_ones.enter_context(_listening_at(address)) for address in addresses]
 
 
 def listen(address: Address) -> socket.socket:
-    """A socket that listens on `address`; an empty host and `::` mean every one, IPv6 and IPv4, as in Go.
+    """A socket that listens on `address`; as in Go, an empty host and `::` mean all addresses, IPv6 and IPv4.
 
-    Raises SettingsError if the address cannot be had.
+    Raises SettingsError if it cannot listen on the address.
     """
     try:
         if isinstance(address, UnixAddress):
@@ -40,22 +40,22 @@ def listen(address: Address) -> socket.socket:
     except OSError as error:
         reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
         accepted = (
-            "a path in a folder that may be written to, where there is nothing or a socket that nobody listens on"
+            "a path in a writable folder, where there is no file, or a socket that nobody listens on"
             if isinstance(address, UnixAddress)
-            else "[HOST]:PORT, an address of this machine and a port that is free and allowed, or port 0"
+            else "[HOST]:PORT, an address of this machine and a free, permitted port, or port 0"
         )
         problem = f"cannot listen there: {reason}; accepted: {accepted}"
         raise SettingsError("--web.listen-address", str(address), problem) from None
 
 
 def base_url(listener: socket.socket, config: WebConfig | None = None) -> str:
-    """The URL under which a browser on this machine reaches the socket, without a slash at the end.
+    """The URL of the socket for a browser on this machine, without a trailing slash.
 
-    Of a Unix socket it is `unix://` and the path.
+    For a Unix socket it is `unix://` and the path.
     """
     name = listener.getsockname()
     if listener.family == socket.AF_UNIX:
-        # As systemd writes those without a file.
+        # systemd's notation for abstract sockets.
         return "unix://" + os.fsdecode(name).replace("\0", "@", 1)
     scheme = "https" if config is not None and config.tls is not None else "http"
     host, port = name[:2]
@@ -69,7 +69,7 @@ def _listening_at(address: Address) -> Iterator[socket.socket]:
         try:
             yield listener
         finally:
-            # Not that of another process which has taken its place.
+            # Another process may have replaced the socket; its file stays.
             if isinstance(address, UnixAddress) and made is not None and _file(address.path) == made:
                 with contextlib.suppress(OSError):
                     address.path.unlink()
@@ -88,7 +88,7 @@ def _listen_at_path(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX)
     try:
         listener.bind(os.fsencode(path))
-        # Before it listens, nobody can connect.
+        # Before listen(), so that nobody can connect with the wrong mode.
         path.chmod(_UNIX_MODE)
         listener.listen(BACKLOG)
     except OSError:
@@ -98,7 +98,7 @@ def _listen_at_path(path: Path) -> socket.socket:
 
 
 def _remove_stale(path: Path) -> None:
-    """Removes the socket of a process that ended without doing so."""
+    """Removes the socket of a process that ended without removing it."""
     try:
         is_socket = stat.S_ISSOCK(path.lstat().st_mode)
     except FileNotFoundError:
@@ -106,7 +106,7 @@ def _remove_stale(path: Path) -> None:
     if not is_socket:
         raise FileExistsError(errno.EEXIST, "")
     with socket.socket(socket.AF_UNIX) as probe:
-        # One whose queue is full has somebody who listens, too.
+        # If the queue is full, connecting would block; that socket has a listener too.
         probe.setblocking(False)
         if probe.connect_ex(os.fsencode(path)) == errno.ECONNREFUSED:
             path.unlink()
@@ -120,6 +120,6 @@ def _listen_everywhere(port: int) -> socket.socket:
 
 def _listen_on(address: ListenAddress) -> socket.socket:
     found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    # As Go's servers: of a name's addresses the IPv4 one.
+    # As Go's servers do, prefers IPv4 if a name has several addresses.
     family, _, _, _, where = min(found, key=lambda one: one[0] != socket.AF_INET)
     return socket.create_server(where, family=family, backlog=BACKLOG)

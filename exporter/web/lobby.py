@@ -1,22 +1,23 @@
-"""Lobby: every connection, what each is there for, and which one leaves when there are too many.
+"""Lobby: tracks every connection and its kind, and ends one when there are too many.
 
-A newcomer may be a scrape or a probe, which shows only once its request is read. So it is let in, and another leaves:
+A new connection may be a scrape or a probe, which shows only when its request is read. So it is accepted, and another
+connection ends:
 
-| who leaves, in this order | which of them |
+| connections that end, in this order | which of them first |
 |---|---|
-| strangers, who never sent a request, beyond a quarter of all places | who has waited longest |
-| those between two requests | who has waited longest |
-| those who do not read their answer | who has not read for the longest |
+| strangers, which never sent a request, above a quarter of all places | that has waited longest |
+| idle ones, between two requests | that has waited longest |
+| slow ones, whose client does not read the answer | that has not read for longest |
 | open event streams | the oldest |
-| those whose page is made | the oldest |
-| strangers | who has waited longest |
-| nobody, when all wait for scrapes and probes: these take a moment | the newcomer |
+| requests for pages | the oldest |
+| strangers | that has waited longest |
+| if all are scrapes and probes, which take a moment | the new connection |
 
-Of each row those from the address with the most in it leave first, so that one host's crowd does not push out others;
-behind a proxy all have one address, and the order alone decides. Event streams and pages have a quarter of all places
-each. When these are taken, one more is refused, unless its address has two fewer than the one with the most, which
-then gives one up. When all places are taken, a connection ends with its answer, so that nobody keeps a place by asking
-again and again.
+In each row, connections from the address with the most of them end first, so that one host does not push out others.
+Behind a proxy all have one address, and only the order decides. Event streams and pages may each take a quarter of all
+places. Above that, a request is refused, unless its address has at least two fewer than the address with the most,
+whose oldest then ends. While all places are taken, every connection ends with its answer, so that no client keeps a
+place by sending one request after another.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ import resource
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 
-#: Connections at most; fewer where the process may open few files.
+#: The most connections; fewer if the process may open few files.
 LIMIT = 512
-#: Bytes that may wait for all clients together to take them.
+#: The most unread bytes, of all clients together.
 UNREAD_LIMIT = 32 * 1024 * 1024
 
 
 class Kind(enum.Enum):
-    """What a connection is there for."""
+    """What a connection is for."""
 
     STRANGER = "stranger"
     IDLE = "idle"
@@ -51,15 +52,15 @@ _BOUNDED = (Kind.STREAM, Kind.PAGE)
 
 
 class Lobby:
-    """Everyone who is connected. `limit` is the number of places, by default `LIMIT` or half of the open files."""
+    """All connections. `limit` is the number of places, by default `LIMIT` or half of the file limit."""
 
     def __init__(self, limit: int | None = None) -> None:
         self.limit = limit or min(LIMIT, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
         self.share = max(1, self.limit // 4)
-        # Of each kind, in order of time, with the client's address.
+        # Of each kind, in order of time, with the clients' addresses.
         self._present: dict[Kind, OrderedDict[asyncio.Transport, str]] = {kind: OrderedDict() for kind in Kind}
         self._kinds: dict[asyncio.Transport, Kind] = {}
-        # What a slow one is there for, and how many bytes wait for it.
+        # The kinds of slow connections, and how many bytes each has not read.
         self._slow: dict[asyncio.Transport, tuple[Kind, Callable[[], int]]] = {}
 
     def __len__(self) -> int:
@@ -67,11 +68,11 @@ class Lobby:
 
     @property
     def is_full(self) -> bool:
-        """Whether a newcomer would have to wait for another to leave."""
+        """Whether a new connection would need another one to end."""
         return len(self) >= self.limit
 
     def enter(self, transport: asyncio.Transport) -> None:
-        """A connection begins; when that is one too many, another one ends."""
+        """A connection begins; if that is one too many, another one ends."""
         if self.is_full and not self.make_room():
             transport.abort()
             return
@@ -79,7 +80,7 @@ class Lobby:
         self._present[Kind.STRANGER][transport] = _address(transport)
 
     def make_room(self) -> bool:
-        """Ends the connection that is the first to leave; False if there is none."""
+        """Ends the first connection in the order above; False if there is none."""
         beyond = [Kind.STRANGER] if len(self._present[Kind.STRANGER]) > self.share else []
         for kind in (*beyond, *_LEAVING):
             if self._present[kind]:
@@ -102,7 +103,7 @@ class Lobby:
         self._move(transport, Kind.IDLE)
 
     def slow(self, transport: asyncio.Transport, unread: Callable[[], int]) -> None:
-        """A client does not read; when too much waits for all such, those end that have not read for the longest."""
+        """A client does not read; if too many bytes are unread, the connections that have not read for longest end."""
         if transport not in self._kinds:
             return
         if transport not in self._slow:
@@ -112,7 +113,7 @@ class Lobby:
             self._end(next(iter(self._slow)))
 
     def reads(self, transport: asyncio.Transport) -> None:
-        """A client has read what waited for it."""
+        """A client has read everything."""
         if transport in self._slow:
             kind, _ = self._slow.pop(transport)
             self._place(transport, kind)
@@ -125,7 +126,7 @@ class Lobby:
             del self._present[kind][transport]
 
     def end_waiting(self) -> None:
-        """Ends every connection that waits without a complete request."""
+        """Ends every connection that has no complete request."""
         for kind in (Kind.STRANGER, Kind.IDLE):
             _abort(self._present[kind])
 
@@ -134,7 +135,7 @@ class Lobby:
         _abort(self._kinds)
 
     def _is_taken(self, kind: Kind, transport: asyncio.Transport) -> bool:
-        """Whether one more of this kind has no place, even if one of an address with more gives up its own."""
+        """Whether this kind has no place left. Ends a slow connection or one of an address with more, if that helps."""
         of_kind = self._present[kind]
         slow = [one for one, (was, _) in self._slow.items() if was is kind]
         if len(of_kind) + len(slow) < self.share:
@@ -150,7 +151,7 @@ class Lobby:
         return False
 
     def _move(self, transport: asyncio.Transport, kind: Kind) -> None:
-        """Notes what a connection is there for; a slow one is slow until it reads."""
+        """Sets the kind of a connection; a slow one stays slow until it reads."""
         if transport in self._slow:
             self._slow[transport] = kind, self._slow[transport][1]
         elif transport in self._kinds:
@@ -166,7 +167,7 @@ class Lobby:
 
 
 def _first_of_most(present: OrderedDict[asyncio.Transport, str]) -> asyncio.Transport:
-    """The oldest of those whose address has the most."""
+    """The oldest connection of the address with the most."""
     counts = Counter(present.values())
     most = max(counts.values())
     return next(transport for transport, address in present.items() if counts[address] == most)
@@ -178,13 +179,13 @@ def _abort(transports: Iterable[asyncio.Transport]) -> None:
 
 
 def _address(transport: asyncio.Transport) -> str:
-    """Whose connection it is: an IPv4 address, or an IPv6 network of 64 bits, which one host has to itself."""
+    """The client of a connection: an IPv4 address, or an IPv6 /64 network, which usually belongs to one host."""
     name = transport.get_extra_info("peername")
     return network_of(name[0]) if isinstance(name, tuple) and name else ""
 
 
 def network_of(host: str) -> str:
-    """What counts as one client: an IPv4 address, also in IPv6's form, or an IPv6 network of 64 bits."""
+    """What counts as one client: an IPv4 address, also in IPv6 notation, or an IPv6 /64 network."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

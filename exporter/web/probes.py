@@ -1,7 +1,7 @@
-"""Probes: `/-/healthy` and `/-/ready`, which say in their first line what counts, then of each tree how it stands.
+"""Probes: `/-/healthy` and `/-/ready`, with the result in the first line, then a line for each tree.
 
-Healthy is a process that a restart would not help. Ready is one whose trees were all complete once, none of which has
-failed: it stays ready while ZooKeeper is away, since that is when its metrics matter. docs/installation.md says more.
+A process is healthy if a restart would not help it. It is ready if all trees were complete once and none has failed. It
+stays ready while ZooKeeper is away, since that is when its metrics matter. See docs/installation.md.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from exporter.pages.history import History, Look
 from exporter.pages.standing import Standing
 
 HEALTHY_PATH, READY_PATH = "/-/healthy", "/-/ready"
-#: Seconds for which a cache must have been failing until a restart of the process is wanted.
+#: Seconds that a cache must have been failed before a restart of the process is due.
 LASTING = 300.0
-#: Trees that the first line names, and lines that follow it.
+#: The most trees that the first line names, and the most lines after it.
 _NAMED, _LINES = 5, 100
 
 #: A tree with its ensemble's name.
@@ -30,24 +30,24 @@ _Tree = tuple[str, Standing]
 
 
 class Probes:
-    """Answers both, from the same looks as the pages; `clock` gives Unix seconds."""
+    """Answers both probes, from the same looks as the pages; `clock` returns Unix time in seconds."""
 
     def __init__(self, history: History, clock: Callable[[], float] = time.time) -> None:
         self._history = history
         self._clock = clock
-        # For good: a tree that a reload adds while its ensemble is down must not take away the others.
+        # Never cleared: a tree that a reload adds while its ensemble is down must not make the others unready.
         self._was_ready = threading.Event()
 
     @property
     def routes(self) -> list[Route]:
-        """What is served where."""
+        """The routes."""
         return [Route(HEALTHY_PATH, self._healthy), Route(READY_PATH, self._ready)]
 
-    # A coroutine needs no worker thread, and the latest look no lock: nothing that is busy holds it up.
+    # A coroutine needs no worker thread, and the latest look needs no lock, so nothing can delay this probe.
     async def _healthy(self, _request: Request) -> Response:
         return _answer("Healthy", _trees(self._history.latest()), self._needs_restart)
 
-    # A function: Starlette runs it on a worker thread. Asking a cache for its stats must not hold up the event loop.
+    # A plain function, which Starlette runs on a worker thread: asking a cache for stats must not block the event loop.
     def _ready(self, _request: Request) -> Response:
         trees = _trees(self._history.look())
         if all(tree.was_complete for _, tree in trees):
@@ -69,7 +69,7 @@ def _trees(looks: Sequence[Look]) -> list[_Tree]:
 
 
 def _answer(claim: str, trees: Sequence[_Tree], is_against: Callable[[Standing], bool]) -> Response:
-    """Status 200, or 503 if any of the trees speaks against the claim."""
+    """Status 200, or 503 if `is_against` holds for any tree."""
     against = [one for one in trees if is_against(one[1])]
     rest = [one for one in trees if not is_against(one[1])]
     first = f"{claim}." if not against else f"Not {claim.lower()}: {_in_short(against)}."
@@ -84,7 +84,7 @@ def _in_short(trees: Sequence[_Tree]) -> str:
 
 
 def _lines(trees: Sequence[_Tree]) -> Iterator[str]:
-    """A line for each tree: the cache's state, and what else is wrong. No numbers: everybody may read this."""
+    """A line for each tree: the cache's state and its other conditions. No numbers, since anyone may read this."""
     for one in trees[:_LINES]:
         state = one[1].state
         others = [each.name for each in one[1].conditions if each.name.replace(" ", "_") != state]

@@ -1,7 +1,7 @@
-"""Scrapes: answers at the telemetry path, those that wait for the same with one collection.
+"""Scrapes: answers at the telemetry path; one collection answers all scrapes that wait for the same samples.
 
-So a crowd of them costs no more than one after the other, and keeps nobody waiting for longer than a collection takes
-that is under way, and the next.
+So many concurrent scrapes cost no more than sequential ones, and each waits at most for the collection in progress and
+the next one.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from starlette.responses import Response
 from exporter.pages.turns import TooManyError, Turns, too_many
 from exporter.web.exposition import Wanted, exposition, wanted_by
 
-#: Collections at the same time, and how many more may wait: more than there are formats.
+#: Concurrent collections, and how many more may wait: more than there are formats.
 _WHOLE = (2, 40)
-#: The same for those of some samples, by any number of names, which must not hold up the others.
+#: The same for collections of selected samples, of which there can be any number, so that they do not delay the others.
 _SELECTED = (1, 16)
 
 
 class Scrapes:
-    """Collects `registry` for each request, after the request came, on a worker thread."""
+    """Collects `registry` for each request, after it arrived, on a worker thread."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -32,13 +32,13 @@ class Scrapes:
         self._next: dict[Wanted, asyncio.Task[bytes]] = {}
 
     async def answer(self, request: Request) -> Response:
-        """The answer to one request, 503 when too many ask for too many different things."""
+        """The answer to one request; 503 if too many different collections are requested."""
         wanted = wanted_by(request)
         collection = self._next.get(wanted)
         if collection is None:
             collection = self._next[wanted] = asyncio.create_task(self._collect(wanted))
         try:
-            # Others may wait for the same.
+            # Shielded: other requests may wait for the same collection.
             body = await asyncio.shield(collection)
         except TooManyError:
             return too_many()
@@ -47,7 +47,7 @@ class Scrapes:
     async def _collect(self, wanted: Wanted) -> bytes:
         try:
             async with (self._selected if wanted.names else self._whole).turn():
-                # A scrape that comes from now on must see what happens from now on.
+                # A scrape that arrives from now on needs a later collection.
                 del self._next[wanted]
                 return await anyio.to_thread.run_sync(exposition, self._registry, wanted)
         except TooManyError:

@@ -1,4 +1,4 @@
-"""Server: uvicorn without what the daemon does itself."""
+"""Server: uvicorn, without signal handling, and with an acceptor and connections of our own."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from exporter.web.guard import Guard
 from exporter.web.lobby import Kind, Lobby
 
 _HEADER_LIMIT = 16 * 1024
-#: Longer than Prometheus waits between scrapes as a rule, so that its connection lives on.
+#: Longer than the usual scrape interval, so that Prometheus can reuse its connection.
 _KEEP_ALIVE = 75
 _GRACE = 1
-#: Seconds after which a thread that computes lets another one go on. The event loop gives way at each call of the
-#: system; at Python's 5 ms, a crowd's thousand calls would wait for a collection of metrics for many seconds.
+#: Seconds after which a computing thread yields to another. The event loop gives up the interpreter at each system
+#: call; at Python's default of 5 ms, a thousand calls during a collection of metrics would wait many seconds.
 _SWITCH_INTERVAL = 0.0005
 _TLS_BUFFER = 32 * 1024
 
 
 class ServerError(Exception):
-    """The server ended unasked; its text says why."""
+    """The server ended unexpectedly; the text says why."""
 
 
 @contextlib.asynccontextmanager
@@ -46,12 +46,11 @@ async def serving(
 ) -> AsyncIterator[asyncio.Future[ServerError]]:
     """Serves `app` on `listeners` for as long as the body runs, then lets running requests end within a second.
 
-    The body begins when connections are accepted, and is given a future for a server that ends by itself. `config`
-    says whether by TLS, to whom, and with which headers; its files are read again when they change. Paths in
-    `open_to_all` are served to those without a password too; `kind_of` says what a path is asked for, which decides
-    who leaves when there are too many connections.
+    The body runs once connections are accepted, and receives a future that is done if the server ends unexpectedly.
+    `config` sets TLS, users and headers; its files are read again when they change. Paths in `open_to_all` need no
+    password. `kind_of` maps paths to kinds, which decide which connection ends when there are too many.
 
-    Raises SettingsError if a file that `config` names cannot be used, ServerError if the server cannot begin.
+    Raises SettingsError if a file that `config` names cannot be used, ServerError if the server cannot start.
     """
     current = CurrentConfig(config) if config is not None else None
     lobby, ending = Lobby(), asyncio.Event()
@@ -69,7 +68,7 @@ async def serving(
             watch.cancel()
         ending.set()
         lobby.end_waiting()
-        # Just before uvicorn would complain about the connections that are left.
+        # Just before uvicorn would log an error about the remaining connections.
         last_call = asyncio.get_running_loop().call_later(0.8 * _GRACE, lobby.end_all)
         server.should_exit = True
         await task
@@ -79,16 +78,16 @@ async def serving(
 
 
 async def _ended(running: Awaitable[None]) -> ServerError:
-    """What is wrong when the server ends unasked."""
+    """Waits for the server to end, and says why it did."""
     try:
         await running
     except Exception as error:
         return ServerError(f"{type(error).__name__}: {error}")
-    return ServerError("it ended by itself")
+    return ServerError("it ended unexpectedly")
 
 
 async def _begun(server: _Server, task: asyncio.Future[ServerError]) -> None:
-    """Waits until the server has begun. Raises ServerError if it ends instead."""
+    """Waits until the server accepts connections. Raises ServerError if it ends instead."""
     begun = asyncio.create_task(server.begun.wait())
     outcomes: list[asyncio.Future[Any]] = [begun, task]
     await asyncio.wait(outcomes, return_when=asyncio.FIRST_COMPLETED)
@@ -100,7 +99,7 @@ async def _begun(server: _Server, task: asyncio.Future[ServerError]) -> None:
 def _uvicorn_config(app: ASGIApp, protocol: Callable[..., asyncio.Protocol]) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        # uvicorn calls it as it would call a class.
+        # uvicorn expects a class, but only calls it.
         http=protocol,  # type: ignore[arg-type]
         ws="none",
         loop="asyncio",
@@ -118,7 +117,7 @@ def _uvicorn_config(app: ASGIApp, protocol: Callable[..., asyncio.Protocol]) -> 
 def _protocol_factory(
     lobby: Lobby, ending: asyncio.Event, kind_of: Callable[[str], Kind], current: CurrentConfig | None
 ) -> Callable[..., asyncio.Protocol]:
-    """What makes the protocol of a new connection: HTTP, or TLS with HTTP inside."""
+    """Returns the factory of protocols for new connections: HTTP, or HTTP over TLS."""
 
     def http(**of_uvicorn: Any) -> HttpProtocol:
         return HttpProtocol(lobby=lobby, ending=ending, kind_of=kind_of, **of_uvicorn)
@@ -134,8 +133,8 @@ def _protocol_factory(
         tls = current.config.tls
         return tls.client_allowed_sans if tls else ()
 
-    # asyncio reserves 256 KiB for each TLS connection, which a crowd of them would turn into a quarter of a gigabyte;
-    # a TLS record has 16 KiB at most.
+    # asyncio reserves 256 KiB for each TLS connection, a quarter of a gigabyte for a thousand; a TLS record has at most
+    # 16 KiB.
     sslproto.SSLProtocol.max_size = _TLS_BUFFER
 
     def tls(**of_uvicorn: Any) -> TlsGate:
@@ -153,18 +152,18 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leaves signals to the daemon."""
+        """Does nothing: the daemon handles signals."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begins to serve, with an acceptor in the place of asyncio's servers."""
+        """Starts to serve, with an acceptor instead of asyncio's servers."""
         await super().startup([])
         if self.started and sockets:
             self._acceptor = Acceptor(sockets, self._protocol, self._lobby.make_room, max(1, self._lobby.limit // 8))
             self.begun.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accepts nothing more, and lets running requests end."""
+        """Stops accepting, and lets running requests end."""
         if self._acceptor is not None:
             self._acceptor.close()
         await super().shutdown(sockets)

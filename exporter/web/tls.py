@@ -1,4 +1,4 @@
-"""TLS: what a web configuration's `tls_server_config` is to Python's ssl module."""
+"""TLS: turns a web configuration's `tls_server_config` into a context of Python's ssl module."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _VERIFY = {VERIFY_IF_GIVEN: ssl.CERT_OPTIONAL, REQUIRE_AND_VERIFY: ssl.CERT_REQU
 
 
 def server_context(config: WebConfig) -> ssl.SSLContext | None:
-    """The context for a server's side of connections, None without TLS.
+    """The server's TLS context, None without TLS.
 
     Raises SettingsError if a file cannot be used.
     """
@@ -31,8 +31,8 @@ def server_context(config: WebConfig) -> ssl.SSLContext | None:
         try:
             context.set_ecdh_curve(CURVES[tls.curve])
         except (ssl.SSLError, ValueError):
-            # OpenSSL may be built without it.
-            accepted = "not known to this Python; accepted: another curve, or none for OpenSSL's own preferences"
+            # OpenSSL may be built without the curve.
+            accepted = "not supported by this OpenSSL; accepted: another curve, or none for OpenSSL's own preferences"
             raise SettingsError(f"{config.path}: tls_server_config.curve_preferences", tls.curve, accepted) from None
     _load_certificate(context, config.path, tls)
     _load_authorities(context, config.path, tls)
@@ -40,12 +40,12 @@ def server_context(config: WebConfig) -> ssl.SSLContext | None:
 
 
 def has_allowed_name(names: Iterable[tuple[str, str]], allowed: Iterable[str]) -> bool:
-    """Whether one of a certificate's subject alternative names, as ssl gives them, is among the allowed ones."""
+    """Whether one of a certificate's subject alternative names, in ssl's format, is allowed."""
     return not {_normal(kind, name) for kind, name in names}.isdisjoint(allowed)
 
 
 def _normal(kind: str, name: str) -> str:
-    """An IP address as it is usually written; other names as they are."""
+    """An IP address in its canonical notation; any other name unchanged."""
     try:
         return str(ipaddress.ip_address(name)) if kind == "IP Address" else name
     except ValueError:
@@ -68,10 +68,10 @@ def _load_certificate(context: ssl.SSLContext, path: Path, tls: TlsConfig) -> No
     for key, file in (("cert_file", tls.cert_file), ("key_file", tls.key_file)):
         _check_readable(path, key, file)
     try:
-        # A key with a passphrase would otherwise ask for it on the terminal.
+        # Without a password, OpenSSL would prompt for the passphrase of an encrypted key on the terminal.
         context.load_cert_chain(tls.cert_file, tls.key_file, password="")
     except (ssl.SSLError, ValueError, OSError) as error:
-        problem = f"not a certificate and its key ({tls.key_file}) in PEM without a passphrase: {_reason(error)}"
+        problem = f"cannot be used with key_file {tls.key_file}: {_reason(error)}; accepted: PEM without a passphrase"
         raise _error(path, "cert_file", tls.cert_file, problem) from None
 
 
@@ -86,7 +86,7 @@ def _load_authorities(context: ssl.SSLContext, path: Path, tls: TlsConfig) -> No
     try:
         context.load_verify_locations(tls.client_ca_file)
     except (ssl.SSLError, ValueError, OSError) as error:
-        problem = f"holds no certificate in PEM: {_reason(error)}"
+        problem = f"holds no PEM certificate: {_reason(error)}"
         raise _error(path, "client_ca_file", tls.client_ca_file, problem) from None
 
 

@@ -181,7 +181,7 @@ def test_a_bad_certificate_leaves_the_last_good_one_and_is_logged_once(file: Pat
         eventually(lambda: logged)
         assert [serial(server, authority) for _ in range(3)] == [first] * 3
         assert [entry["log_level"] for entry in logged] == ["error"]
-        assert f"cert_file={certificate}: not a certificate and its key" in logged[0]["reason"]
+        assert f"cert_file={certificate}: cannot be used with key_file" in logged[0]["reason"]
         authority.issue("server", "127.0.0.1")
         eventually(lambda: serial(server, authority) != first)
     assert logged[-1]["event"] == "web configuration reloaded"
@@ -254,9 +254,9 @@ def test_a_file_that_a_bad_configuration_names_is_waited_for(file: Path, authori
             {"server.key": None},
             "key_file=.*/server.key: cannot be read: No such file or directory; accepted: a PEM file",
         ),
-        ({"server.crt": ""}, "cert_file=.*/server.crt: not a certificate and its key"),
-        ({"server.key": "?"}, "cert_file=.*/server.crt: not a certificate and its key"),
-        ({"ca.crt": "?"}, "client_ca_file=.*/ca.crt: holds no certificate in PEM"),
+        ({"server.crt": ""}, "cert_file=.*/server.crt: cannot be used with key_file"),
+        ({"server.key": "?"}, "cert_file=.*/server.crt: cannot be used with key_file"),
+        ({"ca.crt": "?"}, "client_ca_file=.*/ca.crt: holds no PEM certificate"),
     ],
 )
 def test_files_that_cannot_be_used(file: Path, authority: Authority, files: dict[str, str | None], said: str) -> None:
