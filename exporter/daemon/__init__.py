@@ -1,1 +1,1 @@
-"""The process that watches ensembles and serves what it finds: what it starts, what it reloads, and how it ends."""
+"""The daemon: starts and stops the process, watches the configured ensembles, and reloads the configuration."""

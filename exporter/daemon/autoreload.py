@@ -1,4 +1,4 @@
-"""Auto-reload: looks at the configuration's files from time to time, and reloads when one holds something else."""
+"""Auto-reload: checks the configuration's files at an interval, and reloads when one has changed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from exporter.daemon.reload import Reloader
 from exporter.process.executor import ThreadExecutor
 from exporter.process.retries import Retries
 
-#: Seconds for which files have to stay the same before they are read: who writes them in place may be in the middle.
+#: Seconds that files must stay unchanged before they are read: a writer may be in the middle of a file.
 SETTLED = 1.0
-#: How many times files may change one after the other before they are read all the same.
+#: How many times in a row files may change before they are read anyway.
 UNSETTLED_LIMIT = 10
 
 log = structlog.stdlib.get_logger("exporter")
@@ -26,7 +26,7 @@ log = structlog.stdlib.get_logger("exporter")
 
 @dataclass(frozen=True)
 class AutoReload:
-    """That the files of `source` are looked at every `interval` seconds."""
+    """Settings: check the files of `source` every `interval` seconds."""
 
     source: Source
     interval: float
@@ -34,7 +34,7 @@ class AutoReload:
 
 @contextlib.contextmanager
 def reloading_changes(wanted: AutoReload | None, reloader: Reloader) -> Iterator[None]:
-    """Reloads within the block when files have changed, if that is wanted. To be entered where an event loop runs."""
+    """Reloads within the block when files change, unless `wanted` is None. Needs a running event loop."""
     if wanted is None:
         yield
         return
@@ -54,7 +54,7 @@ class _Watch:
         self._retries = Retries()
 
     async def keep_up(self) -> None:
-        """Looks at the files until it is cancelled."""
+        """Checks the files until cancelled."""
         try:
             while True:
                 await asyncio.sleep(self._interval)
@@ -68,14 +68,14 @@ class _Watch:
             if is_changed or self._is_due_again():
                 await self._reloader.reload(is_repeated=not is_changed)
         except SettingsError:
-            # Logged and counted where it was found.
+            # The reloader has logged and counted it.
             pass
         except Exception as error:
-            # No file, memory or thread to be had; the next look may find one.
-            log.warning("files of the configuration not looked at", reason=str(error))
+            # Out of file descriptors, memory or threads; the next check may succeed.
+            log.warning("configuration files not checked", reason=str(error))
 
     async def _changed(self) -> bool:
-        """Whether the files hold something else than was read last, and for how they now are had time to settle."""
+        """Whether the files differ from what was last read, after waiting until they stop changing."""
         seen = await self._now()
         for _ in range(UNSETTLED_LIMIT):
             if seen == self._source.files:
@@ -87,11 +87,11 @@ class _Watch:
         return seen != self._source.files
 
     async def _now(self) -> Files:
-        # In a thread, for a file system that hangs.
+        # In a thread, in case the file system hangs.
         return await asyncio.get_running_loop().run_in_executor(self._worker, self._source.files.now)
 
     def _is_due_again(self) -> bool:
-        """Whether to try once more what failed: the files may have been good, and the process at its limits."""
+        """Whether to retry a failed reload: the files may be good, and the process was at its limits."""
         if self._reloader.is_unfinished:
             return self._retries.is_due()
         self._retries.settled()

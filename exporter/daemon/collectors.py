@@ -1,4 +1,4 @@
-"""Collectors of the daemon: the list of what gives the metrics of a scrape, by the settings."""
+"""Collectors of the daemon: the list of all collectors whose metrics a scrape gets."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def collectors(
     """Every collector, in the order of a scrape; a new one is one line here.
 
     Args:
-        settings: what the daemon was started with.
-        ensembles: what is watched, as it is at the moment of each iteration.
-        reloads: how reading the configuration went.
-        spans_dropped: how many spans were not exported.
+        settings: the daemon's settings.
+        ensembles: the watched ensembles, current at each iteration.
+        reloads: returns the results of reloads.
+        spans_dropped: returns how many spans were not exported.
     """
     return [
         caches_collector(ensembles),
@@ -35,7 +35,7 @@ def collectors(
 
 @contextlib.contextmanager
 def running(collectors: Sequence[Collector]) -> Iterator[None]:
-    """Within the block those that work between scrapes do so."""
+    """Runs the collectors that work between scrapes, within the block."""
     with contextlib.ExitStack() as started:
         for collector in collectors:
             collector.start()

@@ -1,4 +1,4 @@
-"""Ensemble: one ZooKeeper ensemble under watch, a client that keeps trying to connect and a cache for each tree."""
+"""Ensemble: watches one ZooKeeper ensemble with a client that keeps trying to connect, and a cache for each tree."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from exporter.treecache.outcome import SyncBegun
 from exporter.zookeeper.session import Session
 from exporter.zookeeper.statechange import StateChange
 
-#: Seconds between attempts to begin anew: the first, doubled each time up to the second.
+#: Seconds before the client is started again: the first delay, which doubles up to the last.
 FIRST_REVIVAL, LAST_REVIVAL = 1.0, 60.0
 
 log = structlog.stdlib.get_logger("exporter")
@@ -39,7 +39,7 @@ log = structlog.stdlib.get_logger("exporter")
 class WatchedEnsemble:
     """One ensemble: a client that keeps trying to connect, and a cache for each tree, or for `shard`'s share of it.
 
-    `start`, `update` and `stop` are called one after the other, from any thread.
+    `start`, `update` and `stop` may be called from any thread, but not concurrently.
     """
 
     def __init__(self, settings: Ensemble, *, shard: Shard | None = None) -> None:
@@ -52,7 +52,7 @@ class WatchedEnsemble:
         self._session = Session.attach(self._client)
         self._session.limit_replies(settings.max_reply_bytes)
         options["logger"].server = lambda: self._session.tried
-        # The session is the exporter's own, and nothing lives on it but watches.
+        # Giving up the session is safe: the exporter owns it, and it holds only watches.
         self._lost_history = LostHistory(partial(newest_zxid, options), settings.session_timeout, self._log)
         self._session.allow_giving_up(self._lost_history)
         self._session.listen(self._hear_state)
@@ -68,7 +68,7 @@ class WatchedEnsemble:
 
     @property
     def source(self) -> EnsembleSource:
-        """What can be read of it now: every tree of its settings, also before it has started."""
+        """The ensemble's client and caches now: every tree of its settings, also before the start."""
         return replace(
             self._instruments.source,
             caches=self._caches,
@@ -81,9 +81,9 @@ class WatchedEnsemble:
         return self._settings
 
     def start(self) -> None:
-        """Starts connecting and caching, and waits for neither.
+        """Starts the client and the caches, without waiting for a connection.
 
-        Raises the error if it cannot start, for lack of threads or files, and leaves nothing running.
+        If it cannot start, because it is out of threads or file descriptors, it raises the error and stops everything.
         """
         try:
             for cache in self._caches.values():
@@ -91,22 +91,22 @@ class WatchedEnsemble:
             self._log.info("connecting", hosts=self._settings.hosts, trees=", ".join(self._caches))
             self._client.start_async()
         except Exception:
-            # kazoo's own stop fails where its start has.
+            # kazoo's stop fails if its start has failed.
             with contextlib.suppress(Exception):
                 self.stop()
             raise
 
     def can_become(self, settings: Ensemble) -> bool:
-        """Whether it can go on in the same session with these settings: only the trees are others."""
+        """Whether it can keep its session with these settings: only trees have changed."""
         return replace(self._settings, trees=()) == replace(settings, trees=())
 
     def update(self, settings: Ensemble) -> None:
-        """Removes the trees that are gone, adds those that are new, replaces those that changed, leaves the rest alone.
+        """Removes, adds and replaces trees as the settings have changed, and leaves all other trees alone.
 
-        `settings` are such as it can become.
+        `can_become(settings)` must hold.
 
-        Raises the error if a cache cannot start, for lack of threads. All other trees are updated, and the next update
-        tries this one again.
+        Raises the error if a cache cannot start, because it is out of threads. All other trees are updated; the next
+        update retries this one.
         """
         before = {tree.name: tree for tree in self._settings.trees}
         after = {tree.name: tree for tree in settings.trees}
@@ -115,7 +115,7 @@ class WatchedEnsemble:
         new = {name: self._cache(after[name]) for name in added}
         caches = {name: cache for name, cache in self._caches.items() if name not in removed}
         closing = [self._caches[name] for name in removed]
-        # Out of sight first: a scrape must not find caches that are being emptied.
+        # Removed from `source` first: a scrape must not find caches that are being emptied.
         self._caches = caches
         for cache in closing:
             cache.close()
@@ -143,7 +143,7 @@ class WatchedEnsemble:
         return None
 
     def stop(self) -> None:
-        """Ends the caches and the session; blocks for as long as the server does not answer."""
+        """Closes the caches and the session; blocks until the server answers."""
         self._stopped = True
         self._flood.close()
         if self._revival is not None:
@@ -167,7 +167,7 @@ class WatchedEnsemble:
         return cache
 
     def _hear_state(self, change: StateChange) -> None:
-        """Logs a change of the connection's state; called on the connection's thread."""
+        """Logs a state change of the connection; runs on the connection's thread."""
         if self._stopped:
             return
         facts = _known(server=change.server, session=change.session_id, reason=change.reason)
@@ -195,9 +195,9 @@ class WatchedEnsemble:
     def _log_flood(self, held_back: int) -> None:
         self._log.warning("connection flapping", state=self._client.state.lower(), held_back=held_back)
 
-    # kazoo gives up for ever once a server refuses the credentials, and takes a connection that drops while SASL is at
-    # work for such a refusal; so it does after an error that it has not foreseen. An exporter goes on: passwords are
-    # mended on servers too.
+    # kazoo gives up for good when a server refuses the credentials, when a connection drops during SASL, which it takes
+    # for such a refusal, and after an unexpected error. The exporter starts the client again: passwords may be fixed on
+    # the server.
 
     def _revive_later(self, event: str, facts: Mapping[str, Any]) -> None:
         if time.monotonic() - self._connected_at > LAST_REVIVAL:
@@ -210,13 +210,13 @@ class WatchedEnsemble:
         self._revival.start()
 
     def _revive(self) -> None:
-        # Not stopped before: kazoo's stop would leave a request to close for the next connection to send.
+        # Without stopping it first: kazoo's stop would queue a close request, which the next connection would send.
         if not self._stopped:
             self._client.start_async()
 
 
 class _SyncLog(CacheObserver):
-    """Logs when a tree was read as a whole."""
+    """Logs each successful sync of a tree."""
 
     def __init__(self, logger: structlog.stdlib.BoundLogger, cache: TreeCache, flood: Flood) -> None:
         self._log = logger
@@ -231,16 +231,16 @@ class _SyncLog(CacheObserver):
 
 
 def _known(**facts: object) -> dict[str, Any]:
-    """What is known of some facts, for a line of the log."""
+    """The known ones of some facts, for a log line."""
     return {name: fact for name, fact in facts.items() if fact not in (None, "")}
 
 
 def client_options(settings: Ensemble) -> dict[str, Any]:
-    """What KazooClient is made with."""
+    """The arguments of KazooClient."""
     return {
         "hosts": settings.hosts,
         "timeout": settings.session_timeout,
-        # Never so long that the session expires while a server is there again.
+        # Short enough that the session does not expire after a server is back.
         "connection_retry": KazooRetry(
             max_tries=-1, delay=0.1, backoff=2, max_delay=min(5, settings.session_timeout / 4)
         ),
@@ -276,11 +276,11 @@ def _tls_options(tls: Tls | None) -> dict[str, Any]:
 
 
 def cache_options(tree: Tree, shard: Shard | None = None) -> CacheOptions:
-    """What is asked of the cache of a tree, or of `shard`'s share of it."""
+    """The options of the cache of a tree, or of `shard`'s share of it."""
     return replace(
         tree.options,
         name=tree.name,
         selector=Globs(tree.include, tree.exclude) if tree.include or tree.exclude else None,
-        # A tree that is not shared is watched with a single watch.
+        # A tree that is not sharded needs only a single watch.
         shard=shard if shard is not None and shard.total > 1 else None,
     )

@@ -1,7 +1,7 @@
-"""SpanExport: where the daemon's spans go, by OpenTelemetry's own environment variables.
+"""SpanExport: exports the daemon's spans as OpenTelemetry's environment variables say.
 
-What the SDK reads itself it reads here too: OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER and its
-argument, and OTEL_EXPORTER_OTLP_*. Only what the SDK would answer with a traceback is looked at before.
+The SDK itself reads OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER and its argument, and
+OTEL_EXPORTER_OTLP_*. Only variables that would make the SDK raise a traceback are checked here.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ DEFAULT_SERVICE_NAME = "treecache-exporter"
 
 _NONE = "none"
 _EXPORTERS = ("otlp", "console")
-#: OTLP's protocols, the first by default, and the modules that speak them.
+#: OTLP's protocols, the first one being the default, and the modules that implement them.
 _PROTOCOLS: Mapping[str, str] = {
     "http/protobuf": "opentelemetry.exporter.otlp.proto.http.trace_exporter",
     "grpc": "opentelemetry.exporter.otlp.proto.grpc.trace_exporter",
 }
-#: What the specification has for those that are not set.
+#: The specification's defaults.
 _BATCH_DEFAULTS: Mapping[str, int] = {
     OTEL_BSP_MAX_QUEUE_SIZE: 2048,
     OTEL_BSP_SCHEDULE_DELAY: 5000,
@@ -47,9 +47,9 @@ _BATCH_DEFAULTS: Mapping[str, int] = {
 
 
 class ExportError(ValueError):
-    """An environment variable asks for what cannot be had.
+    """An environment variable has an unusable value.
 
-    ``variable`` is its name and ``value`` what it holds, None where that says nothing.
+    ``variable`` is its name and ``value`` its value, None if that does not help.
     """
 
     def __init__(self, variable: str, value: str | None, problem: str) -> None:
@@ -62,8 +62,8 @@ class SpanExport:
     """Takes spans and exports them in the background; never waits for a collector.
 
     Args:
-        provider: makes the spans.
-        queues: hold them until they are exported.
+        provider: creates the spans.
+        queues: hold the spans until they are exported.
     """
 
     def __init__(self, provider: TracerProvider, queues: Sequence[SpanQueue]) -> None:
@@ -72,10 +72,10 @@ class SpanExport:
 
     @classmethod
     def from_environment(cls, version: str) -> SpanExport | None:
-        """What the environment asks for, None if that is nothing.
+        """The export that the environment asks for, None if it asks for none.
 
         Raises:
-            ExportError: it asks for what cannot be had.
+            ExportError: a variable has an unusable value.
         """
         names = _exporter_names()
         if not names or os.environ.get(OTEL_SDK_DISABLED, "").strip().lower() == "true":
@@ -88,13 +88,13 @@ class SpanExport:
 
     @property
     def dropped(self) -> int:
-        """Spans that were not exported and will not be."""
+        """How many spans were dropped."""
         return sum(queue.dropped for queue in self._queues)
 
     def shutdown(self, timeout: float) -> int:
-        """Exports what is left, for at most so many seconds; gives how many spans stay behind."""
+        """Exports what is left within `timeout` seconds; returns how many spans were lost."""
         dropped_before = self.dropped
-        # The SDK waits half a minute for a collector that does not answer.
+        # In a thread: the SDK waits half a minute for a collector that does not answer.
         thread = threading.Thread(target=self.provider.shutdown, daemon=True)
         thread.start()
         thread.join(timeout)
@@ -102,10 +102,10 @@ class SpanExport:
 
 
 class SpanQueue(SpanProcessor):
-    """The SDK's batches, with a bound of its own in front, so that each span that is dropped is counted.
+    """The SDK's batch processor behind a limit of our own, so that each dropped span is counted.
 
     Raises:
-        ExportError: a variable OTEL_BSP_* is no whole number above 0, or the batches are larger than the queue.
+        ExportError: a variable OTEL_BSP_* is not a whole number above 0, or a batch is larger than the queue.
     """
 
     def __init__(self, exporter: SpanExporter) -> None:
@@ -129,19 +129,19 @@ class SpanQueue(SpanProcessor):
 
     @property
     def dropped(self) -> int:
-        """Spans that found the queue full, or that the exporter gave up."""
+        """How many spans found the queue full, or failed to be exported."""
         return self._dropped
 
     @property
     def unsettled(self) -> int:
-        """Spans that wait or are being exported."""
+        """How many spans wait or are being exported."""
         return self._waiting + self._in_export
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Does nothing: only spans that have ended are exported."""
+        """Does nothing: only ended spans are exported."""
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Queues a span that is sampled, or counts it as dropped; never waits."""
+        """Queues a sampled span, or counts it as dropped; never blocks."""
         if span.context is None or not span.context.trace_flags.sampled:
             return
         with self._lock:
@@ -172,7 +172,7 @@ class SpanQueue(SpanProcessor):
 
 
 class _Counted(SpanExporter):
-    """An exporter that counts the spans it takes, and what becomes of them."""
+    """Wraps an exporter to count the spans that it takes, and the ones that it fails to export."""
 
     def __init__(
         self, exporter: SpanExporter, began: Callable[[int], None], ended: Callable[[int, bool], None]
@@ -198,7 +198,7 @@ class _Counted(SpanExporter):
 
 
 def is_configured_elsewhere() -> bool:
-    """Whether something else, such as ``opentelemetry-instrument``, has set up where spans go."""
+    """Whether something else, such as ``opentelemetry-instrument``, has configured the export of spans."""
     return isinstance(trace.get_tracer_provider(), TracerProvider)
 
 
@@ -225,7 +225,7 @@ def _exporter(name: str) -> SpanExporter:
     try:
         exporter: SpanExporter = import_module(_PROTOCOLS[protocol]).OTLPSpanExporter()
     except ImportError:
-        problem = "not installed; accepted with the extra of that name: pip install treecache-exporter[grpc]"
+        problem = "not installed; accepted: with the extra treecache-exporter[grpc]"
         raise ExportError(variable, protocol, problem) from None
     except Exception as error:
         raise ExportError("OTEL_EXPORTER_OTLP_*", None, f"{error}; accepted: what OpenTelemetry specifies") from error

@@ -1,7 +1,7 @@
-"""ExportedLogs: what OpenTelemetry's logging handler gets of the log, where ``opentelemetry-instrument`` set one up.
+"""ExportedLogs: passes the log on to OpenTelemetry's logging handler, if ``opentelemetry-instrument`` has set one up.
 
-By itself that handler would take structlog's dictionaries for the text of a record, and structlog's logger for an
-attribute, of which it complains in a line of its own.
+Without this, that handler would use structlog's dictionaries as the text of a record, and log a complaint about
+structlog's logger, which it takes for an attribute.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ import structlog
 
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
-#: What a record says apart from its text. The ids of the trace are the handler's own to find.
+#: Fields that a record has anyway. The handler finds the ids of the trace itself.
 _SAID_ELSEWHERE = ("timestamp", "level", "logger", "trace_id", "span_id")
-#: What a record consists of, and is no attribute.
+#: The attributes of any record, which are not exported as attributes.
 _OF_RECORDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 _as_logfmt = structlog.processors.LogfmtRenderer(drop_missing=True, bool_as_flag=False)
 
 
 class ExportedLogs(logging.Handler):
-    """Hands records on to another handler, as text, with what goes with it both in the text and as attributes.
+    """Passes records on to another handler, with the fields both in the text and as attributes.
 
-    What OpenTelemetry logs itself is left out: a failing export must not lead to more to export.
+    OpenTelemetry's own records are left out: a failing export must not cause more records to export.
 
     Args:
-        handler: OpenTelemetry's.
-        extras: what records that are not structlog's may carry.
+        handler: OpenTelemetry's handler.
+        extras: the attributes to export from records that are not structlog's.
     """
 
     def __init__(self, handler: logging.Handler, extras: Sequence[str] = ()) -> None:
@@ -66,14 +66,14 @@ class ExportedLogs(logging.Handler):
 
 
 def adopted(handlers: Iterable[logging.Handler], extras: Sequence[str]) -> list[ExportedLogs]:
-    """For those of a logger's handlers that are OpenTelemetry's: what to put in their place."""
+    """The replacements for OpenTelemetry's handlers among a logger's handlers."""
     inner = [handler.handler if isinstance(handler, ExportedLogs) else handler for handler in handlers]
     theirs = [handler for handler in inner if type(handler).__module__.split(".")[0] == "opentelemetry"]
     return [ExportedLogs(handler, extras) for handler in dict.fromkeys(theirs)]
 
 
 def _attributes(fields: Mapping[str, object]) -> dict[str, object]:
-    """The fields as what an attribute can be, but for those that a record has other things under."""
+    """The fields with values that an attribute can have, without those whose names every record uses."""
     return {
         key: value if isinstance(value, (bool, int, float, str)) else str(value)
         for key, value in fields.items()
@@ -82,7 +82,7 @@ def _attributes(fields: Mapping[str, object]) -> dict[str, object]:
 
 
 def _exc_info(given: object) -> _ExcInfo | None:
-    """What structlog's callers say of an exception, as records have it."""
+    """The exception that a caller of structlog passed, in the form of a record."""
     if isinstance(given, BaseException):
         return (type(given), given, given.__traceback__)
     if isinstance(given, tuple):

@@ -1,4 +1,4 @@
-"""Faults: what went wrong with one tree, logged and remembered in words, few enough to be read and never in floods."""
+"""Faults: logs and remembers the faults of one tree, and limits their number."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import structlog
 from exporter.process.repetitions import FAULT_INTERVAL, Repetitions
 from exporter.telemetry.sources import Fault
 
-#: Seconds within which faults of one kind are told as one, and how many such ones are remembered.
+#: Seconds within which faults of one kind are remembered as one, and how many of those are remembered.
 TOGETHER = 60.0
 REMEMBERED = 10
 #: Characters of a fault's text that are kept; paths of znodes can be very long.
@@ -21,9 +21,9 @@ TEXT_LIMIT = 300
 
 
 class FaultLog:
-    """Logs the faults of one tree: one of each kind in a minute as a warning, with how many were held back before it.
+    """Logs the faults of one tree: one of each kind per minute as a warning, with the number held back before it.
 
-    Faults that are held back are counted in metrics, and logged at debug.
+    Faults that are held back are still counted in metrics, and logged at debug.
     """
 
     def __init__(self, logger: structlog.stdlib.BoundLogger, clock: Callable[[], float] = time.monotonic) -> None:
@@ -52,7 +52,7 @@ class _Burst:
 
 
 class FaultMemory:
-    """Remembers the latest faults of one tree. Thread-safe; `clock` is monotonic, in seconds."""
+    """Remembers the latest faults of one tree. Thread-safe. `clock` is monotonic, in seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -71,7 +71,7 @@ class FaultMemory:
             self._bursts.append(_Burst(kind, _in_words(fault), now, time.time()))
 
     def recent(self) -> list[Fault]:
-        """What is remembered, in the order in which it began."""
+        """The remembered faults, in the order in which they first occurred."""
         with self._lock:
             return [Fault(burst.text, burst.count, burst.last_at) for burst in self._bursts]
 

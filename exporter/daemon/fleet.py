@@ -1,4 +1,4 @@
-"""Fleet: the ensembles under watch, which a reload changes while scrapes read them."""
+"""Fleet: the watched ensembles, which a reload changes while scrapes read them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from exporter.daemon.ensemble import WatchedEnsemble
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import Shard
 
-#: Seconds that all sessions together may take to end; a server that hangs would take longer.
+#: Seconds that all sessions together may take to close; a server that hangs would take longer.
 STOP_TIMEOUT = 2.5
 
 log = structlog.stdlib.get_logger("exporter")
 
 
 class Fleet(Sequence[EnsembleSource]):
-    """The sources of all ensembles, as they are at the moment of each iteration; of each tree the share of `shard`."""
+    """The sources of all ensembles, current at each iteration; of each tree, `shard`'s share."""
 
     def __init__(self, settings: Iterable[Ensemble], shard: Shard | None = None) -> None:
         self._shard = shard or Shard()
@@ -42,17 +42,17 @@ class Fleet(Sequence[EnsembleSource]):
         return iter(self[:])
 
     def start(self) -> None:
-        """Starts every ensemble; waits for none."""
+        """Starts every ensemble without waiting for it."""
         for ensemble in self._ensembles:
             ensemble.start()
 
     def change(self, settings: Iterable[Ensemble]) -> None:
-        """Watches these ensembles from now on; what did not change keeps its session and its trees.
+        """Watches these ensembles from now on; unchanged ensembles and trees keep their sessions and caches.
 
-        Sessions that are no longer wanted end by themselves, later.
+        Sessions that are no longer wanted are closed in the background.
 
-        Raises whatever keeps something from starting, for want of threads or files. If that is a new ensemble, nothing
-        has changed; if a tree of one that goes on, everything else has.
+        Raises the error if something cannot start, because the process is out of threads or file descriptors. If that
+        is a new ensemble, nothing has changed; if it is a tree of an existing one, everything else has.
         """
         before = {ensemble.settings.name: ensemble for ensemble in self._ensembles}
         after: list[tuple[WatchedEnsemble, Ensemble]] = []
@@ -75,7 +75,7 @@ class Fleet(Sequence[EnsembleSource]):
             _in_a_thread(lambda: _stop(ended))
 
     def stop(self) -> None:
-        """Stops every ensemble at the same time, and leaves behind what has not ended after `STOP_TIMEOUT`."""
+        """Stops all ensembles concurrently, and abandons those that have not stopped after `STOP_TIMEOUT`."""
         _stop(self._ensembles)
 
 
@@ -92,7 +92,7 @@ def _start(ensembles: Iterable[WatchedEnsemble]) -> None:
 
 
 def _update(ensembles: Iterable[tuple[WatchedEnsemble, Ensemble]]) -> None:
-    """Updates all of them, whatever becomes of one, of which it then tells."""
+    """Updates all of them, even if one fails; then raises the first error."""
     failures: list[Exception] = []
     for ensemble, settings in ensembles:
         try:
@@ -113,7 +113,7 @@ def _stop(ensembles: Iterable[WatchedEnsemble]) -> None:
 
 
 def _in_a_thread(act: Callable[[], None]) -> threading.Thread | None:
-    """Acts in a thread, or here, however long it takes, when there is none to be had."""
+    """Runs `act` in a thread; if none can be started, runs it here and blocks."""
     thread = threading.Thread(target=act, daemon=True)
     try:
         thread.start()

@@ -1,4 +1,4 @@
-"""Healthcheck: asks a running exporter on this machine whether it serves, for probes that can only run a command."""
+"""Healthcheck: asks the exporter on this machine whether it is healthy, for probes that can only run a command."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from exporter.web.probes import HEALTHY_PATH, READY_PATH
 
 #: Seconds for each step of the exchange: the connection, the handshake, the answer.
 TIMEOUT = 3.0
-#: Where to ask when the exporter listens on every address: at the first of these that takes a connection.
+#: Where to ask if the exporter listens on every address: the first of these that accepts a connection.
 _LOOPBACK = ("127.0.0.1", "::1")
-#: More of an answer than a complaint needs.
+#: The most bytes of an answer that are read.
 _ANSWER_LIMIT = 200
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """What to show to an exporter that wants to see a client's certificate, as PEM files."""
+    """A client certificate for an exporter that requires one, as PEM files."""
 
     cert_file: Path
     key_file: Path
@@ -39,12 +39,12 @@ def run(
     ready: bool = False,
     certificate: Certificate | None = None,
 ) -> int:
-    """Asks `/-/healthy`, with `ready` `/-/ready`, prints the answer in one line and gives 0 if it was 200, else 1.
+    """Asks `/-/healthy`, or `/-/ready` if `ready`; prints the answer in one line and returns 0 for status 200, else 1.
 
-    Of the addresses the first that answers counts: one process serves them all. `route_prefix` is what the exporter
-    has before its paths. TLS is spoken if `web` has it. The certificate of the server is not verified: it is for
-    another name than the loopback address, nothing secret is sent, and who could listen in its place could answer a
-    probe anyway. Where clients need a certificate, `certificate` is shown, by default the server's own.
+    The first address that answers decides, since one process serves all of them. `route_prefix` is the exporter's. Uses
+    TLS if `web` has it, without verifying the server's certificate: that is for another name than the loopback address,
+    nothing secret is sent, and a process that could take the address could answer the probe anyway. Presents
+    `certificate` if clients need one, by default the server's own.
 
     Raises SettingsError if a certificate cannot be used.
     """
@@ -66,7 +66,7 @@ def run(
 
 
 def _connections(address: Address, context: ssl.SSLContext | None) -> list[http.client.HTTPConnection]:
-    """What may lead to the exporter, not connected yet."""
+    """The connections to try, not connected yet."""
     if isinstance(address, UnixAddress):
         return [_UnixConnection(address.path, context)]
     return [_connection(host, address.port, context) for host in _hosts(address)]
@@ -83,7 +83,7 @@ def _hosts(address: ListenAddress) -> Sequence[str]:
 
 
 def _ask(connections: Sequence[http.client.HTTPConnection], path: str) -> tuple[int | None, str]:
-    """The status and the first line of the answer; without an answer None and what stood in its way."""
+    """The status and the first line of the answer; without an answer, None and the reasons."""
     reasons = []
     for connection in connections:
         try:
@@ -99,7 +99,7 @@ def _ask(connections: Sequence[http.client.HTTPConnection], path: str) -> tuple[
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    """HTTP by a Unix socket, with TLS if there is a context."""
+    """HTTP over a Unix socket, with TLS if there is a context."""
 
     def __init__(self, path: Path, context: ssl.SSLContext | None) -> None:
         super().__init__("localhost", timeout=TIMEOUT)
@@ -107,7 +107,7 @@ class _UnixConnection(http.client.HTTPConnection):
         self._context = context
 
     def connect(self) -> None:
-        """Connects, within the limit of time for each step."""
+        """Connects, with the timeout for each step."""
         connected = socket.socket(socket.AF_UNIX)
         try:
             connected.settimeout(TIMEOUT)
@@ -135,7 +135,7 @@ def _context(path: Path, tls: TlsConfig, certificate: Certificate | None) -> ssl
         context.load_cert_chain(shown.cert_file, shown.key_file, password="")
     except (OSError, ValueError) as error:
         setting = f"{path}: tls_server_config.cert_file" if certificate is None else "--tls.cert-file"
-        problem = f"not usable with the key {shown.key_file}: {_reason(error)}"
+        problem = f"cannot be used with key_file {shown.key_file}: {_reason(error)}"
         raise SettingsError(
             setting, str(shown.cert_file), f"{problem}; accepted: PEM files without a passphrase"
         ) from None

@@ -1,8 +1,8 @@
-"""LostHistory: finds out whether an ensemble has lost transactions that a client has seen, as one does that was wiped.
+"""LostHistory: finds out whether an ensemble has lost transactions that a client has seen, for example by a wipe.
 
-Servers hang up for ever on a client that has seen more than they have (ZooKeeperServer.processConnectRequest), and on
-every client while they have no quorum. What tells the two apart is a transaction: an ensemble that commits one with a
-lower zxid than one that the client has seen has lost that. Time alone proves nothing.
+Servers hang up on a client that has seen a newer zxid than theirs (ZooKeeperServer.processConnectRequest), and on every
+client while they have no quorum. A transaction distinguishes the two: if the ensemble commits one with a lower zxid
+than the client has seen, it has lost transactions. Elapsed time alone is no evidence.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ import structlog
 from kazoo.client import KazooClient
 from kazoo.retry import KazooRetry
 
-#: Seconds that opening a session and committing a transaction may take, each.
+#: Seconds for opening a session, and for committing a transaction.
 ANSWER_WITHIN = 5.0
 
-#: For kazoo: that no server lets a session be opened is no news, the client that is hung up on says so.
+#: Discards kazoo's messages: the main client already logs that it cannot connect.
 _SILENT = logging.Logger("losthistory", logging.CRITICAL)
 
 
 class LostHistory:
-    """The policy of a daemon for its own session, as `Session.allow_giving_up` takes it.
+    """Decides when the daemon gives up its session; passed to `Session.allow_giving_up`.
 
-    Once nothing was heard for `patience` seconds and a server hangs up, it asks `newest_zxid` in a thread of its own,
-    at most once in `patience` seconds. That gives the zxid of a transaction that the ensemble commits now, and raises
-    what keeps it from that, which is no evidence; it may end early once the event is set that it is given.
+    When nothing was heard for `patience` seconds and a server hangs up, it calls `newest_zxid` in a thread of its own,
+    at most once in `patience` seconds. That returns the zxid of a transaction that the ensemble commits now; an error
+    is no evidence. The call may end early once the event that it gets is set.
     """
 
     def __init__(
@@ -45,11 +45,11 @@ class LostHistory:
         self._closing = threading.Event()
         self._asking: threading.Thread | None = None
         self._asked_at = -patience
-        #: What the ensemble committed last, as far as it is known; made void by each answer to the policy's question.
+        #: The zxid that `newest_zxid` returned, until it is used once; None if unknown.
         self._committed: int | None = None
 
     def __call__(self, seen_zxid: int, silent_for: float) -> bool:
-        """Whether the ensemble is known to have lost what the client has seen; does not block."""
+        """Whether the ensemble has provably lost transactions that the client has seen; does not block."""
         if silent_for < self._patience:
             self._committed = None
             return False
@@ -65,13 +65,13 @@ class LostHistory:
         return False
 
     def close(self) -> None:
-        """Ends the thread, and waits for it for `ANSWER_WITHIN` seconds at most."""
+        """Ends the thread, and waits at most `ANSWER_WITHIN` seconds for it."""
         self._closing.set()
         if self._asking is not None:
             self._asking.join(ANSWER_WITHIN)
 
     def _ask(self) -> None:
-        # No quorum, no server, no permission: all of it means that nothing is known.
+        # No quorum, no server, no permission: none of these is evidence.
         try:
             self._committed = self._newest_zxid(self._closing)
         except Exception as error:
@@ -79,10 +79,10 @@ class LostHistory:
 
 
 def newest_zxid(options: Mapping[str, Any], closing: threading.Event) -> int:
-    """The zxid of a transaction that changes nothing, committed by an ensemble for a session that is opened for it.
+    """Commits a transaction that changes nothing, in a new session, and returns its zxid.
 
-    `options` are those of KazooClient. Raises TimeoutError or what kazoo does if no server opens a session or commits,
-    within `ANSWER_WITHIN` seconds each, or when `closing` is set.
+    `options` are those of KazooClient. Raises TimeoutError or kazoo's error if no server opens a session or commits
+    within `ANSWER_WITHIN` seconds each, or if `closing` is set.
     """
     once = KazooRetry(max_tries=0)
     client = KazooClient(**{**options, "timeout": ANSWER_WITHIN, "connection_retry": once, "logger": _SILENT})
@@ -92,7 +92,7 @@ def newest_zxid(options: Mapping[str, Any], closing: threading.Event) -> int:
         while not live.wait(0.1):
             if closing.is_set() or time.monotonic() > deadline:
                 raise TimeoutError("no server opens a session")
-        # It is committed, as an error transaction, also where the path is missing.
+        # If the path is missing, it is still committed, as an error transaction.
         transaction = client.transaction()
         transaction.check("/", -1)
         transaction.commit_async().get(timeout=ANSWER_WITHIN)

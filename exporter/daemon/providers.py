@@ -1,7 +1,7 @@
-"""Providers: OpenTelemetry's global ones, where something else such as ``opentelemetry-instrument`` has set them up.
+"""Providers: shuts down OpenTelemetry's global providers, if something like ``opentelemetry-instrument`` made them.
 
-The SDK shuts each of them down when Python ends, one after the other, and waits up to half a minute for a collector
-that does not answer.
+The SDK would shut them down one after the other when Python exits, and wait half a minute for a collector that does not
+answer.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-#: The modules that know of a provider, what gives it there, and what it is of.
+#: The modules that have a global provider, the function that returns it, and what it exports.
 _KNOWN = (
     ("opentelemetry.trace", "get_tracer_provider", "spans"),
     ("opentelemetry.metrics", "get_meter_provider", "metrics"),
@@ -22,9 +22,9 @@ _KNOWN = (
 
 
 def shut_down_providers(timeout: float) -> tuple[str, ...]:
-    """Has all of them export what they hold, at once, for at most `timeout` seconds.
+    """Shuts all of them down concurrently, within `timeout` seconds; they export what they hold.
 
-    Gives what was not exported by then: spans, metrics, logs. None of them is shut down again when Python ends.
+    Returns what was not exported by then: spans, metrics, logs. Python's exit does not shut them down again.
     """
     threads: dict[str, threading.Thread] = {}
     for name, shut_down in _providers():
@@ -39,7 +39,7 @@ def shut_down_providers(timeout: float) -> tuple[str, ...]:
 
 def _providers() -> Iterator[tuple[str, Callable[[], object]]]:
     for module, getter, name in _KNOWN:
-        # What nobody has imported nobody has set up; and the API's own stand-ins need no end.
+        # A module that was not imported has no provider, and the API's no-op providers need no shutdown.
         if module in sys.modules:
             shut_down = getattr(getattr(sys.modules[module], getter)(), "shutdown", None)
             if shut_down is not None:
@@ -47,6 +47,6 @@ def _providers() -> Iterator[tuple[str, Callable[[], object]]]:
 
 
 def _quietly(shut_down: Callable[[], object]) -> None:
-    # What the SDK has to say of a failure it logs.
+    # The SDK logs its failures.
     with contextlib.suppress(Exception):
         shut_down()

@@ -1,4 +1,4 @@
-"""Reload: reads the configuration again and applies it, or keeps everything as it is when it is bad."""
+"""Reload: reads the configuration again and applies it; a bad one changes nothing."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from exporter.daemon.fleet import Fleet
 from exporter.process.executor import ThreadExecutor
 from exporter.telemetry.sources import ReloadStats
 
-#: Seconds to wait in the end for a configuration that is being applied.
+#: Seconds that a shutdown waits for a configuration that is being applied.
 CLOSE_TIMEOUT = 1.0
 
-#: What reads the configuration; raises SettingsError.
+#: Reads the configuration; raises SettingsError.
 Load = Callable[[], tuple[Ensemble, ...]]
 
 log = structlog.stdlib.get_logger("exporter")
 
 
 class Reloader:
-    """Reloads one after the other, whoever asks. Made when the first configuration is in force.
+    """Reloads the configuration, one reload after the other. Created after the first configuration is loaded.
 
-    `load` is None where the settings are flags, of which there is nothing to read again.
+    `load` is None if the settings come from flags, which cannot be reloaded.
     """
 
     def __init__(self, fleet: Fleet, load: Load | None) -> None:
@@ -38,34 +38,35 @@ class Reloader:
         self._worker = ThreadExecutor("reload")
         self._not_ending = threading.Lock()
         self._closed = False
-        #: What was wrong the last time, None if nothing was.
+        #: The last reload's problem, None if it succeeded.
         self._problem: str | None = None
         self._stats = ReloadStats(successful=True, succeeded_at=time.time())
 
     def stats(self) -> ReloadStats:
-        """How the last reload went."""
+        """The result of the last reload."""
         return self._stats
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether the last reload failed, so that another one may help: also what reads files may have no file left."""
+        """Whether the last reload failed; a retry may help, since it may have run out of file descriptors."""
         return self._problem is not None
 
     async def reload(self, *, is_repeated: bool = False) -> None:
-        """Reloads, and waits until what changed has begun; does nothing once it is closed.
+        """Reloads, and waits until the changes are started; does nothing after `close`.
 
-        What is wrong is logged; if `is_repeated`, not when it is what was wrong the last time.
+        Logs the problem of a failed reload; with `is_repeated` only if it differs from the last one.
 
-        Raises SettingsError if the configuration is bad, or if it cannot be applied for want of files or threads.
+        Raises SettingsError if the configuration is bad, or if it cannot be applied, because the process is out of file
+        descriptors or threads.
         """
         if self._closed:
             return
         await asyncio.get_running_loop().run_in_executor(self._worker, self._reload, is_repeated)
 
     def close(self) -> None:
-        """From now on nothing is changed, and systemd told nothing.
+        """Ends reloading: nothing is changed and systemd is not notified any more.
 
-        Waits for a change that is under way, at most for `CLOSE_TIMEOUT` seconds, and not for a file that hangs.
+        Waits at most `CLOSE_TIMEOUT` seconds for changes that are being applied, but not for a file that hangs.
         """
         is_last = self._not_ending.acquire(timeout=CLOSE_TIMEOUT)
         self._closed = True
@@ -89,7 +90,7 @@ class Reloader:
             self._fail(error)
             if self._problem != logged:
                 log.exception("configuration not applied")
-            problem = f"not all of it could be applied: {error}; another reload tries again"
+            problem = f"applied only in part: {error}; the next reload tries again"
             raise SettingsError("configuration", None, problem) from error
         finally:
             self._notify(systemd.READY)
@@ -100,7 +101,7 @@ class Reloader:
 
     def _apply(self) -> None:
         if self._load is None:
-            log.info("nothing to reload", reason="the settings are flags")
+            log.info("nothing to reload", reason="the settings come from flags")
             return
         ensembles = self._load()
         with self._not_ending:

@@ -1,4 +1,4 @@
-"""Daemon: watches the ensembles, serves what is to be told about them, reloads, and stops when asked."""
+"""Run: runs the daemon, which watches ensembles, serves metrics and pages, reloads, and stops on a signal."""
 
 from __future__ import annotations
 
@@ -39,17 +39,16 @@ def run(
     auto_reload: AutoReload | None = None,
     on_ready: Callable[[str], None] | None = None,
 ) -> int:
-    """Serves until SIGTERM or SIGINT, then stops within a few seconds and gives the exit status 0.
+    """Serves until SIGTERM or SIGINT, then stops within a few seconds and returns the exit status 0.
 
-    The status is 1, after one line in the log, if the web server cannot begin, or ends by itself.
+    If the web server cannot start or ends unexpectedly, logs one line and returns 1.
 
     Neither start nor stop waits for ZooKeeper. A second signal ends the process at once. SIGHUP reloads: `load` reads
-    the ensembles again; without it the settings are for good. `auto_reload` says when to reload without a signal.
-    `on_ready` is called with the base URL of the first address when the daemon serves. To be called in the main thread,
-    for the sake of the signals.
+    the ensembles again; without `load`, the settings are fixed. `auto_reload` reloads without a signal. Once it serves,
+    it calls `on_ready` with the base URL of the first address. Must run in the main thread, because of the signals.
 
-    Raises SettingsError if the listen address cannot be had, the web configuration or a file of it not be used,
-    OpenTelemetry's variables not be followed, or too few files be opened to start.
+    Raises SettingsError if it cannot listen on an address, if the web configuration, one of its files or an
+    OpenTelemetry variable cannot be used, or if the limit of open files is too low to start.
     """
     try:
         return asyncio.run(_run(settings, load, auto_reload, on_ready))
@@ -60,7 +59,7 @@ def run(
         if error.errno != errno.EMFILE:
             raise
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        problem = "too few open files to start; accepted: 1024 are plenty, by `ulimit -n` or systemd's LimitNOFILE="
+        problem = "too few open files to start; accepted: 1024 or more, by `ulimit -n` or systemd's LimitNOFILE="
         raise SettingsError("RLIMIT_NOFILE", str(limit), problem) from None
 
 
@@ -102,14 +101,14 @@ async def _run(
                 status = await _end(terminated, failed)
                 reloader.close()
                 systemd.notify(systemd.STOPPING)
-            # Only now: a scrape must not find caches that are already being emptied.
+            # After the server has stopped: a scrape must not find caches that are being emptied.
             fleet.stop()
     log.info("stopped")
     return status
 
 
 async def _end(terminated: asyncio.Future[str], failed: asyncio.Future[ServerError]) -> int:
-    """Waits for what ends the daemon, tells of it, and gives the status to end with."""
+    """Waits until the daemon has to end, logs why, and returns the exit status."""
     reasons: list[asyncio.Future[Any]] = [terminated, failed]
     await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
     if terminated.done():
@@ -131,7 +130,7 @@ def _reloading_on_hangup(reloader: Reloader) -> Iterator[None]:
     reloads: set[asyncio.Task[None]] = set()
 
     async def reload() -> None:
-        # What was wrong is logged and counted where it was found.
+        # The reloader has logged and counted the problem.
         with contextlib.suppress(SettingsError):
             await reloader.reload()
 
@@ -142,7 +141,7 @@ def _reloading_on_hangup(reloader: Reloader) -> Iterator[None]:
 
     loop.add_signal_handler(signal.SIGHUP, hang_up)
     if hung_up_early():
-        # It may have come after the configuration was read.
+        # The signal may have come after the configuration was read.
         hang_up()
     try:
         yield
@@ -153,7 +152,7 @@ def _reloading_on_hangup(reloader: Reloader) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _termination() -> Iterator[asyncio.Future[str]]:
-    """A future for the name of the first SIGTERM or SIGINT; from then on both end the process at once."""
+    """A future that gets the name of the first SIGTERM or SIGINT; the next one ends the process at once."""
     loop = asyncio.get_running_loop()
     terminated: asyncio.Future[str] = loop.create_future()
     before = {number: signal.getsignal(number) for number in ENDING}

@@ -1,6 +1,6 @@
-"""systemd: reports the daemon's state to the service manager, and takes over the listening sockets that it opened.
+"""systemd: notifies the service manager of the daemon's state, and takes over the listening sockets that it opened.
 
-The protocols are those of sd_notify(3) and sd_listen_fds(3): one datagram, two environment variables.
+Implements sd_notify(3), one datagram, and sd_listen_fds(3), two environment variables.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ READY = "READY=1"
 STOPPING = "STOPPING=1"
 
 _FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
-_ACCEPTED = "accepted: with a socket unit whose ListenStream= are addresses and ports or paths"
+_ACCEPTED = "accepted: with a socket unit whose ListenStream= are addresses with ports, or paths"
 
 
 def notify(state: str) -> None:
-    """Tells systemd, if it is what started the process. Never raises: nobody's absence may stop the daemon."""
+    """Notifies systemd, if it started the process. Never raises: a missing systemd must not stop the daemon."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
@@ -37,15 +37,15 @@ def notify(state: str) -> None:
 
 
 def reloading() -> str:
-    """The state to tell when a reload begins; afterwards it is READY again."""
+    """The state to notify when a reload begins; READY follows it."""
     return f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}"
 
 
 @contextlib.contextmanager
 def passed_sockets() -> Iterator[list[socket.socket]]:
-    """The listening sockets that systemd opened for the process; in the end they are closed.
+    """The listening sockets that systemd opened for the process; closed in the end.
 
-    Raises SettingsError if there is none, or one of another kind among them.
+    Raises SettingsError if there is none, or one of another kind.
     """
     count = os.environ.get("LISTEN_FDS", "") if os.environ.get("LISTEN_PID") == str(os.getpid()) else ""
     if not re.fullmatch("[1-9][0-9]{0,4}", count):
@@ -59,7 +59,7 @@ def _passed(descriptor: int) -> socket.socket:
     try:
         passed = socket.socket(fileno=descriptor)
     except OSError as error:
-        problem = f"systemd passed no socket: {error.strerror}; {_ACCEPTED}"
+        problem = f"systemd passed a file that is not a socket: {error.strerror}; {_ACCEPTED}"
         raise SettingsError("--web.systemd-socket", None, problem) from None
     os.set_inheritable(descriptor, False)
     is_listening = passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)

@@ -1,4 +1,4 @@
-"""Spans: where those of the daemon go while it runs, by OpenTelemetry's environment variables, and how that ends."""
+"""Tracing: exports the daemon's spans while it runs, and ends the export in time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from exporter.daemon import logs
 from exporter.daemon.export import ExportError, SpanExport, is_configured_elsewhere
 from exporter.daemon.providers import shut_down_providers
 
-#: Seconds that the last spans may take to leave; a collector that does not answer would take longer.
+#: Seconds for exporting the last spans; a collector that does not answer would take longer.
 FLUSH_TIMEOUT = 1.0
 
 log = structlog.stdlib.get_logger("exporter")
@@ -22,12 +22,12 @@ log = structlog.stdlib.get_logger("exporter")
 
 @contextlib.contextmanager
 def exporting() -> Iterator[Callable[[], int]]:
-    """Exports the spans of every client that is traced, and the last of them on leaving; gives how many were dropped.
+    """Exports the spans of every traced client, the last ones on leaving; yields a function that counts dropped spans.
 
-    Does nothing where ``opentelemetry-instrument`` has set it up already.
+    Does nothing if ``opentelemetry-instrument`` has set up an export already.
 
     Raises:
-        SettingsError: the environment asks for what cannot be had.
+        SettingsError: an environment variable has an unusable value.
     """
     try:
         export = None if is_configured_elsewhere() else SpanExport.from_environment(__version__)
@@ -47,7 +47,7 @@ def exporting() -> Iterator[Callable[[], int]]:
 
 @contextlib.contextmanager
 def ending_in_time() -> Iterator[None]:
-    """On leaving, ends what ``opentelemetry-instrument`` has set up, which a silent collector would hold up."""
+    """On leaving, shuts down what ``opentelemetry-instrument`` has set up, without waiting long for the collector."""
     try:
         yield
     finally:
