@@ -1,7 +1,7 @@
-"""What freshness checks cost: bytes of transaction log and snapshots, at a real server that is otherwise idle.
+"""Measures the cost of freshness checks: bytes of transaction log, and snapshots, of a real, otherwise idle server.
 
-`python -m bench.checks [--checks 5000]`; `ZOOKEEPER_HOME` says which ZooKeeper. A small `snapCount` stands for the
-usual one of 100,000, so that there are snapshots to count.
+`python -m bench.checks [--checks 5000]`; `ZOOKEEPER_HOME` selects the ZooKeeper. `snapCount` is smaller than the usual
+100,000, so that there are snapshots to count.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ A_DAY_OF_CHECKS = 24 * 3600 // 5
 
 
 def main() -> None:
-    """Prints a line for each path."""
+    """Prints a line for each znode path that is checked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checks", type=int, default=5000, help="how many checks to make")
     checks = parser.parse_args().checks
@@ -45,17 +45,17 @@ def main() -> None:
 
 
 def make(session: Session, path: str, checks: int) -> None:
-    """One check after the other."""
+    """Makes checks one after the other."""
     answers: queue.SimpleQueue[Message] = queue.SimpleQueue()
     for _ in range(checks):
         session.submit(Check(path), answers.put)
         answers.get()
-    # The log's last records, and a snapshot that was begun.
+    # Time to write the last records, and to finish a snapshot.
     time.sleep(1)
 
 
 def log_bytes(directory: Path) -> int:
-    """What is written in the transaction logs, which are allocated beforehand and end in zeros."""
+    """The bytes written to the transaction logs, without the zeros of their preallocated space."""
     return sum(len(file.read_bytes().rstrip(b"\0")) for file in directory.rglob("log.*"))
 
 

@@ -1,11 +1,11 @@
-"""What an ensemble pays for caches of one tree: watches, requests and bytes at each of its servers, in one run.
+"""Measures what caches of one tree cost an ensemble: watches, requests and bytes of each server, in one run.
 
     python -m bench.ensemble [--copies 1x1,1x2,4x1,4x2]        # shards x replicas
 
-Three servers on this machine elect a leader; every cache has a session of its own, at the servers in turn. Measured
-are the first load of all caches, a minute in which nothing changes and freshness is proven as often as by the daemon,
-and updates of single znodes, whose writer is at the last server. Requests and watches are the servers' own counts
-(``mntr``), bytes those of the caches' sessions.
+Three servers on this machine form an ensemble; every cache has a session of its own, and the servers take turns. It
+measures the first load of all caches, a minute without changes but with freshness checks at the daemon's interval, and
+updates of single znodes, written at the last server. Requests and watches are the servers' own counts (``mntr``), bytes
+those of the caches' sessions.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _UPDATES_PER_SECOND = 250
 
 @dataclass(frozen=True)
 class Counts:
-    """What was counted up to a moment: requests and watches at each server, bytes of all sessions."""
+    """Counts up to a moment: requests and watches of each server, bytes of all sessions."""
 
     requests: tuple[int, ...]
     watches: tuple[int, ...]
@@ -51,19 +51,19 @@ class Copies:
         self._caches = caches
 
     def load(self) -> None:
-        """Loads them all."""
+        """Loads all of them."""
         for cache in self._caches:
             cache.start()
         for cache in self._caches:
             cache.wait_initialized()
 
     def verify(self) -> None:
-        """Waits until all hold everything up to now."""
+        """Waits until all hold every change up to now."""
         for cache in self._caches:
             cache.verify(60)
 
     def counts(self) -> Counts:
-        """What was counted so far."""
+        """The counts so far."""
         seen = [mntr(member.port) for member in self._ensemble.members]
         stats = [Session.attach(client).stats() for client in self._caches.values()]
         return Counts(
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def measure(ensemble: Ensemble, writer: KazooClient, shards: int, replicas: int) -> None:
-    """Prints what so many copies cost while they load, rest, and follow updates."""
+    """Prints what this many copies cost while they load, are idle, and follow updates."""
     print(f"{shards} shards, {replicas} replicas")
     with _copies(ensemble, shards, replicas) as copies:
         began = copies.counts()
@@ -98,7 +98,7 @@ def measure(ensemble: Ensemble, writer: KazooClient, shards: int, replicas: int)
         print(f"  watches at each server   {loaded.watches}", flush=True)
         time.sleep(_IDLE_SECONDS)
         rested = copies.counts()
-        _report("a minute of rest", loaded, rested, 60 / _IDLE_SECONDS)
+        _report("an idle minute", loaded, rested, 60 / _IDLE_SECONDS)
         _update(writer)
         copies.verify()
         _report("an update", rested, copies.counts(), 1 / _UPDATES)

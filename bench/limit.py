@@ -1,7 +1,7 @@
-"""The raw limit: what it takes to receive a tree's records at all, without making anything of them.
+"""The raw limit: the time to receive a tree's records, without decoding them.
 
-`python -m bench.limit HOSTS DIRECTORIES LEAVES` asks for every znode with the same bulk reads as the cache, four at a
-time, and reads the answers into a buffer without looking at them.
+`python -m bench.limit HOSTS DIRECTORIES LEAVES` requests every znode with the same bulk reads as the cache, four at a
+time, and reads the answers into a buffer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Measurements: each drives one peer at one server and gives its figures by name."""
+"""Measurements: each drives one peer at one server and returns its figures by name."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _HOT = 100
 _LATENCY_SECONDS = 8
 _LATENCY_RATE = 500
 _PIPELINE = 1000
-#: Seconds that a cache may take, once it holds the last update, to hold all others too.
+#: Seconds that a cache may take to hold all other updates after the last one.
 _CATCH_UP = 30
 
 
 class WrongContentsError(Exception):
-    """A cache does not hold what the server does, and so has no figures."""
+    """A cache does not hold what the server holds, so it gets no figures."""
 
 
 class PeerProcess:
@@ -75,16 +75,16 @@ def load(peer: PeerProcess, server: ZooKeeperServer, shape: Shape) -> None:
 
 
 def check(peer: PeerProcess, server: ZooKeeperServer, shape: Shape) -> None:
-    """Refuses to measure a cache that does not come to hold, byte by byte, what the server does."""
+    """Raises WrongContentsError unless the cache comes to hold exactly what the server holds, byte by byte."""
     wanted = digest_of_server(server.hosts, shape)
     deadline = time.monotonic() + _CATCH_UP
     while peer.ask("digest")["digest"] != wanted:
         if time.monotonic() > deadline:
-            raise WrongContentsError(f"{peer.name} holds something else than the server")
+            raise WrongContentsError(f"{peer.name} does not hold what the server holds")
 
 
 def sync(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Figures:
-    """Loads the tree: seconds, requests and watches at the server, bytes of memory for each znode."""
+    """Loads the tree: seconds, requests and watches at the server, bytes of memory per znode."""
     packets = int(server.mntr()["zk_packets_received"])
     with PeerProcess(command, server.hosts) as peer:
         seconds = peer.ask("load")["seconds"]
@@ -102,7 +102,7 @@ def sync(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Figur
 
 
 def resync(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Figures:
-    """Cuts the connection, changes 100 znodes meanwhile: seconds from the new connection until all of it is held."""
+    """Cuts the connection, changes 100 znodes meanwhile: seconds from the new connection until the cache has them."""
     leaves = list(shape.leaf_paths())
     changed = leaves[:: max(1, len(leaves) // 100)]
     with Proxy(server.port) as proxy, PeerProcess(command, f"127.0.0.1:{proxy.port}") as peer:
@@ -119,7 +119,7 @@ def resync(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Fig
 
 
 def updates(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Figures:
-    """20,000 updates as fast as they go, over the whole tree and over 100 znodes: how far behind, at what cost."""
+    """20,000 updates at full speed, over the whole tree and over 100 znodes: how far behind, at what cost."""
     leaves = list(shape.leaf_paths())
     figures: Figures = {}
     with PeerProcess(command, server.hosts) as peer:
@@ -135,7 +135,7 @@ def updates(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Fi
 
 
 def latency(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Figures:
-    """500 updates a second: milliseconds from the call that writes until the listener is told."""
+    """500 updates per second: milliseconds from the call that writes to the call of the listener."""
     leaves = list(shape.leaf_paths())
     with PeerProcess(command, server.hosts) as peer, started(server.hosts) as client:
         load(peer, server, shape)
@@ -157,7 +157,7 @@ def latency(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Fi
 
 
 def kindness(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Figures:
-    """Another client's writes while the tree is loaded, against none of it: throughput and p99, as ratios."""
+    """Another client's writes during a load against writes without one: ratios of throughput and p99."""
     with PeerProcess(command, server.hosts) as peer:
         quiet = _WriterProcess(server)
         time.sleep(2)
@@ -182,7 +182,7 @@ MEASUREMENTS: dict[str, Callable[[Sequence[str], ZooKeeperServer, Shape], Figure
 
 
 class _WriterProcess:
-    """Writes to one znode of its own, 32 at a time, until stopped."""
+    """A process that writes to its own znode, 32 writes at a time, until stopped."""
 
     def __init__(self, server: ZooKeeperServer) -> None:
         command = [sys.executable, "-m", "bench.writer", "steady", server.hosts]
@@ -191,7 +191,7 @@ class _WriterProcess:
         self._process.stdout.readline()
 
     def stop(self) -> Figures:
-        """Stops it; gives its rate a second and the 99th percentile of its seconds for a write."""
+        """Stops it; returns its writes per second and the 99th percentile of the seconds of a write."""
         os.kill(self._process.pid, signal.SIGTERM)
         output, _ = self._process.communicate()
         figures: Figures = json.loads(output)
@@ -199,7 +199,7 @@ class _WriterProcess:
 
 
 def update_from_another_process(server: ZooKeeperServer, shape: Shape, count: int) -> tuple[float, str]:
-    """Updates the first `count` leaves in turn, the first of them last; gives when that ended, and its last data."""
+    """Updates the first `count` leaves in turn, the first one last; returns when that ended, and the last data."""
     arguments = [str(number) for number in (shape.directories, shape.leaves, count, UPDATES, _PIPELINE)]
     command = [sys.executable, "-m", "bench.writer", "burst", server.hosts, *arguments]
     answer = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)

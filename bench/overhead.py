@@ -1,10 +1,10 @@
-"""What the instruments cost: the same calls, loads and scrapes with and without them, in turn, in one run.
+"""Measures what the instruments cost: the same calls, loads and scrapes with and without them, in turn, in one run.
 
     python -m bench.overhead [--measure gets,sync,scrape] [--rounds 7]
 
-Calls are made by clients of one process: kazoo as it is; with the session's stream read through our seam, as any client
-with a TreeCache has it; with metrics; with metrics and spans, a hundredth of which are sampled; with metrics and spans
-that are all exported to a sink in the process.
+The clients share one process: kazoo as it is; with the session's stream read through our seam, as for any client with a
+TreeCache; with metrics; with metrics and spans, of which one percent is sampled; with metrics and all spans exported to
+a sink in the process.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Rounds = dict[str, list["Stopwatch"]]
 
 
 class Stopwatch:
-    """The seconds that its context takes, on the clock and of this process's CPU time."""
+    """Measures a block: seconds of wall time, and of this process's CPU time."""
 
     def __enter__(self) -> Stopwatch:
         self._began = (time.perf_counter(), time.process_time())
@@ -53,15 +53,15 @@ class Stopwatch:
 
 
 class Sink(SpanExporter):
-    """Takes spans and lets them go."""
+    """Discards spans."""
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Takes them all."""
+        """Discards all of them."""
         return SpanExportResult.SUCCESS
 
 
 def tracing(client: KazooClient, undo: ExitStack, ratio: float) -> None:
-    """Metrics, and spans of which this part is exported."""
+    """Metrics, and spans of which the share `ratio` is exported."""
     provider = TracerProvider(sampler=TraceIdRatioBased(ratio), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(Sink(), max_queue_size=100_000))
     undo.callback(provider.shutdown)
@@ -96,7 +96,7 @@ def clients(hosts: str, variants: Sequence[str]) -> Iterator[dict[str, KazooClie
 
 
 def in_turn(rounds: int, variants: dict[str, KazooClient], work: Callable[[KazooClient], Stopwatch]) -> Rounds:
-    """What each round took; the first, which warms up, is left out."""
+    """The times of each round; the first one, which warms up, is left out."""
     taken: Rounds = {variant: [] for variant in variants}
     for _ in range(rounds + 1):
         for variant, client in variants.items():
@@ -106,7 +106,7 @@ def in_turn(rounds: int, variants: dict[str, KazooClient], work: Callable[[Kazoo
 
 
 def synchronous_gets(client: KazooClient) -> Stopwatch:
-    """One get after the other."""
+    """Gets one after the other."""
     with Stopwatch() as watch:
         for _ in range(_SYNCHRONOUS):
             client.get(ROOT)
@@ -132,9 +132,9 @@ def load(client: KazooClient) -> Stopwatch:
 
 
 def report(title: str, taken: Rounds, count: int, unit: str, scale: float) -> None:
-    """Medians on the clock with their ranges, and the least CPU time; both also as ratios to what has no instruments.
+    """Prints medians of wall time with their ranges, and minimum CPU time; both also as ratios to the bases.
 
-    The clock is at the mercy of whatever else the machine does, the least CPU time hardly is.
+    Other load on the machine affects wall time much, and minimum CPU time hardly.
     """
     bases = [variant for variant in taken if variant in ("kazoo", "seam")] or list(taken)[:1]
     heads = [f"{unit} on the clock".rjust(30), *(f"/ {base}".rjust(9) for base in bases)]
@@ -161,7 +161,7 @@ def gets(rounds: int) -> None:
 
 
 def sync(rounds: int) -> None:
-    """The first load of tree b; without instruments it is the seam that counts."""
+    """The first load of tree b; the variant without instruments still has the seam."""
     with seeded(TREES["b"]) as server, clients(server.hosts, list(VARIANTS)[1:]) as variants:
         report(f"load of {TREES['b']}", in_turn(rounds, variants, load), 1, "ms", 1e3)
 
@@ -188,7 +188,7 @@ def scrape(rounds: int) -> None:
 
 
 def timed(work: Callable[[], object]) -> Stopwatch:
-    """What it takes."""
+    """Measures a call of `work`."""
     with Stopwatch() as watch:
         work()
     return watch
@@ -198,7 +198,7 @@ MEASUREMENTS = {"gets": gets, "sync": sync, "scrape": scrape}
 
 
 def main() -> None:
-    """Reads the arguments and runs what they ask for."""
+    """Runs the measurements that the arguments select."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--measure", default=",".join(MEASUREMENTS))
     parser.add_argument("--rounds", type=int, default=7)

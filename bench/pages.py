@@ -1,11 +1,11 @@
-"""What open pages cost the engine: 20,000 updates are followed with no page open and with 100, in turn, in one run.
+"""Measures what open pages cost the engine: it follows 20,000 updates with no page open and with 100, in turn.
 
     python -m bench.pages [--pages 100] [--rounds 7]
 
-The exporter's ensembles and web server are in a process of their own; a page is a connection to its server-sent events,
-of which all is read that comes. Another process writes as fast as it goes. *CPU* is what the exporter's process takes
-from before the first write until it holds the last one, pages and writer's start included; *behind* is how long after
-the last write was acknowledged that is; *idle* is the CPU time that it takes in a second without writes.
+The exporter's ensembles and web server run in a process of their own; a page is a connection to its server-sent events,
+which is read at once. Another process writes at full speed. *CPU* is the CPU time of the exporter's process from before
+the first write until it holds the last one, with pages and the writer's start; *behind* is the time from the
+acknowledgement of the last write until the exporter holds it; *idle* is the CPU time per second without writes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _IDLE_SECONDS = 5
 
 
 class Exporter:
-    """The commands of the process that is measured, by name; see `bench.peer`."""
+    """The commands of the measured process, by name; see `bench.peer`."""
 
     def __init__(self, hosts: str) -> None:
         self._fleet = Fleet([Ensemble("bench", hosts, (Tree("tree", ROOT, options=replace(OPTIONS, keep_data=True)),))])
@@ -81,10 +81,10 @@ class Exporter:
 
 @contextlib.contextmanager
 def open_pages(url: str, number: int) -> Iterator[None]:
-    """So many pages that are told of every change; begins once each has been told everything."""
+    """Keeps this many pages open; the block begins once each has received all cells."""
     host, _, port = url.removeprefix("http://").partition(":")
     request = f"GET {EVENTS_PATH} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
-    told: set[int] = set()
+    received: set[int] = set()
     stop = threading.Event()
     with contextlib.ExitStack() as undo:
         pages = undo.enter_context(selectors.DefaultSelector())
@@ -98,26 +98,26 @@ def open_pages(url: str, number: int) -> Iterator[None]:
                 for key, _ in pages.select(0):
                     part = key.fileobj.recv(1 << 20)  # type: ignore[union-attr]
                     if b"\ndata: " in part:
-                        told.add(key.fd)
+                        received.add(key.fd)
 
         reader = threading.Thread(target=read)
         reader.start()
         try:
             deadline = time.monotonic() + 30
-            while len(told) < number:
+            while len(received) < number:
                 if time.monotonic() > deadline:
-                    sys.exit(f"bench: only {len(told)} of {number} pages were told anything")
+                    sys.exit(f"bench: only {len(received)} of {number} pages received anything")
                 time.sleep(0.05)
             yield
         finally:
             stop.set()
             reader.join()
-    # The exporter notices at once, as soon as it comes to it; before that the next pages would be too many for it.
+    # Gives the exporter time to notice that the pages are closed; else the next ones could exceed its limit.
     time.sleep(1)
 
 
 def measured(exporter: PeerProcess, server: ZooKeeperServer, shape: Shape) -> Figures:
-    """What one round of updates takes, and a few seconds without any."""
+    """Measures one round of updates, and a few seconds without any."""
     leaves = list(shape.leaf_paths())
     before = exporter.ask("cpu")["seconds"]
     ended_at, data = update_from_another_process(server, shape, len(leaves))
@@ -132,7 +132,7 @@ def measured(exporter: PeerProcess, server: ZooKeeperServer, shape: Shape) -> Fi
 
 
 def compare(number: int, rounds: int) -> None:
-    """Measures without and with pages in turn, and prints what came out; the first round warms up."""
+    """Measures without and with pages in turn, and prints the results; the first round warms up."""
     shape = TREES["a"]
     taken: dict[int, list[Figures]] = {0: [], number: []}
     command = [sys.executable, "-m", "bench.pages", "serve"]
@@ -158,7 +158,7 @@ def report(without: list[Figures], with_pages: list[Figures], number: int) -> No
 
 
 def main() -> None:
-    """Reads the arguments and compares, or is the process that is measured."""
+    """Compares, or is the measured process, depending on the arguments."""
     if sys.argv[1:2] == ["serve"]:
         logs.configure("warning")
         exporter = Exporter(sys.argv[2])

@@ -2,13 +2,13 @@
 
 Each line on standard input is a command, each line on standard output its answer. Times are Unix seconds.
 
-    {"do": "load"}                         -> {"seconds": S}, once the cache is initialised
+    {"do": "load"}                         -> {"seconds": S}, once the cache is initialized
     {"do": "digest"}                       -> {"digest": D} of all that the cache holds; see `bench.truth`
-    {"do": "memory"}                       -> {"resident": BYTES, "live": BYTES}, grown since before the load
+    {"do": "memory"}                       -> {"resident": BYTES, "live": BYTES}, growth since before the load
     {"do": "wait", "path": P, "data": D}   -> {"at": T}, once the cache holds D at P
     {"do": "reconnected"}                  -> {"at": T}, when the last connection was made
-    {"do": "cpu"}                          -> {"seconds": S}, of processor time of this process so far
-    {"do": "listen"}                       -> {}; from now on the age of data "T<unix time>" is noted when it is told
+    {"do": "cpu"}                          -> {"seconds": S}, CPU time of this process so far
+    {"do": "listen"}                       -> {}; the listener now notes the age of data "T<unix time>" at each event
     {"do": "ages"}                         -> {"ages": [S, ...]}, the ages noted so far
 """
 
@@ -43,7 +43,7 @@ class Peer:
         self._client = KazooClient(hosts=hosts, randomize_hosts=False)
         self._client.start()
         if name == "ours":
-            # As an application has it.
+            # As in an application.
             exporter.instrument(self._client, registry=CollectorRegistry())
         self._cache = CACHES[name](self._client, ROOT)
         self._connected_at = time.time()
@@ -97,7 +97,7 @@ class Peer:
             self._ages.append(time.time() - float(event.event_data.data[1:]))
 
     def _held(self) -> list[Any]:
-        """What keeps the tree in memory: kazoo's cache also fills the client's tables of watchers."""
+        """The objects that hold the tree; kazoo's cache also fills the client's tables of watchers."""
         if isinstance(self._cache, exporter.TreeCache):
             return [self._cache._replica.tree.root]
         client = adapt(self._client)
@@ -105,14 +105,14 @@ class Peer:
 
 
 def resident_bytes() -> int:
-    """This process's resident memory, after everything that is free was given back."""
+    """This process's resident memory, after free memory is returned to the system."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
 def live_bytes(roots: list[Any]) -> int:
-    """The size of every object that can be reached from `roots` and belongs to the tree."""
+    """The total size of all objects of the tree that can be reached from `roots`."""
     elsewhere = (type, ModuleType, FunctionType, BuiltinFunctionType, KazooClient, *CACHES.values())
     seen: set[int] = set()
     total, level = 0, roots
@@ -125,7 +125,7 @@ def live_bytes(roots: list[Any]) -> int:
                 total += sys.getsizeof(thing)
                 level += gc.get_referents(thing)
                 if isinstance(thing, dict):
-                    # A dictionary whose keys are all strings does not refer to them as the collector sees it.
+                    # The garbage collector does not report the keys of a dictionary whose keys are all strings.
                     level += thing.keys()
     return total
 

@@ -1,4 +1,4 @@
-"""Proxy: a TCP relay on a loopback port that can be cut; it looks at nothing, so that it costs next to nothing."""
+"""Proxy: a TCP relay on a loopback port that can be cut; it does not look at the data, so it costs almost nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 
 
 class Proxy:
-    """Relays to a loopback port of the machine until cut, and again when mended."""
+    """Relays to a loopback port until cut, and again after `mend`."""
 
     def __init__(self, target: int) -> None:
         self._target = target
@@ -19,7 +19,7 @@ class Proxy:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port that it listens on."""
         port: int = self._listener.getsockname()[1]
         return port
 
@@ -32,7 +32,7 @@ class Proxy:
         self.cut()
 
     def cut(self) -> None:
-        """Closes every connection, and new ones at once, until mended."""
+        """Closes all connections, and new ones immediately, until `mend`."""
         with self._lock:
             self._mended = False
             for connection in self._open:

@@ -1,4 +1,4 @@
-"""A tree's records straight from the server, by the same bulk reads as the cache's and with nothing in between."""
+"""Reads a tree's records straight from the server, with the same bulk reads as the cache."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from exporter.zookeeper.wire import MultiRead
 
 _INT = struct.Struct("!i")
 _REQUEST_HEADER = struct.Struct("!ii")
-#: Where the body of a reply begins: behind its xid, zxid and error.
+#: Offset of a reply's body, after xid, zxid and error.
 BODY = 16
 _BATCH = 1024
 _WINDOW = 4
 
 
 class Reader:
-    """A session that asks for every znode of a tree, four requests at a time, for as long as its block runs."""
+    """A session, open within its block, that reads every znode of a tree, four requests at a time."""
 
     def __init__(self, hosts: str, shape: Shape) -> None:
         host, port = hosts.split(":")
@@ -43,7 +43,7 @@ class Reader:
         self._connection.close()
 
     def replies(self) -> Iterator[tuple[MultiRead, memoryview]]:
-        """Each request with its reply, which is good until the next one."""
+        """Each request with its reply, which is valid until the next one."""
         unanswered = iter(self._batches)
         for sent, frame in enumerate(self._frames):
             self._connection.sendall(frame)

@@ -1,10 +1,10 @@
-"""One process or several: memory and time of the first load of large trees, whole and in shards, in one run.
+"""Measures memory and time of the first load of large trees, in one process and in shards, in one run.
 
     python -m bench.scale                                        # 1, 2 and 5 million znodes, in one and in four shards
     python -m bench.scale --znodes 100000 --shards 1,4 --rounds 3
 
-The shards of a tree are processes that load at the same time, on this machine: on fewer cores than shards, and beside
-the server, they take turns. As in the daemon, stats are kept and data is not.
+The shards of a tree are processes on this machine that load concurrently; they share its cores with the server. As in
+the daemon, caches keep stats but no data.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from exporter.zookeeper.session import Session
 
 Figures = dict[str, float]
 
-#: First-level children of every tree: what shards share.
+#: First-level children of every tree, which are divided among the shards.
 DIRECTORIES = 1_000
 DATA_SIZE = 100
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Seeds a tree of each size, loads it in each number of shards, and prints a table for each size."""
+    """Seeds a tree of each size, loads it with each number of shards, and prints a table."""
     parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
     parser.add_argument("--znodes", default="1000000,2000000,5000000", help="sizes of trees (default: %(default)s)")
     parser.add_argument("--shards", default="1,4", help="numbers of shards (default: %(default)s)")
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def load(server: ZooKeeperServer, shape: Shape, total: int) -> Figures:
-    """Loads a tree in so many processes at once."""
+    """Loads a tree in `total` processes concurrently."""
     before = server.mntr()
     command = [sys.executable, "-m", "bench.scale", server.hosts, str(total)]
     processes = [
@@ -107,7 +107,7 @@ def report(shape: Shape, results: dict[int, list[Figures]]) -> None:
 
 
 def be_a_shard(hosts: str, total: int, ordinal: int) -> None:
-    """Loads one share, tells its figures, and holds it until the end of the input."""
+    """Loads one share, prints its figures, and holds it until the input ends."""
     client = KazooClient(hosts, timeout=40, randomize_hosts=False)
     client.start()
     resident, cpu, began = resident_bytes(), time.process_time(), time.time()

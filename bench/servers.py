@@ -1,4 +1,4 @@
-"""Servers with a tree to measure at, and clients that write beside the peers."""
+"""Servers with a tree to measure, and clients that write meanwhile."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from exporter.demo.server import ZooKeeperServer
 def seeded(shape: Shape, heap: str = "3g") -> Iterator[ZooKeeperServer]:
     """A server with a tree; `heap` is java's -Xmx."""
     with ZooKeeperServer(heap=heap, tick_time=4000, jvm_options=()) as server:
-        # While java looks through a large tree for garbage it answers nobody.
+        # Java answers nobody while it collects garbage in a large heap.
         with started(server.hosts, timeout=40) as client:
             shape.seed(client)
         yield server

@@ -1,4 +1,4 @@
-"""The whole comparison: every peer on the same trees at the same server, in turn, in one run.
+"""The whole comparison: all peers on the same trees and the same server, in turn, in one run.
 
     python -m bench.suite [--trees a,b] [--measure sync,updates] [--rounds 3] [--peers kazoo,ours]
 
@@ -38,7 +38,7 @@ def commands(peers: Sequence[str], curator: Path | None) -> dict[str, list[str]]
 
 
 def compile_curator(jars: Path) -> str:
-    """Compiles the peer that uses Curator; gives the folder of its classes."""
+    """Compiles the peer that uses Curator; returns the folder of its classes."""
     if shutil.which("javac") is None:
         sys.exit("bench: --curator needs javac: install a JDK, such as Debian's default-jdk-headless")
     classes = tempfile.mkdtemp(prefix="treecache-bench-")
@@ -66,14 +66,14 @@ def run(tree: str, measurements: Sequence[str], peers: dict[str, list[str]], rou
 
 
 def limit(server: ZooKeeperServer, shape: Shape) -> Figures:
-    """The time in which the answers can be received at all."""
+    """The time that it takes just to receive the answers."""
     command = [sys.executable, "-m", "bench.limit", server.hosts, str(shape.directories), str(shape.leaves)]
     answer = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
     return {"load, s": answer["seconds"]}
 
 
 def report(measurement: str, results: Results) -> None:
-    """Prints medians with their ranges, and how many times ours each other peer's figure is."""
+    """Prints medians with their ranges, and each other peer's ratio to ours."""
     print(f"\n{measurement:28}" + "".join(f"{peer:>40}" for peer in results), flush=True)
     for name in next((rounds[0] for rounds in results.values() if rounds), {}):
         print(f"{name:28}" + "".join(f"{cell(results, peer, name):>40}" for peer in results), flush=True)
@@ -91,12 +91,12 @@ def cell(results: Results, peer: str, name: str) -> str:
 
 
 def figure(value: float) -> str:
-    """A number with four digits, or all of them where there are more before the point."""
+    """A number with four digits, or with all digits before the point if there are more."""
     return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def main() -> None:
-    """Reads the arguments and runs what they ask for."""
+    """Runs the measurements that the arguments select."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trees", default="a,b")
     parser.add_argument("--measure", default=",".join(MEASUREMENTS))

@@ -1,8 +1,8 @@
-"""Loads a tree of 100,101 znodes with kazoo's TreeCache and with ours in turn, from the same server, and compares.
+"""Compares the load of 100,101 znodes with kazoo's TreeCache and with ours, in turn, from the same server.
 
     python -m bench.sync [--rounds 3]
 
-The part of `bench.suite` that takes a few minutes.
+A part of `bench.suite` that takes a few minutes.
 """
 
 from __future__ import annotations

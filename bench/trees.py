@@ -1,4 +1,4 @@
-"""The trees that benchmarks load: seeded once on a real server, the same for every peer."""
+"""The trees that benchmarks load, seeded once on a real server for all peers."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ class Shape:
 
 
 def finish(result: object) -> object:
-    """Waits for an asynchronous result of kazoo, and gives it."""
+    """Waits for an asynchronous result of kazoo, and returns it."""
     return result.get()  # type: ignore[attr-defined]
 
 
 def _finish_transaction(result: object) -> None:
-    """Waits for a transaction, which does not raise but answers with its errors."""
+    """Waits for a transaction, and raises its first error, which kazoo only returns."""
     for answer in finish(result):  # type: ignore[attr-defined]
         if isinstance(answer, Exception):
             raise answer

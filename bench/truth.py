@@ -1,4 +1,4 @@
-"""What a tree holds, in so many bytes as fit on a line: no figure is printed of a cache that holds anything else."""
+"""Digests of trees, so that figures are printed only for caches that hold the same as the server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from exporter.zookeeper.records import data_of
 
 
 def digest(contents: Iterable[tuple[str, bytes]]) -> str:
-    """SHA-256 of paths and data: the sorted paths, each with a zero byte, its data and another zero byte."""
+    """The SHA-256 of paths and data: each path in sorted order, a zero byte, its data and another zero byte."""
     found = sha256()
     for path, data in sorted(contents):
         found.update(b"%b\0%b\0" % (path.encode(), data))
@@ -19,7 +19,7 @@ def digest(contents: Iterable[tuple[str, bytes]]) -> str:
 
 
 def digest_of_server(hosts: str, shape: Shape) -> str:
-    """The digest of a tree as the server has it now."""
+    """The digest of a tree on the server now."""
     return digest(_contents(hosts, shape))
 
 

@@ -20,7 +20,7 @@ _AT_A_TIME = 32
 
 
 def burst(client: KazooClient, directories: str, leaves: str, count: str, updates: str, pipeline: str) -> None:
-    """So many updates over the first `count` leaves of a tree, as fast as they go."""
+    """Updates the first `count` leaves of a tree `updates` times in all, at full speed."""
     paths = list(islice(Shape(int(directories), int(leaves), 0).leaf_paths(), int(count)))
     under_way: deque[Any] = deque()
     for number in range(int(updates)):
@@ -35,7 +35,7 @@ def burst(client: KazooClient, directories: str, leaves: str, count: str, update
 
 
 def steady(client: KazooClient) -> None:
-    """Writes until SIGTERM, then tells the rate and the 99th percentile of the time a write takes."""
+    """Writes until SIGTERM, then prints the rate and the 99th percentile of the time of a write."""
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _frame: stopped.append(number))
     client.ensure_path(_STEADY_PATH)

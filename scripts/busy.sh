@@ -1,8 +1,8 @@
 #!/bin/sh
-# make busy: runs `make test` five times in a row beside two processes that do nothing but compute, at normal priority.
+# make busy: runs `make test` five times in a row, next to two processes that keep two cores busy at normal priority.
 cd -- "$(dirname -- "$0")/.." || exit
 
-# Each ends by itself too once this script is gone, however that ended.
+# Each also ends when this script is gone, however that ended.
 hog='
 import os, sys
 while os.getppid() == int(sys.argv[1]):

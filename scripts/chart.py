@@ -1,9 +1,9 @@
-"""Chart: those of the Helm chart's files that follow from others. `make generate` writes them.
+"""Chart: the generated files of the Helm chart. `make generate` writes them.
 
-README.md lists what values.yaml says of each value in lines that begin with `# --`. In values.schema.json the schema of
-`config` is that of the exporter's configuration file, as JSON Schema's draft-07 writes it, which Helm reads; that of
-`web.config` has the names that the exporter's reader of web configurations knows; and required is what the templates
-cannot do without, as Helm takes a value away that is set to null.
+README.md lists the values with their descriptions from values.yaml, lines that begin with `# --`. In
+values.schema.json, the schema of `config` is that of the exporter's configuration file, converted to draft-07, which
+Helm reads; the schema of `web.config` has the names that the exporter accepts in a web configuration. Values that the
+templates need are required, since Helm removes a value that is set to null.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _DEFINITION = "#/definitions/config."
 
 
 class Value(NamedTuple):
-    """A value of the chart: its path with dots, what is said of it, and its default."""
+    """A value of the chart: its dotted path, its description, and its default."""
 
     path: str
     description: str
@@ -55,13 +55,13 @@ def values() -> Iterator[Value]:
 
 
 def readme(text: str) -> str:
-    """README.md with its table of values as values.yaml has them."""
+    """README.md with an updated table of values."""
     rows = "".join(f"| `{value.path}` | {value.description} | {_shown(value.default)} |\n" for value in values())
     return _TABLE.sub(lambda _: f"\n| value | meaning | default |\n|---|---|---|\n{rows}\n", text)
 
 
 def values_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """values.schema.json with the schemas of other files, and with what is required, as they are now."""
+    """values.schema.json with updated schemas from other files, and updated required values."""
     config = json.loads(CONFIG_SCHEMA.read_text())
     own = {name: part for name, part in schema["definitions"].items() if not name.startswith("config.")}
     theirs = {f"config.{name}": _draft07(part) for name, part in config["$defs"].items()}
@@ -77,7 +77,7 @@ def values_schema(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _require(part: dict[str, Any], described: Sequence[Value], depth: int = 0) -> None:
-    """Requires what has nothing to fall back on in a section with these values: sections, and what is needed."""
+    """Marks the values of a section as required that have no fallback: sections, and values that the templates need."""
     sections: dict[str, list[Value]] = {}
     for value in described:
         sections.setdefault(value.path.split(".")[depth], []).append(value)
@@ -97,7 +97,7 @@ def _is_needed(value: Value) -> bool:
     if value.path.startswith("global."):
         return False
     if isinstance(value.default, dict):
-        # What Kubernetes takes as it is may be nothing.
+        # Values that are passed to Kubernetes unchanged may be null.
         return value.path == "config"
     return bool(value.default) or isinstance(value.default, bool | int)
 
@@ -133,7 +133,7 @@ def _one_of(names: Iterable[str]) -> dict[str, Any]:
 
 
 def _draft07(part: Any) -> Any:
-    """A part of a schema with its references to `$defs` turned to `definitions`, and without pydantic's titles."""
+    """A part of a schema with references to `definitions` instead of `$defs`, and without pydantic's titles."""
     if isinstance(part, Mapping):
         return {
             key: value.replace("#/$defs/", _DEFINITION) if key == "$ref" else _draft07(value)
@@ -154,7 +154,7 @@ def _shown(default: Any) -> str:
 
 
 def texts() -> Mapping[Path, str]:
-    """What the files are to hold."""
+    """The files' contents, by their paths."""
     readme_file, schema_file = CHART / "README.md", CHART / "values.schema.json"
     schema = values_schema(json.loads(schema_file.read_text()))
     return {

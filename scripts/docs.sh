@@ -1,6 +1,6 @@
 #!/bin/sh
-# make docs: builds the documents as a site in site/, from an environment of its own. A link that leads nowhere, a page that
-# is not in the navigation, and a name of docs/api.md that there is not are failures.
+# make docs: builds the documents as a site in site/, from an environment of its own. It fails for a broken link, a page
+# that is not in the navigation, and an unknown name in docs/api.md.
 set -eu
 unset CDPATH
 cd -- "$(dirname -- "$0")/.."
@@ -19,7 +19,7 @@ if ! [ -f .docs-venv/.stamp ] || [ "$(inputs)" != "$(cat .docs-venv/.stamp)" ]; 
     inputs >.docs-venv/.stamp
 fi
 say "building site/"
-# The theme gets no features any more, and fixes until May 2027; Zensical, by the same people, reads the same mkdocs.yml.
+# The theme gets only fixes, until May 2027; Zensical, by the same people, reads the same mkdocs.yml.
 export NO_MKDOCS_2_WARNING=1
 .docs-venv/bin/mkdocs build --strict "$@" 2>.docs-venv/log || {
     cat .docs-venv/log >&2

@@ -1,10 +1,9 @@
-"""Generate: every file that follows from others, in one list. `make generate` writes them, and the tests compare them.
+"""Generate: the list of all generated files. `make generate` writes them, and a test finds stale ones.
 
-A file belongs here if its sources give the same text on every machine. What is recorded or measured has a command of
-its own: pictures, the frames that the decoders are fuzzed with, the simulation's findings, the notifications of an hour
-on call.
+A file belongs here if its sources give the same text on every machine. Recorded or measured files have commands of
+their own: pictures, the frames for fuzzing the decoders, the simulation's findings, the on-call notifications.
 
-`python -m scripts.generate [NAME...]` writes those of the names alone.
+`python -m scripts.generate [NAME...]` writes only the files of these names.
 """
 
 from __future__ import annotations
@@ -16,31 +15,31 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 
-#: What a test says whose file is not as it should be.
+#: What a test says if a file is stale.
 REMEDY = "run `make generate`, and read what changed"
 
 Texts = Mapping[Path, str]
 
 
 class Generated(NamedTuple):
-    """Files that are made together.
+    """Files that are generated together.
 
     Attributes:
-        name: what `make generate NAME` and a failing test call them.
-        texts: what the files are to hold, by their paths.
+        name: their name in `make generate NAME` and in a failing test.
+        texts: returns the contents by the files' paths.
     """
 
     name: str
     texts: Callable[[], Texts]
 
     def stale(self) -> Iterator[tuple[Path, str]]:
-        """The files that hold something else or are missing, with what they are to hold."""
+        """The stale or missing files, with their correct contents."""
         for path, text in self.texts().items():
             if not path.exists() or path.read_text("utf-8") != text:
                 yield path, text
 
 
-# Each imports what it needs when it is asked: Grafana's SDK alone takes a second.
+# Each function imports what it needs: Grafana's SDK alone takes a second.
 
 
 def _metrics() -> Texts:
@@ -104,7 +103,7 @@ def _hooks() -> Texts:
     return hooks.texts()
 
 
-#: In this order: the chart's schema holds that of the configuration, as it is on disk.
+#: The order matters: the chart's schema includes the configuration's schema from the disk.
 GENERATED = (
     Generated("metrics", _metrics),
     Generated("schema", _schema),
@@ -120,7 +119,7 @@ GENERATED = (
 
 
 def main(names: Sequence[str]) -> int:
-    """Writes what is stale and gives the exit status, 2 for a name that there is not."""
+    """Writes the stale files and returns the exit status, 2 for an unknown name."""
     known = [generated.name for generated in GENERATED]
     for name in names:
         if name not in known:
@@ -135,7 +134,7 @@ def main(names: Sequence[str]) -> int:
             print(f"generate: wrote {path.relative_to(ROOT)}")
             changed += 1
     if not changed:
-        print("generate: everything is current")
+        print("generate: everything is up to date")
     return 0
 
 

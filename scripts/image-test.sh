@@ -1,10 +1,10 @@
 #!/bin/sh
-# Builds the image without a container engine and without a registry, and tries what came out of it.
+# Builds the image without a container engine or a registry, and tests it.
 #
-# The base is Debian's own Python, unpacked by debootstrap from where apt gets its packages; buildah carries out the
-# Dockerfile in a chroot. Everything stays in .image-test; the base is kept there for the next time. It is unpacked
-# elsewhere, as debootstrap cannot do that in a path with a space.
-# As root. pip's variables and the proxies of the environment are passed on as build arguments.
+# The base is Debian's own Python, unpacked by debootstrap from apt's sources; buildah runs the Dockerfile in a chroot.
+# Everything stays in .image-test; the base is kept there for the next run. It is unpacked elsewhere first, because
+# debootstrap does not work in a path with a space.
+# Needs root. pip's variables and the proxies of the environment are passed on as build arguments.
 set -eu
 unset CDPATH
 cd -- "$(dirname -- "$0")/.."
@@ -87,6 +87,6 @@ in_store inspect --type image "$image" >"$folder/image.json"
 say "running the image"
 .venv/bin/python -m tests.packaging.image "$(in_store mount "$container")" "$folder/image.json" "$version"
 in_store umount "$container" >/dev/null
-# What earlier builds left.
+# Removes the results of earlier builds.
 in_store rmi --prune >/dev/null
 say "passed"

@@ -1,7 +1,7 @@
-"""Image requirements: prints what of requirements/runtime.txt the image needs. `python scripts/image_requirements.py`
+"""Image requirements: `python scripts/image_requirements.py` prints the part of requirements/runtime.txt for the image.
 
-The lock file is for every supported Python, and says by markers which versions are for which. Here the markers are
-resolved for the Python of the Dockerfile's base, on Linux, whatever Python this runs on.
+The lock file covers every supported Python by markers. This resolves the markers for the Python of the Dockerfile's
+base image on Linux, independent of the Python that runs this.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parents[1]
 
 _BASE = re.compile(r"^ARG BASE=\S*\bpython:(?P<version>[0-9]+\.[0-9]+\.[0-9]+)-", re.MULTILINE)
-#: What begins an entry of a lock file; its hashes, and comments, are indented.
+#: An entry of a lock file; its hashes and comments are indented.
 _ENTRY = re.compile(r"^(?P<requirement>[A-Za-z0-9].*?) \\\n(?P<hashes>(?: +--hash=.*\n)+)", re.MULTILINE)
 
 
 def python_of_image(dockerfile: str) -> str:
-    """The version of Python, in full, of the base that a Dockerfile has by default."""
+    """The full Python version of a Dockerfile's default base image."""
     base = _BASE.search(dockerfile)
-    assert base is not None, "the Dockerfile's BASE is no image of Python by version"
+    assert base is not None, "the Dockerfile's BASE is not a Python image with a version"
     return base["version"]
 
 
 def needed(lock: str, python: str) -> Iterator[str]:
-    """The entries of a lock file, with their hashes and without markers, that this version of Python needs on Linux."""
+    """The entries of a lock file for this Python on Linux, with hashes and without markers."""
     environment = {
         "implementation_name": "cpython",
         "os_name": "posix",

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes requirements/*.txt anew from pyproject.toml: every version and hash, for Python 3.11 and newer.
+# Rewrites requirements/*.txt from pyproject.toml, with every version and hash, for Python 3.11 and newer.
 # Arguments go to `uv pip compile`, for example --upgrade or --upgrade-package kazoo.
 set -eu
 unset CDPATH

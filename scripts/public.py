@@ -1,7 +1,7 @@
-"""Public: the library's interface as a listing, so that a change of it is seen where it is reviewed.
+"""Public: lists the library's public interface, so that reviews show every change of it.
 
-Each line is a public name with its signature: what `exporter` names, and of its classes every attribute without an
-underscore that is their own or comes from a class of this package.
+Each line is a public name with its signature: the names that `exporter` exports, and the attributes of its classes that
+have no underscore and are defined in this package.
 """
 
 from __future__ import annotations
@@ -61,5 +61,5 @@ def _annotation(value: property) -> str:
 
 def _signature(thing: object) -> str:
     assert callable(thing)
-    # An object without a text of its own is written with its address.
+    # An object without a repr of its own shows its address, which differs each time.
     return re.sub(r"<([\w.]+) object at 0x[0-9a-f]+>", r"<\1>", str(inspect.signature(thing)))

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes in dist/ what a release consists of, and checks it as those who install it would find it.
+# Builds all parts of a release in dist/, and checks them as users would install them.
 set -eu
 unset CDPATH
 cd -- "$(dirname -- "$0")/.."
@@ -36,7 +36,7 @@ wheel=dist/treecache_exporter-$version-py3-none-any.whl
 "$tools/python" -m zipfile --list "$wheel" | grep -q 'dist-info/licenses/LICENSE' || fail "$wheel has no licence file"
 tar -tzf "dist/treecache_exporter-$version.tar.gz" | grep -q '/LICENSE$' || fail "the sdist has no licence file"
 
-# As a user would: the wheel alone, with whatever versions of its dependencies are the newest today.
+# As a user would: the wheel alone, with the newest versions of its dependencies.
 for supported in $(supported_pythons); do
     python=python$supported
     found=$(installed_python "$supported") || {
@@ -58,7 +58,7 @@ for supported in $(supported_pythons); do
 done
 [ -n "${tried:-}" ] || fail "no supported Python is here"
 
-# As the image has them: the versions of requirements/runtime.txt for its Python, whatever Python lists them here.
+# As in the image: the versions of requirements/runtime.txt for the image's Python.
 say "listing the image's dependencies in dist/treecache-exporter-$version.cdx.json"
 python3 -m venv --without-pip "$folder/image"
 "$tools/python" scripts/image_requirements.py >"$folder/image.txt"

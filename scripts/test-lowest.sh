@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the tests that are about the libraries' own behaviour with the lowest versions that pyproject.toml allows, in a
+# Runs the tests that depend on the libraries' behaviour with the lowest versions that pyproject.toml allows, in a
 # temporary environment.
 set -eu
 unset CDPATH
@@ -15,7 +15,7 @@ sed -n -e '/^dependencies = \[/,/^]/p' -e '/^daemon = \[/,/^]/p' -e '/^grpc = /p
     sed -n 's/.*"\([a-z0-9.-]*\)[^">]*>=\([^",]*\)[^"]*".*/\1==\2/p' | sort -u >"$folder/lowest.txt"
 say "installing $(paste -sd ' ' "$folder/lowest.txt")"
 python3 -m venv "$folder/environment"
-# The test utilities and the distribution are for one version of the API each.
+# The test utilities and the distribution each need one exact version of the API.
 beta=$(sed -n 's/^opentelemetry-instrumentation==//p' "$folder/lowest.txt")
 "$folder/environment/bin/pip" install --quiet --constraint "$folder/lowest.txt" --editable '.[daemon,grpc]' \
     cryptography eventlet gevent httpx hypothesis jsonschema promql-parser pytest pytest-timeout pytest-xdist trustme \

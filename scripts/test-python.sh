@@ -1,5 +1,5 @@
 #!/bin/sh
-# make test-python: runs the tests with another Python, in an environment of its own that is kept for the next time.
+# make test-python: runs the tests with another Python, in an environment of its own that is kept for the next run.
 #
 #   scripts/test-python.sh VERSION [PYTEST'S ARGUMENTS...]
 set -eu
@@ -31,7 +31,7 @@ if ! [ -f "$environment/.stamp" ] || [ "$(inputs)" != "$(cat "$environment/.stam
     "$python" -m venv --clear "$environment"
     pip install --require-hashes --requirement requirements/dev.txt
     pip install --no-build-isolation --no-deps --editable .
-    # The tests look for it beside Python.
+    # The tests look for it next to Python.
     [ ! -x .venv/bin/helm ] || ln -s "$PWD/.venv/bin/helm" "$environment/bin/helm"
     inputs >"$environment/.stamp"
 fi

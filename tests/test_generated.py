@@ -29,7 +29,7 @@ def test_what_is_stale_or_missing_is_written_and_named(
     assert capsys.readouterr().out == "generate: wrote stale\ngenerate: wrote missing\n"
     assert [file.read_text() for file in files] == ["new"] * 3
     assert generate.main([]) == 0
-    assert capsys.readouterr().out == "generate: everything is current\n"
+    assert capsys.readouterr().out == "generate: everything is up to date\n"
 
 
 def test_a_name_that_there_is_not_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

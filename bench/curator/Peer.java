@@ -39,7 +39,7 @@ public class Peer {
 
         List<String> paths();
 
-        void listen(Consumer<byte[]> told);
+        void listen(Consumer<byte[]> listener);
     }
 
     static class Tree implements Cache {
@@ -74,10 +74,10 @@ public class Peer {
             return paths;
         }
 
-        public void listen(Consumer<byte[]> told) {
+        public void listen(Consumer<byte[]> listener) {
             cache.getListenable().addListener((client, event) -> {
                 if (event.getType() == TreeCacheEvent.Type.NODE_UPDATED) {
-                    told.accept(event.getData().getData());
+                    listener.accept(event.getData().getData());
                 }
             });
         }
@@ -105,9 +105,9 @@ public class Peer {
             return cache.stream().map(ChildData::getPath).collect(Collectors.toList());
         }
 
-        public void listen(Consumer<byte[]> told) {
+        public void listen(Consumer<byte[]> listener) {
             cache.listenable().addListener(CuratorCacheListener.builder()
-                    .forChanges((before, after) -> told.accept(after.getData()))
+                    .forChanges((before, after) -> listener.accept(after.getData()))
                     .build());
         }
     }

@@ -190,13 +190,13 @@ def _options(section: schema.Tree) -> CacheOptions:
 
     A key that is not an option of a cache raises TypeError, as it would otherwise be accepted and ignored.
     """
-    told: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     for key, value in section.model_dump(exclude={"name", "path", "include", "exclude"}).items():
         if isinstance(value, dict):
-            told.update({f"{key}_{inner}": of_it for inner, of_it in value.items()})
+            given.update({f"{key}_{inner}": of_it for inner, of_it in value.items()})
         else:
-            told[key] = value
-    return replace(settings.OPTIONS, **told)
+            given[key] = value
+    return replace(settings.OPTIONS, **given)
 
 
 def _reason(error: Any) -> str:

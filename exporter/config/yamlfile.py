@@ -49,8 +49,8 @@ def compose(content: bytes) -> Node | None:
 
 def complaint(error: MarkedYAMLError) -> str:
     """A parser's message, without its quotations from the file, which may be secrets."""
-    told = " ".join(str(error.problem or error.context).split())
-    return _QUOTED.sub(lambda quoted: quoted[0] if quoted["character"] else "...", told)
+    message = " ".join(str(error.problem or error.context).split())
+    return _QUOTED.sub(lambda quoted: quoted[0] if quoted["character"] else "...", message)
 
 
 def without_value(key: str) -> str:

@@ -1,1 +1,1 @@
-"""A throw-away real ZooKeeper with a living tree, for `treecache-exporter demo`, tests and benchmarks."""
+"""Demo: a real, temporary ZooKeeper with a changing tree, for `treecache-exporter demo`, tests and benchmarks."""

@@ -1,4 +1,4 @@
-"""`python -m exporter.demo HOSTS/CHROOT`: a world that lives on an ensemble of yours, until SIGTERM or SIGINT."""
+"""`python -m exporter.demo HOSTS/CHROOT`: keeps a changing tree on an existing ensemble, until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from exporter.config.settings import parse_hosts
 from exporter.demo.world import World, quiet
 
 PROGRAM = "python -m exporter.demo"
-#: Seconds for the ensemble to answer at the start.
+#: Seconds that the ensemble may take to answer at the start.
 PATIENCE = 60.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Replaces the chroot by a world and keeps it moving; gives the exit status, after one line of what went wrong."""
+    """Replaces the chroot by a tree and keeps changing it; returns the exit status, and prints one line on failure."""
     try:
         hosts = parse_hosts(" ".join(arguments))
     except ValueError as error:
         return _refuse(2, f"{' '.join(arguments)}: {error}")
     addresses, slash, chroot = hosts.partition("/")
     if not chroot:
-        return _refuse(2, f"{hosts}: no chroot, and what is below it is deleted first; accepted: HOST:PORT/CHROOT")
+        return _refuse(2, f"{hosts}: the chroot is missing (its znodes are deleted first); accepted: HOST:PORT/CHROOT")
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())

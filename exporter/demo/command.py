@@ -1,4 +1,4 @@
-"""The command `treecache-exporter demo`: a ZooKeeper, a world that lives on it, and the exporter that watches both."""
+"""The command `treecache-exporter demo`: a ZooKeeper, a changing tree on it, and the exporter that watches both."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from exporter.demo.world import ROOTS, World
 
 
 def run(listen_address: Address, *, zookeeper_home: str | None = None) -> int:
-    """Runs the demo until SIGINT or SIGTERM, then removes everything, and gives the exit status.
+    """Runs the demo until SIGINT or SIGTERM, then removes everything, and returns the exit status.
 
-    `zookeeper_home` is the folder of a ZooKeeper installation; by default one is looked for. The status is 1, after one
-    line on standard error, if there is no ZooKeeper or no java.
+    `zookeeper_home` is the folder of a ZooKeeper installation; by default the usual places are searched. Without a
+    ZooKeeper or java, prints one line to standard error and returns 1.
     """
     try:
         with _ending_on_signals(), ZooKeeperServer(home=zookeeper_home) as server, _world(server):
@@ -34,7 +34,7 @@ def _export(server: ZooKeeperServer, listen_address: Address) -> int:
     ensemble = Ensemble(name="demo", hosts=server.hosts, trees=parse_trees(ROOTS))
     settings = Settings(ensembles=(ensemble,), web=Web(listen_addresses=(listen_address,)))
 
-    def tell_where(url: str) -> None:
+    def print_addresses(url: str) -> None:
         print(
             f"page       {url}/",
             f"metrics    {url}{settings.web.telemetry_path}",
@@ -44,7 +44,7 @@ def _export(server: ZooKeeperServer, listen_address: Address) -> int:
             flush=True,
         )
 
-    return run_daemon(settings, on_ready=tell_where)
+    return run_daemon(settings, on_ready=print_addresses)
 
 
 @contextlib.contextmanager
@@ -58,12 +58,12 @@ def _world(server: ZooKeeperServer) -> Iterator[None]:
 
 
 class _EndedEarlyError(Exception):
-    """The demo was told to end before the daemon, which has its own way of ending, was running."""
+    """A signal arrived before the daemon, which handles signals itself, was running."""
 
 
 @contextlib.contextmanager
 def _ending_on_signals() -> Iterator[None]:
-    """Makes SIGINT and SIGTERM end the block by an exception, so that it cleans up; after that they are ignored."""
+    """Turns the first SIGINT or SIGTERM into an exception, so that the block cleans up; ignores later ones."""
     numbers = (signal.SIGINT, signal.SIGTERM)
 
     def end(*_: object) -> None:

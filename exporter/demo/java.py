@@ -1,4 +1,4 @@
-"""Java programs of a ZooKeeper installation: finding them, and running one that never outlives its parent."""
+"""Java: finds java and the jars of a ZooKeeper installation, and runs programs that never outlive their parent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEFAULT_HOMES = (
     Path("/home/linuxbrew/.linuxbrew/opt/zookeeper"),
 )
 
-# What a server needs of Debian's folder, where the jars of every Java package lie side by side.
+# The jars that a server needs from Debian's folder, which holds the jars of all Java packages.
 DEBIAN_JARS = (
     *(
         "zookeeper",
@@ -43,8 +43,8 @@ DEBIAN_JARS = (
     ),
 )
 
-# Standard input is a pipe that only the parent writes to, so its end means that the parent is gone. The shell
-# becomes the program, which keeps the process id; what watches the pipe then kills that id and removes the folder.
+# Standard input is a pipe that only the parent writes to, so its end means that the parent is gone. The shell becomes
+# the program and keeps its process id. A background process waits for the end, kills that id and removes the folder.
 GUARD = """
 folder=$1; shift
 exec 3<&0
@@ -54,11 +54,11 @@ exec "$@" 3<&- </dev/null
 
 
 class LaunchError(Exception):
-    """ZooKeeper cannot be started here; the message says why, and what to install if something is missing."""
+    """ZooKeeper cannot be started; the message says why, and what to install if something is missing."""
 
 
 def find_java() -> Path:
-    """The `java` program of `JAVA_HOME`, else of `PATH`. Raises LaunchError if there is none."""
+    """The `java` program in `JAVA_HOME`, else in `PATH`. Raises LaunchError if there is none."""
     java_home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=f"{java_home}/bin" if java_home else None)
     if java is None:
@@ -67,9 +67,9 @@ def find_java() -> Path:
 
 
 def find_jars(home: str | os.PathLike[str] | None = None) -> list[Path]:
-    """The jars of the ZooKeeper in `home`, else in `ZOOKEEPER_HOME`, else where Debian and Homebrew put it.
+    """The jars of the ZooKeeper in `home`, else in `ZOOKEEPER_HOME`, else in the folders of Debian and Homebrew.
 
-    Raises LaunchError if they are not there.
+    Raises LaunchError if there are none.
     """
     chosen = home or os.environ.get("ZOOKEEPER_HOME")
     for folder in _jar_folders([Path(chosen)] if chosen else DEFAULT_HOMES):
@@ -91,9 +91,9 @@ def _jars_in(folder: Path) -> list[Path]:
 
 
 class GuardedProcess:
-    """A program in a session of its own (Ctrl-C does not reach it) that is killed when this process ends.
+    """A program in a process session of its own, which Ctrl-C does not reach.
 
-    However this process ends, kill -9 included, the program is killed and `folder` is removed.
+    However this process ends, even by kill -9, the program is killed and `folder` is removed.
     """
 
     def __init__(self, command: Sequence[str], *, folder: Path, log: Path) -> None:
@@ -109,26 +109,26 @@ class GuardedProcess:
 
     @property
     def pid(self) -> int:
-        """The program's own process id."""
+        """The program's process id."""
         return self._process.pid
 
     @property
     def running(self) -> bool:
-        """False once the program has ended by itself."""
+        """Whether the program is still running."""
         return self._process.poll() is None
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Sends a signal to the program alone, not to what guards it."""
+        """Sends a signal to the program, not to its guard."""
         self._process.send_signal(number)
 
     def suspend(self) -> None:
-        """Stops the program where it is (SIGSTOP), and waits until all of its threads stand still."""
+        """Suspends the program (SIGSTOP), and waits until all of its threads have stopped."""
         self.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def kill(self) -> None:
         """Kills the program and its guard, and waits until the program is gone. Keeps the folder."""
-        # The whole group: without its program the guard has nothing left to guard.
+        # Kills the whole group: the guard is of no use without the program.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

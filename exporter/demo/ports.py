@@ -1,7 +1,7 @@
-"""Port: a loopback port that stays with its owner while the server on it is down.
+"""Port: a loopback port that stays reserved while the server on it is down.
 
-A server that is killed and started again needs the port that its clients know. The kernel keeps it for nobody, so
-another server of ours may take it in between, from this process or another. So every port is locked before it is used.
+A server that is killed and restarted needs the port that its clients know. The kernel does not reserve it, so another
+of our servers, in this process or another, could take it meanwhile. So every port is locked before it is used.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from pathlib import Path
 
 from exporter.demo.java import LaunchError
 
-#: Below every system's range of ephemeral ports: no outgoing connection takes the port while the server is down, and
-#: a client that keeps trying to reconnect cannot end up connected to itself.
+#: Below every system's range of ephemeral ports: so no outgoing connection takes the port while the server is down, and
+#: a client that keeps reconnecting cannot connect to itself.
 PORTS = range(20000, 30000)
 
 
-#: Those that only the process's end releases.
+#: Ports that are released only when the process ends.
 _kept: list[Port] = []
 
 
 class Port:
-    """One reserved port; the lock lives until `release`, or until the process ends."""
+    """One reserved port, locked until `release` or the end of the process."""
 
     def __init__(self, number: int, lock: int) -> None:
         self.number = number
@@ -33,7 +33,7 @@ class Port:
 
     @classmethod
     def reserve(cls) -> Port:
-        """A random port of `PORTS` that nothing listens on and no other `Port` holds.
+        """A random port of `PORTS` that nobody listens on and no other `Port` has reserved.
 
         Raises LaunchError if there is none.
         """
@@ -52,12 +52,12 @@ class Port:
         raise LaunchError(f"no free loopback port between {PORTS.start} and {PORTS.stop - 1}")
 
     def release(self) -> None:
-        """Lets others have the port."""
+        """Releases the port."""
         os.close(self._lock)
 
 
 def free_port() -> int:
-    """A loopback port that nothing listens on, reserved until this process ends; see `Port.reserve`."""
+    """A loopback port that nobody listens on, reserved until this process ends; see `Port.reserve`."""
     port = Port.reserve()
     _kept.append(port)
     return port.number

@@ -1,4 +1,4 @@
-"""A real standalone ZooKeeper server on a loopback port, with its data in a temporary directory."""
+"""Server: a real standalone ZooKeeper server on a loopback port, with its data in a temporary directory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from exporter.demo.ports import Port
 
 MAIN_CLASS = "org.apache.zookeeper.server.ZooKeeperServerMain"
 START_TIMEOUT = 60.0
-#: Seconds for an answer of a server that starts: on a busy machine a server that serves takes its time for one too.
+#: Seconds that a starting server may take to answer; on a busy machine even a serving one is slow.
 PROBE_TIMEOUT = 2.0
 
 SYSTEM_PROPERTIES = {
@@ -27,12 +27,13 @@ SYSTEM_PROPERTIES = {
     "java.awt.headless": "true",
 }
 
-# System properties for a server that is restarted under living clients. ZooKeeper's default server, NIO, may leave a
-# client that connects in the milliseconds before the data is loaded without an answer for ever (a NullPointerException
-# in 3.8's NIOServerCnxn.close), and kazoo then waits for its whole session timeout. The Netty server hangs up.
+# System properties for a server that is restarted while clients are connected. ZooKeeper's default server, NIO, may
+# never answer a client that connects in the milliseconds before the data is loaded (a NullPointerException in 3.8's
+# NIOServerCnxn.close); kazoo then waits for its whole session timeout. The Netty server hangs up instead.
 NETTY = {"zookeeper.serverCnxnFactory": "org.apache.zookeeper.server.NettyServerCnxnFactory"}
 
-# Java compiles quickly and not well: a server is up after two thirds of the CPU time, and a few clients do not notice.
+# Java compiles quickly but optimizes less: a server starts in two thirds of the CPU time, and a few clients notice
+# nothing.
 QUICK_START = ("-XX:TieredStopAtLevel=1",)
 
 CONFIG = {
@@ -42,7 +43,7 @@ CONFIG = {
     "maxClientCnxns": "0",
 }
 
-# Without it, the logger in a release's archive writes every debug message.
+# Without this, the logger of a release's archive writes every debug message.
 LOGBACK = """\
 <configuration>
   <appender name="console" class="ch.qos.logback.core.ConsoleAppender">
@@ -54,7 +55,7 @@ LOGBACK = """\
 
 
 def four_letter_word(port: int, word: bytes, timeout: float = 5.0) -> str:
-    """What the server on a loopback port answers to one of its four-letter words, for example `b"mntr"`.
+    """The answer of the server on a loopback port to a four-letter word, for example `b"mntr"`.
 
     Raises OSError if it does not answer within `timeout` seconds.
     """
@@ -71,12 +72,12 @@ def mntr(port: int) -> dict[str, str]:
 
 
 class ZooKeeperServer:
-    """A ZooKeeper server that serves when `start` returns, and that leaves nothing behind after `stop`.
+    """A ZooKeeper server, which serves once `start` returns, and leaves nothing behind after `stop`.
 
-    `home` is an installation's folder (see `exporter.demo.java.find_jars`), `port` a loopback port (by default a
-    free one), `tick_time` is in milliseconds (sessions last 2 to 20 of them), `heap` is java's -Xmx.
-    `system_properties` and `config` (lines of zoo.cfg) are added to the launcher's own and win over them.
-    `jvm_options` are java's, by default those of a server that is up soon.
+    `home` is an installation's folder (see `exporter.demo.java.find_jars`), `port` a loopback port (by default a free
+    one), `tick_time` is in milliseconds (session timeouts are 2 to 20 ticks), `heap` is java's -Xmx.
+    `system_properties` and `config` (lines of zoo.cfg) are added to the launcher's own, and override them.
+    `jvm_options` are java's, by default for a quick start.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class ZooKeeperServer:
         self._port = port
         self._reserved: Port | None = None
         self._heap = heap
-        #: What each start of the server takes.
+        #: Used by each start of the server.
         self.system_properties = {**SYSTEM_PROPERTIES, **(system_properties or {})}
         self._config = {**CONFIG, "tickTime": str(tick_time), **(config or {})}
         self._directory: Path | None = None
@@ -119,12 +120,12 @@ class ZooKeeperServer:
 
     @property
     def hosts(self) -> str:
-        """What a client connects to: `127.0.0.1:PORT`."""
+        """The connection string: `127.0.0.1:PORT`."""
         return f"127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int:
-        """The process id of java itself. Raises RuntimeError while the server is not running."""
+        """The process id of java. Raises RuntimeError while the server is not running."""
         return self._running.pid
 
     @property
@@ -137,7 +138,7 @@ class ZooKeeperServer:
     def start(self) -> None:
         """Starts the server, on the data that `kill` left if there is any, and waits until it serves.
 
-        Raises LaunchError if java, the jars or the port are not to be had, or if the server does not come up.
+        Raises LaunchError if java or the jars are missing, the port is taken, or the server does not start.
         """
         if self._process is not None:
             raise RuntimeError("the server is already running")
@@ -154,7 +155,7 @@ class ZooKeeperServer:
             raise
 
     def stop(self) -> None:
-        """Ends the server and removes its directory. Does nothing if it is stopped already."""
+        """Stops the server and removes its directory. Does nothing if it is already stopped."""
         self.kill()
         if self._reserved is not None:
             self._reserved.release()
@@ -164,30 +165,30 @@ class ZooKeeperServer:
             self._directory = None
 
     def kill(self) -> None:
-        """Ends the server as a crash does (kill -9), keeping data and port for the next `start`."""
+        """Kills the server (kill -9), like a crash; keeps data and port for the next `start`."""
         if self._process is not None:
             self._process.kill()
             self._process = None
 
     def restart(self) -> None:
-        """Kills the server and starts it again: same port, same data. See `NETTY` if clients are to reconnect."""
+        """Kills the server and starts it again with the same port and data. Use `NETTY` if clients reconnect."""
         self.kill()
         self.start()
 
     def suspend(self) -> None:
-        """Stops java where it is (SIGSTOP): connections stay open, nothing is answered."""
+        """Suspends java (SIGSTOP): connections stay open, but get no answers."""
         self._running.suspend()
 
     def resume(self) -> None:
-        """Lets java go on after `suspend`."""
+        """Resumes java after `suspend`."""
         self._running.send_signal(signal.SIGCONT)
 
     def four_letter_word(self, word: bytes, timeout: float = 5.0) -> str:
-        """The answer to a four-letter word. Raises OSError if there is none within `timeout` seconds."""
+        """The answer to a four-letter word. Raises OSError if it does not arrive within `timeout` seconds."""
         return four_letter_word(self.port, word, timeout)
 
     def mntr(self) -> dict[str, str]:
-        """The server's own metrics, for example `zk_watch_count`. Raises OSError if it does not answer."""
+        """The server's metrics, for example `zk_watch_count`. Raises OSError if it does not answer."""
         return mntr(self.port)
 
     @property
@@ -218,7 +219,7 @@ class ZooKeeperServer:
         if not self._wait_until_serving(port):
             self.kill()
             output = log.read_text(errors="replace")
-            problem = f"ZooKeeper did not start on port {port}; java's last words:\n{_tail(output)}"
+            problem = f"ZooKeeper did not start on port {port}; end of java's output:\n{_tail(output)}"
             raise _PortTakenError(problem) if "BindException" in output else LaunchError(problem)
 
     def _write_config(self, port: int) -> str:
@@ -237,12 +238,12 @@ class ZooKeeperServer:
         return False
 
     def _is_ours(self, port: int) -> bool:
-        """Tells our server from another ZooKeeper that already listens on the port."""
+        """Whether our server answers on the port, and not another ZooKeeper that already listened there."""
         return f"dataDir={self.directory}/" in four_letter_word(port, b"conf", timeout=PROBE_TIMEOUT)
 
 
 def java_options(jars: list[Path], directory: Path, heap: str, system_properties: Mapping[str, str]) -> list[str]:
-    """What stands before the main class of a server that lives in `directory`."""
+    """Java's options for a server whose files are in `directory`, up to the main class."""
     properties = {
         **system_properties,
         "java.io.tmpdir": str(directory),
@@ -259,7 +260,7 @@ def java_options(jars: list[Path], directory: Path, heap: str, system_properties
 
 
 def write_config(directory: Path, config: Mapping[str, str]) -> Path:
-    """Writes a server's zoo.cfg, and what its logger is set up by; gives the path of the former."""
+    """Writes a server's zoo.cfg and the configuration of its logger; returns the path of zoo.cfg."""
     (directory / "logback.xml").write_text(LOGBACK)
     path = directory / "zoo.cfg"
     path.write_text("".join(f"{name}={value}\n" for name, value in config.items()))

@@ -1,4 +1,4 @@
-"""A believable tree that lives: services, configuration, task queues and locks, written by several sessions."""
+"""World: a realistic, changing tree of services, configuration, task queues and locks, written by several sessions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TRANSACTION_SIZE = 250
 
 logger = logging.getLogger(__name__)
 
-# The demo's own sessions reconnect by themselves; the log that matters is the exporter's.
+# The demo's own sessions reconnect quietly; only the exporter's log matters.
 quiet = logging.getLogger(f"{__name__}.kazoo")
 quiet.setLevel(logging.CRITICAL)
 
@@ -51,11 +51,11 @@ class Znode(NamedTuple):
 
 
 class World:
-    """Fills a server with a tree of some 3,500 znodes and keeps it moving until it is stopped.
+    """Creates a tree of some 3,500 znodes and keeps changing it until stopped.
 
     `hosts` is a connection string, `writes_per_second` the approximate load after the start; the same `seed` gives
-    the same tree. Nothing is remembered about the tree: every change starts from what the server holds, so lost
-    connections and sessions do no harm.
+    the same tree. Every change starts from the server's data, not from memory, so lost connections and sessions do no
+    harm.
     """
 
     def __init__(self, hosts: str, *, writes_per_second: float = 30.0, seed: int = 1) -> None:
@@ -80,11 +80,11 @@ class World:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stops changing the tree and closes the sessions, which takes their ephemeral znodes away."""
+        """Stops changing the tree and closes the sessions, which removes their ephemeral znodes."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(timeout=1)
-            # Without a server the thread waits for its reply for as long as its client lives.
+            # Without a server, the thread waits for a reply until its client is stopped.
             for client in self._clients:
                 client.stop()
             self._thread.join()
@@ -148,7 +148,7 @@ class World:
 
 
 class Host:
-    """A machine of the demo: its session owns the znodes of its instances and locks, which go when it goes."""
+    """A machine of the demo; its session owns the ephemeral znodes of its instances and locks."""
 
     def __init__(self, name: str, client: KazooClient, chance: random.Random) -> None:
         self.name = name
@@ -158,11 +158,11 @@ class Host:
 
     @property
     def needs_registration(self) -> bool:
-        """Whether the session is not the one that registered the instances."""
+        """Whether the session is newer than the one that registered the instances."""
         return self._session != self._registered_session
 
     def register(self) -> None:
-        """Announces new instances of every service."""
+        """Registers new instances of every service."""
         create_all(
             self.client,
             (self._new_instance(service) for service in SERVICES for _ in range(INSTANCES_PER_HOST)),
@@ -170,7 +170,7 @@ class Host:
         self._registered_session = self._session
 
     def restart(self) -> None:
-        """Ends the session and starts another: everything of this host disappears until it registers again."""
+        """Ends the session and starts another: this host's znodes disappear until it registers again."""
         self.client.stop()
         self.client.start_async()
 
@@ -186,7 +186,7 @@ class Host:
         create_all(self.client, [self._new_instance(service)])
 
     def take_or_release_lock(self, lock: str) -> None:
-        """Releases a lock if this host holds or waits for it, else queues for it."""
+        """Releases a lock if this host holds it or waits for it, else queues for it."""
         if name := self._own_znode(f"/locks/{lock}"):
             self.client.delete(f"/locks/{lock}/{name}")
         else:
@@ -252,9 +252,9 @@ def task(chance: random.Random) -> bytes:
 
 
 def create_all(client: KazooClient, znodes: Iterable[Znode]) -> None:
-    """Creates znodes in transactions that are all under way at once.
+    """Creates znodes in transactions that are all sent at once.
 
-    Raises the first error that the server answers; none of that transaction's znodes then exists.
+    Raises the server's first error; none of that transaction's znodes then exist.
     """
     remaining = iter(znodes)
     commits = []

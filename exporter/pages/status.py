@@ -47,8 +47,8 @@ class Cell:
 
     def as_json(self) -> dict[str, Any]:
         """The cell as it is sent to a page."""
-        told = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "id"}
-        return {name: value for name, value in told.items() if value not in ("", None)} or {"text": ""}
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "id"}
+        return {name: value for name, value in values.items() if value not in ("", None)} or {"text": ""}
 
 
 @dataclass(frozen=True)

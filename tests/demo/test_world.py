@@ -1,4 +1,4 @@
-"""The demo's living tree."""
+"""The demo's changing tree."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_the_notes_are_those_of_the_version(copy: Path, capsys: pytest.CaptureFi
     assert release.main(["--notes", NEXT], copy) == 0
     assert capsys.readouterr().out == "### Added\n\n- A key.\n"
     assert release.main(["--notes", exporter.__version__], copy) == 2
-    assert capsys.readouterr().err == f"release: {exporter.__version__}: the version that is checked out is {NEXT}\n"
+    assert capsys.readouterr().err == f"release: {exporter.__version__}: the checked-out version is {NEXT}\n"
 
 
 def test_the_version_that_is_out_has_notes(capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,7 +98,7 @@ def test_a_release_of_nothing_is_refused(copy: Path, capsys: pytest.CaptureFixtu
     changelog.write_text(changelog.read_text().replace("- A key.\n", ""))
     before = texts(copy)
     assert release.main([NEXT], copy) == 2
-    assert capsys.readouterr().err == "release: CHANGELOG.md: nothing is unreleased\n"
+    assert capsys.readouterr().err == "release: CHANGELOG.md: there are no unreleased changes\n"
     assert texts(copy) == before
 
 

@@ -1,6 +1,6 @@
 """`python -m tests.pages.pictures [--minutes N] [--folder FOLDER]`: writes docs/*page*.png anew.
 
-They show the demo's living tree, of which one znode may not be read, some time after its server was killed and started.
+They show the demo's tree with one unreadable znode, some time after its server was killed and started again.
 """
 
 from __future__ import annotations
