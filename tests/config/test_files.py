@@ -1,4 +1,4 @@
-"""Files of a configuration: every one that is named is known, and a change of what one holds is seen."""
+"""Files of a configuration: all named files are known, and a change of their content is noticed."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_change_of_any_file_is_seen_until_it_is_read(
     change(folder / name)
     assert has_changed(source)
     if name in ("config.yml", "digest"):
-        # What is bad is read once, and again when it changes again.
+        # A bad file is read once, and again after its next change.
         with contextlib.suppress(ConfigError):
             source.load()
         assert not has_changed(source)

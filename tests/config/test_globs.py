@@ -1,4 +1,4 @@
-"""Which znodes the globs of a configuration leave in a tree."""
+"""Which znodes belong to a tree, by the globs of a configuration."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ZNODES = [
 
 
 def kept(include: list[str], exclude: list[str], root: str = "/services") -> list[str]:
-    """The znodes below the root that a cache would hold: it asks about children of what it descended into."""
+    """The znodes below the root that a cache would hold; it asks only about children of znodes that it enters."""
     globs = Globs(include, exclude)
     held = [root]
     for path in ZNODES:

@@ -1,4 +1,4 @@
-"""The configuration file: what it means, what is refused, and that no secret is ever told."""
+"""The configuration file: what it means, what is refused, and that complaints show no secret."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def loaded(folder: Path, text: str) -> tuple[Ensemble, ...]:
 
 
 def refused(folder: Path, text: str | bytes) -> list[str]:
-    """What is said of a configuration: its lines, without the path of the file."""
+    """The lines of the complaint about a configuration, without the path of the file."""
     file = folder / "config.yml"
     file.write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(ConfigError) as refusal:
@@ -358,7 +358,7 @@ def test_no_complaint_shows_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert SECRET not in "".join(refused(tmp_path, text))
 
 
-# Whatever the file holds
+# Any content
 
 
 @settings(max_examples=size(200, 100_000))

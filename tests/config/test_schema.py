@@ -1,4 +1,4 @@
-"""The published schema: current, and of one mind with what the exporter accepts."""
+"""The published schema is up to date and accepts the same as the exporter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which settings are accepted, how they are normalised, and what is said about the others."""
+"""Which settings are accepted, how they are normalized, and the complaints about the others."""
 
 from __future__ import annotations
 

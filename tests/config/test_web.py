@@ -1,4 +1,4 @@
-"""The web configuration: exporter-toolkit's format, and one clear line for whatever is wrong with a file."""
+"""The web configuration: exporter-toolkit's format, and one clear line for each mistake in a file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def loaded(file: Path, text: str) -> WebConfig:
 
 
 def complaint(file: Path, text: str) -> str:
-    """What is said of a file, without its path."""
+    """The complaint about a file, without its path."""
     file.write_text(text)
     with pytest.raises(SettingsError) as raised:
         load(file)
@@ -44,7 +44,7 @@ def test_the_example_is_what_it_says() -> None:
     config = load(EXAMPLE)
     assert config.tls == TlsConfig(EXAMPLE.parent / "exporter.crt", EXAMPLE.parent / "exporter.key")
     assert config.headers == {"Strict-Transport-Security": "max-age=31536000"}
-    # Not as a word of its own, which would stand for the program that a test starts.
+    # Not a word of its own: `tests.uses` would take it for a program that the test starts.
     assert [f"user {name}" for name in config.users] == ["user prometheus"]
 
 

@@ -1,4 +1,4 @@
-"""Files of YAML are read the same way, whatever they configure."""
+"""All YAML files are read in the same way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Auto-reload: a file that is being written is left alone, and what could not be put into force is tried again."""
+"""Auto-reload: it waits while a file is being written, and retries failed reloads."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Watched:
-    """A configuration under auto-reload, of a fleet without ensembles; keeps how many trees each reload has read."""
+    """A configuration with auto-reload, and a fleet without ensembles; records the number of trees of each reload."""
 
     def __init__(self, file: Path, apply: Callable[[], None] = lambda: None) -> None:
         self.source = Source(file)
@@ -35,7 +35,7 @@ class Watched:
         self._apply = apply
 
     def run(self, loads: int) -> list[int]:
-        """Watches until there were so many reloads."""
+        """Watches until this many reloads have happened."""
 
         async def watch() -> None:
             reloader = Reloader(Fleet(()), self._load)
@@ -58,7 +58,7 @@ def test_a_file_that_is_being_written_is_read_when_it_is_whole(tmp_path: Path, m
     file = tmp_path / "config.yml"
     file.write_text(WHOLE)
     watched = Watched(file)
-    # Each part is good by itself, and written between two looks.
+    # Each part alone is valid, and written between two checks.
     parts = [WHOLE.replace(", {path: /b}", f", {{path: /b}}, {{path: /{number}}}") for number in range(5)]
     parts.append(WHOLE.replace(", {path: /b}", ""))
     now = Files.now
@@ -104,7 +104,7 @@ def test_what_could_not_be_put_into_force_is_tried_again(tmp_path: Path) -> None
 
 
 def test_what_was_refused_is_tried_again_and_said_once(tmp_path: Path) -> None:
-    """That a file was good when it was looked at says nothing of when it was read: there may have been no file left."""
+    """An unchanged file may have failed only because the process was out of file descriptors when it was read."""
     file = tmp_path / "config.yml"
     file.write_text(WHOLE)
     failures: list[Exception] = [SettingsError("config.yml", None, "Too many open files")] * 3

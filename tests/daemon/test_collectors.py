@@ -1,4 +1,4 @@
-"""The daemon's list of collectors, and that those which work between scrapes do so for as long as it runs."""
+"""The daemon's list of collectors; those that work between scrapes run as long as the daemon."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Reloads:
 
 
 class Noting(Collector):
-    """Notes when it is started and stopped; the one that is called broken cannot be."""
+    """Notes when it is started and stopped; the one named broken cannot start."""
 
     def __init__(self, name: str, notes: list[str]) -> None:
         super().__init__(name, ())

@@ -1,4 +1,4 @@
-"""An ensemble under watch: what kazoo and the caches are given by the settings."""
+"""A watched ensemble: the arguments of kazoo and the caches for given settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the daemon's spans go: what OpenTelemetry's variables ask for, what is dropped, and what cannot be had."""
+"""The export of the daemon's spans: OpenTelemetry's variables, their unusable values, and dropped spans."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support import eventually
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Spans go to the console, unless the test says otherwise."""
+    """Exports spans to the console, unless the test sets something else."""
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console")
     return monkeypatch
 
@@ -96,11 +96,11 @@ def test_grpc_takes_its_extra(environment: pytest.MonkeyPatch) -> None:
         SpanExport.from_environment("1.2.3")
 
 
-# What is dropped
+# Dropped spans
 
 
 class Stuck(SpanExporter):
-    """Takes one batch at a time, when it is let."""
+    """Takes one batch at a time, when the test allows it."""
 
     def __init__(self, result: SpanExportResult) -> None:
         self.let = threading.Event()
@@ -120,7 +120,7 @@ class Stuck(SpanExporter):
 
 @pytest.fixture
 def small(environment: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """A queue of ten spans that leave one by one, at once."""
+    """A queue of ten spans, exported one by one without delay."""
     environment.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "10")
     environment.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1")
     environment.setenv("OTEL_BSP_SCHEDULE_DELAY", "10")

@@ -1,4 +1,4 @@
-"""What is logged and remembered of a tree's faults: few, in words, floods as one."""
+"""The log and the memory of a tree's faults: few entries, with repetitions in one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from exporter.process.repetitions import FAULT_INTERVAL
 
 
 class Past:
-    """A memory of faults whose time the test tells."""
+    """A memory of faults whose clock the test sets."""
 
     def __init__(self) -> None:
         self.now = 0.0

@@ -1,4 +1,4 @@
-"""`treecache-exporter healthcheck`: what it asks of a running server, and how it ends."""
+"""`treecache-exporter healthcheck`: its requests to a running server, and its exit status."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MUTUAL = f"{TLS}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: 
 
 @pytest.fixture(autouse=True)
 def quiet_server(untouched_logging: None) -> None:  # noqa: F811
-    """The server is in this process, and what is printed here is the command's."""
+    """A server in this process, whose log does not mix with the command's output."""
     logs.configure(level="error")
 
 

@@ -1,4 +1,4 @@
-"""The daemon's log: kazoo's messages without secrets and floods, ids of traces, and what OpenTelemetry exports."""
+"""The daemon's log: kazoo's messages without secrets and repetitions, trace ids, and the export by OpenTelemetry."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from exporter.daemon import logs
 from exporter.process.logs import FORMATS
 from tests.untouched import untouched_logging  # noqa: F401 - a fixture
 
-#: It has had two names.
+#: It has had two names in OpenTelemetry.
 Records: Any = getattr(log_export, "InMemoryLogRecordExporter", None) or log_export.InMemoryLogExporter
 
 pytestmark = pytest.mark.usefixtures("untouched_logging")
@@ -121,17 +121,17 @@ def kazoo_warning(message: str = "Connection dropped: refused") -> logging.LogRe
     return logging.LogRecord("kazoo.client", logging.WARNING, __file__, 1, message, None, None)
 
 
-# What OpenTelemetry's handler gets
+# OpenTelemetry's handler
 
 
 @pytest.fixture
 def exported() -> Iterator[Any]:
-    """What a handler of OpenTelemetry, set up before the log is configured, has exported."""
+    """The records that OpenTelemetry's handler exports if it is set up before the log is configured."""
     records = Records()
     provider = LoggerProvider(shutdown_on_exit=False)
     provider.add_log_record_processor(SimpleLogRecordProcessor(records))
     with warnings.catch_warnings():
-        # OpenTelemetry's distribution still sets up the one that is deprecated.
+        # OpenTelemetry's distribution still sets up the deprecated one.
         warnings.simplefilter("ignore")
         handler = LoggingHandler(logger_provider=provider)
     logging.getLogger().addHandler(handler)

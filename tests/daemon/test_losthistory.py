@@ -1,4 +1,4 @@
-"""Whether an ensemble lost its history is asked seldom, in a thread, and answered by what it commits alone."""
+"""Lost history: asked rarely, in a thread, and proven only by a transaction that the ensemble commits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def asking(newest: Callable[[threading.Event], int], patience: float = 0.01) -> 
 def test_a_transaction_older_than_what_was_seen_is_evidence() -> None:
     with asking(lambda _: SEEN - 1) as policy:
         eventually(lambda: policy(SEEN, 10.0))
-        # Once: then the client has another session.
+        # Only once: then the client has another session.
         assert not policy(SEEN, 10.0)
 
 

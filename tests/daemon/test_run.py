@@ -1,4 +1,4 @@
-"""The daemon in this process: how it begins, how it ends, and what systemd is told of it."""
+"""The daemon in this process: how it starts, how it stops, and how it notifies systemd."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_an_occupied_port_is_refused_before_anything_starts() -> None:
 
 
 class ServiceManager:
-    """What systemd is told, datagram by datagram."""
+    """The notifications to systemd, datagram by datagram."""
 
     def __init__(self, datagrams: socket.socket) -> None:
         self._datagrams = datagrams
@@ -51,7 +51,7 @@ class ServiceManager:
         return self._datagrams.recv(4096).decode()
 
     def rest(self) -> list[str]:
-        """What it has been told since."""
+        """The notifications since the last call."""
         self._datagrams.setblocking(False)
         rest: list[str] = []
         with contextlib.suppress(BlockingIOError):
@@ -62,7 +62,7 @@ class ServiceManager:
 
 @pytest.fixture
 def service_manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServiceManager]:
-    """In systemd's place."""
+    """A socket that acts as systemd's."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagrams:
         datagrams.bind(str(tmp_path / "notify"))
         datagrams.settimeout(10)
@@ -72,7 +72,7 @@ def service_manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 @contextlib.contextmanager
 def meanwhile(act: Callable[[], None]) -> Iterator[None]:
-    """Acts in a thread while the daemon runs in this one; what goes wrong there is raised in the end."""
+    """Runs `act` in a thread while the daemon runs in this one; its error is raised in the end."""
     with ThreadPoolExecutor(1) as thread:
         acting = thread.submit(act)
         yield

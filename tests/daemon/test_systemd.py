@@ -1,4 +1,4 @@
-"""What systemd is told, and the socket that it passes, with real sockets and a real process."""
+"""Notifications to systemd, and the sockets that it passes, with real sockets and a real process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from exporter.daemon import systemd
 
-#: Does what systemd does: puts sockets at descriptors from 3 on, says so in the environment, and becomes the program.
+#: Acts as systemd: puts sockets at descriptors from 3 on, sets the environment, and becomes the program.
 ACTIVATE = """\
 import os, socket, sys, tempfile
 def unix(kind):
@@ -29,7 +29,7 @@ sockets = {
     "unix": lambda: socket.socket(socket.AF_UNIX),
 }
 made = [sockets[kind]() for kind in sys.argv[1].split()]
-# Out of the way of one another.
+# Moves the descriptors first, so that they do not overwrite each other.
 high = [os.dup2(one.fileno(), 100 + index) for index, one in enumerate(made)]
 for index, descriptor in enumerate(high):
     os.dup2(descriptor, 3 + index)

@@ -1,4 +1,4 @@
-"""`python -m exporter.demo`: a world on somebody's ensemble, as the compose file has one."""
+"""`python -m exporter.demo`: the demo's tree on an existing ensemble, as in the compose file."""
 
 from __future__ import annotations
 

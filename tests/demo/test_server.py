@@ -107,7 +107,7 @@ sys.stdin.read()
 
 
 def test_killing_the_parent_kills_java_and_removes_its_directory() -> None:
-    """Also while another child of the parent lives: it has not inherited the pipe that guards java."""
+    """Even while another child of the parent is running: it has not inherited the pipe that guards java."""
     with subprocess.Popen(
         [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as parent:
@@ -134,7 +134,7 @@ RESERVE = "from exporter.demo.ports import free_port; import sys; print(free_por
 
 
 def test_a_port_stays_its_owners_while_the_server_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also from another process, until that ends."""
+    """Ports are also reserved against other processes, until this one ends."""
     with subprocess.Popen(
         [sys.executable, "-c", RESERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:

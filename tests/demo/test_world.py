@@ -18,7 +18,7 @@ from tests.support import eventually, expire, walk
 
 @pytest.fixture
 def own_zookeeper() -> Iterator[ZooKeeperServer]:
-    """A server whose sessions last as long as they are asked for, however busy the machine is with so many znodes."""
+    """A server that grants long session timeouts, because the machine may be busy with so many znodes."""
     with ZooKeeperServer(system_properties=NETTY) as server:
         yield server
 
@@ -63,7 +63,7 @@ def test_every_part_of_the_tree_changes(world: World, observer: KazooClient) -> 
 
 
 def test_the_load_is_bounded(own_zookeeper: ZooKeeperServer) -> None:
-    """Writes are counted by the server: each takes the next zxid."""
+    """The server counts the writes: each takes the next zxid."""
     world = World(own_zookeeper.hosts, writes_per_second=50)
     world.start()
     try:

@@ -1,4 +1,4 @@
-"""The chart as Helm renders it, with a real Helm."""
+"""The chart, rendered by a real Helm."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "treecache-exporter"
-#: Values files for several situations, which between them use every value, as test_chart.py checks.
+#: Values files for several situations, which together use every value, as test_chart.py checks.
 CASES = sorted((CHART / "ci").glob("*-values.yaml"))
 RELEASE, NAMESPACE = "watch", "zookeeper"
-#: The API of Prometheus Operator, and those of its kinds that a chart can ask a cluster for.
+#: The API of Prometheus Operator, and its kinds that the chart looks for in a cluster.
 OPERATOR = "monitoring.coreos.com/v1"
 OPERATOR_KINDS = ("PodMonitor", "PrometheusRule", "ServiceMonitor")
 
@@ -25,7 +25,7 @@ Manifest = dict[str, Any]
 
 
 def helm(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    """Runs Helm, which `make test` installs beside Python, and waits for its end."""
+    """Runs Helm, which `make test` installs next to Python, and waits for its end."""
     beside_python = Path(sys.executable).with_name("helm")
     command = beside_python if beside_python.exists() else shutil.which("helm")
     assert command is not None, "there is no helm; scripts/setup.sh dev installs it"
@@ -48,18 +48,18 @@ def render(
 
 
 def case(name: str) -> Path:
-    """One of the values files, by what it is for."""
+    """The values file of this situation."""
     (found,) = [file for file in CASES if file.stem == f"{name}-values"]
     return found
 
 
 def render_case(values: Path, *flags: str) -> Sequence[Manifest]:
-    """The manifests with one of the values files."""
+    """The manifests of this situation."""
     return render("--values", values, *flags)
 
 
 def of_kind(manifests: Sequence[Manifest], *kinds: str) -> list[Manifest]:
-    """Those manifests that are of these kinds."""
+    """The manifests of these kinds."""
     return [manifest for manifest in manifests if manifest["kind"] in kinds]
 
 
@@ -70,7 +70,7 @@ def only(manifests: Sequence[Manifest], kind: str) -> Manifest:
 
 
 def workloads(manifests: Sequence[Manifest]) -> list[Manifest]:
-    """What makes pods."""
+    """The manifest that creates pods."""
     return of_kind(manifests, "Deployment", "StatefulSet")
 
 
@@ -81,7 +81,7 @@ def pod(workload: Manifest) -> Manifest:
 
 
 def container(workload: Manifest) -> Manifest:
-    """The exporter's own among the containers of a workload's pods."""
+    """The exporter's container in a workload's pods."""
     found: Manifest
     (found,) = [one for one in pod(workload)["containers"] if one["name"] == "exporter"]
     return found

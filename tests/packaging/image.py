@@ -1,4 +1,4 @@
-"""`python -m tests.packaging.image ROOT IMAGE.json VERSION`: tries an image that was unpacked at ROOT, as root.
+"""`python -m tests.packaging.image ROOT IMAGE.json VERSION`: tests an image that is unpacked at ROOT; needs root.
 
 Runs what the image says, as an engine would: its entry point with its environment as its user, in a mount namespace of
 its own where every file system is read-only and in a network namespace that is the machine's. A real ZooKeeper is
@@ -23,47 +23,47 @@ import httpx
 from exporter.demo.server import ZooKeeperServer
 from tests.support import eventually
 
-#: Makes the root ($0) one that cannot be written, and becomes the command ($@) in it.
+#: Makes the root ($0) read-only, and becomes the command ($@) in it.
 _ENTER = """
 mount --bind "$0" "$0" && mount --types proc proc "$0/proc" && mount --options remount,bind,ro "$0" &&
 exec chroot --userspec={user} --groups= "$0" "$@"
 """
 
 
-#: Commands that compile.
+#: Compilers.
 _COMPILERS = re.compile(r"(.+-)?(cc|c\+\+|gcc|g\+\+|clang)(-[0-9]+)?")
-#: What installs Python's packages, and what that leaves behind.
+#: Installers of Python packages, and what they leave behind.
 _INSTALLERS = re.compile(r"pip[0-9.]*|pip-.*|ensurepip|\.cache")
-#: What every user's home has in Debian.
+#: The files in every home of Debian.
 _HOME = {".bashrc", ".profile"}
 
 
 class Image:
-    """An unpacked image and what it is to be run with."""
+    """An unpacked image and its configuration."""
 
     def __init__(self, root: Path, description: dict[str, Any]) -> None:
         self._root = root
         self.config: dict[str, Any] = description["Docker"]["config"]
 
     def command(self, *arguments: str, user: str | None = None) -> Sequence[str]:
-        """What runs these words in the image, as its user or another, and with nothing that can be written."""
+        """The command that runs these words in the read-only image, as its user or another."""
         inside = ["env", "--ignore-environment", *self.config["Env"], *arguments]
         enter = _ENTER.format(user=user or self.config["User"])
         return ["unshare", "--mount", "--propagation=private", "sh", "-c", enter, str(self._root), *inside]
 
     def files(self) -> Iterator[PurePath]:
-        """Whatever the image holds, by its path in it; what only root may see is seen too."""
+        """Every file of the image, by its path in it, including those that only root may see."""
         for folder, folders, files in os.walk(self._root):
             inside = PurePath("/") / PurePath(folder).relative_to(self._root)
             yield from (inside / name for name in (*folders, *files))
 
     def run(self, *arguments: str, user: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Runs words in the image to their end."""
+        """Runs words in the image and waits for the end."""
         return subprocess.run(self.command(*arguments, user=user), capture_output=True, text=True, timeout=60)
 
     @contextlib.contextmanager
     def running(self, *flags: str) -> Iterator[subprocess.Popen[str]]:
-        """The entry point with these flags, which is ended afterwards in any case."""
+        """Runs the entry point with these flags within the block."""
         words = self.command(*self.config["Entrypoint"], *flags)
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         try:
@@ -74,7 +74,7 @@ class Image:
 
 
 def check_description(image: Image, version: str) -> None:
-    """What the image says of itself."""
+    """The image's metadata."""
     config = image.config
     assert re.fullmatch("[1-9][0-9]*:[1-9][0-9]*", config["User"]), config["User"]
     assert config["Entrypoint"] == ["env", "--block-signal=TERM,INT,HUP", "treecache-exporter"]
@@ -90,9 +90,9 @@ def check_description(image: Image, version: str) -> None:
 
 
 def check_content(image: Image, version: str) -> None:
-    """What is in the image, and what is not."""
+    """The image has the right files, and no others."""
     assert version in image.run("treecache-exporter", "--version").stdout
-    # OpenShift gives each project ids of its own, of which the image knows nothing.
+    # OpenShift gives each project user ids that the image does not know.
     assert version in image.run("treecache-exporter", "--version", user="1000680000:0").stdout
     assert image.run("id", "-u").stdout.strip() == image.config["User"].partition(":")[0]
     written = image.run("sh", "-c", "touch /tmp/file || touch /opt/treecache-exporter/file")
@@ -111,7 +111,7 @@ def _is_left_over(path: PurePath) -> bool:
 
 
 def check_service(image: Image, hosts: str) -> None:
-    """That it watches and serves, and that its health check knows."""
+    """It watches and serves, and its health check reports that."""
     probe = image.config["Healthcheck"]["Test"][1:]
     with image.running(f"--zookeeper.hosts={hosts}", "--treecache.path=/", "--log.format=json") as process:
         eventually(lambda: "200 Healthy." in image.run(*probe).stdout, 30)
@@ -125,7 +125,7 @@ def check_service(image: Image, hosts: str) -> None:
 
 
 def main() -> None:
-    """Runs every check; the first that fails ends the program with its complaint."""
+    """Runs all checks; the first failure ends the program."""
     root, description, version = sys.argv[1:]
     image = Image(Path(root), json.loads(Path(description).read_text()))
     check_description(image, version)

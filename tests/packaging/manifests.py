@@ -1,4 +1,4 @@
-"""Whether a manifest is one that Kubernetes takes: schemas of Kubernetes and of Prometheus Operator, Pod Security.
+"""Checks that Kubernetes accepts a manifest: schemas of Kubernetes and of Prometheus Operator, Pod Security.
 
 `crds/` holds the operator's own definitions, as its version 0.93.0 has them (Apache License 2.0).
 """
@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from tests.packaging.chart import OPERATOR, Manifest
 
 CRDS = Path(__file__).parent / "crds"
-#: The oldest that Chart.yaml allows, and the newest that is known.
+#: The oldest Kubernetes that Chart.yaml allows, and the newest known one.
 KUBERNETES = ("1.25", kubernetes_validate.latest_version())
 
 #: Kubernetes' restricted profile: https://kubernetes.io/docs/concepts/security/pod-security-standards/
@@ -27,12 +27,12 @@ _VOLUMES = {
     "name",
 }
 
-# A file of several megabytes, read for each manifest otherwise.
+# Cached: the file has several megabytes.
 utils.schema_contents = cache(utils.schema_contents)
 
 
 def complaints(manifest: Manifest) -> list[str]:
-    """What Kubernetes, or Prometheus Operator, would not take of a manifest; unknown keys included."""
+    """What Kubernetes or Prometheus Operator would refuse in a manifest, unknown keys included."""
     if manifest["apiVersion"] == OPERATOR:
         validator = _operators(manifest["kind"])
         return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(manifest)]
@@ -56,7 +56,7 @@ def _operators(kind: str) -> Draft202012Validator:
 
 
 def _strict(schema: Any) -> Any:
-    """A schema that takes no keys but those it names; Kubernetes itself would drop the others."""
+    """A schema that refuses unknown keys, which Kubernetes itself would drop."""
     if isinstance(schema, Mapping):
         made = {key: _strict(value) for key, value in schema.items()}
         if "properties" in made and isinstance(made.get("type"), str):
@@ -66,7 +66,7 @@ def _strict(schema: Any) -> Any:
 
 
 def breaches_of_pod_security(pod: Manifest) -> list[str]:
-    """What in a pod's specification the restricted profile forbids, and a review would beyond it."""
+    """What the restricted profile forbids in a pod's specification, and what a review would."""
     return [*_of_pod(pod), *(breach for container in pod["containers"] for breach in _of_container(container))]
 
 

@@ -1,4 +1,4 @@
-"""The library alone: what an application gets that installs no extra works, and the command says which one it needs."""
+"""The library without extras works, and the command says which extra it needs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import exporter
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-#: What must not come into an application with a cache.
+#: Packages that an application with a cache must not get.
 OF_THE_DAEMON = ("bcrypt", "jinja2", "pydantic", "ruamel.yaml", "starlette", "uvicorn", "opentelemetry-sdk")
 
 LIBRARY = """
@@ -38,7 +38,7 @@ print(*exporter.__all__)
 
 
 def needed(requirements: Iterator[Requirement]) -> Iterator[Distribution]:
-    """The installed distributions that requirements mean, with what those need in their turn."""
+    """The installed distributions of these requirements, with their dependencies."""
     seen: set[tuple[str, frozenset[str]]] = set()
     todo = list(requirements)
     while todo:
@@ -58,7 +58,7 @@ def needed(requirements: Iterator[Requirement]) -> Iterator[Distribution]:
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the library and what it needs, each as it is installed here, and nothing else."""
+    """A folder with only the library and its dependencies, as they are installed here."""
     folder = tmp_path_factory.mktemp("base")
     (folder / "exporter").symlink_to(ROOT / "exporter")
     for found in needed(Requirement(line) for line in PROJECT["dependencies"]):
@@ -74,7 +74,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(base: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs Python with that folder and the standard library alone."""
+    """Runs Python with only that folder and the standard library."""
     script = f"import runpy, sys; sys.path.insert(0, {str(base)!r}); sys.argv = sys.argv[1:]; "
     script += "exec(sys.argv[1]) if sys.argv[0] == 'code' else runpy.run_module(sys.argv[0], run_name='__main__')"
     command = [sys.executable, "-I", "-S", "-c", script, *arguments]
@@ -108,6 +108,6 @@ def test_the_command_names_the_extra_that_is_missing(base: Path) -> None:
 def test_each_dependency_belongs_to_the_library_or_to_an_extra() -> None:
     base = {Requirement(line).name for line in PROJECT["dependencies"]}
     daemon = {Requirement(line).name for line in PROJECT["optional-dependencies"]["daemon"]}
-    # With the extra, kazoo brings what SASL takes.
+    # With the extra, kazoo installs the package for SASL.
     assert base & daemon == {"kazoo"}
     assert daemon >= set(OF_THE_DAEMON)

@@ -1,4 +1,4 @@
-"""The Helm chart: what Kubernetes gets for each set of values, and which values are refused."""
+"""The Helm chart: the manifests for each set of values, and the values that it refuses."""
 
 from __future__ import annotations
 
@@ -99,13 +99,13 @@ def test_the_exporter_takes_what_its_container_is_given(
 
 
 def _become_the_last_pod(workload: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A shard takes its number from the name that a StatefulSet gives to its pod's host."""
+    """A shard takes its ordinal from the host name that a StatefulSet gives to its pod."""
     name, pods = workload["metadata"]["name"], workload["spec"]["replicas"]
     monkeypatch.setattr("socket.gethostname", lambda: f"{name}-{pods - 1}")
 
 
 def _lay_out(manifests: Sequence[Manifest], folder: Path) -> None:
-    """What the volumes hold: the rendered configurations, and for Secrets that exist elsewhere something that fits."""
+    """The content of the volumes: the rendered configurations, and made-up content for Secrets from elsewhere."""
     authority = Authority(folder)
     specification = pod(workloads(manifests)[0])
     rendered = {manifest["metadata"]["name"]: manifest for manifest in of_kind(manifests, "ConfigMap", "Secret")}
@@ -123,7 +123,7 @@ def _lay_out(manifests: Sequence[Manifest], folder: Path) -> None:
 
 
 def _held(name: str, authority: Authority) -> dict[str, str]:
-    """Whatever a Secret or a ConfigMap can be asked for; the certificate in `probe-tls` is for probe.example."""
+    """Content for any key of a Secret or ConfigMap; the certificate in `probe-tls` is for probe.example."""
     certificate, key = authority.issue(name, f"{name.partition('-')[0]}.example")
     return {
         "ca.crt": authority.file.read_text(),
@@ -220,7 +220,7 @@ def test_probes_are_let_in_where_clients_need_a_certificate_of_a_certain_name(
             _, *command = exporters[probe]["exec"]["command"]
             here = [word.replace(MOUNTED, str(tmp_path)).replace("=:9443", f"=:{server.port}") for word in command]
             assert main(here) == 0, capsys.readouterr()
-        # Its own certificate has none of the names.
+        # The exporter's own certificate has none of the names.
         assert main([word for word in here if not word.startswith("--tls.")]) == 1
 
 
@@ -284,13 +284,13 @@ def test_rules_are_the_repositorys_own_and_come_where_the_operator_is() -> None:
     }
     for known in (None, ("PodMonitor", "ServiceMonitor")):
         assert not of_kind(render(operator=known), "PrometheusRule")
-    # Helm without a cluster, told of the API's version alone.
+    # Helm without a cluster, which knows only the version of the API.
     assert of_kind(render(operator=()), "PrometheusRule")
     assert not of_kind(render("--set", "prometheusRule.enabled=false"), "PrometheusRule")
 
 
 def test_what_is_asked_for_is_rendered_wherever() -> None:
-    # Left out in silence, nothing would scrape or alert; a cluster that does not know them says so.
+    # Silently left out, nothing would scrape or alert; a cluster that does not know these kinds reports an error.
     assert only(render("--set", "prometheusRule.enabled=true", operator=None), "PrometheusRule")
     assert only(render("--values", case("operator"), operator=None), "ServiceMonitor")
     assert only(render("--values", case("secure"), operator=None), "PodMonitor")
@@ -331,7 +331,7 @@ def test_dashboards_of_two_releases_do_not_take_each_others_place() -> None:
         seen["file"].append(set(texts))
         for key in ("uid", "title"):
             seen[key].append({board[key] for board in boards})
-        # All links, of dashboards and alerts, lead to dashboards of the release. Grafana takes 40 characters.
+        # All links of dashboards and alerts lead to dashboards of the release. Grafana accepts 40 characters.
         rules = json.dumps(only(manifests, "PrometheusRule"))
         led_to = {uid for text in (*texts.values(), rules) for uid in re.findall(r"/d/([a-z0-9-]+)", text)}
         assert led_to == seen["uid"][-1]
@@ -355,7 +355,7 @@ def test_the_package_holds_everything_and_renders_the_same(tmp_path: Path) -> No
         files = {member.name.partition("/")[2]: content.extractfile(member) for member in content if member.isfile()}
         texts = {name: file.read() for name, file in files.items() if file is not None}
     expected = {str(path.relative_to(CHART)): path.read_bytes() for path in CHART.rglob("*") if path.is_file()}
-    # Helm writes this one itself, with its keys in its own order.
+    # Helm renders this one itself, with its own order of keys.
     assert yaml(texts.pop("Chart.yaml").decode()) == yaml(expected.pop("Chart.yaml").decode())
     del expected[".helmignore"], texts[".helmignore"]
     assert texts == expected
@@ -453,7 +453,7 @@ def _at(values: Any, path: Sequence[str]) -> Any:
 
 def test_the_schema_knows_what_a_web_configuration_may_say() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text())["properties"]["web"]["properties"]["config"]
-    # A case that the exporter takes.
+    # A case that the exporter accepts.
     config = yaml(case("secure").read_text())["web"]["config"]
     for section in ("tls_server_config", "http_server_config"):
         assert set(schema["properties"][section]["properties"]) == set(config[section])
@@ -471,13 +471,13 @@ def test_the_schema_knows_the_values_and_no_others() -> None:
     assert schema["$schema"] == "http://json-schema.org/draft-07/schema#"
     defaults = yaml((CHART / "values.yaml").read_text())
     assert (schema["additionalProperties"], set(schema["properties"])) == (False, {*defaults, "global"})
-    # Kubernetes' own objects are left to Kubernetes, the configuration file to its own schema.
+    # Kubernetes checks its own objects, and the configuration file has a schema of its own.
     for name in set(defaults) - {"config", "resources", "affinity", "lifecycle", "dnsConfig"}:
         section = schema["properties"][name]
         if known := section.get("properties"):
             assert (name, section.get("additionalProperties"), set(known)) == (
                 name,
-                # What other charts read there is not this one's to judge.
+                # `global` is also for other charts.
                 None if name == "global" else False,
                 set(defaults[name]),
             )
@@ -502,7 +502,7 @@ def test_the_chart_has_the_exporters_version() -> None:
 def test_notes_tell_where_it_serves(tmp_path: Path) -> None:
     copy = tmp_path / "chart"
     shutil.copytree(CHART, copy)
-    # Helm shows notes to a cluster only: here they become a manifest.
+    # Helm shows notes only with a cluster: here they become a manifest.
     notes = copy / "templates" / "NOTES.txt"
     (copy / "templates" / "_notes.tpl").write_text('{{- define "notes" -}}' + notes.read_text() + "{{- end }}")
     (copy / "templates" / "notes.yaml").write_text('{"kind": "Notes", "text": {{ include "notes" . | toJson }}}')

@@ -1,4 +1,4 @@
-"""Values of the chart that contradict each other, or would do nothing, are refused with one line that says so."""
+"""The chart refuses values that contradict each other or would have no effect, with one line that says so."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _monitored(**monitor: Any) -> dict[str, Any]:
 
 
 def _contradictions() -> list[tuple[dict[str, Any], str]]:
-    """Values, and how the line about them begins."""
+    """Values, and the beginning of the line about them."""
     ensemble = {"name": "a", "hosts": "${HOSTS}", "trees": [{"path": "/"}]}
     policy = {"networkPolicy": {"enabled": True}}
     return [
@@ -102,7 +102,7 @@ def _contradictions() -> list[tuple[dict[str, Any], str]]:
         ),
         ({"extraArgs": ["--no-web.expose-data"]}, "extraArgs: --no-web.expose-data is for the chart to give"),
         ({"extraArgs": ["--web.route-prefix=/a"]}, "extraArgs: --web.route-prefix is for the chart to give"),
-        # By the schema.
+        # The schema refuses this.
         ({"prometheusRule": {"enabled": "yes"}}, "prometheusRule.enabled must be one of"),
         ({"hostAliases": [{"ip": "192.0.2.1"}]}, "hostAliases.0: hostnames is required"),
         ({"dnsPolicy": "Cluster"}, "dnsPolicy must be one of"),
@@ -131,7 +131,7 @@ def test_contradictions_are_refused_by_name(values: dict[str, Any], said: str, t
 @pytest.mark.parametrize(
     "values",
     [
-        # Where a scrape class has the settings, and the operator knows them.
+        # The scrape class has the settings, which the operator knows.
         {"web": {"config": _TLS}, **_monitored(scrapeClass="tls")},
         {"web": {"existingSecret": "a", "scheme": "HTTP"}, **_monitored(basicAuth=_LOGIN)},
         # A mesh that speaks TLS for the exporter.

@@ -1,4 +1,4 @@
-"""What the chart makes for the clusters that people have: OpenShift, two families of addresses, proxies, prefixes."""
+"""The chart in different clusters: OpenShift, dual stack, proxies, prefixes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_openshift_chooses_the_ids_and_is_reached_where_it_is() -> None:
     manifests = render_case(case("openshift"), "--api-versions=security.openshift.io/v1")
     specification = pod(only(manifests, "Deployment"))
     security = [specification["securityContext"], container(only(manifests, "Deployment"))["securityContext"]]
-    # What the restricted-v2 constraints choose, and refuse to be told.
+    # The restricted-v2 constraints choose these ids, and refuse others.
     assert not {"runAsUser", "runAsGroup", "fsGroup", "supplementalGroups"} & {key for one in security for key in one}
     assert security[0] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
     dns, zookeeper = only(manifests, "NetworkPolicy")["spec"]["egress"]
@@ -76,7 +76,7 @@ def test_a_proxy_in_front_is_what_is_scraped_and_the_only_one_to_reach_the_expor
     assert pod(deployment)["automountServiceAccountToken"] is True
     exporters = container(deployment)
     assert "--web.listen-address=127.0.0.1:19141" in exporters["args"]
-    # From outside of the pod, as Kubernetes sends an HTTP probe, nothing would answer.
+    # Kubernetes sends HTTP probes from outside the pod, where nothing would answer.
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         assert "--web.listen-address=127.0.0.1:19141" in exporters[probe]["exec"]["command"]
     assert exporters["lifecycle"] == {"preStop": {"exec": {"command": ["sleep", "5"]}}}
@@ -101,12 +101,12 @@ def test_a_prefix_is_before_all_that_asks_the_exporter() -> None:
     service = only(manifests, "Service")
     assert path["backend"]["service"]["name"] == service["metadata"]["name"]
     assert path["backend"]["service"]["port"]["name"] in [port["name"] for port in service["spec"]["ports"]]
-    # A proxy that takes the prefix away.
+    # A proxy that strips the prefix.
     stripped = render_case(case("ingress"), "--set", "web.routePrefix=/")
     assert _asked(stripped) == ["/-/healthy", "/-/ready", "/metrics"]
     assert only(stripped, "Ingress")["spec"] == ingress
     assert "--web.route-prefix=/" in container(only(stripped, "Deployment"))["args"]
-    # Without a URL, and with a command.
+    # Without a URL, and with an exec probe.
     command = render_case(
         case("ingress"), "--set", "web.externalUrl=,web.routePrefix=/zk,web.probe=exec,ingress.hosts[0].host=a"
     )
@@ -140,7 +140,7 @@ def test_a_change_of_the_configuration_rolls_no_pods_that_look_for_it_themselves
         return only(manifests, "Deployment")["spec"]["template"]["metadata"]["annotations"]
 
     assert annotations("ingress", "--set", "config.ensembles[0].hosts=other") == annotations("ingress")
-    # Some changes of the web configuration are refused by exporters that run.
+    # A running exporter refuses some changes of the web configuration.
     assert annotations("secure", "--set", "web.config.http_server_config.http2=false") != annotations("secure")
 
 

@@ -1,4 +1,4 @@
-"""Every value of the chart does something: another one makes other manifests."""
+"""Every value of the chart has an effect: changing it changes the manifests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.packaging.chart import CHART, NAMESPACE, RELEASE, case, helm
 
 
 class Change(NamedTuple):
-    """Another value than in everything-values.yaml, and by path what else has to be otherwise for it to count."""
+    """A value that differs from everything-values.yaml, and by path other values that it needs to have an effect."""
 
     value: Any
     given: Mapping[str, Any] = {}
@@ -29,7 +29,7 @@ _CONTAINERS = [{"name": "beside", "image": "other", "ports": [{"name": "beside",
 _LOCAL = {"service.type": "ClusterIP", "service.nodePort": "", "service.externalTrafficPolicy": ""}
 _CLUSTER_IP = {**_LOCAL, "service.loadBalancerClass": "", "service.loadBalancerSourceRanges": []}
 _SHARDED = {"ingress.enabled": False, "updateStrategy": {}, "service.clusterIP": "", **_CLUSTER_IP}
-#: The web configuration says nothing, and nobody is to be shown a certificate.
+#: The web configuration is empty, and no client certificate is presented.
 _BARE = {
     "web.config": {},
     "web.scheme": "",
@@ -249,7 +249,7 @@ def _rendered(values: str, folder: Path) -> str:
     return _rendered_before[values]
 
 
-#: What makes most templates do something.
+#: Values that most templates render something for.
 _ENABLED = {
     section: {"enabled": True}
     for section in ("serviceMonitor", "prometheusRule", "dashboards", "networkPolicy", "podDisruptionBudget")

@@ -1,4 +1,4 @@
-"""The compose file: its parts fit together, and each tool that is at hand takes its configuration.
+"""The compose file: its parts fit together, and each available tool accepts its configuration.
 
 No container is started here. `compose-spec.json` is the Compose Specification's own schema (Apache License 2.0).
 """
@@ -23,9 +23,9 @@ from exporter.config.settings import DEFAULT_LISTEN_ADDRESS, parse_hosts
 from exporter.demo.world import ROOTS
 
 ROOT = Path(__file__).parents[2]
-#: Where others' images listen by default; Jaeger for people, for OTLP over gRPC and for health checks.
+#: The default ports of third-party images; Jaeger's are for its UI, for OTLP over gRPC and for health checks.
 DEFAULT_PORTS = {"prometheus": {9090}, "alertmanager": {9093}, "grafana": {3000}, "jaeger": {16686, 4317, 14269}}
-#: Those whose image cannot ask itself, and the one that serves nothing.
+#: Services whose image has no tool for a health check, and the one that serves nothing.
 WITHOUT_HEALTH_CHECK = {"otel-collector", "churn"}
 
 
@@ -43,7 +43,7 @@ each_service = pytest.mark.parametrize("name", SERVICES)
 
 
 def mounts() -> Iterator[tuple[str, Path, str]]:
-    """Each service with what it mounts and where."""
+    """Each service with its mounts."""
     for name, service in SERVICES.items():
         for volume in service.get("volumes", []):
             source, target, mode = volume.split(":")
@@ -52,7 +52,7 @@ def mounts() -> Iterator[tuple[str, Path, str]]:
 
 
 def laid_out(name: str, folder: Path) -> Path:
-    """A folder with what a service finds in its container."""
+    """A folder with the files of a service's container."""
     for service, source, target in mounts():
         if service == name:
             here = folder / target.lstrip("/")
@@ -67,7 +67,7 @@ def checked(*command: str | Path) -> None:
 
 
 def listening(name: str) -> set[int]:
-    """The ports at which a service listens, as it is configured."""
+    """The configured ports of a service."""
     if name == "exporter":
         return {DEFAULT_LISTEN_ADDRESS.port}
     if name == "otel-collector":
@@ -126,7 +126,7 @@ def test_every_service_is_asked_how_it_is(name: str) -> None:
     elif name != "exporter":
         assert check["test"][0] == "CMD"
     else:
-        # The image's own, which asks at the default port.
+        # The image's own health check, which uses the default port.
         assert "HEALTHCHECK" in (ROOT / "Dockerfile").read_text()
         assert not [flag for flag in SERVICES[name]["command"] if flag.startswith("--web.")]
 
@@ -193,7 +193,7 @@ def test_grafana_finds_its_dashboards_and_exemplars_open_traces(tmp_path: Path) 
     sources = {source["type"]: source for source in read("compose/grafana/datasources.yml")["datasources"]}
     (exemplar,) = sources["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
     assert exemplar == {"name": "trace_id", "datasourceUid": sources["jaeger"]["uid"]}
-    # A trace opens in Explore, which a viewer may not.
+    # A trace opens in Explore, which viewers may not use.
     assert environment["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Editor"
 
 
@@ -206,7 +206,7 @@ def test_the_collector_passes_on_what_it_receives() -> None:
 
 
 def addresses_in_use() -> Iterator[tuple[str, str, int]]:
-    """Who asks whom, and at which port."""
+    """Which service connects to which, on which port."""
     prometheus = read("compose/prometheus.yml")
     jobs = [*prometheus["scrape_configs"], *prometheus["alerting"]["alertmanagers"]]
     targets = [target for job in jobs for group in job["static_configs"] for target in group["targets"]]
@@ -238,7 +238,7 @@ def test_services_ask_each_other_where_they_listen(who: str, whom: str, port: in
 
 def test_spans_are_sent_where_the_collector_speaks_their_protocol() -> None:
     environment = SERVICES["exporter"]["environment"]
-    # By default OTLP goes over HTTP.
+    # By default, OTLP uses HTTP.
     assert "OTEL_EXPORTER_OTLP_PROTOCOL" not in environment
     http = read("compose/otel-collector.yml")["receivers"]["otlp"]["protocols"]["http"]
     assert named(environment["OTEL_EXPORTER_OTLP_ENDPOINT"])[1] == named(f"//{http['endpoint']}")[1]

@@ -1,4 +1,4 @@
-"""What a release consists of: wheel, sdist and metadata. `make release-check` builds and installs everything."""
+"""The parts of a release: wheel, sdist and metadata. `make release-check` builds and installs all of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.packaging.chart import helm
 ROOT = Path(__file__).parents[2]
 
 
-#: What someone needs who builds, tests and packs it from the sdist alone.
+#: What the sdist needs, so that it can be built, tested and packaged without the repository.
 FOLDERS = (
     ".github",
     "bench",
@@ -81,7 +81,7 @@ def test_the_wheel_serves_its_documents(wheel: zipfile.ZipFile, tmp_path: Path) 
     wheel.extractall(tmp_path)
     script = "from exporter.pages.documents import packaged; print(*[one.name for one in packaged()])"
     command = [sys.executable, "-c", script]
-    # In a folder of its own, with nothing of the repository beside it.
+    # In a folder of its own, without the repository.
     served = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60)
     assert served.stdout.split() == [document.name for document in packaged()]
 
@@ -114,7 +114,7 @@ def test_the_sdist_holds_the_repository_and_the_chart_can_be_packed_from_it(tmp_
 
 
 def kept(folder: Path) -> Iterator[Path]:
-    """The files of a folder, as paths in the repository, without what Python leaves there."""
+    """The files of a folder as paths in the repository, without Python's caches."""
     for path in folder.rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts:
             yield path.relative_to(ROOT)

@@ -1,4 +1,4 @@
-"""The Dockerfile, as far as it can be judged without building it; `make image-test` builds it."""
+"""The Dockerfile, as far as it can be checked without building it; `make image-test` builds it."""
 
 from __future__ import annotations
 

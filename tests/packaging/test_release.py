@@ -1,4 +1,4 @@
-"""A release is cut by one command: the version where it stands, the changes under it, nothing where it cannot be."""
+"""One command cuts a release: it writes the version everywhere and the changes under it, or nothing if it cannot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NEXT = "1.2.3"
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """What a release writes, of this repository, with a change that is unreleased."""
+    """A copy of the files that a release writes, with an unreleased change."""
     for name in (release.CHANGELOG, *release.PLACES):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
@@ -52,7 +52,7 @@ def test_the_changes_go_under_the_version_with_its_date(copy: Path) -> None:
         in after
     )
     assert "This becomes" not in after
-    # And what was released stays.
+    # Earlier releases stay.
     old = f"## [{exporter.__version__}]"
     assert after.partition(old)[2] == before.partition(old)[2]
 

@@ -1,4 +1,4 @@
-"""The workflows: valid, with no more rights than they need, everything pinned, and for what is supported."""
+"""The workflows: valid, with only the rights that they need, everything pinned, and for all supported versions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def read(path: Path) -> Any:
 
 
 def run(tool: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    # Where actionlint finds shellcheck.
+    # So that actionlint finds shellcheck.
     path = f"{TOOLS}{os.pathsep}{os.environ['PATH']}"
     command = [TOOLS / tool, *arguments]
     return subprocess.run(command, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=120)
@@ -74,7 +74,7 @@ def test_rights_are_given_to_each_job_and_none_to_all(path: Path) -> None:
     workflow = read(path)
     assert workflow["permissions"] == {}
     assert all(job["permissions"] and job["timeout-minutes"] for job in workflow["jobs"].values())
-    # What comes from elsewhere may write nothing.
+    # Third-party actions have no write access.
     on_request = [job for job in workflow["jobs"].values() if job.get("if") != "github.event_name == 'push'"]
     if "pull_request" in workflow["on"]:
         assert all(job["permissions"] == {"contents": "read"} for job in on_request)

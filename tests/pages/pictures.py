@@ -1,4 +1,4 @@
-"""`python -m tests.pages.pictures [--minutes N] [--folder FOLDER]`: writes docs/*page*.png anew.
+"""`python -m tests.pages.pictures [--minutes N] [--folder FOLDER]`: rewrites docs/*page*.png.
 
 They show the demo's tree with one unreadable znode, some time after its server was killed and started again.
 """
@@ -33,7 +33,7 @@ BROWSED = {"ensemble": "shop", "tree": "/config", "path": "/config/production/or
 
 @dataclass(frozen=True)
 class Picture:
-    """What is shown, and on which screen: of a page that is longer, as much as there is room for, or all of it."""
+    """What is shown on which screen: as much of a long page as fits, or all of it."""
 
     name: str
     address: str = "/"
@@ -52,7 +52,7 @@ PICTURES = (
 
 
 def main() -> None:
-    """Lets the tree live for a while, takes its server away in the middle, and takes the pictures in the end."""
+    """Lets the tree change for a while, kills its server halfway, and takes the pictures in the end."""
     parser = argparse.ArgumentParser(prog="python -m tests.pages.pictures")
     parser.add_argument("--minutes", type=float, default=11.0, help="how long the tree lives, about (default 11)")
     parser.add_argument("--folder", type=Path, default=DOCS, metavar="FOLDER", help="where to write (default docs)")
@@ -66,7 +66,7 @@ def main() -> None:
 
 @contextlib.contextmanager
 def scene(seconds: float) -> Iterator[Running]:
-    """The pages when all of that has happened."""
+    """The pages after all of that."""
     with ZooKeeperServer() as zookeeper:
         world = World(zookeeper.hosts)
         world.start()
@@ -89,7 +89,7 @@ def scene(seconds: float) -> Iterator[Running]:
 
 
 def close(hosts: str) -> None:
-    """Puts a znode into the tree that the exporter may not read."""
+    """Adds a znode to the tree that the exporter may not read."""
     client = KazooClient(hosts)
     client.start()
     client.create(CLOSED, acl=[make_acl("world", "anyone", create=True, delete=True)], makepath=True)
@@ -98,7 +98,7 @@ def close(hosts: str) -> None:
 
 
 def take(browser: Browser, server: Running, picture: Picture, folder: Path) -> Path:
-    """Takes one picture, and gives its file."""
+    """Takes one picture, and returns its file."""
     path = folder / f"{picture.name}.png"
     screen = ViewportSize(width=picture.width, height=picture.height)
     context = browser.new_context(color_scheme=picture.scheme, viewport=screen, device_scale_factor=2)

@@ -1,4 +1,4 @@
-"""Looking into a tree: which znode and which children, in what words; never more than a page of them."""
+"""Browsing a tree: which znode and which children are shown, in which words, and at most one page of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of trees in every combination of conditions: that all is well only where nothing is wrong."""
+"""The words for trees in every combination of conditions; all is well only if nothing is wrong."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def standing(tree: CacheStats, client_state: str = "connected", unverified_for: 
 
 
 def well(**of_a: Any) -> CacheStats:
-    """A cache that no machine is too slow for."""
+    """A cache without conditions that a slow machine may cause."""
     return fresh(**{"stale_after": 0.0, **of_a})
 
 
 def combinations() -> Iterator[tuple[str, CacheStats, bool]]:
-    """Every combination of a client's state, a cache's, and what can be wrong; and whether nothing is."""
+    """Every combination of a client's state, a cache's state and problems, and whether nothing is wrong."""
     now = time.time()
     axes = itertools.product(
         CLIENT_STATES,
@@ -62,12 +62,12 @@ def combinations() -> Iterator[tuple[str, CacheStats, bool]]:
 
 
 def test_all_is_well_only_where_nothing_is_wrong() -> None:
-    """In thousands of combinations, alone and beside a tree of which nothing is wrong."""
+    """Thousands of combinations, alone and next to a tree without problems."""
     fine = standing(well())
     said = set()
     for client, tree, is_well in combinations():
         if tree.root == "unknown" and tree.state == "in_sync":
-            # A cache whose first load is complete knows its root.
+            # A cache that was complete knows its root.
             continue
         one = standing(tree, client)
         assert one.is_complete == (one.level == "good") == (one.words == "complete")
@@ -130,7 +130,7 @@ def test_the_worst_is_said_first_and_nothing_is_left_out() -> None:
         "bad",
         "TreeCacheClientDown",
     )
-    # A tree that has failed is worse than a server that may lack changes.
+    # A failed tree is worse than a server that may lack changes.
     failed = standing(EACH["failed"][0], "connected_ro")
     assert headline([Connected("connected_ro", [failed])]) == (
         "/services: engine failed, restarting. "

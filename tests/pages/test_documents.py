@@ -1,4 +1,4 @@
-"""The documents as pages: each anchor that something leads to, each link, and nothing but what their Markdown says."""
+"""The documents as pages: every link and anchor works, and the pages contain only what the Markdown says."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from exporter.web.guard import SECURITY_HEADERS
 from tests.web.running import running
 
 ROOT = Path(__file__).parents[2]
-#: All but the page that the site alone has.
+#: All but the page that only the site has.
 NAMES = sorted({file.stem for file in (ROOT / "docs").glob("*.md")} - {"api"})
 RULES = (ROOT / "dashboards" / "prometheus" / "treecache-alerts.yml").read_text()
 
 
 def page(text: str, *others: str) -> str:
-    """What a document of this text becomes, next to these others."""
+    """The page of a document with this text, next to these others."""
     found = Documents({"one": text, **dict.fromkeys(others, "")}).find("one")
     assert found is not None
     return found.html.strip()
@@ -47,7 +47,7 @@ def test_each_runbook_that_something_leads_to_is_there() -> None:
     alerts = set(re.findall(r"alert: (\w+)", RULES))
     linked = set(re.findall(r"runbook_url: \S*#(\w+)", RULES))
     conditions = {condition.runbook.lower() for condition in CONDITIONS if condition.runbook}
-    # In lower case, and as Grafana knows them.
+    # In lower case, and as Grafana writes them.
     assert {name.lower() for name in alerts} | alerts <= anchors(served)
     assert linked | conditions | {CONNECTION_RUNBOOK.lower()} <= anchors(served)
     assert {urldefrag(documents.runbook(condition.runbook))[1] for condition in CONDITIONS} - {""} == conditions

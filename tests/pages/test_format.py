@@ -1,4 +1,4 @@
-"""Numbers, times and names as people read them."""
+"""Numbers, times and names in readable form."""
 
 from __future__ import annotations
 

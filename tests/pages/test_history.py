@@ -47,7 +47,7 @@ def test_a_point_of_staleness_is_the_worst_since_the_one_before() -> None:
 
 
 class Story:
-    """An ensemble whose stats the test tells one after the other, and what is made of them."""
+    """An ensemble whose stats the test sets one after the other, and its history."""
 
     def __init__(self) -> None:
         self._client, self._cache = Source(BUSY_CLIENT), Source(fresh())
@@ -55,7 +55,7 @@ class Story:
         self._history.look()
 
     def tell(self, client: ClientStats = BUSY_CLIENT, cache: CacheStats | None = None) -> list[tuple[str, str, str]]:
-        """What is known to have happened since the start, the latest first."""
+        """The changes since the start, the latest first."""
         self._client.told, self._cache.told = client, cache or fresh()
         self._history.look()
         return [(change.where, change.what, change.level) for change in self._history.changes()]

@@ -1,4 +1,4 @@
-"""Paths as links have them: short, and the same znode at the other end."""
+"""Paths in links are short, and lead back to the same znode."""
 
 from __future__ import annotations
 

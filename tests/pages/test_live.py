@@ -1,4 +1,4 @@
-"""Server-sent events: everything first, then what changed, and an end when the server ends."""
+"""Server-sent events: first everything, then changes, and the end when the server stops."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Broadcast:
 
 
 async def next_told(messages: AsyncIterator[str]) -> dict[str, Any]:
-    """What the next message that says anything tells."""
+    """The content of the next message that has any."""
     while True:
         message = await asyncio.wait_for(anext(messages), 10)
         if message.startswith("data: ") and (told := json.loads(message.removeprefix("data: "))):
@@ -121,7 +121,7 @@ def test_there_may_be_so_many_pages_and_no_more(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("end", ["close", "send no more"])
 def test_a_closed_page_leaves_its_place_at_once(monkeypatch: pytest.MonkeyPatch, end: str) -> None:
     monkeypatch.setattr(live, "PAGES", 1)
-    # Nothing is written to the page, by which its end could be noticed.
+    # Nothing is written to the page, so a failed write cannot reveal that it is gone.
     monkeypatch.setattr(live, "PACE", 60)
     with running() as server, socket.create_connection(("127.0.0.1", server.port), timeout=10) as page:
         page.sendall(b"GET /-/events HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Which of very many trees have a place on the page: the worst, and for as long as they are no better than others."""
+"""Places on the page go to the worst of many trees, which keep them until they are better than others."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_place_is_lost_to_a_worse_tree_alone() -> None:
     places = Places(2)
     assert names(places, tree("a"), tree("b"), tree("c")) == "ab"
     assert names(places, tree("c", "waiting"), tree("a"), tree("b")) == "ca"
-    # It was worse once, which is no reason to load every page again.
+    # It was worse before, but that is no reason to reload every page.
     assert names(places, tree("a"), tree("b"), tree("c")) == "ac"
     assert names(places, tree("a", "bad"), tree("b", "bad"), tree("c", "bad")) == "ac"
     assert places.allot("other", [tree("b"), tree("c"), tree("d")])[0].name == "b"

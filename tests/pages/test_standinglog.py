@@ -1,4 +1,4 @@
-"""What is logged of how trees stand: each change of their own once, never in floods, and in the end how things are."""
+"""The log of trees' conditions: each change once, limited in number, and the actual state in the end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BEGAN, ENDED = "tree condition began", "tree condition ended"
 
 
 class Told:
-    """A tree whose stats the test tells, a second apart, and what was logged of it."""
+    """A tree whose stats the test sets, a second apart, and what was logged about it."""
 
     def __init__(self, logged: list[Any]) -> None:
         self.now = 0.0
@@ -26,7 +26,7 @@ class Told:
         self._log = StandingLog(lambda: self.now)
 
     def tell(self, **of_a: Any) -> list[tuple[str, str]]:
-        """What is logged of a cache that is complete but for this."""
+        """What is logged about a cache that is complete but for these changes."""
         self.now += 1
         before = len(self.logged)
         tree: CacheStats = fresh(**{"stale_after": 0.0, **of_a})

@@ -1,4 +1,4 @@
-"""A cache to look into, of znodes that a test thinks up."""
+"""A cache of made-up znodes, for tests to browse."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STAT = ZnodeStat(0x10, 0x11, 1_700_000_000_000, 1_700_000_000_000, 3, 4, 5, 0, 6
 
 
 class Znodes:
-    """A cache of these znodes by path: a stat or None for one that may not be read, and the same data in each."""
+    """A cache of these znodes by path, each with a stat, or None if unreadable, and all with the same data."""
 
     def __init__(self, root: str, stats: Mapping[str, ZnodeStat | None], data: bytes | None = b"data") -> None:
         self._root, self._stats, self._data = root, stats, data

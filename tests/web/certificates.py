@@ -18,7 +18,7 @@ class Authority:
         self._authority.cert_pem.write_to_path(str(self.file))
 
     def issue(self, name: str, *identities: str) -> tuple[Path, Path]:
-        """Writes NAME.crt and NAME.key, valid for these host names, addresses or e-mail addresses; gives both paths."""
+        """Writes NAME.crt and NAME.key for these host names, addresses or e-mail addresses; returns both paths."""
         issued = self._authority.issue_cert(*identities)
         certificate, key = self._folder / f"{name}.crt", self._folder / f"{name}.key"
         certificate.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
@@ -26,7 +26,7 @@ class Authority:
         return certificate, key
 
     def client_context(self, certificate: tuple[Path, Path] | None = None) -> ssl.SSLContext:
-        """A client's context that trusts this authority alone."""
+        """A client's context that trusts only this authority."""
         context = ssl.create_default_context(cafile=str(self.file))
         if certificate is not None:
             context.load_cert_chain(*certificate)

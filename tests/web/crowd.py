@@ -1,7 +1,7 @@
-"""`python -m tests.web.crowd NUMBER PORT [CA_FILE]`: clients that ask the same again and again, without a pause.
+"""`python -m tests.web.crowd NUMBER PORT [CA_FILE]`: clients that repeat the same request without a pause.
 
-The request is what comes from standard input. Prints a line once all are connected and the first has been answered, and
-after SIGTERM how many answers there were, by status.
+Reads the request from standard input. Prints a line once all are connected and the first has been answered, and after
+SIGTERM the number of answers by status.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ answers: collections.Counter[int] = collections.Counter()
 async def ask_for_ever(
     port: int, context: ssl.SSLContext | None, request: bytes, connected: asyncio.Event, answered: asyncio.Event
 ) -> None:
-    """Asks over one connection for as long as that lasts, then over another."""
+    """Sends requests over one connection as long as it lasts, then over another."""
     name = "127.0.0.1" if context else None
     while True:
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=name)
         except OSError:
-            # The server has no patience with slow handshakes.
+            # The server ends slow handshakes.
             continue
         connected.set()
         try:

@@ -1,4 +1,4 @@
-"""The web server in a process of its own, for tests that are hostile to it and watch what that costs."""
+"""The web server in a process of its own, for tests that attack it and measure the cost."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ import httpx
 
 from tests.web.certificates import Authority
 
-#: Seconds within which a well-behaved scrape is answered, by Prometheus' own default; and by how many bytes memory may
-#: grow.
+#: Seconds within which a well-behaved scrape must be answered, Prometheus' default; and the bytes that memory may grow.
 SCRAPE_LIMIT = 10.0
 MEMORY_LIMIT = 48 * 1024 * 1024
 
@@ -48,14 +47,14 @@ class Server:
 
     @property
     def log(self) -> str:
-        """What it logged."""
+        """The log."""
         return self._log.read_text()
 
     @contextlib.contextmanager
     def memory_grows_by_less_than(self, limit: int) -> Iterator[None]:
-        """Compares the most memory that it has meanwhile with what it has now; `limit` is in bytes."""
+        """Compares its peak memory within the block with the memory now; `limit` is in bytes."""
         before = self._memory("VmRSS")
-        # Where the peak cannot be reset it is that since the start, which is no less.
+        # If the peak cannot be reset, it is the peak since the start, which is at least as high.
         with contextlib.suppress(OSError):
             Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
         yield
@@ -79,7 +78,7 @@ class Server:
         return time.monotonic() - begun
 
     def exchange(self, request: bytes) -> bytes:
-        """Everything that is answered to these bytes, after which the client sends no more."""
+        """The whole answer to these bytes, after which the client sends no more."""
         with self.connect() as connection:
             with contextlib.suppress(ConnectionError):
                 connection.sendall(request)
@@ -94,7 +93,7 @@ class Server:
 
 
 def received(connection: socket.socket) -> bytes:
-    """What comes until the other side closes."""
+    """Everything received until the other side closes."""
     parts = []
     with contextlib.suppress(ConnectionError):
         while part := connection.recv(65536):
@@ -103,11 +102,11 @@ def received(connection: socket.socket) -> bytes:
 
 
 def scrapes(server: Server, number: int = 5) -> list[float]:
-    """The seconds that so many scrapes take, one after the other."""
+    """The seconds of each of `number` scrapes, one after the other."""
     return [server.scrape() for _ in range(number)]
 
 
 def assert_scrapes_are_quick(server: Server, number: int = 5) -> None:
-    """Whatever else goes on."""
+    """Scrapes are answered in time, whatever else happens."""
     taken = scrapes(server, number)
     assert max(taken) < SCRAPE_LIMIT, taken

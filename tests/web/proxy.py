@@ -1,4 +1,4 @@
-"""A proxy in front of the exporter that shows it under a path of its own, as nginx and ingress controllers do."""
+"""A proxy that serves the exporter below another path, as nginx and ingress controllers do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _METHODS = ["GET", "HEAD", "POST"]
 
 @contextlib.contextmanager
 def proxied(upstream: str, public: str, in_place: str) -> Iterator[str]:
-    """The URL at which `upstream` is shown under the path `public`, in whose place `in_place` is asked for."""
+    """The URL at which `upstream` is served below the path `public`, which is replaced by `in_place`."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

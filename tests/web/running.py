@@ -1,4 +1,4 @@
-"""The web server with the app on it, in this process or in one of its own, for tests that talk to it by sockets."""
+"""The web server with the app, in this process or another, for tests that use sockets."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from tests.telemetry.known import BUSY_CACHE, ensemble
 
 
 def fresh(**of_a: Any) -> CacheStats:
-    """A busy cache that can read all of its znodes, and whose freshness has just been proven."""
+    """A busy cache without unreadable znodes, which was just verified."""
     return replace(BUSY_CACHE, **{"verified_at": time.time(), "unreadable_nodes": 0, **of_a})
 
 
 def loading(**of_a: Any) -> CacheStats:
-    """A busy cache whose session is new, so that everything is being read."""
+    """A busy cache with a new session, so that it is loading."""
     return fresh(**{"state": "loading", "initialized": False, **of_a})
 
 
 @dataclass(frozen=True)
 class Running:
-    """Where the server is."""
+    """The server's address."""
 
     url: str
     port: int
@@ -52,7 +52,7 @@ def running(
     prefix: str = "",
     address: Address | None = None,
 ) -> Iterator[Running]:
-    """The app about these ensembles, by default a busy one, on a loopback port, by default a free one, or an address.
+    """Serves the app about these ensembles (default: a busy one) on a loopback port (default: a free one) or `address`.
 
     Its loop runs in a thread.
     """

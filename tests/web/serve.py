@@ -28,12 +28,12 @@ REQUEST_TIMEOUT = 2.0
 TREES, WIDE, CHILDREN = 40, "wide", 100_000
 
 _STAT = ZnodeStat(1, 1, 1_700_000_000_000, 1_700_000_000_000, 0, 0, 0, 0, 2_800, CHILDREN, 1)
-#: JSON that would be shown as a thousand times as many characters.
+#: JSON whose indented form has a thousand times as many characters.
 _DEEP = b"[" * 900 + b"[]," * 500 + b"[]" + b"]" * 900
 
 
 class WideCache(Source[CacheStats]):
-    """A tree of a root with very many children."""
+    """A tree whose root has very many children."""
 
     _children = frozenset(f"child-{number:06}" for number in range(CHILDREN))
 
@@ -52,7 +52,7 @@ def large() -> EnsembleSource:
 
 
 def main() -> None:
-    """Serves until it is told to end."""
+    """Serves until a signal ends it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--config", type=Path)
     parser.add_argument("--large", action="store_true")

@@ -1,4 +1,4 @@
-"""What is served where, and the state it tells of."""
+"""What is served under which path, and the state that it shows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 def talk(*ensembles: EnsembleSource, to: Callable[[httpx.AsyncClient], Awaitable[T]], telemetry: str = "/metrics") -> T:
-    """What `to` finds out when it talks to the app about these ensembles."""
+    """Runs `to` with a client of the app about these ensembles, and returns its result."""
     app = create_app(build_registry(ensembles, "1.2.3"), ensembles, telemetry_path=telemetry, version="1.2.3")
 
     async def converse() -> T:
@@ -168,7 +168,7 @@ def test_a_tree_that_is_never_proven_becomes_stale() -> None:
     assert ">/services: stale, never verified.<" in second
     assert ">stale<" in second
     assert "never verified" in second
-    # Nobody asked for proofs.
+    # Freshness checks are off.
     on_demand = ensemble(cache=replace(never, stale_after=0.0))
     assert all("The tree is complete, and its changes arrive." in page for page in talk(on_demand, to=look_twice))
 
@@ -180,7 +180,7 @@ def test_what_is_stale_depends_on_the_tree() -> None:
 
 
 class Faults:
-    """A tree's faults as the test tells them."""
+    """A tree's faults, set by the test."""
 
     def __init__(self, *told: Fault) -> None:
         self._told = told
@@ -323,7 +323,7 @@ def test_pages_about_long_names_have_a_limit_and_lead_to_them(character: str) ->
 
 
 def _above(path: str) -> list[str]:
-    """A path, and those that lead to it."""
+    """A path and its ancestors."""
     names = path.split("/")[1:]
     return ["/", *("/" + "/".join(names[: length + 1]) for length in range(len(names)))]
 

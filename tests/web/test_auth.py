@@ -1,4 +1,4 @@
-"""Passwords: right ones pass, and what is wrong costs the same whoever it was tried for."""
+"""Passwords: right ones pass, and wrong ones take the same time for every user name."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_what_was_right_once_is_not_hashed_again_until_the_hash_changes() -> Non
         assert not await passwords.is_right(changed, "alice", b"secret")
         return took
 
-    # Hashing would take some 20 times 50 ms.
+    # Hashing would take about 20 times 50 ms.
     assert checking(ask) < 0.1
 
 
@@ -107,7 +107,7 @@ def test_a_right_password_has_its_turn_in_a_crowd_of_wrong_ones(clients: int, us
     known = {"user-0": bcrypt.hashpw(b"secret", bcrypt.gensalt(5))}
 
     async def guess(passwords: PasswordCheck, number: int) -> None:
-        """As fast as it is answered, each time something else."""
+        """Tries another password as soon as the last one is answered."""
         attempt = 0
         while True:
             attempt += 1

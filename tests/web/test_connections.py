@@ -1,4 +1,4 @@
-"""What is kept for clients who do not read has a limit for all of them together."""
+"""The data buffered for clients that do not read has a limit, for all of them together."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_those_go_who_have_not_read_for_the_longest(monkeypatch: pytest.MonkeyPa
         clients = []
         for _ in range(12):
             client = opened.enter_context(socket.socket())
-            # The less there is room for on the way, the more stays with the server.
+            # The smaller the receive buffer, the more data stays with the server.
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.settimeout(10)
             client.connect(("127.0.0.1", server.port))
@@ -34,5 +34,5 @@ def test_those_go_who_have_not_read_for_the_longest(monkeypatch: pytest.MonkeyPa
         got_everything = [b"\r\n\r\nHealthy.\n" in received(client) for client in clients]
     assert got_everything[-1]
     assert 1 <= sum(got_everything) <= 6
-    # The last ones, not just any.
+    # Exactly the last ones are left.
     assert got_everything == sorted(got_everything)

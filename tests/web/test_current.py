@@ -1,4 +1,4 @@
-"""The web configuration in force: what could not be read is tried again, and said once."""
+"""The web configuration in force: failed reloads are retried, and logged once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEADER = "http_server_config: {headers: {X-Frame-Options: %s}}\n"
 
 @contextmanager
 def no_file_left() -> Iterator[None]:
-    """While this lasts, the process can open no file, as with too many connections."""
+    """Within the block the process cannot open files, as with too many connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
@@ -36,7 +36,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def looks(current: CurrentConfig, count: int) -> list[str]:
-    """What is logged by so many looks at the files."""
+    """What is logged by this many checks of the files."""
     with capture_logs() as logged:
         for _ in range(count):
             current.refresh()

@@ -1,4 +1,4 @@
-"""Clients that go at odd moments, and files that run out: nothing goes wrong that nobody handles."""
+"""Clients that leave at odd moments, and running out of file descriptors, cause no unhandled errors."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
 
 
 def hello() -> bytes:
-    """What a client begins a TLS handshake with."""
+    """The first bytes of a client's TLS handshake."""
     outgoing = ssl.MemoryBIO()
     client = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="127.0.0.1")
     with pytest.raises(ssl.SSLWantReadError):
@@ -56,7 +56,7 @@ def never() -> HttpProtocol:
 @pytest.mark.parametrize("turns", range(8))
 @pytest.mark.parametrize("first", [0, 1, 100, 10_000])
 def test_a_connection_that_ends_during_its_handshake(context: ssl.SSLContext, turns: int, first: int) -> None:
-    """It ends so many turns of the event loop after so many bytes, whoever ends it."""
+    """It ends this many turns of the event loop after this many bytes, whichever side ends it."""
 
     async def shake_hands_and_end(end: Callable[[asyncio.Transport, socket.socket], None]) -> list[dict[str, Any]]:
         loop, wrong, lobby = asyncio.get_running_loop(), list[dict[str, Any]](), Lobby(16)
@@ -85,7 +85,7 @@ def test_a_connection_that_ends_during_its_handshake(context: ssl.SSLContext, tu
 
 @contextmanager
 def no_more_files() -> Iterator[None]:
-    """Nothing can be opened."""
+    """Within the block, no file can be opened."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = os.open("/dev/null", os.O_RDONLY)
     os.close(free)

@@ -1,4 +1,4 @@
-"""A scrape's format, compression and filter are those that the request asks for."""
+"""A scrape has the format, compression and filter that the request asks for."""
 
 from __future__ import annotations
 

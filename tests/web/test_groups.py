@@ -1,4 +1,4 @@
-"""A group of routes is one line: its paths, links, passwords and connections follow from the list."""
+"""A new group of routes is one line: its paths, links, passwords and kinds of connections follow from the list."""
 
 from __future__ import annotations
 

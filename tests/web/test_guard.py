@@ -1,4 +1,4 @@
-"""What every request passes: headers for browsers, passwords for all but probes, no forms of other sites."""
+"""The guard: security headers, passwords for everything but probes, and no cross-site requests."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_other_sites_may_link_but_not_post(open_server: Running) -> None:
 
 
 def test_other_origins_may_not_post_where_browsers_tell_no_more(open_server: Running) -> None:
-    """They send Sec-Fetch-Site only to HTTPS and to their own machine."""
+    """Browsers send Sec-Fetch-Site only over HTTPS and to localhost."""
     for origin, post in (
         ("http://elsewhere.example", 403),
         (f"http://127.0.0.1:{open_server.port + 1}", 403),

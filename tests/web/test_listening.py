@@ -1,4 +1,4 @@
-"""The listening sockets: at which addresses they answer, and what becomes of the files of Unix sockets."""
+"""The listening sockets: the addresses that they answer on, and the files of Unix sockets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def knock(path: Path) -> None:
-    """Connects, and nothing else."""
+    """Connects and sends nothing."""
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(path))
 

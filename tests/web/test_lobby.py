@@ -1,4 +1,4 @@
-"""Who leaves when there are too many connections: in which order, of which address, and who never."""
+"""Which connections end when there are too many: in which order, of which address, and which never."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Client(asyncio.Transport):
 
 
 def enter(lobby: Lobby, number: int, kind: Kind = Kind.STRANGER, address: str = "192.0.2.1") -> list[Client]:
-    """So many clients for each of whom there was a place, which may be gone by now."""
+    """Clients that all got a place, which they may have lost again."""
     clients = [Client(address) for _ in range(number)]
     for client in clients:
         lobby.enter(client)

@@ -1,4 +1,4 @@
-"""What is served behind a prefix, what is not, and where links lead."""
+"""What is served below a prefix, what is not, and where links lead."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_what_is_not_the_first_page_leads_there(prefix: str, method: str) -> Non
         for path in ("/", prefix):
             response = client.request(method, path)
             assert response.status_code == 302
-            # Relative, so that it is right behind a proxy too.
+            # Relative, so that it also works behind a proxy.
             assert not response.headers["location"].startswith("/")
             assert urljoin(path, response.headers["location"]) == f"{prefix}/"
         assert client.post(prefix).status_code == 405
@@ -74,7 +74,7 @@ def test_relative_links() -> None:
 
 
 def test_a_path_that_is_like_a_host_leads_nowhere_else() -> None:
-    """Browsers take what begins with two slashes for an address elsewhere."""
+    """Browsers take a path that begins with two slashes for another host."""
     with running(prefix="/zk") as server:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
         for path in ("//evil.example", "//evil.example/zk", "/zk//evil.example"):

@@ -1,4 +1,4 @@
-"""`/-/healthy` and `/-/ready` in each state of a cache, and what they say of each tree."""
+"""`/-/healthy` and `/-/ready` in each state of a cache, and their lines about each tree."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NEVER = dict.fromkeys(BUSY_CACHE.events, 0)
 
 
 class Asked:
-    """An exporter of these trees that can be asked both again and again."""
+    """An exporter of these trees whose probes can be asked repeatedly."""
 
     def __init__(self, **trees: CacheStats) -> None:
         self.trees = {name: Source(tree) for name, tree in trees.items()}
@@ -65,7 +65,7 @@ def test_ready_for_good_once_it_was_whatever_a_reload_adds() -> None:
     assert asked.ready() == (200, "Ready.\nmain a: in_sync\n")
     asked.trees["b"] = Source(NEW_CACHE)
     assert asked.ready()[0] == 200
-    # That it was ready once says nothing of a cache that cannot go on.
+    # A failed cache makes it unready, although it was ready before.
     asked.trees["a"].told = in_state("failed")
     status, said = asked.ready()
     assert (status, said.splitlines()[0]) == (503, "Not ready: main a failed.")
@@ -106,7 +106,7 @@ def test_a_failure_that_lasts_is_for_the_process_manager() -> None:
     assert asked.healthy()[0] == 200
     asked.trees["a"].told = in_state("failed", failure="MemoryError", failed_at=time.time() - LASTING - 1)
     assert asked.healthy() == (503, "Not healthy: main a failed.\nmain a: failed\nmain b: in_sync\n")
-    # Since when is not known.
+    # The time of the failure is unknown.
     asked.trees["a"].told = in_state("failed", failed_at=0.0)
     assert asked.healthy()[0] == 200
 

@@ -1,4 +1,4 @@
-"""A crowd of scrapes: one collection for all who wait for the same, never one that began before they came."""
+"""Concurrent scrapes: all that wait for the same share one collection, which begins after they arrive."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from exporter.web.scrapes import Scrapes
 
 
 class Held(Collector):
-    """Counts collections, and holds each until it is let go."""
+    """Counts collections, and holds each until it is released."""
 
     def __init__(self) -> None:
         self.begun = 0
@@ -48,7 +48,7 @@ def scrape(held: Held, conversation: Callable[[httpx.AsyncClient], Awaitable[Non
 
 async def ask(client: httpx.AsyncClient, times: int, query: str = "") -> list[asyncio.Task[httpx.Response]]:
     asked = [asyncio.create_task(client.get(f"/metrics{query}")) for _ in range(times)]
-    # Some turns of the loop, for each request to come to where it waits.
+    # Some turns of the loop, so that each request starts waiting.
     for _ in range(200):
         await asyncio.sleep(0)
     return asked

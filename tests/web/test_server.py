@@ -1,4 +1,4 @@
-"""What the HTTP server sends and refuses by itself."""
+"""What the HTTP server sends and refuses without the app."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def greet(_request: Request) -> Response:
 
 
 def talk(to: Callable[[httpx.AsyncClient], Awaitable[T]]) -> T:
-    """What `to` finds out when it talks to the server about an app that greets."""
+    """Runs `to` with a client of a server whose app sends a greeting, and returns its result."""
 
     async def converse() -> T:
         listener = listen(ListenAddress("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""TLS and users by real connections: who gets in, and what a change of the files changes."""
+"""TLS and users over real connections: who is admitted, and what changes when the files change."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def file(tmp_path: Path) -> Path:
 
 
 def replace_file(file: Path, text: str) -> None:
-    """A new file in the old one's place, as tools that rotate certificates do it."""
+    """Replaces the file, as tools that rotate certificates do."""
     fresh = file.with_suffix(".new")
     fresh.write_text(text)
     os.replace(fresh, file)
 
 
 def serial(server: Running, authority: Authority) -> str:
-    """Which certificate a new connection is shown."""
+    """The certificate that a new connection gets."""
     with (
         socket.create_connection(("127.0.0.1", server.port)) as plain,
         authority.client_context().wrap_socket(plain, server_hostname="127.0.0.1") as encrypted,
