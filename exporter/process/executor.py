@@ -1,4 +1,4 @@
-"""ThreadExecutor: a thread for what takes long or hangs, a hash or a network's file; no process waits for it to end."""
+"""ThreadExecutor: a thread for work that takes long or may hang (a hash, a file on a network); it delays no exit."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Result = TypeVar("Result")
 
 
 class ThreadExecutor(Executor):
-    """Does one thing after the other in a thread, which begins with the first of them.
+    """Runs one task after another in a thread, which starts with the first task.
 
-    Python waits for the threads of its own executors before it ends; this one is left behind in the middle of its work.
+    Python waits at its exit for the threads of its own executors; it does not wait for this one.
     """
 
     def __init__(self, name: str) -> None:
@@ -28,7 +28,7 @@ class ThreadExecutor(Executor):
     def submit(
         self, function: Callable[Parameters, Result], /, *arguments: Parameters.args, **named: Parameters.kwargs
     ) -> Future[Result]:
-        """Does this too, later. Raises RuntimeError after `shutdown`, and when there is no thread to be had."""
+        """Queues a task. Raises RuntimeError after `shutdown`, and if no thread can be started."""
         if self._closed:
             raise RuntimeError(f"the executor {self._name} is shut down")
         if self._thread is None:
@@ -40,7 +40,7 @@ class ThreadExecutor(Executor):
         return future
 
     def shutdown(self, wait: bool = False, *, cancel_futures: bool = True) -> None:
-        """Begins nothing more, and by default waits for nothing."""
+        """Takes no more tasks; by default cancels those that wait, and does not wait for the one that runs."""
         self._closed = True
         if cancel_futures:
             self._cancel_what_waits()

@@ -1,4 +1,4 @@
-"""Logs: one event a line on standard error, as logfmt or JSON, ours and the libraries' alike, never in floods."""
+"""Logs: one event a line on standard error, as logfmt or JSON, our own and the libraries', with repetitions limited."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from exporter.process.repetitions import Repetitions
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("logfmt", "json")
 
-#: Seconds within which a library's message is not repeated.
+#: Seconds until a library's message is logged again.
 REPEAT_INTERVAL = 300.0
-#: How often a `Flood` lets one message through in how many seconds, before it sums up what comes again and again.
+#: How many times a `Flood` admits one message, and the seconds that it counts over.
 STATE_LIMIT, STATE_INTERVAL = 10, 60.0
 
 
 def configure(
     level: str = "info", format: str = "logfmt", *, processors: Sequence[Processor] = (), extras: Sequence[str] = ()
 ) -> None:
-    """Sends all logging to standard error, for which nobody waits.
+    """Sends all logging to standard error, without blocking on it.
 
     Args:
         level: one of `LEVELS`.
         format: one of `FORMATS`.
-        processors: structlog's, which add to each event before it gets its name, level and time.
-        extras: what records that are not structlog's may carry beside their message.
+        processors: structlog processors that run before the event gets its name, level and time.
+        extras: names of `extra` fields that are logged from records of the standard library.
     """
     handler = stderr.handler()
     shared = [structlog.contextvars.merge_contextvars, *processors, *_shared_processors()]
     handler.setFormatter(_formatter(format, [*shared, structlog.stdlib.ExtraAdder(allow=extras)]))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # Handlers of others may survive basicConfig, as OpenTelemetry's does.
+    # Some handlers survive basicConfig, for example OpenTelemetry's.
     logging.getLogger().handlers = [handler]
     logging.captureWarnings(True)
     threading.excepthook = _log_failed_thread
@@ -50,10 +50,10 @@ def configure(
 
 
 class QuietLibraries(logging.Filter):
-    """Keeps libraries from flooding the log, as one may for as long as what it connects to is away.
+    """Keeps libraries from flooding the log, for example while their server is unreachable.
 
-    At `minimum` debug everything is let through. Otherwise a message of a library is let through once in
-    `REPEAT_INTERVAL` seconds, with how often it was held back since.
+    At `minimum` debug it admits everything, otherwise each message of a library once in `REPEAT_INTERVAL` seconds,
+    with the number of times that it was held back.
     """
 
     def __init__(self, minimum: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -62,17 +62,17 @@ class QuietLibraries(logging.Filter):
         self._repetitions = Repetitions(REPEAT_INTERVAL, clock)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is to be written; the exporter's own always are."""
+        """Whether to log the record; always True for the exporter's own."""
         if self._minimum <= logging.DEBUG or record.name == "exporter" or record.name.startswith("exporter."):
             return True
         return not self.is_needless(record) and self._let_through(record)
 
     def is_needless(self, record: logging.LogRecord) -> bool:
-        """Whether a library's record says nothing that is not logged elsewhere."""
+        """Whether a library's record repeats what is logged elsewhere."""
         return False
 
     def message(self, record: logging.LogRecord) -> str:
-        """What is not to be repeated."""
+        """The text by which repetitions are recognized."""
         return record.getMessage()
 
     def _let_through(self, record: logging.LogRecord) -> bool:
@@ -83,10 +83,10 @@ class QuietLibraries(logging.Filter):
 
 
 class Flood:
-    """Admits each message `limit` times while nothing is held back; what comes more often is counted, not logged.
+    """Admits each message up to `limit` times in `interval` seconds, and counts the rest instead.
 
-    `report` is called with the count every `interval` seconds, in a thread of its own, until such a time has passed in
-    silence. Thread-safe.
+    While messages are held back, it calls `report` with their number every `interval` seconds, in its own thread, until
+    an interval passes without any. Thread-safe.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Flood:
             return False
 
     def close(self) -> None:
-        """Reports no more."""
+        """Stops reporting."""
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
@@ -139,7 +139,7 @@ class Flood:
 
 
 def _log_failed_thread(failure: threading.ExceptHookArgs) -> None:
-    """Logs what would otherwise be many lines on standard error."""
+    """Logs as one event what Python would print as many lines."""
     if failure.exc_value is not None:
         logging.getLogger("threading").error("Thread failed", exc_info=failure.exc_value)
 
@@ -175,7 +175,7 @@ def _formatter(format: str, for_others: list[Processor]) -> structlog.stdlib.Pro
 
 
 def _escape_control_characters(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """What the logfmt renderer leaves as it is and a terminal or a log collector might act on; it escapes newlines."""
+    """Escapes what a terminal or log collector might act on; the logfmt renderer itself escapes newlines only."""
     for key, value in event.items():
         if isinstance(value, str) and not value.isprintable():
             event[key] = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in value)

@@ -1,8 +1,8 @@
-"""Memory: the least limit that Linux' control groups set to the memory of this process.
+"""Memory: the lowest limit that Linux' control groups set for the memory of this process.
 
-Version 2 has it in `memory.max`, version 1 in `memory.limit_in_bytes` of the controller's own hierarchy; the limit of a
-group holds for all below it (cgroup-v2.rst and cgroup-v1/memory.rst of the kernel). In a container the path may be the
-host's, of which the container sees the end alone: groups that are not there are passed over.
+Version 2 has it in `memory.max`, version 1 in `memory.limit_in_bytes` of the controller's own hierarchy; a group's
+limit holds for all groups below it (cgroup-v2.rst and cgroup-v1/memory.rst of the kernel). In a container the path may
+be the host's, of which the container sees only the end: groups that do not exist are skipped.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-#: What version 1 says where there is no limit is the largest number of whole pages.
+#: Without a limit, version 1 gives the largest number of whole pages.
 _UNLIMITED = 1 << 60
 
 
 def limit(groups: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/sys/fs/cgroup")) -> int:
-    """The limit in bytes; 0 where there is none, or where the system does not say.
+    """The limit in bytes; 0 if there is no limit or the system does not say.
 
     Args:
         groups: the file that names the process' control groups.
@@ -31,7 +31,7 @@ def limit(groups: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/sys/f
 
 
 def _limits(controllers: str, path: str, mounted: Path) -> Iterator[int]:
-    """What a group and those above it say."""
+    """The limits of a group and of those above it."""
     if controllers == "":
         folder, name = mounted, "memory.max"
     elif "memory" in controllers.split(","):

@@ -1,4 +1,4 @@
-"""Repetitions: the same message once in a while, with how often it was held back, so that no log is flooded."""
+"""Repetitions: limits how often a message is logged, and counts how often it was held back."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import threading
 import time
 from collections.abc import Callable
 
-#: Seconds within which faults of one kind are logged once.
+#: Seconds until a fault of the same kind is logged again.
 FAULT_INTERVAL = 60.0
-#: Distinct messages to remember; a library that makes up more of them is no flood of repetitions.
+#: Distinct messages to remember; more of them than that are no repetitions.
 _REMEMBERED = 256
 
 
@@ -18,13 +18,13 @@ class Repetitions:
     def __init__(self, interval: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._interval = interval
         self._clock = clock
-        # Taken for moments in which nothing can switch to another greenlet; a listener that logs may come here again.
+        # Held only briefly, where no greenlet switch can happen. Reentrant: a listener that logs may come here again.
         self._lock = threading.RLock()
         self._admitted_at: dict[str, float] = {}
         self._held_back: dict[str, int] = {}
 
     def admit(self, message: str) -> int | None:
-        """How often the message was held back since it was last admitted, or None when it is held back now."""
+        """How often the message was held back since it was last admitted; None if it is held back now."""
         now = self._clock()
         with self._lock:
             last = self._admitted_at.get(message)
@@ -35,16 +35,13 @@ class Repetitions:
                 oldest = next(iter(self._admitted_at))
                 del self._admitted_at[oldest]
                 self._held_back.pop(oldest, None)
-            # Taken out first, so that the dictionary stays in the order of time.
+            # Removed first, so that the dictionary stays in the order of time.
             self._admitted_at.pop(message, None)
             self._admitted_at[message] = now
             return self._held_back.pop(message, 0)
 
     def take_overdue(self, at_once: bool = False) -> dict[str, int]:
-        """How often each message was held back that could be admitted again by now; the counts then begin anew.
-
-        `at_once` does not wait for the interval's end.
-        """
+        """Takes the counts of held-back messages whose interval has ended, or of all with `at_once`."""
         with self._lock:
             now = self._clock()
             due = (one for one in self._held_back if at_once or now - self._admitted_at[one] >= self._interval)
@@ -56,6 +53,6 @@ class Repetitions:
 
     @property
     def overdue_at(self) -> float | None:
-        """When `take_overdue` has something to give, by the clock; None for never, as things are."""
+        """When `take_overdue` will have a count to give, by the clock; None if nothing is held back."""
         with self._lock:
             return min((self._admitted_at[one] + self._interval for one in self._held_back), default=None)

@@ -1,20 +1,20 @@
-"""Retries: when what failed is tried again by one who looks from time to time, each time after twice as many looks."""
+"""Retries: when a periodic check tries again what failed: each time after twice as many checks as before."""
 
 from __future__ import annotations
 
-#: Looks, at most, from one attempt to the next.
+#: The most checks from one attempt to the next.
 LONGEST = 16
 
 
 class Retries:
-    """Counts the looks since something failed."""
+    """Counts the checks since a failure."""
 
     def __init__(self) -> None:
-        # Looks that are left until the next attempt, and those there were.
+        # Checks left until the next attempt, and their number at first.
         self._left = self._wait = 1
 
     def is_due(self) -> bool:
-        """Whether this look is one to try again at."""
+        """Whether to try again at this check."""
         self._left -= 1
         if self._left > 0:
             return False
@@ -22,5 +22,5 @@ class Retries:
         return True
 
     def settled(self) -> None:
-        """Nothing is to be tried again; what fails from now on is so at the next look."""
+        """Notes a success: the next failure is tried again at the next check."""
         self._left = self._wait = 1

@@ -1,6 +1,6 @@
-"""Signals: SIGTERM and SIGINT end the process at once where nothing gentler does; an early SIGHUP is remembered.
+"""Signals: end the process at once on SIGTERM and SIGINT until a gentler handler is installed, and remember a SIGHUP.
 
-The kernel discards them for the first process of a container as long as it has no handler of its own: see
+The kernel discards these signals for the first process of a container unless that has handlers: see
 pid_namespaces(7).
 """
 
@@ -12,7 +12,7 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
-#: What asks the process to end.
+#: The signals that ask the process to end.
 ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -20,9 +20,9 @@ _hung_up = False
 
 
 def take_early() -> None:
-    """Installs handlers for the whole process, before anything else is imported. To be called in the main thread.
+    """Installs handlers for the whole process, before anything else is imported. Call it in the main thread.
 
-    Signals that were blocked before the program began are let through: the kernel keeps a blocked signal, also one for
+    It unblocks signals that were blocked before the program began: the kernel keeps a blocked signal pending, even for
     the first process of a container.
     """
     for number in ENDING:
@@ -32,7 +32,7 @@ def take_early() -> None:
 
 
 def hung_up_early() -> bool:
-    """Whether SIGHUP has come since `take_early`, or since this was last asked."""
+    """Whether SIGHUP has come since `take_early`, or since the last call."""
     global _hung_up
     was, _hung_up = _hung_up, False
     return was
@@ -45,7 +45,7 @@ def _remember(_number: int, _frame: FrameType | None = None) -> None:
 
 @contextlib.contextmanager
 def ending_at_once() -> Iterator[None]:
-    """Within the block each of `ENDING` ends the process at once. To be entered in the main thread."""
+    """In this context each signal of `ENDING` ends the process at once. Enter it in the main thread."""
     before = {number: signal.signal(number, end_at_once) for number in ENDING}
     try:
         yield
@@ -55,7 +55,7 @@ def ending_at_once() -> Iterator[None]:
 
 
 def end_at_once(number: int, _frame: FrameType | None = None) -> None:
-    """A handler that ends the process as the signal does by default, and where that is discarded by status 128 + n."""
+    """A handler that ends the process as the signal does by default, or with status 128 + n if that is discarded."""
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
     os._exit(128 + number)

@@ -1,6 +1,6 @@
-"""Standard error as the end of a log that nobody has to wait for, whether or not anyone reads it.
+"""Standard error as the destination of a log that never blocks its writers, whether or not anyone reads it.
 
-A full pipe, or a terminal that is halted, blocks whoever writes to it: here that is a thread which does nothing else.
+A full pipe, or a stopped terminal, blocks a thread that writes to it: here that is a thread which does nothing else.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import sys
 import threading
 from collections import deque
 
-#: Lines to keep for a reader that is slow; what comes beyond that is dropped and counted.
+#: Lines to keep for a slow reader; further lines are dropped and counted.
 CAPACITY = 4096
-#: Seconds that the last lines may take to leave when the process ends.
+#: Seconds to wait for the last lines to be written when the process ends.
 FLUSH_TIMEOUT = 0.5
 
 
 def handler() -> logging.Handler:
-    """A handler for `sys.stderr`: one that never blocks, unless it is no file and could not block anyway."""
+    """A handler for `sys.stderr` that never blocks: a `DescriptorHandler`, unless it is no file and cannot block."""
     try:
         return DescriptorHandler(sys.stderr.fileno())
     except (AttributeError, io.UnsupportedOperation):
@@ -31,7 +31,7 @@ def handler() -> logging.Handler:
 class DescriptorHandler(logging.Handler):
     """Writes each record as a line to a file descriptor, from a thread of its own.
 
-    When the reader has caught up after lines were dropped, a warning says how many. That it is gone is no error.
+    When the reader has caught up after lines were dropped, a warning says how many. A reader that has gone is no error.
     """
 
     def __init__(self, descriptor: int, capacity: int = CAPACITY) -> None:
@@ -64,7 +64,7 @@ class DescriptorHandler(logging.Handler):
             self._changed.wait_for(lambda: not self._lines and not self._dropped, FLUSH_TIMEOUT)
 
     def close(self) -> None:
-        """Ends the thread, once it has written what is queued."""
+        """Ends the thread once it has written the queued lines."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -74,26 +74,26 @@ class DescriptorHandler(logging.Handler):
         while (line := self._oldest()) is not None:
             self._write(f"{line}\n".encode(errors="backslashreplace"))
             with self._changed:
-                # Only now, so that `flush` waits for it.
+                # Removed only now, so that `flush` waits for it.
                 self._lines.popleft()
                 if not self._lines and self._dropped:
-                    self._lines.append(self._told_of_dropped())
+                    self._lines.append(self._dropped_warning())
                 self._changed.notify_all()
 
     def _oldest(self) -> str | None:
-        """The next line to write, as soon as there is one; None when there will be no more."""
+        """Waits for the next line to write; None when the handler is closed and no line is left."""
         with self._changed:
             self._changed.wait_for(lambda: self._lines or self._closed)
             return self._lines[0] if self._lines else None
 
-    def _told_of_dropped(self) -> str:
+    def _dropped_warning(self) -> str:
         dropped, self._dropped = self._dropped, 0
-        told = {"name": "exporter", "levelno": logging.WARNING, "levelname": "WARNING", "msg": "log lines dropped"}
-        return self.format(logging.makeLogRecord({**told, "dropped": dropped}))
+        fields = {"name": "exporter", "levelno": logging.WARNING, "levelname": "WARNING", "msg": "log lines dropped"}
+        return self.format(logging.makeLogRecord({**fields, "dropped": dropped}))
 
     def _write(self, data: bytes) -> None:
         with contextlib.suppress(OSError):
             while data:
-                # Others who share the descriptor may have made it one that does not block.
+                # Another process that shares the descriptor may have made it non-blocking.
                 select.select((), (self._descriptor,), ())
                 data = data[os.write(self._descriptor, data) :]

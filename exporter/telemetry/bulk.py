@@ -1,4 +1,4 @@
-"""BulkHistogram: a histogram that takes many observations at once, for what happens thousands of times a second."""
+"""BulkHistogram: a histogram that takes many observations at once, for events that come thousands of times a second."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from exporter.telemetry.catalogue import Metric
 class BulkHistogram(Collector):
     """A histogram without labels. Any thread may observe and collect.
 
-    prometheus_client's own takes its locks and looks for the bucket step by step for every single observation.
+    prometheus_client's own histogram takes its locks and searches the bucket linearly for every observation.
     """
 
     def __init__(self, metric: Metric) -> None:
@@ -32,7 +32,7 @@ class BulkHistogram(Collector):
         self._lock = threading.Lock()
 
     def observe_all(self, values: Sequence[float], exemplar: Mapping[str, str] | None) -> None:
-        """Counts each value, in the metric's unit; the last one of each bucket has the exemplar, if there is one."""
+        """Counts each value, in the metric's unit; gives the exemplar, if any, to the last value of each bucket."""
         places = [bisect_left(self._bounds, value) for value in values]
         with self._lock:
             for place in places:
@@ -44,7 +44,7 @@ class BulkHistogram(Collector):
                     self._exemplars[place] = Exemplar(dict(exemplar), value, now)
 
     def collect(self) -> Iterator[Family]:
-        """The one family, as it is now."""
+        """Yields the one family, as it is now."""
         with self._lock:
             counts, total, exemplars = list(self._counts), self._sum, dict(self._exemplars)
         family = self._metric.family()

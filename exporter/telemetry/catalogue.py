@@ -1,4 +1,4 @@
-"""Catalogue: every metric of the exporter, once. Collectors, documentation and dashboards are checked against it."""
+"""Catalogue: defines every metric of the exporter. Tests check collectors, documentation and dashboards against it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from exporter.zookeeper.stats import (
 )
 
 Kind = Literal["gauge", "counter", "info", "histogram"]
-#: Label names with the values they can take; an empty tuple for values that are not known beforehand.
+#: Label names with their possible values; an empty tuple if these are not known beforehand.
 Labels = Mapping[str, tuple[str, ...]]
 
 _SUFFIXES = {"gauge": "", "counter": "_total", "info": "_info", "histogram": ""}
@@ -41,7 +41,7 @@ _SUFFIXES = {"gauge": "", "counter": "_total", "info": "_info", "histogram": ""}
 
 @dataclass(frozen=True)
 class Buckets:
-    """The upper bounds of a histogram's buckets, without infinity, and what they were chosen for."""
+    """The upper bounds of a histogram's buckets, without infinity, and why they were chosen."""
 
     bounds: tuple[float, ...]
     chosen_for: str
@@ -49,7 +49,7 @@ class Buckets:
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric as a query names it, with the labels it has beyond those of its group."""
+    """One metric, by the name that queries use, with the labels that it adds to those of its group."""
 
     name: str
     kind: Kind
@@ -60,12 +60,12 @@ class Metric:
 
     @property
     def is_complete_from_the_start(self) -> bool:
-        """Whether the first scrape has every known label value; combinations of several come as they occur."""
+        """Whether the first scrape has every known label value; combinations of two labels appear as they occur."""
         return len(self.labels) < 2 or self.kind == "info"
 
     @property
     def most_series(self) -> int:
-        """How many series it can have for one thing that it describes; a value not known beforehand counts as one."""
+        """The most series for one labelled thing (a cache, a client); a label without known values counts as one."""
         per_combination = len(self.buckets.bounds) + len(("+Inf", "sum", "count")) if self.buckets else 1
         return per_combination * math.prod(len(values) or 1 for values in self.labels.values())
 
@@ -76,7 +76,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Group:
-    """Metrics that describe the same kind of thing and share the labels that distinguish one from another."""
+    """Metrics of one kind of thing, with the labels that identify it."""
 
     title: str
     labels: tuple[str, ...]
@@ -84,7 +84,7 @@ class Group:
 
     @property
     def series(self) -> int:
-        """How many series one thing of this kind has, those left out that come as they occur."""
+        """How many series one thing of this kind has, without those that appear as they occur."""
         return sum(metric.most_series for metric in self.metrics if metric.is_complete_from_the_start)
 
 
@@ -120,31 +120,31 @@ CLIENT_STATE_TRANSITIONS = _counter(
 )
 CLIENT_SESSIONS_LOST = _counter(
     "zookeeper_client_sessions_lost_total",
-    "Sessions that ended against the client's will: expired by the ensemble, refused for their credentials, given up "
-    "by the exporter where the ensemble lost its history, or replaced by a server that opened another one unasked.",
+    "Sessions that the client did not close: expired by the ensemble, ended because it refused the credentials, given "
+    "up by the exporter because the ensemble lost its history, or replaced by a server with a new session.",
     {"reason": LOST_REASONS},
 )
 CLIENT_SESSION_INFO = _info(
     "zookeeper_client_session_info",
-    "The server that the client is connected to; absent while there is no connection.",
+    "The server that the client is connected to; absent without a connection.",
     {"server": ()},
 )
 CLIENT_SESSION_START = _gauge(
     "zookeeper_client_session_start_timestamp_seconds",
-    "When the current session began, in Unix time; 0 before the first one, and for one that is older than its "
-    "instruments.",
+    "When the current session began, in Unix time; 0 before the first session, and for a session that began before "
+    "the client was instrumented.",
     unit="seconds",
 )
 CLIENT_SESSION_TIMEOUT = _gauge(
     "zookeeper_client_session_timeout_seconds",
-    "The session timeout that the server granted; 0 before the first session, and until the next connection where the "
-    "instruments came after the first one.",
+    "The session timeout that the server granted; 0 before the first session. A client that was already connected "
+    "when it was instrumented has 0 until it connects again.",
     unit="seconds",
 )
 CLIENT_SESSION_DEADLINE = _gauge(
     "zookeeper_client_session_deadline_timestamp_seconds",
     "When the ensemble may expire the session unless it hears from the client, in Unix time: last heard plus timeout; "
-    "0 where one of them is not known.",
+    "0 if either is unknown.",
     unit="seconds",
 )
 CLIENT_LAST_HEARD = _gauge(
@@ -154,21 +154,21 @@ CLIENT_LAST_HEARD = _gauge(
 )
 CLIENT_CONNECTION_ATTEMPTS = _counter(
     "zookeeper_client_connection_attempts_total",
-    "Connections that the client tried to make, the successful ones included.",
+    "Connection attempts of the client, successful ones included.",
 )
 CLIENT_CONNECTION_FAILURES = _counter(
     "zookeeper_client_connection_failures_total",
-    "Connections that could not be made; hung_up is how a server without a quorum refuses one.",
+    "Connection attempts that failed. A server without a quorum hangs up (hung_up).",
     {"reason": FAILURE_REASONS},
 )
 CLIENT_CONNECT_DURATION = _durations(
     "zookeeper_client_connect_duration_seconds",
-    "How long it took to connect to a server, from opening the socket, with TLS, until the server granted or resumed "
-    "the session; attempts that failed before it do not count, nor does the pause between attempts.",
+    "Time to connect to a server: from opening the socket, through TLS, until the server granted or resumed the "
+    "session. Failed attempts and pauses between attempts are left out.",
     Buckets(
         (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
-        "a session is resumed in some round trips and begun with a commit, and kazoo waits for a server's answer for "
-        "the session timeout divided by the number of servers, often 3.3 s",
+        "resuming a session takes a few round trips, opening one takes a commit, and kazoo waits for a server for the "
+        "session timeout divided by the number of servers, often 3.3 s",
     ),
 )
 CLIENT_REQUESTS_OUTSTANDING = _gauge(
@@ -177,24 +177,24 @@ CLIENT_REQUESTS_OUTSTANDING = _gauge(
 )
 CLIENT_OLDEST_REQUEST_AGE = _gauge(
     "zookeeper_client_oldest_request_age_seconds",
-    "How long the oldest outstanding request has been waiting; 0 when there is none.",
+    "How long the oldest outstanding request has been waiting; 0 without outstanding requests.",
     unit="seconds",
 )
 CLIENT_REQUEST_DURATION = _durations(
     "zookeeper_client_request_duration_seconds",
-    "From a request to its reply, its error or the loss of its connection, by ZooKeeper's name of the operation; the "
-    "wait for its turn to be sent is part of it.",
+    "Time from making a request until its reply, its error or the loss of its connection, queueing included, by "
+    "ZooKeeper's name of the operation.",
     Buckets(
         (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
-        "reads from a server's memory take about a millisecond, writes wait for a quorum's disks, and no answer within "
-        "a session timeout, often 10 s, is none",
+        "reads from a server's memory take about a millisecond, writes wait for a quorum's disks, and a request that "
+        "is not answered within the session timeout, often 10 s, fails",
     ),
     {"operation": OPERATIONS},
 )
 CLIENT_REQUEST_ERRORS = _counter(
     "zookeeper_client_request_errors_total",
-    "Requests that ended with an error, by ZooKeeper's names. NONODE, NODEEXISTS and BADVERSION are answers rather "
-    "than failures; that `exists` finds no znode is no error at all.",
+    "Requests that ended with an error, by ZooKeeper's name of it. NONODE, NODEEXISTS and BADVERSION are answers "
+    "rather than failures; an `exists` that finds no znode is not counted.",
     {"operation": OPERATIONS, "error": ERRORS},
 )
 CLIENT_SENT_BYTES = _counter(
@@ -214,49 +214,49 @@ CLIENT_WATCH_EVENTS = _counter(
 )
 CLIENT_PROTOCOL_ERRORS = _counter(
     "zookeeper_client_protocol_errors_total",
-    "Messages from a server that are not ZooKeeper's protocol; each ends the connection, not the session.",
+    "Messages from a server that violate ZooKeeper's protocol; each ends the connection, not the session.",
     {"reason": PROTOCOL_ERRORS},
 )
 CLIENT_INQUIRIES = _counter(
     "zookeeper_client_inquiries_total",
-    "Times that a server was asked, on a connection of its own, whether it knows recursive watches and bulk reads: "
-    "recursive for yes, classic for no, undecided where no answer came; it is then asked again.",
+    "Times that a server was asked, on a separate connection, whether it supports recursive watches and bulk reads: "
+    "recursive if it does, classic if not, undecided without an answer; the server is then asked again.",
     {"result": INQUIRY_RESULTS},
 )
 CLIENT_WATCHES = _gauge(
     "zookeeper_client_watches",
-    "Watches that the client holds, those of its tree caches included, by what they are set on.",
+    "Watches that the client holds, those of its tree caches included, by kind.",
     {"kind": WATCH_KINDS},
 )
 CLIENT_LAST_ZXID = _gauge(
     "zookeeper_client_last_zxid",
-    "The newest transaction id that a reply to the client carried, those to pings included; 0 before the first reply "
-    "of a session.",
+    "The newest transaction id in the server's replies, replies to pings included; 0 before the first reply of a "
+    "session.",
 )
 
 CACHE_INFO = _info(
     "zookeeper_cache_info",
-    "The root of the tree, and how the cache keeps up with it.",
+    "The root of the tree (path), and the strategy that keeps the cache up to date (mode).",
     {"path": (), "mode": ()},
 )
 CACHE_STATE = _gauge(
     "zookeeper_cache_state",
-    "1 for the state that the cache is in, 0 for the others. failed: the cache cannot go on, and tries again; "
-    "catching_up: complete before, and everything is being read again.",
+    "1 for the state that the cache is in, 0 for the others. failed: the cache cannot work, and tries again; "
+    "catching_up: the tree was complete before, and is being read again.",
     {"state": CACHE_STATES},
 )
 CACHE_ENGINE_RESTARTS = _counter(
     "zookeeper_cache_engine_restarts_total",
-    "How often a thread of the cache was started again after it had failed.",
+    "How often a thread of the cache was restarted after it failed.",
 )
 CACHE_INITIALIZED = _gauge(
     "zookeeper_cache_initialized",
-    "Whether the session's first load of the tree is complete; 0 while the cache is failed.",
+    "Whether the session's first sync of the tree is complete; 0 while the cache is failed.",
 )
 CACHE_NODES = _gauge(
     "zookeeper_cache_nodes",
-    "Znodes in the cache, the tree's root included. ZooKeeper does not show clients which znodes are containers or "
-    "have a time to live: those count as persistent.",
+    "Znodes in the cache, the tree's root included. Containers and znodes with a time to live count as persistent: "
+    "ZooKeeper does not tell clients which they are.",
     {"kind": NODE_KINDS},
 )
 CACHE_DATA_BYTES = _gauge(
@@ -271,13 +271,13 @@ CACHE_UNREADABLE_NODES = _gauge(
 CACHE_ROOT_STATE = _gauge(
     "zookeeper_cache_root_state",
     "1 for the state of the tree's root, 0 for the others. unknown: not loaded in this session; unreadable: it exists, "
-    "and its ACL does not let the client read it.",
+    "but its ACL forbids the client to read it.",
     {"state": ROOT_STATES},
 )
 CACHE_UNSETTLED_NODES = _gauge(
     "zookeeper_cache_unsettled_nodes",
-    "Znodes about which ZooKeeper's answers settle nothing, however often they are asked for: their reads fail, or "
-    "they are listed and not there. They are read again ever less often.",
+    "Znodes about which ZooKeeper's answers keep failing or contradict each other, such as a child that is listed but "
+    "does not exist. They are read again at growing intervals.",
 )
 CACHE_OUTSTANDING_OPERATIONS = _gauge(
     "zookeeper_cache_outstanding_operations",
@@ -293,7 +293,7 @@ CACHE_UNDELIVERED_EVENTS = _gauge(
 )
 CACHE_OLDEST_OPERATION_AGE = _gauge(
     "zookeeper_cache_oldest_operation_age_seconds",
-    "How long the oldest outstanding read has been waiting; 0 when there is none.",
+    "How long the oldest outstanding read has been waiting; 0 without outstanding reads.",
     unit="seconds",
 )
 CACHE_EVENTS = _counter(
@@ -303,52 +303,52 @@ CACHE_EVENTS = _counter(
 )
 CACHE_FAULTS = _counter(
     "zookeeper_cache_faults_total",
-    "Faults that the cache met: an audit that found differences, an error that its engine was started again for, a "
-    "listener that raised, a znode that may not be read, a request that failed, a root that could not be created, a "
-    "selector that raised, what is asked for again and again to no effect (unsettled), a server that cannot serve the "
-    "cache.",
+    "Faults by kind: audit: an audit found differences; engine: an error restarted the engine; listener: a listener "
+    "raised; no_auth: the client may not read a znode; request: a request failed; root: the root could not be created; "
+    "selector: a selector raised; unsettled: ZooKeeper's answers about a znode keep failing or contradict each other; "
+    "unsupported: the server cannot serve the cache.",
     {"kind": FAULT_KINDS},
 )
 CACHE_SYNCS = _counter(
     "zookeeper_cache_syncs_total",
-    "Times that the cache began to read the whole tree.",
+    "Syncs that began; each reads the whole tree.",
     {"reason": SYNC_REASONS},
 )
 CACHE_SYNC_DURATION = _durations(
     "zookeeper_cache_sync_duration_seconds",
-    "How long it took to read the whole tree; a sync that its connection did not outlast is not counted.",
+    "How long a sync took to read the whole tree; syncs that lost their connection are left out.",
     Buckets(
         (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
-        "a small tree takes one round trip, a hundred thousand znodes part of a second, and a rate limit or one-shot "
-        "watches minutes",
+        "a small tree takes one round trip, a hundred thousand znodes less than a second, and a tree with a rate limit "
+        "or one-shot watches minutes",
     ),
     {"reason": SYNC_REASONS},
 )
 CACHE_REFRESH_DURATION = _durations(
     "zookeeper_cache_refresh_duration_seconds",
-    "Time from receiving a watch event until the change is in the cache; of several events for a znode the first one "
-    "before the read counts.",
+    "Time from receiving a watch event until the change is in the cache. If a znode has several events before it is "
+    "read, the first one counts.",
     Buckets(
         (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
-        "a refresh is one round trip while it is quiet, and waits for others under load",
+        "a refresh takes one round trip when the cache is idle, and waits for others under load",
     ),
 )
 CACHE_PROPAGATION_DELAY = _durations(
     "zookeeper_cache_propagation_delay_seconds",
-    "Time from a change by ZooKeeper's clock (mtime, in milliseconds) until it is in the cache by this machine's, so "
-    "the difference of the clocks is part of it; below 0 counts as 0. Whole loads of the tree are left out.",
+    "Time from a change (the znode's mtime, by ZooKeeper's clock) until it is in the cache (by this machine's clock). "
+    "It includes the difference between the clocks; values below 0 count as 0. Syncs are left out.",
     Buckets(
         (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
-        "a commit and a refresh take some milliseconds, which ZooKeeper gives in whole numbers, and followers may lag "
-        "by seconds",
+        "a commit and a refresh take a few milliseconds, ZooKeeper's times are whole milliseconds, and followers may "
+        "lag by seconds",
     ),
 )
 CACHE_LISTENER_DURATION = _durations(
     "zookeeper_cache_listener_duration_seconds",
-    "How long a listener took for an event; the next event waits for it.",
+    "How long a listener took to handle an event; the next event waits meanwhile.",
     Buckets(
         (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10),
-        "a listener that only notes an event takes microseconds; one that calls other services takes longer",
+        "a listener that only notes an event takes microseconds, one that calls other services takes longer",
     ),
 )
 CACHE_VERIFIED = _gauge(
@@ -359,7 +359,7 @@ CACHE_VERIFIED = _gauge(
 )
 CACHE_FRESHNESS_INTERVAL = _gauge(
     "zookeeper_cache_freshness_interval_seconds",
-    "The time from one freshness check to the next; 0 if there are none but on demand.",
+    "The time from one freshness check to the next; 0 if freshness is checked on demand only.",
     unit="seconds",
 )
 CACHE_FRESHNESS_TIMEOUT = _gauge(
@@ -375,7 +375,7 @@ CACHE_STALE_AFTER = _gauge(
 )
 CACHE_VERIFICATION_FAILURES = _counter(
     "zookeeper_cache_verification_failures_total",
-    "Freshness checks that did not succeed.",
+    "Freshness checks that failed.",
     {"reason": VERIFICATION_FAILURES},
 )
 CACHE_AUDITS = _counter(
@@ -388,22 +388,22 @@ CACHE_AUDITED_NODES = _counter(
 )
 CACHE_AUDIT_MISMATCHES = _counter(
     "zookeeper_cache_audit_mismatches_total",
-    "Znodes whose cached copy differed from ZooKeeper without a pending watch event. More than 0 is a defect, of this "
+    "Znodes whose cached copy differed from ZooKeeper without a pending watch event. Any mismatch is a defect of this "
     "exporter or of a server.",
     {"kind": MISMATCH_KINDS},
 )
 CACHE_AUDIT_SKIPPED_NODES = _counter(
     "zookeeper_cache_audit_skipped_nodes_total",
-    "Znodes that audits could not compare: they changed each time (changing), their reads failed (failed), they may "
-    "not be read (unreadable), or ZooKeeper changes them without an event (untracked).",
+    "Znodes that audits could not compare: they changed at every attempt (changing), their reads failed (failed), the "
+    "client may not read them (unreadable), or ZooKeeper changes them without an event (untracked).",
     {"reason": SKIP_REASONS},
 )
 CACHE_VERIFICATION_DURATION = _durations(
     "zookeeper_cache_verification_duration_seconds",
-    "How long a freshness check took, from asking for its barrier; only those that succeeded count.",
+    "How long a successful freshness check took, from requesting its barrier.",
     Buckets(
         (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
-        "a check is one commit of the quorum, and waits for reads that are still under way",
+        "a check takes one commit of the quorum, and waits for reads that are still in flight",
     ),
 )
 
@@ -414,37 +414,37 @@ BUILD_INFO = _info(
 )
 CONFIG_LAST_RELOAD_SUCCESSFUL = _gauge(
     "treecache_exporter_config_last_reload_successful",
-    "Whether the configuration was good when it was last read; a bad one leaves the last good one in force.",
+    "Whether the last reload of the configuration succeeded; if not, the last valid one stays in force.",
 )
 CONFIG_LAST_RELOAD_SUCCESS = _gauge(
     "treecache_exporter_config_last_reload_success_timestamp_seconds",
-    "When a good configuration was last read, in Unix time.",
+    "When the last successful reload of the configuration happened, in Unix time.",
     unit="seconds",
 )
 MEMORY_LIMIT = _gauge(
     "treecache_exporter_memory_limit_bytes",
-    "The least memory limit of the process' control groups; 0 where there is none.",
+    "The lowest memory limit of the process' control groups; 0 without a limit.",
     unit="bytes",
 )
 SPANS_DROPPED = _counter(
     "treecache_exporter_spans_dropped_total",
-    "Spans that were not exported: their queue was full, or their collector did not take them; 0 without tracing.",
+    "Spans dropped because the queue was full or the collector did not accept them; 0 without tracing.",
 )
 SHARD_ORDINAL = _gauge(
     "treecache_exporter_shard_ordinal",
-    "Which share of the trees' first-level children this exporter holds, counted from 0; 0 if it holds all of them.",
+    "The shard of each tree that this exporter holds, counted from 0; 0 if the trees are not sharded.",
 )
 SHARDS = _gauge(
     "treecache_exporter_shards",
-    "How many shares each tree's first-level children are divided into; 1 if this exporter holds all of them.",
+    "How many shards each tree is divided into; 1 if the trees are not sharded.",
 )
 COLLECTOR_SUCCESS = _gauge(
     "treecache_exporter_collector_success",
-    "Whether the collector gave all of its metrics the last time; without success some or all are not in the scrape.",
+    "Whether the collector's last collection succeeded; if not, the scrape lacks some or all of its metrics.",
 )
 COLLECTOR_DURATION = _gauge(
     "treecache_exporter_collector_duration_seconds",
-    "How long the collector took the last time, for its own part of the scrape or in the background.",
+    "How long the collector's last collection took, in the scrape or in the background.",
     unit="seconds",
 )
 

@@ -1,6 +1,6 @@
-"""Collecting: collectors in a list, each timed and run by itself, so that one that fails does not fail the scrape.
+"""Collecting: runs and times each collector of a list separately, so that one that fails does not fail the scrape.
 
-The families that a collector finished before it failed are in that scrape, whole, and the others are not.
+The scrape has the families that a collector finished before it failed, and lacks the others.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ logger = logging.getLogger(__name__)
 
 
 class Outcome(NamedTuple):
-    """Whether a collection succeeded, and the seconds that the collector itself took for it."""
+    """Whether a collection succeeded, and the seconds that the collector itself took."""
 
     succeeded: bool = False
     seconds: float = 0.0
 
 
-#: Families one by one, and in the end how it went. Together they may take a lot of memory.
+#: Yields families one by one, since all together may take a lot of memory; returns the outcome.
 Collection = Generator[Family, None, Outcome]
 
 
 class Collector:
-    """Gives some of the catalogue's metrics, at each scrape anew: `collect` reads state, and waits for nothing.
+    """Collects some of the catalogue's metrics at each scrape: `collect` reads state and waits for nothing.
 
     Args:
-        name: its value of the label ``collector``; no other in the list may have it.
-        metrics: what it can give; no other in the list may give any of them.
+        name: its value of the label ``collector``, unique in the list.
+        metrics: those that it collects; no other collector of the list may collect any of them.
     """
 
     def __init__(self, name: str, metrics: Iterable[Metric]) -> None:
@@ -48,18 +48,18 @@ class Collector:
         self._failures = Repetitions(FAULT_INTERVAL)
 
     def collect(self) -> Iterable[Family]:
-        """Families of `metrics`, made by `Metric.family`, with their samples. May raise any error."""
+        """Yields families of `metrics`, made by `Metric.family`, with their samples. May raise any error."""
         raise NotImplementedError
 
     def scraped(self) -> Collection:
-        """What a scrape gets; runs on the scrape's thread."""
+        """The collection for a scrape; runs on the scrape's thread."""
         return self._collection()
 
     def start(self) -> None:
-        """Begins what it does between scrapes; by default nothing."""
+        """Starts work between scrapes; by default there is none."""
 
     def stop(self) -> None:
-        """Ends it."""
+        """Stops that work."""
 
     def _collection(self) -> Collection:
         seconds, began = 0.0, time.perf_counter()
@@ -83,13 +83,13 @@ class Collector:
 
 
 class BackgroundCollector(Collector):
-    """Collects every so often in a thread of its own, for what waits, say, for a network; a scrape gets the latest.
+    """Collects at intervals in its own thread, for sources that make it wait (a network); a scrape gets the latest.
 
-    Before the first time is over, and after one that failed, it has no families.
+    It has no families before the first collection has ended, nor after one that failed.
 
     Args:
         name: its value of the label ``collector``.
-        metrics: what it can give.
+        metrics: those that it collects.
         interval: seconds from the end of one collection to the beginning of the next.
     """
 
@@ -100,17 +100,17 @@ class BackgroundCollector(Collector):
         self._stopped = threading.Event()
 
     def scraped(self) -> Collection:
-        """What it collected last."""
+        """The latest collection."""
         families, outcome = self._latest
         yield from families
         return outcome
 
     def start(self) -> None:
-        """Begins collecting. Raises RuntimeError when there is no thread to be had."""
+        """Starts collecting. Raises RuntimeError if no thread can be started."""
         threading.Thread(target=self._run, name=f"collector-{self.name}", daemon=True).start()
 
     def stop(self) -> None:
-        """Collects no more, and does not wait for what is under way."""
+        """Stops collecting, without waiting for a collection under way."""
         self._stopped.set()
 
     def _run(self) -> None:
@@ -121,7 +121,7 @@ class BackgroundCollector(Collector):
 
 
 def _whole(collection: Collection) -> tuple[Sequence[Family], Outcome]:
-    """All families of a collection, and how it went."""
+    """All families of a collection, and its outcome."""
     families: list[Family] = []
     while True:
         try:
@@ -131,10 +131,10 @@ def _whole(collection: Collection) -> tuple[Sequence[Family], Outcome]:
 
 
 def registry_of(collectors: Sequence[Collector]) -> CollectorRegistry:
-    """A registry with these, with how each of them went, and with what prometheus_client says of the process.
+    """A registry of these collectors, of their outcomes, and of prometheus_client's own metrics of the process.
 
     Raises:
-        ValueError: two collectors have the same name, or can give the same metric.
+        ValueError: two collectors have the same name, or the same metric.
     """
     names = [collector.name for collector in collectors]
     if len(set(names)) < len(names):
@@ -152,7 +152,7 @@ def registry_of(collectors: Sequence[Collector]) -> CollectorRegistry:
 
 
 class _Measured(Registered):
-    """One collector as a registry wants it, which hands on how each collection went."""
+    """One collector in the form that a registry takes; passes on the outcome of each collection."""
 
     def __init__(self, collector: Collector, note: Callable[[str, Outcome], None]) -> None:
         self._collector = collector
@@ -169,7 +169,7 @@ class _Measured(Registered):
 
 
 class _Outcomes(Registered):
-    """How the latest collection of each collector went."""
+    """The outcomes of the collectors' latest collections."""
 
     def __init__(self, latest: dict[str, Outcome]) -> None:
         self._latest = latest

@@ -1,4 +1,4 @@
-"""Collectors: at each scrape they read the stats of clients and caches, and what instruments counted."""
+"""Collectors: read the stats of clients and caches, and their instruments, at each scrape."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from exporter.treecache.stats import CACHE_STATES, ROOT_STATES, CacheStats
 from exporter.zookeeper.stats import CLIENT_STATES, ClientStats
 
 Stats = TypeVar("Stats")
-#: The values of a metric's own labels -> the value of that sample.
+#: Sample values by the values of the metric's own labels.
 Samples = Mapping[tuple[str, ...], float]
 Reader = Callable[[Stats], Samples]
-#: What can be read under these values of a group's labels: stats, and what was counted.
+#: The values of a group's labels, and the stats and instruments to read for them.
 Snapshot = tuple[tuple[str, ...], Stats, Counted]
 
 
@@ -95,7 +95,7 @@ def build_registry(
     shard: Shard | None = None,
     memory_limit: Callable[[], int] = memory.limit,
 ) -> CollectorRegistry:
-    """A registry of its own with everything that there is to say about `ensembles` and about the exporter itself."""
+    """A new registry with all metrics of `ensembles` and of the exporter itself."""
     exporter = exporter_collector(version, reloads, spans_dropped, shard, memory_limit)
     return registry_of([caches_collector(ensembles), clients_collector(ensembles), exporter])
 
@@ -107,7 +107,7 @@ def exporter_collector(
     shard: Shard | None = None,
     memory_limit: Callable[[], int] = memory.limit,
 ) -> Collector:
-    """Collects what the exporter says about itself."""
+    """Collects the metrics of the exporter itself."""
     share = shard or Shard()
     build: Samples = {(version, platform.python_version()): 1}
     readers: Mapping[str, Reader[ReloadStats]] = {
@@ -125,7 +125,7 @@ def exporter_collector(
 
 
 def caches_collector(ensembles: Iterable[EnsembleSource]) -> Collector:
-    """Collects the metrics of every cache; of the ensembles there are at each scrape."""
+    """Collects the metrics of every cache; reads `ensembles` anew at each scrape."""
     return GroupCollector(
         "caches",
         catalogue.CACHE,
@@ -139,7 +139,7 @@ def caches_collector(ensembles: Iterable[EnsembleSource]) -> Collector:
 
 
 def clients_collector(ensembles: Iterable[EnsembleSource]) -> Collector:
-    """Collects the metrics of each ensemble's client; of the ensembles there are at each scrape."""
+    """Collects the metrics of each ensemble's client; reads `ensembles` anew at each scrape."""
     return GroupCollector(
         "clients",
         catalogue.CLIENT,
@@ -164,13 +164,13 @@ class EnsemblesCollector(Registered):
 
 
 class GroupCollector(Collector, Generic[Stats]):
-    """Writes snapshots out as the metrics of one group; each scrape takes every snapshot once.
+    """Turns snapshots into the metrics of one group; each scrape takes every snapshot once.
 
     Args:
         name: its value of the label ``collector``.
-        group: what it gives.
-        readers: what to read in a snapshot, by the name of the metric; else it is looked for in what was counted.
-        snapshots: the snapshots of a scrape, each with the values of the group's labels.
+        group: the metrics to collect.
+        readers: how to read each metric from the stats, by its name; a metric without a reader is an instrument.
+        snapshots: gives the snapshots for a scrape, each with the values of the group's labels.
     """
 
     def __init__(
@@ -205,6 +205,6 @@ class GroupCollector(Collector, Generic[Stats]):
 def _add_counted(family: Family, labels: dict[str, str], counted: Registered) -> None:
     for counted_family in counted.collect():
         for sample in counted_family.samples:
-            # When an instrument was made is of no use, and takes a series each.
+            # The creation time of an instrument is of no use, and would take a series each.
             if not sample.name.endswith("_created"):
                 family.add_sample(sample.name, {**labels, **sample.labels}, sample.value, exemplar=sample.exemplar)

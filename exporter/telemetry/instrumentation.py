@@ -1,4 +1,4 @@
-"""Instrumentation: an application's own client, measured and traced from `instrument` to `uninstrument`."""
+"""Instrumentation: measures and traces an application's own client, from `instrument` to `uninstrument`."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ def instrument(
 ) -> Instrumentation:
     """Adds the metrics of a client and of the `TreeCache`s on it to a registry, and makes a span for each of its calls.
 
-    Best before the client starts, to miss nothing. Caches come and go by themselves, those that started before
-    included; the label `tree` is a cache's name.
+    Call it before the client starts, to miss nothing. The metrics follow caches as these start and close, and include
+    those that have started already; the label `tree` is a cache's name.
 
-    After a fork, each process makes, starts and instruments its own client. What was instrumented before it belongs to
-    the parent, in the child no metric says anything of it, and the child's client takes its place in the registry. A
-    client that was not running when the process was forked is the child's to start, and is then measured as well.
+    After a fork, each process makes, starts and instruments its own client. A client instrumented before the fork
+    belongs to the parent: it has no metrics in the child, and the child's client takes its place in the registry. If
+    it was not running at the fork, the child may start it, and it is measured there as well.
 
     Args:
         client: the kazoo client, started or not.
-        ensemble: the value of the label `ensemble`, which distinguishes the clients of a registry.
-        registry: where the metrics go; by default prometheus_client's own.
-        tracer_provider: where the spans go; by default OpenTelemetry's global one.
+        ensemble: the value of the label `ensemble`, unique among the clients of a registry.
+        registry: takes the metrics; by default prometheus_client's own.
+        tracer_provider: takes the spans; by default OpenTelemetry's global one.
 
     Raises:
         ValueError: the registry has another client of this ensemble or metrics of the same names, or two caches of the
             client have the same name.
         MultiprocessModeError: the environment has PROMETHEUS_MULTIPROC_DIR.
-        IncompatibleKazooError: the installed kazoo lacks what the client is observed through.
+        IncompatibleKazooError: the installed kazoo lacks private attributes that this package needs.
         ForkedClientError: the client was started before this process was forked.
     """
     with _changing, ExitStack() as undo:
@@ -66,15 +66,15 @@ def instrument(
 
 
 class Instrumentation:
-    """What `instrument` did, until it is undone; leaving its context undoes it."""
+    """The result of `instrument`; `uninstrument`, or leaving its context, undoes it."""
 
     def __init__(self, undo: ExitStack) -> None:
         self._undo = undo
 
     def uninstrument(self) -> None:
-        """Takes the metrics off the registry and, unless others have the client traced, ends the tracing.
+        """Removes the metrics from the registry and ends the tracing, unless others still have the client traced.
 
-        Doing so again does nothing.
+        Calling it again does nothing.
         """
         with _changing:
             self._undo.close()
@@ -87,7 +87,7 @@ class Instrumentation:
 
 
 class _Ensembles:
-    """The clients in one registry, in one collector, since a registry takes each metric once."""
+    """All clients of one registry, as one collector, since a registry takes each metric once."""
 
     def __init__(self) -> None:
         self.instruments: dict[str, ClientInstruments] = {}
@@ -102,7 +102,7 @@ class _Ensembles:
         return instruments is not None and not instruments.gives_way
 
     def vacate(self, ensemble: str) -> None:
-        """Makes room, where what there is came with a fork."""
+        """Removes a client that a fork has left here."""
         instruments = self.instruments.pop(ensemble, None)
         if instruments is not None:
             instruments.stop()
@@ -130,11 +130,11 @@ def _ensembles_of(registry: CollectorRegistry) -> _Ensembles:
 
 
 def _after_fork() -> None:
-    """In the child: renews the locks that one of the parent's threads may have held, say in a scrape, for ever."""
+    """In a fork's child: renews the locks, which a scrape in the parent may have held at the fork."""
     global _changing
     _changing = threading.Lock()
     for registry in list(_registries):
-        # prometheus_client leaves its own as the fork found it.
+        # prometheus_client does not renew its own.
         if "_lock" in registry.__dict__:
             registry.__dict__["_lock"] = threading.RLock()
 

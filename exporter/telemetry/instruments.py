@@ -1,4 +1,4 @@
-"""Instruments: what is counted while it happens, the calls of a client and the work of the caches on it."""
+"""Instruments: count the calls of a client, and the work of its caches, while they happen."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from exporter.treecache.sent import Sent
 from exporter.zookeeper.calls import OPERATIONS, Call, ClientObserver
 from exporter.zookeeper.session import Session
 
-#: What any operation in use may end with. Its counter stands at 0 beforehand, or else no rate would show the first.
+#: Errors that any operation may end with. Their counters start at 0, or else a rate would miss the first error.
 _EXPECTED_ERRORS = ("CONNECTIONLOSS", "SESSIONEXPIRED")
 
 
 class MultiprocessModeError(RuntimeError):
-    """prometheus_client is set up to add up several processes, which cannot be done to what these metrics say."""
+    """prometheus_client is set up to add up the metrics of several processes, which these metrics do not allow."""
 
 
 class ClientInstruments(ClientObserver):
-    """The instruments of one client, and of each cache while it lives on the client's session.
+    """The instruments of one client, and of each cache that uses the client's session.
 
     Args:
-        ensemble: distinguishes the client's ensemble from others.
+        ensemble: the name of the client's ensemble.
         session: the client's session; nothing is counted before `start`.
 
     Raises:
@@ -54,30 +54,30 @@ class ClientInstruments(ClientObserver):
         }
 
     def start(self) -> None:
-        """Counts from now on.
+        """Starts counting.
 
         Raises:
-            ValueError: two caches on the session have the same name; nothing is then counted.
+            ValueError: two caches on the session have the same name; nothing is counted then.
         """
         self._session.observers.add(self)
 
     def stop(self) -> None:
-        """Counts nothing more."""
+        """Stops counting."""
         self._session.observers.remove(self)
 
     @property
     def is_alive(self) -> bool:
-        """Whether the client lives in this process, rather than in one that this was forked from."""
+        """Whether the client lives in this process, not in one that this process was forked from."""
         return self._session.is_alive
 
     @property
     def gives_way(self) -> bool:
-        """Whether others may take the place: the client is of another process, or came from there and is not in use."""
+        """Whether another client may take its place: it was started before a fork, or made before it and never used."""
         return not self._session.is_alive or self._session.is_idle_heirloom
 
     @property
     def source(self) -> EnsembleSource:
-        """What can be read now of the client and its caches."""
+        """The client and its caches, for collectors to read."""
         return EnsembleSource(
             self._ensemble,
             self._session,
@@ -123,7 +123,7 @@ class ClientInstruments(ClientObserver):
 
 
 class CacheInstruments(CacheObserver):
-    """The instruments of one cache; counts until it is stopped."""
+    """The instruments of one cache; they count until stopped."""
 
     def __init__(self, cache: TreeCache) -> None:
         self.cache = cache
@@ -132,7 +132,7 @@ class CacheInstruments(CacheObserver):
         self._delays = BulkHistogram(catalogue.CACHE_PROPAGATION_DELAY)
         self._listeners = _histogram(catalogue.CACHE_LISTENER_DURATION)
         self._verifications = _histogram(catalogue.CACHE_VERIFICATION_DURATION)
-        #: What was counted of this cache.
+        #: The cache's instruments, by metric name.
         self.counted: Counted = {
             catalogue.CACHE_SYNC_DURATION.name: self._syncs,
             catalogue.CACHE_REFRESH_DURATION.name: self._refreshes,
@@ -143,7 +143,7 @@ class CacheInstruments(CacheObserver):
         cache.observe(self)
 
     def stop(self) -> None:
-        """Counts nothing more."""
+        """Stops counting."""
         self.cache.disregard(self)
 
     def sync_ended(self, sync: SyncBegun, at: float, complete: bool) -> None:
@@ -171,13 +171,13 @@ def _refuse_multiprocess_mode() -> None:
     for variable in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
         if variable in os.environ:
             raise MultiprocessModeError(
-                f"{variable} is set ({os.environ[variable]}), but sessions and caches of several processes cannot be "
-                "added up: unset it, and have each process scraped at a port of its own"
+                f"{variable} is set ({os.environ[variable]}), but the metrics of sessions and caches cannot be added "
+                "up over processes: unset it, and let Prometheus scrape each process at its own port"
             )
 
 
 def _histogram(metric: Metric) -> Histogram:
-    """A histogram of no registry, with every known value of its label."""
+    """A histogram outside of any registry, with every known value of its label."""
     assert metric.buckets is not None
     histogram = Histogram(metric.name, metric.help, tuple(metric.labels), registry=None, buckets=metric.buckets.bounds)
     for values in metric.labels.values():
@@ -187,5 +187,5 @@ def _histogram(metric: Metric) -> Histogram:
 
 
 def _counter(metric: Metric) -> Counter:
-    """A counter of no registry; its combinations of labels come as they occur."""
+    """A counter outside of any registry; combinations of labels appear as they occur."""
     return Counter(metric.name, metric.help, tuple(metric.labels), registry=None)

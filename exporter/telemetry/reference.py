@@ -1,4 +1,4 @@
-"""Reference: docs/metrics.md, written from the catalogue. `make generate` writes it."""
+"""Reference: generates docs/metrics.md from the catalogue, for `make generate`."""
 
 from __future__ import annotations
 
@@ -9,29 +9,33 @@ from exporter.telemetry.catalogue import GROUPS, Group, Metric
 INTRODUCTION = """\
 # Metrics
 
-Written from `exporter/telemetry/catalogue.py` by `make generate`; do not edit it by hand.
+`make generate` writes this page from `exporter/telemetry/catalogue.py`; do not edit it by hand.
 
-Every gauge is read when Prometheus scrapes, and a scrape costs the same for any number of znodes. All samples with
-known label values are there from the first scrape, at 0; of a metric with two labels of its own a combination appears
-when it first occurs. Points in time are Unix time, by the clock of the machine that runs the exporter.
+Every gauge is read when Prometheus scrapes, and a scrape costs the same for any number of znodes. The first scrape has
+a sample, at 0, for every known label value; of a metric with two labels of its own, a combination appears when it first
+occurs. Points in time are Unix time, by the clock of the machine that runs the exporter.
 
-`ensemble` is what the ensemble is called: `--zookeeper.name`, `name` in the configuration file, or
-`instrument(client, ensemble=...)`. `tree` is what the tree is called: its path, `name` in the configuration file, or
-`TreeCache(..., name=...)`. An application that calls `instrument` has the metrics of the tree caches and of the client,
-the daemon those of the exporter and its collectors besides, and prometheus_client's own `process_*`, `python_gc_*` and
-`python_info`.
+The label `ensemble` is the name of the ensemble: `--zookeeper.name`, `name` in the configuration file, or
+`instrument(client, ensemble=...)`. The label `tree` is the name of the tree: its path, `name` in the configuration
+file, or `TreeCache(..., name=...)`. An application that calls `instrument` gets the metrics of its tree caches and of
+the client. The daemon also has those of the exporter and of its collectors, and prometheus_client's own `process_*`,
+`python_gc_*` and `python_info`.
 
-The daemon's collectors are `caches`, `clients` and `exporter`. One that fails does not fail the scrape: the metrics
-that it had finished are there, whole, the others are absent, `treecache_exporter_collector_success` is 0, and the log
-has the error, once a minute. One that collects in the background has none of its metrics then. A scrape of chosen
-metrics (`name[]`) has the outcomes of the collectors' latest collections.
+The daemon's collectors are `caches`, `clients` and `exporter`. A collector that fails does not fail the scrape: the
+scrape has the metrics that the collector finished and lacks the others, `treecache_exporter_collector_success` is 0,
+and the error is logged, at most once a minute. A collector that runs in the background then has no metrics at all. A
+scrape of chosen metrics (`name[]`) shows the outcomes of the collectors' latest collections.
 
-Histograms carry exemplars (`trace_id`, `span_id`) of spans that are sampled, where the scrape is in the OpenMetrics
-format: durations of requests that of the call, durations of syncs that of the sync, durations of refreshes and
-propagation delays that of the call that brought the change, durations of freshness checks that of the barrier's
-call. Those of listeners have none.
+In the OpenMetrics format, histograms carry exemplars (`trace_id`, `span_id`) of sampled spans:
+
+- durations of requests: the span of the call,
+- durations of syncs: the span of the sync,
+- durations of refreshes, and propagation delays: the span of the call that read the change,
+- durations of freshness checks: the span of the barrier's call.
+
+Durations of listeners have no exemplars.
 """
-#: Label values that have room in a table.
+#: The most label values that fit into a table.
 SHORT = 10
 
 METRICS = [metric for group in GROUPS for metric in group.metrics]
@@ -86,12 +90,12 @@ def _buckets() -> Iterator[str]:
 
 
 def _cardinality() -> Iterator[str]:
-    """How many series there are; the tests count them on a scrape."""
+    """The numbers of series; the tests count them in a scrape."""
     yield "## How many series"
     yield ""
-    yield "No label takes its values from znodes, so the number of series does not depend on what a tree holds."
+    yield "No label takes its values from znodes, so the number of series does not depend on the content of a tree."
     yield ""
-    yield "| For each | Series | Besides, as they occur |"
+    yield "| For each | Series | More, as they occur |"
     yield "|---|---|---|"
     for group in GROUPS:
         one = " and ".join(f"`{label}`" for label in group.labels) or "process"

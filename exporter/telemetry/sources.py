@@ -1,4 +1,4 @@
-"""Sources: who can be asked for stats. What the collectors and the status page read."""
+"""Sources: the objects that collectors and the status page read stats from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from exporter.treecache.stats import CacheStats
 from exporter.zookeeper.stats import ClientStats
 
-#: What instruments counted while it happened, by the name of the metric.
+#: Instruments by the name of their metric.
 Counted = Mapping[str, Collector]
 
 
@@ -31,7 +31,7 @@ class CacheSource(Protocol):
 
 @dataclass(frozen=True)
 class Fault:
-    """Faults of one kind that came close together: the first in words, how many, and the last one's Unix time."""
+    """Faults of one kind in quick succession: the first one's text, their number, and the last one's Unix time."""
 
     text: str
     count: int
@@ -42,15 +42,14 @@ class FaultSource(Protocol):
     """Gives the recent faults of one tree; a FaultMemory is one."""
 
     def recent(self) -> Sequence[Fault]:
-        """The latest ones, a bounded number, from any thread."""
+        """The latest faults, a bounded number, from any thread."""
 
 
 @dataclass(frozen=True)
 class EnsembleSource:
-    """One ensemble under observation: its configured name, its client, and its tree caches by configured name.
+    """One observed ensemble: its configured name, its client, and its tree caches by configured name.
 
-    What was counted of the client and of each cache is there if they have instruments; so is, by the names of trees,
-    what went wrong, where it is known.
+    It has the instruments of the client and of each cache, if any, and the recent faults by tree, if known.
     """
 
     name: str
@@ -63,7 +62,7 @@ class EnsembleSource:
 
 @dataclass(frozen=True)
 class ReloadStats:
-    """How the last reading of the configuration went, and when one last succeeded, in Unix time; 0 for never."""
+    """Whether the last reload of the configuration succeeded, and the Unix time of the last success; 0 for never."""
 
     successful: bool = False
     succeeded_at: float = 0.0

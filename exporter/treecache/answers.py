@@ -50,7 +50,7 @@ _NOT_UNDERSTOOD = Verdict(understood=False)
 #: Why a read is not sent, which a server at its limits cannot answer, by the code that is answered in its place.
 _NOT_SENT = {
     TOO_LONG: "is longer than the server's jute.maxbuffer allows",
-    TOO_MUCH: "has more data or children than one answer may have",
+    TOO_MUCH: "has more data or children than fit into one reply",
 }
 
 

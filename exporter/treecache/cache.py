@@ -183,7 +183,7 @@ class TreeCache:
             self._subscribe()
             self._engine.start()
         except BaseException as error:
-            self._refusal = Failure(f"it was not started: {in_words(error)}", time.time())
+            self._refusal = Failure(f"start failed: {in_words(error)}", time.time())
             self._session.observers.leave(self)
             raise
 
@@ -476,21 +476,21 @@ class TreeCache:
     def _on_engine_failure(self, error: BaseException, delay: float) -> None:
         self._initialized.clear()
         if self._state == self.STATE_STARTED:
-            self._log_failure("", error, delay)
+            self._log_failure("failed", error, delay)
         self._fault_counts["engine"] += 1
         self._delivery.put([self._reporting(error)])
 
     def _on_delivery_failure(self, error: BaseException, delay: float) -> None:
-        self._log_failure(" cannot call its listeners", error, delay)
+        self._log_failure("cannot call its listeners", error, delay)
 
     def _log_failure(self, what: str, error: BaseException, delay: float) -> None:
-        """One traceback a minute for one reason."""
+        """Logs one traceback a minute for each reason."""
         reason = in_words(error)
         held_back = self._failures.admit(what + reason)
         if held_back is not None:
             often = f", {held_back} more times before" if held_back else ""
-            message = "the tree cache of %s%s: %s%s; it starts again in %.1f s"
-            logger.error(message, self._path, what or " failed", reason, often, delay, exc_info=error)
+            message = "tree cache %s %s: %s%s; restarting in %.1f s"
+            logger.error(message, self._path, what, reason, often, delay, exc_info=error)
 
     def _turn(self) -> float | None:
         """Applies every message that has arrived, then sends and publishes what follows; gives how long it can wait."""
@@ -666,7 +666,7 @@ def _why(failure: Failure | None, state: str) -> str | None:
     """Why a cache is failed; without a failure of its own it is the server that cannot serve it."""
     if state != "failed":
         return None
-    return failure.reason if failure is not None else "the server cannot serve the cache in the mode that it is told"
+    return failure.reason if failure is not None else "the server does not support the configured mode"
 
 
 def _root_state(tree: Tree, is_loaded: bool) -> str:

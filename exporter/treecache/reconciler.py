@@ -292,7 +292,7 @@ class Reconciler:
         strike = self.contradictions.strike(path, now, evidence)
         if strike.number == PERSISTENT:
             shown = self._shown_prefix + path or "/"
-            message = f"{shown}: the server contradicts itself about this znode or its children, time after time"
+            message = f"{shown}: the server keeps contradicting itself about this znode or its children"
             self._fault("unsettled", UnsettledError(message))
         return strike
 

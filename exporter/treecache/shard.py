@@ -1,4 +1,4 @@
-"""Shard: which first-level children of a root are one process's share, when several share the work."""
+"""Shard: which first-level children of a root one process holds, when several processes share a tree."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from hashlib import blake2b
 
 @dataclass(frozen=True)
 class Shard:
-    """One of `total` shares, counted from 0.
+    """One of `total` shards, counted from 0.
 
-    Rendezvous hashing (Thaler and Ravishankar, 1998): each share draws a number for a path, and the highest has it. So
-    a path goes to another share only when its own is gone, or when a new one draws higher. The numbers depend on
-    nothing but the path and the ordinal: they are the same in every process and every release.
+    Rendezvous hashing (Thaler and Ravishankar, 1998): each shard draws a number for a path, and the highest number
+    gets the path. So a path moves only when its shard is removed, or when a new shard draws a higher number. The
+    numbers depend on the path and the ordinal alone: they are the same in every process and every release.
 
     Raises:
-        ValueError: there is no such share.
+        ValueError: the ordinal is below 0, or not below the total.
     """
 
     ordinal: int = 0
@@ -23,10 +23,10 @@ class Shard:
 
     def __post_init__(self) -> None:
         if not 0 <= self.ordinal < self.total:
-            raise ValueError(f"of {self.total} shards none has the ordinal {self.ordinal}")
+            raise ValueError(f"ordinal {self.ordinal} of {self.total} shards: must be at least 0 and below the total")
 
     def owns(self, path: str) -> bool:
-        """Whether the first-level child at this absolute path, and with it all below it, belongs to this share."""
+        """Whether the first-level child at this absolute path, with all below it, belongs to this shard."""
         return self.total == 1 or self.ordinal == max(range(self.total), key=lambda ordinal: _draw(path, ordinal))
 
 

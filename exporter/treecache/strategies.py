@@ -73,8 +73,8 @@ class Strategies:
             return None
         self._given_up.add(self.server)
         return UnsupportedServerError(
-            f"{self.server} refuses recursive watches or multi-reads: the recursive mode needs ZooKeeper 3.6 or newer "
-            "without a proxy that knows less"
+            f"{self.server} refuses recursive watches or multi-reads: the recursive mode needs ZooKeeper 3.6 or newer, "
+            "and a proxy in between must pass both on"
         )
 
     def mistrust(self) -> UnsupportedServerError | None:

@@ -1,4 +1,4 @@
-"""Inquiries: finds out, and keeps, what each server can do, and lets the subscribers know."""
+"""Inquiries: finds out and remembers what each server can do, and reports it to the subscribers."""
 
 from __future__ import annotations
 
@@ -50,59 +50,59 @@ class Inquiries:
         #: The connection that an inquiry is made for, counted; None while there is none.
         self._inquiring: int | None = None
         self._connections = 0
-        self._told_recursive: dict[str, bool] = {}
+        self._logged_recursive: dict[str, bool] = {}
 
     # Connections
 
     def connected(self) -> Connected:
-        """That there is a connection, and what is known of its server."""
+        """The message that a connection stands, with what is known of its server."""
         read_only = self._client.client_state == KeeperState.CONNECTED_RO
         known, peer, now = self.capabilities, self._connecting.peer_now(), time.monotonic()
         server, recursive = self._connecting.server_now() or "", known.recursive(peer, now)
         return Connected(server, read_only, recursive, known.ask_in(peer, now), known.request_bytes(peer))
 
     def on_connection(self) -> None:
-        """There is a new connection."""
+        """Handles a new connection."""
         self._connections += 1
         self._connecting.peer = self._connecting.peer_now()
 
     def on_hang_up(self) -> None:
-        """The connection is gone."""
+        """Handles the loss of the connection."""
         shorter = self.capabilities.disconnected(self._connecting.peer, time.monotonic())
         if shorter is not None:
             logger.warning(
-                "%s closed the connection on a long request, as it does above its jute.maxbuffer: "
-                "requests have at most %d bytes from now on",
+                "%s closed the connection on a long request, which probably exceeds its jute.maxbuffer: "
+                "limiting requests to %d bytes",
                 self._connecting.server,
                 shorter,
             )
 
     def on_too_much(self, request: ReadRequest) -> None:
-        """The answer to a request is longer than may be read."""
+        """Handles a reply that is longer than the limit."""
         shorter = self.capabilities.answered_at_length(request, self._connecting.peer, time.monotonic())
-        change = f"requests have at most {shorter} bytes"
+        change = f"limiting requests to {shorter} bytes"
         if shorter is None:
-            change = f"{request.first_path[:100]!r} is not read for a while"
+            change = f"not reading {request.first_path[:100]!r} for a while"
         server = self._connecting.server_now() or self._connecting.server or ""
-        logger.warning("%s answers %r with too much: %s", server, request, change)
+        logger.warning("%s sent a reply to %r that is too long: %s", server, request, change)
 
     # Inquiries
 
     def inquire(self) -> None:
-        """Finds out, unless that is under way, what the connected server can do; see `Session.inquire`."""
+        """Finds out what the connected server can do, unless an inquiry is under way; see `Session.inquire`."""
         with self._stream.lock:
             if not self._client.connected or self._inquiring == self._connections:
                 return
             known = self.capabilities.recursive(self._connecting.peer_now(), time.monotonic())
             if known is not None:
-                self._tell(known)
+                self._send_capable(known)
                 return
             self._inquiring = self._connections
         try:
             self._client.handler.spawn(self._inquire, self._connections, self._connecting.peer_now())
         except Exception as error:
-            # There is no thread to be had.
-            logger.warning("Cannot ask what %s can do: %s", self._connecting.server, error)
+            # No thread can be started.
+            logger.warning("Cannot find out the capabilities of %s: %s", self._connecting.server, error)
             self._on_found(self._connections, self._connecting.peer_now(), None)
 
     def _inquire(self, connection: int, peer: str) -> None:
@@ -113,7 +113,7 @@ class Inquiries:
             inquiry = Inquiry(self._asked, self._client.sasl_options, address, self._submit_through)
             found = inquiry.ask()
         except Exception as error:
-            logger.warning("Cannot ask what %s can do: %s", peer, error)
+            logger.warning("Cannot find out the capabilities of %s: %s", peer, error)
         self._on_found(connection, peer, found)
         if inquiry is not None:
             inquiry.close()
@@ -128,14 +128,14 @@ class Inquiries:
                 return
             self.capabilities.found(peer, found, time.monotonic())
             if found is None:
-                logger.info("%s: could not find out on a connection of its own what the server can do", server)
-            elif self._told_recursive.get(peer, True) != found:
-                word = "knows" if found else "does not know"
+                logger.info("%s did not answer whether it supports recursive watches and bulk reads", server)
+            elif self._logged_recursive.get(peer, True) != found:
+                word = "supports" if found else "does not support"
                 logger.info("%s %s recursive watches and bulk reads", server, word)
             if found is not None:
-                self._told_recursive[peer] = found
-            self._tell(found)
+                self._logged_recursive[peer] = found
+            self._send_capable(found)
 
-    def _tell(self, recursive: bool | None) -> None:
+    def _send_capable(self, recursive: bool | None) -> None:
         ask_in = self.capabilities.ask_in(self._connecting.peer_now(), time.monotonic())
         self._stream.send(Capable(recursive, ask_in))

@@ -174,4 +174,4 @@ def _tell_left(observer: ClientObserver, tenant: object) -> None:
     try:
         observer.left(tenant)
     except Exception:
-        logger.exception("an observer of what lives on a ZooKeeper session failed")
+        logger.exception("an observer of the users of a ZooKeeper session failed")

@@ -34,7 +34,7 @@ def protocol_error_in(error: Exception) -> ProtocolError | None:
     if isinstance(error, ConnectionDropped | SessionExpiredError | AuthFailedError | SASLException):
         return None
     if isinstance(error, KazooException | struct.error | RuntimeError | ValueError | TypeError | LookupError):
-        return ProtocolError("bad_reply", f"a handshake that cannot be understood: {error!r}")
+        return ProtocolError("bad_reply", f"a handshake that cannot be decoded: {error!r}")
     return None
 
 

@@ -158,8 +158,8 @@ class Reception:
                 self._capabilities.answered(request, error, self._connecting.peer, time.monotonic())
                 self._watches.answered(request, error)
         if waiting:
-            raise ConnectionDropped(f"a reply with xid {xid} that is not waited for next")
-        raise ProtocolError("unexpected_reply", f"a reply with xid {xid} that nothing waits for")
+            raise ConnectionDropped(f"a reply with xid {xid} out of order")
+        raise ProtocolError("unexpected_reply", f"a reply with xid {xid} that no request waits for")
 
     def _on_protocol_error(self, error: ProtocolError) -> None:
         self._connecting.on_protocol_error(error)

@@ -223,7 +223,7 @@ class GetData(WatchingRead):
         """
         (length,) = _INT.unpack_from(body, offset)
         if len(body) != offset + _INT.size + max(0, length) + STAT_SIZE:
-            raise ValueError("the answer to a GetData has another length than its parts")
+            raise ValueError("the answer to a GetData has a wrong length")
         return body[offset:]
 
 
@@ -244,7 +244,7 @@ class GetChildren(WatchingRead):
         (count,) = _INT.unpack_from(body, offset)
         names, offset = _decode_names(body, offset + _INT.size, count)
         if len(body) != offset + STAT_SIZE:
-            raise ValueError("the answer to a GetChildren has another length than its parts")
+            raise ValueError("the answer to a GetChildren has a wrong length")
         return names, body[offset:]
 
 
@@ -337,7 +337,7 @@ def _decode_names(body: bytes, offset: int, count: int) -> tuple[list[str], int]
         offset = start + length
         names.append(body[start:offset].decode())
     if offset > size:
-        raise ValueError(f"a name ends {offset - size} bytes behind the answer")
+        raise ValueError(f"a name ends {offset - size} bytes after the answer's end")
     if "/" in "".join(names):
-        raise ValueError("a name with a slash in it")
+        raise ValueError("a name contains a slash")
     return names, offset

@@ -377,7 +377,7 @@ def test_defect_of_the_engine_is_a_fault_and_the_cache_recovers(
     client.create("/app/n")
     eventually(lambda: cache.get_data("/app/n") is not None)
     assert [str(fault) for fault in faults] == ["a defect"]
-    assert "the tree cache of /app failed: RuntimeError: a defect; it starts again in 0.1 s" in caplog.text
+    assert "tree cache /app failed: RuntimeError: a defect; restarting in 0.1 s" in caplog.text
 
 
 def test_client_may_start_after_the_cache_and_stop_before_it(zookeeper: ZooKeeper) -> None:

@@ -211,5 +211,5 @@ def test_a_znode_whose_names_are_more_than_may_be_read_is_left_out_alone(client:
         eventually(lambda: "/app/later" in cache)
         assert cache.verify(30)
         assert session.stats().protocol_errors["frame_too_large"] == broken
-    told = [fault for fault in faults if "more data or children than one answer may have" in str(fault)]
+    told = [fault for fault in faults if "more data or children than fit into one reply" in str(fault)]
     assert len(told) == 1

@@ -1,6 +1,6 @@
-"""Tracing: OpenTelemetry spans of a client's calls and watch events, and of the work of the caches on it.
+"""Tracing: OpenTelemetry spans of a client's calls and watch events, and of the work of its caches.
 
-`trace_client` traces one client, `KazooInstrumentor` every client of the process; both make spans and nothing else.
+`trace_client` traces one client, `KazooInstrumentor` every client of the process; both make spans only.
 """
 
 from exporter.telemetry.tracing.instrumentor import KazooInstrumentor, trace_client

@@ -1,7 +1,7 @@
-"""Attributes: what spans say about calls, by the stable semantic conventions for databases where those have a name.
+"""Attributes: those of spans, named by the stable semantic conventions for databases where these have a name.
 
-See https://opentelemetry.io/docs/specs/semconv/db/database-spans/. What they have no name for begins with
-``zookeeper.`` or, about caches, with ``treecache.``.
+See https://opentelemetry.io/docs/specs/semconv/db/database-spans/. Other names begin with ``zookeeper.`` or, about
+caches, with ``treecache.``.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ Attributes = dict[str, str | int | bool]
 
 
 def of_client(chroot: str) -> Attributes:
-    """What is the same for every call of a client."""
+    """The attributes that all calls of a client share."""
     named: Attributes = {DB_SYSTEM_NAME: "zookeeper"}
     return {**named, DB_NAMESPACE: chroot} if chroot else named
 
 
 @lru_cache(maxsize=64)
 def of_server(server: str) -> Attributes:
-    """The attributes of a server's ``host:port``; not to be changed."""
+    """The attributes of a server's ``host:port``; callers must not change them."""
     host, _, port = server.rpartition(":")
     return {SERVER_ADDRESS: host.strip("[]"), SERVER_PORT: int(port)}
 
 
 def of_request(call: Call) -> Attributes:
-    """What is asked for. Of transactions and bulk reads the size only; one operation is no batch."""
+    """The attributes of a request: for transactions and bulk reads the size only; a single operation is no batch."""
     found: Attributes = {}
     if call.path is not None:
         found[ZOOKEEPER_PATH] = call.path
@@ -67,7 +67,7 @@ def of_request(call: Call) -> Attributes:
 
 
 def of_answer(call: Call) -> Attributes:
-    """How a call that has ended went; what was never sent or answered has no sizes and ids."""
+    """The attributes of a call that has ended; without sizes and ids if it was never sent or answered."""
     found: Attributes = {} if call.server is None else dict(of_server(call.server))
     if call.sent_bytes:
         found[ZOOKEEPER_XID] = call.xid
@@ -84,12 +84,12 @@ def of_answer(call: Call) -> Attributes:
 
 
 def at_start(common: Attributes, server: str | None, operation: str) -> Attributes:
-    """What samplers may decide by."""
+    """The attributes that a sampler sees."""
     return {**common, **({} if server is None else of_server(server)), DB_OPERATION_NAME: operation}
 
 
 def exemplar_of(context: SpanContext) -> dict[str, str] | None:
-    """How others refer to a span, by OpenMetrics' names, if it will be found."""
+    """A reference to a span, by OpenMetrics' names, if the span is sampled."""
     if not context.trace_flags.sampled:
         return None
     return {"trace_id": format_trace_id(context.trace_id), "span_id": format_span_id(context.span_id)}

@@ -1,4 +1,4 @@
-"""CacheSpans: INTERNAL spans of a cache's work, above the spans of the calls that it takes."""
+"""CacheSpans: INTERNAL spans of a cache's work, the parents of the spans of its calls."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from exporter.zookeeper.wire import Request
 #: The most watch events that a refresh links to; OpenTelemetry's own default limit.
 MAX_LINKS = 128
 
-#: What a span that did not end well has as its status.
-_INTERRUPTED = "the connection went before the end"
+#: The status of a span that did not end well.
+_INTERRUPTED = "the connection was lost before the end"
 _ABANDONED = "the cache was closed or is no longer traced"
 
 
 class CacheSpans(CacheObserver):
     """The spans of one cache: ``treecache.sync`` or ``treecache.resync``, and ``treecache.refresh``.
 
-    A sync is the parent of its requests. A refresh is the parent of one request and links to the watch events that it
-    follows. What is sent for other reasons, such as freshness checks and audits, begins traces of its own.
+    A sync is the parent of its requests. A refresh is the parent of one request and links to the watch events that
+    caused it. Requests for other reasons, such as freshness checks and audits, begin traces of their own.
     """
 
     def __init__(self, tracer: Tracer, cache: TreeCache) -> None:
         self.cache = cache
         self._tracer = tracer
         self._of_cache: attributes.Attributes = {attributes.TREECACHE_TREE: cache.name}
-        #: What has not ended: a sync under None, refreshes under their requests.
+        #: Open spans: a sync under None, refreshes under their requests.
         self._open: dict[Request | None, Span] = {}
 
     def sync_began(self, sync: SyncBegun) -> None:
@@ -70,7 +70,7 @@ class CacheSpans(CacheObserver):
             "treecache.refresh", context=Context(), attributes=self._of_cache, links=_links(sent)
         )
         if not span.get_span_context().is_valid:
-            # Nothing traces anything.
+            # Nothing is traced.
             return nullcontext()
         if span.is_recording():
             span.set_attribute(attributes.TREECACHE_CHANGES, len(sent.causes))
@@ -83,7 +83,7 @@ class CacheSpans(CacheObserver):
             span.end(_unix_nanoseconds(at))
 
     def unanswered(self, request: Request, error: str | None) -> None:
-        """A refresh failed: another one will follow it."""
+        """A refresh failed; another one will follow."""
         _fail(self._open.pop(request, None), error)
 
     def end(self) -> None:
@@ -96,7 +96,7 @@ class CacheSpans(CacheObserver):
 
 
 def _links(sent: Sent) -> list[Link]:
-    """Links to the spans of the watch events that a request follows, the first `MAX_LINKS` of them."""
+    """Links to the spans of the watch events that caused a request, the first `MAX_LINKS` of them."""
     traces = [event.trace for event in sent.causes.values()]
     return [Link(context) for context in traces if isinstance(context, SpanContext)][:MAX_LINKS]
 
@@ -109,7 +109,7 @@ def _fail(span: Span | None, why: str | None) -> None:
 
 @contextmanager
 def _within(span: Span | None) -> Iterator[None]:
-    """Makes the span the parent of everything that begins meanwhile, or lets that begin traces of its own."""
+    """Makes the span the parent of the spans that begin in the context; without a span those begin their own traces."""
     token = attach(Context() if span is None else trace.set_span_in_context(span, Context()))
     try:
         yield

@@ -20,20 +20,20 @@ from exporter.zookeeper.wire import ReadRequest
 
 logger = logging.getLogger(__name__)
 
-#: Called with a recording span and its call, when that begins or has ended.
+#: Called with a recording span and its call, when the call begins or has ended.
 Hook = Callable[[Span, Call], None]
 
-#: Seconds for which no provider is asked for again, once there is none: asking takes longer than all else.
+#: Seconds until a provider is looked for again after none was found: looking takes longer than all else.
 _IDLE = 0.1
-#: Errors that answer a read of one znode as well as its data would.
+#: Errors that are normal answers to a read of one znode.
 _ANSWERS = (None, "NONODE", "NOAUTH")
 
 
 class CallSpans(ClientObserver):
     """Makes the spans of one client, and of the caches on its session.
 
-    A span's parent is the context of the call; a watch event begins a trace of its own. Where nothing
-    records, no attribute is looked at; a provider that is set later is noticed within a moment. Pings are not traced.
+    A span's parent is the context of the call; a watch event begins a trace of its own. While nothing records, no
+    attribute is computed; a provider that is set later is noticed within `_IDLE` seconds. Pings are not traced.
     """
 
     def __init__(
@@ -42,17 +42,17 @@ class CallSpans(ClientObserver):
         self._tracer = tracer
         self._request_hook = request_hook
         self._response_hook = response_hook
-        #: How many have the client traced.
+        #: How many callers have the client traced.
         self.holders = 0
         self._caches: dict[TreeCache, CacheSpans] = {}
         self._of_client = attributes.of_client(chroot)
         self._idle_until = 0.0
-        #: What is known of a call before it is sent, by the server that it goes to and its operation.
+        #: The attributes known before a call is sent, by its server and operation.
         self._at_start: dict[tuple[str | None, str], Attributes] = {}
 
     @property
     def follows_context(self) -> bool:
-        """Yes, while anything records: what a callback asks for has the parent that the callback was made under."""
+        """True while anything records: requests that a callback makes get the parent of the request it belongs to."""
         return not self._is_idle(time.monotonic())
 
     # Calls

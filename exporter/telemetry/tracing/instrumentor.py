@@ -1,4 +1,4 @@
-"""KazooInstrumentor: traces the kazoo clients of a process as OpenTelemetry's instrumentations do, each just once."""
+"""KazooInstrumentor: traces the kazoo clients of a process as OpenTelemetry's instrumentations do, each client once."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ def trace_client(
     request_hook: Hook | None = None,
     response_hook: Hook | None = None,
 ) -> Callable[[], None]:
-    """Makes spans for the calls of a client and the caches on it from now on; gives what ends that.
+    """Traces the calls of a client and the work of its caches from now on; returns a function that ends that.
 
-    Others who have the client traced meanwhile keep its spans, until the last one ends that.
+    Several callers may have a client traced: its tracing ends when the last of them ends it.
 
     Args:
-        client: started or not. One that is traced already stays as it is.
-        tracer_provider: where spans go; by default OpenTelemetry's global one, also when that is set later.
-        request_hook, response_hook: called with the span and the `Call` when a call that is recorded begins, and
-            when it has ended. What they raise is logged.
+        client: started or not. A client that is traced already keeps its provider and hooks.
+        tracer_provider: takes the spans; by default OpenTelemetry's global one, also when that is set later.
+        request_hook, response_hook: called with the span and the `Call` when a recorded call begins, and when it has
+            ended. Their exceptions are logged.
 
     Raises:
-        IncompatibleKazooError: the installed kazoo lacks what its calls are seen through.
+        IncompatibleKazooError: the installed kazoo lacks private attributes that this package needs.
         ForkedClientError: the client was started before this process was forked.
     """
     spans = _trace(client, tracer_provider, request_hook, response_hook)
@@ -57,25 +57,25 @@ def trace_client(
 
 
 class KazooInstrumentor(BaseInstrumentor):  # type: ignore[misc]
-    """Makes spans for the calls of every KazooClient that is made from `instrument` on, until `uninstrument`.
+    """Traces every KazooClient that is created between `instrument` and `uninstrument`.
 
-    Both take what `trace_client` does as keywords. A client that cannot be traced is left alone, and that is logged
-    once.
+    `instrument` takes the keywords of `trace_client`. A client that cannot be traced is left alone, and a warning is
+    logged once.
     """
 
     _clients: ClassVar[WeakSet[KazooClient]] = WeakSet()
     _refusal_is_told = False
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """The releases of kazoo that are instrumented."""
+        """The releases of kazoo that can be instrumented."""
         return ("kazoo >= 2.11, < 3",)
 
     def instrument_client(self, client: KazooClient, **options: Any) -> None:
-        """Traces one client, made before or without `instrument`; takes what `trace_client` does as keywords."""
+        """Traces one client, created before or without `instrument`; takes the keywords of `trace_client`."""
         self._traces(client, options)
 
     def uninstrument_client(self, client: KazooClient) -> None:
-        """Ends the tracing of one client, regardless of who has it traced."""
+        """Ends the tracing of one client for all who have it traced."""
         self._clients.discard(client)
         _end(client, _spans_of(client))
 
@@ -101,7 +101,7 @@ class KazooInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             self._clients.add(client)
 
     def _traces(self, client: KazooClient, options: dict[str, Any]) -> bool:
-        """Traces a client, unless it cannot be; gives whether it is."""
+        """Traces a client if possible; returns whether it is traced."""
         try:
             _trace(client, **options)
             return True
@@ -118,7 +118,7 @@ def _trace(
     request_hook: Hook | None = None,
     response_hook: Hook | None = None,
 ) -> CallSpans:
-    """Begins to trace a client, unless it is traced already, for one more."""
+    """Starts tracing a client, unless it is traced already, and counts one more caller who has it traced."""
     with _changing:
         spans = _spans_of(client)
         if spans is None:
@@ -150,7 +150,7 @@ def _end(client: KazooClient, spans: CallSpans | None) -> None:
 
 
 def _after_fork() -> None:
-    """In the child: no thread holds the lock, but may have done so in the parent."""
+    """In a fork's child: renews the lock, which a thread of the parent may have held at the fork."""
     global _changing
     _changing = threading.Lock()
 

@@ -70,7 +70,7 @@ def answer_auth(client: Client, error: int) -> None:
     pending = client.pending
     position = next((i for i, (_, _, xid) in enumerate(pending) if xid == AUTH_XID), None)
     if position is None:
-        raise ProtocolError("unexpected_reply", "a reply to an authentication that nothing waits for")
+        raise ProtocolError("unexpected_reply", "a reply to an authentication that was not requested")
     _, result, _ = pending[position]
     del pending[position]
     if error:
