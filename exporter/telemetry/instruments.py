@@ -73,7 +73,7 @@ class ClientInstruments(ClientObserver):
     @property
     def gives_way(self) -> bool:
         """Whether another client may take its place: it was started before a fork, or made before it and never used."""
-        return not self._session.is_alive or self._session.is_idle_heirloom
+        return not self._session.is_alive or self._session.is_inherited_and_idle
 
     @property
     def source(self) -> EnsembleSource:

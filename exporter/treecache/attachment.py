@@ -114,7 +114,7 @@ class Attachment:
         """Trusts nothing but the znodes."""
         self._break_off(now)
         self._outbox.requests.clear()
-        self._outbox.probes.clear()
+        self._outbox.barriers.clear()
         self._loading.detach()
         self.phases.take(Step.DISCONNECTED)
 

@@ -24,7 +24,7 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 
 from exporter.treecache.agenda import Agenda, Wanted
-from exporter.treecache.findings import ENOUGH, UNTOLD, Findings, MismatchError
+from exporter.treecache.findings import ENOUGH, UNREPORTED, Findings, MismatchError
 from exporter.treecache.glances import GLANCED, Glances
 from exporter.treecache.options import CacheOptions
 from exporter.treecache.outcome import Outbox
@@ -123,7 +123,7 @@ class Audit:
         #: Looks that were put off, and second ones; also from one connection to the next.
         self._later: dict[str, _Look] = {}
         #: What is to be read again quietly, once no second look needs what is held to stay as it is.
-        self._untold: set[str] = set()
+        self._unreported: set[str] = set()
         #: The paths that it found to be unreadable now, unless everything is audited for that already.
         self._closed: set[str] = set()
         # One round: the requests under way, the looks that they are for, and what became dirty meanwhile.
@@ -267,7 +267,7 @@ class Audit:
         for path, look in list(self._later.items()):
             del self._later[path]
             self._put_off(path, look, "changing")
-        self._read_untold()
+        self._read_unreported()
         if self._later:
             self.resume_at = now + _PAUSE
         elif self._walk is None:
@@ -346,12 +346,12 @@ class Audit:
             self._agenda.stop_noting(self._touched)
             if self._findings.found + sum(look.is_second for look in self._later.values()) >= ENOUGH:
                 self._walk = None
-            self._read_untold()
+            self._read_unreported()
 
-    def _read_untold(self) -> None:
-        if self._untold and not any(look.is_second for look in self._later.values()):
-            self._agenda.want_reads(self._untold, False)
-            self._untold = set()
+    def _read_unreported(self) -> None:
+        if self._unreported and not any(look.is_second for look in self._later.values()):
+            self._agenda.want_reads(self._unreported, False)
+            self._unreported = set()
 
     def _put_off(self, path: str, look: _Look, reason: str) -> None:
         look.tries += 1
@@ -376,8 +376,8 @@ class Audit:
 
     def _judge(self, path: str, look: _Look, result: ReadResult) -> None:
         difference = self._findings.difference(path, result)
-        if difference == UNTOLD:
-            self._untold.add(path)
+        if difference == UNREPORTED:
+            self._unreported.add(path)
             if result in UNREADABLE_CODES and self._kind is not _Kind.WHOLE:
                 self._closed.add(path)
         elif difference is not None and not look.is_second:

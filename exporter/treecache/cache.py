@@ -24,7 +24,7 @@ from exporter.process.greenlets import is_kill
 from exporter.process.repetitions import Repetitions
 from exporter.treecache.delivery import Call, Delivery, Listener
 from exporter.treecache.events import NodeData, TreeEvent
-from exporter.treecache.freshness import Proven
+from exporter.treecache.freshness import Verified
 from exporter.treecache.lifecycle import state_of
 from exporter.treecache.observer import CacheObserver
 from exporter.treecache.observers import CacheObservers
@@ -134,7 +134,7 @@ class TreeCache:
         self._refusal: Failure | None = None
         self._failures = Repetitions(INTERVAL)
         #: The connection that the replica is not told of until the root is created, and when to try that again.
-        self._held_back: Connected | None = None
+        self._waiting_connection: Connected | None = None
         self._create_at: float | None = None
         self._initialized = client.handler.event_object()
         self._observers = CacheObservers()
@@ -308,7 +308,7 @@ class TreeCache:
             is_closed=not self._is_open,
             failure=self._failure,
             is_connected=self._state == self.STATE_STARTED and bool(self._client.connected),
-            is_held_off=self._held_back is not None,
+            is_held_off=self._waiting_connection is not None,
             replica=self._replica,
         )
 
@@ -350,7 +350,7 @@ class TreeCache:
 
     @property
     def verified_at(self) -> float:
-        """Up to when the cache is proven to hold every change, in Unix seconds; 0.0 before the first proof.
+        """Up to when the cache is proven to hold every change, in Unix seconds; 0.0 before the first freshness check.
 
         What was committed before this moment is in the cache. It is constant from one proof to the next; so
         ``time.time() - cache.verified_at`` bounds how old the cache may be, whatever is wrong, and no clock of the
@@ -359,7 +359,7 @@ class TreeCache:
         It is the wall clock's time of T0, read right after the monotonic clock's and before the barrier is sent: never
         before what `verify` waits for, and never after the moment that is proven. Should the wall clock be set back
         afterwards, it goes back as far, so that the cache does not look younger than it is; should the clock be set
-        forward, the cache looks older until the next proof.
+        forward, the cache looks older until the next freshness check.
         """
         verified = self._replica.freshness.verified
         return self._verified_unix.of(None if verified is None else verified.asked)
@@ -370,12 +370,12 @@ class TreeCache:
         Gives True then, and False when that takes longer than `timeout` seconds, None for any time, or when the cache
         is not started or gets closed. Not to be called where kazoo calls its own listeners and watchers.
         """
-        called, proven = time.monotonic(), self._client.handler.event_object()
-        waiting = (called, proven)
+        called, done = time.monotonic(), self._client.handler.event_object()
+        waiting = (called, done)
         self._verifications.append(waiting)
         if self._state == self.STATE_STARTED and self._is_open:
             self._engine.wake()
-            self._wait(proven, proven.is_set, timeout)
+            self._wait(done, done.is_set, timeout)
         with suppress(ValueError):
             self._verifications.remove(waiting)
         verified = self._replica.freshness.verified
@@ -455,8 +455,8 @@ class TreeCache:
         """The engine's last deed."""
         self._replica.forget()
         self._initialized.clear()
-        for _, proven in list(self._verifications):
-            proven.set()
+        for _, event in list(self._verifications):
+            event.set()
 
     def _recover(self) -> None:
         """After a failure, keeps the znodes and begins anew with all else; what is read again differs or is the same.
@@ -465,7 +465,7 @@ class TreeCache:
         """
         self._replica.detach(time.monotonic())
         heard: list[Message | _RootSettled] = [one for one in list(self._inbox) if isinstance(one, _CONNECTION)]
-        old, self._held_back, self._create_at = self._subscription, None, None
+        old, self._waiting_connection, self._create_at = self._subscription, None, None
         self._subscribe()
         if heard and self._inbox and isinstance(heard[-1], Connected):
             del heard[-1]
@@ -478,7 +478,7 @@ class TreeCache:
         if self._state == self.STATE_STARTED:
             self._log_failure("failed", error, delay)
         self._fault_counts["engine"] += 1
-        self._delivery.put([self._reporting(error)])
+        self._delivery.put([self._fault_call(error)])
 
     def _on_delivery_failure(self, error: BaseException, delay: float) -> None:
         self._log_failure("cannot call its listeners", error, delay)
@@ -522,11 +522,11 @@ class TreeCache:
         if isinstance(message, _RootSettled):
             self._on_root_settled(message, now)
         elif isinstance(message, Connected) and self._create_root and not message.read_only:
-            self._held_back = message
+            self._waiting_connection = message
             self._create_root_later()
         else:
             if isinstance(message, Suspended | Lost):
-                self._held_back = self._create_at = None
+                self._waiting_connection = self._create_at = None
             self._replica.receive(message, now)
 
     def _carry_out(self, outcome: Outcome) -> None:
@@ -535,14 +535,14 @@ class TreeCache:
             self._observers.sync(sync)
         for sent in outcome.requests:
             self._submit(sent)
-        for kind in outcome.probes:
-            self._session.probe(kind, self._root_on_server)
+        for kind in outcome.barriers:
+            self._session.request_barrier(kind, self._root_on_server)
         for reason in outcome.distrusts:
             self._session.drop(reason)
         if outcome.inquiries:
             self._session.inquire()
-        for proof in outcome.proofs:
-            self._on_verified(proof)
+        for verified in outcome.verified:
+            self._on_verified(verified)
         if self._replica.initialized != self._initialized.is_set():
             if self._replica.initialized:
                 self._initialized.set()
@@ -566,12 +566,12 @@ class TreeCache:
         due = [self._replica.wake_at, self._poll_at if self._replica.tree.unreadable else None, self._create_at]
         return min((max(0.0, at - now) for at in due if at is not None), default=None)
 
-    def _on_verified(self, proof: Proven) -> None:
-        """Called once for each proof: what was asked for at ``proof.asked_at`` took until ``proof.at``."""
-        self._observers.verified(proof)
-        for called, proven in list(self._verifications):
-            if proof.asked_at >= called:
-                proven.set()
+    def _on_verified(self, verified: Verified) -> None:
+        """Called once for each freshness check that succeeded."""
+        self._observers.verified(verified)
+        for called, event in list(self._verifications):
+            if verified.asked_at >= called:
+                event.set()
 
     def _create_root_later(self) -> None:
         """Has the root created; the replica is told of the connection once that is settled."""
@@ -583,14 +583,14 @@ class TreeCache:
         self._client.ensure_path_async(self._path).rawlink(settled)
 
     def _on_root_settled(self, settled: _RootSettled, now: float) -> None:
-        connected = self._held_back
+        connected = self._waiting_connection
         if connected is None:
             return
         if isinstance(settled.error, _NO_ANSWER):
             # It may not have got there. The next connection tries again, and this one, should it live on.
             self._create_at = now + _CREATE_AGAIN
             return
-        self._create_root, self._held_back = False, None
+        self._create_root, self._waiting_connection = False, None
         if settled.error is not None:
             self._publish_faults([Fault("root", settled.error)])
         self._replica.receive(connected, now)
@@ -601,14 +601,14 @@ class TreeCache:
         for event in events:
             self._event_counts[event[0]] += 1
         if self._listeners and events:
-            self._delivery.put([self._telling(event) for event in events])
+            self._delivery.put([self._event_call(event) for event in events])
 
     def _publish_faults(self, faults: list[Fault]) -> None:
         for kind, error in faults:
             self._fault_counts[kind] += 1
-            self._delivery.put([self._reporting(error)])
+            self._delivery.put([self._fault_call(error)])
 
-    def _telling(self, event: Event) -> Call:
+    def _event_call(self, event: Event) -> Call:
         def tell() -> None:
             told = self._tree_event(event)
             for listener in list(self._listeners):
@@ -626,7 +626,7 @@ class TreeCache:
 
         return tell
 
-    def _reporting(self, error: BaseException) -> Call:
+    def _fault_call(self, error: BaseException) -> Call:
         return lambda: self._reports.report(error)
 
     def _tree_event(self, event: Event) -> TreeEvent:

@@ -9,11 +9,11 @@ from exporter.treecache.reconciler import Reconciler
 from exporter.treecache.stats import MISMATCH_KINDS
 from exporter.treecache.tree import record_of
 from exporter.zookeeper.capabilities import UNREADABLE_CODES
-from exporter.zookeeper.records import told_of, version_of, without_data
+from exporter.zookeeper.records import reported_part, version_of, without_data
 from exporter.zookeeper.wire import ReadResult
 
 #: What differs, but ZooKeeper sends no event for it, and so is no mismatch.
-UNTOLD = "untold"
+UNREPORTED = "unreported"
 #: After so many differences an audit has seen enough.
 ENOUGH = 1000
 #: So many differences are named.
@@ -47,14 +47,14 @@ class Findings:
         self._persisting: dict[str, int] = {}
 
     def difference(self, path: str, result: ReadResult) -> str | None:
-        """What is wrong with what is held of a path, one of `MISMATCH_KINDS`, or `UNTOLD`; None if nothing is."""
+        """What is wrong with what is held of a path, one of `MISMATCH_KINDS`, or `UNREPORTED`; None if nothing is."""
         entry = self._reconciler.tree.get(path)
         if entry is not None and not record_of(entry):
             # It may not be read, or that has changed, for which there is no event. What cannot be listed can be read.
             is_too_long = path not in self._reconciler.hidden
-            return None if result in UNREADABLE_CODES or is_too_long else UNTOLD
+            return None if result in UNREADABLE_CODES or is_too_long else UNREPORTED
         if result in UNREADABLE_CODES:
-            return UNTOLD
+            return UNREPORTED
         if not isinstance(result, bytes):
             return None if entry is None else "extra"
         if entry is None:
@@ -64,7 +64,7 @@ class Findings:
         if record == held:
             return None
         goes_back = version_of(record) < version_of(held)
-        return "stale" if goes_back or told_of(record) != told_of(held) else UNTOLD
+        return "stale" if goes_back or reported_part(record) != reported_part(held) else UNREPORTED
 
     def count(self, path: str, difference: str) -> None:
         """Counts a difference. The first time it is found, the second, the fourth and so on it is to be healed."""

@@ -36,7 +36,7 @@ _REFUSALS = (NO_AUTH, NOT_READ_ONLY, UNIMPLEMENTED, MARSHALLING_ERROR)
 _NEVER = float("-inf")
 
 
-class Proven(NamedTuple):
+class Verified(NamedTuple):
     """What was asked for at one monotonic time, ``asked_at``, was proven at another, ``at``.
 
     ``exemplar`` is that of the barrier, for observers.
@@ -81,7 +81,7 @@ class Freshness:
         self._due_at: float | None = None
         self._is_asked = False
         self._deadline: float | None = None
-        self._proof: _Proof | None = None
+        self._check: _Check | None = None
         self._newest: Barrier | None = None
 
     # Asking
@@ -108,7 +108,7 @@ class Freshness:
     @property
     def due_at(self) -> float | None:
         """When the next barrier is due, should the tree be complete then."""
-        return None if self._is_asked or self._proof is not None else self._due_at
+        return None if self._is_asked or self._check is not None else self._due_at
 
     @property
     def deadline(self) -> float | None:
@@ -138,7 +138,7 @@ class Freshness:
         if not complete:
             if asked:
                 self._deadline = None
-        elif self._proof is None:
+        elif self._check is None:
             self._begin(barrier)
             if not asked and self._deadline is None:
                 # Asked for by another tree on the same session.
@@ -150,47 +150,47 @@ class Freshness:
         """The tree is complete no more. Whatever was being proven is not, and what was asked for is not waited for."""
         if disconnected:
             self._fail("connection_loss")
-        if self._proof is not None:
-            self._agenda.stop_noting(self._proof.wanted)
-            self._agenda.stop_noting(self._proof.led_to)
-        self._proof = self._newest = self._deadline = self._due_at = None
+        if self._check is not None:
+            self._agenda.stop_noting(self._check.wanted)
+            self._agenda.stop_noting(self._check.led_to)
+        self._check = self._newest = self._deadline = self._due_at = None
         self._is_asked = False
 
     # The proof under way
 
     def sent(self, request: ReadRequest) -> None:
         """A request was sent for paths that waited."""
-        if self._proof is not None:
-            self._proof.sent(request)
+        if self._check is not None:
+            self._check.sent(request)
 
     def begin_answer(self, request: Request) -> None:
         """What is wanted from now on follows from this request."""
-        if self._proof is not None:
-            waited_for = request in self._proof.requests
-            self._agenda.note(self._proof.wanted if waited_for else self._proof.led_to)
+        if self._check is not None:
+            waited_for = request in self._check.requests
+            self._agenda.note(self._check.wanted if waited_for else self._check.led_to)
 
     def end_answer(self, request: Request) -> None:
         """All that follows from this request is wanted."""
-        if self._proof is None:
+        if self._check is None:
             return
-        self._agenda.stop_noting(self._proof.wanted)
-        self._agenda.stop_noting(self._proof.led_to)
-        self._proof.requests.discard(request)
-        lists = self._proof.led_to.lists
+        self._agenda.stop_noting(self._check.wanted)
+        self._agenda.stop_noting(self._check.led_to)
+        self._check.requests.discard(request)
+        lists = self._check.led_to.lists
         if lists:
-            self._proof.wanted.lists.update(filter(self._was_there_before, lists))
+            self._check.wanted.lists.update(filter(self._was_there_before, lists))
             lists.clear()
-        self._proof.led_to.reads.clear()
+        self._check.led_to.reads.clear()
 
-    def settle(self, now: float) -> list[Proven]:
+    def settle(self, now: float) -> list[Verified]:
         """Gives the proofs that succeeded by now, and counts as failed what takes too long."""
-        proven = []
-        while self._proof is not None and self._proof.is_complete:
-            barrier = self._proof.barrier
+        verified = []
+        while self._check is not None and self._check.is_complete:
+            barrier = self._check.barrier
             if self.verified is None or barrier.asked_at > self.verified.asked_at:
                 self.verified, self.verified_in = barrier, now - barrier.asked_at
-                proven.append(Proven(barrier.asked_at, now, barrier.exemplar))
-            self._proof = None
+                verified.append(Verified(barrier.asked_at, now, barrier.exemplar))
+            self._check = None
             if not self._is_asked:
                 self._deadline = None
             if self._newest is not None:
@@ -201,16 +201,16 @@ class Freshness:
                 self._due_at = now
         if self._deadline is not None and now >= self._deadline:
             self._fail("timeout")
-        return proven
+        return verified
 
     def _was_there_before(self, path: str) -> bool:
         """Whether the znode at a path is older than what is being proven."""
         entry = self._tree.get(path)
         record = record_of(entry) if entry is not None else UNREADABLE
-        return bool(record) and self._proof is not None and czxid_of(record) <= self._proof.barrier.zxid
+        return bool(record) and self._check is not None and czxid_of(record) <= self._check.barrier.zxid
 
     def _begin(self, barrier: Barrier) -> None:
-        self._proof = _Proof(barrier, self._agenda.waiting(), set(self._in_flight.reads()))
+        self._check = _Check(barrier, self._agenda.waiting(), set(self._in_flight.reads()))
 
     def _is_in_demand(self) -> bool:
         return self._demanded > (_NEVER if self.verified is None else self.verified.asked_at)
@@ -222,7 +222,7 @@ class Freshness:
             self.failures[reason] += 1
 
 
-class _Proof:
+class _Check:
     """What is still to be read before a barrier's T0 is proven: what waits, and the requests under way.
 
     ``led_to`` is what the answer at hand leads to, if it is one that is not waited for.

@@ -11,13 +11,13 @@ from types import TracebackType
 from exporter.process.greenlets import is_kill
 from exporter.process.repetitions import Repetitions
 from exporter.treecache.events import TreeEvent
-from exporter.treecache.freshness import Proven
+from exporter.treecache.freshness import Verified
 from exporter.treecache.observer import CacheObserver
 from exporter.treecache.outcome import Event, SyncBegun, SyncEnded
 from exporter.treecache.reports import INTERVAL
 from exporter.treecache.sent import Sent
 from exporter.treecache.worker import in_words
-from exporter.zookeeper.observers import who_overrides
+from exporter.zookeeper.observers import overriding
 from exporter.zookeeper.records import modified_at
 
 logger = logging.getLogger(__name__)
@@ -43,10 +43,10 @@ class CacheObservers:
     def _keep(self, observers: tuple[CacheObserver, ...]) -> None:
         self._all = observers
         # Whoever leaves these out costs nothing: they come with each change.
-        self._of_sending = who_overrides(CacheObserver, "sending", observers)
-        self._of_refreshes = who_overrides(CacheObserver, "refreshed", observers)
-        self._of_propagation = who_overrides(CacheObserver, "propagated", observers)
-        self._of_listeners = who_overrides(CacheObserver, "listened", observers)
+        self._of_sending = overriding(CacheObserver, "sending", observers)
+        self._of_refreshes = overriding(CacheObserver, "refreshed", observers)
+        self._of_propagation = overriding(CacheObserver, "propagated", observers)
+        self._of_listeners = overriding(CacheObserver, "listened", observers)
 
     def sync(self, news: SyncBegun | SyncEnded) -> None:
         """A sync began or ended."""
@@ -94,11 +94,11 @@ class CacheObservers:
             with _HARMLESS:
                 observer.listened(seconds)
 
-    def verified(self, proof: Proven) -> None:
+    def verified(self, verified: Verified) -> None:
         """A proof of freshness ended well."""
         for observer in self._all:
             with _HARMLESS:
-                observer.verified(proof.at - proof.asked_at, proof.exemplar)
+                observer.verified(verified.at - verified.asked_at, verified.exemplar)
 
 
 class _Harmless:

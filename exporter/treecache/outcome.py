@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from exporter.treecache.freshness import Proven
+from exporter.treecache.freshness import Verified
 from exporter.treecache.sent import Sent
 
 
@@ -52,7 +52,7 @@ class Outcome(NamedTuple):
     """What follows from the messages received, each in order.
 
     Requests to send, events to publish and faults to report; and for observers the syncs that began and ended, and
-    those requests that followed watch events and have been applied; then the kinds of barriers to ask for, the proofs
+    those requests that followed watch events and have been applied; then the kinds of barriers to ask for, the verified
     of freshness that succeeded, of each reply that cannot be decoded why the connection is not to be trusted, and the
     servers whose capabilities are to be found out.
     """
@@ -62,8 +62,8 @@ class Outcome(NamedTuple):
     faults: list[Fault]
     syncs: list[SyncBegun | SyncEnded]
     refreshed: list[Sent]
-    probes: list[str]
-    proofs: list[Proven]
+    barriers: list[str]
+    verified: list[Verified]
     distrusts: list[str]
     inquiries: list[str]
 
@@ -77,8 +77,8 @@ class Outbox:
         self.faults: list[Fault] = []
         self.syncs: list[SyncBegun | SyncEnded] = []
         self.refreshed: list[Sent] = []
-        self.probes: list[str] = []
-        self.proofs: list[Proven] = []
+        self.barriers: list[str] = []
+        self.verified: list[Verified] = []
         self.distrusts: list[str] = []
         self.inquiries: list[str] = []
         self._lists: tuple[list[Any], ...] = (
@@ -87,8 +87,8 @@ class Outbox:
             self.faults,
             self.syncs,
             self.refreshed,
-            self.probes,
-            self.proofs,
+            self.barriers,
+            self.verified,
             self.distrusts,
             self.inquiries,
         )

@@ -25,7 +25,7 @@ from exporter.zookeeper.records import (
     czxid_of,
     origin_and_change,
     pzxid_of,
-    told_of,
+    reported_part,
     version_of,
     without_data,
 )
@@ -341,7 +341,7 @@ class Reconciler:
         if self._goes_back(version_of(record), version_of(held)):
             return False
         self.tree.replace(path, record)
-        if held_change != change or told_of(record) != told_of(held):
+        if held_change != change or reported_part(record) != reported_part(held):
             self.events.append(Event(TreeEvent.NODE_UPDATED, path, record, held))
         return True
 

@@ -142,7 +142,7 @@ class Replica:
         """Gives out what is to be done, once every message at hand was received. Also to be called at `wake_at`."""
         self._attachment.go_off(now)
         if self._is_complete:
-            self._check(now)
+            self._run_audits(now)
         if self._phases.current is Phase.LIVE:
             if not self._timers.is_holding:
                 self._dispatch.fill_window(now)
@@ -151,7 +151,7 @@ class Replica:
                 self.audit.loaded(now)
         if self._is_complete:
             self._dispatch.disarm(now)
-        self._prove(now)
+        self._check_freshness(now)
         return self._outbox.take()
 
     @property
@@ -327,12 +327,12 @@ class Replica:
         self._barrier_zxid = barrier.zxid
         self.freshness.came(barrier, self._is_complete)
 
-    def _prove(self, now: float) -> None:
-        self._outbox.proofs.extend(self.freshness.settle(now))
+    def _check_freshness(self, now: float) -> None:
+        self._outbox.verified.extend(self.freshness.settle(now))
         if self._is_complete and not self._attachment.read_only and self.freshness.asks(now):
-            self._outbox.probes.append(self.freshness.kind)
+            self._outbox.barriers.append(self.freshness.kind)
 
-    def _check(self, now: float) -> None:
+    def _run_audits(self, now: float) -> None:
         """Begins an audit when it is time, and heals what one has found by reading everything again."""
         finding = self.audit.take_finding()
         if finding is not None:

@@ -26,7 +26,7 @@ class Observers:
         self._of_events: tuple[ClientObserver, ...] = ()
         self._tenants: list[object] = []
         #: Calls that kazoo makes by itself and that are not reported, by their xid; all pings have the same.
-        self._unasked: defaultdict[int, deque[Call]] = defaultdict(deque)
+        self._kazoo_calls: defaultdict[int, deque[Call]] = defaultdict(deque)
 
     def __bool__(self) -> bool:
         """Whether there are any."""
@@ -42,7 +42,7 @@ class Observers:
 
     def _change(self, observers: tuple[ClientObserver, ...]) -> None:
         self._observers = observers
-        self._of_events = who_overrides(ClientObserver, "watch_fired", observers)
+        self._of_events = overriding(ClientObserver, "watch_fired", observers)
 
     # Observers and tenants
 
@@ -62,7 +62,7 @@ class Observers:
             if observer in self._observers:
                 self._change(tuple(other for other in self._observers if other is not observer))
                 for tenant in self._tenants:
-                    _tell_left(observer, tenant)
+                    _notify_left(observer, tenant)
 
     def join(self, tenant: object) -> None:
         """Lets observers know of a tenant.
@@ -80,13 +80,13 @@ class Observers:
             if tenant in self._tenants:
                 self._tenants.remove(tenant)
                 for observer in self._observers:
-                    _tell_left(observer, tenant)
+                    _notify_left(observer, tenant)
 
     def after_fork(self) -> None:
         """In a child process: nothing lives on the session, and nothing is under way."""
         self._lock = threading.RLock()
         self._tenants = []
-        self._unasked.clear()
+        self._kazoo_calls.clear()
         for observer in self._observers:
             observer.forked()
 
@@ -104,11 +104,11 @@ class Observers:
 
     def expect(self, call: Call, xid: int) -> None:
         """Takes note of a call whose end is known by its xid alone. Those of the same xid are answered in order."""
-        self._unasked[xid].append(call)
+        self._kazoo_calls[xid].append(call)
 
     def answered(self, xid: int, zxid: int, size: int, error: str | None = None) -> None:
         """Ends such a call, if there is one, with a reply of so many bytes."""
-        calls = self._unasked.get(xid)
+        calls = self._kazoo_calls.get(xid)
         if calls:
             call = calls.popleft()
             call.zxid, call.received_bytes = zxid, size
@@ -116,8 +116,8 @@ class Observers:
 
     def connection_lost(self) -> None:
         """Ends all such calls."""
-        while self._unasked:
-            for call in self._unasked.popitem()[1]:
+        while self._kazoo_calls:
+            for call in self._kazoo_calls.popitem()[1]:
                 call.end(CONNECTION_LOST)
 
     @contextlib.contextmanager
@@ -155,7 +155,7 @@ class Observers:
         return None
 
 
-def who_overrides(base: type[Observer], method: str, observers: Iterable[Observer]) -> tuple[Observer, ...]:
+def overriding(base: type[Observer], method: str, observers: Iterable[Observer]) -> tuple[Observer, ...]:
     """Those observers who do something of their own in a method of their base, where that does nothing."""
     ignored = getattr(base, method)
     return tuple(observer for observer in observers if getattr(type(observer), method) is not ignored)
@@ -166,11 +166,11 @@ def _announce(meetings: Iterable[tuple[ClientObserver, object]]) -> None:
     with contextlib.ExitStack() as taking_back:
         for observer, tenant in meetings:
             observer.joined(tenant)
-            taking_back.callback(_tell_left, observer, tenant)
+            taking_back.callback(_notify_left, observer, tenant)
         taking_back.pop_all()
 
 
-def _tell_left(observer: ClientObserver, tenant: object) -> None:
+def _notify_left(observer: ClientObserver, tenant: object) -> None:
     try:
         observer.left(tenant)
     except Exception:

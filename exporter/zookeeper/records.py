@@ -73,7 +73,7 @@ def version_of(record: bytes) -> tuple[int, int, int, int]:
     return mzxid, pzxid_of(record), cversion, aversion
 
 
-def told_of(record: bytes) -> bytes:
+def reported_part(record: bytes) -> bytes:
     """What cannot change without a watch event: all but aversion, and cversion, numChildren and pzxid.
 
     A change of an ACL shows nothing, and so do children that may not be read.

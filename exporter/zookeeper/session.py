@@ -118,7 +118,7 @@ class Session:
         return self._heritage.is_alive
 
     @property
-    def is_idle_heirloom(self) -> bool:
+    def is_inherited_and_idle(self) -> bool:
         """Whether the client was made before this process was forked, and is not in use here, as it was not there."""
         return self._heritage.is_idle
 
@@ -152,13 +152,13 @@ class Session:
         """
         self._sending.submit(request, sink)
 
-    def probe(self, kind: str, path: str) -> None:
+    def request_barrier(self, kind: str, path: str) -> None:
         """Asks for a barrier of a kind of `BARRIERS`, unless one is under way; any path on the server will do.
 
         Every subscription's stream has its `Barrier`, or `BarrierFailed`, at its place. Not for the connection's own
         thread, nor at a server that is cut off from its quorum.
         """
-        self._stream.probe(kind, path, self.submit)
+        self._stream.request_barrier(kind, path, self.submit)
 
     def limit_replies(self, max_bytes: int) -> None:
         """Bounds what a server may say at once, in bytes; the largest bound that was asked for counts."""

@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
+from exporter.zookeeper.barrier import BarrierRequest
 from exporter.zookeeper.messages import Message, WatchEvent
-from exporter.zookeeper.probe import Probe
 from exporter.zookeeper.statechange import StateChange
 from exporter.zookeeper.wire import AddWatch, RemoveWatches, Request
 
@@ -75,13 +75,13 @@ class Stream:
         self.lock = threading.RLock()
         self.subscriptions: list[Subscription] = []
         self._listeners: list[Callable[[StateChange], None]] = []
-        self._probing: set[str] = set()
+        self._requested: set[str] = set()
 
     def after_fork(self) -> None:
         """In a fork's child: nobody is there, and no thread holds the lock."""
         self.lock = threading.RLock()
         self.subscriptions = []
-        self._probing.clear()
+        self._requested.clear()
 
     # Subscriptions
 
@@ -106,7 +106,7 @@ class Stream:
         for subscription in self.subscriptions:
             subscription.sink(message)
 
-    def tell(self, event: WatchEvent) -> None:
+    def send_event(self, event: WatchEvent) -> None:
         """Puts a watch event into the streams that cover its path."""
         for subscription in self.subscriptions:
             if subscription.covers(event.path):
@@ -125,18 +125,18 @@ class Stream:
 
     # Barriers
 
-    def probe(self, kind: str, path: str, submit: Submit) -> None:
-        """Asks for a barrier, unless one of its kind is under way; see `Session.probe`."""
+    def request_barrier(self, kind: str, path: str, submit: Submit) -> None:
+        """Asks for a barrier, unless one of its kind is under way; see `Session.request_barrier`."""
         with self.lock:
-            if kind in self._probing:
+            if kind in self._requested:
                 return
-            self._probing.add(kind)
-        probe = Probe.of_kind(kind, path)
-        submit(probe.request, functools.partial(self._on_probed, probe))
+            self._requested.add(kind)
+        request = BarrierRequest.of_kind(kind, path)
+        submit(request.request, functools.partial(self._on_barrier_answer, request))
 
-    def _on_probed(self, probe: Probe, answer: Message) -> None:
-        self._probing.discard(probe.kind)
-        self.send(probe.verdict(answer))
+    def _on_barrier_answer(self, request: BarrierRequest, answer: Message) -> None:
+        self._requested.discard(request.kind)
+        self.send(request.verdict(answer))
 
 
 def _ignore(message: Message) -> None:

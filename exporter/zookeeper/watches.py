@@ -90,7 +90,7 @@ class Watches:
             # One-shot watches that were set on this side only have lost what fired them: fire them while it is known.
             self._fire(CHANGED, request.path)
             self._fire(CHILD, request.path)
-            self._stream.tell(WatchEvent(CHILD, request.path, -1, time.monotonic()))
+            self._stream.send_event(WatchEvent(CHILD, request.path, -1, time.monotonic()))
 
     def on_event(self, frame: bytes, offset: int, zxid: int) -> None:
         """A watch event came. Raises ProtocolError if it is none."""
@@ -100,7 +100,7 @@ class Watches:
         self._one_shot.fired(kind, path)
         trace = self._observers.watch_fired(kind, path)
         event = WatchEvent(kind, path, zxid, self._traffic.last_heard or 0.0, trace)
-        self._stream.tell(event)
+        self._stream.send_event(event)
         if self._has_one_shot_watchers(path) or self._client.has_persistent_watches:
             self._client.read_watch_event(frame, offset)
         if kind in (CREATED, DELETED):
@@ -110,7 +110,7 @@ class Watches:
         """A recursive watch reports a child where a watch for children would report its parent."""
         parent = event.path[: event.path.rindex("/")] or "/"
         if parent in self._recursive:
-            self._stream.tell(event._replace(kind=CHILD, path=parent))
+            self._stream.send_event(event._replace(kind=CHILD, path=parent))
             if parent in self._client.child_watchers:
                 self._fire(CHILD, parent)
 

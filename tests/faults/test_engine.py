@@ -284,7 +284,7 @@ def test_an_engine_that_does_not_end_holds_up_close_for_a_while_only(
 # Properties: any exception at any place.
 
 PLACES = {
-    Replica: ["receive", "take", "_hand_on", "_prove", "_check"],
+    Replica: ["receive", "take", "_hand_on", "_check_freshness", "_run_audits"],
     Attachment: ["connected", "_arm", "_abandon"],
     Dispatch: ["fill_window", "send", "put_back"],
     Loading: ["begin", "ends"],

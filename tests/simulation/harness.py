@@ -10,6 +10,7 @@ from exporter.treecache.phases import Phase
 from exporter.treecache.replica import Replica
 from exporter.treecache.tree import Branch, record_of
 from exporter.treecache.walk import turns_of
+from exporter.zookeeper.barrier import BarrierRequest
 from exporter.zookeeper.messages import (
     BARRIERS,
     Barrier,
@@ -22,7 +23,6 @@ from exporter.zookeeper.messages import (
     Unanswered,
 )
 from exporter.zookeeper.moments import Moment
-from exporter.zookeeper.probe import Probe
 from exporter.zookeeper.records import UNREADABLE, child_count, owner_and_size
 from exporter.zookeeper.wire import (
     MARSHALLING_ERROR,
@@ -70,7 +70,7 @@ class Harness:
         self._rate = options.get("max_nodes_per_second")
         self._proves = options.get("freshness_interval") is not None
         self._read = 0
-        self._probes: dict[Request, Probe] = {}
+        self._barriers: dict[Request, BarrierRequest] = {}
         self._judged: Barrier | None = None
         #: What was said last of what the server can do, until it refuses; whether that still stands, and until when it
         #: is to be asked for again.
@@ -83,20 +83,20 @@ class Harness:
         self._mode = options.get("mode", "auto")
         self.server.clock = lambda: self.now
 
-    def probe(self, kind: str) -> None:
+    def request_barrier(self, kind: str) -> None:
         """Sends a barrier, as the session does for all replicas on it, unless one of this kind is under way."""
-        if all(probe.kind != kind for probe in self._probes.values()):
+        if all(request.kind != kind for request in self._barriers.values()):
             self.now += _INSTANT
             request: Request = Check(self.server.root) if kind == BARRIERS[0] else Sync(self.server.root)
-            self._probes[request] = Probe(kind, request, Moment(self.now, 0.0))
+            self._barriers[request] = BarrierRequest(kind, request, Moment(self.now, 0.0))
             self.server.requests.append(request)
 
     def deliver(self, count: int = 1) -> None:
         """Gives the replica the next messages of the stream."""
         for _ in range(min(count, len(self.server.stream))):
             message = self.server.stream.popleft()
-            if isinstance(message, Reply | Unanswered) and message.request in self._probes:
-                message = self._probes.pop(message.request).verdict(message)
+            if isinstance(message, Reply | Unanswered) and message.request in self._barriers:
+                message = self._barriers.pop(message.request).verdict(message)
             self._note_word(message)
             self.replica.receive(message, self.now)
 
@@ -132,8 +132,8 @@ class Harness:
             if self.judges_words:
                 assert self.server.hesitation, "what is known is asked for"
                 self.server.inquire()
-        for kind in outcome.probes:
-            self.probe(kind)
+        for kind in outcome.barriers:
+            self.request_barrier(kind)
         self.log.extend(outcome.events)
         self.faults.extend(fault.error for fault in outcome.faults)
         if self._rate is not None:

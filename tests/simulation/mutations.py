@@ -31,8 +31,8 @@ from exporter.treecache.sharded import ShardedStrategy
 from exporter.treecache.timers import Timer
 from exporter.treecache.tree import NEVER_LISTED, Branch, Tree
 from exporter.treecache.walk import Walk
+from exporter.zookeeper.barrier import BarrierRequest
 from exporter.zookeeper.messages import DELETED, Barrier, Capable, Connected, Message, Reply, WatchEvent
-from exporter.zookeeper.probe import Probe
 from exporter.zookeeper.records import pzxid_of
 from exporter.zookeeper.wire import NO_AUTH, NO_NODE, AddWatch, MultiRead, ReadRequest, Request
 from tests.simulation.plan import Options, Plan
@@ -578,8 +578,8 @@ def data_is_kept(original: Any) -> Any:
 def proof_does_not_wait_for_reads_under_way(original: Any) -> Any:
     def begin(self: Freshness, barrier: Barrier) -> None:
         original(self, barrier)
-        assert self._proof is not None
-        self._proof.requests.clear()
+        assert self._check is not None
+        self._check.requests.clear()
 
     return begin
 
@@ -598,8 +598,8 @@ def proof_does_not_wait_for_what_its_reads_lead_to(original: Any) -> Any:
 def what_was_sent_counts_as_read(original: Any) -> Any:
     def sent(self: Freshness, request: ReadRequest) -> None:
         original(self, request)
-        if self._proof is not None:
-            self._proof.requests.discard(request)
+        if self._check is not None:
+            self._check.requests.discard(request)
 
     return sent
 
@@ -610,7 +610,7 @@ def barrier_counts_during_a_load(original: Any) -> Any:
 
 
 @breaks(
-    Probe,
+    BarrierRequest,
     "verdict",
     Plan(
         Options(begins="loaded"),
@@ -621,14 +621,14 @@ def barrier_counts_during_a_load(original: Any) -> Any:
             ("set", 24, 1),
             ("tick", 2, 0),
             ("fail", 0, 0),
-            ("probe", 0, 0),
+            ("barrier", 0, 0),
             ("turn", 0, 0),
             ("turn", 0, 0),
         ],
     ),
 )
 def barrier_that_was_refused_counts(original: Any) -> Any:
-    def verdict(self: Probe, answer: Message) -> Any:
+    def verdict(self: BarrierRequest, answer: Message) -> Any:
         return original(self, answer._replace(error=0) if isinstance(answer, Reply) else answer)
 
     return verdict
@@ -683,9 +683,9 @@ def what_an_audit_finds_is_not_healed(original: Any) -> Any:
     return lambda self: None
 
 
-@breaks(Audit, "_read_untold")
+@breaks(Audit, "_read_unreported")
 def what_no_event_tells_of_is_not_read_again(original: Any) -> Any:
-    return lambda self: self._untold.clear()
+    return lambda self: self._unreported.clear()
 
 
 @breaks(Reconciler, "begin_sync")

@@ -41,7 +41,7 @@ COURSE = {
     "delay": 3,
     "arrive_late": 3,
     "poll": 1,
-    "probe": 4,
+    "barrier": 4,
     "verify": 2,
     "tick": 4,
     "catch_up": 6,

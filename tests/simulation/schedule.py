@@ -90,14 +90,14 @@ class Schedule:
         if (
             not refused
             and self._options.audit_interval is not None
-            and (server.poisoned or server.untold or server.lost)
+            and (server.poisoned or server.unreported or server.lost)
         ):
             # Nothing but audits will find it.
             self._harness.audit()
-            server.poisoned = server.untold = False
+            server.poisoned = server.unreported = False
             server.lost.clear()
             self._harness.check()
-        if refused or server.untold or server.lost or server.read_only:
+        if refused or server.unreported or server.lost or server.read_only:
             self._harness.resync()
         server.catch_up(_EVERYTHING)
         self._harness.verify()
@@ -231,9 +231,9 @@ class Schedule:
     def _poll(self, number: int, other: int) -> None:
         self._harness.replica.poll()
 
-    def _probe(self, number: int, other: int) -> None:
+    def _barrier(self, number: int, other: int) -> None:
         if self._server.connected:
-            self._harness.probe(BARRIERS[number % len(BARRIERS)])
+            self._harness.request_barrier(BARRIERS[number % len(BARRIERS)])
 
     def _verify(self, number: int, other: int) -> None:
         self._harness.replica.verify(self._harness.now, self._harness.now)
@@ -249,7 +249,7 @@ class Schedule:
         self._harness.settle()
         if self._is_refused:
             return
-        if server.untold or server.poisoned:
+        if server.unreported or server.poisoned:
             self._harness.check_itself()
         elif server.lost:
             self._harness.check_told()

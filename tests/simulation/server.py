@@ -100,7 +100,7 @@ class ModelServer:
         self.mishaps: deque[int | str] = deque()
         # What a judge needs to know.
         #: Whether something changed since this connection's first read of which no watch tells.
-        self.untold = False
+        self.unreported = False
         #: The same for all connections, and events that were lost.
         self.ever_untold = False
         #: Whether the replica was given something else to hold than there is, or the other way round.
@@ -314,7 +314,7 @@ class ModelServer:
         else:
             self.view, self.backlog = self.leader, deque()
         self.connected, self.read_only = True, read_only
-        self.untold, self.reads_began_at = False, None
+        self.unreported, self.reads_began_at = False, None
         self.lost.clear()
         self.rewound.append(self._restored or read_only)
         self._restored = False
@@ -528,7 +528,7 @@ class ModelServer:
         if self.recursive_watches and only_recursive:
             self.lost.add(event.path)
         else:
-            self.untold = True
+            self.unreported = True
         self.ever_untold = True
 
     def _notify(self, kind: int, path: str, node: Znode) -> None:
@@ -557,7 +557,7 @@ class ModelServer:
     def _leave_untold(self) -> None:
         self.ever_untold = True
         if self.reads_began_at is not None:
-            self.untold = True
+            self.unreported = True
 
     def _below_root(self, path: str) -> bool:
         return _is_at_or_below(path, self.root)

@@ -234,7 +234,7 @@ def test_audit_waits_for_a_list_that_brings_back_what_was_read_too_early() -> No
 
 
 def test_proof_waits_for_the_children_of_an_old_znode_that_a_later_event_led_to() -> None:
-    turns = [("turn", 1, 0), ("turn", 2, 0), ("turn", 2, 0), ("probe", 0, 0), ("turn", 1, 0), ("turn", 1840, 0)]
+    turns = [("turn", 1, 0), ("turn", 2, 0), ("turn", 2, 0), ("barrier", 0, 0), ("turn", 1, 0), ("turn", 1840, 0)]
     steps = [("set", 39, 0), ("delete_root", 0, 0), ("create_root", 109, 0), *turns, ("turn", 137, 0)]
     run(Plan(Options(mode="classic", begins="loaded"), [*steps, ("set", 32678, 0)]))
 

@@ -31,7 +31,7 @@ def verified(harness: Harness) -> float | None:
     return None if barrier is None else barrier.asked_at
 
 
-def probes(harness: Harness) -> int:
+def barriers_requested(harness: Harness) -> int:
     """How many barriers are on their way to the server."""
     return sum(isinstance(request, Check) for request in harness.server.requests)
 
@@ -75,7 +75,7 @@ def test_newest_of_the_barriers_that_wait_is_proven_next() -> None:
     harness.server.set("/app/a", b"new")
     harness.deliver(len(harness.server.stream))
     for _ in range(3):
-        harness.probe(BARRIERS[0])
+        harness.request_barrier(BARRIERS[0])
         last = harness.now
         harness.server.execute()
         harness.deliver(len(harness.server.stream))
@@ -86,22 +86,22 @@ def test_newest_of_the_barriers_that_wait_is_proven_next() -> None:
 def test_a_barrier_of_another_replica_counts_and_puts_off_the_own() -> None:
     harness = loaded(freshness_interval=30.0)
     harness.now += 15
-    harness.probe(BARRIERS[0])
+    harness.request_barrier(BARRIERS[0])
     asked_at = harness.now
     harness.settle()
     assert verified(harness) == asked_at
     harness.now = asked_at + 29
     harness.take()
-    assert probes(harness) == 0
+    assert barriers_requested(harness) == 0
     harness.now = asked_at + 30
     harness.take()
-    assert probes(harness) == 1
+    assert barriers_requested(harness) == 1
 
 
 def test_a_weaker_barrier_proves_nothing_and_a_stronger_one_does() -> None:
     strict, lenient = loaded(), loaded(freshness_barrier="sync")
     for harness, kind in ((strict, "sync"), (lenient, "quorum")):
-        harness.probe(kind)
+        harness.request_barrier(kind)
         harness.settle()
     assert verified(strict) is None
     assert verified(lenient) is not None
@@ -138,7 +138,7 @@ def test_a_barrier_that_fails_counts_once_and_is_repeated_a_second_later(error: 
     turn(harness)
     turn(harness)
     assert failures(harness) == {reason: 1}
-    assert probes(harness) == 0
+    assert barriers_requested(harness) == 0
     harness.now += 1
     harness.settle()
     assert verified(harness) is not None
@@ -153,7 +153,7 @@ def test_a_barrier_without_an_answer_counts_once_however_long_it_takes() -> None
         harness.now += 10
         harness.take()
     assert failures(harness) == {"timeout": 1}
-    assert probes(harness) == 1
+    assert barriers_requested(harness) == 1
     harness.settle()
     assert failures(harness) == {"timeout": 1}
 
@@ -162,7 +162,7 @@ def test_reads_that_take_too_long_count_as_well_and_still_prove() -> None:
     harness = loaded(freshness_timeout=5.0)
     harness.server.set("/app/a", b"new")
     harness.deliver(len(harness.server.stream))
-    harness.probe(BARRIERS[0])
+    harness.request_barrier(BARRIERS[0])
     asked_at = harness.now
     harness.server.execute()
     harness.deliver(len(harness.server.stream))

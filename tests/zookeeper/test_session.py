@@ -483,9 +483,9 @@ def test_a_probe_that_is_queued_while_the_session_ends_fails_and_another_succeed
     client, stream = client_factory(), Stream()
     session = Session.attach(client)
     session.subscribe("/", stream)
-    ask_while_the_session_ends(zookeeper, client, between, lambda: session.probe("quorum", zookeeper.root))
+    ask_while_the_session_ends(zookeeper, client, between, lambda: session.request_barrier("quorum", zookeeper.root))
     assert stream.wait_for(BarrierFailed) == BarrierFailed("quorum", None)
-    session.probe("quorum", zookeeper.root)
+    session.request_barrier("quorum", zookeeper.root)
     assert isinstance(stream.wait_for(Barrier), Barrier)
 
 

@@ -1,4 +1,4 @@
-"""Probe: one barrier on its way, and what its answer is worth."""
+"""BarrierRequest: one barrier on its way, and what its answer is worth."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from exporter.zookeeper.moments import Moment
 from exporter.zookeeper.wire import OK, Check, Request, Sync
 
 
-class Probe(NamedTuple):
+class BarrierRequest(NamedTuple):
     """A request whose answer comes after everything that was committed before the probe was made."""
 
     kind: str
@@ -17,7 +17,7 @@ class Probe(NamedTuple):
     asked_at: Moment
 
     @classmethod
-    def of_kind(cls, kind: str, path: str) -> Probe:
+    def of_kind(cls, kind: str, path: str) -> BarrierRequest:
         """A probe to be sent now; any path on the server will do."""
         request: Request = Check(path) if kind == "quorum" else Sync(path)
         return cls(kind, request, Moment.now())
