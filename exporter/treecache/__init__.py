@@ -1,4 +1,4 @@
-"""The engine: an in-memory copy of a subtree of znodes, kept true. Knows nothing of who measures it."""
+"""The engine: an in-memory copy of a subtree of znodes, kept up to date. It does not depend on metrics or tracing."""
 
 from exporter.treecache.cache import TreeCache
 from exporter.treecache.events import NodeData, TreeEvent

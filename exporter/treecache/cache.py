@@ -1,4 +1,4 @@
-"""TreeCache: the public cache. Drives a replica from its session's stream and hands what follows to listeners."""
+"""TreeCache: the public cache. Drives a replica from its session's stream and delivers the events to listeners."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ from exporter.zookeeper.moments import SteadyTime
 from exporter.zookeeper.records import UNREADABLE, data_of, stat_of
 from exporter.zookeeper.session import Session, Subscription
 
-#: Seconds between looks at znodes that may not be read, of which no watch tells.
+#: Seconds between reads of unreadable znodes: no watch reports that one becomes readable.
 _POLL_INTERVAL = 10.0
-#: Seconds that `close` grants the listeners, and a turn of the engine that is under way.
+#: Seconds that `close` waits for the listeners, and for a turn of the engine that is under way.
 _LAST_CALLS, _LAST_TURN = 1.0, 5.0
-#: Seconds until the root's creation is tried again that failed without an answer, though the connection stands.
+#: Seconds until the cache tries again to create the root, if that got no answer although the connection stands.
 _CREATE_AGAIN = 1.0
-#: Seconds between looks whether what is waited for can still come.
+#: Seconds between checks whether a wait can still end.
 _SLICE = 0.5
 
 #: In these states kazoo has no connection and will have none until it is started again.
@@ -63,7 +63,7 @@ AnyListener = TypeVar("AnyListener", bound=Listener)
 class TreeCache:
     """An in-memory copy of a subtree of znodes, kept up to date through watches.
 
-    A drop-in for ``kazoo.recipe.cache.TreeCache``; what is keyword-only goes beyond it.
+    A drop-in for ``kazoo.recipe.cache.TreeCache``; the keyword-only arguments are additions.
 
     Args:
         client: the kazoo client to read through, started or not; the cache follows its connection.
@@ -71,34 +71,34 @@ class TreeCache:
         create_root: whether to create the root when it is missing, as kazoo's does. False changes no znode; a missing
             root is then an empty cache that comes alive when the root appears.
         keep_data: False keeps the znodes' stats without their data.
-        mode: how to keep up: ``"recursive"`` with one recursive watch and bulk reads, which takes ZooKeeper 3.6;
-            ``"classic"`` with one-shot watches on each znode and single reads; ``"auto"`` recursively where the server
-            can, else classically.
-        batch_size: the most operations that one request holds, from 1 on.
-        window: the most bulk reads in flight, from 1 on.
-        selector: which znodes belong to the cache and which are descended into; None for all.
+        mode: the strategy: ``"recursive"`` for one recursive watch and bulk reads, which needs ZooKeeper 3.6;
+            ``"classic"`` for one-shot watches on each znode and single reads; ``"auto"`` for recursive if the server
+            supports it, else classic.
+        batch_size: the most operations in one request, at least 1.
+        window: the most bulk reads in flight, at least 1.
+        selector: decides which znodes belong to the cache and which to descend into; None for all.
         max_depth: how far below the root znodes may be, 0 for the root alone; None for any depth.
-        max_nodes_per_second: how many znodes are read in a second at most; None for no limit.
-        shard: which share of the root's children to hold, with all below them; None for all. Nothing below the others
-            is watched or read.
-        old_data: whether events carry what was known before, as `TreeEvent.old_data`.
-        freshness_interval: the seconds from one proof of freshness to the next, see `verified_at`; None proves on
-            demand only, by `verify`. Caches that share a client share what a proof costs the ensemble.
-        freshness_timeout: the seconds after which a proof that has not succeeded counts as failed.
-        freshness_barrier: what a proof asks of the ensemble: ``"quorum"``, a write that changes nothing, which is
-            airtight and takes one record of about 86 bytes in the log of each server, 1.5 MB a day for one each 5 s;
-            or ``"sync"``, which writes nothing and is a best effort: while it is answered by the leader, or by one that
-            was deposed, it may miss what was written last.
-        audit_interval: the seconds from the beginning of one audit to that of the next; None for none. An audit
-            compares znodes with the server's, and reads everything again if they differ although no event says so.
-        audit_sample: how many znodes one audit compares, 0 for all: others each time, spread evenly over the tree, so
-            that each has its turn. What could not be compared is counted.
-        max_reply_bytes: the most bytes that a server may say at once to this client, from 1 MiB to 2 GiB; None for
-            256 MiB. A longer reply costs the connection. Of caches that share a client, the largest number counts.
+        max_nodes_per_second: the most znodes to read in a second; None for no limit.
+        shard: which of the root's children to hold, with all below them; None for all. Nothing below the others is
+            watched or read.
+        old_data: whether events carry the previous data, as `TreeEvent.old_data`.
+        freshness_interval: the seconds from one freshness check to the next, see `verified_at`; None to check on demand
+            only, by `verify`. Caches that share a client share the cost of a check to the ensemble.
+        freshness_timeout: the seconds after which a freshness check that has not succeeded counts as failed.
+        freshness_barrier: the request that a freshness check sends: ``"quorum"``, a write that changes nothing, which
+            is airtight and adds a record of about 86 bytes to the log of each server, 1.5 MB a day at one each 5 s; or
+            ``"sync"``, which writes nothing and is a best effort: while the leader answers it, or a deposed leader, it
+            may miss the latest writes.
+        audit_interval: the seconds from the beginning of one audit to that of the next; None for no audits. An audit
+            compares znodes with the server's, and the cache reads everything again if they differ without an event.
+        audit_sample: how many znodes one audit compares, 0 for all: different ones each time, spread evenly over the
+            tree, so that each has its turn. Znodes that cannot be compared are counted.
+        max_reply_bytes: the longest reply that the client accepts from a server, from 1 MiB to 2 GiB; None for
+            256 MiB. A longer reply ends the connection. If caches share a client, the largest limit counts.
         name: what metrics and spans call the cache; by default its path.
 
     Raises:
-        ValueError: the path has a part ``.`` or ``..``, or an argument is out of its range.
+        ValueError: the path has a part ``.`` or ``..``, or an argument is out of range.
     """
 
     STATE_LATENT = 0
@@ -133,7 +133,7 @@ class TreeCache:
         )
         self._refusal: Failure | None = None
         self._failures = Repetitions(INTERVAL)
-        #: The connection that the replica is not told of until the root is created, and when to try that again.
+        #: The connection that waits for the root's creation, and when to try that again.
         self._waiting_connection: Connected | None = None
         self._create_at: float | None = None
         self._initialized = client.handler.event_object()
@@ -141,7 +141,7 @@ class TreeCache:
         self._gathering = False
         self._poll_at = 0.0
         self._verified_unix = SteadyTime()
-        #: Those who wait for a proof of a moment after they called, which is a monotonic time.
+        #: The callers of `verify` that wait: the monotonic time of each call, and the event that ends its wait.
         self._verifications: list[tuple[float, Any]] = []
         self._listeners: list[Listener] = []
         self._fault_listeners: list[Listener] = []
@@ -157,13 +157,13 @@ class TreeCache:
     def start(self) -> None:
         """Starts the cache. Needs no connection and waits for none.
 
-        With `create_root` and a connected client the root is created before this returns; otherwise it is created
-        once there is a connection, and a refusal goes to the fault listeners.
+        With `create_root` and a connected client, it creates the root before it returns. Without a connection the root
+        is created on the first one, and an error then goes to the fault listeners.
 
         Raises:
             KazooException: the cache was started or closed before, or the root cannot be created.
             ValueError: the client is instrumented and has another cache of this name.
-            IncompatibleKazooError: the installed kazoo lacks what the cache reads its session's stream through.
+            IncompatibleKazooError: the installed kazoo lacks private attributes that the cache needs.
         """
         if self._state == self.STATE_CLOSED:
             raise KazooException("already closed")
@@ -188,20 +188,20 @@ class TreeCache:
             raise
 
     def close(self) -> None:
-        """Closes the cache: takes its watch off the server, ends its threads and forgets its znodes.
+        """Closes the cache: removes its watches from the server, ends its threads and forgets its znodes.
 
-        Events that were not yet delivered still are, for a second; what a slow listener has not been told by then is
-        dropped. After this has returned no call of a listener begins; one that runs is waited for within the same
-        second, unless it is the caller. Whatever happens this returns within seconds, and at the interpreter's end,
-        when no thread runs, at once. Closing again does nothing; so does closing before the start.
+        It goes on delivering events for up to a second, then drops the rest. After it returns, no listener is called
+        any more; it waits within the same second for a listener that runs, unless that is the caller. It always returns
+        within seconds, and at once at the interpreter's exit, when no threads run. Closing again does nothing; so does
+        closing before the start.
         """
         if self._state != self.STATE_STARTED:
             return
         self._state = self.STATE_CLOSED
         if not self._home.is_here() or sys.is_finalizing():
-            # A fork's child has none of the threads, nor has the interpreter's end, and both may find any lock held.
+            # In a fork's child and at the interpreter's exit there are no threads, and any lock may be held.
             return
-        # First, so that nobody measures a cache that is being emptied.
+        # First, so that observers do not measure a cache that is being emptied.
         if self._session is not None:
             self._session.observers.leave(self)
         self._engine.stop()
@@ -222,12 +222,12 @@ class TreeCache:
     # Listening
 
     def listen(self, listener: AnyListener) -> AnyListener:
-        """Calls `listener` with each `TreeEvent` from now on, one at a time and in order. Usable as a decorator."""
+        """Calls `listener` with each `TreeEvent` from now on, one at a time, in order. Usable as a decorator."""
         self._listeners.append(listener)
         return listener
 
     def listen_fault(self, listener: AnyListener) -> AnyListener:
-        """Calls `listener` with each exception that the cache or its listeners meet. Usable as a decorator."""
+        """Calls `listener` with the exception of each fault, of the cache or of a listener. Usable as a decorator."""
         self._fault_listeners.append(listener)
         return listener
 
@@ -235,24 +235,24 @@ class TreeCache:
 
     @property
     def name(self) -> str:
-        """What metrics and spans call the cache."""
+        """The cache's name in metrics and spans."""
         return self._options.name or self._path
 
     def observe(self, observer: CacheObserver) -> None:
-        """Tells an observer of the cache's work from now on."""
+        """Notifies an observer of the cache's work from now on."""
         self._observers.add(observer)
 
     def disregard(self, observer: CacheObserver) -> None:
-        """Tells an observer nothing more."""
+        """Stops notifying an observer."""
         self._observers.remove(observer)
 
     # Reading
 
     def get_data(self, path: str, default: Any = None) -> Any:
-        """The `NodeData` of a znode, or `default` when it is not in the cache or may not be read.
+        """The `NodeData` of a znode, or `default` if it is not in the cache or is unreadable.
 
         Raises:
-            ValueError: the path is outside of this subtree.
+            ValueError: the path is outside of the cache's tree.
         """
         below = self._below_root(path)
         entry = self._tree.find(below)
@@ -262,12 +262,12 @@ class TreeCache:
         return default if record == UNREADABLE else self._node_data(below, record)
 
     def get_children(self, path: str, default: Any = None) -> Any:
-        """The names of a znode's children as a frozenset, or `default` when the znode is not in the cache.
+        """The names of a znode's children as a frozenset, or `default` if the znode is not in the cache.
 
-        Every shard of a tree has the names of all children of its root, though only its own of them are in the cache.
+        With a shard, the root has the names of all its children, although the cache holds only those of the shard.
 
         Raises:
-            ValueError: the path is outside of this subtree.
+            ValueError: the path is outside of the cache's tree.
         """
         below = self._below_root(path)
         entry = self._tree.find(below)
@@ -290,17 +290,17 @@ class TreeCache:
 
     @property
     def _is_open(self) -> bool:
-        """Whether it is neither closed nor a fork's copy."""
+        """Whether the cache is neither closed nor a fork's copy."""
         return self._state != self.STATE_CLOSED and (self._state == self.STATE_LATENT or self._home.is_here())
 
     @property
     def _tree(self) -> Tree:
-        """What is held: nothing, from `close` on and in a fork's child, whatever the threads still do."""
+        """The znodes held: none after `close` and in a fork's child, even if threads still run."""
         return self._replica.tree if self._is_open else Tree()
 
     @property
     def state(self) -> str:
-        """What the cache is now; docs/compatibility.md says when it is which.
+        """The state of the cache; docs/compatibility.md defines each.
 
         One of ``"loading"``, ``"in_sync"``, ``"catching_up"``, ``"disconnected"``, ``"failed"`` and ``"closed"``.
         """
@@ -318,24 +318,24 @@ class TreeCache:
 
     @property
     def initialized(self) -> bool:
-        """Whether the session's first load is complete. False while the cache is failed, and from its close on."""
+        """Whether the session's first sync is complete. False while the cache is failed, and after its close."""
         return bool(self._initialized.is_set()) and self.state not in ("failed", "closed")
 
     @property
     def _is_initialized(self) -> bool:
-        """What users of kazoo's cache poll."""
+        """The attribute that users of kazoo's cache poll."""
         return self.initialized
 
     def wait_initialized(self, timeout: float | None = None) -> bool:
-        """Waits until the session's first load is complete, at most `timeout` seconds; gives whether it is.
+        """Waits up to `timeout` seconds until the session's first sync is complete; returns whether it is.
 
-        With None it waits for as long as that can still come: not for a closed cache, nor for one whose start failed.
+        With None it has no time limit. It does not wait for a closed cache, nor for one whose start failed.
         """
         self._wait(self._initialized, lambda: self.initialized, timeout)
         return self.initialized
 
     def _wait(self, event: Any, is_true: Callable[[], bool], timeout: float | None) -> None:
-        """Waits for something that comes with an event, for as long as it can come."""
+        """Waits for an event, for as long as it can still be set."""
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         while not is_true() and self._is_open and self._refusal is None and not sys.is_finalizing():
             left = deadline - time.monotonic()
@@ -343,32 +343,32 @@ class TreeCache:
                 return
             self._revive()
             if event.is_set():
-                # What came with it is gone again, as for a failed cache.
+                # The event is set, but its condition no longer holds, as when a cache has failed since.
                 self._client.handler.sleep_func(min(left, _SLICE))
             else:
                 event.wait(min(left, _SLICE))
 
     @property
     def verified_at(self) -> float:
-        """Up to when the cache is proven to hold every change, in Unix seconds; 0.0 before the first freshness check.
+        """Up to when the cache is verified to hold every change, in Unix seconds; 0.0 before the first freshness check.
 
-        What was committed before this moment is in the cache. It is constant from one proof to the next; so
-        ``time.time() - cache.verified_at`` bounds how old the cache may be, whatever is wrong, and no clock of the
-        ensemble's matters. What it covers is in docs/staleness.md.
+        Everything that was committed before this moment is in the cache. The moment stays the same until the next
+        successful freshness check; so ``time.time() - cache.verified_at`` is the cache's staleness, the most that it
+        can be behind, whatever is wrong and whatever the ensemble's clocks say. docs/staleness.md says what it covers.
 
-        It is the wall clock's time of T0, read right after the monotonic clock's and before the barrier is sent: never
-        before what `verify` waits for, and never after the moment that is proven. Should the wall clock be set back
-        afterwards, it goes back as far, so that the cache does not look younger than it is; should the clock be set
-        forward, the cache looks older until the next freshness check.
+        It is T0 by the wall clock, read right after the monotonic clock and before the barrier is sent: never before
+        the call that `verify` waits for, and never after the verified moment. If the wall clock is set back later, it
+        goes back by as much, so that the cache does not look fresher than it is; if the clock is set forward, the cache
+        looks older until the next freshness check.
         """
         verified = self._replica.freshness.verified
         return self._verified_unix.of(None if verified is None else verified.asked)
 
     def verify(self, timeout: float | None = None) -> bool:
-        """Waits until the cache is proven to hold everything that was committed before this call.
+        """Waits until the cache is verified to hold everything that was committed before this call.
 
-        Gives True then, and False when that takes longer than `timeout` seconds, None for any time, or when the cache
-        is not started or gets closed. Not to be called where kazoo calls its own listeners and watchers.
+        Returns True then, and False after `timeout` seconds (None for no limit), or if the cache is not started or is
+        closed meanwhile. Do not call it from kazoo's own listeners and watchers.
         """
         called, done = time.monotonic(), self._client.handler.event_object()
         waiting = (called, done)
@@ -383,7 +383,7 @@ class TreeCache:
         return is_started and verified is not None and verified.asked_at >= called
 
     def stats(self) -> CacheStats:
-        """What the cache holds and does now; costs the same for any number of znodes."""
+        """A snapshot of the cache; costs the same for any number of znodes."""
         self._revive()
         replica, tree = self._replica, self._tree
         oldest = replica.oldest_sent_at if self._is_open else None
@@ -425,7 +425,7 @@ class TreeCache:
     # The engine's thread
 
     def _subscribe(self) -> None:
-        """Begins to hear the session's stream, into an inbox that no earlier subscription fills."""
+        """Subscribes to the session's stream, with a new inbox that no earlier subscription fills."""
         assert self._session is not None
         inbox: deque[Message | _RootSettled] = deque()
         self._inbox = inbox
@@ -434,7 +434,7 @@ class TreeCache:
     def _hear(self, inbox: deque[Message | _RootSettled], message: Message | _RootSettled) -> None:
         engine = self._engine
         if engine.is_held_off() and not isinstance(message, _CONNECTION):
-            # Everything will be read again.
+            # Everything will be read again anyway.
             return
         inbox.append(message)
         if engine.is_woken() or (self._gathering and type(message) is WatchEvent and len(inbox) < GATHERED):
@@ -442,26 +442,26 @@ class TreeCache:
         engine.wake()
 
     def _may_rest(self) -> bool:
-        """Whether nothing will come until the client is started again."""
+        """Whether no message will come until the client is started again."""
         return self._client.client_state in _STOPPED and not self._inbox
 
     def _revive(self) -> None:
-        """Sees to it that the threads are there, for callers who have time."""
+        """Starts threads that have died; for callers that may block for a moment."""
         if self._state == self.STATE_STARTED and self._is_open:
             self._engine.revive()
             self._delivery.revive()
 
     def _forget(self) -> None:
-        """The engine's last deed."""
+        """The engine's last act: forgets the znodes."""
         self._replica.forget()
         self._initialized.clear()
         for _, event in list(self._verifications):
             event.set()
 
     def _recover(self) -> None:
-        """After a failure, keeps the znodes and begins anew with all else; what is read again differs or is the same.
+        """After a failure, keeps the znodes, resets everything else and reads the tree again, by difference.
 
-        Of what was heard only the connection's changes still count: their events are owed to the listeners.
+        Of the messages in the inbox it keeps only the connection's changes: listeners still need their events.
         """
         self._replica.detach(time.monotonic())
         heard: list[Message | _RootSettled] = [one for one in list(self._inbox) if isinstance(one, _CONNECTION)]
@@ -493,10 +493,10 @@ class TreeCache:
             logger.error(message, self._path, what, reason, often, delay, exc_info=error)
 
     def _turn(self) -> float | None:
-        """Applies every message that has arrived, then sends and publishes what follows; gives how long it can wait."""
+        """Applies all messages that have arrived, then sends and publishes the results; returns how long to wait."""
         inbox, replica, now = self._inbox, self._replica, time.monotonic()
         while inbox:
-            # A change of the connection whose application fails is not lost.
+            # Removed only when applied, so that a failure loses no change of the connection.
             self._apply(inbox[0], now)
             inbox.popleft()
         if self._create_at is not None and now >= self._create_at:
@@ -507,7 +507,7 @@ class TreeCache:
         try:
             self._carry_out(outcome)
         finally:
-            # What the tree holds already the listeners must hear, whatever becomes of the rest.
+            # Published even if the rest fails: the tree has these changes already.
             self._publish_events(outcome.events)
             self._publish_faults(outcome.faults)
         self._gathering = replica.is_gathering
@@ -557,7 +557,7 @@ class TreeCache:
             self._subscription.submit(sent.request)
 
     def _patience(self) -> float | None:
-        """How many seconds to wait for a message, None for as long as it takes."""
+        """How many seconds to wait for a message; None for no limit."""
         now = time.monotonic()
         if now >= self._poll_at:
             self._poll_at = now + _POLL_INTERVAL
@@ -574,7 +574,7 @@ class TreeCache:
                 event.set()
 
     def _create_root_later(self) -> None:
-        """Has the root created; the replica is told of the connection once that is settled."""
+        """Creates the root; the replica gets the connection's message after that."""
         inbox, self._create_at = self._inbox, None
 
         def settled(result: Any) -> None:
@@ -587,7 +587,7 @@ class TreeCache:
         if connected is None:
             return
         if isinstance(settled.error, _NO_ANSWER):
-            # It may not have got there. The next connection tries again, and this one, should it live on.
+            # The request may not have arrived. The next connection tries again, and this one, if it lives on.
             self._create_at = now + _CREATE_AGAIN
             return
         self._create_root, self._waiting_connection = False, None
@@ -653,17 +653,17 @@ class TreeCache:
 
 
 class _RootSettled(NamedTuple):
-    """The root is created, or there was an error."""
+    """The root was created, or its creation failed."""
 
     error: BaseException | None
 
 
-#: Messages that are about the connection itself.
+#: Messages about the connection itself.
 _CONNECTION = (Connected, Suspended, Lost)
 
 
 def _why(failure: Failure | None, state: str) -> str | None:
-    """Why a cache is failed; without a failure of its own it is the server that cannot serve it."""
+    """Why a cache is failed; if its threads are fine, the server does not support its mode."""
     if state != "failed":
         return None
     return failure.reason if failure is not None else "the server does not support the configured mode"
@@ -677,7 +677,7 @@ def _root_state(tree: Tree, is_loaded: bool) -> str:
     return "unreadable" if root.record == UNREADABLE else "readable"
 
 
-#: What `help` shows in place of the keywords' type.
+#: Makes `help` show the keywords instead of their type.
 TreeCache.__signature__ = Signature(  # type: ignore[attr-defined]
     [
         Parameter("client", Parameter.POSITIONAL_OR_KEYWORD, annotation="KazooClient"),

@@ -1,4 +1,4 @@
-"""TreeEvent and NodeData: what a cache tells its listeners, tuple for tuple as kazoo's own cache does."""
+"""TreeEvent and NodeData: the events that listeners get, as the same tuples that kazoo's own cache gives."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class NodeData(tuple[Any, ...]):
-    """One znode of the cache: its path, its data (bytes, or None when null) and its `ZnodeStat`."""
+    """One znode of the cache: its path, its data (bytes, or None if null) and its `ZnodeStat`."""
 
     __slots__ = ()
 
@@ -25,8 +25,8 @@ class TreeEvent(tuple[Any, ...]):
     """A change of the cache: `event_type`, one of the numbers below, and `event_data`.
 
     ``event_data`` is the `NodeData` of an added or updated znode, the last known one of a removed znode, and None
-    for the other types. ``old_data``, for a cache that was asked to tell it, is what was known before: the previous
-    `NodeData` of an updated znode, the last of a removed one, None otherwise. It is no part of the tuple.
+    for the other types. ``old_data``, if the cache has the option of that name, is the previous `NodeData` of an
+    updated znode, the last one of a removed znode, and None otherwise. It is not part of the tuple.
     """
 
     old_data: NodeData | None = None

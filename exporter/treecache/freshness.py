@@ -1,11 +1,12 @@
-"""Freshness: proves that the tree holds at least what the ensemble had at some moment. Sans-I/O, like the replica.
+"""Freshness: verifies that the tree holds at least what the ensemble had at some moment. Sans-I/O, like the replica.
 
-A *barrier* is asked for at a moment T0. Its answer comes after the watch events of all that was committed before T0; so
-whatever the tree lacks of that is dirty by then: it waits to be read, or is being read. Once all of this was read, and
-what those reads led to, T0 is proven. What becomes dirty later is not waited for, so a proof ends under any load; but
-where it leads to a znode that was there before, the children of that are: only a list may tell of them.
+A freshness check requests a *barrier* at a moment T0. Its answer comes after the watch events of everything that was
+committed before T0; so what the tree lacks of that is dirty by then: it waits to be read, or is being read. Once all of
+this was read, and everything that those reads led to, T0 is verified. The check does not wait for what becomes dirty
+later, so it ends under any load. One exception: if a later read leads to a znode that is older than T0, the check waits
+for the list of its children, since perhaps only the list shows them.
 
-docs/staleness.md has the argument in full.
+docs/staleness.md has the full argument.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ from exporter.zookeeper.wire import (
     Request,
 )
 
-#: Seconds to the next barrier after one that failed, at least.
+#: The least number of seconds from a failed barrier to the next one.
 _RETRY = 1.0
 _REFUSALS = (NO_AUTH, NOT_READ_ONLY, UNIMPLEMENTED, MARSHALLING_ERROR)
 _NEVER = float("-inf")
 
 
 class Verified(NamedTuple):
-    """What was asked for at one monotonic time, ``asked_at``, was proven at another, ``at``.
+    """A freshness check that succeeded: it began at T0, ``asked_at``, and ended ``at`` (monotonic times).
 
     ``exemplar`` is that of the barrier, for observers.
     """
@@ -48,13 +49,13 @@ class Verified(NamedTuple):
 
 
 class Freshness:
-    """The latest proof, the one under way, and when to begin the next. Times are monotonic seconds, the caller's.
+    """The last successful check, the check under way, and when to begin the next. Callers give monotonic seconds.
 
     Args:
-        agenda: where paths wait to be read.
-        tree: what is proven to be fresh.
-        in_flight: the requests that were sent and not yet answered.
-        options: of them how often to prove it, by which barrier, and how long that may take from T0 on.
+        agenda: the paths that wait to be read.
+        tree: the tree to verify.
+        in_flight: the requests sent and not yet answered.
+        options: gives the interval, the kind of barrier, and how long a check may take from T0 on.
     """
 
     def __init__(
@@ -64,9 +65,9 @@ class Freshness:
         in_flight: InFlight,
         options: CacheOptions,
     ) -> None:
-        #: The latest moment that is proven.
+        #: The barrier of the last successful check.
         self.verified: Barrier | None = None
-        #: Seconds that proving it took.
+        #: How many seconds that check took.
         self.verified_in = 0.0
         self.failures = dict.fromkeys(VERIFICATION_FAILURES, 0)
         self.kind = kind = options.freshness_barrier
@@ -75,7 +76,7 @@ class Freshness:
         self._tree = tree
         self._in_flight = in_flight
         self._timeout = options.freshness_timeout
-        # What is as good as the barrier asked for: itself and every stronger one.
+        # The kinds of barriers that suffice: the configured one and every stronger one.
         self._sufficient = BARRIERS[: BARRIERS.index(kind) + 1]
         self._demanded = _NEVER
         self._due_at: float | None = None
@@ -87,17 +88,17 @@ class Freshness:
     # Asking
 
     def loaded(self, now: float) -> None:
-        """The tree is complete again, and wants to be proven so at once."""
+        """The tree is complete again: checks it at once."""
         self._due_at = now if self._interval is not None or self._is_in_demand() else None
 
     def demand(self, since: float, now: float) -> None:
-        """Wants a proof of a moment that is not before `since`."""
+        """Demands a check whose T0 is not before `since`."""
         if since > self._demanded:
             self._demanded = since
             self._due_at = now
 
     def asks(self, now: float) -> bool:
-        """Whether a barrier is to be asked for now, which this counts as done. Only while the tree is complete."""
+        """Whether to request a barrier now; if so, it counts as requested. Call it only while the tree is complete."""
         if self.due_at is None or now < self.due_at:
             return False
         self._due_at = None
@@ -107,18 +108,18 @@ class Freshness:
 
     @property
     def due_at(self) -> float | None:
-        """When the next barrier is due, should the tree be complete then."""
+        """When the next barrier is due, if the tree is complete then."""
         return None if self._is_asked or self._check is not None else self._due_at
 
     @property
     def deadline(self) -> float | None:
-        """When what is under way will count as failed."""
+        """When the check under way counts as failed."""
         return self._deadline
 
-    # What becomes of a barrier
+    # The barrier's answer
 
     def failed(self, message: BarrierFailed, now: float) -> None:
-        """A barrier proves nothing. Whoever did not ask for it takes no notice."""
+        """A barrier failed. It is ignored unless this tree requested it."""
         if message.kind != self.kind or not self._is_asked:
             return
         self._is_asked = False
@@ -127,7 +128,7 @@ class Freshness:
         self._due_at = now + _RETRY if wanted else None
 
     def came(self, barrier: Barrier, complete: bool) -> None:
-        """A barrier's answer came, and the tree was complete then, or else nothing can be concluded."""
+        """A barrier was answered. It counts only if the tree was complete then."""
         asked = barrier.kind == self.kind and self._is_asked
         if asked:
             self._is_asked = False
@@ -141,13 +142,13 @@ class Freshness:
         elif self._check is None:
             self._begin(barrier)
             if not asked and self._deadline is None:
-                # Asked for by another tree on the same session.
+                # Another tree on the same session requested it.
                 self._deadline = barrier.asked_at + self._timeout
         else:
             self._newest = barrier
 
     def drop(self, *, disconnected: bool) -> None:
-        """The tree is complete no more. Whatever was being proven is not, and what was asked for is not waited for."""
+        """The tree is no longer complete: drops the check under way, and ignores a barrier that was requested."""
         if disconnected:
             self._fail("connection_loss")
         if self._check is not None:
@@ -156,21 +157,21 @@ class Freshness:
         self._check = self._newest = self._deadline = self._due_at = None
         self._is_asked = False
 
-    # The proof under way
+    # The check under way
 
     def sent(self, request: ReadRequest) -> None:
-        """A request was sent for paths that waited."""
+        """A request was sent for waiting paths."""
         if self._check is not None:
             self._check.sent(request)
 
     def begin_answer(self, request: Request) -> None:
-        """What is wanted from now on follows from this request."""
+        """Reads wanted from now on follow from this request."""
         if self._check is not None:
             waited_for = request in self._check.requests
             self._agenda.note(self._check.wanted if waited_for else self._check.led_to)
 
     def end_answer(self, request: Request) -> None:
-        """All that follows from this request is wanted."""
+        """All reads that follow from this request are wanted now."""
         if self._check is None:
             return
         self._agenda.stop_noting(self._check.wanted)
@@ -183,7 +184,7 @@ class Freshness:
         self._check.led_to.reads.clear()
 
     def settle(self, now: float) -> list[Verified]:
-        """Gives the proofs that succeeded by now, and counts as failed what takes too long."""
+        """Returns the checks that have succeeded by now; a check that takes too long counts as failed."""
         verified = []
         while self._check is not None and self._check.is_complete:
             barrier = self._check.barrier
@@ -204,7 +205,7 @@ class Freshness:
         return verified
 
     def _was_there_before(self, path: str) -> bool:
-        """Whether the znode at a path is older than what is being proven."""
+        """Whether the znode at a path was created before T0 of the check under way."""
         entry = self._tree.get(path)
         record = record_of(entry) if entry is not None else UNREADABLE
         return bool(record) and self._check is not None and czxid_of(record) <= self._check.barrier.zxid
@@ -216,16 +217,16 @@ class Freshness:
         return self._demanded > (_NEVER if self.verified is None else self.verified.asked_at)
 
     def _fail(self, reason: str) -> None:
-        """Counts what is under way as failed, once."""
+        """Counts the check under way as failed, once."""
         if self._deadline is not None:
             self._deadline = None
             self.failures[reason] += 1
 
 
 class _Check:
-    """What is still to be read before a barrier's T0 is proven: what waits, and the requests under way.
+    """The reads that a check still waits for: waiting paths, and requests under way.
 
-    ``led_to`` is what the answer at hand leads to, if it is one that is not waited for.
+    ``led_to`` collects what the current answer leads to, if the check does not wait for that answer.
     """
 
     def __init__(self, barrier: Barrier, wanted: Wanted, requests: set[ReadRequest]) -> None:

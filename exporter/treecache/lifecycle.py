@@ -1,14 +1,14 @@
-"""Lifecycle: the one state that a cache is in, derived from what its parts say; nothing stores it.
+"""Lifecycle: the state of a cache, derived from the states of its parts; it is not stored.
 
 closed        `close` was called, or the cache is a fork's copy: its threads run in the parent.
-failed        its engine or its delivery ended by an error and is about to be started again, its start failed, or
-              the server cannot serve it in the mode that it was told to use. What it holds is not kept up to date.
-disconnected  it is not started, or the client has no connection. What it holds is of the time before.
-loading       connected, and the session's first load is not complete; also after a failure.
-catching_up   complete once, and everything is being read again: after a reconnect, or since an audit found a
-              difference. What it holds may lack changes.
-in_sync       complete, and watched. What watch events mark is read at once; such refreshes are normal and no state
-              of their own. How far behind a silent server may leave it is what `verified_at` says.
+failed        its engine or its delivery ended by an error and will be restarted, its start failed, or the server does
+              not support the configured mode. The cache is not kept up to date.
+disconnected  not started, or the client has no connection. The cache holds the znodes from before.
+loading       connected, but the session's first sync is not complete; also after a failure.
+catching_up   the tree was complete before and is being read again: after a reconnect, or because an audit found a
+              difference. The cache may lack changes.
+in_sync       complete and watched. Refreshes, which read what watch events mark, are normal and no state of their own.
+              `verified_at` bounds how far a silent server may leave the cache behind.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from exporter.treecache.worker import Failure
 def state_of(
     *, is_closed: bool, failure: Failure | None, is_connected: bool, is_held_off: bool, replica: Replica
 ) -> str:
-    """One of `CACHE_STATES`: the first of those above that applies.
+    """One of `CACHE_STATES`: the first of the above that applies.
 
     Args:
         is_closed: whether the cache is closed, or lives in another process.
         failure: why its threads cannot go on, if they cannot.
         is_connected: whether it is started and its client connected.
-        is_held_off: whether the replica is not told of the connection until the root is created.
-        replica: says how far it is.
+        is_held_off: whether the connection waits for the root's creation.
+        replica: gives its progress.
     """
     if is_closed:
         return "closed"

@@ -1,4 +1,4 @@
-"""CacheObserver: what a cache says of its work to those who measure or trace it."""
+"""CacheObserver: how a cache notifies metrics and tracing of its work."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from exporter.treecache.sent import Sent
 
 
 class CacheObserver:
-    """What an observer of a cache may want to know; every method may be left out.
+    """The notifications of a cache; override those of interest.
 
-    They are called on the cache's own threads and must not block; an exception is logged and otherwise ignored. Times
-    ``at`` are monotonic, in seconds.
+    The cache calls them on its own threads, so they must not block; it logs their exceptions and goes on. Times ``at``
+    are monotonic, in seconds.
     """
 
     def sync_began(self, sync: SyncBegun) -> None:
-        """The whole tree is being read."""
+        """A sync began: the cache reads the whole tree."""
 
     def sync_ended(self, sync: SyncBegun, at: float, complete: bool) -> None:
-        """The whole tree was read, or the connection went before that. Its beginning may not have been reported."""
+        """A sync ended: complete, or with its connection. `sync_began` may not have been called for it."""
 
     def sending(self, sent: Sent) -> AbstractContextManager[object]:
-        """A request is being sent within the context given back; its ``purpose`` and ``causes`` say why."""
+        """A request is about to be sent, in the context that this returns; its ``purpose`` and ``causes`` say why."""
         return nullcontext()
 
     def refreshed(self, sent: Sent, at: float) -> None:
-        """The answer to a request that has ``causes`` was applied: what changed by those events is in the cache."""
+        """The answer to a request with ``causes`` was applied: the changes of those watch events are in the cache."""
 
     def propagated(self, sent: Sent, delays: Sequence[float]) -> None:
-        """So many seconds passed between changes at the server, by its clock, and their being in the cache.
+        """The answer to a request brought changes into the cache, each this long after it happened (by ZooKeeper's clock).
 
-        That took the answer to this request; `refreshed` comes before.
+        Called after `refreshed`.
         """
 
     def listened(self, seconds: float) -> None:
-        """A listener was called and took so long."""
+        """A listener was called and took this long."""
 
     def verified(self, seconds: float, exemplar: Mapping[str, str] | None) -> None:
-        """A proof of freshness ended well, so long after it began; the exemplar is that of its barrier."""
+        """A freshness check succeeded and took this long; the exemplar is that of its barrier."""

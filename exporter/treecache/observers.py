@@ -1,4 +1,4 @@
-"""CacheObservers: all who observe one cache. Each is told of what it cares for, and none can do harm."""
+"""CacheObservers: the observers of one cache. Each gets what it overrides; their errors do no harm."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ _CHANGES = (TreeEvent.NODE_ADDED, TreeEvent.NODE_UPDATED)
 
 
 class CacheObservers:
-    """May be changed by any thread while others tell."""
+    """The observers of one cache. Any thread may add and remove them while others notify them."""
 
     def __init__(self) -> None:
         self._sync: SyncBegun | None = None
         self._keep(())
 
     def add(self, observer: CacheObserver) -> None:
-        """Tells an observer from now on."""
+        """Notifies an observer from now on."""
         self._keep((*self._all, observer))
 
     def remove(self, observer: CacheObserver) -> None:
-        """Tells an observer nothing more."""
+        """Stops notifying an observer."""
         self._keep(tuple(other for other in self._all if other is not observer))
 
     def _keep(self, observers: tuple[CacheObserver, ...]) -> None:
         self._all = observers
-        # Whoever leaves these out costs nothing: they come with each change.
+        # These come with each change: only observers that override them are called.
         self._of_sending = overriding(CacheObserver, "sending", observers)
         self._of_refreshes = overriding(CacheObserver, "refreshed", observers)
         self._of_propagation = overriding(CacheObserver, "propagated", observers)
@@ -53,7 +53,7 @@ class CacheObservers:
         begun = news if isinstance(news, SyncBegun) else self._sync
         self._sync = news if isinstance(news, SyncBegun) else None
         if begun is None:
-            # The engine failed when this sync began, and nobody knows of it.
+            # The engine failed when this sync began, so its beginning was not reported.
             return
         for observer in self._all:
             with _HARMLESS:
@@ -63,7 +63,7 @@ class CacheObservers:
                     observer.sync_ended(begun, news.at, news.complete)
 
     def sending(self, sent: Sent) -> AbstractContextManager[object]:
-        """What a request is to be sent within."""
+        """The context to send a request in."""
         if not self._of_sending:
             return _NOTHING
         contexts = ExitStack()
@@ -73,7 +73,7 @@ class CacheObservers:
         return contexts
 
     def refreshed(self, answered: Sequence[Sent], events: Sequence[Event]) -> None:
-        """The answers to these requests were applied, and led to these events."""
+        """The answers to these requests were applied and caused these events."""
         at, unix_now = time.monotonic(), time.time()
         for sent in answered:
             for observer in self._of_refreshes:
@@ -89,20 +89,20 @@ class CacheObservers:
                     observer.propagated(sent, delays)
 
     def listened(self, seconds: float) -> None:
-        """A listener was called and took so long."""
+        """A listener was called and took this long."""
         for observer in self._of_listeners:
             with _HARMLESS:
                 observer.listened(seconds)
 
     def verified(self, verified: Verified) -> None:
-        """A proof of freshness ended well."""
+        """A freshness check succeeded."""
         for observer in self._all:
             with _HARMLESS:
                 observer.verified(verified.at - verified.asked_at, verified.exemplar)
 
 
 class _Harmless:
-    """A context that logs what an observer does wrong, of each kind once a minute, and lets everything go on."""
+    """A context that swallows and logs the exceptions of observers, each kind once a minute."""
 
     def __init__(self) -> None:
         self._repetitions = Repetitions(INTERVAL)

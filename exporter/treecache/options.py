@@ -1,7 +1,7 @@
-"""CacheOptions: everything that can be asked of one tree cache, checked once, and one object wherever it is used.
+"""CacheOptions: all options of one tree cache, checked once, in one object that every part reads.
 
-A new option is a field here and a key of `CacheKeywords`, a line in `TreeCache`'s docstring, and the code that it is
-for; CONTRIBUTING says what else a key of the configuration file takes.
+A new option is a field here and a key of `CacheKeywords`, a line in `TreeCache`'s docstring, and the code that uses
+it; CONTRIBUTING says what a key of the configuration file needs besides.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from exporter.zookeeper.messages import BARRIERS
 
 MODES = ("auto", "recursive", "classic")
 
-#: Seconds without a proof of freshness that make no tree stale, however often it is proven.
+#: The least staleness in seconds that makes a tree stale, however short its freshness interval.
 NEVER_STALE_BEFORE = 10.0
 
 
 class CacheKeywords(TypedDict, total=False):
-    """The options as keyword arguments; `TreeCache` says what each is for."""
+    """The options as keyword arguments; `TreeCache` describes each."""
 
     create_root: bool
     keep_data: bool
@@ -45,7 +45,7 @@ class CacheKeywords(TypedDict, total=False):
 
 
 class _Accepted:
-    """What a field takes, in words and as a question."""
+    """The values that a field accepts: in words, and as a check."""
 
     def __init__(self, words: str, takes: Callable[[Any], bool], *, or_none: bool = False) -> None:
         self.words = words
@@ -65,7 +65,7 @@ def _at_least(least: int, *, or_none: bool = False) -> _Accepted:
 
 
 def _above_0(*, or_none: bool = False) -> _Accepted:
-    # Not a number is not above 0 either.
+    # NaN is not above 0 either.
     return _Accepted("above 0", lambda value: isinstance(value, int | float) and value > 0, or_none=or_none)
 
 
@@ -90,10 +90,10 @@ _NAME = _Accepted("a text", lambda value: isinstance(value, str), or_none=True)
 
 @dataclass(frozen=True, kw_only=True)
 class CacheOptions:
-    """What a cache is asked to do; `TreeCache` says what each option is for. Times are seconds.
+    """The options of a cache; `TreeCache` describes each. Times are seconds.
 
     Raises:
-        ValueError: an option has a value that it does not take; the message names both.
+        ValueError: an option does not accept its value; the message names both.
     """
 
     create_root: Annotated[bool, _SWITCH] = True
@@ -122,9 +122,9 @@ class CacheOptions:
 
     @property
     def stale_after(self) -> float:
-        """The seconds without a proof of freshness after which the tree is stale, 0.0 if there are none but on demand.
+        """The staleness in seconds above which the tree is stale; 0.0 if freshness is checked on demand only.
 
-        Two in a row were due then, and each had all of its time. The pages, the rules and the dashboards read it as
+        By then two checks in a row were due, and each had its full timeout. The pages, the rules and the dashboards read it as
         `zookeeper_cache_stale_after_seconds`.
         """
         if self.freshness_interval is None:
@@ -132,7 +132,7 @@ class CacheOptions:
         return max(NEVER_STALE_BEFORE, 2 * (self.freshness_interval + self.freshness_timeout))
 
     def keywords(self) -> CacheKeywords:
-        """The options as keyword arguments, each of them."""
+        """All options as keyword arguments."""
         return cast(CacheKeywords, {option.name: getattr(self, option.name) for option in fields(self)})
 
 
@@ -142,7 +142,7 @@ _ACCEPTED: dict[str, _Accepted] = {
 
 
 def parameters() -> list[Parameter]:
-    """The options as parameters of a signature."""
+    """All options as parameters of a signature."""
     hints = get_type_hints(CacheOptions)
     return [
         Parameter(option.name, Parameter.KEYWORD_ONLY, default=option.default, annotation=hints[option.name])

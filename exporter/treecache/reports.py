@@ -1,4 +1,4 @@
-"""FaultReports: tells fault listeners of each fault, and the log of what nobody else hears of, never in floods."""
+"""FaultReports: reports each fault to the fault listeners, or without any to the log, with repetitions limited."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 FaultListener = Callable[[BaseException], object]
 
-#: Seconds in which faults of one kind take one line of the log, and how many they were another.
+#: Seconds in which faults of one kind take two lines of the log: the first fault, and the number of further ones.
 INTERVAL = 60.0
 
 _UNHANDLED = "unhandled tree cache error"
@@ -22,14 +22,14 @@ _RAISED = "a fault listener of the tree cache raised"
 
 
 class FaultReports:
-    """Hands faults to listeners; logs those that have none, and what the listeners raise.
+    """Calls the fault listeners; logs faults if there are none, and the exceptions of listeners.
 
-    Of each kind, by the type of the exception, the first is logged with its traceback; of those that follow within
-    `INTERVAL` only their number, by `sum_up`.
+    It logs the first fault of each kind (type of exception) with its traceback; for those that follow within
+    `INTERVAL`, `sum_up` logs their number.
 
     Args:
-        path: of the cache, for the log.
-        listeners: those at the moment of a fault are told of it.
+        path: the cache's path, for the log.
+        listeners: the fault listeners; the list may change.
         clock: gives monotonic seconds.
     """
 
@@ -42,7 +42,7 @@ class FaultReports:
         self._repetitions = Repetitions(INTERVAL, clock)
 
     def report(self, error: BaseException) -> None:
-        """Tells the listeners of a fault; raises nothing but what kills a greenlet."""
+        """Reports a fault to the listeners; raises only exceptions that kill a greenlet."""
         listeners = list(self._listeners)
         if not listeners:
             self._log(_UNHANDLED, error)
@@ -55,7 +55,7 @@ class FaultReports:
                 self._log(_RAISED, raised)
 
     def sum_up(self, at_once: bool = False) -> float | None:
-        """Logs how many were held back of what is over; gives the seconds until there may be more, None for never."""
+        """Logs the numbers held back whose interval is over; returns the seconds until the next is due, or None."""
         for kind, count in self._repetitions.take_overdue(at_once).items():
             logger.error("%s: %d more within the last minute", kind, count)
         due = self._repetitions.overdue_at

@@ -1,4 +1,4 @@
-"""CacheStats: everything one tree cache can say about itself at a moment, for those who measure it."""
+"""CacheStats: a snapshot of one tree cache, for metrics and pages."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ EVENT_NAMES = (
     "initialized",
 )
 FAULT_KINDS = ("audit", "engine", "listener", "no_auth", "request", "root", "selector", "unsettled", "unsupported")
-#: What a cache can be; `exporter.treecache.lifecycle` says when it is which.
+#: The states of a cache; `exporter.treecache.lifecycle` defines each.
 CACHE_STATES = ("loading", "in_sync", "catching_up", "disconnected", "failed", "closed")
-#: What is known of a tree's root; unknown before the first load of a session.
+#: The states of a tree's root; unknown before the session's first sync.
 ROOT_STATES = ("unknown", "readable", "unreadable", "missing")
 SYNC_REASONS = ("start", "reconnect", "session_lost", "audit")
 VERIFICATION_FAILURES = ("timeout", "connection_loss", "throttled", "refused", "other")
 MISMATCH_KINDS = ("missing", "extra", "stale")
-#: Why an audit could not compare a znode; `exporter.treecache.audit` says what they are.
+#: Why an audit could not compare a znode; `exporter.treecache.audit` defines each.
 SKIP_REASONS = ("changing", "failed", "unreadable", "untracked")
 
 
@@ -34,15 +34,17 @@ class CacheStats:
     Every mapping holds each of its known keys, zero included: ``nodes`` by ``NODE_KINDS``, ``events`` by
     ``EVENT_NAMES`` (in the order of the event types' numbers), ``faults`` by ``FAULT_KINDS``, ``syncs`` by
     ``SYNC_REASONS``, ``verification_failures`` by ``VERIFICATION_FAILURES``, ``audit_mismatches`` by
-    ``MISMATCH_KINDS`` and ``audit_skipped`` by ``SKIP_REASONS``. Sizes are bytes, ages are seconds, ``verified_at`` is
-    in Unix seconds and 0 for never, ``verified_in`` the seconds that this check of freshness took;
-    ``freshness_interval`` are the seconds between two checks of freshness, 0 if there are none but on demand,
-    ``freshness_timeout`` those that one may take, and ``stale_after`` the seconds without one above which the cache is
+    ``MISMATCH_KINDS`` and ``audit_skipped`` by ``SKIP_REASONS``. Sizes are bytes, ages are seconds.
+
+    ``verified_at`` is in Unix seconds, 0 for never; ``verified_in`` is how many seconds that freshness check took.
+    ``freshness_interval`` is the seconds from one freshness check to the next, 0 if freshness is checked on demand
+    only; ``freshness_timeout`` is how long one may take; ``stale_after`` is the staleness above which the cache is
     stale, 0 without an interval.
-    ``state`` is one of ``CACHE_STATES``; while it is failed, ``failure`` says why and ``failed_at`` since when it has
-    been failing again and again, in Unix seconds, 0 where that is not known. ``engine_restarts`` counts how often the
-    cache's threads were started again. ``root`` is one of ``ROOT_STATES``. ``undelivered_for`` are the seconds since
-    listeners last took one of the undelivered events, 0 where none waits.
+
+    ``state`` is one of ``CACHE_STATES``; while it is failed, ``failure`` says why, and ``failed_at`` since when it has
+    kept failing, in Unix seconds, 0 if unknown. ``engine_restarts`` counts restarts of the cache's threads. ``root``
+    is one of ``ROOT_STATES``. ``undelivered_for`` is how many seconds ago listeners last took an event while others
+    are undelivered, 0 if none is.
     """
 
     path: str
@@ -78,5 +80,5 @@ class CacheStats:
 
     @property
     def was_complete(self) -> bool:
-        """Whether the tree was ever loaded, in any session."""
+        """Whether the tree was ever complete, in any session."""
         return self.events["initialized"] > 0

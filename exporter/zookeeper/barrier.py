@@ -1,4 +1,4 @@
-"""BarrierRequest: one barrier on its way, and what its answer is worth."""
+"""BarrierRequest: a barrier that was sent, and what its answer means."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from exporter.zookeeper.wire import OK, Check, Request, Sync
 
 
 class BarrierRequest(NamedTuple):
-    """A request whose answer comes after everything that was committed before the probe was made."""
+    """A request whose answer comes after everything that was committed before it was made."""
 
     kind: str
     request: Request
@@ -18,15 +18,15 @@ class BarrierRequest(NamedTuple):
 
     @classmethod
     def of_kind(cls, kind: str, path: str) -> BarrierRequest:
-        """A probe to be sent now; any path on the server will do."""
+        """A barrier to send now, of a kind of `BARRIERS`; any path on the server will do."""
         request: Request = Check(path) if kind == "quorum" else Sync(path)
         return cls(kind, request, Moment.now())
 
     def verdict(self, answer: Message) -> Barrier | BarrierFailed:
-        """What the answer, or that there is none, says.
+        """What the answer means, or the lack of one.
 
-        An error of the operation inside of a multi is as good as success. One of the whole request is not: a server
-        that throttles answers without having asked anyone.
+        An error of the operation inside the multi counts as success. An error of the whole request does not: a server
+        that throttles replies without asking the quorum.
         """
         if not isinstance(answer, Reply):
             return BarrierFailed(self.kind, None)
