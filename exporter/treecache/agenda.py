@@ -1,4 +1,4 @@
-"""Agenda: what waits to be read, and how much of it a load still waits for."""
+"""Agenda: the paths that wait to be read or listed, and which of them a load waits for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from exporter.zookeeper.wire import ReadRequest
 
 @dataclass(frozen=True)
 class Loads:
-    """Which of a request's paths a load waits for, and how often: a path may be asked for twice."""
+    """Which of a request's paths a load waits for, and how often: a request may have a path twice."""
 
     paths: frozenset[str]
     everything: bool
@@ -29,7 +29,7 @@ ALL_LOADS = Loads(frozenset(), True)
 
 @dataclass(eq=False)
 class Wanted:
-    """Paths whose record is wanted, and paths whose children are."""
+    """Paths whose records are wanted, and paths whose children are."""
 
     reads: set[str] = field(default_factory=set)
     lists: set[str] = field(default_factory=set)
@@ -39,9 +39,9 @@ class Wanted:
 
 
 class Agenda:
-    """Paths whose record is to be read, paths whose children are to be listed, and the survey of a sync.
+    """The paths to read, the paths whose children to list, and the survey of a sync.
 
-    A *load* is the reading that a sync must have done before it is complete; a *refresh* follows an event.
+    A *load* is all reads that a sync needs to be complete; a *refresh* follows a watch event.
     """
 
     def __init__(self) -> None:
@@ -52,12 +52,12 @@ class Agenda:
         self._notes: tuple[Wanted, ...] = ()
 
     def __len__(self) -> int:
-        """How much may be read now."""
+        """How many reads and lists may be sent now."""
         return len(self._reads) + len(self._lists)
 
     @property
     def postponed(self) -> int:
-        """How much waits until it is due."""
+        """How many reads and lists are not due yet."""
         return self._reads.postponed + self._lists.postponed
 
     def __contains__(self, path: str) -> bool:
@@ -66,13 +66,13 @@ class Agenda:
 
     @property
     def loaded(self) -> bool:
-        """Whether nothing is left that a load waits for."""
+        """Whether the load has nothing left to wait for."""
         return self._loading == 0 and self._survey is None
 
     # What is wanted
 
     def want_reads(self, paths: Iterable[str], load: bool) -> None:
-        """Wants the records at some paths."""
+        """Adds paths whose records to read."""
         if self._notes:
             paths = tuple(paths)
             for note in self._notes:
@@ -80,69 +80,69 @@ class Agenda:
         self._loading += self._reads.push(paths, load)
 
     def want_list(self, path: str, load: bool) -> None:
-        """Wants the children of the znode at a path."""
+        """Adds a path whose children to list."""
         for note in self._notes:
             note.lists.add(path)
         self._loading += self._lists.push((path,), load)
 
     def put_off(self, path: str, load: bool, due_at: float, *, listed: bool = False) -> None:
-        """Wants the record at a path, or its children, and not before `due_at`."""
+        """Adds a path to read, or to list, not before `due_at`."""
         for note in self._notes:
             (note.lists if listed else note.reads).add(path)
         self._loading += (self._lists if listed else self._reads).put_off(path, load, due_at)
 
     @property
     def due_at(self) -> float | None:
-        """When the first of what was put off is due, or None."""
+        """When the first of the postponed paths is due, or None."""
         return min((at for at in (self._reads.due_at, self._lists.due_at) if at is not None), default=None)
 
     def ripen(self, now: float) -> None:
-        """What was put off until now may be read."""
+        """Releases the postponed paths that are due by now."""
         self._reads.ripen(now)
         self._lists.ripen(now)
 
     def note(self, wanted: Wanted) -> None:
-        """Adds to `wanted` whatever is wanted from now on, also what waits already."""
+        """Adds to `wanted` every path that is added from now on, even if it waits already."""
         self._notes = (*self._notes, wanted)
 
     def stop_noting(self, wanted: Wanted) -> None:
-        """Takes back a `note`; does nothing without one."""
+        """Undoes a `note`; does nothing without one."""
         self._notes = tuple(note for note in self._notes if note is not wanted)
 
     def waiting(self) -> Wanted:
-        """Everything that waits now."""
+        """All paths that wait now."""
         return Wanted(set(self._reads), set(self._lists))
 
     def survey(self, paths: Iterator[str]) -> None:
-        """Begins a load: of everything that waits already, and of all these paths, which are taken up bit by bit."""
+        """Begins a load of all waiting paths and of these, which it takes from the iterator bit by bit."""
         self._survey = paths
         self._loading = self._reads.mark_all() + self._lists.mark_all()
 
     def break_off(self) -> None:
-        """Ends the load; what waits goes on waiting."""
+        """Ends the load; waiting paths go on waiting."""
         self._survey = None
 
     # What is sent
 
     def take_reads(self, count: int, size: int, overhead: int = 0) -> tuple[list[str], list[str]]:
-        """Takes up to `count` paths to read; gives them, and which of them a load waits for.
+        """Takes up to `count` paths to read; returns them, and which of them a load waits for.
 
-        They have `size` bytes at most, each with `overhead` bytes besides itself, unless the first alone has more.
+        Together they have at most `size` bytes, counting `overhead` for each, unless the first alone has more.
         """
         return self._reads.pop_some(count, size, overhead)
 
     def first_list(self) -> str | None:
-        """The path that is to be listed next, or None."""
+        """The path to list next, or None."""
         return self._lists.first() if self._lists else None
 
     def take_list(self) -> tuple[str, bool]:
-        """Takes the path that is to be listed next, and whether a load waits for it."""
+        """Takes the path to list next, and whether a load waits for it."""
         return self._lists.pop()
 
     def take_surveyed(self, count: int, size: int, overhead: int = 0) -> list[str]:
-        """Takes up to `count` paths of the survey, all of them a load's, of so many bytes as `take_reads` does.
+        """Takes up to `count` paths of the survey, all of them for the load, within the bytes of `take_reads`.
 
-        Those that are too long to go with the others wait to be read like any other path.
+        Paths that do not fit beside the others are added as paths to read.
         """
         if self._survey is None or count <= 0:
             return []
@@ -157,12 +157,12 @@ class Agenda:
     # What comes back
 
     def done(self, request: ReadRequest, loads: Loads) -> None:
-        """Notes that a request was answered and everything that followed from it was wanted."""
+        """Notes that a request was answered, and that every path that followed from it was added."""
         every = len(request.reads) + len(request.lists)
         self._loading -= every if loads.everything else loads.count
 
     def put_back(self, request: ReadRequest, loads: Loads) -> None:
-        """Makes the paths of a request that brought nothing wait again."""
+        """Adds the paths of a request again that brought nothing."""
         self.done(request, loads)
         for path in request.reads:
             self.want_reads((path,), path in loads)
@@ -171,6 +171,6 @@ class Agenda:
 
 
 def _fitting(paths: list[str], size: int, overhead: int) -> int:
-    """How many of the first of these paths have so many bytes in all, the first in any case."""
+    """How many of the first paths fit into so many bytes, at least one."""
     ends = accumulate(length + overhead for length in byte_lengths(paths))
     return max(1, bisect_right(list(ends), size)) if paths else 0

@@ -1,4 +1,4 @@
-"""Answers: what the answer to a read means. What it says goes to the reconciler, what it does not is asked again."""
+"""Answers: interprets the answer to a read. Results go to the reconciler; what is missing is requested again."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ from exporter.zookeeper.wire import (
 
 
 class Verdict(NamedTuple):
-    """What an answer amounts to.
+    """The outcome of applying an answer.
 
-    Unless ``understood``, nothing of it was applied and all of it is to be asked for again, and better not at once.
-    ``root_is_missing`` where it said so.
+    Unless ``understood``, nothing was applied, and everything must be requested again after a pause.
+    ``root_is_missing`` if the answer said so.
     """
 
     understood: bool
@@ -47,7 +47,7 @@ class Verdict(NamedTuple):
 
 
 _NOT_UNDERSTOOD = Verdict(understood=False)
-#: Why a read is not sent, which a server at its limits cannot answer, by the code that is answered in its place.
+#: Why a read that exceeds the server's limits is not sent, by the code that stands for its answer.
 _NOT_SENT = {
     TOO_LONG: "is longer than the server's jute.maxbuffer allows",
     TOO_MUCH: "has more data or children than fit into one reply",
@@ -58,14 +58,14 @@ class Answers:
     """Applies the answers to reads.
 
     Args:
-        prefix: what stands before a relative path on the server.
-        reconciler: takes over what was read, and what went wrong.
-        agenda: where what is to be asked for again waits.
+        prefix: the server's path of the root, which precedes relative paths.
+        reconciler: takes results and errors.
+        agenda: takes paths to read again.
         strategies: learn from answers.
-        credibility: compares events with what is read.
-        dispatch: takes back what brought nothing.
-        pauses: when that may be asked for again.
-        outbox: where faults, and reads that were applied, are left.
+        credibility: compares watch events with the results.
+        dispatch: puts back requests that brought nothing.
+        pauses: decide when to send again.
+        outbox: takes faults, and the reads that were applied.
     """
 
     def __init__(
@@ -87,15 +87,15 @@ class Answers:
         self._dispatch = dispatch
         self._pauses = pauses
         self._outbox = outbox
-        #: Reads that failed, by their path. What else does is elsewhere, so that answers, which settle paths, have
-        #: nothing to look through while no read fails.
+        #: Reads that failed, by path. Other failures are kept elsewhere, so that this is empty while no read fails and
+        #: an answer, which settles its paths, has nothing to look up.
         self._failures = Backoff(FIRST_DELAY, LONGEST_DELAY)
         self._now = 0.0
 
     def take_in(self, reply: Reply, request: ReadRequest, sent: Sent, now: float) -> bool:
-        """Applies an answer, or has what it does not say asked for again.
+        """Applies an answer, or has its paths read again.
 
-        Gives whether it shows that nothing has changed, although there was a watch event.
+        Returns whether the answer shows no change although there was a watch event.
         """
         before = self._credibility.held_before(sent.causes)
         try:
@@ -127,20 +127,20 @@ class Answers:
         self._pauses.after("read", now, error)
 
     def begin_anew(self) -> None:
-        """Forgets what failed: another server, or the same after its restart, may answer otherwise."""
+        """Forgets failed reads: another server, or the same after a restart, may answer them."""
         self._failures.clear()
         self._reconciler.contradictions.clear()
         self._agenda.ripen(math.inf)
 
     def unsettled(self, now: float) -> int:
-        """Znodes that are read again and again because the server's answers settle nothing. From any thread."""
+        """The number of unsettled znodes. From any thread."""
         return self._failures.unsettled(now) + self._reconciler.contradictions.unsettled(now)
 
     def apply(self, reply: Reply, request: ReadRequest, loads: Loads, now: float) -> Verdict:
-        """Applies an answer that came by `now`.
+        """Applies an answer; `now` is the present.
 
         Raises:
-            struct.error, ValueError: it cannot be decoded, and nothing of it was applied.
+            struct.error, ValueError: it cannot be decoded; nothing was applied.
         """
         self._now = now
         if reply.error == THROTTLED or (isinstance(request, MultiRead) and reply.error != OK):
@@ -156,7 +156,7 @@ class Answers:
         load = path in loads
         if isinstance(request, Exists) and reply.error in (OK, NO_NODE):
             if reply.error == OK:
-                # What is there by one answer, and by the next is not, is not read at once for ever.
+                # One answer says that it exists, the next that it does not: do not read it at once for ever.
                 self._reconciler.read_again(path, load, self._now, evidence=reply.body[reply.offset :])
         elif reply.error != OK:
             return self._apply_error(path, reply.error, load, listed=isinstance(request, GetChildren))
@@ -164,8 +164,7 @@ class Answers:
             names, stat = request.decode(reply.body, reply.offset)
             self._reconciler.apply_names(path, pzxid_of(stat), names, load)
             if self._reconciler.is_older(path, stat):
-                # It is not known at all, or a child came or went between the read and the list, before there was a
-                # watch for it.
+                # The znode is unknown, or a child came or went between the read and the list, before its watch was set.
                 self._reconciler.read_again(path, load, self._now, evidence=version_of(stat))
         elif isinstance(request, GetData):
             self._reconciler.apply_record(path, request.decode(reply.body, reply.offset), load)
@@ -175,7 +174,7 @@ class Answers:
         reads, reconciler = request.reads, self._reconciler
         verdicts: list[Verdict] = []
         results = reconciler.kept(results)
-        # What an event led to has news, and is known as a rule: one by one is quicker then.
+        # Paths of events are mostly known and have changed: one by one is faster for them.
         in_runs = loads.everything or loads.count > 0
         position = reconciler.apply_run(reads, results, 0, loads) if in_runs else 0
         while position < len(reads):
@@ -202,7 +201,7 @@ class Answers:
         )
 
     def _apply_error(self, path: str, result: ReadResult, load: bool, listed: bool = False) -> Verdict:
-        """Applies what came in place of a record or a list."""
+        """Applies an error code in place of a record or a list."""
         if result == NO_NODE:
             self._reconciler.remove(path)
             return Verdict(understood=True, root_is_missing=not path)

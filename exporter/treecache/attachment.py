@@ -1,10 +1,10 @@
-"""Attachment: how a replica comes to its server, and what it does when that server or its answers are in doubt.
+"""Attachment: takes a replica from a new connection to its first reads, and decides what to do about a bad server.
 
-Which phase follows which is in `exporter.treecache.phases`; here is what each step does on its way:
+`exporter.treecache.phases` has the table of phases; this file has what each step does:
 
 - *Watch first, read after.* A watch is set before, or with, the first read, so a later change is an event.
-- *Never backwards.* After a reconnect a barrier precedes the reads, so that a server that lags cannot bring back what
-  was already seen to go.
+- *Never backwards.* After a reconnect a barrier precedes the reads, so that a lagging server cannot bring back znodes
+  whose deletion was already seen.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from exporter.treecache.timers import Timer, Timers
 from exporter.zookeeper.messages import Capable, Connected, Lost, Suspended
 from exporter.zookeeper.wire import OK, THROTTLED, Sync
 
-#: Seconds after which an inquiry counts as forgotten.
+#: Seconds after which an unanswered inquiry is made again.
 _ASK_AGAIN = 15.0
-#: Seconds for each znode over which resyncs after a reconnect are spread, about what its reading takes.
+#: Seconds per znode over which resyncs after a reconnect are spread: about the time that reading it takes.
 _SPREAD = 1e-6
 
 
 class Attachment:
-    """The phase of a replica, and the way from one to the next. Times are monotonic seconds, given by the caller.
+    """The phase of a replica, and its changes. Callers give monotonic seconds.
 
     Args:
         root: the server's path of the root.
-        reconciler, strategies, loading, dispatch, answers, freshness, audit: what is broken off and begun again.
-        pauses, timers: what is waited for in between.
-        outbox: where events, faults and inquiries are left.
+        reconciler, strategies, loading, dispatch, answers, freshness, audit: the parts that it stops and starts.
+        pauses, timers: delay the next attempt.
+        outbox: takes events, faults and inquiries.
         jitter: gives a number from 0 to 1, see `Replica`.
     """
 
@@ -70,20 +70,20 @@ class Attachment:
         self._outbox = outbox
         self._jitter = jitter
         self.phases = Phases()
-        #: Whether the server is cut off from its quorum, so that it takes no barrier.
+        #: Whether the server is read-only, so that it takes no barrier.
         self.read_only = False
 
     @property
     def phase(self) -> Phase:
-        """How the replica stands to its server."""
+        """The current phase."""
         return self.phases.current
 
     # Connections
 
     def connected(self, message: Connected, now: float) -> None:
-        """A connection stands: begins a sync there, once it is known how."""
+        """A connection stands: begins a sync as soon as the strategy is known."""
         if self.phase is not Phase.DETACHED:
-            # A subscriber that comes while a connection is made may hear of it twice.
+            # A subscriber that comes while a connection is made may get this message twice.
             self._break_off(now)
         self.phases.take(Step.CONNECTED)
         self.read_only = message.read_only
@@ -96,7 +96,7 @@ class Attachment:
             self._go_on(now)
 
     def disconnected(self, message: Suspended | Lost, now: float) -> None:
-        """The connection is gone, and perhaps the session; what waits to be read goes on waiting."""
+        """The connection is lost, and perhaps the session; waiting paths go on waiting."""
         self._freshness.drop(disconnected=True)
         self._break_off(now)
         self.phases.take(Step.DISCONNECTED)
@@ -106,12 +106,12 @@ class Attachment:
         self._loading.disconnected(session_lost=isinstance(message, Lost))
 
     def going(self) -> None:
-        """The connection is gone, and the news of it on the way; what is sent now would wait for the next one."""
+        """The connection is lost, its message still to come: sends nothing, since it would wait for the next one."""
         self.phases.take(Step.DISCONNECTED)
         self._timers.release()
 
     def detach(self, now: float) -> None:
-        """Trusts nothing but the znodes."""
+        """Keeps the znodes and resets everything else."""
         self._break_off(now)
         self._outbox.requests.clear()
         self._outbox.barriers.clear()
@@ -119,7 +119,7 @@ class Attachment:
         self.phases.take(Step.DISCONNECTED)
 
     def forget(self) -> None:
-        """Lets go of everything without a word."""
+        """Drops everything, without events."""
         self._abandon()
         self._loading.detach()
         self.phases.take(Step.DISCONNECTED)
@@ -127,7 +127,7 @@ class Attachment:
     # What the server can do
 
     def capable(self, message: Capable, now: float) -> None:
-        """Without an answer the classic strategy is right at every server; who chose the recursive one is believed."""
+        """The session reports what the server can do. Without an answer, `auto` uses the classic strategy."""
         if self.phase is Phase.DETACHED or not self._strategies.depends_on_server:
             return
         before = self._strategies.current
@@ -143,12 +143,12 @@ class Attachment:
             self._go_on(now)
 
     def _ask(self, now: float) -> None:
-        """Has the session ask the server, and again should no answer come."""
+        """Has the session ask the server, and again if no answer comes."""
         self._outbox.inquiries.append(self._strategies.server)
         self._timers.set(Timer.INQUIRY, now + _ASK_AGAIN)
 
     def _choose(self, recursive: bool | None, ask_in: float | None, now: float) -> None:
-        """Chooses how to keep up with a server, by what it can do: None where that could not be found out."""
+        """Chooses the strategy by what the server can do; `recursive` is None if that is unknown."""
         self._strategies.choose(recursive)
         if ask_in is None or not self._strategies.depends_on_server:
             self._timers.stop(Timer.INQUIRY)
@@ -156,11 +156,11 @@ class Attachment:
             self._timers.set(Timer.INQUIRY, now + ask_in)
 
     def refused(self, now: float) -> None:
-        """The server does not know a request, and may be about to close the connection for that."""
+        """The server does not support a request, and may close the connection because of it."""
         if not self._strategies.fall_back():
             self._give_up()
             return
-        # What was read in bulk has no one-shot watches.
+        # Znodes read in bulk have no one-shot watches.
         syncing = self._reconciler.syncing
         self._abandon()
         if syncing:
@@ -170,14 +170,14 @@ class Attachment:
         self._arm(now)
 
     def _give_up(self) -> None:
-        """Does nothing more at this server, and says so once."""
+        """Stops at this server, and reports that once."""
         self.phases.take(Step.REFUSED)
         error = self._strategies.give_up()
         if error is not None:
             self._outbox.fault("unsupported", error)
 
     def mistrust(self, now: float) -> None:
-        """The server's recursive watches may not say what changed: a resync does, and in the end one-shot watches."""
+        """The server's watch events may not say what changed: resyncs, and in the end uses one-shot watches."""
         if self._strategies.current.mode != "recursive":
             return
         error = self._strategies.mistrust()
@@ -191,7 +191,7 @@ class Attachment:
     # From a connection to the first read
 
     def _go_on(self, now: float) -> None:
-        """Begins to read, now that it is known how."""
+        """Goes on towards the first read, now that the strategy is known."""
         if self._strategies.is_refused:
             self._give_up()
         elif self._loading.resumes:
@@ -211,7 +211,7 @@ class Attachment:
             self._dispatch.send(watch, now)
 
     def synced(self, error: int, now: float) -> None:
-        """The barrier that goes before the reads was answered; a server that cannot sync holds what truth there is."""
+        """The barrier before the reads was answered; a server that cannot sync is read as it is."""
         if error == THROTTLED:
             self._pauses.after("sync", now)
         else:
@@ -226,7 +226,7 @@ class Attachment:
             self._pauses.after("watch", now, error_with(error, f"setting the watch on {self._root}"))
 
     def go_off(self, now: float) -> None:
-        """Does what timers were set for."""
+        """Acts on the timers that are due."""
         due = self._timers.go_off(now)
         if not due:
             return
@@ -238,10 +238,10 @@ class Attachment:
         if Timer.INQUIRY in due:
             self._ask(now)
 
-    # Over again
+    # Starting over
 
     def start_over(self, now: float, error: BaseException | None = None) -> None:
-        """Reads everything again as after a reconnect, later each time; of the `error` that it is for, if any, once."""
+        """Reads everything again as after a reconnect, with growing delays; reports `error`, if any, once."""
         is_about_to = self.phase in (Phase.BARRIER, Phase.ARMING) and self._timers.is_holding
         if self.phase in (Phase.DETACHED, Phase.ASKING, Phase.REFUSED) or is_about_to:
             return
@@ -251,20 +251,20 @@ class Attachment:
         self._pauses.before_resync(now, error)
 
     def heal(self, finding: BaseException, now: float) -> None:
-        """Reads everything again because of what an audit found."""
+        """Reads everything again because an audit found differences."""
         self._outbox.fault("audit", finding)
         self._break_off(now)
         self._loading.begin("audit", now)
         self._arm(now)
 
     def _break_off(self, now: float) -> None:
-        """Abandons what is under way, the sync included."""
+        """Abandons requests under way and the sync."""
         self._strategies.forget_doubts()
         self._loading.break_off(now)
         self._abandon()
 
     def _abandon(self) -> None:
-        """Ends what is under way; the paths that it was about wait for the next sync."""
+        """Abandons requests under way; their paths wait for the next sync."""
         self._freshness.drop(disconnected=False)
         self._audit.break_off()
         self._dispatch.abandon()

@@ -1,20 +1,20 @@
-"""Audit: reads znodes again and again without an event to ask for it, and compares them with the tree. Sans-I/O.
+"""Audit: reads znodes regularly without a watch event, and compares them with the tree. Sans-I/O.
 
-Watches and the proof of freshness rest on assumptions: about ZooKeeper, about what lies between, about this program. An
-audit rests on none of them. It *looks* at the znodes of the tree, or of a sample that is another each time (see
-`Walk`), and at the names of their children. What is dirty, or becomes it before the answer, is looked at again a little
-later; what differs is read a second time before it counts. What it cannot compare, it counts as *skipped*:
+Watches and freshness checks rest on assumptions about ZooKeeper, the network and this program. An audit does not. It
+*looks* at the znodes of the tree, or at a different sample each time (see `Walk`), and at the names of their children.
+A znode that is dirty, or becomes so before the answer, is looked at again later; a znode that differs is read a second
+time before it counts. Znodes that cannot be compared count as *skipped*:
 
-- ``changing``: it was dirty, or changed, each of the times it was looked at;
+- ``changing``: the znode was dirty, or changed, at every look;
 - ``failed``: its reads failed;
 - ``unreadable``: the session may not read it;
 - ``untracked``: ZooKeeper changes it without an event: ``/zookeeper/config``, and the statistics of quotas.
 
-What ZooKeeper sends no event for is no mismatch, but is read again where an audit comes across it: changes of an ACL,
-and what children that may not be read do to their parent's stat. A znode that is *older* than its copy in the cache is
-always a mismatch: within a connection a server goes back only when its state is restored.
+A change without an event is no mismatch, but the audit has the znode read again: a changed ACL, or the effect of
+unreadable children on their parent's stat. A znode that is *older* than its copy in the cache is always a mismatch:
+within a connection a server goes back only if its state is restored.
 
-Between two audits there are `Glances`, which read a few znodes and list none; they are not counted as audits.
+Between two audits, `Glances` read a few znodes and list none; they do not count as audits.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ from exporter.zookeeper.wire import (
 )
 
 _NAME_BYTES = 24
-#: How often a look is put off, and the seconds in between where nothing else is left to look at.
+#: How often a look is put off, and the seconds in between when nothing else is left to look at.
 _TRIES = 3
 _PAUSE = 0.25
 
 
 class _Kind(Enum):
-    """What an audit looks at: a sample or all, as it is set; all, after an alarm; or a few znodes, in a glance."""
+    """What an audit looks at: the configured sample or all; all, after an alarm; or a few znodes, in a glance."""
 
     REGULAR = "regular"
     WHOLE = "whole"
@@ -63,28 +63,28 @@ class _Kind(Enum):
 
 
 class _Look:
-    """One look at a znode: how often it was put off, whether it is a second one, and whether it is counted already."""
+    """One look at a znode: how often it was put off, whether it is the second one, and whether it was counted."""
 
     __slots__ = ("is_counted", "is_second", "lists", "tries")
 
     def __init__(self, *, is_second: bool = False, lists: bool = False, is_counted: bool = False) -> None:
         self.tries = 0
         self.is_second = is_second
-        #: Of a second one, whether it is about the names of children that are not held.
+        #: Whether a second look is about children that the tree lacks.
         self.lists = lists
         self.is_counted = is_second or is_counted
 
 
 class Audit:
-    """Compares a tree with the server now and then. Times are monotonic seconds, given by the caller.
+    """Compares a tree with the server at intervals. Callers give monotonic seconds.
 
     Args:
-        prefix: what stands before the tree's paths on the server.
-        reconciler: the tree, and what belongs to it.
-        agenda: where paths wait to be read.
-        in_flight: the requests that were sent and not yet answered.
-        outbox: where an answer that cannot be understood is reported.
-        options: of them how often there is an audit, of how many znodes.
+        prefix: the server's path of the root, which precedes relative paths.
+        reconciler: has the tree and its scope.
+        agenda: the paths that wait to be read.
+        in_flight: the requests sent and not yet answered.
+        outbox: takes answers that cannot be decoded.
+        options: give the interval, and the size of the sample.
     """
 
     def __init__(
@@ -96,13 +96,13 @@ class Audit:
         outbox: Outbox,
         options: CacheOptions,
     ) -> None:
-        #: How many audits have come to their end, how many znodes they have compared, and what they could not compare.
+        #: How many audits were completed, how many znodes they have compared, and how many they have skipped.
         self.completed = 0
         self.audited_nodes = 0
         self.skipped = dict.fromkeys(SKIP_REASONS, 0)
         #: Whether an audit is under way.
         self.is_running = False
-        #: When `next_round` is due although nothing happens.
+        #: When `next_round` is due even if nothing happens.
         self.resume_at: float | None = None
         self._prefix = prefix
         self._reconciler = reconciler
@@ -112,21 +112,21 @@ class Audit:
         self._interval = options.audit_interval
         self._sample = options.audit_sample
         self._findings = Findings(prefix, reconciler, options)
-        #: How many differences were found, by `MISMATCH_KINDS`.
+        #: The numbers of differences, by `MISMATCH_KINDS`.
         self.mismatches = self._findings.mismatches
         self._due_at: float | None = None
         self._turn = 0
         self._glances = Glances()
-        #: Of the one that is under way, or that is due.
+        #: The kind of the audit that is under way or due.
         self._kind = _Kind.REGULAR
         self._walk: Walk | None = None
-        #: Looks that were put off, and second ones; also from one connection to the next.
+        #: Looks that were put off, and second looks; they survive a reconnect.
         self._later: dict[str, _Look] = {}
-        #: What is to be read again quietly, once no second look needs what is held to stay as it is.
+        #: Znodes that changed without an event, to be read when no second look needs their copies unchanged.
         self._unreported: set[str] = set()
-        #: The paths that it found to be unreadable now, unless everything is audited for that already.
+        #: Paths that have become unreadable, unless an alarm has everything audited already.
         self._closed: set[str] = set()
-        # One round: the requests under way, the looks that they are for, and what became dirty meanwhile.
+        # One round: the requests under way, their looks, and the paths that became dirty meanwhile.
         self._requests: set[ReadRequest] = set()
         self._reading: dict[str, _Look] = {}
         self._listing: dict[str, _Look] = {}
@@ -135,7 +135,7 @@ class Audit:
     # When
 
     def loaded(self, now: float) -> None:
-        """The tree is complete, so there is something to compare; what was broken off goes on."""
+        """The tree is complete: an audit that was broken off goes on."""
         if self._interval is None:
             return
         self._glances.plan(now, len(self._reconciler.tree))
@@ -145,7 +145,7 @@ class Audit:
             self._due_at = now + self._interval
 
     def begin_if_due(self, now: float) -> None:
-        """Begins an audit when it is time, or goes on with one that was broken off. Only while the tree is complete."""
+        """Begins an audit if one is due, or resumes one. Call it only while the tree is complete."""
         if self._due_at is None or self._interval is None or self.is_running:
             return
         if now >= self._due_at:
@@ -167,13 +167,13 @@ class Audit:
 
     @property
     def due_at(self) -> float | None:
-        """When the next audit or glance begins, None while one is under way."""
+        """When the next audit or glance is due; None while one is under way."""
         if self.is_running or self._due_at is None:
             return None
         return min(self._due_at, self._glances.due_at or self._due_at)
 
     def break_off(self) -> None:
-        """The tree is complete no more: nothing can be concluded from what was asked."""
+        """The tree is no longer complete: ignores the answers under way."""
         self._agenda.stop_noting(self._touched)
         self._requests.clear()
         for looks in (self._reading, self._listing):
@@ -188,15 +188,15 @@ class Audit:
         self.resume_at = None
 
     def take_finding(self) -> MismatchError | None:
-        """What an audit has found by its end, once, if it is worth reading everything again."""
+        """The differences that an audit found, once, if everything should be read again because of them."""
         return self._findings.take() if self._findings.found and not self.is_running else None
 
     # Asking
 
     def next_round(self, room: int, now: float) -> tuple[list[str], list[str]]:
-        """Paths to read and paths to list now, of about `room` operations; none while a round is under way.
+        """The paths to read and to list now, about `room` operations; none while a round is under way.
 
-        An audit that finds nothing more to look at comes to its end.
+        An audit with nothing left to look at ends here.
         """
         is_waiting = self.resume_at is not None and now < self.resume_at
         if not self.is_running or self._requests or is_waiting:
@@ -216,14 +216,14 @@ class Audit:
         return round_.reads, round_.lists
 
     def asked(self, request: ReadRequest) -> None:
-        """Notes that a request of the round is on its way."""
+        """Notes that a request of the round was sent."""
         if not self._requests:
             self._touched = Wanted()
             self._agenda.note(self._touched)
         self._requests.add(request)
 
     def _take_steps(self, round_: _Round, busy: set[str]) -> bool:
-        """Fills a round with the next znodes of the walk; gives whether the walk wants to pause."""
+        """Fills a round with the next znodes of the walk; returns whether the walk wants to pause."""
         walk = self._walk
         while walk is not None and round_.has_room and len(self._later) < ENOUGH:
             try:
@@ -285,22 +285,22 @@ class Audit:
             self._kind, self._due_at = _Kind.WHOLE, now
 
     def _busy(self) -> set[str]:
-        """The paths that are being read for another purpose."""
+        """The paths that others are reading."""
         return {path for request in self._in_flight.reads() for path in (*request.reads, *request.lists)}
 
     def _is_settling(self, path: str, busy: set[str]) -> bool:
-        """Whether a path waits to be read, or is being read; of one that is not held also what would bring it."""
+        """Whether a path waits to be read or is being read; for a znode that is not held, also the paths above it."""
         return any(at in self._agenda or at in busy for at in self._decisive(path))
 
     def _was_touched(self, path: str) -> bool:
-        """Whether a path, or what would bring it, became dirty since this round began."""
+        """Whether a path, or one above it that would bring it, became dirty since this round began."""
         return any(at in self._touched for at in self._decisive(path))
 
     def _decisive(self, path: str) -> Iterator[str]:
-        """A path; and where nothing is held of it those above it, up to the first that is held.
+        """The path, and if it is not held the paths above it, up to the first that is held.
 
-        An event is always about the znode itself, but one that is new is brought by its parent's list. What becomes of
-        znodes further up says nothing about this one.
+        An event always names the znode itself, but a new znode comes with its parent's list. Changes of znodes further
+        up do not concern this one.
         """
         yield path
         while path and self._reconciler.tree.get(path) is None:
@@ -310,7 +310,7 @@ class Audit:
     # Comparing
 
     def take_answer(self, reply: Reply, request: ReadRequest) -> None:
-        """Compares an answer, if it can be understood; one that cannot is left to the next audit."""
+        """Compares an answer; one that cannot be decoded is left to the next audit."""
         try:
             if isinstance(request, MultiRead) and reply.error == OK:
                 self._answered(request, request.decode(reply.body, reply.offset))
@@ -324,7 +324,7 @@ class Audit:
         self.over(request)
 
     def _answered(self, request: ReadRequest, results: Sequence[ReadResult]) -> None:
-        """Compares a request's answers: of each path read its record, of each path listed its record and its names."""
+        """Compares the answers to a request: the record of each path read, the record and names of each path listed."""
         answers = iter(results)
         for path in request.reads:
             self._compare(path, next(answers))
@@ -334,7 +334,7 @@ class Audit:
                 self._compare_names(path, names)
 
     def over(self, request: ReadRequest) -> None:
-        """A request of the round is over; what it did not answer is looked at again."""
+        """A request of the round is over; paths that it did not answer are looked at again."""
         self._requests.discard(request)
         read = (*request.reads, *request.lists) if isinstance(request, MultiRead) else request.reads
         for looks, paths in ((self._reading, read), (self._listing, request.lists)):
@@ -417,7 +417,7 @@ class Audit:
                 self._later.setdefault(child, _Look(is_second=True))
         if path or scope.others(names, wanted) == self._reconciler.others:
             return
-        # Of the root's children that other shares hold, other names are there than are known.
+        # The names of the root's children in other shards are not the known ones.
         if look.lists:
             self._findings.count("", "stale")
         else:
@@ -437,7 +437,7 @@ def _has_children(scope: Scope, path: str, entry: Entry, record: bytes) -> bool:
 
 
 class _Round:
-    """What is read and listed together, within bounds."""
+    """The paths to read and list together, within bounds."""
 
     def __init__(self, room: int) -> None:
         self.reads: list[str] = []

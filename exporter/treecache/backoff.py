@@ -1,9 +1,9 @@
-"""Backoff: when what was asked for and did not settle may be asked for again. Later each time, up to a limit.
+"""Backoff: delays repeated requests that do not settle, longer each time, up to a limit.
 
-A server may answer time after time in a way that calls for the same question: it lists a child that it says is not
-there, one znode's reads fail, a watch is refused. Whatever is asked again for such a reason is *struck* here, by a key
-of its own, so that one of them delays no other. What settles is not struck again, and is forgotten after a while;
-nothing else resets a delay, least of all answers about other things.
+A server may keep giving answers that require the same request again: it lists a child but says that it does not exist,
+a znode's reads fail, a watch is refused. Each such repetition is a *strike* against a key of its own, so that one
+problem delays no other. A key that settles gets no more strikes and is forgotten after a while; nothing else resets its
+delay, least of all answers about other keys.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import NamedTuple
 
 from kazoo.exceptions import KazooException
 
-#: So many strikes without a rest make a key unsettled: a coincidence of changes does not last that long.
+#: This many strikes without a rest make a key unsettled: changes do not coincide that often by chance.
 PERSISTENT = 6
-#: The table is looked through for what has settled when it has grown to so many keys, and to twice what was left then.
+#: The size at which settled keys are removed from the table; after that, twice the number of keys that were left.
 _SWEEP = 64
 
 
 class UnsettledError(KazooException):  # type: ignore[misc]
-    """The server's answers about a znode contradict each other, time after time."""
+    """The server's answers about a znode keep contradicting each other."""
 
 
 class Strike(NamedTuple):
-    """How often a key was struck without a rest, this time included, and when it may be asked for again."""
+    """The number of a key's strikes without a rest, this one included, and when it may be requested again."""
 
     number: int
     due_at: float
@@ -37,13 +37,13 @@ class _Struck(NamedTuple):
 
 
 class Backoff:
-    """Delays by key. Times are monotonic seconds, given by the caller.
+    """Delays by key. Callers give monotonic seconds.
 
     Args:
-        first: the delay after the first strike that has one, in seconds; it doubles with each further strike.
-        longest: what no delay exceeds, in seconds.
+        first: the first delay, in seconds; it doubles with each further strike.
+        longest: the longest delay, in seconds.
         free: how many strikes have no delay yet.
-        grace: the seconds for which a key is remembered beyond its delay, at least.
+        grace: the seconds for which a key is remembered after its delay, at least.
     """
 
     def __init__(self, first: float, longest: float, *, free: int = 0, grace: float = 1.0) -> None:
@@ -59,7 +59,7 @@ class Backoff:
         return len(self._struck)
 
     def strike(self, key: str, now: float, evidence: object = None) -> Strike:
-        """Notes that `key` did not settle. With other `evidence` than before there was progress: it begins anew."""
+        """Notes that `key` did not settle. Different `evidence` than before means progress: the count restarts."""
         struck = self._remembered(key, now, evidence)
         number = 1 if struck is None else struck.number + 1
         doublings = min(number - self._free - 1, 64)
@@ -72,12 +72,12 @@ class Backoff:
         return Strike(number, due_at)
 
     def due_at(self, key: str, now: float, evidence: object = None) -> float:
-        """When `key` may be asked for: `now`, unless it was struck for the same reason."""
+        """When `key` may be requested: `now`, unless it was struck on the same `evidence`."""
         struck = self._remembered(key, now, evidence)
         return now if struck is None else max(now, struck.due_at)
 
     def settled(self, key: str) -> None:
-        """Forgets `key`, which is as it should be."""
+        """Forgets `key`, which has settled."""
         self._struck.pop(key, None)
 
     def clear(self) -> None:
@@ -85,8 +85,8 @@ class Backoff:
         self._struck.clear()
 
     def unsettled(self, now: float) -> int:
-        """How many keys are struck again and again. From any thread."""
-        # A copy is made in one go; what iterates over the table itself may find it changed.
+        """How many keys are unsettled. From any thread."""
+        # Copying is atomic; iterating over the table itself may find it changed.
         struck = self._struck.copy().values() if self._struck else ()
         return sum(1 for one in struck if one.number >= PERSISTENT and one.forgotten_at > now)
 

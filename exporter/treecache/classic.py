@@ -1,4 +1,4 @@
-"""ClassicStrategy: one-shot watches and single reads, for servers and proxies that know nothing else."""
+"""ClassicStrategy: one-shot watches and single reads, for servers and proxies that support nothing else."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from exporter.zookeeper.wire import Exists, GetChildren, GetData, ReadRequest, R
 
 
 class ClassicStrategy:
-    """Watches each znode's data and children apart, with the read that each event calls for setting the watch anew.
+    """Watches each znode's data and children separately; the read that follows an event sets the watch again.
 
     Args:
         root: the server's path of the root.
-        batch_size: the most requests in flight, if that is less than 256.
+        batch_size: the most requests in flight, if less than 256.
     """
 
     mode = "classic"
@@ -29,21 +29,21 @@ class ClassicStrategy:
         """Nothing: each read sets its own watch."""
 
     def lists_leaf(self, path: str) -> bool:
-        """Yes: only a list watches for children."""
+        """True: only a list sets a watch for children."""
         return True
 
     def watches_from(self, path: str) -> bool:
-        """None is."""
+        """False: no watch is recursive."""
         return False
 
     def dirty(self, kind: int, path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The path, and its children where those changed."""
+        """The path, and its children if those changed."""
         return ((path,), (path,)) if kind == CHILD else ((path,), ())
 
     def requests(
         self, agenda: Agenda, in_flight: int, allowance: int | None, children_of: Callable[[str], int]
     ) -> Iterator[Sending]:
-        """One request for each path, as many as the window and the allowance have room for."""
+        """One request for each path, within the window and the allowance."""
         room = self._window - in_flight if allowance is None else min(allowance, self._window - in_flight)
         reads, loads = agenda.take_reads(max(0, room), room * SINGLE_PATH_BYTES)
         loaded = set(loads)
@@ -69,10 +69,10 @@ class ClassicStrategy:
         return requests
 
     def answered(self, request: ReadRequest, size: int) -> None:
-        """Nothing to learn: every request is as small as can be."""
+        """Nothing: every request is as small as possible."""
 
     def disarm(self, is_wanted: Callable[[str], bool]) -> Iterable[Request]:
-        """Nothing: a watch ends with what it was on."""
+        """Nothing: a watch ends with its znode."""
         return ()
 
     def missing_root(self) -> Exists:

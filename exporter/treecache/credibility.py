@@ -1,7 +1,7 @@
-"""Credibility: whether the recursive watches of a server say what changed.
+"""Credibility: whether the recursive watches of a server name the znodes that changed.
 
-ClickHouse Keeper reports every change below a recursive watch as a change of its root. So an event of such a znode,
-which nobody is reading, is doubted until a read has shown that the znode has changed.
+ClickHouse Keeper reports every change below a recursive watch as a change of its root. So an event of a watch's own
+path that is not being read is in doubt until a read shows that the znode has changed.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from collections.abc import Iterable
 from exporter.treecache.tree import Tree, record_of
 from exporter.zookeeper.messages import WatchEvent
 
-#: Events without a change until a server is not believed any more.
+#: The number of events without a change after which a server is no longer believed.
 _ENOUGH = 3
 
 
 class Credibility:
-    """What is to be believed of the servers' events, by what changes in the `tree`."""
+    """Which servers' events are believed, judged by the changes in `tree`."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
         self._misleading: Counter[str] = Counter()
-        #: Of each path that a recursive watch is set on, an event that came although nothing of it was being read.
+        #: By the path of a recursive watch: an event of that path that came while the path was not being read.
         self._doubted: dict[str, WatchEvent] = {}
 
     def believes(self, server: str) -> bool:
@@ -30,26 +30,26 @@ class Credibility:
         return self._misleading[server] < _ENOUGH
 
     def misled_by(self, server: str) -> bool:
-        """Notes an event without a change; True for the one after which the server is believed no more."""
+        """Notes an event without a change; returns True for the one after which the server is no longer believed."""
         self._misleading[server] += 1
         return self._misleading[server] == _ENOUGH
 
     def doubt(self, path: str, event: WatchEvent) -> None:
-        """The event is to be held against what the next read of its path brings."""
+        """Has the event compared with the next read of its path."""
         self._doubted[path] = event
 
     def forget_doubts(self) -> None:
-        """Everything is read anew."""
+        """Drops the doubted events, since everything is read again."""
         self._doubted.clear()
 
     def held_before(self, causes: Iterable[str]) -> dict[str, bytes]:
-        """What is held of those paths that a request follows events of, and whose events are doubted."""
+        """The records held of those `causes` whose events are in doubt."""
         tree = self._tree
         found = ((path, tree.find(path)) for path in causes if path in self._doubted) if self._doubted else ()
         return {path: record_of(entry) for path, entry in found if entry is not None}
 
     def was_misled(self, causes: Iterable[str], before: dict[str, bytes]) -> bool:
-        """Whether nothing has changed, by the request's answer, in a znode that an event was about."""
+        """Whether the answer shows no change of a znode that an event reported as changed."""
         for path in causes if self._doubted else ():
             self._doubted.pop(path, None)
         tree = self._tree

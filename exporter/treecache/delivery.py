@@ -1,4 +1,4 @@
-"""Delivery: calls listeners in order, on a thread of its own, so that a slow one holds up nothing else."""
+"""Delivery: calls listeners in order, on its own thread, so that a slow one holds up nothing else."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Call = Callable[[], None]
 
 
 class Delivery:
-    """A queue of calls and the thread that makes them one after another, until closed and empty.
+    """A queue of calls, and the thread that makes them one after another, until closed and empty.
 
     Args:
-        handler: kazoo's handler, which says what a thread and an event are.
-        may_rest: whether no call is to be expected for a long time, so that no thread is needed while none waits.
-        idle: called when no call waits; gives the seconds after which it wants to be called again, None for never.
-        failed: called when the thread was ended by what was raised, and the seconds until another goes on.
+        handler: kazoo's handler, which provides threads and events.
+        may_rest: whether no call is expected for a long time, so that an empty queue needs no thread.
+        idle: called when no call waits; returns the seconds until it wants to be called again, None for never.
+        failed: called with the exception that ended the thread, and the seconds until another takes over.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Delivery:
         self._worker.start()
 
     def put(self, calls: Iterable[Call]) -> None:
-        """Queues calls; what one of them raises ends the thread, and another goes on with the next."""
+        """Queues calls; an exception of one of them ends the thread, and another goes on with the next call."""
         if not len(self):
             self._moved_at = time.monotonic()
         self._calls.extend(calls)
@@ -57,13 +57,13 @@ class Delivery:
             self._worker.wake()
 
     def wake(self) -> None:
-        """Has the thread look whether it may rest."""
+        """Has the thread check whether it may rest."""
         self._worker.wake()
 
     def close(self, timeout: float) -> None:
-        """Makes the calls that wait, for at most so many seconds; what then still waits is dropped, and no call begins.
+        """Makes the waiting calls, for up to `timeout` seconds, then drops the rest; no call begins after that.
 
-        Called by one of the calls, it waits for nothing.
+        Called from one of the calls, it does not wait.
         """
         self._closed = True
         deadline = time.monotonic() + timeout
@@ -76,16 +76,16 @@ class Delivery:
         self._worker.wait_over(deadline - time.monotonic())
 
     def revive(self) -> None:
-        """Starts another thread where there is none although there should be."""
+        """Starts another thread if the old one has died."""
         self._worker.revive()
 
     def is_current(self) -> bool:
-        """Whether the caller is one of the calls being made."""
+        """Whether the caller is the call being made."""
         return self._worker.is_current()
 
     @property
     def stands_for(self) -> float:
-        """The seconds since a call ended while others wait, or one is under way; 0 when there is none."""
+        """The seconds since the last call ended, while others wait or one is under way; 0 if none is."""
         return max(0.0, time.monotonic() - self._moved_at) if len(self) else 0.0
 
     @property
@@ -95,13 +95,13 @@ class Delivery:
 
     @property
     def restarts(self) -> int:
-        """How often another thread went on."""
+        """How often another thread took over."""
         return self._worker.restarts
 
     def _turn(self) -> float | None:
         calls = self._calls
         while calls:
-            # In this order, so that what is under way always counts; `close` may take the last call away.
+            # In this order, so that a call under way always counts; `close` may remove the last call.
             self._at_work = 1
             try:
                 call = calls.popleft() if calls and not self.is_over else None

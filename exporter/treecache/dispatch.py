@@ -1,4 +1,4 @@
-"""Dispatch: sends what is wanted, as far as `exporter.treecache.reading` lets it, and knows what is under way."""
+"""Dispatch: sends the wanted reads, as `exporter.treecache.reading` allows, and knows the requests under way."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from exporter.zookeeper.wire import ReadRequest, Request
 
 
 class Dispatch:
-    """Sends requests, and takes them back that come to nothing.
+    """Sends requests, and puts back those that come to nothing.
 
     Args:
-        in_flight: the requests that were sent and not yet answered.
-        agenda: where reads are wanted.
-        reconciler: the tree, of which suspects are read again when nothing else is.
-        strategies: make requests of what is wanted.
-        refreshing: knows which events a read follows.
-        freshness: what is proven waits for reads.
-        audit: reads as well, when there is room.
-        timers: keep reads from being sent.
-        pace, rate: say when the next one may be.
-        outbox: where requests to send are left.
+        in_flight: the requests sent and not yet answered.
+        agenda: the wanted reads.
+        reconciler: has the tree, whose suspects are read again when it is at rest.
+        strategies: turn wanted reads into requests.
+        refreshing: knows the events that a read follows.
+        freshness: its check waits for reads.
+        audit: reads as well, if there is room.
+        timers: may hold reads back.
+        pace, rate: decide when the next read may leave.
+        outbox: takes the requests to send.
     """
 
     def __init__(
@@ -56,13 +56,13 @@ class Dispatch:
         self._pace = pace
         self._rate = rate
         self._outbox = outbox
-        #: Requests under way that set watches while reads go on.
+        #: Requests under way that set watches, while reads go on.
         self._arming: set[Request] = set()
 
     # Sending
 
     def send(self, request: Request, now: float, loads: Loads = NO_LOADS, purpose: str = SYNC) -> None:
-        """Sends a request, whose answer is waited for."""
+        """Sends a request and waits for its answer."""
         causes = NO_CAUSES
         if purpose != AUDIT and isinstance(request, ReadRequest):
             causes = self._refreshing.take_causes(request)
@@ -73,7 +73,7 @@ class Dispatch:
         self._outbox.requests.append(sent)
 
     def fill_window(self, now: float) -> None:
-        """Sends as much of what is wanted as may be sent now."""
+        """Sends as many of the wanted reads as may leave now."""
         agenda, in_flight = self._agenda, self._in_flight
         agenda.ripen(now)
         self._reconciler.recheck_suspects(now, at_rest=not in_flight and not agenda)
@@ -100,7 +100,7 @@ class Dispatch:
             self._timers.set(Timer.RATE, self._rate.next_at(now))
 
     def _send_audit(self, now: float) -> None:
-        """Sends an audit's next reads, if there is room beside those of refreshes."""
+        """Sends an audit's next reads, if refreshes leave room."""
         strategy = self._strategies.current
         room = strategy.audit_room(len(self._in_flight), self._rate.allowance(now))
         if room > 0:
@@ -109,7 +109,7 @@ class Dispatch:
                 self._audit.asked(request)
                 self.send(request, now, purpose=AUDIT)
         if self._agenda and not self._in_flight:
-            # What the audit came by at its end leaves at once.
+            # Reads that the audit requested at its end leave at once.
             self._timers.set(Timer.PACING, now)
 
     @property
@@ -117,22 +117,22 @@ class Dispatch:
         return not self._agenda and self._agenda.loaded and not self._audit.is_running
 
     def disarm(self, now: float) -> None:
-        """Takes off the watches that are of no use any more, once all is read."""
+        """Removes watches that are no longer of use, once everything is read."""
         for request in self._strategies.current.disarm(self._is_wanted):
             self._outbox.requests.append(Sent(request, now))
 
     def _is_wanted(self, path: str) -> bool:
-        """Whether the znode at a path is held, or may be about to be."""
+        """Whether the znode at a path is held, or may be soon."""
         return self._reconciler.tree.find(path) is not None or self._refreshing.is_wanted(path)
 
     # What is under way
 
     def is_arming(self, request: Request) -> bool:
-        """Whether a request sets a watch while reads go on, and was not answered yet."""
+        """Whether a request sets a watch, while reads go on, and is not answered yet."""
         return request in self._arming
 
     def armed(self, request: Request) -> None:
-        """A request that sets a watch while reads go on was answered."""
+        """A request that sets a watch was answered."""
         self._arming.discard(request)
 
     @property
@@ -141,7 +141,7 @@ class Dispatch:
         return self._in_flight.operations + len(self._arming)
 
     def take_back(self, request: Request) -> bool:
-        """Makes what a request was about wait again; False if nothing waits for the request any more."""
+        """Makes the paths of a request wait again; returns False if nothing waits for the request any more."""
         sent = self._in_flight.pop(request)
         if sent is not None and isinstance(request, ReadRequest):
             self._freshness.begin_answer(request)
@@ -150,7 +150,7 @@ class Dispatch:
         return sent is not None
 
     def put_back(self, request: ReadRequest, sent: Sent) -> None:
-        """The same for one that was answered, in a way that brought nothing."""
+        """Does the same for a request whose answer brought nothing."""
         if sent.purpose == AUDIT:
             self._audit.over(request)
             return
@@ -158,7 +158,7 @@ class Dispatch:
         self._refreshing.put_back(sent.causes)
 
     def abandon(self) -> None:
-        """Takes back everything that is under way."""
+        """Takes back all requests under way."""
         for request in self._in_flight.requests():
             self.take_back(request)
         self._arming.clear()

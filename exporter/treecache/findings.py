@@ -1,4 +1,4 @@
-"""Findings: what an audit found to differ between the tree and the server, and whether to read all again for it."""
+"""Findings: the differences that an audit finds between tree and server, and whether to read everything again."""
 
 from __future__ import annotations
 
@@ -12,45 +12,45 @@ from exporter.zookeeper.capabilities import UNREADABLE_CODES
 from exporter.zookeeper.records import reported_part, version_of, without_data
 from exporter.zookeeper.wire import ReadResult
 
-#: What differs, but ZooKeeper sends no event for it, and so is no mismatch.
+#: A difference that is no mismatch, since ZooKeeper sends no event for it.
 UNREPORTED = "unreported"
-#: After so many differences an audit has seen enough.
+#: The number of differences after which an audit ends.
 ENOUGH = 1000
-#: So many differences are named.
+#: How many differences the message names.
 _NAMED = 3
 
 
 class MismatchError(KazooException):  # type: ignore[misc]
-    """An audit found that the cache held something else than ZooKeeper."""
+    """An audit found differences between the cache and ZooKeeper."""
 
 
 class Findings:
-    """Compares what is read with what is held, and counts what differs.
+    """Compares the server's znodes with the tree's, and counts differences.
 
     Args:
-        prefix: what stands before the tree's paths on the server.
-        reconciler: the tree, and what belongs to it.
-        options: of them whether the tree holds the znodes' data.
+        prefix: the server's path of the root, which precedes relative paths.
+        reconciler: has the tree and its scope.
+        options: say whether the tree holds the znodes' data.
     """
 
     def __init__(self, prefix: str, reconciler: Reconciler, options: CacheOptions) -> None:
-        #: How many differences were found, by `MISMATCH_KINDS`.
+        #: The numbers of differences, by `MISMATCH_KINDS`.
         self.mismatches = dict.fromkeys(MISMATCH_KINDS, 0)
-        #: How many the audit under way has found.
+        #: How many the current audit has found.
         self.found = 0
         self._prefix = prefix
         self._reconciler = reconciler
         self._keep_data = options.keep_data
         self._named: list[str] = []
         self._is_news = False
-        #: How many audits found the same znode wrong, although everything was read again.
+        #: By path: how many audits found the znode to differ, although everything was read again in between.
         self._persisting: dict[str, int] = {}
 
     def difference(self, path: str, result: ReadResult) -> str | None:
-        """What is wrong with what is held of a path, one of `MISMATCH_KINDS`, or `UNREPORTED`; None if nothing is."""
+        """How the tree differs at a path: one of `MISMATCH_KINDS`, or `UNREPORTED`; None if it does not."""
         entry = self._reconciler.tree.get(path)
         if entry is not None and not record_of(entry):
-            # It may not be read, or that has changed, for which there is no event. What cannot be listed can be read.
+            # Whether the session may read it changes without an event. A znode that cannot be listed can be read.
             is_too_long = path not in self._reconciler.hidden
             return None if result in UNREADABLE_CODES or is_too_long else UNREPORTED
         if result in UNREADABLE_CODES:
@@ -67,7 +67,7 @@ class Findings:
         return "stale" if goes_back or reported_part(record) != reported_part(held) else UNREPORTED
 
     def count(self, path: str, difference: str) -> None:
-        """Counts a difference. The first time it is found, the second, the fourth and so on it is to be healed."""
+        """Counts a difference. The 1st, 2nd, 4th, 8th... time that it is found, everything should be read again."""
         self.mismatches[difference] += 1
         self.found += 1
         if len(self._named) < _NAMED:
@@ -78,13 +78,13 @@ class Findings:
         self._is_news = self._is_news or times & (times - 1) == 0
 
     def is_right(self, path: str) -> None:
-        """Notes that nothing is wrong with a path any more."""
+        """Notes that the tree no longer differs at a path."""
         self._persisting.pop(path, None)
 
     def take(self) -> MismatchError | None:
-        """What was found, once, if it is worth reading everything again.
+        """The differences found, once, if everything should be read again because of them.
 
-        What is found although that was done is so after twice as many audits each time: it did not help.
+        For a difference that persists, that is so after twice as many audits each time, since reading did not help.
         """
         found, named, is_news = self.found, self._named, self._is_news
         self.found, self._named, self._is_news = 0, [], False

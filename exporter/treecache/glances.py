@@ -1,48 +1,48 @@
-"""Glances: small looks at a tree between two audits, for what no watch tells and is to be known soon: a changed ACL.
+"""Glances: small audits between two audits, to notice soon what no watch event reports: a changed ACL.
 
-A glance reads the root and a few znodes that are spread over the tree. Where it finds that the session may no longer
-read the root, or several of them, an audit of the whole tree follows at once.
+A glance reads the root and a few znodes spread over the tree. If it finds that the session may no longer read the root,
+or several of the others, an audit of the whole tree follows at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
-#: Znodes beside the root in one glance. Where a fifth of a tree became unreadable, two of them or more show it in 99 of
-#: 100 glances.
+#: Znodes in one glance besides the root. If a fifth of a tree has become unreadable, 99 of 100 glances hit at least two
+#: such znodes.
 GLANCED = 32
 _SEVERAL = 2
-#: Seconds between two glances. It takes time to pass through a large tree, so there are fewer glances at it.
+#: Seconds between two glances; more for a large tree, which takes longer to walk through.
 _INTERVAL = 10.0
 _ZNODES_A_SECOND = 5_000
-#: Seconds between two audits of the whole tree for this reason.
+#: Seconds between two audits of the whole tree after an alarm.
 _REST = 60.0
 
 
 class Glances:
-    """Decides when a glance is due, and when what was found asks for an audit of everything. Times are monotonic."""
+    """Decides when a glance is due, and when it calls for an audit of the whole tree. Times are monotonic."""
 
     def __init__(self) -> None:
-        #: When the next glance is due; None before the tree was complete for the first time.
+        #: When the next glance is due; None until the tree is complete for the first time.
         self.due_at: float | None = None
         self._turn = -1
         self._rests_until = float("-inf")
 
     def plan(self, now: float, znodes: int) -> None:
-        """The next glance at a tree of so many znodes comes an interval from now."""
+        """Plans the next glance at a tree of so many znodes, an interval from now."""
         self.due_at = now + max(_INTERVAL, znodes / _ZNODES_A_SECOND)
 
     def next_turn(self) -> int:
-        """Counts a glance that begins: from 0 on."""
+        """The number of a glance that begins, counted from 0."""
         self._turn += 1
         return self._turn
 
     def are_due(self, now: float) -> bool:
-        """Whether it is time for one."""
+        """Whether a glance is due."""
         return self.due_at is not None and now >= self.due_at
 
     def alarms(self, closed: Collection[str], now: float) -> bool:
-        """Whether the paths that became unreadable ask for an audit of everything. There is one a minute at most."""
+        """Whether the paths that became unreadable call for an audit of the whole tree; at most once a minute."""
         if now < self._rests_until or ("" not in closed and len(closed) < _SEVERAL):
             return False
         self._rests_until = now + _REST

@@ -30,7 +30,7 @@ class CacheObserver:
         """The answer to a request with ``causes`` was applied: the changes of those watch events are in the cache."""
 
     def propagated(self, sent: Sent, delays: Sequence[float]) -> None:
-        """The answer to a request brought changes into the cache, each this long after it happened (by ZooKeeper's clock).
+        """The answer to a request brought changes into the cache, this long after each, by ZooKeeper's clock.
 
         Called after `refreshed`.
         """

@@ -124,8 +124,8 @@ class CacheOptions:
     def stale_after(self) -> float:
         """The staleness in seconds above which the tree is stale; 0.0 if freshness is checked on demand only.
 
-        By then two checks in a row were due, and each had its full timeout. The pages, the rules and the dashboards read it as
-        `zookeeper_cache_stale_after_seconds`.
+        By then two checks in a row were due, and each had its full timeout. The pages, the rules and the dashboards
+        read it as `zookeeper_cache_stale_after_seconds`.
         """
         if self.freshness_interval is None:
             return 0.0

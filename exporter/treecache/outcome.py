@@ -1,4 +1,4 @@
-"""Outcome: what a replica gives out, to be sent, published and reported."""
+"""Outcome: what a replica wants sent, published and reported."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from exporter.treecache.sent import Sent
 
 
 class Event(NamedTuple):
-    """A tree event not yet decoded: its type, and for znodes the path below the root and the records it is about.
+    """A tree event before decoding: its type, and for a znode its path below the root and its record.
 
-    ``old`` is what was held before: of an updated znode its previous record, of a removed one its last.
+    ``old`` is the record held before: the previous one of an updated znode, the last one of a removed znode.
     """
 
     type: int
@@ -23,7 +23,7 @@ class Event(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """Something that went wrong, by one of `FAULT_KINDS`, and the exception that says what."""
+    """A fault: its kind, one of `FAULT_KINDS`, and its exception."""
 
     kind: str
     error: BaseException
@@ -31,7 +31,7 @@ class Fault(NamedTuple):
 
 @dataclass(eq=False)
 class SyncBegun:
-    """The whole tree is being read, for one of `SYNC_REASONS`; ``at`` is a monotonic time.
+    """A sync began, for one of `SYNC_REASONS`; ``at`` is a monotonic time.
 
     ``exemplar`` is for observers.
     """
@@ -42,19 +42,19 @@ class SyncBegun:
 
 
 class SyncEnded(NamedTuple):
-    """The whole tree was read, or, unless ``complete``, the connection went before that."""
+    """A sync ended: ``complete``, or with its connection."""
 
     at: float
     complete: bool
 
 
 class Outcome(NamedTuple):
-    """What follows from the messages received, each in order.
+    """What follows from the messages received, each list in order.
 
-    Requests to send, events to publish and faults to report; and for observers the syncs that began and ended, and
-    those requests that followed watch events and have been applied; then the kinds of barriers to ask for, the verified
-    of freshness that succeeded, of each reply that cannot be decoded why the connection is not to be trusted, and the
-    servers whose capabilities are to be found out.
+    Requests to send, events to publish and faults to report; for observers the syncs that began and ended, and the
+    applied requests that followed watch events; then the kinds of barriers to request, the freshness checks that
+    succeeded, a reason to drop the connection for each reply that cannot be decoded, and the servers whose capabilities
+    to find out.
     """
 
     requests: list[Sent]
@@ -69,7 +69,7 @@ class Outcome(NamedTuple):
 
 
 class Outbox:
-    """Where the parts of a replica leave what is to be done, until all of it is taken as an `Outcome`."""
+    """Collects what the parts of a replica want done, until it is taken as an `Outcome`."""
 
     def __init__(self) -> None:
         self.requests: list[Sent] = []
@@ -94,7 +94,7 @@ class Outbox:
         )
 
     def take(self) -> Outcome:
-        """Gives everything that was left here, once."""
+        """Returns everything collected, and empties the outbox."""
         outcome = Outcome(*[left[:] for left in self._lists])
         for left in self._lists:
             if left:
@@ -102,9 +102,9 @@ class Outbox:
         return outcome
 
     def publish(self, event_type: int) -> None:
-        """Leaves a tree event that is about no znode."""
+        """Adds a tree event that concerns no znode."""
         self.events.append(Event(event_type))
 
     def fault(self, kind: str, error: BaseException) -> None:
-        """Leaves a fault, by one of `FAULT_KINDS`."""
+        """Adds a fault, by one of `FAULT_KINDS`."""
         self.faults.append(Fault(kind, error))

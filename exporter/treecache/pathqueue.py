@@ -1,4 +1,4 @@
-"""PathQueue: paths that wait to be read, each once, first come first served; some of them not before their time."""
+"""PathQueue: paths that wait to be read, each once, first come first served; some are postponed until a time."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from heapq import heappop, heappush
 
 
 class PathQueue:
-    """A queue of distinct paths; each remembers whether a load (not just a refresh) waits for it.
+    """A queue of distinct paths, each marked if a load (not just a refresh) waits for it.
 
-    Its length is that of what may be taken; what is put off waits as well, but cannot be taken before it is due.
+    Its length counts the paths that may be taken now; postponed paths cannot be taken before they are due.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class PathQueue:
         return iter(self._load)
 
     def push(self, paths: Iterable[str], load: bool) -> int:
-        """Adds paths, or marks those that wait already. Gives how many have newly become a load's."""
+        """Adds paths, or marks those that wait already. Returns for how many of them a load newly waits."""
         order, loads = self._order, self._load
         became = 0
         for path in paths:
@@ -42,7 +42,7 @@ class PathQueue:
         return became
 
     def put_off(self, path: str, load: bool, due_at: float) -> int:
-        """The same as `push` for one path, which is not to be taken before `due_at`, unless it may be already."""
+        """Does the same as `push` for one path, postponed until `due_at` unless it may be taken already."""
         if path not in self._load:
             heappush(self._later, (due_at, path))
             self._load[path] = load
@@ -51,16 +51,16 @@ class PathQueue:
 
     @property
     def postponed(self) -> int:
-        """How many paths wait that may not be taken yet."""
+        """How many paths may not be taken yet."""
         return len(self._later)
 
     @property
     def due_at(self) -> float | None:
-        """When the first of what is put off may be taken, or None."""
+        """When the first of the postponed paths may be taken, or None."""
         return self._later[0][0] if self._later else None
 
     def ripen(self, now: float) -> None:
-        """What is due by now may be taken."""
+        """Releases the postponed paths that are due by now."""
         while self._later and self._later[0][0] <= now:
             self._order.append(heappop(self._later)[1])
 
@@ -74,9 +74,9 @@ class PathQueue:
         return path, self._load.pop(path)
 
     def pop_some(self, count: int, size: int, overhead: int = 0) -> tuple[list[str], list[str]]:
-        """Takes up to `count` paths that have not more than `size` bytes in all, or one that has.
+        """Takes up to `count` paths of at most `size` bytes in all, or a single longer one.
 
-        Each counts `overhead` bytes besides itself. Gives the paths, and those of them that a load waits for.
+        Each path counts `overhead` bytes besides its own. Returns the paths, and those of them that a load waits for.
         """
         order, loads = self._order, self._load
         paths: list[str] = []
@@ -93,13 +93,13 @@ class PathQueue:
         return paths, loaded
 
     def mark_all(self) -> int:
-        """Makes every waiting path a load's; gives their number."""
+        """Marks every path as one that a load waits for; returns their number."""
         self._load = dict.fromkeys(self._load, True)
         return len(self._load)
 
 
 def byte_lengths(paths: Sequence[str]) -> list[int]:
-    """How many bytes each path has on the wire."""
+    """The length of each path on the wire, in bytes."""
     if all(map(str.isascii, paths)):
         return list(map(len, paths))
     return [len(path.encode()) for path in paths]

@@ -1,14 +1,14 @@
-"""Phases: how a replica stands to its server, what moves it on, and the table of every transition that there is.
+"""Phases: the phases of a replica at its server, the steps between them, and the table of all transitions.
 
-Everything that decides which phase follows which is in this file. A replica says what happened, as a `Step`; a step
-that the table does not have in a phase raises, for then the replica has lost its way: its driver starts it anew.
+This file alone decides which phase follows which. A replica reports what happened as a `Step`; a step that the table
+does not allow in a phase is a defect and raises: the replica's driver then restarts it.
 
     DETACHED  no connection; what is held stays, and nothing is sent.
-    ASKING    a connection stands, and it is not settled yet how to keep up with its server.
-    BARRIER   a barrier goes before the reads, so that a server that lags cannot bring back what was already gone.
-    ARMING    watches come before reads: the watch on the root is being set.
-    LIVE      watches are set. The tree is read as a whole, and then what watch events mark.
-    REFUSED   the server lacks what the mode needs; nothing is sent to it any more.
+    ASKING    a connection stands, but the strategy is not chosen yet: what the server can do is being asked.
+    BARRIER   a barrier precedes the reads, so that a lagging server cannot bring back deleted znodes.
+    ARMING    watches precede reads: the watch on the root is being set.
+    LIVE      watches are set. The whole tree is read, then the znodes that watch events mark.
+    REFUSED   the server does not support the mode; nothing is sent to it any more.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from enum import Enum, auto
 
 
 class Phase(Enum):
-    """How a replica stands to its server."""
+    """The phase of a replica at its server."""
 
     DETACHED = auto()
     ASKING = auto()
@@ -30,25 +30,25 @@ class Phase(Enum):
 class Step(Enum):
     """What moves a replica from phase to phase."""
 
-    #: A connection stands, be it another one or the same reported twice.
+    #: A connection stands: a new one, or the same reported twice.
     CONNECTED = auto()
-    #: The connection is gone, or is not to be trusted, or the replica is to forget.
+    #: The connection is lost or not trusted, or the replica is reset.
     DISCONNECTED = auto()
-    #: What the server can do is judged otherwise than before.
+    #: What the server can do is judged differently than before.
     RECONSIDERED = auto()
-    #: The server lacks what the mode needs.
+    #: The server does not support the mode.
     REFUSED = auto()
-    #: It is settled how to keep up, and something is held that a lagging server must not take back.
+    #: The strategy is chosen, and znodes are held that a lagging server must not revert.
     RESUMED = auto()
-    #: Nothing keeps the watch from being set: from now on, or once more.
+    #: The watch can be set, for the first time or again.
     READY = auto()
     #: The watch is set, or none is needed before the reads.
     ARMED = auto()
-    #: What was read is in doubt; everything is read again after a pause.
+    #: The tree is in doubt; everything is read again after a pause.
     DOUBTED = auto()
 
 
-#: Of each phase the steps that can happen in it, and the phase that each leads to.
+#: The steps that are possible in each phase, and the phase that each leads to.
 TRANSITIONS: dict[Phase, dict[Step, Phase]] = {
     Phase.DETACHED: {
         Step.CONNECTED: Phase.ASKING,
@@ -95,20 +95,20 @@ TRANSITIONS: dict[Phase, dict[Step, Phase]] = {
 
 
 class IllegalTransitionError(RuntimeError):
-    """Something happened to a replica that cannot happen in its phase."""
+    """A step happened that is not possible in the replica's phase."""
 
     def __init__(self, phase: Phase, step: Step) -> None:
-        super().__init__(f"a replica that is {phase.name} cannot be {step.name}")
+        super().__init__(f"step {step.name} is not possible in phase {phase.name}")
 
 
 class Phases:
-    """The phase that a replica is in, from `Phase.DETACHED` on."""
+    """The current phase of a replica, at first `Phase.DETACHED`."""
 
     def __init__(self) -> None:
         self.current = Phase.DETACHED
 
     def take(self, step: Step) -> None:
-        """Goes on to the phase that a step leads to; raises `IllegalTransitionError` where there is none."""
+        """Moves to the phase that a step leads to; raises `IllegalTransitionError` if it is not possible."""
         following = TRANSITIONS[self.current].get(step)
         if following is None:
             raise IllegalTransitionError(self.current, step)

@@ -1,7 +1,7 @@
-"""Reconciler: applies what was read to the tree, by difference, and finds what else must be read for that.
+"""Reconciler: applies the results of reads to the tree, by difference, and finds out what else must be read.
 
-Nothing but a read changes the tree. Within a connection an older version of a znode never replaces a newer one; while
-a sync is under way the server's word is final, since the ensemble may have been restored from a backup.
+Only reads change the tree. Within a connection an older version of a znode never replaces a newer one; but during a
+sync the server's answers always win, since the ensemble may have been restored from a backup.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from exporter.zookeeper.records import (
 )
 from exporter.zookeeper.wire import ReadResult
 
-#: Seconds until a contradiction is looked into again: after the first two times, and at the longest.
+#: Seconds until a contradiction is checked again: the first delay, and the longest.
 _FIRST_LOOK, _LONGEST_LOOK = 0.05, 60.0
 _FREE_LOOKS = 2
-#: Seconds after which a suspect is looked into although there are changes all the time.
+#: Seconds after which a suspect is checked even if there are changes all the time.
 _PATIENCE = 1.0
 _TOO_MANY = 1 << 31
 
@@ -43,10 +43,10 @@ class Reconciler:
     """The tree, and the rules by which reads change it.
 
     Args:
-        shown_prefix: what stands before a relative path as users see it, without the client's chroot.
-        agenda: where further reads are wanted.
-        outbox: where events and faults are told.
-        options: of them what belongs to the tree, and whether its data does.
+        shown_prefix: the root's path as users see it, without the client's chroot; it precedes relative paths.
+        agenda: takes further reads.
+        outbox: takes events and faults.
+        options: define the tree's scope, and whether it holds data.
     """
 
     def __init__(
@@ -64,36 +64,36 @@ class Reconciler:
             functools.partial(outbox.fault, "selector"),
             options.shard,
         )
-        #: What changed in the tree, and what went wrong, until it is taken from the outbox.
+        #: The outbox's events and faults.
         self.events, self.faults = outbox.events, outbox.faults
         #: Whether a sync is under way.
         self.syncing = False
-        #: Whether the znode at a path must be listed also without children, because only a list watches for them.
+        #: Whether the znode at a path must be listed even without children, because only a list watches for them.
         self.lists_leaf: Callable[[str], bool] = lambda path: False
-        #: The names of the root's children that belong to other shares.
+        #: The names of the root's children that belong to other shards.
         self.others: frozenset[str] = frozenset()
-        #: The znodes of the tree that may not be read.
+        #: The unreadable znodes of the tree.
         self.hidden: set[str] = set()
-        #: Those that no server with these limits lets be read, see `leave_out`.
+        #: Those that exceed the limits of requests or replies, see `leave_out`.
         self.left_out: set[str] = set()
         self._shown_prefix = shown_prefix
         self._agenda = agenda
         self._keep_data = options.keep_data
-        #: Znodes that may count other children than are held, and since when one of them waits to be looked into.
+        #: Suspects: znodes whose number of children may differ from those held, and since when one waits to be checked.
         self._suspects: set[str] = set()
         self._suspected_at: float | None = None
-        #: Those that still did after a list, and when to list them again.
+        #: Suspects that still differed after a list, and when to list them again.
         self._contradictory: dict[str, float] = {}
-        #: When `recheck_suspects` is due although nothing happens.
+        #: When `recheck_suspects` is due even if nothing happens.
         self.recheck_at: float | None = None
-        #: What the server contradicts itself about.
+        #: The znodes that the server contradicts itself about.
         self.contradictions = Backoff(_FIRST_LOOK, _LONGEST_LOOK, free=_FREE_LOOKS)
         self._lists_all = False
 
     def begin_sync(self, *, lists_all: bool = False) -> None:
-        """From now on the server's word is final, until `end_sync`.
+        """Lets the server's answers always win, until `end_sync`.
 
-        With `lists_all` no list of children is taken for good because its parent says that nothing has changed.
+        With `lists_all` every list of children is read again, even if the parent's stat says that it is current.
         """
         self.syncing = True
         self._lists_all = lists_all
@@ -102,32 +102,32 @@ class Reconciler:
         self.recheck_at = None
 
     def end_sync(self) -> None:
-        """From now on an older version of a znode never replaces a newer one."""
+        """Lets an older version of a znode never replace a newer one from now on."""
         self.syncing = False
 
     def follow(self, lists_leaf: Callable[[str], bool]) -> None:
-        """From now on lists what this says also without children, because only a list watches for them."""
+        """Sets which znodes are listed even without children."""
         self.lists_leaf = lists_leaf
 
     def forget(self) -> None:
-        """Lets go of every znode without a word."""
+        """Drops every znode, without events."""
         self.tree.clear()
         self.others = frozenset()
         self.hidden.clear()
         self.left_out.clear()
 
-    # What was read
+    # Results of reads
 
     def kept(self, results: list[ReadResult]) -> list[ReadResult]:
-        """Of what was read, what is to be kept."""
+        """The results without what the cache does not keep."""
         if self._keep_data:
             return results
         return [without_data(result) if isinstance(result, bytes) else result for result in results]
 
     def apply_run(self, paths: Sequence[str], results: Sequence[ReadResult], start: int, loads: Loads) -> int:
-        """Takes over records that are `kept`, from position `start` on, while their znodes are new or have no news.
+        """Applies records that are `kept`, from position `start` on, as long as their znodes are new or unchanged.
 
-        Gives the position it came to. The same as `apply_record` for each, at a fraction of the cost.
+        Returns the position where it stopped. Does the same as `apply_record` for each, at a fraction of the cost.
         """
         end, parents, heads = self.tree.add_run(paths, results, start)
         for path, record in zip(paths[start:end], results[start:end], strict=True):
@@ -139,16 +139,16 @@ class Reconciler:
         return self.tree.same_run(paths, results, end)
 
     def apply_record(self, path: str, record: bytes, load: bool, listed: bool = False) -> None:
-        """Takes over a record; `listed` when the children that go with it are about to be applied as well.
+        """Applies a record; `listed` if the matching list of children is about to be applied as well.
 
-        Whatever a new znode leads to during a sync is the load's, even where an event led to the znode first.
+        During a sync the load waits for everything that a new znode leads to, even if an event led to the znode first.
         """
         if not self._keep_data:
             record = without_data(record)
         try:
             entry = self.tree.add(path, record)
         except OrphanError:
-            # Its parent came or went meanwhile: let a list of the parent, sent from now on, decide.
+            # Its parent came or went meanwhile: a new list of the parent decides.
             self._agenda.want_list(_parent(path), load or self.syncing)
             return
         if entry is None:
@@ -157,7 +157,7 @@ class Reconciler:
             load = load or self.syncing
             self.events.append(Event(TreeEvent.NODE_ADDED, path, record))
             if listed and path:
-                # Only its child led here: the event of its own creation was lost, and with it its parent's new stat.
+                # Only its child led here: the event of its creation was lost, and with it the parent's new stat.
                 self._agenda.want_reads((_parent(path),), load)
             elif self._is_listed(path, child_count(record)):
                 self._agenda.want_list(path, load)
@@ -165,7 +165,7 @@ class Reconciler:
             self._check_children(path, entry, record, load)
 
     def apply_names(self, path: str, pzxid: int, names: list[str], load: bool) -> None:
-        """Takes over a list of children that was read when the znode's pzxid was `pzxid`."""
+        """Applies a list of children that was read when the znode's pzxid was `pzxid`."""
         entry = self.tree.get(path)
         if entry is None or self._goes_back((pzxid,), (listed_pzxid_of(entry),)):
             return
@@ -185,7 +185,7 @@ class Reconciler:
             if not record or czxid_of(record) <= pzxid or self.syncing:
                 self._remove(child)
         cut = len(path) + 1
-        # One that may not be read may be another by now: of that no watch tells.
+        # An unreadable child may have been created anew: no watch reports that.
         unknown = [child for child in wanted if not _readable(branch.children.get(child[cut:]))]
         self._agenda.want_reads(unknown, load or self.syncing)
         branch.listed_pzxid = pzxid
@@ -193,18 +193,18 @@ class Reconciler:
             self.tree.fold(path)
 
     def hide(self, path: str, load: bool) -> None:
-        """The znode exists and may not be read: its data is gone from here, what is known below it stays."""
+        """Holds a znode as unreadable: drops its data, and keeps the znodes known below it."""
         if self._hide(path, load, "no_auth", NoAuthError(f"{self._shown_prefix + path or '/'} may not be read")):
             self.hidden.add(path)
             self.left_out.discard(path)
 
     def leave_out(self, path: str, load: bool, problem: str) -> None:
-        """The znode exists, and no request for it is within the limits: as if it may not be read, but not polled."""
+        """Holds a znode as unreadable because its request or reply exceeds the limits; it is not polled."""
         if self._hide(path, load, "request", KazooException(f"{self._shown_prefix + path or '/'} {problem}")):
             self.left_out.add(path)
 
     def _hide(self, path: str, load: bool, kind: str, error: Exception) -> bool:
-        """Holds a znode as unreadable, if its parent is known."""
+        """Holds a znode as unreadable if its parent is held."""
         try:
             entry = self.tree.add(path, UNREADABLE)
         except OrphanError:
@@ -222,7 +222,7 @@ class Reconciler:
         return True
 
     def remove(self, path: str) -> None:
-        """The znode is gone, and with it all below it."""
+        """Removes a znode with all below it."""
         self._remove(path)
         if not path:
             return
@@ -231,7 +231,7 @@ class Reconciler:
         self._suspects.add(parent)
         entry = self.tree.get(parent)
         if isinstance(entry, Branch):
-            # An ensemble may be restored to when this child was listed.
+            # The ensemble may be restored to a state in which this child was listed.
             entry.listed_pzxid = NEVER_LISTED
 
     def _remove(self, path: str) -> None:
@@ -244,10 +244,10 @@ class Reconciler:
                 self._can_be_read(gone)
 
     def recheck_suspects(self, now: float, *, at_rest: bool) -> None:
-        """Lists again what still counts other children when no event is left to explain it: at rest, or after a while.
+        """Lists suspects again that still differ when no pending event explains it: at rest, or after a while.
 
-        Lists may not settle it: there are servers that list children which they say are not there. Those are listed
-        ever less often, and named once.
+        A list may not settle it: some servers list children but say that they do not exist. Such znodes are listed at
+        growing intervals, and reported once.
         """
         if self._suspects and not at_rest:
             self._suspected_at = now if self._suspected_at is None else self._suspected_at
@@ -273,7 +273,7 @@ class Reconciler:
         self.recheck_at = min(self._contradictory.values(), default=None)
 
     def _miscounts(self, path: str) -> bytes | None:
-        """The record of a znode that counts other children than are held and should be; None if it does not."""
+        """The record of a znode whose number of children differs from those held; None if it does not differ."""
         entry = self.tree.get(path)
         record = record_of(entry) if entry is not None else UNREADABLE
         if entry is None or not record or child_count(record) == _held(entry):
@@ -281,7 +281,7 @@ class Reconciler:
         return None if self.scope.may_leave_out_children(path) else record
 
     def read_again(self, path: str, load: bool, now: float, evidence: object) -> None:
-        """Has a znode read of which one answer tells what another did not; later each time, on the same `evidence`."""
+        """Has a znode read about which two answers differ, with growing delays on the same `evidence`."""
         due_at = self._strike(path, now, evidence).due_at
         if due_at > now:
             self._agenda.put_off(path, load, due_at)
@@ -297,7 +297,7 @@ class Reconciler:
         return strike
 
     def is_older(self, path: str, stat: bytes) -> bool:
-        """Whether what is held of a znode, if anything is, is older than this stat of it, or counts other children."""
+        """Whether the record held of a znode, if any, is older than this stat, or has another number of children."""
         entry = self.tree.get(path)
         if entry is None:
             return True
@@ -308,7 +308,7 @@ class Reconciler:
         return held_version < version or (held_version == version and child_count(held) != child_count(stat))
 
     def children_of(self, path: str) -> int:
-        """How many names a list of the znode's children may bring; of those left out, too many for any company."""
+        """How many names a list of the znode's children may bring; for one left out, too many to share a batch."""
         if path in self.left_out:
             return _TOO_MANY
         entry = self.tree.get(path)
@@ -316,12 +316,12 @@ class Reconciler:
         return child_count(record) if record else 0
 
     def _update(self, path: str, entry: Entry, record: bytes, load: bool, listed: bool) -> bool:
-        """Takes over a known znode's new record; False when that ends what was known of its children."""
+        """Applies a known znode's new record; returns False if its known children are dropped with the old one."""
         held = record_of(entry)
         if held == record:
             return True
         if held == UNREADABLE and path in self.left_out and not listed:
-            # The other half of what there is to read is still too much.
+            # Its record fits, but its list of children may still be too long.
             self._agenda.want_list(path, load or self.syncing)
             return False
         if held == UNREADABLE:
@@ -329,7 +329,7 @@ class Reconciler:
             self.tree.replace(path, record)
             self.events.append(Event(TreeEvent.NODE_ADDED, path, record))
             if not listed and (self._is_listed(path, child_count(record)) or _held(entry)):
-                # Nothing below it could be listed, or watched, for as long as it was unreadable.
+                # Its children could not be listed, nor watched, while it was unreadable.
                 self._agenda.want_list(path, load or self.syncing)
             return False
         (held_origin, held_change), (origin, change) = origin_and_change(held), origin_and_change(record)
@@ -353,7 +353,7 @@ class Reconciler:
         return read < held and not self.syncing
 
     def _check_children(self, path: str, entry: Entry, record: bytes, load: bool) -> None:
-        """Sees to it that the children held are those that a known znode's new record counts."""
+        """Has a known znode listed, or makes it a suspect, if its new record does not match the children held."""
         count, held = child_count(record), _held(entry)
         if load:
             is_known = listed_pzxid_of(entry) == pzxid_of(record) and not self._lists_all
@@ -365,7 +365,7 @@ class Reconciler:
             self.contradictions.settled(path)
 
     def _is_listed(self, path: str, count: int) -> bool:
-        """Whether the children of a znode that has so many are to be listed."""
+        """Whether to list the children of a znode that has so many."""
         return self.lists_leaf(path) or (count > 0 and self.scope.descends(path))
 
     def _fault(self, kind: str, error: BaseException) -> None:

@@ -13,7 +13,7 @@ from exporter.zookeeper.wire import AddWatch, MultiRead, ReadRequest, Request
 
 
 class RecursiveStrategy:
-    """Watches everything at and below the root at once and reads in batches.
+    """Watches the root and everything below it by one watch, and reads in batches.
 
     Args:
         root: the server's path of the root.
@@ -30,26 +30,26 @@ class RecursiveStrategy:
         self._batch_size = BatchSize(batch_size)
 
     def limit(self, request_bytes: int) -> None:
-        """Bounds the length of requests: what the connected server takes."""
+        """Limits the length of requests to what the connected server accepts."""
         self._batch_size.limit(request_bytes)
 
     def arm(self) -> AddWatch | None:
-        """The watch comes before the first read, so that a change after the read is an event."""
+        """The recursive watch. It precedes the first read, so that a change after the read is an event."""
         return AddWatch(self._root)
 
     def lists_leaf(self, path: str) -> bool:
-        """No: the watch tells of new children everywhere."""
+        """False: the watch reports new children everywhere."""
         return False
 
     def watches_from(self, path: str) -> bool:
-        """The root."""
+        """True for the root."""
         return not path
 
     def dirty(self, kind: int, path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The path, and its parent where that has a child more or less.
+        """The path, and its parent if a child came or went.
 
-        A recursive watch sends no child events, so a parent's stat moves unannounced; those that do come belong to
-        other recipes' watches.
+        A recursive watch sends no child events, so a parent's stat changes without one; child events that do come
+        belong to other recipes' watches.
         """
         if kind == CHILD:
             return (), ()
@@ -60,13 +60,13 @@ class RecursiveStrategy:
     def requests(
         self, agenda: Agenda, in_flight: int, allowance: int | None, children_of: Callable[[str], int]
     ) -> Iterator[Sending]:
-        """Batches of what is dirty first, then of lists, then of the survey.
+        """Batches of dirty paths first, then of lists, then of the survey.
 
-        Refreshes are gathered while an answer is under way: low latency when it is quiet, large batches under load.
+        Refreshes gather while an answer is under way: low latency when idle, large batches under load.
         """
         while in_flight < self._window:
             if in_flight and len(agenda) < WORTHWHILE and agenda.loaded:
-                # Few paths wait for the answer under way, so that those which follow may leave with them.
+                # A few paths wait for the answer under way, so that later ones may join them.
                 return
             sending = self.next_batch(agenda, allowance, children_of)
             if sending is None:
@@ -83,7 +83,7 @@ class RecursiveStrategy:
         return AUDITED if allowance is None else min(AUDITED, allowance)
 
     def audits(self, reads: list[str], lists: list[str]) -> list[ReadRequest]:
-        """One batch, or several where the paths are too long to go together."""
+        """One batch, or several if the paths are too long for one."""
         if not reads and not lists:
             return []
         request, reads_half, lists_half = MultiRead(self._prefix, reads, lists), len(reads) // 2, (len(lists) + 1) // 2
@@ -102,10 +102,10 @@ class RecursiveStrategy:
         return ()
 
     def missing_root(self) -> None:
-        """Nothing: the recursive watch tells of the root's creation."""
+        """Nothing: the recursive watch reports the root's creation."""
 
     def next_batch(self, agenda: Agenda, allowance: int | None, children_of: Callable[[str], int]) -> Sending | None:
-        """As much as one request may hold of what waits, None if nothing does."""
+        """A request with as many waiting paths as fit; None if none wait."""
         room = self._batch_size.room(len(self._prefix.encode()), allowance)
         reads, loads = agenda.take_reads(room.operations, room.bytes, room.overhead)
         room.take(len(reads), sum(byte_lengths(reads)))
@@ -127,7 +127,7 @@ class RecursiveStrategy:
         request = MultiRead(self._prefix, reads, lists)
         if len(loads) == len(reads) + len(lists):
             return Sending(request, ALL_LOADS)
-        # Parents first: a znode that was created again must not take away what was just read below it.
+        # Parents first: a znode that was created again must not remove what was just read below it.
         reads.sort()
         return Sending(request, Loads(frozenset(loads), False, len(loads)) if loads else NO_LOADS)
 

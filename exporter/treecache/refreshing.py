@@ -1,4 +1,4 @@
-"""Refreshing: reads what watch events mark. An event says where to look; only a read that is sent afterwards counts."""
+"""Refreshing: has znodes read that watch events mark. Only a read that is sent after the event counts."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _ZNODE_EVENTS = (CREATED, DELETED, CHANGED, CHILD)
 
 
 class Refreshing:
-    """Marks what is dirty, and remembers which event did so first.
+    """Marks dirty paths, and remembers the first event of each.
 
     Args:
         root: the server's path of the root.
-        scope: what belongs to the tree.
-        agenda: where reads are wanted.
-        in_flight: the requests that were sent and not yet answered.
-        strategies: say what an event marks.
-        credibility: compares doubtful events with what is read.
+        scope: defines what belongs to the tree.
+        agenda: takes the reads.
+        in_flight: the requests sent and not yet answered.
+        strategies: decide which paths an event marks.
+        credibility: compares doubtful events with the results of reads.
         pace: counts the changes.
     """
 
@@ -47,11 +47,11 @@ class Refreshing:
         self._strategies = strategies
         self._credibility = credibility
         self._pace = pace
-        #: Of each path that waits to be read, the first event since it last was.
+        #: By path that waits to be read: the first event since it was last read.
         self._heard: dict[str, WatchEvent] = {}
 
     def on_event(self, event: WatchEvent) -> None:
-        """Marks the znode of an event, and what else the event makes dirty."""
+        """Marks the znode of an event, and other paths that the event makes dirty."""
         if event.kind not in _ZNODE_EVENTS:
             return
         path = "" if event.path == self._root else event.path[self._prefix_length :]
@@ -67,18 +67,18 @@ class Refreshing:
             self._agenda.want_list(listed, False)
 
     def is_wanted(self, path: str) -> bool:
-        """Whether a path is being read, or is about to be."""
+        """Whether a path is being read or waits to be."""
         return path in self._agenda or self._in_flight.is_reading(path)
 
     def take_causes(self, request: ReadRequest) -> Mapping[str, WatchEvent]:
-        """The events that a request follows, which are answered for with it."""
+        """Takes the events that a request follows."""
         heard = self._heard
         if not heard:
             return NO_CAUSES
         return {path: heard.pop(path) for path in (*request.reads, *request.lists) if path in heard}
 
     def put_back(self, causes: Mapping[str, WatchEvent]) -> None:
-        """The request that followed these events brought nothing."""
+        """Puts events back whose request brought nothing."""
         self._heard.update(causes)
 
     def forget(self) -> None:
@@ -87,5 +87,5 @@ class Refreshing:
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether no event waits to be followed."""
+        """Whether no event waits for its read."""
         return not self._heard

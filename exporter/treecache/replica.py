@@ -1,15 +1,15 @@
 """Replica: keeps a tree equal to the server's, as a state machine without I/O, threads or clocks.
 
-`receive` takes in the session's messages in their order and hands each to the part that it is for; `take` gives out the
-requests to send, the events to publish and the faults to report that follow from them:
+`receive` takes the session's messages in order and passes each to its part; `take` returns the requests to send, the
+events to publish and the faults to report that follow from them:
 
-- `Attachment` comes to a server: *watch first, read after*, and *never backwards* after a reconnect.
-- `Loading` reads everything, *by difference*: after a reconnect every known znode is read again, and only what differs
-  becomes an event.
+- `Attachment` attaches to a server: *watch first, read after*, and *never backwards* after a reconnect.
+- `Loading` reads everything, *by difference*: after a reconnect every known znode is read again, and only differences
+  become events.
 - `Refreshing` follows watch events: *dirty until re-read*. An event only marks its path; only a read sent afterwards
   clears the mark.
-- `Freshness` proves how fresh the tree is, and `Audit` checks whether it is right.
-- `Dispatch` sends what they want, when `exporter.treecache.reading` lets it, and `Answers` takes in what comes back.
+- `Freshness` verifies how fresh the tree is, and `Audit` whether it is correct.
+- `Dispatch` sends their reads, when `exporter.treecache.reading` allows it, and `Answers` applies the answers.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ _UNKNOWN = (UNIMPLEMENTED, MARSHALLING_ERROR)
 
 
 class Replica:
-    """The tree below one root and what it takes to keep it true.
+    """The tree below one root, and everything that keeps it up to date.
 
     Args:
         root: the server's path of the root, chroot included.
-        options: what belongs to the tree, and how to keep up with the server.
+        options: the options of the cache.
         shown_root: the same path as users see it, without the client's chroot; by default `root`.
-        jitter: gives a number from 0 to 1, by which resyncs after a reconnect are put off: the servers of an ensemble
-            lose all of their clients at once.
+        jitter: gives a number from 0 to 1 that delays resyncs after a reconnect, since the clients of a server lose
+            their connections at the same time.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Replica:
     # Input and output
 
     def receive(self, message: Message, now: float) -> None:
-        """Takes in the next message of the session's stream; `now` is a monotonic time in seconds."""
+        """Processes the next message of the session's stream; `now` is a monotonic time in seconds."""
         if isinstance(message, WatchEvent):
             self._refreshing.on_event(message)
         elif isinstance(message, Reply):
@@ -139,7 +139,7 @@ class Replica:
             self._attachment.disconnected(message, now)
 
     def take(self, now: float) -> Outcome:
-        """Gives out what is to be done, once every message at hand was received. Also to be called at `wake_at`."""
+        """Returns what to do next. Call it when all messages at hand are received, and at `wake_at`."""
         self._attachment.go_off(now)
         if self._is_complete:
             self._run_audits(now)
@@ -156,7 +156,7 @@ class Replica:
 
     @property
     def wake_at(self) -> float | None:
-        """When `take` is due although no message came, or None: the earliest of what its parts wait for."""
+        """When `take` is due even without a message, or None: the earliest time that a part waits for."""
         due = [self._timers.wake_at, self.freshness.deadline]
         if self._is_complete:
             due += [self.audit.due_at, None if self._attachment.read_only else self.freshness.due_at]
@@ -168,29 +168,29 @@ class Replica:
 
     @property
     def is_gathering(self) -> bool:
-        """Whether an event that comes now would wait for others: for an answer, or for the moment to send."""
+        """Whether an event that comes now would wait: for an answer, or for the time to send."""
         return self._phases.current is Phase.LIVE and (bool(self._in_flight) or self._timers.is_holding)
 
     def poll(self) -> bool:
-        """Reads again what has no watch events: znodes that may not be read. False if there are none."""
+        """Reads unreadable znodes again, which have no watch events. Returns False if the tree has none."""
         if self._phases.current is Phase.LIVE:
             self._agenda.want_reads(self._reconciler.hidden, False)
         return bool(self._reconciler.hidden)
 
     def verify(self, since: float, now: float) -> None:
-        """Wants a proof that the tree holds what the ensemble had at a moment not before `since`."""
+        """Demands a freshness check whose T0 is not before `since`."""
         self.freshness.demand(since, now)
 
     def start_over(self, now: float, error: BaseException | None = None) -> None:
-        """Reads everything again as after a reconnect, later each time; of the `error` that it is for, if any, once."""
+        """Reads everything again as after a reconnect, with growing delays; reports `error`, if any, once."""
         self._attachment.start_over(now, error)
 
     def detach(self, now: float) -> None:
-        """Keeps the znodes and trusts nothing else: for a driver that lost its way, and begins anew at `Connected`."""
+        """Keeps the znodes and resets everything else, for a driver that recovers and starts anew with `Connected`."""
         self._attachment.detach(now)
 
     def forget(self) -> None:
-        """Lets go of every znode without a word."""
+        """Drops every znode, without events."""
         self._attachment.forget()
         self._reconciler.forget()
         self._refreshing.forget()
@@ -209,17 +209,17 @@ class Replica:
 
     @property
     def initialized(self) -> bool:
-        """Whether the session's first load is complete."""
+        """Whether the session's first sync is complete."""
         return self._loading.initialized
 
     @property
     def syncs(self) -> dict[str, int]:
-        """How many syncs began, by their reason."""
+        """How many syncs began, by reason."""
         return self._loading.syncs
 
     @property
     def mode(self) -> str:
-        """How the replica keeps up with the server it was last connected to."""
+        """The strategy for the server of this connection, or of the last."""
         return self._strategies.current.mode
 
     @property
@@ -229,17 +229,17 @@ class Replica:
 
     @property
     def is_refused(self) -> bool:
-        """Whether the server of this connection lacks what the mode needs."""
+        """Whether the server of this connection does not support the mode."""
         return self._phases.current is Phase.REFUSED
 
     @property
     def is_in_sync(self) -> bool:
-        """Whether nothing has to be read but what watch events mark."""
+        """Whether nothing has to be read except what watch events mark."""
         return self._is_complete
 
     @property
     def _is_complete(self) -> bool:
-        """Whether everything was read since the connection stands, and every change since is an event."""
+        """Whether everything was read on this connection, so that every later change is an event."""
         return self._phases.current is Phase.LIVE and not self._reconciler.syncing
 
     @property
@@ -249,11 +249,11 @@ class Replica:
 
     @property
     def pending_paths(self) -> int:
-        """Paths known to want a read that was not sent yet."""
+        """Paths that wait to be read."""
         return len(self._agenda) + self._agenda.postponed
 
     def unsettled(self, now: float) -> int:
-        """Znodes that are read again and again, ever less often, because the server's answers settle nothing."""
+        """The number of unsettled znodes."""
         return self._answers.unsettled(now) + self._pauses.unsettled(now)
 
     @property
@@ -294,7 +294,7 @@ class Replica:
             self._attachment.watch_set(error, now)
 
     def _on_armed(self, reply: Reply, now: float) -> None:
-        """A watch that was not set leaves in doubt everything that was read after it."""
+        """Checks that a watch was set: if not, everything that was read after it is in doubt."""
         self._dispatch.armed(reply.request)
         if reply.error in (OK, NO_NODE):
             return
@@ -304,7 +304,7 @@ class Replica:
             self.start_over(now, error_with(reply.error, f"setting a watch by {reply.request!r}"))
 
     def _on_unanswered(self, message: Unanswered, now: float) -> None:
-        """Waits a moment, or, where the end of the connection is on its way, for as long as that takes."""
+        """Puts the request back, and pauses, or waits for the message that the connection is lost."""
         is_watch = self._dispatch.is_arming(message.request)
         if not is_watch and not self._dispatch.take_back(message.request):
             return
@@ -318,7 +318,7 @@ class Replica:
     # Freshness and audits
 
     def _on_barrier(self, barrier: Barrier, now: float) -> None:
-        """A server that falls back behind its own past was restored from a snapshot, without a word and its watches.
+        """A server whose zxid goes backwards was restored from a snapshot: it reports nothing and loses its watches.
 
         ZooKeeper 3.9 has such a command: https://zookeeper.apache.org/doc/r3.9.3/zookeeperSnapshotAndRestore.html
         """
@@ -333,7 +333,7 @@ class Replica:
             self._outbox.barriers.append(self.freshness.kind)
 
     def _run_audits(self, now: float) -> None:
-        """Begins an audit when it is time, and heals what one has found by reading everything again."""
+        """Begins an audit if one is due, and reads everything again if one has found differences."""
         finding = self.audit.take_finding()
         if finding is not None:
             self._attachment.heal(finding, now)

@@ -1,4 +1,4 @@
-"""Scope: which znodes below a root belong to a cache, by a selector, by depth and by share."""
+"""Scope: which znodes below a root belong to a cache, by selector, depth and shard."""
 
 from __future__ import annotations
 
@@ -8,32 +8,31 @@ from typing import Protocol
 from exporter.process.greenlets import is_kill
 from exporter.treecache.shard import Shard
 
-#: So many questions that a selector could not answer are remembered.
+#: How many calls of a selector that raised are remembered.
 _REMEMBERED = 10_000
 
 
 class Selector(Protocol):
-    """Chooses the znodes of a cache, as Curator's ``TreeCacheSelector`` does; paths are the client's, absolute.
+    """Chooses the znodes of a cache, as Curator's ``TreeCacheSelector`` does; paths are absolute, inside the chroot.
 
-    The root of the cache always belongs to it. A znode that is not kept is not descended into either.
+    The root of the cache always belongs to it. The cache does not descend into a znode that is not kept.
     """
 
     def keep(self, path: str) -> bool:
         """Whether the znode belongs to the cache."""
 
     def descend(self, path: str) -> bool:
-        """Whether the children of a kept znode are looked at."""
+        """Whether the cache looks at the children of a kept znode."""
 
 
 class Scope:
-    """What belongs to a cache. Paths are relative to its root.
+    """The znodes that belong to a cache. Paths are relative to its root.
 
     Args:
-        prefix: what stands before a relative path in the paths the selector is asked about.
+        prefix: the root's path for the selector; it precedes relative paths.
         selector: None for every znode.
         max_depth: how far below the root znodes may be, 0 for the root alone; None for any depth.
-        on_error: told when the selector raises, once for each question; the znode it was asked about then belongs to
-            the cache.
+        on_error: called when the selector raises, once for each method and path; the znode then belongs to the cache.
         shard: which first-level children belong to the cache; None for all.
     """
 
@@ -53,7 +52,7 @@ class Scope:
         self._unanswered: set[tuple[str, str]] = set()
 
     def children(self, path: str, names: Iterable[str]) -> list[str]:
-        """The paths of those children of a znode of the cache that belong to it too."""
+        """The paths of a znode's children that belong to the cache as well."""
         if not self.descends(path):
             return []
         children = [f"{path}/{name}" for name in names]
@@ -62,19 +61,19 @@ class Scope:
         return [child for child in children if self._keeps(child)]
 
     def others(self, names: Iterable[str], own: Iterable[str]) -> frozenset[str]:
-        """Those names of the root's children that belong to other shares; `own` are this one's `children`."""
+        """The names of the root's children that belong to other shards; `own` are those of this shard."""
         if self._shard is None or not self.descends(""):
             return frozenset()
         return frozenset(child[1:] for child in {f"/{name}" for name in names}.difference(own) if self._keeps(child))
 
     def descends(self, path: str) -> bool:
-        """Whether a znode of the cache may have children that belong to it too."""
+        """Whether a znode of the cache may have children that belong to the cache."""
         if self.is_deepest(path):
             return False
         return self._selector is None or self._asks("descend", path)
 
     def covers(self, path: str) -> bool:
-        """Whether the znode at a path belongs to the cache, were it there."""
+        """Whether a znode at this path would belong to the cache."""
         if self._max_depth is not None and path.count("/") > self._max_depth:
             return False
         if path and not self._owns(first_level(path)):
@@ -95,7 +94,7 @@ class Scope:
         return self._max_depth is not None and path.count("/") >= self._max_depth
 
     def may_leave_out_children(self, path: str) -> bool:
-        """Whether a znode may rightly hold fewer children than the server counts."""
+        """Whether the cache may rightly hold fewer children of a znode than the server counts."""
         is_shared_out = self._shard is not None and not path
         return is_shared_out or self._selector is not None or self.is_deepest(path)
 

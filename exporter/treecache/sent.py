@@ -1,4 +1,4 @@
-"""Sent: what a replica remembers of a request that it sent, and the table of those that wait for their answer."""
+"""Sent: a request that a replica sent, with its reasons, and the table of requests that wait for an answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from exporter.treecache.agenda import NO_LOADS, Loads
 from exporter.zookeeper.messages import WatchEvent
 from exporter.zookeeper.wire import ReadRequest, Request
 
-#: What a request is for: to load a tree, to follow watch events, to compare the tree with the server.
+#: The purposes of requests: loading a tree, following watch events, comparing the tree with the server.
 SYNC, REFRESH, AUDIT = "sync", "refresh", "audit"
 NO_CAUSES: Mapping[str, WatchEvent] = MappingProxyType({})
 
@@ -18,8 +18,9 @@ NO_CAUSES: Mapping[str, WatchEvent] = MappingProxyType({})
 class Sent(NamedTuple):
     """A request that was sent ``at`` a monotonic time.
 
-    ``loads`` says which of its paths a load waits for, ``purpose`` what it is for, and ``causes`` which watch events it
-    follows: of each path the first since it was read. ``exemplar`` is its answer's, for observers.
+    ``loads`` has the paths that a load waits for, ``purpose`` says what the request is for, and ``causes`` has the
+    watch events that it follows: for each path the first since it was last read. ``exemplar`` is its answer's, for
+    observers.
     """
 
     request: Request
@@ -31,7 +32,7 @@ class Sent(NamedTuple):
 
 
 class InFlight:
-    """The requests that were sent and not yet answered. One thread changes the table, any may measure it."""
+    """The requests sent and not yet answered. One thread changes the table, any thread may measure it."""
 
     def __init__(self) -> None:
         self._sent: dict[Request, Sent] = {}
@@ -40,19 +41,19 @@ class InFlight:
         return len(self._sent)
 
     def add(self, sent: Sent) -> None:
-        """From now on an answer to the request is waited for."""
+        """Adds a request, to wait for its answer."""
         self._sent[sent.request] = sent
 
     def pop(self, request: Request) -> Sent | None:
-        """What is known of a request, whose answer is no longer waited for; None if it was not."""
+        """Removes and returns a request; None if it was not in the table."""
         return self._sent.pop(request, None)
 
     def requests(self) -> list[Request]:
-        """All of them, in the order in which they were sent."""
+        """All requests, in the order in which they were sent."""
         return list(self._sent)
 
     def reads(self) -> Iterator[ReadRequest]:
-        """Those that read for the tree; what an audit reads changes nothing in it."""
+        """The requests whose results go into the tree, unlike those of audits."""
         for request, sent in self._sent.items():
             if isinstance(request, ReadRequest) and sent.purpose != AUDIT:
                 yield request
@@ -65,10 +66,10 @@ class InFlight:
 
     @property
     def operations(self) -> int:
-        """How many operations the requests have in all. From any thread."""
+        """The number of operations in all requests. From any thread."""
         return sum(r.operations if isinstance(r, ReadRequest) else 1 for r in self.requests())
 
     @property
     def oldest_at(self) -> float | None:
-        """When the oldest of them was sent, or None. From any thread."""
+        """When the oldest request was sent, or None. From any thread."""
         return min((sent.at for sent in list(self._sent.values())), default=None)

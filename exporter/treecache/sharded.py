@@ -1,7 +1,7 @@
-"""ShardedStrategy: bulk reads of one share of the first-level children, and a recursive watch on each of them.
+"""ShardedStrategy: bulk reads of one shard of the first-level children, and a recursive watch on each of them.
 
-One recursive watch on the root would bring every share's events. So the root alone is watched by one-shot watches, its
-data and its list of children; each child of the share is watched recursively before anything at or below it is read.
+A recursive watch on the root would bring the events of every shard. So one-shot watches cover the root's data and its
+list of children, and each child of the shard gets a recursive watch before anything at or below it is read.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from exporter.zookeeper.wire import AddWatch, Exists, GetChildren, ReadRequest, 
 
 
 class ShardedStrategy(RecursiveStrategy):
-    """Watches the root as the classic strategy does, and below it all that it is asked to read.
+    """Watches the root as the classic strategy does, and recursively the first-level children that it reads.
 
-    A server carries out a session's requests in their order, so watches need not be answered before the reads leave.
+    A server executes a session's requests in order, so reads may leave before their watches are answered.
 
     Args:
         root: the server's path of the root.
@@ -30,28 +30,28 @@ class ShardedStrategy(RecursiveStrategy):
     def __init__(self, root: str, batch_size: int, window: int) -> None:
         super().__init__(root, batch_size, window)
         self._watched: set[str] = set()
-        #: Those of the watched that may be gone.
+        #: The watched children that may no longer exist.
         self._unsure: set[str] = set()
 
     def arm(self) -> None:
-        """Nothing: watches go before reads, from now on anew."""
+        """Nothing: watches are sent with the reads, from now on anew."""
         self._unsure |= self._watched
         self._watched.clear()
 
     def lists_leaf(self, path: str) -> bool:
-        """The root, whose list alone tells of new children."""
+        """True for the root: only its list reports new children."""
         return not path
 
     def watches_from(self, path: str) -> bool:
-        """The first level."""
+        """True for first-level children."""
         return path.count("/") == 1
 
     def dirty(self, kind: int, path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The same as below a recursive watch, and the root's children where those changed."""
+        """The same as for a recursive watch, and the root's children if those changed."""
         return ((path,), (path,)) if kind == CHILD and not path else super().dirty(kind, path)
 
     def answered(self, request: ReadRequest, size: int) -> None:
-        """Adapts the size of batches, and notes which children were perhaps not there any more."""
+        """Adapts the size of batches, and notes children that may no longer exist."""
         super().answered(request, size)
         for path in (*request.reads, *request.lists):
             if not path:
@@ -60,9 +60,9 @@ class ShardedStrategy(RecursiveStrategy):
                 self._unsure.add(path)
 
     def disarm(self, is_wanted: Callable[[str], bool]) -> Iterator[Request]:
-        """Takes the watches off children that are gone: names may come and go for as long as the session lives.
+        """Removes the watches of children that are gone, since names may come and go as long as the session lives.
 
-        Should one come back, then the root's list tells of it, and reading it sets the watch again.
+        If a child comes back, the root's list reports it, and reading it sets the watch again.
         """
         unsure, self._unsure = self._unsure, set()
         for path in unsure:
@@ -71,7 +71,7 @@ class ShardedStrategy(RecursiveStrategy):
                 yield RemoveWatches(self._prefix + path)
 
     def next_batch(self, agenda: Agenda, allowance: int | None, children_of: Callable[[str], int]) -> Sending | None:
-        """A batch with the watches that it needs, or the list of the root."""
+        """A batch with the watches that it needs first, or the list of the root."""
         if agenda.first_list() == "" and allowance != 0:
             _, load = agenda.take_list()
             return Sending(GetChildren(self._prefix, ""), ALL_LOADS if load else NO_LOADS)
@@ -81,11 +81,11 @@ class ShardedStrategy(RecursiveStrategy):
         return Sending(sending.request, sending.loads, tuple(self._watches(sending.request)))
 
     def belongs_in_batch(self, path: str) -> bool:
-        """Any but the root's, which is read by itself, as that sets a watch."""
+        """True except for the root: its list is a request of its own, which sets a watch."""
         return bool(path)
 
     def _watches(self, request: ReadRequest) -> Iterator[Request]:
-        """What must be watched before a request is carried out and is not yet."""
+        """The watches that a request needs and that are not set yet."""
         if "" in request.reads:
             yield Exists(self._prefix)
         for path in (*request.reads, *request.lists):

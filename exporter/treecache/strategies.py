@@ -1,4 +1,4 @@
-"""Strategies: by which strategy a replica keeps up with which server."""
+"""Strategies: chooses the strategy for a server."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from exporter.zookeeper.messages import Connected
 
 
 class UnsupportedServerError(KazooException):  # type: ignore[misc]
-    """The server lacks the requests that the cache was to use, or its watches do not say what changed."""
+    """The server does not support requests that the cache needs, or its watch events do not say what changed."""
 
 
 class Strategies:
-    """The strategy in use, and what decides on it: the mode, what the server can do, and whether it is believed.
+    """The strategy in use. It depends on the mode, on what the server can do, and on the server's credibility.
 
     Args:
         root: the server's path of the root.
-        options: of them the mode, the share and the sizes.
-        credibility: whether a server's recursive watches say what changed.
+        options: have the mode, the shard and the sizes.
+        credibility: knows whether a server's recursive watches say what changed.
     """
 
     def __init__(self, root: str, options: CacheOptions, credibility: Credibility) -> None:
@@ -34,22 +34,22 @@ class Strategies:
         self._credibility = credibility
         self._given_up: set[str] = set()
         self._lacks = False
-        #: The server of this connection, or of the last.
+        #: The server of this connection, or of the last one.
         self.server = ""
         self.current: Strategy = self._classic if options.mode == "classic" else self._recursive
 
     @property
     def depends_on_server(self) -> bool:
-        """Whether it matters what the server can do."""
+        """Whether the choice depends on what the server can do."""
         return self._mode != "classic"
 
     def connected(self, message: Connected) -> None:
-        """Notes the server, and how long requests to it may be."""
+        """Notes the server and the longest request that it accepts."""
         self.server = message.server
         self._recursive.limit(message.request_bytes)
 
     def choose(self, recursive: bool | None) -> None:
-        """Chooses by what the server can do: None where that could not be found out."""
+        """Chooses by what the server can do; `recursive` is None if that is unknown."""
         self._lacks = recursive is False
         if self._mode == "auto":
             believed = recursive and self._credibility.believes(self.server)
@@ -57,18 +57,18 @@ class Strategies:
 
     @property
     def is_refused(self) -> bool:
-        """Whether the server was said to lack what the mode needs."""
+        """Whether the server is known not to support the mode."""
         return self._mode == "recursive" and self._lacks
 
     def fall_back(self) -> bool:
-        """Goes on with one-shot watches, where the mode leaves the choice; gives whether it does."""
+        """Switches to one-shot watches if the mode allows it; returns whether it does."""
         if self._mode != "auto":
             return False
         self.current = self._classic
         return True
 
     def give_up(self) -> UnsupportedServerError | None:
-        """What to say of a server that cannot be read in this mode, once for each."""
+        """The error for a server that does not support the mode, once for each server."""
         if self.server in self._given_up:
             return None
         self._given_up.add(self.server)
@@ -78,7 +78,7 @@ class Strategies:
         )
 
     def mistrust(self) -> UnsupportedServerError | None:
-        """Notes an event without a change; gives what to say of the server once it is believed no more."""
+        """Notes an event without a change; returns an error when the server is no longer believed because of it."""
         if not self._credibility.misled_by(self.server):
             return None
         return UnsupportedServerError(
@@ -87,10 +87,10 @@ class Strategies:
         )
 
     def forget_doubts(self) -> None:
-        """Everything is read anew."""
+        """Drops doubted events, since everything is read again."""
         self._credibility.forget_doubts()
 
     @property
     def is_in_doubt(self) -> bool:
-        """Whether the server's recursive watches are not believed, and the mode leaves the choice."""
+        """Whether the server's recursive watches are not believed, and the mode allows others."""
         return self._mode == "auto" and not self._credibility.believes(self.server)

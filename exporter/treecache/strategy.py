@@ -1,4 +1,4 @@
-"""Strategy: how a replica keeps up with a server. What a replica asks of one, whatever the server can do."""
+"""Strategy: how a replica keeps up with a server: the interface of all strategies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from exporter.zookeeper.wire import ReadRequest, Request
 
 
 class Sending(NamedTuple):
-    """A request to send, which of its paths a load waits for, and what sets watches and is to be sent before it."""
+    """A request to send, the paths of it that a load waits for, and requests for watches to send before it."""
 
     request: ReadRequest
     loads: Loads
@@ -18,19 +18,19 @@ class Sending(NamedTuple):
 
 
 class Strategy(Protocol):
-    """Turns what is wanted into requests, and watch events into what is wanted."""
+    """Turns wanted paths into requests, and watch events into wanted paths."""
 
-    #: What `zookeeper_cache_info` calls it.
+    #: Its name, as in `zookeeper_cache_info`.
     mode: str
 
     def arm(self) -> Request | None:
-        """What must have been answered before the first read, if anything; what was watched before no longer is."""
+        """A request that must be answered before the first read, if any; earlier watches are gone."""
 
     def lists_leaf(self, path: str) -> bool:
-        """Whether the children of a znode must be listed even when it has none, as only a list watches for them."""
+        """Whether a znode must be listed even if it has no children, because only a list watches for them."""
 
     def watches_from(self, path: str) -> bool:
-        """Whether a recursive watch is set on this path, if it is set on any."""
+        """Whether this path is one that the strategy sets a recursive watch on."""
 
     def dirty(self, kind: int, path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The paths to read and the paths to list after a watch event."""
@@ -38,10 +38,10 @@ class Strategy(Protocol):
     def requests(
         self, agenda: Agenda, in_flight: int, allowance: int | None, children_of: Callable[[str], int]
     ) -> Iterator[Sending]:
-        """The requests to send now, with `in_flight` under way and at most `allowance` reads granted."""
+        """The requests to send now, with `in_flight` requests under way and at most `allowance` reads allowed."""
 
     def audit_room(self, in_flight: int, allowance: int | None) -> int:
-        """How many operations an audit may ask for now, beside `in_flight` requests."""
+        """How many operations an audit may send now, besides `in_flight` requests."""
 
     def audits(self, reads: list[str], lists: list[str]) -> list[ReadRequest]:
         """Requests that read and list these paths and set no watches."""
@@ -50,7 +50,7 @@ class Strategy(Protocol):
         """Learns from the size of an answer, in bytes."""
 
     def disarm(self, is_wanted: Callable[[str], bool]) -> Iterable[Request]:
-        """What takes away the watches that are of no use any more, once all is read; paths in the tree are wanted."""
+        """Requests that remove watches of no further use, once everything is read; paths in the tree are wanted."""
 
     def missing_root(self) -> ReadRequest | None:
-        """What to send when the root does not exist, to hear of its creation."""
+        """A request that watches for the creation of a missing root, if needed."""

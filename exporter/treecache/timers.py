@@ -1,4 +1,4 @@
-"""Timers: when a replica has something to do although no message came, each reason by its name, with its own time."""
+"""Timers: named times at which a replica has something to do even without a message."""
 
 from __future__ import annotations
 
@@ -6,52 +6,52 @@ from enum import Enum, auto
 
 
 class Timer(Enum):
-    """What a replica waits for."""
+    """The reasons why a replica waits."""
 
-    #: Something failed, and is tried again.
+    #: After a failure, until the next attempt.
     BACK_OFF = auto()
-    #: The servers of an ensemble lose all of their clients at once: each reads everything again a little later.
+    #: After a reconnect, since a server loses all its clients at once: spreads their resyncs.
     SPREAD = auto()
-    #: The next refresh of a stream of changes leaves.
+    #: Until the next refresh of a stream of changes.
     PACING = auto()
-    #: The rate limit lets the next read leave.
+    #: Until the rate limit allows the next read.
     RATE = auto()
-    #: What the server can do is asked again.
+    #: Until the session asks the server again what it can do.
     INQUIRY = auto()
 
 
 #: While one of these is pending, nothing is sent.
 _HOLDS = (Timer.BACK_OFF, Timer.SPREAD, Timer.PACING, Timer.RATE)
-#: What is judged anew once something else lets reads leave.
+#: These are computed anew when another hold ends.
 _PASSING = (Timer.PACING, Timer.RATE)
 
 
 class Timers:
-    """The pending timers. Times are monotonic seconds, given by the caller."""
+    """The pending timers. Callers give monotonic seconds."""
 
     def __init__(self) -> None:
         self._due: dict[Timer, float] = {}
 
     def set(self, timer: Timer, due_at: float) -> None:
-        """Has a timer go off at a time, instead of the one that was set before.
+        """Sets a timer, replacing its previous time.
 
-        A timer that keeps reads from being sent takes the place of those that only space them out: these are judged
-        anew when the next read would leave.
+        A timer that holds reads back clears those that only space them out: these are computed anew when the next read
+        would leave.
         """
         if timer is not Timer.INQUIRY:
             self._clear(_PASSING)
         self._due[timer] = due_at
 
     def stop(self, timer: Timer) -> None:
-        """Has a timer not go off; does nothing if it is not pending."""
+        """Stops a timer; does nothing if it is not pending."""
         self._due.pop(timer, None)
 
     def release(self) -> None:
-        """Stops everything that keeps reads from being sent."""
+        """Stops all timers that hold reads back."""
         self._clear(_HOLDS)
 
     def go_off(self, now: float) -> tuple[Timer, ...]:
-        """The timers that are due by now, which are pending no more."""
+        """Removes and returns the timers that are due by now."""
         if not self._due:
             return ()
         due = tuple(timer for timer, due_at in self._due.items() if now >= due_at)
@@ -60,7 +60,7 @@ class Timers:
 
     @property
     def is_holding(self) -> bool:
-        """Whether nothing may be sent yet."""
+        """Whether a timer holds reads back."""
         return bool(self._due) and any(timer in self._due for timer in _HOLDS)
 
     @property

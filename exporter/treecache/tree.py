@@ -3,8 +3,8 @@
 A znode without children is just its record (see `exporter.zookeeper.records`) in its parent's table; one with
 children is a `Branch`. Paths are relative to the cache's root: ``""`` is the root itself, ``"/a/b"`` a descendant.
 
-One thread changes a tree and any number may read it meanwhile, without locks: each change that readers can notice is
-a single assignment to, or deletion from, one table.
+One thread changes a tree while any number of threads read it, without locks: each change that readers can notice is a
+single assignment to, or deletion from, one table.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from exporter.zookeeper.records import (
     pzxid_of,
 )
 
-#: The `listed_pzxid` of a znode whose children were never listed.
+#: The `listed_pzxid` of a znode that was never listed.
 NEVER_LISTED = -1
 
 
 class Branch:
     """A znode with children.
 
-    ``listed_pzxid`` is the pzxid at which its list of children was last read whole: the list need not be read again
-    while the znode's own pzxid is still that.
+    ``listed_pzxid`` is the pzxid at which its list of children was last read: the list need not be read again while the
+    znode's pzxid is the same.
     """
 
     __slots__ = ("children", "listed_pzxid", "record")
@@ -49,18 +49,18 @@ def record_of(entry: Entry) -> bytes:
 
 
 def listed_pzxid_of(entry: Entry) -> int:
-    """The pzxid at which the children of a znode are completely known, or NEVER_LISTED."""
+    """The pzxid at which a znode's children were listed, or NEVER_LISTED."""
     if isinstance(entry, Branch):
         return entry.listed_pzxid
     return pzxid_of(entry) if entry and child_count(entry) == 0 else NEVER_LISTED
 
 
 class OrphanError(LookupError):
-    """A znode cannot be in a tree that does not have its parent."""
+    """The tree lacks the parent of a znode."""
 
 
 class Tree:
-    """The znodes of one cache. Totals count readable znodes; unreadable ones are counted apart."""
+    """The znodes of one cache. Totals count readable znodes; unreadable ones have a count of their own."""
 
     def __init__(self) -> None:
         self.root: Branch | None = None
@@ -85,7 +85,7 @@ class Tree:
         return entry
 
     def walk(self) -> Iterator[tuple[str, Entry]]:
-        """Every znode with its path, parents before their children, whatever changes meanwhile."""
+        """Every znode with its path, parents before children; the tree may change meanwhile."""
         root = self.root
         if root is None:
             return
@@ -105,7 +105,7 @@ class Tree:
     # Changing, from the one thread that may
 
     def get(self, path: str) -> Entry | None:
-        """The same as `find`, and quick for siblings one after another."""
+        """The same as `find`, but faster for siblings one after another."""
         if not path:
             return self.root
         cut = path.rindex("/")
@@ -113,7 +113,7 @@ class Tree:
         return None if parent is None else parent.children.get(path[cut + 1 :])
 
     def add(self, path: str, record: bytes) -> Entry | None:
-        """Puts a znode in unless it is in already, in which case what is held is given and nothing done.
+        """Adds a znode and returns None; if the tree has it already, changes nothing and returns what is held.
 
         Raises:
             OrphanError: the znode's parent is not in the tree.
@@ -133,11 +133,11 @@ class Tree:
         return None
 
     def add_run(self, paths: Sequence[str], records: Sequence[object], start: int) -> tuple[int, list[str], list[str]]:
-        """Adds znodes from position `start` on, for as long as they are new.
+        """Adds znodes from position `start` on, as long as they are new.
 
-        Gives the position it came to, those of the added paths that have children on the server, and the paths that
-        they were added below. The same as `add` for each, at a fraction of the cost. Comes to a halt at a path that is
-        in the tree already, at one without a parent in it, and at what is no record.
+        Returns the position where it stopped, the added paths that have children on the server, and the parents of the
+        added paths. Does the same as `add` for each, at a fraction of the cost. Stops at a path that the tree has
+        already, at a path without a parent in the tree, and at a value that is no record.
         """
         head, children = None, {}
         position, persistent, data_bytes = start, 0, 0
@@ -175,7 +175,7 @@ class Tree:
         return position, parents, heads
 
     def same_run(self, paths: Sequence[str], records: Sequence[object], start: int) -> int:
-        """The first position from `start` on that is not a znode without children, held with just this record."""
+        """The first position from `start` on where the tree does not hold just this record, without children."""
         head, children = None, {}
         for position in range(start, len(paths)):
             path = paths[position]
@@ -194,7 +194,7 @@ class Tree:
         return len(paths)
 
     def replace(self, path: str, record: bytes) -> None:
-        """Gives a znode that is in the tree another record."""
+        """Replaces the record of a znode in the tree."""
         entry = self.get(path)
         assert entry is not None
         self._count(record_of(entry), -1)
@@ -208,7 +208,7 @@ class Tree:
         parent.children[name] = record
 
     def branch(self, path: str) -> Branch | None:
-        """The znode at a path as one that can have children, None when it is not in the tree."""
+        """The znode at a path as a branch, to which children can be added; None if it is not in the tree."""
         entry = self.get(path)
         if isinstance(entry, bytes):
             head, _, name = path.rpartition("/")
@@ -227,7 +227,7 @@ class Tree:
             self._cursor = None
 
     def remove(self, path: str) -> list[tuple[str, bytes]]:
-        """Takes a znode and all below it away; gives the paths and records of them, children before parents."""
+        """Removes a znode with all below it; returns their paths and records, children before parents."""
         entry = self.get(path)
         if entry is None:
             return []
@@ -246,7 +246,7 @@ class Tree:
         return removed
 
     def clear(self) -> None:
-        """Lets go of every znode. Who walks meanwhile goes on in what the tree held."""
+        """Drops every znode. Walks under way go on over the old znodes."""
         self.root = self._cursor = None
         self.kinds = dict.fromkeys(NODE_KINDS, 0)
         self.data_bytes = self.unreadable = 0
@@ -259,7 +259,7 @@ class Tree:
         return None
 
     def _parent(self, head: str) -> Branch | None:
-        """The branch at a path; the last one asked for is at hand."""
+        """The branch at a path; the last one is cached."""
         cursor = self._cursor
         if cursor is not None and cursor[0] == head:
             return cursor[1]
@@ -286,7 +286,7 @@ class Tree:
 
 
 def _items(branch: Branch) -> Iterator[tuple[str, Entry]]:
-    """The children as they are now. A copy is made in one go; a list of pairs may be interrupted by the collector."""
+    """The children as they are now. Copying a dict is atomic; a list of pairs may be interrupted by the collector."""
     return iter(branch.children.copy().items())
 
 

@@ -1,4 +1,4 @@
-"""Wakeup: one thread waits until others have left something for it."""
+"""Wakeup: lets one thread wait until others have work for it."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from kazoo.handlers.threading import SequentialThreadingHandler
 
 
 class Wakeup(Protocol):
-    """Set by any thread, waited for by one; to have waited for it takes it back."""
+    """A flag that any thread sets and one thread waits for; the wait clears it."""
 
     def set(self) -> None:
-        """Wakes the one that waits, or spares it the next wait."""
+        """Wakes the waiting thread, or lets its next wait return at once."""
 
     def is_set(self) -> bool:
-        """Whether it was set and not waited for since."""
+        """Whether it was set and not cleared since."""
 
     def wait(self, timeout: float | None) -> None:
-        """Waits until it is set, at most so many seconds, None for any time."""
+        """Waits until it is set, for at most `timeout` seconds; None for no limit."""
 
 
 def wakeup(handler: Any) -> Wakeup:
-    """A wakeup among what kazoo's `handler` calls threads."""
+    """A wakeup for the threads, or greenlets, of kazoo's `handler`."""
     return _LockWakeup() if type(handler) is SequentialThreadingHandler else _EventWakeup(handler.event_object())
 
 
 class _LockWakeup:
-    """A lock that is free while the wakeup is set. Python's Event does the same with a fresh lock for each wait."""
+    """A lock that is free while the wakeup is set. Python's Event makes a new lock for each wait."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._lock.acquire()
 
     def set(self) -> None:
-        # Somebody else may do the same just now.
+        # Another thread may release it at the same time.
         with suppress(RuntimeError):
             self._lock.release()
 
@@ -47,7 +47,7 @@ class _LockWakeup:
 
 
 class _EventWakeup:
-    """The handler's own event, which need not be one of threads."""
+    """The handler's own event, which need not belong to threads."""
 
     def __init__(self, event: Any) -> None:
         self._event = event

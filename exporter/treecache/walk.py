@@ -1,4 +1,4 @@
-"""Walk: the paths of a tree's znodes one after another, all of them or so many that are spread evenly over the tree."""
+"""Walk: the paths of a tree's znodes one after another: all of them, or a sample spread evenly over the tree."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from math import gcd
 
 from exporter.treecache.tree import Branch, Entry, Tree
 
-#: After so many znodes passed, a walk pauses: its caller may have others to serve.
+#: After passing this many znodes, a walk pauses: its caller may have other work.
 _STRETCH = 10_000
 _GOLDEN = 0.618
 
 
 class Walk:
-    """Gives paths of readable znodes, parents before children, and None now and then where it came by many in between.
+    """Yields paths of readable znodes, parents before children, and None for a pause after passing many others.
 
-    A sample takes every n-th znode, so that it has as many as it is said to, and a part of the tree that is wrong has
-    its share in it. The samples of successive *turns* are others: as long as no znodes come or go, each znode is in one
-    of the next ``turns_of(...)``, and where errors are is of no matter to when they are found.
+    A sample takes every n-th znode, so that it has the requested size and covers each part of the tree in proportion.
+    Successive *turns* take different samples: as long as no znodes come or go, each znode is in one of the next
+    ``turns_of(...)`` samples, and the place of an error does not matter to when it is found.
 
-    It remembers names alone, so that it may take hours and keep nothing alive.
+    It remembers names only: a walk may take hours without keeping znodes in memory.
 
     Args:
-        tree: what to walk through.
-        sample: how many paths to give, 0 for all; of a tree that has fewer it gives all.
-        turn: counts the walks.
+        tree: the tree to walk.
+        sample: how many paths to yield, 0 for all; all of a smaller tree.
+        turn: the number of the walk.
     """
 
     def __init__(self, tree: Tree, sample: int = 0, turn: int = 0) -> None:
-        #: Znodes whose turn it was, but that may not be read.
+        #: How many znodes of the sample are unreadable.
         self.unreadable = 0
         self._tree = tree
         total = len(tree)
@@ -45,7 +45,7 @@ class Walk:
     def _go(self) -> Iterator[str | None]:
         root = self._tree.root
         if root is None:
-            # That it is missing may be wrong as well.
+            # A missing root may be wrong as well.
             yield ""
             return
         yield from self._run("", [("", root)])
@@ -69,7 +69,7 @@ class Walk:
                 yield None
 
     def _run(self, prefix: str, siblings: list[tuple[str, Entry]]) -> Iterator[str]:
-        """Those of some siblings whose turn it is."""
+        """The siblings that are in this turn's sample."""
         names = [name for name, entry in siblings if entry and (isinstance(entry, bytes) or entry.record)]
         self._hidden += len(siblings) - len(names)
         self.unreadable = int(self._hidden / self._stride)
@@ -80,12 +80,12 @@ class Walk:
 
 
 def turns_of(total: int, sample: int) -> int:
-    """How many samples it takes until each of so many znodes was in one."""
+    """How many samples it takes until each of `total` znodes was in one."""
     return -(-total // sample) if sample else 1
 
 
 def _step(turns: int) -> int:
-    """From one turn's phase to the next: far, and such that all have come before one comes again."""
+    """The step from one turn's offset to the next: large, and such that every offset comes before one repeats."""
     step = max(1, int(turns * _GOLDEN))
     while gcd(step, turns) > 1:
         step += 1

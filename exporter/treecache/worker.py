@@ -1,9 +1,10 @@
-"""Worker: a thread that takes turns, and that nothing ends without it being known and the thread being started again.
+"""Worker: a thread that takes turns, and that is restarted, with its failure noted, however it ends.
 
-Whatever a turn raises, BaseExceptions included, is a *failure*: the worker counts as failed until it has waited, longer
-each time, recovered, and gone on. A killed greenlet ends, since its killer may wait for that, and another goes on.
+Any exception of a turn, BaseExceptions included, is a *failure*: the worker counts as failed while it waits, longer
+each time, and recovers; then it goes on. A killed greenlet ends, since its killer may wait for that, and another takes
+over.
 
-While there is nothing to do for a long time the worker *rests*: it has no thread then, and gets one when it is woken.
+While it has nothing to do for a long time, the worker *rests*: it has no thread then, and gets one when it is woken.
 """
 
 from __future__ import annotations
@@ -18,34 +19,34 @@ from typing import Any, NamedTuple
 from exporter.process.greenlets import Identity, has_ended, identity, is_kill, is_same
 from exporter.treecache.wakeup import wakeup
 
-#: What a turn returns to rest.
+#: A turn returns this to rest.
 RESTS = math.inf
 
-#: Seconds from a failure to the next start: after the first one, doubled by each that follows, up to the longest.
+#: Seconds from a failure to the restart: after the first failure, doubled by each further one, up to the longest.
 FIRST_DELAY, LONGEST_DELAY = 0.1, 30.0
-#: After so many seconds without one, a failure counts as a first one.
+#: After this many seconds without a failure, the next one counts as the first.
 _FORGIVEN_AFTER = 2 * LONGEST_DELAY
-#: Seconds between looks whether what is waited for can still come.
+#: Seconds between checks whether a wait can still end.
 _SLICE = 0.25
 
 
 class Failure(NamedTuple):
-    """Why a worker cannot go on, in words, and since when, in Unix seconds: of failures in a row, since the first."""
+    """Why a worker cannot go on, and since when, in Unix seconds: since the first of several failures in a row."""
 
     reason: str
     at: float
 
 
 class Worker:
-    """Takes turns in a thread of its own from `start` to `stop`.
+    """Takes turns in its own thread from `start` to `stop`.
 
     Args:
-        handler: kazoo's handler, which says what a thread and an event are.
-        turn: does what there is to do; gives the seconds after which it wants to be called although nobody woke the
-            worker, None for as long as that takes, or `RESTS`.
-        recover: called before the first turn after a failure; when it raises, that is the next failure.
-        failed: called with what was raised and the seconds until the next start.
-        ended: called once after the last turn, in whatever thread.
+        handler: kazoo's handler, which provides threads and events.
+        turn: does the waiting work; returns the seconds after which to call it even if nobody wakes the worker, None
+            for no limit, or `RESTS`.
+        recover: called before the first turn after a failure; an exception of it is the next failure.
+        failed: called with the exception and the seconds until the restart.
+        ended: called once after the last turn, in any thread.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Worker:
         failed: Callable[[BaseException, float], None] = lambda error, delay: None,
         ended: Callable[[], None] = lambda: None,
     ) -> None:
-        #: Starts after a failure.
+        #: The number of restarts after failures.
         self.restarts = 0
         self._handler = handler
         self._turn = turn
@@ -72,7 +73,7 @@ class Worker:
         self._retry_at: float | None = None
         self._stopping = False
         self._over = handler.event_object()
-        #: Held by the thread while there is one, and before the start. Never waited for.
+        #: Held by the thread while it lives, and before the start. Never waited for.
         self._token = threading.Lock()
         self._token.acquire()
         self._run: _Run | None = None
@@ -81,11 +82,11 @@ class Worker:
     # What others may call
 
     def start(self) -> None:
-        """Starts the thread; raises what keeps the handler from making one."""
+        """Starts the thread; raises the handler's error if it cannot make one."""
         self._spawn()
 
     def wake(self) -> None:
-        """Has a turn taken soon. Does not wait, not even for a lock."""
+        """Requests a turn. Does not wait, not even for a lock."""
         self._wake.set()
         if self._token.acquire(blocking=False):
             self._spawn_or_fail()
@@ -93,15 +94,15 @@ class Worker:
             self.revive()
 
     def is_woken(self) -> bool:
-        """Whether a turn will be taken soon."""
+        """Whether a turn is requested."""
         return self._wake.is_set()
 
     def is_held_off(self) -> bool:
-        """Whether it has failed and not yet recovered, so that what comes now is not looked at."""
+        """Whether it has failed and not yet recovered, so that it ignores new work."""
         return self._retry_at is not None
 
     def revive(self) -> None:
-        """Starts another thread where there is none although there should be, when that is due."""
+        """Starts another thread if the old one has died and the restart is due."""
         run = self._run
         due = self._retry_at is None or time.monotonic() >= self._retry_at
         if due and run is not None and self._is_lost and not self._stopping and run.replace.acquire(blocking=False):
@@ -110,16 +111,16 @@ class Worker:
             self._spawn_or_fail()
 
     def stop(self) -> None:
-        """Has the thread end after its turn; does not wait for it."""
+        """Ends the thread after its turn; does not wait for it."""
         self._stopping = True
         self._wake.set()
         if self._run is None or self._is_lost or self._token.acquire(blocking=False):
             self._finish()
 
     def wait_over(self, timeout: float) -> bool:
-        """Waits, at most so many seconds, for the end of what was stopped; gives whether it has come.
+        """Waits, after `stop`, up to `timeout` seconds for the thread's end; returns whether it has ended.
 
-        Does not wait for what cannot come: for the caller's own end, nor at the interpreter's, when no thread runs.
+        Does not wait in the worker's own thread, nor at the interpreter's exit, when no threads run.
         """
         deadline = time.monotonic() + timeout
         while self._run is not None and not (self._over.is_set() or self.is_current() or sys.is_finalizing()):
@@ -139,7 +140,7 @@ class Worker:
 
     @property
     def failure(self) -> Failure | None:
-        """Why it cannot go on for now, or None."""
+        """Why it cannot go on at present, or None."""
         failure = self._failure
         return _LOST if failure is None and self._is_lost and not self._stopping else failure
 
@@ -161,7 +162,7 @@ class Worker:
 
     @property
     def _is_lost(self) -> bool:
-        """Whether there is no thread although nobody ended it in good order."""
+        """Whether the thread has died without a regular end."""
         run = self._run
         if run is None or self._over.is_set():
             return False
@@ -170,20 +171,20 @@ class Worker:
     def _work(self, run: _Run) -> None:
         run.has_begun = True
         try:
-            # What it was woken for is the turn that comes first in any case.
+            # The first turn serves a wake-up that came before.
             if self._wake.is_set():
                 self._wake.wait(0)
             while not self._takes_turns():
                 pass
         except BaseException:
-            # A greenlet that is killed ends. Should even this fail, whoever comes next finds it lost.
+            # A killed greenlet ends. If even this fails, the next caller finds the thread lost.
             run.is_lost = True
             self._identity = None
             self._hand_over()
             return
 
     def _hand_over(self) -> None:
-        """Hands over to another thread, which waits until it is time to go on."""
+        """Hands over to another thread, which waits until the restart."""
         run = self._run
         if self._stopping:
             self._finish()
@@ -191,7 +192,7 @@ class Worker:
             self._spawn_or_fail()
 
     def _takes_turns(self) -> bool:
-        """Takes turns up to the end, or a rest, and gives True; False after a failure. Raises when it is killed."""
+        """Takes turns until the end, or a rest, and returns True; False after a failure. Raises when it is killed."""
         try:
             self._identity = identity()
             while not self._stopping:
@@ -211,7 +212,7 @@ class Worker:
         return True
 
     def _holds_off(self) -> bool:
-        """After a failure, waits for a part of the time until the next start, or recovers when it has come."""
+        """After a failure, waits for a part of the time until the restart, or recovers if that is due."""
         if self._retry_at is None:
             return False
         pause = self._retry_at - time.monotonic()
@@ -224,7 +225,7 @@ class Worker:
         return False
 
     def _rests(self) -> bool:
-        """Lets go of the thread, unless somebody wants a turn; who wakes it first sets the wakeup, then looks."""
+        """Gives up the thread, unless a turn is requested; `wake` sets the wakeup first, then checks for a thread."""
         if self._wake.is_set() or self._stopping:
             self._wake.wait(0)
             return False
@@ -243,7 +244,7 @@ class Worker:
                 self._over.set()
 
     def _fail(self, error: BaseException) -> bool:
-        """Notes a failure. Must do without memory, if it comes to that; gives whether it was killed meanwhile."""
+        """Notes a failure, even if memory is exhausted; returns whether the greenlet was killed meanwhile."""
         try:
             now = time.monotonic()
             is_first = now - self._failed_at > _FORGIVEN_AFTER
@@ -263,14 +264,14 @@ class Worker:
 
 
 class _Run:
-    """One thread's life."""
+    """The life of one thread."""
 
     def __init__(self) -> None:
         self.thread: Any = None
         self.has_begun = False
-        #: Whether it ended without good order.
+        #: Whether it died without a regular end.
         self.is_lost = False
-        #: Taken by the one that starts the next.
+        #: Taken by the caller that starts the next thread.
         self.replace = threading.Lock()
 
 
@@ -284,6 +285,6 @@ _UNSPEAKABLE = Failure("out of memory", 0.0)
 
 
 def in_words(error: BaseException) -> str:
-    """The type of an exception, and what it says, in one line."""
+    """The type and message of an exception, in one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
