@@ -1,1 +1,1 @@
-"""The seam to kazoo: one client's session as an ordered stream, and the requests kazoo does not know."""
+"""One kazoo client's session as an ordered stream, and the requests that kazoo lacks."""

@@ -1,4 +1,4 @@
-"""Calls: each request that a client makes of its ensemble, from the asking to its end, for those who observe them."""
+"""Calls: each request of a client, from its beginning to its end, for observers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
-#: The names of ZooKeeper's operations (``ZooDefs.OpCode``) by their codes, for those that kazoo and this package send.
-#: Each takes the series of a histogram.
+#: The names of ZooKeeper's operations (``ZooDefs.OpCode``) by code, for those that kazoo and this package send. Each
+#: takes the series of a histogram.
 _OPERATIONS: Mapping[int | None, str] = {
     -11: "closeSession",
     None: "createSession",
@@ -35,7 +35,7 @@ _OPERATIONS: Mapping[int | None, str] = {
     102: "sasl",
     106: "addWatch",
 }
-#: The names of ZooKeeper's errors (``KeeperException.Code``) by their codes.
+#: The names of ZooKeeper's errors (``KeeperException.Code``) by code.
 _ERRORS: Mapping[int, str] = {
     -1: "SYSTEMERROR",
     -2: "RUNTIMEINCONSISTENCY",
@@ -72,7 +72,7 @@ OTHER = "other"
 
 CONNECTION_LOST = _ERRORS[-4]
 SESSION_EXPIRED = _ERRORS[-112]
-#: What a transaction answers for operations that failed because another one did.
+#: The errors of a transaction's operations that failed only because another one did.
 _CONSEQUENCES = (_ERRORS[-2], OTHER)
 
 OPERATIONS = (*_OPERATIONS.values(), OTHER)
@@ -80,16 +80,16 @@ ERRORS = (*_ERRORS.values(), OTHER)
 
 
 class Call:
-    """One request of a client and what became of it.
+    """One request of a client and its result.
 
-    ``request`` is kazoo's or one of ours. ``began_at`` and ``ended_at`` are monotonic times: it begins when it is asked
-    for and ends with its reply, its error or the loss of its connection. ``server`` is the one that it goes to: the one
-    that the client was connected to when it was asked for, if any, and then the one that it was sent to. Until it is
-    sent, ``xid`` and ``sent_bytes`` are 0. ``zxid`` and ``received_bytes`` are the reply's, 0 without one. ``error`` is
-    one of `ERRORS`, None unless it failed; that an ``exists`` finds no znode is no failure.
+    ``request`` is kazoo's or one of ours. ``began_at`` and ``ended_at`` are monotonic times: a call begins when it is
+    made and ends with its reply, its error or the loss of its connection. ``server`` is at first the one that the
+    client is connected to, if any, and then the one that the request is sent to. Until it is sent, ``xid`` and
+    ``sent_bytes`` are 0. ``zxid`` and ``received_bytes`` are the reply's, 0 without one. ``error`` is one of `ERRORS`,
+    None unless the call failed; an ``exists`` that finds no znode is no failure.
 
-    ``span`` and ``exemplar`` are for observers: what the one that traces keeps with the call, and what others may
-    refer to (a trace id and a span id by OpenMetrics' names), if the trace is sampled.
+    ``span`` and ``exemplar`` are for observers: the tracer's span, and a reference to it (trace id and span id by
+    OpenMetrics' names) if the trace is sampled.
     """
 
     __slots__ = (
@@ -121,11 +121,11 @@ class Call:
         self.error: str | None = None
         self.span: Any = None
         self.exemplar: Mapping[str, str] | None = None
-        #: Taken by what ends the call, and never given back.
+        #: Acquired by the first `end` of the call, and never released.
         self._ending = threading.Lock()
 
     def end(self, error: str | None) -> None:
-        """Ends the call, unless it has ended: kazoo may fail a request on one thread that it answers on another."""
+        """Ends the call, unless it has ended: kazoo may fail a request on one thread and answer it on another."""
         if not self._ending.acquire(blocking=False):
             return
         self.ended_at = time.monotonic()
@@ -143,13 +143,13 @@ class Call:
 
     @property
     def path(self) -> str | None:
-        """The path on the server that the call is about, None where it is about none or several."""
+        """The path on the server that the call concerns; None if it concerns none or several."""
         path = getattr(self.request, "path", None)
         return path if isinstance(path, str) else None
 
     @property
     def watches(self) -> bool:
-        """Whether it asks for a one-shot watch: kazoo's requests have a watcher then, ours a flag."""
+        """Whether it sets a one-shot watch: kazoo's requests have a watcher then, ours a flag."""
         return bool(getattr(self.request, "watcher", None) or getattr(self.request, "watch", None))
 
     @property
@@ -160,43 +160,43 @@ class Call:
 
 
 class ClientObserver:
-    """What an observer of a client may want to know. Its methods are called on any thread and must not block."""
+    """The notifications of a client; override those of interest. They come on any thread and must not block."""
 
     @property
     def follows_context(self) -> bool:
-        """Whether what kazoo calls once a result is there is to run in the context in which it was asked for."""
+        """Whether callbacks of results must run in the context in which they were registered."""
         return False
 
     def call_began(self, call: Call) -> None:
-        """A request was asked for: called where that happens."""
+        """A call began; called by the thread that makes it."""
 
     def call_ended(self, call: Call) -> None:
-        """A call got its reply, its error, or lost its connection; called once for each that began."""
+        """A call ended with its reply, its error or the loss of its connection; called once for each that began."""
 
     def connected(self, seconds: float, exemplar: Mapping[str, str] | None) -> None:
-        """A server granted or resumed a session, so long after the client began to connect to it.
+        """A server granted or resumed a session, this long after the client began to connect to it.
 
         `exemplar` refers to the trace of the request for the session, if that is sampled.
         """
 
     def watch_fired(self, kind: int, path: str) -> object:
-        """A watch event came for a path on the server; what is given back goes with the event as its ``trace``."""
+        """A watch event came for a path on the server; the return value becomes the event's ``trace``."""
         return None
 
     def joined(self, tenant: object) -> None:
-        """Something that lives on the client's session, such as a cache, started; raises to refuse it."""
+        """A tenant of the client's session, such as a cache, started; raises to refuse it."""
 
     def left(self, tenant: object) -> None:
-        """Something that had joined is no more."""
+        """A tenant has ended."""
 
     def forked(self) -> None:
-        """This is a child of the process that observed: all that had joined lives there alone."""
+        """This process is a fork's child: tenants from before the fork live in the parent only."""
 
 
 def error_of(failure: object) -> str | None:
-    """The name of what a call ended with: an exception, a server's error code, or a result.
+    """The name of the error that a call ended with, by an exception, a server's error code, or a result.
 
-    A transaction's result is a list that has the error of each operation; the one that made it fail counts.
+    A transaction's result has the error of each operation; the one that made it fail counts.
     """
     if isinstance(failure, bool) or failure is None:
         return None

@@ -1,7 +1,7 @@
-"""Capabilities: which servers know recursive watches and bulk reads, and how long a request each of them takes.
+"""Capabilities: which servers support recursive watches and bulk reads, and how long a request each of them accepts.
 
-An answer is good for the connection on which, or for which, it was found out, and for a while after it: a server that
-was upgraded is met again at the same address. How often a server is asked is bounded, with back-off while it refuses.
+A finding holds for its connection, and for a limited time after it, since an upgraded server has the same address. The
+number of inquiries is bounded, with back-off while a server refuses.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from exporter.zookeeper.wire import (
     Request,
 )
 
-#: Why a request for one path, which cannot be made shorter, is not sent, beside ZooKeeper's own error codes: the server
-#: hangs up on it, or answers it with more than may be read at once.
+#: Error codes besides ZooKeeper's own, for requests for one path (which cannot be made shorter) that are not sent: the
+#: server hangs up on such a request, or its reply exceeds the limit.
 TOO_LONG, TOO_MUCH = -10_000, -10_001
-#: What is answered for a znode that exists and cannot be read.
+#: The errors for a znode that exists but cannot be read.
 UNREADABLE_CODES = (NO_AUTH, TOO_LONG, TOO_MUCH)
 
-#: Seconds for which a server is believed, on new connections, to know still what it has known.
+#: Seconds for which new connections to a server rely on an earlier finding.
 _BELIEVED = 3600.0
 #: Seconds from a refusal to the next inquiry: doubled with each, up to the longest.
 _FIRST_DELAY = 1.0
 _LONGEST_DELAY = 600.0
-#: Connections in a row that end in place of an answer.
+#: Connections in a row that the server ends instead of answering.
 _HANG_UPS = 3
-#: Seconds within which a server hangs up on what it does not take. What takes longer is another trouble.
+#: Seconds within which a server hangs up on a request that it does not accept. Later, the cause is another.
 _AT_ONCE = 1.0
 
-#: Bytes of a request that every server takes which was not made stricter than any that is known: ``jute.maxbuffer`` is
-#: 1 MiB by default, and 64 KiB the smallest that was met. More brings no speed.
+#: The bytes of a bulk request, which all known servers accept: ``jute.maxbuffer`` is 1 MiB by default, and the smallest
+#: that was seen is 64 KiB. Longer requests are not faster.
 REQUEST_BYTES = 48 * 1024
-#: A request that a server hangs up on is no longer suspected of its length below this many bytes.
+#: Below this many bytes, a hang-up is not blamed on the length of the request.
 _SHORT = 1024
-#: Hang-ups in a row on a request for one path, which cannot be made shorter, before such a request is no longer sent;
-#: and before a server is taken to have been made stricter, that has taken as much on an earlier connection.
+#: Hang-ups in a row on a request for one path, which cannot be made shorter, until such requests are no longer sent;
+#: and until a server that accepted this length on an earlier connection is assumed to have a lower limit now.
 _TOO_LONG_AFTER = 3
-#: Seconds for which one hang-up is enough after a length was found to be too long: others of its kind follow.
+#: Seconds for which a single hang-up is enough after a length was found to be too long: more of them follow.
 _SEARCHING = 60.0
-#: Seconds for which a znode is not read whose answer is too long, the first time. They double, up to `_BELIEVED`.
+#: Seconds for which a znode with a reply that is too long is not read, the first time; they double up to `_BELIEVED`.
 _FIRST_REST = 60.0
 
 _Kind = type[AddWatch] | type[MultiRead]
@@ -53,41 +53,41 @@ _Kind = type[AddWatch] | type[MultiRead]
 
 @dataclass
 class _Server:
-    """What is known of one server. Times are monotonic seconds."""
+    """The findings about one server. Times are monotonic seconds."""
 
     recursive: bool | None = None
     found_at: float = 0.0
-    #: Refusals and failed inquiries since the client's own connection last brought the answer to a bulk read.
+    #: Refusals and failed inquiries since the client's own connection last answered a bulk read.
     refusals: int = 0
     ask_at: float = 0.0
     hang_ups: Counter[_Kind] = field(default_factory=Counter)
     request_bytes: int = REQUEST_BYTES
     #: The longest request that was answered.
     taken_bytes: int = 0
-    #: Hang-ups on requests that may be too long, with no answer since to one as long; the shortest of those requests.
+    #: Hang-ups on requests that may be too long, since an answer to one as long; the shortest of those requests.
     too_long: int = 0
     suspected_bytes: int = 0
-    #: The length that is no longer sent for one path, and since when.
+    #: The length of requests for one path that is no longer sent, and since when.
     refused_bytes: int | None = None
     refused_at: float = 0.0
-    #: The paths of which answers tell too much: how long they rest, and until when.
+    #: The paths whose replies are too long: for how long they are not read, and until when.
     resting: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 class Capabilities:
-    """What is known of each server, by its address."""
+    """The findings about each server, by its address."""
 
     def __init__(self) -> None:
         self._servers: dict[str, _Server] = {}
-        #: Whether the answer was found out since the connection stands.
+        #: Whether the finding was made for this connection.
         self._is_settled = False
         #: The longest request that was answered on this connection.
         self._taken_bytes = 0
-        #: The requests under way, any of which a server may hang up on, and when each was sent.
+        #: The requests under way, and when each was sent; the server may hang up on any of them.
         self._unanswered: dict[Request, float] = {}
 
     def recursive(self, server: str, now: float) -> bool | None:
-        """Whether a server knows recursive watches and bulk reads; None if it is to be asked."""
+        """Whether a server supports recursive watches and bulk reads; None if it must be asked."""
         known = self._of(server)
         if known.recursive and (self._is_settled or now - known.found_at < _BELIEVED):
             return True
@@ -96,18 +96,18 @@ class Capabilities:
         return None
 
     def ask_in(self, server: str, now: float) -> float | None:
-        """The seconds after which the server is to be asked again on this connection; None for not at all."""
+        """The seconds until the server must be asked again on this connection; None for never."""
         known = self._of(server)
         return None if known.recursive or self._is_settled else max(0.0, known.ask_at - now)
 
     def request_bytes(self, server: str) -> int:
-        """How long a bulk request may be."""
+        """The most bytes of a bulk request."""
         return self._of(server).request_bytes
 
     def refuses(self, request: Request, server: str, now: float) -> int | None:
-        """Why a request that cannot be made shorter is not to be sent, one of TOO_LONG and TOO_MUCH; None if it is.
+        """Why not to send a request that cannot be made shorter: TOO_LONG or TOO_MUCH; None to send it.
 
-        Sent, it would end the connection again.
+        It would end the connection again.
         """
         known = self._of(server)
         if (known.refused_bytes is None and not known.resting) or not request.is_of_one_path:
@@ -121,7 +121,7 @@ class Capabilities:
         return None
 
     def found(self, server: str, recursive: bool | None, now: float) -> None:
-        """Notes what an inquiry brought: None for nothing. What was known before stands then."""
+        """Notes the result of an inquiry; with None, for no result, the earlier finding stays."""
         known = self._of(server)
         if recursive is not None:
             known.recursive, known.found_at = recursive, now
@@ -131,11 +131,11 @@ class Capabilities:
             known.refusals += 1
 
     def asked(self, request: Request, now: float) -> None:
-        """Notes that a request is sent on the current connection, at a monotonic time."""
+        """Notes that a request was sent on the current connection, at a monotonic time."""
         self._unanswered[request] = now
 
     def answered(self, request: Request, error: int, server: str, now: float) -> None:
-        """Notes what a request was answered with."""
+        """Notes the answer to a request."""
         self._unanswered.pop(request, None)
         known, size = self._of(server), request.size
         if isinstance(request, AddWatch | MultiRead):
@@ -144,7 +144,7 @@ class Capabilities:
                 return
             known.hang_ups.pop(type(request), None)
             if isinstance(request, MultiRead):
-                # Only now: between the client and the server may stand what an inquiry does not meet.
+                # Only now: a proxy between client and server may treat an inquiry differently.
                 known.refusals = 0
         if size > self._taken_bytes:
             self._taken_bytes = size
@@ -153,16 +153,16 @@ class Capabilities:
             known.too_long = 0
 
     def disconnected(self, server: str, now: float) -> int | None:
-        """Notes that the connection is gone; gives the new length of requests if that is what it went for."""
+        """Notes the loss of the connection; returns the new limit of requests if a long request caused it."""
         suspects = [request for request, asked_at in self._unanswered.items() if now - asked_at < _AT_ONCE]
         taken_bytes, self._taken_bytes = self._taken_bytes, 0
         self._unanswered.clear()
         self._is_settled = False
         known = self._of(server)
-        # Of two that are as long, the one that cannot be made shorter.
+        # Of two requests of the same length, the one that cannot be made shorter.
         longest = max(suspects, key=lambda request: (request.size, request.is_of_one_path), default=None)
         if longest is not None and longest.size > max(taken_bytes, _SHORT):
-            # A server hangs up on requests of more than jute.maxbuffer. That comes before any doubt of what it knows.
+            # A server hangs up on requests longer than jute.maxbuffer. Suspect that before its capabilities.
             return self._hung_up(known, longest, taken_bytes, now)
         known.hang_ups.update({type(request) for request in suspects if isinstance(request, AddWatch | MultiRead)})
         if any(count >= _HANG_UPS for count in known.hang_ups.values()):
@@ -172,7 +172,7 @@ class Capabilities:
         return None
 
     def _hung_up(self, known: _Server, request: Request, taken_bytes: int, now: float) -> int | None:
-        """Notes that a server has hung up on a request of a length that it has not taken on that connection."""
+        """Notes that a server hung up on a request of a length that it has not accepted on that connection."""
         size, has_taken_it = request.size, request.size <= known.taken_bytes
         known.suspected_bytes = min(size, known.suspected_bytes) if known.too_long else size
         known.too_long += 1
@@ -194,13 +194,13 @@ class Capabilities:
         return known.request_bytes
 
     def given_up(self) -> None:
-        """Notes that the connection is about to be dropped on this side: that says nothing of what the server takes."""
+        """Notes that this side drops the connection, which says nothing about what the server accepts."""
         self._unanswered.clear()
 
     def answered_at_length(self, request: ReadRequest, server: str, now: float) -> int | None:
-        """Notes that an answer is longer than may be read; gives the new length of requests, which ask for less.
+        """Notes that a reply exceeds the limit; returns a new, lower limit of requests.
 
-        None where the request was for one znode: that one is not read for a while, longer each time.
+        Returns None if the request was for one znode: that znode is not read for a while, longer each time.
         """
         known = self._of(server)
         if request.is_of_one_path:

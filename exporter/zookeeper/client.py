@@ -1,4 +1,4 @@
-"""Client: what a session needs of a ZooKeeper client. `kazoo/seam.py` has it of kazoo's, for each generation."""
+"""Client: the interface of a ZooKeeper client that a session needs. `kazoo/seam.py` implements it for kazoo's."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-#: A request and its result: an object with ``set`` and ``set_exception``, or None where nothing waits for it.
+#: A request and its result: an object with ``set`` and ``set_exception``, or None if nothing waits for it.
 Queued = tuple[Any, Any]
 #: A request that was sent, its result and its xid.
 Pending = tuple[Any, Any, int]
 
 
 class Methods(NamedTuple):
-    """The methods of a client that a session puts its own in the place of.
+    """The methods of a client that a session replaces by its own.
 
-    ``call(request, result)`` queues a request and wakes the connection. ``async_result()`` makes what the client's
+    ``call(request, result)`` queues a request and wakes the connection. ``async_result()`` makes the results that
     callers wait for. ``stop()`` ends the session. The others run on the connection's thread:
 
-    - ``expand_hosts()`` gives the addresses to try, each as name, address and port;
+    - ``expand_hosts()`` returns the addresses to try, each as name, address and port;
     - ``connect(host, address, port)`` connects and opens or resumes the session;
-    - ``invoke(timeout, request, xid)`` makes one exchange while that is done, ``read(length, timeout)`` takes bytes
-      from the socket for it, and ``read_header(timeout)`` a whole reply;
+    - ``invoke(timeout, request, xid)`` makes one exchange meanwhile, ``read(length, timeout)`` reads bytes from the
+      socket for it, and ``read_header(timeout)`` a whole reply;
     - ``submit(request, timeout, xid)`` serializes and sends a request, ``write(message, timeout)`` sends bytes;
-    - ``read_socket(timeout)`` takes what has arrived; what it gives says whether the session was closed.
+    - ``read_socket(timeout)`` reads what has arrived; its return value says whether the session was closed.
     """
 
     call: Callable[[Any, Any], Any]
@@ -41,28 +41,28 @@ class Methods(NamedTuple):
 
 
 class Client(Protocol):
-    """A client, as far as a session looks into it."""
+    """A client as a session sees it."""
 
-    #: Runs threads, makes locks, events and results: kazoo's ``IHandler``.
+    #: Starts threads and makes locks, events and results: kazoo's ``IHandler``.
     handler: Any
-    #: Where the connection logs.
+    #: The connection's logger.
     logger: logging.Logger
-    #: The options of SASL, if it is used.
+    #: The options of SASL, if used.
     sasl_options: dict[str, Any] | None
-    #: Set while the client is not to connect: before its start and from its stop on.
+    #: An event that is set while the client must not connect: before its start and after its stop.
     stopped: Any
-    #: What was asked for and not yet sent, and what was sent and not yet answered; other queues after a session's end.
+    #: The requests not yet sent, and those sent and not yet answered; replaced by new queues when a session ends.
     queue: deque[Queued]
     pending: deque[Pending]
     #: The one-shot watches of the client's own callers, by the server's path.
     data_watchers: Mapping[str, set[Any]]
     child_watchers: Mapping[str, set[Any]]
-    #: Whether the client has persistent watches of its own, and so wants every event.
+    #: Whether the client supports persistent watches itself, and so wants every event.
     has_persistent_watches: bool
-    #: The socket of the connection, or of the last one; None before the first and while another one is being made.
+    #: The socket of the connection, or of the last one; None before the first and while a new one is made.
     socket: Any
     session_id: int | None
-    #: The newest transaction that a reply of the session carried.
+    #: The newest zxid in a reply of the session.
     last_zxid: int
     #: Set while a ping waits for its answer.
     ping_outstanding: Any
@@ -79,7 +79,7 @@ class Client(Protocol):
     def client_state(self) -> Any:
         """One of kazoo's ``KeeperState``, which says more."""
 
-    # Of its `Methods`, those that the session calls: as they are now, with what anyone has put in their place.
+    # Those of its `Methods` that the session calls, in their current form: others may have replaced them.
     call: Callable[[Any, Any], Any]
     expand_hosts: Callable[[], list[Any]]
     connect: Callable[..., Any]
@@ -90,20 +90,20 @@ class Client(Protocol):
     read_response: Callable[[Any, bytes, int], Any]
     #: Fires one-shot watches of the client's callers: called with bytes, and where a ``WatcherEvent`` begins in them.
     read_watch_event: Callable[[bytes, int], Any]
-    #: Notes a ``KeeperState``, with all that follows from it.
+    #: Changes the ``KeeperState``, with all consequences.
     change_state: Callable[[Any], None]
 
     def methods(self) -> Methods:
-        """The methods that the client has now."""
+        """The client's current methods."""
 
     def step_in(self, methods: Methods, pause: Callable[[], float], on_state: Callable[[Any], None]) -> None:
-        """Has these methods called in place of the client's.
+        """Replaces the client's methods by these.
 
         Args:
-            methods: what is called.
-            pause: for how many seconds what the connection is sent may gather now.
+            methods: the replacements.
+            pause: gives for how many seconds arriving messages may gather in the socket now.
             on_state: called with each new ``KazooState``, on the connection's thread.
         """
 
     def hang_up(self) -> None:
-        """Ends the connection, not the session: the client's own thread reads the end of the stream then."""
+        """Ends the connection, not the session: the client's own thread then reads the end of the stream."""

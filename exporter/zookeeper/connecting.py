@@ -1,4 +1,4 @@
-"""Connecting: which server a client is connected to, what that takes, and what the server makes of the session."""
+"""Connecting: connects a client, and knows its server and what the server decided about the session."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from exporter.zookeeper.protocol import Mistrust, ProtocolError, protocol_error_
 from exporter.zookeeper.statechange import session_in_hex
 from exporter.zookeeper.traffic import Traffic
 
-#: Decides whether a session is over that servers hang up on; see `Session.allow_giving_up`.
+#: Decides whether to give up a session that servers hang up on; see `Session.allow_giving_up`.
 GivingUp = Callable[[int, float], bool]
 
 
 class Connecting:
-    """Connects in the place of a client's own methods, `originals`, on the connection's thread."""
+    """Replaces a client's methods for connecting, `originals`; runs on the connection's thread."""
 
     def __init__(
         self,
@@ -44,32 +44,32 @@ class Connecting:
         self._capabilities = capabilities
         self._heritage = heritage
         self._mistrust = Mistrust()
-        #: None while there is no attempt, and during one that began before anyone looked.
+        #: None without an attempt, and during an attempt that began before this object was made.
         self._connecting_since: float | None = None
-        #: The server, by the name that it was asked for, that the client is or was last connected to.
+        #: The server that the client is or was last connected to, by its configured name.
         self.server: str | None = None
-        #: The server that is being tried, or that was last.
+        #: The server that the client is trying, or tried last.
         self.tried: str | None = None
-        #: Whether the client had a connection before.
+        #: Whether the client ever had a connection.
         self.ever_connected = client.connected
         #: The address that the client is, or was last, connected to: a name may stand for several servers.
         self.peer = self.peer_now() if client.connected else ""
-        #: Seconds of session timeout that the server granted.
+        #: The session timeout that the server granted, in seconds.
         self.granted_timeout: float | None = None
         #: When the session began, by the monotonic clock and in Unix time.
         self.session_started: float | None = None
         self.session_started_at = 0.0
-        #: The session in whose place a server has opened another one, and when it began, until that is reported.
+        #: The session that a server has replaced by a new one, and when it began, until that is reported.
         self.replaced: tuple[str, float | None] | None = None
         #: Whether the session is given up, until that is reported.
         self.given_up = False
-        #: Asked whether it is to be; see `Session.allow_giving_up`.
+        #: Decides whether to give it up; see `Session.allow_giving_up`.
         self.gives_up: GivingUp | None = None
 
     # Servers
 
     def server_now(self) -> str | None:
-        """The server that the client is connected to, as ``host:port``; None while it is to none."""
+        """The server that the client is connected to, as ``host:port``; None without a connection."""
         if self._heritage.is_dead or not self._client.connected:
             return None
         if self.server is None:
@@ -81,14 +81,14 @@ class Connecting:
         return _peer(self._client.socket) or self.server or ""
 
     def on_protocol_error(self, error: ProtocolError) -> None:
-        """Counts what the server did wrong, and puts the next connection to it off: kazoo would make it at once."""
+        """Counts the error and delays the next connection to the server, which kazoo would make at once."""
         self._traffic.protocol_errors[error.reason] += 1
         server = self.server_now() or self.server or ""
         if self._mistrust.broken(server, time.monotonic(), self.granted_timeout):
-            self._client.logger.warning("%s broke the protocol (%s): %s", server, error.reason, error)
+            self._client.logger.warning("%s violated the protocol (%s): %s", server, error.reason, error)
         self._capabilities.given_up()
 
-    # In the place of the client's methods of these names
+    # Replacements of the client's methods of these names
 
     def expand_hosts(self) -> list[Any]:
         """The addresses to try."""
@@ -115,20 +115,20 @@ class Connecting:
             raise
 
     def read(self, length: int, timeout: Any) -> Any:
-        """Takes so many bytes."""
+        """Reads `length` bytes."""
         check_length(length)
         data = self._originals.read(length, timeout)
         self._traffic.heard(len(data))
         return data
 
     def read_header(self, timeout: Any) -> Any:
-        """Takes one reply; those of SASL are ended by this alone."""
+        """Reads one reply, and ends its call if it is one of SASL's."""
         header, frame, offset = self._originals.read_header(timeout)
         self._observers.answered(header.xid, header.zxid, len(frame), error_of(header.err))
         return header, frame, offset
 
     def invoke(self, timeout: float, request: Any, xid: Any = None) -> Any:
-        """Makes one exchange; the first of a connection opens or resumes the session."""
+        """Makes one exchange; the first on a connection opens or resumes the session."""
         client, traffic = self._client, self._traffic
         if self._observers:
             with self._observers.exchange(request, self.server) as call:
@@ -149,7 +149,7 @@ class Connecting:
         return answer
 
     def _shake_hands(self, *where: Any) -> Any:
-        """Connects as kazoo does, but takes nothing on trust: kazoo ends its client on what it cannot decode."""
+        """Connects as kazoo does, but checks every answer: kazoo's client would die of one that it cannot decode."""
         self._client.stopped.wait(self._mistrust.remaining(self.server or "", time.monotonic()))
         received_before, self._connecting_since = self._traffic.received_bytes, time.monotonic()
         try:
@@ -162,7 +162,7 @@ class Connecting:
             raise broken from error
 
     def _on_session(self, connected: Any) -> None:
-        """A server has opened a session, or resumed the client's."""
+        """A server has opened a session or resumed the client's."""
         self.granted_timeout = connected.time_out / 1000
         session_id = self._client.session_id
         if connected.session_id != session_id:
@@ -171,10 +171,10 @@ class Connecting:
             self.session_started, self.session_started_at = time.monotonic(), time.time()
 
     def _is_given_up(self) -> bool:
-        """Whether a session that a server hangs up on is given up.
+        """Whether to give up a session that a server hangs up on.
 
-        A server does so without a quorum, which says nothing of the session, and where it has lost history that the
-        client has seen (ZooKeeperServer.processConnectRequest), which it does for ever.
+        A server hangs up while it has no quorum, which says nothing about the session, and, for ever, if it has lost
+        transactions that the client has seen (ZooKeeperServer.processConnectRequest).
         """
         last_heard = self._traffic.last_heard
         if self.gives_up is None or not self._client.session_id or last_heard is None:
@@ -183,9 +183,9 @@ class Connecting:
 
 
 def _failure_reason(error: BaseException, timeout_exception: type[BaseException]) -> str:
-    """Sorts what kept a connection from being made into one of `FAILURE_REASONS`."""
+    """Classifies a failed connection attempt as one of `FAILURE_REASONS`."""
     cause = error.__context__ if isinstance(error, ConnectionDropped) and error.__context__ else error
-    # kazoo's ConnectionDropped stands for a hang-up where it has no error of the socket as its context.
+    # kazoo's ConnectionDropped means a hang-up, unless its context is an error of the socket.
     hung_up = (ConnectionResetError, BrokenPipeError, ConnectionAbortedError, ConnectionDropped)
     reasons: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
         (socket.gaierror, "dns"),

@@ -1,4 +1,4 @@
-"""Frames: the messages on a connection, as many as have arrived at once, where kazoo reads one with several calls."""
+"""Frames: reads all messages that have arrived at once, where kazoo needs several system calls for each."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from kazoo.exceptions import ConnectionDropped
 from exporter.zookeeper.protocol import ProtocolError
 
 _READ_SIZE = 256 * 1024
-#: Enough for one turn of the connection's loop, which also sends requests and pings.
+#: The most bytes to read in one turn of the connection's loop, which also sends requests and pings.
 _READ_LIMIT = 1024 * 1024
 _LENGTH = struct.Struct("!i")
-#: Bytes that one frame may have unless said otherwise. ZooKeeper bounds what it is sent (``jute.maxbuffer``, 1 MiB by
-#: default) but not its replies: the names of a few million children fit, and memory does not run out.
+#: The most bytes of one frame by default. ZooKeeper limits requests (``jute.maxbuffer``, 1 MiB by default) but not its
+#: replies: this fits the names of a few million children without exhausting memory.
 MAX_FRAME = 256 * 1024 * 1024
-#: The least and the most that can be said: what any znode fits in, and the longest that a frame's length can say.
+#: The range of that limit: any znode fits into the least; the most is the longest length that a frame can have.
 LEAST_MAX_FRAME, MOST_MAX_FRAME = 1024 * 1024, 2**31 - 1
 
 
 class FrameBuffer:
-    """What was received on a connection's current socket and is no whole frame yet. Each frame follows its length.
+    """The bytes received on a connection's current socket that are no whole frame yet. A frame follows its length.
 
     Args:
-        limit: the most bytes that a frame may have.
+        limit: the most bytes of a frame.
     """
 
     def __init__(self, limit: int = MAX_FRAME) -> None:
         self.limit = limit
         self._buffer = bytearray()
-        #: What one call receives. To have a new one made each time costs more than all the rest of a small message.
+        #: The buffer of each receive. A new one each time would cost more than all the rest for a small message.
         self._chunk = memoryview(bytearray(_READ_SIZE))
         self._socket: Any = None
 
     def receive(self, sock: Any) -> int:
-        """Takes what the socket has; gives how many bytes that were.
+        """Reads what the socket has; returns the number of bytes.
 
         Raises:
-            ConnectionDropped: the other side has closed the connection, and there was nothing before that.
+            ConnectionDropped: the other side has closed the connection, and no bytes came before that.
         """
         if sock is not self._socket:
             self._socket = sock
             self._buffer.clear()
-        # TLS hides what it has decrypted from select, so all of that must be taken at once.
+        # select does not see bytes that TLS has decrypted already, so read all of them at once.
         pending = getattr(sock, "pending", int)
         received = 0
         while received < _READ_LIMIT or pending():
@@ -64,22 +64,22 @@ class FrameBuffer:
         return received
 
     def frames(self) -> Generator[bytes, None, None]:
-        """Gives out, and forgets, the whole frames; one that its reader stumbles over is forgotten too.
+        """Yields and forgets the whole frames, also one that its reader fails on.
 
         Raises:
-            ProtocolError: a frame says that it has fewer than no bytes, or more than the limit.
+            ProtocolError: a frame's length is negative or above the limit.
         """
         buffer, offset = self._buffer, 0
         try:
             while len(buffer) - offset >= _LENGTH.size:
                 (length,) = _LENGTH.unpack_from(buffer, offset)
                 if not 0 <= length <= self.limit:
-                    # Where the next frame begins is not known.
+                    # The beginning of the next frame is unknown.
                     offset = len(buffer)
                 if length < 0:
                     raise ProtocolError("bad_frame", f"a frame of {length} bytes")
                 if length > self.limit:
-                    raise ProtocolError("frame_too_large", f"a frame of {length} bytes, of {self.limit} at most")
+                    raise ProtocolError("frame_too_large", f"a frame of {length} bytes; the limit is {self.limit}")
                 start = offset + _LENGTH.size
                 if len(buffer) - start < length:
                     break

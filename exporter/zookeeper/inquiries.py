@@ -22,12 +22,12 @@ logger = logging.getLogger(__name__)
 
 
 class Inquiries:
-    """What is known of the servers that one client connects to.
+    """The capabilities of the servers that one client connects to.
 
     Args:
         asked: the application's client.
-        client: the same, as a session has it.
-        submit_through: gives what submits requests through a client of our own.
+        client: the same, as a session sees it.
+        submit_through: gives a function that submits requests through a client of our own.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Inquiries:
         self._stream = stream
         self._traffic = traffic
         self._submit_through = submit_through
-        #: The connection that an inquiry is made for, counted; None while there is none.
+        #: The number of the connection that an inquiry is made for; None without an inquiry.
         self._inquiring: int | None = None
         self._connections = 0
         self._logged_recursive: dict[str, bool] = {}

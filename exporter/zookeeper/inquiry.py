@@ -1,10 +1,10 @@
-"""Inquiry: asks a server on a connection of our own whether it knows recursive watches and bulk reads.
+"""Inquiry: asks a server on a separate connection whether it supports recursive watches and bulk reads.
 
-A server before ZooKeeper 3.6 answers an opcode that it does not know with UNIMPLEMENTED and closes the connection
-(``UnimplementedRequestProcessor``). Asked on the application's connection, that fails the application's calls. No
-harmless request distinguishes 3.6 from 3.5: the handshake has no version, ``srvr`` is often forbidden and a proxy sends
-it to a server that knows more than the proxy, and ``/zookeeper/config`` exists from 3.5 on. So both requests are tried
-by a client with a session of its own, which ends with the inquiry.
+A server before ZooKeeper 3.6 answers an unknown opcode with UNIMPLEMENTED and closes the connection
+(``UnimplementedRequestProcessor``). On the application's connection, that would fail the application's calls. No
+harmless request distinguishes 3.6 from 3.5: the handshake has no version, ``srvr`` is often forbidden, a proxy forwards
+it to a server that supports more than the proxy, and ``/zookeeper/config`` exists from 3.5 on. So a client with a
+session of its own, which ends with the inquiry, tries both requests.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from exporter.zookeeper.messages import Message, Reply
 from exporter.zookeeper.stream import Submit
 from exporter.zookeeper.wire import MARSHALLING_ERROR, UNIMPLEMENTED, AddWatch, MultiRead, Request
 
-#: Seconds that an inquiry takes at most, without the end of its session.
+#: The most seconds of an inquiry, without the end of its session.
 PATIENCE = 5.0
-#: Connections in a row that end in place of an answer: a proxy that hangs up on what it does not know.
+#: Connections in a row that end without an answer: a proxy that hangs up on unknown requests.
 HANG_UPS = 3
-#: Seconds of session timeout: a server that is too old closes the connection and not the session.
+#: The session timeout in seconds: a server that is too old closes the connection but not the session.
 _SESSION_TIMEOUT = 4.0
-#: A znode of every server from 3.5 on, which hardly ever changes; it need not exist, nor be readable.
+#: A znode of every server from 3.5 on, which rarely changes; it need not exist, nor be readable.
 _PATH = "/zookeeper/config"
 
-#: What kazoo says of connections that servers close is expected here.
+#: kazoo's messages about closed connections are expected here.
 _quiet = logging.getLogger("exporter.zookeeper.inquiry.kazoo")
 _quiet.addHandler(logging.NullHandler())
 _quiet.propagate = False
 
 
 class Inquiry:
-    """One inquiry, to be closed. `client` is the application's, whose handler, credentials and TLS options are used.
+    """One inquiry; close it. It uses the handler, the credentials and the TLS options of the application's `client`.
 
     Args:
         client: the application's client.
         sasl_options: the client's SASL options, if any.
-        address: where the server is that is asked: its name, its IP address and its port.
-        submit_through: gives what submits requests through a client.
+        address: the server to ask: its name, its IP address and its port.
+        submit_through: gives a function that submits requests through a client.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Inquiry:
         self._deadline = 0.0
 
     def ask(self) -> bool | None:
-        """Whether the server knows both requests; None if it cannot be found out in time."""
+        """Whether the server supports both requests; None if that cannot be found out in time."""
         self._deadline = time.monotonic() + PATIENCE
         try:
             self._client.start(PATIENCE)
@@ -87,7 +87,7 @@ class Inquiry:
             return None
 
     def close(self) -> None:
-        """Ends the session. A server that does not answer is waited for, so what was found out goes first."""
+        """Ends the session. This waits for a server that does not answer, so report the result first."""
         with contextlib.suppress(Exception):
             self._client.stop()
             self._client.close()

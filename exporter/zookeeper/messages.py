@@ -1,4 +1,4 @@
-"""What a session's stream is made of: replies, watch events, barriers and state changes, in the order they arrived."""
+"""The messages of a session's stream: replies, watch events, barriers and state changes, in the order of arrival."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ DELETED = 2
 CHANGED = 3
 CHILD = 4
 
-#: The kinds of barriers: a write that changes nothing and goes through the quorum, and ZooKeeper's ``sync``.
+#: The kinds of barriers, the stronger first: a write that changes nothing but needs the quorum, and ``sync``.
 BARRIERS = ("quorum", "sync")
 
 
 class Connected(NamedTuple):
     """A connection to a server stands.
 
-    ``read_only`` when that server is cut off from its quorum. ``recursive`` says whether it knows recursive watches and
-    bulk reads; while that is None, a subscriber that needs it asks, and `Capable` follows. ``ask_in`` are the seconds
-    after which to ask again, None for not on this connection. Bulk requests have ``request_bytes`` at most.
+    ``read_only`` if the server has lost its quorum. ``recursive`` says whether it supports recursive watches and bulk
+    reads; if it is None, a subscriber that needs to know asks, and `Capable` follows. ``ask_in`` is the seconds until
+    it should ask again, None for never on this connection. Bulk requests have at most ``request_bytes``.
     """
 
     server: str
@@ -33,7 +33,7 @@ class Connected(NamedTuple):
 
 
 class Capable(NamedTuple):
-    """What asking the connected server for its capabilities brought; the fields are those of `Connected`.
+    """The result of asking the connected server for its capabilities; the fields are those of `Connected`.
 
     ``recursive`` is None if that could not be found out.
     """
@@ -43,7 +43,7 @@ class Capable(NamedTuple):
 
 
 class Suspended(NamedTuple):
-    """The connection is gone; the session may live on."""
+    """The connection is lost; the session may live on."""
 
 
 class Lost(NamedTuple):
@@ -53,8 +53,8 @@ class Lost(NamedTuple):
 class WatchEvent(NamedTuple):
     """A watch fired: one of CREATED, DELETED, CHANGED and CHILD on the server's path.
 
-    ``zxid`` is the change's own from ZooKeeper 3.9 on and -1 before. ``heard_at`` is the monotonic time at which it was
-    read from the connection. ``trace`` is what an observer of the client made of it.
+    ``zxid`` is that of the change, from ZooKeeper 3.9 on, and -1 before. ``heard_at`` is the monotonic time at which
+    the event was read from the connection. ``trace`` is the return value of an observer's `watch_fired`.
     """
 
     kind: int
@@ -79,9 +79,9 @@ class Reply(NamedTuple):
 
 
 class Unanswered(NamedTuple):
-    """A request that gets no answer: its connection or session is gone, or kazoo failed to queue it.
+    """A request that gets no answer: its connection or session is lost, or kazoo failed to queue it.
 
-    ``connected`` where the connection lives on. Otherwise the news of its end is still on the way, or has come.
+    ``connected`` if the connection lives on. If not, the message of its loss has come or will come.
     """
 
     request: Request
@@ -89,11 +89,11 @@ class Unanswered(NamedTuple):
 
 
 class Barrier(NamedTuple):
-    """A barrier's answer came: watch events have announced all that was committed before it was asked for.
+    """A barrier was answered: the watch events of everything committed before its request have arrived.
 
-    ``kind`` is one of `BARRIERS`. ``asked_at`` is when it was asked for, as a monotonic time, and ``asked_at_unix`` the
-    same by the wall clock of that moment. ``zxid`` is that of the last transaction before the answer. ``exemplar`` is
-    for observers, as a `Reply` has it.
+    ``kind`` is one of `BARRIERS`. ``asked_at`` is the monotonic time of the request, and ``asked_at_unix`` the same by
+    the wall clock of that moment. ``zxid`` is that of the last transaction before the answer. ``exemplar`` is for
+    observers, like a `Reply`'s.
     """
 
     kind: str
@@ -104,12 +104,12 @@ class Barrier(NamedTuple):
 
     @property
     def asked(self) -> Moment:
-        """When it was asked for, by both clocks."""
+        """When it was requested, by both clocks."""
         return Moment(self.asked_at, self.asked_at_unix)
 
 
 class BarrierFailed(NamedTuple):
-    """A barrier proves nothing: it was answered with an error code, or, where that is None, not at all."""
+    """A barrier failed: it was answered with an error code, or not at all if that is None."""
 
     kind: str
     error: int | None

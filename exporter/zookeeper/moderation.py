@@ -1,21 +1,21 @@
-"""Moderation: lets watch events that come thick and fast gather for a moment, so that one wake-up reads many.
+"""Moderation: lets watch events in quick succession gather for a moment, so that one wake-up reads many.
 
-Network cards do the same with their interrupts. A server sends each event in a packet of its own; to wake for each of
-them costs more than everything that is then done with it.
+Network cards do the same with their interrupts. A server sends each event in a packet of its own; waking up for each
+costs more than processing it.
 """
 
 from __future__ import annotations
 
-#: Seconds for which events may gather, the most by which one is read later.
+#: Seconds for which events may gather: the most by which reading one is delayed.
 _PAUSE = 0.002
-#: Seconds from one event to the next, on average, below which they come thick and fast: more than 1,250 a second.
+#: The average seconds between events below which a read counts as dense: more than 1,250 events a second.
 _DENSE = 0.0008
-#: After so many reads in a row that were dense. A burst that is over sooner is read at once.
+#: Events gather after this many dense reads in a row. A shorter burst is read at once.
 _PATIENCE = 4
 
 
 class Moderation:
-    """Watches how densely events come. Times are monotonic seconds, given by the caller."""
+    """Measures how densely events come. Callers give monotonic seconds."""
 
     def __init__(self) -> None:
         self._events = 0
@@ -23,16 +23,16 @@ class Moderation:
         self._dense_reads = 0
 
     def event(self) -> None:
-        """A watch event was among what is being read."""
+        """Counts a watch event of the current read."""
         self._events += 1
 
     def read(self, now: float) -> None:
-        """What had arrived has been read, and `event` called for each event in it."""
+        """Ends a read, after `event` was called for each of its events."""
         is_dense = now - self._read_at < self._events * _DENSE
         self._dense_reads = self._dense_reads + 1 if is_dense else 0
         self._events, self._read_at = 0, now
 
     @property
     def pause(self) -> float:
-        """For how long what arrives may gather before it is read, 0.0 for not at all."""
+        """For how many seconds arriving messages may gather before they are read, 0.0 for not at all."""
         return _PAUSE if self._dense_reads >= _PATIENCE else 0.0

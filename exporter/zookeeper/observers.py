@@ -1,4 +1,4 @@
-"""Observers: they are notified of what a client does, and can never disturb it."""
+"""Observers: notifies the observers of a client; their errors do not disturb it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ Observer = TypeVar("Observer")
 
 
 class Observers:
-    """The observers of one client, and the tenants of its session: caches and all else that lives on it."""
+    """The observers of one client, and the tenants of its session, such as caches."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._observers: tuple[ClientObserver, ...] = ()
-        #: Those of them that want to hear of watch events, of which there may be many.
+        #: The observers that override `watch_fired`, since watch events may be many.
         self._of_events: tuple[ClientObserver, ...] = ()
         self._tenants: list[object] = []
-        #: Calls that kazoo makes by itself and that are not reported, by their xid; all pings have the same.
+        #: Calls that kazoo makes itself and reports to nobody, by xid; all pings have the same xid.
         self._kazoo_calls: defaultdict[int, deque[Call]] = defaultdict(deque)
 
     def __bool__(self) -> bool:
@@ -37,7 +37,7 @@ class Observers:
 
     @property
     def follow_context(self) -> bool:
-        """Whether one of them wants callbacks to run in the context in which they were asked for."""
+        """Whether an observer wants callbacks to run in the context in which they were registered."""
         return any(observer.follows_context for observer in self._observers)
 
     def _change(self, observers: tuple[ClientObserver, ...]) -> None:
@@ -47,17 +47,17 @@ class Observers:
     # Observers and tenants
 
     def add(self, observer: ClientObserver) -> None:
-        """Notifies an observer of every call and watch event from now on, and of who has joined.
+        """Notifies an observer of every call and watch event from now on, and of the present tenants.
 
         Raises:
-            Exception: what the observer refuses a tenant with; it then observes nothing.
+            Exception: the observer refuses a tenant; it then observes nothing.
         """
         with self._lock:
             _announce((observer, tenant) for tenant in self._tenants)
             self._change((*self._observers, observer))
 
     def remove(self, observer: ClientObserver) -> None:
-        """Notifies an observer of nothing more, but for the ends of calls whose beginnings it knows."""
+        """Stops notifying an observer, except of the ends of calls whose beginnings it knows."""
         with self._lock:
             if observer in self._observers:
                 self._change(tuple(other for other in self._observers if other is not observer))
@@ -65,17 +65,17 @@ class Observers:
                     _notify_left(observer, tenant)
 
     def join(self, tenant: object) -> None:
-        """Lets observers know of a tenant.
+        """Adds a tenant, and notifies the observers.
 
         Raises:
-            Exception: what an observer refuses it with; no observer then knows of it.
+            Exception: an observer refuses the tenant; no observer then knows of it.
         """
         with self._lock:
             _announce((observer, tenant) for observer in self._observers)
             self._tenants.append(tenant)
 
     def leave(self, tenant: object) -> None:
-        """Takes back a `join`; does nothing without one."""
+        """Undoes a `join`; does nothing without one."""
         with self._lock:
             if tenant in self._tenants:
                 self._tenants.remove(tenant)
@@ -83,7 +83,7 @@ class Observers:
                     _notify_left(observer, tenant)
 
     def after_fork(self) -> None:
-        """In a child process: nothing lives on the session, and nothing is under way."""
+        """In a fork's child: forgets tenants and calls under way."""
         self._lock = threading.RLock()
         self._tenants = []
         self._kazoo_calls.clear()
@@ -93,7 +93,7 @@ class Observers:
     # Calls and events
 
     def begin(self, request: Any, server: str | None) -> Call:
-        """A call that begins now, and goes to a server, if that is known."""
+        """Begins a call, to a server if that is known."""
         call = Call(request, self._observers, server)
         for observer in call.observers:
             try:
@@ -103,11 +103,11 @@ class Observers:
         return call
 
     def expect(self, call: Call, xid: int) -> None:
-        """Takes note of a call whose end is known by its xid alone. Those of the same xid are answered in order."""
+        """Notes a call that only its xid identifies at its end. Calls of the same xid are answered in order."""
         self._kazoo_calls[xid].append(call)
 
     def answered(self, xid: int, zxid: int, size: int, error: str | None = None) -> None:
-        """Ends such a call, if there is one, with a reply of so many bytes."""
+        """Ends such a call, if any, with a reply of so many bytes."""
         calls = self._kazoo_calls.get(xid)
         if calls:
             call = calls.popleft()
@@ -122,7 +122,7 @@ class Observers:
 
     @contextlib.contextmanager
     def exchange(self, request: Any, server: str | None) -> Iterator[Call]:
-        """Observes a call that is made and answered within the context."""
+        """A context that observes a call made and answered in it."""
         call = self.begin(request, server)
         error: str | None = CONNECTION_LOST
         try:
@@ -135,7 +135,7 @@ class Observers:
             call.end(error)
 
     def connected(self, seconds: float, exemplar: Mapping[str, str] | None) -> None:
-        """Reports a connection that a server granted a session on, so long after the client began to make it."""
+        """Reports a connection on which a server granted a session, and how long it took to connect."""
         for observer in self._observers:
             try:
                 observer.connected(seconds, exemplar)
@@ -143,7 +143,7 @@ class Observers:
                 logger.exception("an observer of ZooKeeper connections failed")
 
     def watch_fired(self, kind: int, path: str) -> object:
-        """Reports a watch event; gives what the first observer who makes something of it does."""
+        """Reports a watch event; returns the first observer's value that is not None."""
         for observer in self._of_events:
             try:
                 trace = observer.watch_fired(kind, path)
@@ -156,13 +156,13 @@ class Observers:
 
 
 def overriding(base: type[Observer], method: str, observers: Iterable[Observer]) -> tuple[Observer, ...]:
-    """Those observers who do something of their own in a method of their base, where that does nothing."""
+    """The observers that override a method of their base class."""
     ignored = getattr(base, method)
     return tuple(observer for observer in observers if getattr(type(observer), method) is not ignored)
 
 
 def _announce(meetings: Iterable[tuple[ClientObserver, object]]) -> None:
-    """Notifies observers of tenants; when one refuses, takes back what the others were notified of."""
+    """Notifies observers of tenants; if one refuses, undoes that for the others."""
     with contextlib.ExitStack() as taking_back:
         for observer, tenant in meetings:
             observer.joined(tenant)

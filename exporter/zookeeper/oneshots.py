@@ -1,7 +1,7 @@
-"""OneShotWatches: the one-shot watches that this package's own reads hold on the server. kazoo counts its own itself.
+"""OneShotWatches: counts the one-shot watches that this package's own reads hold on the server. kazoo counts its own.
 
-The rules are those of ZooKeeper's ``WatchManager``: a path has at most one watch of a kind for a connection, however
-often it is asked for; an event of its kind uses it up, and a deletion both kinds.
+The rules are those of ZooKeeper's ``WatchManager``: on a connection, a path has at most one watch of each kind, however
+often it is set; an event removes the watch of its kind, and a deletion both.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ _CHILDREN = 2
 
 
 class OneShotWatches:
-    """Keeps a number for each path that is watched, since there may be as many paths as znodes."""
+    """Keeps one number for each watched path, since there may be as many paths as znodes."""
 
     def __init__(self) -> None:
-        #: The kinds by the hash of the path: half of what the paths themselves take, and as good for counting.
+        #: The kinds by the hash of the path: half the size of the paths themselves, and as good for counting.
         self._kinds: dict[int, int] = {}
         self.data = 0
         self.children = 0
 
     def answered(self, request: Request, error: int) -> None:
-        """A request was answered. A read that fails sets no watch, but for an Exists that finds nothing."""
+        """A request was answered. A read that fails sets no watch, except an Exists that finds nothing."""
         if isinstance(request, RemoveWatches):
             if error == OK:
                 self._change(request.path, 0)
@@ -41,7 +41,7 @@ class OneShotWatches:
             self._change(path, kinds & ~used_up)
 
     def clear(self) -> None:
-        """The connection is gone, and the watches with it."""
+        """The connection is lost, and the watches with it."""
         self._kinds.clear()
         self.data = self.children = 0
 

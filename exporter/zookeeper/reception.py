@@ -1,4 +1,4 @@
-"""Reception: what comes from the server, whole frames, as many as have arrived, each passed on in its order."""
+"""Reception: reads whole frames from the server, all that have arrived, and passes each on in order."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _HEADER = struct.Struct("!iqi")
 
 
 class Reception:
-    """Reads from a connection's socket in the place of its client's own methods, `originals`, on its thread."""
+    """Replaces the client's methods for its socket, `originals`; runs on the connection's thread."""
 
     def __init__(
         self,
@@ -54,12 +54,12 @@ class Reception:
         self._moderation = Moderation()
 
     def limit(self, max_bytes: int) -> None:
-        """Bounds what a server may say at once; see `Session.limit_replies`."""
+        """Limits the length of replies; see `Session.limit_replies`."""
         self._buffer.limit = max(max_bytes, self._buffer.limit) if self._is_limited else max_bytes
         self._is_limited = True
 
     def pause(self) -> float:
-        """For how many seconds events may gather: not while anyone else's request waits for its reply."""
+        """For how many seconds events may gather: 0 while a request of anyone else waits for its reply."""
         pending = self._client.pending
         return self._moderation.pause if not pending or isinstance(pending[0][0], Request) else 0.0
 
@@ -68,14 +68,14 @@ class Reception:
         self._connecting.on_protocol_error(ProtocolError(reason, "a reply that cannot be decoded"))
         self._client.hang_up()
 
-    # In the place of the client's methods of these names
+    # Replacements of the client's methods of these names
 
     def write(self, message: Any, timeout: Any) -> None:
         """Sends bytes."""
         try:
             self._write(message, timeout)
         except ConnectionDropped:
-            # Why the server hung up may have arrived before: hear that out.
+            # The reason why the server hung up may have arrived before: read it.
             try:
                 self.read_socket(timeout)
             except AuthFailedError:
@@ -86,7 +86,7 @@ class Reception:
         self._traffic.sent_bytes += len(message)
 
     def read_socket(self, read_timeout: float) -> Any:
-        """Takes what has arrived; kazoo's own reads one frame with several system calls."""
+        """Reads what has arrived; kazoo's own reads one frame with several system calls."""
         sock, handler = self._client.socket, self._client.handler
         if is_replaced(handler) and not handler.select([sock], [], [], read_timeout)[0]:
             raise handler.timeout_exception("socket time-out during read")
@@ -105,11 +105,11 @@ class Reception:
     # Frames
 
     def on_frame(self, frame: bytes) -> Any:
-        """Sees to one message; gives `CLOSE_RESPONSE` for the answer to the end of the session.
+        """Handles one message; returns `CLOSE_RESPONSE` for the answer to the end of the session.
 
         Raises:
-            ConnectionDropped: it costs the connection; a ProtocolError where that is the server's fault.
-            AuthFailedError: it costs the session.
+            ConnectionDropped: the message ends the connection; a ProtocolError if that is the server's fault.
+            AuthFailedError: the message ends the session.
         """
         if len(frame) < _HEADER.size:
             raise ProtocolError("bad_frame", f"a message of {len(frame)} bytes, without a whole header")
@@ -151,7 +151,7 @@ class Reception:
         return answer
 
     def _on_overtaking_reply(self, xid: int, error: int) -> None:
-        """A reply that is not due costs the connection; what it says of a request of ours is noted."""
+        """A reply out of order ends the connection; if it answers a request of ours, its error is noted."""
         waiting = overtaken(self._client, xid)
         for request in waiting:
             if isinstance(request, Request):

@@ -1,4 +1,4 @@
-"""Records: a znode as the raw bytes of its getData reply, decoded only where someone asks.
+"""Records: a znode as the raw bytes of its getData reply, decoded only on demand.
 
 A record is the jute encoding of ``GetDataResponse`` (ZooKeeper's ``zookeeper.jute``): the data, preceded by its
 length (-1 for null), then the 68 bytes of its ``Stat``. A record without data is the ``Stat`` alone. ``UNREADABLE``
@@ -32,7 +32,7 @@ _TTL_BITS = 0xFF00_0000_0000_0000
 
 
 def data_of(record: bytes) -> bytes | None:
-    """The znode's data: None when it is null on the server or was not kept."""
+    """The znode's data; None if it is null on the server or was not kept."""
     if len(record) == STAT_SIZE or _DATA_LENGTH.unpack_from(record)[0] < 0:
         return None
     return record[_DATA_LENGTH.size : -STAT_SIZE]
@@ -54,29 +54,29 @@ def czxid_of(record: bytes) -> int:
 
 
 def modified_at(record: bytes) -> float:
-    """When the znode's data was last changed or, if it never was, made: Unix seconds by the server's clock."""
+    """When the znode's data was created or last changed, in Unix seconds by the server's clock."""
     return int.from_bytes(record[_MTIME - STAT_SIZE : _MTIME - STAT_SIZE + 8], "big", signed=True) / 1000
 
 
 def origin_and_change(record: bytes) -> tuple[tuple[int, int], tuple[int, int]]:
-    """What distinguishes a znode from others at its path, and its data from earlier data: its zxids and times.
+    """The zxids and times that distinguish a znode from others at its path, and its data from earlier data.
 
-    The times matter where an ensemble was wiped: it counts its zxids from the start again.
+    The times matter if an ensemble was wiped, since its zxids then start again.
     """
     czxid, mzxid, ctime, mtime = _TIMES.unpack_from(record, len(record) - STAT_SIZE)
     return (czxid, ctime), (mzxid, mtime)
 
 
 def version_of(record: bytes) -> tuple[int, int, int, int]:
-    """What only ever grows while a znode lives: mzxid, pzxid, cversion and aversion, in order of comparison."""
+    """The numbers that only grow while a znode lives: mzxid, pzxid, cversion and aversion, in order of comparison."""
     _, mzxid, _, _, _, cversion, aversion = _AGE.unpack_from(record, len(record) - STAT_SIZE)
     return mzxid, pzxid_of(record), cversion, aversion
 
 
 def reported_part(record: bytes) -> bytes:
-    """What cannot change without a watch event: all but aversion, and cversion, numChildren and pzxid.
+    """The part that cannot change without a watch event: all but aversion, cversion, numChildren and pzxid.
 
-    A change of an ACL shows nothing, and so do children that may not be read.
+    A change of an ACL sends no event, and neither do changes of unreadable children.
     """
     return record[:-32] + record[-OWNER_FROM_END:-12]
 
@@ -98,11 +98,11 @@ def owner_and_size(record: bytes) -> tuple[int, int]:
 
 
 def kind_of(owner: int) -> str:
-    """What an ``ephemeralOwner`` makes of its znode: persistent or ephemeral.
+    """The kind of a znode by its ``ephemeralOwner``: persistent or ephemeral.
 
-    Values that make a znode a container or give it a time to live (ZooKeeper's ``EphemeralType``) stay on the servers:
-    from 3.6.2 to 3.9.5 the stat that clients get has 0 in their place. A server that did send them would be understood;
-    where extended types are off, the bits of a TTL belong to an ephemeral of the server with id 255.
+    Servers do not send the values of containers and znodes with a time to live (ZooKeeper's ``EphemeralType``): from
+    3.6.2 to 3.9.5 clients get 0 instead. If a server did send them, they would be recognized; with extended types off,
+    the bits of a TTL belong to an ephemeral of the server with id 255.
     """
     is_persistent = owner in (0, _CONTAINER) or owner & _TTL_MASK == _TTL_BITS
     return "persistent" if is_persistent else "ephemeral"

@@ -1,4 +1,4 @@
-"""Results: what a client completes for our requests, and, where calls are observed, for those of its callers."""
+"""Results: the result objects that a client completes for our requests, and for observed requests of its callers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from exporter.zookeeper.wire import Request
 
 
 class OwnResult:
-    """What the client completes when it fails a request of ours itself; the session answers all others."""
+    """The result of a request of ours. The client completes it only if the request fails; the session does the rest."""
 
     def __init__(self, client: Client, request: Request, sink: Sink) -> None:
         self._client = client
@@ -21,7 +21,7 @@ class OwnResult:
         self.call: Call | None = None
 
     def set(self, value: object = None) -> None:
-        """Called by the client alone, for requests that it decodes; ours are not among them."""
+        """Called by the client only for requests that it decodes; ours are not among them."""
         raise AssertionError("kazoo answered a request that is not its own")
 
     def set_exception(self, exception: Exception) -> None:
@@ -32,7 +32,7 @@ class OwnResult:
 
 
 class ObservedResult:
-    """What the client completes in place of a caller's result, so that the end of the call is seen first."""
+    """Stands in for a caller's result, so that the end of the call is observed first."""
 
     __slots__ = ("_result", "call")
 

@@ -1,4 +1,4 @@
-"""Sending: requests on their way to the server, ours and those of the client's callers, each of them a call."""
+"""Sending: queues and sends requests, ours and those of the client's callers; each is a call."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from exporter.zookeeper.wire import Request
 
 
 class Sending:
-    """Queues and sends in the place of a client's own methods, `originals`."""
+    """Replaces a client's methods for queueing and sending, `originals`."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Sending:
         self._closing: Call | None = None
 
     def after_fork(self) -> None:
-        """In a fork's child: no thread holds the lock."""
+        """In a fork's child: renews the lock."""
         self._calling = self._client.handler.rlock_object()
 
     # On any thread
@@ -61,13 +61,13 @@ class Sending:
         self._client.call(request, OwnResult(self._client, request, sink))
 
     def call(self, request: Any, result: Any) -> Any:
-        """Queues any request, in the place of ``call``."""
+        """Queues any request, in place of ``call``."""
         client = self._client
-        # What has no result, such as the markers by which kazoo.testing breaks connections, has no end to observe.
+        # A request without a result, such as kazoo.testing's markers that break connections, has no end to observe.
         if self._observers and result is not None and client.client_state not in OVER:
             result = self._observed(request, result)
-        # kazoo wakes its connection through a socket. Once that is full, gevent and eventlet let only one wait for it;
-        # kazoo would fail the request of any other, and yet send it as soon as something else wakes the connection.
+        # kazoo wakes its connection through a socket. If that is full, gevent and eventlet let only one caller wait;
+        # kazoo would fail the request of any other caller, and still send it later.
         with self._calling:
             self._traffic.asked()
             queue = client.queue
@@ -77,7 +77,7 @@ class Sending:
             return answer
 
     def async_result(self) -> Any:
-        """What callers get; their callbacks are then run in the context of who asks for them, if anyone minds."""
+        """The result that callers get; it keeps the context of callbacks if an observer needs that."""
         result = self._originals.async_result()
         return in_context(result) if self._observers.follow_context else result
 
@@ -96,7 +96,7 @@ class Sending:
                 closing.end(CONNECTION_LOST)
 
     def _observed(self, request: Any, result: Any) -> Any:
-        """Begins a call; gives what the client is to complete instead of `result`, so that its end is seen."""
+        """Begins a call; returns a stand-in for `result` that reports the call's end."""
         call = self._observers.begin(request, self._connecting.server_now())
         if isinstance(result, OwnResult):
             result.call = call
@@ -106,7 +106,7 @@ class Sending:
     # On the connection's thread
 
     def send(self, request: Any, timeout: Any, xid: Any = None) -> None:
-        """Sends a request, in the place of ``submit``."""
+        """Sends a request, in place of ``submit``."""
         call = self._call_of(request, xid)
         if isinstance(request, Request):
             self._capabilities.asked(request, time.monotonic())
@@ -116,7 +116,7 @@ class Sending:
             call.sent_bytes = self._traffic.sent_bytes - sent_before
 
     def _call_of(self, request: Any, xid: int | None) -> Call | None:
-        """The call that a request belongs to; begins it for those that the client makes by itself."""
+        """The call of a request; begins one for a request that the client makes itself."""
         call: Call | None = None
         if xid == PING_XID or isinstance(request, Close | SASL):
             call = self._closing if isinstance(request, Close) else None

@@ -1,7 +1,7 @@
-"""Session: everything one kazoo client hears, as streams in the order the server sent it, and its measurements.
+"""Session: everything that one kazoo client receives, as streams in the server's order, and its measurements.
 
-Its parts: `reception` reads what comes, `watches` and `stream` give it to those who want it; `sending` and `connecting`
-see to what goes out; `inquiries` knows what servers can do; `standing` and `traffic` keep what became of it all.
+Its parts: `reception` reads messages, `watches` and `stream` pass them to subscribers; `sending` and `connecting` send
+and connect; `inquiries` knows what servers can do; `standing` and `traffic` keep states, counts and times.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ _sessions: WeakSet[Session] = WeakSet()
 
 
 class ForkedClientError(KazooException):  # type: ignore[misc]
-    """The client was started in the parent of this process. Its threads stayed there, and no call would ever end."""
+    """The client was started before this process was forked. Its threads stayed in the parent, so no call would end."""
 
 
 class Session:
-    """The stream and the measurements of one client, shared by all who attach to it.
+    """The stream and the measurements of one client, shared by all callers that attach to it.
 
     A Session lives as long as its client. Sinks are called on the connection's thread and must not block.
     """
 
     @classmethod
     def attach(cls, client: KazooClient) -> Session:
-        """The client's one Session, made when first asked for. Attach before the client starts, to miss nothing.
+        """The client's one Session, made on the first call. Attach before the client starts, to miss nothing.
 
         Raises:
             IncompatibleKazooError: the installed kazoo lacks a private attribute that is needed.
@@ -70,14 +70,14 @@ class Session:
 
     @classmethod
     def existing(cls, client: KazooClient) -> Session | None:
-        """The client's Session, if anyone has attached to it."""
+        """The client's Session, if it has one."""
         session: Session | None = client.__dict__.get("_treecache_session")
         return session
 
     def __init__(self, kazoo: KazooClient) -> None:
         client = self._client = adapt(kazoo)
         originals, capabilities = client.methods(), Capabilities()
-        #: The observers of each call, and what lives on this session.
+        #: The observers of calls, and the tenants of this session.
         self.observers = observers = Observers()
         self._heritage = Heritage(client)
         self._stream = stream = Stream()
@@ -114,16 +114,16 @@ class Session:
 
     @property
     def is_alive(self) -> bool:
-        """False in a child of the process in which the client was started: a fork takes no threads along."""
+        """False in a fork's child if the client was started before the fork, which copies no threads."""
         return self._heritage.is_alive
 
     @property
     def is_inherited_and_idle(self) -> bool:
-        """Whether the client was made before this process was forked, and is not in use here, as it was not there."""
+        """Whether the client was made before this process was forked, and was used neither there nor here."""
         return self._heritage.is_idle
 
     def after_fork(self) -> None:
-        """In a fork's child: forgets what lives in the parent alone, and the locks, which its threads may have held."""
+        """In a fork's child: forgets what lives in the parent only, and renews locks, which its threads may hold."""
         self._heritage.after_fork()
         self._stream.after_fork()
         self._sending.after_fork()
@@ -136,7 +136,7 @@ class Session:
     def subscribe(self, root: str, sink: Sink) -> Subscription:
         """Streams to `sink` the watch events at and below the server's path `root`, and every state change.
 
-        When the client is connected, the stream begins with `Connected`.
+        If the client is connected, the stream begins with `Connected`.
         """
         subscription = Subscription(root, sink, self._stream, self._watches, self._sending.submit)
         self._stream.add(subscription, self._greeting)
@@ -146,50 +146,50 @@ class Session:
         return self._inquiries.connected() if self._client.connected else None
 
     def submit(self, request: Request, sink: Sink) -> None:
-        """Queues a request; its `Reply`, or that it stays `Unanswered`, goes to `sink`.
+        """Queues a request; its `Reply`, or `Unanswered`, goes to `sink`.
 
-        Not for the connection's own thread, which this may wait for.
+        Do not call it on the connection's own thread, for which it may wait.
         """
         self._sending.submit(request, sink)
 
     def request_barrier(self, kind: str, path: str) -> None:
-        """Asks for a barrier of a kind of `BARRIERS`, unless one is under way; any path on the server will do.
+        """Requests a barrier of a kind of `BARRIERS`, unless one is under way; any path on the server will do.
 
-        Every subscription's stream has its `Barrier`, or `BarrierFailed`, at its place. Not for the connection's own
-        thread, nor at a server that is cut off from its quorum.
+        Every subscription's stream gets the `Barrier`, or `BarrierFailed`, in order. Do not call it on the connection's
+        own thread, nor on a read-only connection.
         """
         self._stream.request_barrier(kind, path, self.submit)
 
     def limit_replies(self, max_bytes: int) -> None:
-        """Bounds what a server may say at once, in bytes; the largest bound that was asked for counts."""
+        """Limits the length of replies, in bytes; of several limits the largest counts."""
         self._reception.limit(max_bytes)
 
     def drop(self, reason: str) -> None:
-        """Ends the connection, not the session, because of a reply that cannot be decoded; `reason` as counted."""
+        """Ends the connection, not the session, because of a reply that cannot be decoded; counts it by `reason`."""
         self._reception.drop(reason)
 
     # Servers
 
     @property
     def tried(self) -> str | None:
-        """The server, as `host:port`, that the client is connected or connecting to, or tried last."""
+        """The server, as `host:port`, that the client is connected to, is trying, or tried last."""
         return self._connecting.tried
 
     def allow_giving_up(self, is_over: GivingUp) -> None:
-        """Lets the session end when servers hang up on it; without this it never does, as with kazoo alone.
+        """Lets the client give up a session that servers hang up on; kazoo alone never does.
 
-        `is_over` is asked each time a server hangs up on an attempt to resume the session: on the connection's thread,
-        so it must not block. Its arguments are the newest zxid that the client has seen, and for how many seconds it
-        has not heard from a server. Where it says True, the client goes on with a new session.
+        `is_over` is called each time a server hangs up on an attempt to resume the session, on the connection's thread,
+        so it must not block. Its arguments are the newest zxid that the client has seen, and the seconds since it last
+        heard from a server. If it returns True, the client opens a new session.
 
-        For a client of one's own alone: an application's session, and its ephemerals, are the application's.
+        Use it only for a client of your own: an application's session, with its ephemerals, is the application's.
         """
         self._connecting.gives_up = is_over
 
     def inquire(self) -> None:
-        """Finds out, unless that is under way, what the connected server can do; `Capable` follows in every stream.
+        """Finds out what the connected server can do, unless that is under way; `Capable` follows in every stream.
 
-        The server is asked on a connection of its own, which harms nobody, and which takes a few seconds at most.
+        It asks the server on a separate connection, which disturbs nobody and takes a few seconds at most.
         """
         self._inquiries.inquire()
 
@@ -200,7 +200,7 @@ class Session:
         self._stream.listen(listener)
 
     def stats(self) -> ClientStats:
-        """What the client is doing now."""
+        """A snapshot of the client."""
         connecting, traffic = self._connecting, self._traffic
         timeout, heard_at = connecting.granted_timeout, traffic.last_heard_at
         return ClientStats(
@@ -247,7 +247,7 @@ class Session:
             self._stream.report(change)
 
     def _why(self, state: KazooState) -> str:
-        """Why the connection is gone: kazoo reports a dropped one while it handles what dropped it."""
+        """Why the connection was lost: kazoo reports that while it handles the exception."""
         if state != KazooState.SUSPENDED:
             return self._standing.end_of_session()
         why = sys.exc_info()[1]

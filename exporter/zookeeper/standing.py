@@ -1,4 +1,4 @@
-"""Standing: which state a client is in, since when, and how its sessions end."""
+"""Standing: the state of a client, since when it is in it, and how its sessions end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from exporter.zookeeper.traffic import Traffic
 
 
 class Standing:
-    """Of one client; changed on the connection's thread."""
+    """The standing of one client; changed on the connection's thread."""
 
     def __init__(self, client: Client, connecting: Connecting, traffic: Traffic, heritage: Heritage) -> None:
         self._client = client
@@ -37,28 +37,28 @@ class Standing:
 
     @property
     def session_id(self) -> str:
-        """The session's, as ZooKeeper logs it; "" without a session."""
+        """The session's id, as ZooKeeper logs it; "" without a session."""
         return session_in_hex(self._client.session_id)
 
     def connected(self) -> StateChange:
-        """There is a connection."""
+        """Notes a connection."""
         change = self._change("")
         self._connecting.ever_connected = True
         self._connected_at, self._disconnected_at = time.monotonic(), None
         return change
 
     def disconnected(self, reason: str) -> StateChange:
-        """There is none any more, or no session."""
+        """Notes the loss of the connection, or of the session."""
         change = self._change(reason)
         self._disconnected_at = self._disconnected_at or time.monotonic()
         self._connected_at = None
         return change
 
     def replacement(self) -> StateChange | None:
-        """Ends the session for which a server has opened another one without a word, if one has.
+        """Ends a session that a server has silently replaced by a new one, if any.
 
-        ClickHouse Keeper does that. kazoo takes the new one for the old one resumed, and so do its users. But the
-        ephemerals of the old one are gone.
+        ClickHouse Keeper does that. kazoo and its users take the new session for the old one, but the old session's
+        ephemerals are gone.
         """
         replaced, self._connecting.replaced = self._connecting.replaced, None
         if replaced is None:
@@ -69,7 +69,7 @@ class Standing:
         return self._change("replaced")._replace(state="lost", session_id=session_id, session_age=_age(started))
 
     def end_of_session(self) -> str:
-        """Counts the end of a session; gives its reason, one of `LOST_REASONS` or `closed`."""
+        """Counts the end of a session; returns its reason, one of `LOST_REASONS` or `closed`."""
         self._traffic.pinged_zxid = 0
         given_up, self._connecting.given_up = self._connecting.given_up, False
         reasons = {

@@ -1,4 +1,4 @@
-"""StateChange: a change of a client's state, with what a log of an outage has to say of it."""
+"""StateChange: a change of a client's state, with the details that a log of an outage needs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import NamedTuple
 class StateChange(NamedTuple):
     """A client entered a state of `CLIENT_STATES`.
 
-    ``server`` is the one it is connected to, or else was or tried to be last. ``reason`` says why a connection was
-    suspended in the words of kazoo, and why a session was lost by one of `LOST_REASONS`, or ``closed`` where its client
-    ended it. The rest is in seconds, and None where it is not known: the session's age, how long the connection lasted
-    that now ended, and how long there has been none.
+    ``server`` is the one that it is connected to, was connected to, or tried last. ``reason`` says why: for a suspended
+    connection in kazoo's words, for a lost session by one of `LOST_REASONS`, or ``closed`` if its client ended it. The
+    rest is in seconds, None if unknown: the session's age, how long the connection lasted that just ended, and how long
+    the client was disconnected.
     """
 
     state: str

@@ -1,4 +1,4 @@
-"""ClientStats: what one ZooKeeper client's session and connection look like at a moment."""
+"""ClientStats: a snapshot of one ZooKeeper client's session and connection."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from exporter.zookeeper.protocol import PROTOCOL_ERRORS
 
 CLIENT_STATES = ("connecting", "connected", "connected_ro", "suspended", "lost")
-#: Those that a client comes to; it begins in the other one, and never comes back to it.
+#: The states that a client can enter: all but the first, in which it begins.
 ENTERED_STATES = CLIENT_STATES[1:]
 LOST_REASONS = ("expired", "auth_failed", "given_up", "replaced")
 FAILURE_REASONS = ("dns", "refused", "timeout", "tls", "auth", "hung_up", "other")
-#: What asking a server for its capabilities brought, on a connection of our own.
+#: The results of asking a server for its capabilities, on a separate connection.
 INQUIRY_RESULTS = ("recursive", "classic", "undecided")
 WATCH_EVENTS = ("created", "deleted", "changed", "child")
 WATCH_KINDS = ("data", "child", "recursive")
@@ -20,20 +20,20 @@ WATCH_KINDS = ("data", "child", "recursive")
 
 @dataclass(frozen=True)
 class ClientStats:
-    """A snapshot of one client, safe to take from any thread at any time.
+    """A snapshot of one client, which any thread may take at any time.
 
     Every mapping holds each of its known keys, zero included: ``transitions`` by ``ENTERED_STATES`` (how often each
     was entered), ``sessions_lost`` by ``LOST_REASONS``, ``connection_failures`` by ``FAILURE_REASONS``,
     ``watch_events`` by ``WATCH_EVENTS``, ``watches`` by ``WATCH_KINDS``, ``protocol_errors`` by ``PROTOCOL_ERRORS``
-    and ``inquiries`` by ``INQUIRY_RESULTS``. Points in time are Unix seconds and 0 when the thing never happened; ages
-    and timeouts are seconds.
+    and ``inquiries`` by ``INQUIRY_RESULTS``. Points in time are Unix seconds, 0 for never; ages and timeouts are
+    seconds.
 
-    ``server`` is ``host:port`` of the connection, None while there is none. ``session_id`` is the session's as
-    ZooKeeper logs it, also while it has no connection, and empty when there is none; never a label of a metric.
+    ``server`` is ``host:port`` of the connection, None without one. ``session_id`` is the session's id as ZooKeeper
+    logs it, also while it has no connection, and empty without a session; it is never a label of a metric.
     ``session_timeout`` is what the server granted. ``session_deadline_at`` is when the server may expire the session
-    unless it hears from us. Of a session that was there before anyone looked these two and ``session_started_at`` are
-    not known, and 0. ``last_zxid`` is the newest transaction that a reply of the session carried, those to pings
-    included.
+    unless it hears from the client. For a session that began before anyone attached, these two and
+    ``session_started_at`` are unknown, and 0. ``last_zxid`` is the newest zxid in a reply of the session, replies to
+    pings included.
     """
 
     state: str

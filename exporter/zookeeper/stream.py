@@ -1,4 +1,4 @@
-"""Stream: what a session hears and what becomes of it, in order, for each who subscribes: with barriers at their place.
+"""Stream: passes a session's messages to each subscriber in order, state changes and barriers included.
 
 Sinks are called on the connection's thread and must not block.
 """
@@ -21,13 +21,13 @@ Submit = Callable[[Request, Sink], None]
 
 
 class WatchKeeper(Protocol):
-    """What sets and takes off the watches of subscriptions, each of which knows nothing of the others."""
+    """Sets and removes the watches of subscriptions, which do not know of each other."""
 
     def watch(self, subscription: Subscription, request: AddWatch) -> None:
         """Queues the request, on behalf of a subscription."""
 
     def unwatch(self, request: RemoveWatches, sink: Sink) -> None:
-        """Queues the request unless someone needs a watch on its path."""
+        """Queues the request, unless another user needs a watch on its path."""
 
 
 class Subscription:
@@ -36,7 +36,7 @@ class Subscription:
     def __init__(self, root: str, sink: Sink, stream: Stream, watches: WatchKeeper, submit: Submit) -> None:
         self.root = root
         self.sink = sink
-        #: The paths on which the reader wants a recursive watch, its root in any case.
+        #: The paths on which the reader wants a recursive watch, always including its root.
         self.watched = {root}
         self._stream = stream
         self._watches = watches
@@ -44,13 +44,13 @@ class Subscription:
         self._below = root if root == "/" else root + "/"
 
     def covers(self, path: str) -> bool:
-        """Whether a path of the server is the root or below it."""
+        """Whether a path on the server is the root or below it."""
         return path == self.root or path.startswith(self._below)
 
     def submit(self, request: Request) -> None:
-        """Queues a request, the answer to which goes into the stream; see `Session.submit`.
+        """Queues a request whose answer goes into the stream; see `Session.submit`.
 
-        A watch that others need as well is not taken off, and that request gets no answer.
+        A request to remove a watch that others need as well is not sent, and gets no answer.
         """
         if isinstance(request, AddWatch):
             self._watches.watch(self, request)
@@ -61,24 +61,24 @@ class Subscription:
             self._submit(request, self.sink)
 
     def close(self) -> None:
-        """Ends the stream and takes its recursive watches off the server, unless others need watches there."""
+        """Ends the stream and removes its recursive watches from the server, unless others need watches there."""
         if self._stream.remove(self):
             for path in sorted(self.watched):
                 self._watches.unwatch(RemoveWatches(path), _ignore)
 
 
 class Stream:
-    """The subscriptions of one session, and those who listen to its state alone."""
+    """The subscriptions of one session, and the listeners of its state."""
 
     def __init__(self) -> None:
-        #: Held while the connection's state changes, and by those for whom it must not change meanwhile.
+        #: Held while the connection's state changes, and by callers for whom it must not change.
         self.lock = threading.RLock()
         self.subscriptions: list[Subscription] = []
         self._listeners: list[Callable[[StateChange], None]] = []
         self._requested: set[str] = set()
 
     def after_fork(self) -> None:
-        """In a fork's child: nobody is there, and no thread holds the lock."""
+        """In a fork's child: forgets subscriptions and listeners, and renews the lock."""
         self.lock = threading.RLock()
         self.subscriptions = []
         self._requested.clear()
@@ -86,7 +86,7 @@ class Stream:
     # Subscriptions
 
     def add(self, subscription: Subscription, greeting: Callable[[], Message | None]) -> None:
-        """Begins a subscription: with what the greeting is, if anything, and nothing in between."""
+        """Adds a subscription and sends it the greeting, if any, before other messages."""
         with self.lock:
             self.subscriptions.append(subscription)
             message = greeting()
@@ -94,7 +94,7 @@ class Stream:
                 subscription.sink(message)
 
     def remove(self, subscription: Subscription) -> bool:
-        """Ends a subscription; gives whether it had not ended."""
+        """Removes a subscription; returns whether it was there."""
         with self.lock:
             if subscription not in self.subscriptions:
                 return False
@@ -126,7 +126,7 @@ class Stream:
     # Barriers
 
     def request_barrier(self, kind: str, path: str, submit: Submit) -> None:
-        """Asks for a barrier, unless one of its kind is under way; see `Session.request_barrier`."""
+        """Requests a barrier, unless one of its kind is under way; see `Session.request_barrier`."""
         with self.lock:
             if kind in self._requested:
                 return
@@ -140,4 +140,4 @@ class Stream:
 
 
 def _ignore(message: Message) -> None:
-    """A sink for replies that change nothing."""
+    """A sink for replies that need no action."""

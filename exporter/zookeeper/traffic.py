@@ -1,4 +1,4 @@
-"""Traffic: what went over a client's connections, when it was last heard of, and how long what is asked for waits."""
+"""Traffic: bytes sent and received, when the server was last heard, and how long requests wait for their replies."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Traffic:
         self.last_heard: float | None = None
         self._heard_at: Moment | None = None
         self._heard_unix = SteadyTime()
-        #: The newest transaction of the session that a ping's answer carried; kazoo takes no notice of those.
+        #: The newest zxid of the session in a ping's answer; kazoo ignores those.
         self.pinged_zxid = 0
         self._asked_at: deque[float] = deque()
         self.connection_attempts = 0
@@ -40,7 +40,7 @@ class Traffic:
         self.inquiries = dict.fromkeys(INQUIRY_RESULTS, 0)
 
     def heard(self, size: int) -> None:
-        """So many bytes came from the server."""
+        """Counts bytes that came from the server."""
         self.received_bytes += size
         self._heard_at = heard = Moment.now()
         self.last_heard = heard.monotonic
@@ -52,22 +52,22 @@ class Traffic:
 
     @property
     def last_zxid(self) -> int:
-        """The newest transaction that the session has heard of."""
+        """The newest zxid in the session's replies."""
         return max(self._client.last_zxid, self.pinged_zxid)
 
     def asked(self) -> None:
-        """A request is about to be queued. Those are answered in their order, so those still out are the youngest."""
+        """Notes the time of a request. Requests are answered in order, so the youngest ones are outstanding."""
         outstanding = self.outstanding()
         while len(self._asked_at) > outstanding:
             self._asked_at.popleft()
         self._asked_at.append(time.monotonic())
 
     def outstanding(self) -> int:
-        """The requests that were not answered yet, queued ones included."""
+        """The number of requests not yet answered, queued ones included."""
         return len(self._client.queue) + len(self._client.pending)
 
     def oldest_request_age(self) -> float:
-        """For how many seconds the oldest of them has waited; 0.0 where there is none."""
+        """How many seconds the oldest of them has waited; 0.0 without outstanding requests."""
         outstanding = self.outstanding()
         times = list(self._asked_at)[-outstanding:] if outstanding else []
         return max(0.0, time.monotonic() - times[0]) if times else 0.0

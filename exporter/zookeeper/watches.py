@@ -1,9 +1,9 @@
-"""Watches: recursive watches beside the one-shot watches of others on the same connection.
+"""Watches: recursive watches besides one-shot watches of other users on the same connection.
 
-The server does not count watches, and before 3.9 a path has one mode for the whole session, the last one set: a
-one-shot watch ends a recursive one on the same path and the other way round (ZOOKEEPER-4466, 4472). But a recursive
-watch reports all that one-shot watches on its path would. So those are set on this side only, and fired from the
-recursive watch's events.
+The server does not count watches, and before 3.9 a path has one watch mode for the whole session, the last one set: a
+one-shot watch ends a recursive watch on the same path, and vice versa (ZOOKEEPER-4466, 4472). But a recursive watch
+reports everything that one-shot watches on its path would. So one-shot watches on such a path are kept on this side
+only, and fired by the recursive watch's events.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ class Watches:
         self._observers = observers
         self._traffic = traffic
         self._submit = submit
-        #: For changes of recursive watches; the connection's thread never takes it.
+        #: Guards changes of recursive watches; the connection's thread never takes it.
         self._changing = client.handler.rlock_object()
-        #: The paths watched recursively, in the order of the wire.
+        #: The paths watched recursively; changed in the order in which requests are sent.
         self._recursive: set[str] = set()
         self._one_shot = OneShotWatches()
-        #: Reads that were sent without the watch they ask for.
+        #: Reads that were sent without the watch that they set.
         self._unwatched: set[Request] = set()
 
     def after_fork(self) -> None:
-        """In a fork's child: there is no connection, and no thread holds the lock."""
+        """In a fork's child: forgets all watches, and renews the lock."""
         self._changing = self._client.handler.rlock_object()
         self.connection_lost()
 
     def connection_lost(self) -> None:
-        """The connection is gone, and all watches with it."""
+        """The connection is lost, and all watches with it."""
         self._recursive.clear()
         self._one_shot.clear()
         self._unwatched.clear()
 
     def counts(self) -> dict[str, int]:
-        """How many watches there are, by `WATCH_KINDS`."""
+        """The numbers of watches, by `WATCH_KINDS`."""
         client = self._client
         return {
             "data": _watcher_count(client.data_watchers) + self._one_shot.data,
@@ -62,7 +62,7 @@ class Watches:
     # On the connection's thread
 
     def sending(self, request: Any) -> Any:
-        """A request is about to be sent: gives what to send in its place, where it is known what is watched."""
+        """Returns the request to send in place of this one, according to the recursive watches at this moment."""
         if isinstance(request, Request):
             if isinstance(request, AddWatch):
                 self._recursive.add(request.path)
@@ -87,13 +87,13 @@ class Watches:
             return
         assert isinstance(request, AddWatch | RemoveWatches)
         if request.path not in self._recursive:
-            # One-shot watches that were set on this side only have lost what fired them: fire them while it is known.
+            # One-shot watches kept on this side only can no longer be fired by the recursive watch: fire them now.
             self._fire(CHANGED, request.path)
             self._fire(CHILD, request.path)
             self._stream.send_event(WatchEvent(CHILD, request.path, -1, time.monotonic()))
 
     def on_event(self, frame: bytes, offset: int, zxid: int) -> None:
-        """A watch event came. Raises ProtocolError if it is none."""
+        """Handles a watch event. Raises ProtocolError if it cannot be decoded."""
         kind, path = watchevent.decode(frame, offset)
         if 1 <= kind <= len(WATCH_EVENTS):
             self._traffic.watch_events[WATCH_EVENTS[kind - 1]] += 1
@@ -107,7 +107,7 @@ class Watches:
             self._fire_child_watchers(event)
 
     def _fire_child_watchers(self, event: WatchEvent) -> None:
-        """A recursive watch reports a child where a watch for children would report its parent."""
+        """Fires watches for children: a recursive watch reports the child, such a watch its parent."""
         parent = event.path[: event.path.rindex("/")] or "/"
         if parent in self._recursive:
             self._stream.send_event(event._replace(kind=CHILD, path=parent))
@@ -115,7 +115,7 @@ class Watches:
                 self._fire(CHILD, parent)
 
     def _fire(self, kind: int, path: str) -> None:
-        """Fires the one-shot watches of the client's own callers, as if this event had come."""
+        """Fires the one-shot watches of the client's callers, as if this event had come."""
         self._client.read_watch_event(watchevent.encode(kind, path), 0)
 
     # On any other thread
@@ -127,7 +127,7 @@ class Watches:
             self._submit(request, subscription.sink)
 
     def unwatch(self, request: RemoveWatches, sink: Sink) -> None:
-        """Queues the request unless someone needs a watch on its path: the server does not count."""
+        """Queues the request, unless another user needs a watch on its path: the server does not count watches."""
         path = request.path
         with self._changing:
             watched = (path in other.watched for other in self._stream.subscriptions)
@@ -136,7 +136,7 @@ class Watches:
                 self._submit(request, sink)
 
     def _watches_recursively(self, path: str) -> bool:
-        """Whether this connection watches a path recursively, or will as soon as it has sent what is queued."""
+        """Whether this connection watches a path recursively, or will when queued requests are sent."""
         if not self._client.connected:
             return False
         queued = (request for request, _ in list(self._client.queue))

@@ -1,4 +1,4 @@
-"""Watch events as a server sends them: jute's ``WatcherEvent``, decoded and mistrusted."""
+"""Watch events as a server sends them: jute's ``WatcherEvent``, decoded with checks."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from exporter.zookeeper.wire import encode_string
 
 _WATCH_EVENT = struct.Struct("!iii")
 _HEAD = struct.Struct("!ii")
-#: The state that events carry while the session has a connection: ``KeeperState.SyncConnected``.
+#: The state in events while the session has a connection: ``KeeperState.SyncConnected``.
 _CONNECTED = 3
 
 
 def decode(frame: bytes, offset: int) -> tuple[int, str]:
-    """The kind and the path of the event that begins at an offset. Raises ProtocolError if there is none."""
+    """The kind and path of the event at an offset. Raises ProtocolError if it cannot be decoded."""
     try:
         kind, _, length = _WATCH_EVENT.unpack_from(frame, offset)
         start = offset + _WATCH_EVENT.size
@@ -23,7 +23,7 @@ def decode(frame: bytes, offset: int) -> tuple[int, str]:
             raise ValueError(f"a path of {length} bytes in {len(frame) - start} bytes")
         path = frame[start : start + length].decode()
         if 1 <= kind <= len(WATCH_EVENTS) and not _is_path(path):
-            raise ValueError(f"an event of the path {path[:100]!r}")
+            raise ValueError(f"an event with the path {path[:100]!r}")
     except (struct.error, ValueError) as error:
         raise ProtocolError("bad_event", f"a watch event that cannot be decoded: {error}") from error
     return kind, path

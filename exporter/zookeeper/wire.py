@@ -1,7 +1,7 @@
-"""The jute requests that kazoo lacks, AddWatch, RemoveWatches and MultiRead, and those whose raw answers are wanted.
+"""The jute requests that kazoo lacks (AddWatch, RemoveWatches, MultiRead), and those whose raw answers are needed.
 
-Layouts and opcodes are those of ZooKeeper's ``zookeeper.jute`` and ``ZooDefs.OpCode``. A request is what kazoo's
-connection sends: an object with a ``type`` (the opcode) and ``serialize()``. Paths are the server's, chroot included.
+Layouts and opcodes are those of ZooKeeper's ``zookeeper.jute`` and ``ZooDefs.OpCode``. A request has the interface that
+kazoo's connection needs: a ``type`` (the opcode) and ``serialize()``. Paths are the server's, chroot included.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NO_AUTH = -102
 NOT_READ_ONLY = -119
 THROTTLED = -127
 
-#: Bytes that one path costs in a MultiRead request besides itself: its header, length and watch flag.
+#: The bytes of one path in a MultiRead request besides its own: header, length and watch flag.
 READ_OVERHEAD = 14
 
 _INT = struct.Struct("!i")
@@ -50,7 +50,7 @@ def encode_string(text: str) -> bytes:
 
 
 class Request:
-    """One request of ours: identified by being itself, sent at most once."""
+    """One request of ours, compared by identity and sent at most once."""
 
     type: ClassVar[int]
 
@@ -60,7 +60,7 @@ class Request:
 
     @property
     def size(self) -> int:
-        """The bytes of the request's body, 0 where they are not known before it is sent."""
+        """The bytes of the request's body; 0 if unknown before it is sent."""
         return len(self.serialize())
 
     @property
@@ -69,7 +69,7 @@ class Request:
         return True
 
     def refused(self, code: int) -> tuple[int, bytes]:
-        """The error and the body of an answer that says no more than this code."""
+        """The error and body of an answer that has only this code."""
         return code, b""
 
 
@@ -106,7 +106,7 @@ class RemoveWatches(Request):
 
 
 class Sync(Request):
-    """Brings the connected server up to what its leader had committed."""
+    """Makes the connected server catch up with what its leader has committed."""
 
     type = 9
 
@@ -123,7 +123,7 @@ class Sync(Request):
 class Check(Request):
     """A multi of the single operation ``check(path, -1)``: passes the quorum as a write does, and changes nothing.
 
-    It takes READ on the path at most; the answer is as good when the znode is missing or may not be read.
+    It needs at most READ on the path; the answer is equally good if the znode is missing or unreadable.
     """
 
     type = 14
@@ -145,12 +145,12 @@ class ReadRequest(Request):
     """A request that reads znodes: the data of some, the children of others.
 
     Args:
-        prefix: what stands before each path on the server.
-        reads: paths whose data and stat are wanted.
-        lists: paths whose children are wanted.
+        prefix: precedes each path on the server.
+        reads: paths whose data and stat to read.
+        lists: paths whose children to read.
     """
 
-    #: Whether the answer has what the znodes hold, and not their stats alone.
+    #: Whether the answer has data or children, not stats only.
     brings_content = True
     _size = 0
 
@@ -186,7 +186,7 @@ class WatchingRead(ReadRequest):
         self.watch = watch
 
     def without_watch(self) -> WatchingRead:
-        """A request for the same, that sets no watch."""
+        """The same request without the watch."""
         twin = copy.copy(self)
         twin.watch = False
         return twin
@@ -323,7 +323,7 @@ class MultiRead(ReadRequest):
 
 
 def _decode_names(body: bytes, offset: int, count: int) -> tuple[list[str], int]:
-    """A jute vector of ustrings, and where it ends. Raises struct.error or ValueError if it is none."""
+    """Decodes a jute vector of ustrings; returns it, and where it ends. Raises struct.error or ValueError."""
     size = len(body)
     if not -1 <= count <= (size - offset) // _INT.size:
         raise ValueError(f"{count} names in {size - offset} bytes")

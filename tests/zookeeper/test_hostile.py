@@ -173,7 +173,7 @@ def test_a_server_that_only_sends_garbage_is_connected_to_ever_less_often(
             client.retry(client.ensure_path, f"/{reason}/later")
             eventually(lambda: cache.get_children(f"/{reason}") == {"later"})
         assert client.client_id[0] == session_id
-    assert caplog.text.count("broke the protocol") == 1
+    assert caplog.text.count("violated the protocol") == 1
 
 
 @pytest.mark.parametrize("mode", ["recursive", "classic"])

@@ -1,1 +1,1 @@
-"""What is kazoo's own: the names that it keeps to itself, what it gets wrong, and what it is slow at."""
+"""Everything that depends on kazoo's inside: its private names, repairs of its defects, and faster replacements."""

@@ -1,7 +1,7 @@
-"""Continuations: what is called once a result is there runs in the context in which it was asked for, as with asyncio.
+"""Continuations: runs the callbacks of results in the context in which they were registered, as asyncio does.
 
-kazoo calls it on a thread of its own, which has no context. `ensure_path` and `create(makepath=True)` make all of their
-requests but the first one there, and those would be nobody's.
+kazoo runs them on a thread of its own, which has no context. `ensure_path` and `create(makepath=True)` make all of
+their requests but the first there, and those would have no parent span.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 
 
 def in_context(result: Any) -> Any:
-    """A fresh result of kazoo's, or one like it, whose callbacks run in the contexts that they will be linked in."""
+    """A new result like kazoo's `result`, whose callbacks run in the contexts that they are registered in."""
     kind: Any = type(result)
     following = _following(kind)
     try:
         result.__class__ = following
     except TypeError:
-        # gevent's are of a type that is written in C.
+        # gevent's results are of a type that is written in C.
         with suppress(TypeError):
             return following()
     return result
@@ -36,7 +36,7 @@ def _following(kind: Any) -> Any:
 
 
 class _Continuation:
-    """A callback in the context of its making; equal to the callback alone, by which kazoo finds it to unlink it."""
+    """A callback with the context of its registration; equal to the plain callback, by which kazoo unlinks it."""
 
     __slots__ = ("_context", "callback")
 
@@ -45,7 +45,7 @@ class _Continuation:
         self._context = copy_context()
 
     def __call__(self, result: Any) -> None:
-        # kazoo may call it again before it is done, and a context is entered only once at a time.
+        # kazoo may call it again before it is done, but a context can be entered only once at a time.
         self._context.copy().run(self.callback, result)
 
     def __eq__(self, other: object) -> bool:

@@ -1,7 +1,7 @@
-"""PollingHandler: kazoo's threading handler, with a select that costs a fraction of its own.
+"""PollingHandler: kazoo's threading handler with a much cheaper select.
 
-kazoo makes a fresh epoll object for each call, several times for each message; a plain poll of the two or three
-sockets concerned does the same.
+kazoo makes a new epoll object for each call, several times for each message; a plain poll of the two or three sockets
+does the same.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ Ready = tuple[list[Any], list[Any], list[Any]]
 
 
 class PollingHandler:
-    """Everything of another handler but its `select`. Not for handlers that are no threads: those must not block.
+    """Wraps a handler of threads and replaces its `select`. Not for greenlets, which must not block.
 
     Args:
         handler: the other handler.
-        pause: for how many seconds what a connection is sent may gather now. A connection that waits for its socket and
-            for requests to send waits that long for requests alone first.
+        pause: gives for how many seconds arriving messages may gather now. A connection that waits for its socket and
+            for requests to send first waits that long for requests only.
     """
 
     def __init__(self, handler: Any, pause: Callable[[], float] = float) -> None:
@@ -35,7 +35,7 @@ class PollingHandler:
     def select(
         self, readers: Sequence[Any], writers: Sequence[Any], exceptional: Sequence[Any], timeout: float | None = None
     ) -> Ready:
-        """Waits, at most `timeout` seconds, until some of these sockets can be read from or written to.
+        """Waits, at most `timeout` seconds, until some of these sockets can be read or written.
 
         Raises:
             ValueError: a socket is closed.
@@ -56,12 +56,12 @@ class PollingHandler:
 
 
 def is_replaced(handler: Any) -> bool:
-    """Whether someone has put a `select` of their own into a handler, as tests do that stand in for the network."""
+    """Whether somebody has replaced a handler's `select`, as tests do that simulate the network."""
     return "select" in vars(handler)
 
 
 def _poll(readers: Sequence[Any], writers: Sequence[Any], timeout: float | None) -> dict[int, int]:
-    """What happened to which descriptor, as `poll` returns it."""
+    """The events by descriptor, as `poll` returns them."""
     poll = select.poll()
     for reader in readers:
         poll.register(reader, select.POLLIN)

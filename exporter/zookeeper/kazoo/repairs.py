@@ -1,4 +1,4 @@
-"""Repairs: what kazoo gets wrong, each in one place: requests that it forgets, replies that overtake, credentials."""
+"""Repairs: kazoo's defects, each repaired in one place: forgotten requests, replies out of order, credentials."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OVER = (KeeperState.AUTH_FAILED, KeeperState.CLOSED, KeeperState.EXPIRED_SESSION
 def fail_forgotten(client: Client, queue: deque[Queued], request: Any, result: Any) -> None:
     """Fails a request that was put into this queue while the session ended.
 
-    kazoo fails what is queued then and takes a new queue; what comes to the old one in between it would forget.
+    kazoo fails the queued requests then and makes a new queue; it would forget a request that comes in between.
     """
     errors = {KeeperState.AUTH_FAILED: AuthFailedError, KeeperState.CLOSED: ConnectionLoss}
     if _take_out(queue, (request, result)) and result is not None:
@@ -34,7 +34,7 @@ def fail_forgotten(client: Client, queue: deque[Queued], request: Any, result: A
 
 
 def _take_out(queue: deque[Any], entry: object) -> bool:
-    """Takes an entry out of a queue that others take from; False if they have."""
+    """Removes an entry from a queue that others take from; returns False if they have taken it."""
     while True:
         try:
             queue.remove(entry)
@@ -49,22 +49,22 @@ def _take_out(queue: deque[Any], entry: object) -> bool:
 
 
 def overtaken(client: Client, xid: int) -> list[Any]:
-    """The requests that wait for a reply with this xid, which is not the one that is due.
+    """The requests that wait for a reply with this xid, which is not the next one.
 
-    A server refuses what it does not know at once, before it answers earlier requests, and hangs up. kazoo would take
-    the reply for that to the oldest request.
+    A server refuses an unknown request at once, before it answers earlier requests, and hangs up. kazoo would take
+    that reply for the answer to the oldest request.
     """
     return [request for request, _, pending_xid in client.pending if pending_xid == xid]
 
 
 def answer_auth(client: Client, error: int) -> None:
-    """Answers the auth request itself: the server lets its reply overtake those of earlier requests.
+    """Answers the auth request itself, whose reply the server may send before those of earlier requests.
 
-    kazoo would answer the oldest request in its place. And where the credentials are refused, it would connect once
-    more, to be refused again.
+    kazoo would answer the oldest request instead. And if the credentials are refused, it would connect once more, to be
+    refused again.
 
     Raises:
-        ProtocolError: none is waiting.
+        ProtocolError: no auth request is waiting.
         AuthFailedError: the credentials are refused, which ends the session.
     """
     pending = client.pending
@@ -81,9 +81,9 @@ def answer_auth(client: Client, error: int) -> None:
 
 
 def answer_oldest(client: Client, header: tuple[int, int, int], frame: bytes, offset: int, result: Any) -> Any:
-    """Has kazoo answer the oldest request, by a header of xid, zxid and error; gives what its own reading gives.
+    """Has kazoo answer the oldest request, by a header of xid, zxid and error; returns what kazoo's method returns.
 
-    kazoo would end its client on what it cannot decode, having taken the request out already.
+    kazoo's client would die of a reply that it cannot decode, with the request removed already.
 
     Raises:
         ProtocolError: the reply cannot be decoded.
@@ -103,9 +103,9 @@ def answer_oldest(client: Client, header: tuple[int, int, int], frame: bytes, of
 
 
 def resolve(client: Client, expand_hosts: Callable[[], list[Any]]) -> list[Any]:
-    """The addresses to try, none where kazoo's connection would end for ever.
+    """The addresses to try; none on errors that would end kazoo's connection for ever.
 
-    That is on too many open files, or a name that cannot be one.
+    Those are too many open files, and an impossible host name.
     """
     try:
         return expand_hosts()
@@ -115,7 +115,7 @@ def resolve(client: Client, expand_hosts: Callable[[], list[Any]]) -> list[Any]:
 
 
 def check_length(length: int) -> None:
-    """Raises ProtocolError for a length of a message in a handshake that kazoo would wait, and make room, for."""
+    """Raises ProtocolError for an impossible length of a handshake's message, for which kazoo would allocate memory."""
     if length < 0:
         raise ProtocolError("bad_frame", f"a frame of {length} bytes")
     if length > MAX_HANDSHAKE:
@@ -123,10 +123,10 @@ def check_length(length: int) -> None:
 
 
 def exchange(client: Client, originals: Methods, timeout: float, request: Any, xid: Any) -> Any:
-    """kazoo's own exchange, and in its place one that checks what opens a session, and logs no traceback.
+    """kazoo's own exchange; the one that opens a session is replaced by one that checks it and logs no traceback.
 
     Raises:
-        ProtocolError: what opens a session cannot be understood.
+        ProtocolError: the answer that opens a session cannot be decoded.
     """
     if not isinstance(request, Connect):
         return originals.invoke(timeout, request, xid)
@@ -146,9 +146,9 @@ def exchange(client: Client, originals: Methods, timeout: float, request: Any, x
 
 
 def forget_end(client: Client) -> None:
-    """In a fork's child: kazoo's handler stops its threads when Python ends, and here there are none.
+    """In a fork's child: keeps kazoo's handler from stopping its threads at Python's exit, since there are none.
 
-    Its lock may have been taken by one.
+    One of them may have held its lock at the fork.
     """
     if isinstance(client.handler, SequentialThreadingHandler):
         atexit.unregister(client.handler.stop)

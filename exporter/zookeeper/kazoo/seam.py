@@ -1,11 +1,11 @@
-"""The seam: kazoo's client and connection under names of ours, for each generation of kazoo that names them otherwise.
+"""The seam: gives kazoo's private names public names of our own, for each generation of kazoo.
 
-kazoo hands replies and watch events to different threads and so loses their order; it also drops the events of
-recursive watches. A session steps in where the client's connection reads from its socket, which kazoo keeps to itself.
-Each of those names is declared here once, by `declare`, and `adapt` refuses a client that lacks one.
+kazoo passes replies and watch events to different threads and so loses their order; it also drops the events of
+recursive watches. So a session steps in where the client's connection reads from its socket, which is private in kazoo.
+`declare` declares each private name once, and `adapt` refuses a client that lacks one.
 
-A release of kazoo that renames some gets a generation: a subclass of `Kazoo2` that declares these anew, in
-`GENERATIONS`. The one that a client has everything of is taken.
+A release of kazoo that renames some of them gets a generation: a subclass of `Kazoo2` that declares these anew, in
+`GENERATIONS`. `adapt` picks the generation whose names a client has.
 """
 
 from __future__ import annotations
@@ -29,35 +29,35 @@ from exporter.zookeeper.kazoo.polling import PollingHandler
 
 
 class IncompatibleKazooError(KazooException):  # type: ignore[misc]
-    """This release of kazoo does not have what the session's stream is read through."""
+    """This release of kazoo lacks private attributes that this package needs."""
 
 
 class Name(property):
-    """One of kazoo's names, and which of its objects has it."""
+    """One of kazoo's names, and the kazoo object that has it."""
 
     owner: str
     name: str
 
 
 def declare(owner: str, name: str) -> Any:
-    """An attribute of a generation that stands for one of kazoo's, to be read and replaced.
+    """An attribute of a generation that reads and replaces one of kazoo's.
 
     Args:
-        owner: which of kazoo's objects has it: ``client``, ``connection`` or ``handler``.
-        name: what kazoo calls it.
+        owner: the kazoo object that has it: ``client``, ``connection`` or ``handler``.
+        name: its name in kazoo.
     """
 
     def replace(seam: Kazoo2, value: object) -> None:
         setattr(getattr(seam, owner), name, value)
 
-    # Reading one is done for each message, and runs no Python code.
+    # Attributes are read for each message; attrgetter runs no Python code.
     declared = Name(attrgetter(f"{owner}.{name}"), replace)
     declared.owner, declared.name = owner, name
     return declared
 
 
 class Kazoo2:
-    """A client of kazoo 2.11 and later releases, as a `Client`."""
+    """A client of kazoo 2.11 or later as a `Client`."""
 
     #: The client's attribute that is its connection.
     CONNECTION = "_connection"
@@ -99,12 +99,12 @@ class Kazoo2:
         self.client = client
         self.connection = getattr(client, self.CONNECTION)
         self.handler: Any = client.handler
-        #: None has so far; one that will needs no other generation for that.
+        #: False for all releases so far; a release with them needs no other generation for that.
         self.has_persistent_watches = hasattr(client, "add_watch")
 
     @classmethod
     def names(cls) -> Iterator[tuple[str, str]]:
-        """Every name that is needed, by the path of its owner: what is declared above, and nothing else is used."""
+        """Every name that is declared above, with the path of its owner; no other private name is used."""
         paths = {"client": "client", "connection": f"client.{cls.CONNECTION}", "handler": "client.handler"}
         yield "client", cls.CONNECTION
         yield "client", "handler"
@@ -115,7 +115,7 @@ class Kazoo2:
 
     @classmethod
     def missing(cls, client: KazooClient) -> list[str]:
-        """What a client lacks of this generation's names, each with its owner's path; nothing of an owner it lacks."""
+        """The names of this generation that a client lacks, with their owners' paths; not those of a missing owner."""
 
         def has(path: str, name: str) -> bool:
             owner: Any = client
@@ -126,11 +126,11 @@ class Kazoo2:
         return sorted(f"{path}.{name}" for path, name in cls.names() if not has(path, name))
 
     def methods(self) -> Methods:
-        """The methods that the client has now."""
+        """The client's current methods."""
         return Methods(*(getattr(self, name) for name in Methods._fields))
 
     def step_in(self, methods: Methods, pause: Callable[[], float], on_state: Callable[[Any], None]) -> None:
-        """Has these methods called in place of the client's; see `Client.step_in`."""
+        """Replaces the client's methods; see `Client.step_in`."""
         for name, method in methods._asdict().items():
             setattr(self, name, method)
         if type(self.handler) is SequentialThreadingHandler:
@@ -143,20 +143,20 @@ class Kazoo2:
         if sock is None:
             return
         with contextlib.suppress(OSError):
-            # Not by a TLS socket's own method, which would have that thread read what is still encrypted.
+            # Not by a TLS socket's own method, after which that thread would read encrypted bytes.
             shutting: Any = super(ssl.SSLSocket, sock) if isinstance(sock, ssl.SSLSocket) else sock
             shutting.shutdown(socket.SHUT_RDWR)
 
 
-#: The generations of kazoo that are known, the oldest first.
+#: The known generations of kazoo, oldest first.
 GENERATIONS: list[type[Kazoo2]] = [Kazoo2]
 
 
 def adapt(client: KazooClient) -> Client:
-    """A client as a session needs it, by the first generation that it has every name of.
+    """Adapts a client by the first generation whose names it has.
 
     Raises:
-        IncompatibleKazooError: there is none; says which names the client lacks of the one that comes closest.
+        IncompatibleKazooError: no generation fits; the message names what the client lacks of the closest one.
     """
     missing = [(generation.missing(client), generation) for generation in GENERATIONS]
     lacking, closest = min(missing, key=lambda found: len(found[0]))
