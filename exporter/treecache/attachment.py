@@ -127,7 +127,7 @@ class Attachment:
     # What the server can do
 
     def capable(self, message: Capable, now: float) -> None:
-        """The session reports what the server can do. Without an answer, `auto` uses the classic strategy."""
+        """The session reports what the server can do. Without an answer, `auto` means classic, which always works."""
         if self.phase is Phase.DETACHED or not self._strategies.depends_on_server:
             return
         before = self._strategies.current

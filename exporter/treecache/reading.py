@@ -9,8 +9,8 @@ waits, for milliseconds. A change passes these decisions, in this order:
    a second, they gather for 2 ms in the socket, unless another request of the client waits for its reply.
 2. *Waking the engine* (`GATHERED`): while an answer is under way, or the time to send has not come, the engine would
    only note an event. So events wake it only when 256 of them wait.
-3. *Pace* (`Pace`): more than 2,000 changes a second are a stream, until there are fewer than 800. During a stream a
-   refresh leaves each 5 ms.
+3. *Pace* (`Pace`): more than 2,000 changes a second are a stream, until there are fewer than 800. A stream gets
+   a refresh each 5 ms.
 4. *Window and company* (`window` of the options, `WORTHWHILE`): at most `window` bulk requests are in flight. While one
    is, fewer than 64 paths wait for its answer, so that later ones may join them; a load does not wait.
 5. *Batch size* (`BatchSize`): starts at 64 operations and doubles with each batch that is at least half full, up to

@@ -1,4 +1,4 @@
-"""Runs schedules from the command line: one seed, or as many as wanted on several cores."""
+"""Runs schedules from the command line: one seed, or many on several cores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CHUNK = 1_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Gives 0 if every schedule was right, else 1 and the seeds that were not."""
+    """Returns 0 if every schedule passed, else 1; prints the seeds that failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("seed", type=int, nargs="?", default=0, help="the (first) seed; 0 by default")
     parser.add_argument("--schedules", type=int, default=1, metavar="N", help="how many seeds to run from there on")
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def failing(seeds: range) -> list[int]:
-    """Those of the seeds whose schedules are not right."""
+    """The seeds whose schedules fail."""
     return [seed for seed in seeds if failure(draw(seed)) is not None]
 
 

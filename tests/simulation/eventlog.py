@@ -13,11 +13,11 @@ _NODE_EVENTS = (TreeEvent.NODE_ADDED, TreeEvent.NODE_UPDATED, TreeEvent.NODE_REM
 
 
 class EventLog:
-    """The events so far and the znodes they amount to.
+    """The events so far, and the znodes that they result in.
 
     Args:
-        server: knows what may be missing from the events: unreadable znodes, and states older than those before.
-        prefix: what stands before the events' paths on the server.
+        server: knows what the events may lack: unreadable znodes, and states older than earlier ones.
+        prefix: the server's path of the root, which precedes the events' paths.
     """
 
     def __init__(self, server: ModelServer, prefix: str) -> None:
@@ -32,7 +32,7 @@ class EventLog:
         self._excused: set[str] = set()
 
     def extend(self, events: list[Event]) -> None:
-        """Takes in what a replica published."""
+        """Adds events that a replica published."""
         for event in events:
             self.events.append(event)
             if event.type in _NODE_EVENTS:
@@ -41,7 +41,7 @@ class EventLog:
                 self._on_state(event.type)
 
     def excuse(self, path: str, record: bytes | None) -> None:
-        """Something else is held from now on, as if it had been told of; None for nothing at and below the path."""
+        """Replaces what the events result in at a path; None for nothing at and below it."""
         self._excused.add(path)
         if record is not None:
             self.nodes[path] = record
@@ -51,7 +51,7 @@ class EventLog:
             del self.nodes[gone]
 
     def assert_equals(self, tree: Tree, held: dict[str, bytes]) -> None:
-        """The znodes that the events amount to are those held; their stat may since have gained children."""
+        """Asserts that the events result in the znodes held; stats may have changed by children since."""
         replayed = {self._prefix + path or "/": gist(record) for path, record in self.nodes.items()}
         assert replayed == {path: gist(record) for path, record in held.items()}, "the events are not the tree"
 
@@ -73,8 +73,8 @@ class EventLog:
 
     def _replay(self, event: Event) -> None:
         kind, path, record, old = event
-        assert not self._interrupted, f"{path!r} told of before the reconnection"
-        assert record, f"{path!r} told of without a record"
+        assert not self._interrupted, f"{path!r} published before the reconnection"
+        assert record, f"{path!r} published without a record"
         held = self.nodes.get(path)
         if kind == TreeEvent.NODE_ADDED:
             assert held is None, f"{path!r} added twice"
@@ -83,12 +83,12 @@ class EventLog:
             self.nodes[path] = record
         elif kind == TreeEvent.NODE_UPDATED:
             assert held is not None, f"unknown {path!r} updated"
-            assert old is not None, f"{path!r} updated without what it was"
-            assert gist(old) == gist(held), f"{path!r} updated from what it was not"
+            assert old is not None, f"{path!r} updated without its old record"
+            assert gist(old) == gist(held), f"{path!r} updated with a wrong old record"
             assert origin_and_change(record)[0] == origin_and_change(held)[0], (
-                f"{path!r} created again but told as updated"
+                f"{path!r} created again but published as updated"
             )
-            assert gist(record) != gist(held), f"{path!r} updated to what it was"
+            assert gist(record) != gist(held), f"{path!r} updated without a change"
             self._assert_newer(path, record, added=False)
             self.nodes[path] = record
         else:
@@ -110,7 +110,7 @@ class EventLog:
         return self._reconnects >= len(self._server.rewound) or self._server.rewound[self._reconnects]
 
     def _excuse_below(self, path: str) -> None:
-        """What lives below a znode that was created again is told once more."""
+        """Lets the znodes below a znode that was created again be published once more."""
         for other in [other for other in self._seen if other.startswith(path + "/")]:
             del self._seen[other]
 
@@ -123,7 +123,7 @@ class EventLog:
         self._seen[path] = version
 
     def _assert_loaded(self) -> None:
-        """All is there that has been there since before the load began, if that is this connection's load."""
+        """Asserts that all znodes from before this connection's load are there."""
         server = self._server
         began = server.reads_began_at
         if began is None or not server.connected or server.poisoned or self._reconnects != len(server.rewound) - 1:
@@ -136,6 +136,6 @@ class EventLog:
 
 
 def gist(record: bytes) -> tuple[bytes, bytes]:
-    """What an update is told for: the data, and czxid, mzxid and times."""
+    """The parts of a record whose change is an update: the data, czxid, mzxid and times."""
     stat = record[-STAT.size :]
     return record[: -STAT.size], stat[:36]

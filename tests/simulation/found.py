@@ -1,6 +1,6 @@
-"""Found: for each broken rule the seed of the first schedule that finds it out, so that tests need not search for it.
+"""Found: for each broken rule the seed of the first schedule that notices it, so that tests need not search for it.
 
-Written by `python -m tests.simulation.found`; to be done again when schedules are drawn in another way, or the search
+`python -m tests.simulation.found` writes the file; run it again if schedules are drawn differently, or if the search
 takes long.
 """
 
@@ -15,12 +15,12 @@ from tests.simulation.plan import Plan, draw
 from tests.simulation.shrink import failure
 
 PATH = Path(__file__).with_suffix(".json")
-#: A rule that is broken must show within so many schedules.
+#: A broken rule must be noticed within this many schedules.
 BOUND = 40_000
 
 
 def plan_that_finds(mutation: Mutation) -> Plan | None:
-    """A schedule that fails with the broken rule: its witness, or one that is drawn; None if none does."""
+    """A schedule that fails with the broken rule: its witness, or a drawn one; None if no schedule fails."""
     if mutation.witness is not None:
         with mutation.applied():
             return mutation.witness if failure(mutation.witness) is not None else None
@@ -29,7 +29,7 @@ def plan_that_finds(mutation: Mutation) -> Plan | None:
 
 
 def seed_that_finds(mutation: Mutation) -> int | None:
-    """The seed of a schedule that fails with the broken rule, the one on record if it does; None within the bound."""
+    """The seed of a schedule that fails with the broken rule, the recorded one if it does; None if none is found."""
     with mutation.applied():
         on_record = json.loads(PATH.read_text()).get(mutation.name) if PATH.exists() else None
         seeds = ([] if on_record is None else [on_record]) + list(range(BOUND))
@@ -37,7 +37,7 @@ def seed_that_finds(mutation: Mutation) -> int | None:
 
 
 def main() -> None:
-    """Searches for all of them anew."""
+    """Searches the seeds for all broken rules again."""
     PATH.unlink(missing_ok=True)
     drawn = [number for number, mutation in enumerate(MUTATIONS) if mutation.witness is None]
     with ProcessPoolExecutor(2) as pool:

@@ -38,21 +38,21 @@ from tests.simulation.eventlog import EventLog, gist
 from tests.simulation.server import SERVER, ModelServer
 from tests.simulation.znodes import STAT
 
-#: Rounds after which a replica that still has something to do is going round in circles.
+#: Rounds after which a replica that still has something to do is in an endless loop.
 #: Seconds that pass from one turn to the next.
 _TURN = 0.001
-#: Seconds that tell what happens after something from what happened with it.
+#: Seconds that separate two moments.
 _INSTANT = 1e-7
 _PATIENCE = 2_000
 _EVERYTHING = 1_000_000
-#: Seconds. What is due later than this is due time and again: a replica that waits for it is at rest.
+#: Seconds. Anything due later than this is periodic: a replica that waits for it is at rest.
 _SOON = 6.0
-#: The same while nothing can be done but ask what the server can do.
+#: The same while the replica waits to learn what the server can do.
 _FORGOTTEN = 20.0
 
 
 class Harness:
-    """Drives a replica as a `TreeCache` does, and knows what it must hold."""
+    """Drives a replica as a `TreeCache` does, and checks what it holds."""
 
     def __init__(
         self, root: str = "/app", *, glances: bool = False, jitter: Callable[[], float] = float, **options: Any
@@ -68,14 +68,14 @@ class Harness:
         self.now = 0.0
         self._keeps_data = options.get("keep_data", True)
         self._rate = options.get("max_nodes_per_second")
-        self._proves = options.get("freshness_interval") is not None
+        self._verifies = options.get("freshness_interval") is not None
         self._read = 0
         self._barriers: dict[Request, BarrierRequest] = {}
         self._judged: Barrier | None = None
-        #: What was said last of what the server can do, until it refuses; whether that still stands, and until when it
-        #: is to be asked for again.
+        #: What the replica was last told about what the server can do, until the server refuses; whether that still
+        #: holds, and until when the replica must ask again.
         self.word: bool | None = None
-        #: Whether all of that comes by way of the stream.
+        #: Whether all of that comes through the stream.
         self.judges_words = False
         self._is_sure = self._is_attached = False
         self._is_cut = True
@@ -92,7 +92,7 @@ class Harness:
             self.server.requests.append(request)
 
     def deliver(self, count: int = 1) -> None:
-        """Gives the replica the next messages of the stream."""
+        """Passes the next messages of the stream to the replica."""
         for _ in range(min(count, len(self.server.stream))):
             message = self.server.stream.popleft()
             if isinstance(message, Reply | Unanswered) and message.request in self._barriers:
@@ -101,10 +101,10 @@ class Harness:
             self.replica.receive(message, self.now)
 
     def _note_word(self, message: Message) -> None:
-        """Notes what the replica is told of what the server can do, and until when it is to ask again."""
+        """Notes what the replica is told about what the server can do, and until when it must ask again."""
         if isinstance(message, Connected):
             self.word, self._is_sure = message.recursive, True
-            # None is to be asked about at once.
+            # With None it must ask at once.
             ask_in = 0.0 if message.recursive is None else message.ask_in
             self._ask_by = None if ask_in is None else self.now + ask_in
         elif isinstance(message, Capable) and self._is_attached:
@@ -120,7 +120,7 @@ class Harness:
             self._ask_by = None
 
     def take(self) -> None:
-        """Sends and publishes what follows; what is sent without a connection waits for the next one."""
+        """Sends and publishes what the replica wants; requests without a connection wait for the next one."""
         self.now += _TURN
         outcome = self.replica.take(self.now)
         is_lost = self.judges_words and self._is_cut
@@ -140,37 +140,37 @@ class Harness:
             self._read += sum(
                 request.operations for request in requests if isinstance(request, GetData | GetChildren | MultiRead)
             )
-            # A tenth of a second's reads may be saved up, and the last batch may end in a list, which takes two.
+            # Reads of a tenth of a second may be saved up, and the last batch may end in a list, which takes two.
             assert self._read <= self._rate * self.now + max(1, self._rate / 10) + 2, "reads faster than it may"
-        if not self.server.ever_untold:
+        if not self.server.ever_unreported:
             self._judge_audits()
             if not self.server.ever_overtook:
-                self._judge_proof()
+                self._judge_check()
 
-    def _judge_proof(self) -> None:
-        """What is proven to be held is held: of each path a state that is not older than the moment proven."""
-        proven = self.replica.freshness.verified
-        if proven is self._judged or proven is None:
+    def _judge_check(self) -> None:
+        """Asserts that each path is in a state that is not older than the verified moment."""
+        verified = self.replica.freshness.verified
+        if verified is self._judged or verified is None:
             return
-        self._judged = proven
+        self._judged = verified
         held = self.held()
         states: dict[str, set[bytes | None]] = {path: {None} for path in held}
         for at, path, record in self.server.versions:
-            if at < proven.asked_at:
+            if at < verified.asked_at:
                 states[path] = set()
             states.setdefault(path, {None}).add(self._kept(record))
         for path, allowed in states.items():
             if self.server.covers(path) and not self.server.may_be_hidden(path):
-                assert held.get(path) in allowed, f"{path} is older than is proven"
+                assert held.get(path) in allowed, f"{path} is older than verified"
 
     def _judge_audits(self) -> None:
-        assert not any(self.replica.audit.mismatches.values()), "an audit found what is not wrong"
+        assert not any(self.replica.audit.mismatches.values()), "an audit found a mismatch where there is none"
 
     def _kept(self, record: bytes | None) -> bytes | None:
         return record if record is None or self._keeps_data else record[-STAT.size :]
 
     def settle(self) -> None:
-        """Lets everything happen until nothing is left to do; a connection that goes meanwhile is made again."""
+        """Lets everything happen until nothing is left to do; makes a lost connection again."""
         server, reconnects = self.server, self.server.connected
         for _ in range(_PATIENCE):
             server.arrive_late()
@@ -193,11 +193,11 @@ class Harness:
 
     @property
     def _patience(self) -> float:
-        """An inquiry that was forgotten is made again, and before that there is nothing to judge."""
+        """How far ahead to wait for the replica: longer while a forgotten inquiry is to be made again."""
         return _FORGOTTEN if self.replica._attachment.phase is Phase.ASKING else _SOON
 
     def audit(self) -> None:
-        """Lets every znode be audited twice; what is found is healed."""
+        """Lets every znode be audited twice; the replica repairs mismatches."""
         audit = self.replica.audit
         turns = turns_of(max(len(self.replica.tree), len(self.server.nodes)), audit._sample)
         end = audit.completed + 2 * turns
@@ -207,12 +207,12 @@ class Harness:
             self.now = max(self.now, audit.due_at or self.now)
             self.settle()
         assert audit.completed >= end, "audits do not come to their end"
-        # What may not be read is polled.
+        # Unreadable znodes are polled.
         self.replica.poll()
         self.settle()
 
     def poison(self, path: str, record: bytes | None) -> None:
-        """Has something else held, and all listeners believe it; None for nothing at and below the path."""
+        """Makes the replica hold a wrong record, as if published; None for nothing at and below the path."""
         tree, hidden = self.replica.tree, self.replica._reconciler.hidden
         held = tree.find(path)
         if record is None:
@@ -223,7 +223,7 @@ class Harness:
         else:
             tree.replace(path, record)
         self.log.excuse(path, record)
-        self.server.poisoned = self.server.forgot_watches = self.server.ever_untold = True
+        self.server.poisoned = self.server.forgot_watches = self.server.ever_unreported = True
 
     def start(self) -> None:
         """Connects and loads."""
@@ -231,19 +231,19 @@ class Harness:
         self.settle()
 
     def resync(self) -> None:
-        """Cuts the connection and settles at a server that knows all."""
+        """Cuts the connection and settles at a server that has caught up."""
         self.server.disconnect(_EVERYTHING)
         self.server.connect()
         self.settle()
 
     def verify(self) -> None:
-        """Settles until it is proven that the replica holds everything up to now."""
+        """Settles until the replica is verified to hold everything up to now."""
         since = self.now
         self.replica.verify(since, since)
         self.settle()
-        proven = self.replica.freshness.verified
-        assert proven is not None, "nothing is proven"
-        assert proven.asked_at >= since, "nothing newer is proven"
+        verified = self.replica.freshness.verified
+        assert verified is not None, "nothing is verified"
+        assert verified.asked_at >= since, "nothing newer is verified"
 
     def held(self) -> dict[str, bytes]:
         """The readable znodes in the replica's tree, by path on the server."""
@@ -252,12 +252,12 @@ class Harness:
         return {path: record for path, record in walk if record != UNREADABLE}
 
     def published(self) -> list[tuple[int, str]]:
-        """Type and path of every event so far; forgets them."""
+        """Type and path of every event since the last call."""
         events, self.log.events = self.log.events, []
         return [(event.type, event.path) for event in events]
 
     def check(self) -> None:
-        """At rest the replica equals the server, the events replayed equal the replica, and nothing is left over."""
+        """Asserts that at rest the replica equals the server and its events, and that nothing is left over."""
         replica, tree, held = self.replica, self.replica.tree, self.held()
         required, allowed = self.server.expected()
         if not self._keeps_data:
@@ -269,7 +269,7 @@ class Harness:
         if self.server.root in held or self.server.root not in self.server.nodes:
             assert replica.others == self.server.held_elsewhere(), "a shard knows other names than there are"
         assert replica.initialized
-        assert not self._proves or self.server.read_only or replica.freshness.verified, "nothing is proven"
+        assert not self._verifies or self.server.read_only or replica.freshness.verified, "nothing is verified"
         assert self.log.initialized
         self.check_itself()
         assert len(tree) == len(held)
@@ -278,20 +278,20 @@ class Harness:
         assert tree.unreadable == len(entries) - len(held)
 
     def check_told(self) -> None:
-        """At rest, with some events lost: all else is as it must be, if not in the stats of parents."""
+        """Asserts the same after lost events, except for the lost paths and for parents' stats."""
         held, lost = self.held(), self.server.lost
         required, allowed = self.server.expected()
         for path in {path for path in required.keys() | held.keys() if path not in lost}:
             if path in required:
-                assert path in held, f"{path} was told of"
+                assert path in held, f"{path} was reported"
                 assert gist(held[path]) == gist(required[path][0 if self._keeps_data else -STAT.size :])
             elif path not in allowed and path not in self.server.ever_unreadable:
-                assert any(path.startswith(gone + "/") for gone in lost), f"{path} was told to be gone"
+                assert any(path.startswith(gone + "/") for gone in lost), f"{path} was reported as deleted"
         self.log.assert_equals(self.replica.tree, held)
         self.check_itself()
 
     def check_itself(self) -> None:
-        """At rest nothing is left over, and the tree agrees with itself, whatever was not told of the server."""
+        """Asserts that at rest nothing is left over, and that the tree is consistent, even after unreported changes."""
         replica, agenda, tree = self.replica, self.replica._agenda, self.replica.tree
         entries = list(tree.walk())
         limited = self.server.selector is not None or self.server.max_depth is not None
@@ -318,6 +318,6 @@ class Harness:
         assert not replica.audit.is_running
         assert replica.freshness.deadline is None
         assert replica._refreshing.is_at_rest
-        assert agenda.loaded, f"{agenda._loading} paths are waited for by no one"
+        assert agenda.loaded, f"a load waits for {agenda._loading} paths in vain"
         assert not replica._reconciler._suspects
         assert not replica._reconciler.syncing

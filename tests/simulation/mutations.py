@@ -1,4 +1,4 @@
-"""Mutations: each rule that makes the replica right, broken on purpose, to prove that the simulation can see."""
+"""Mutations: each rule of the replica, broken on purpose, to show that the simulation notices."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ from tests.simulation.plan import Options, Plan
 
 
 class Mutation(NamedTuple):
-    """A rule, by what it says when it is broken, and what takes the place of the code that keeps it."""
+    """A broken rule: what then happens, as its name, and the code that replaces the right one."""
 
     name: str
     owner: Any
     attribute: str
     replacement: Callable[[Any], Any]
-    #: What finds it out, where schedules that are drawn do so too rarely to be searched.
+    #: A plan that notices it, if drawn schedules do so too rarely.
     witness: Plan | None = None
 
     def applied(self) -> AbstractContextManager[Any]:
-        """Breaks the rule for as long as the context lasts."""
+        """Breaks the rule within the context."""
         return patch.object(self.owner, self.attribute, self.replacement(getattr(self.owner, self.attribute)))
 
 
@@ -59,7 +59,7 @@ Replacement = Callable[[Any], Any]
 
 
 def breaks(owner: Any, attribute: str, witness: Plan | None = None) -> Callable[[Replacement], Replacement]:
-    """Registers what makes, of an attribute of a class or module, one that breaks the rule it is named for."""
+    """Registers a function that turns an attribute of a class or module into one that breaks a rule."""
 
     def register(replacement: Replacement) -> Replacement:
         MUTATIONS.append(Mutation(replacement.__name__, owner, attribute, replacement, witness))
@@ -105,7 +105,7 @@ def missing_root_is_not_watched_for(original: Any) -> Any:
 
 
 @breaks(ShardedStrategy, "next_batch")
-def child_of_a_share_is_watched_after_the_reads(original: Any) -> Any:
+def child_of_a_shard_is_watched_after_the_reads(original: Any) -> Any:
     def next_batch(self: ShardedStrategy, *arguments: Any) -> Any:
         late, self.__dict__["late"] = self.__dict__.get("late", ()), ()
         sending = original(self, *arguments)
@@ -118,12 +118,12 @@ def child_of_a_share_is_watched_after_the_reads(original: Any) -> Any:
 
 
 @breaks(ShardedStrategy, "arm")
-def children_of_a_share_are_not_watched_again_after_a_reconnect(original: Any) -> Any:
+def children_of_a_shard_are_not_watched_again_after_a_reconnect(original: Any) -> Any:
     return lambda self: None
 
 
 @breaks(ShardedStrategy, "lists_leaf")
-def root_of_a_share_is_not_watched_for_children(original: Any) -> Any:
+def root_of_a_shard_is_not_watched_for_children(original: Any) -> Any:
     return lambda self, path: False
 
 
@@ -146,7 +146,7 @@ def watch_that_was_not_set_is_taken_as_set(original: Any) -> Any:
 
 
 @breaks(Scope, "covers")
-def events_of_other_shares_are_followed(original: Any) -> Any:
+def events_of_other_shards_are_followed(original: Any) -> Any:
     def covers(self: Scope, path: str) -> bool:
         shard, self._shard = self._shard, None
         covered = bool(original(self, path))
@@ -431,7 +431,7 @@ def no_barrier_before_the_reads_that_an_answer_leads_to(original: Any) -> Any:
     return capable
 
 
-# From phase to phase: what has no place in the table raises, and would be wrong if it did not
+# Phases: steps that the table does not allow raise, and would be wrong if they did not
 
 
 @breaks(Attachment, "capable")
@@ -529,7 +529,7 @@ def lost_session_stays_initialized(original: Any) -> Any:
 
 
 @breaks(Outbox, "publish")
-def reconnection_is_told_after_the_differences(original: Any) -> Any:
+def reconnection_is_published_after_the_differences(original: Any) -> Any:
     def publish(self: Outbox, event_type: int) -> None:
         if event_type == TreeEvent.INITIALIZED:
             original(self, TreeEvent.CONNECTION_RECONNECTED)
@@ -571,11 +571,11 @@ def data_is_kept(original: Any) -> Any:
     return lambda record: record
 
 
-# What is proven
+# Freshness checks
 
 
 @breaks(Freshness, "_begin")
-def proof_does_not_wait_for_reads_under_way(original: Any) -> Any:
+def check_does_not_wait_for_reads_under_way(original: Any) -> Any:
     def begin(self: Freshness, barrier: Barrier) -> None:
         original(self, barrier)
         assert self._check is not None
@@ -585,12 +585,12 @@ def proof_does_not_wait_for_reads_under_way(original: Any) -> Any:
 
 
 @breaks(Agenda, "waiting")
-def proof_does_not_wait_for_what_was_not_sent_yet(original: Any) -> Any:
+def check_does_not_wait_for_reads_not_sent_yet(original: Any) -> Any:
     return lambda self: Wanted()
 
 
 @breaks(Freshness, "begin_answer")
-def proof_does_not_wait_for_what_its_reads_lead_to(original: Any) -> Any:
+def check_does_not_wait_for_what_its_reads_lead_to(original: Any) -> Any:
     return lambda self, request: None
 
 
@@ -635,7 +635,7 @@ def barrier_that_was_refused_counts(original: Any) -> Any:
 
 
 @breaks(Replica, "receive")
-def moment_proven_is_that_of_the_answer(original: Any) -> Any:
+def verified_moment_is_that_of_the_answer(original: Any) -> Any:
     def receive(self: Replica, message: Message, now: float) -> None:
         original(self, message._replace(asked_at=now) if isinstance(message, Barrier) else message, now)
 
@@ -648,7 +648,7 @@ def failed_barrier_is_waited_for(original: Any) -> Any:
 
 
 @breaks(Freshness, "loaded")
-def loaded_tree_is_not_proven(original: Any) -> Any:
+def loaded_tree_is_not_checked(original: Any) -> Any:
     return lambda self, now: None
 
 
@@ -669,7 +669,7 @@ def audit_does_not_end(original: Any) -> Any:
 
 
 @breaks(findings, "version_of")
-def audit_takes_what_goes_back_for_what_is_never_told(original: Any) -> Any:
+def audit_takes_a_rollback_for_an_unreported_change(original: Any) -> Any:
     return lambda record: (0,)
 
 
@@ -684,13 +684,13 @@ def what_an_audit_finds_is_not_healed(original: Any) -> Any:
 
 
 @breaks(Audit, "_read_unreported")
-def what_no_event_tells_of_is_not_read_again(original: Any) -> Any:
+def change_without_an_event_is_not_read_again(original: Any) -> Any:
     return lambda self: self._unreported.clear()
 
 
 @breaks(Reconciler, "begin_sync")
 def resync_after_an_audit_believes_the_parents(original: Any) -> Any:
-    """Where a selector leaves out children, their number does not tell that one is missing."""
+    """If a selector leaves out children, their number does not show that one is missing."""
     return lambda self, *, lists_all=False: original(self)
 
 

@@ -1,7 +1,7 @@
-"""Plan: one schedule as data, drawn from a seed: what kind of server and replica, and what happens step by step.
+"""Plan: one schedule as data, drawn from a seed: the kind of server and replica, and the steps.
 
-Steps name what they act on by numbers that are taken modulo what there is, so a plan without some of its steps is a
-plan too, and a failing one can be made small.
+Steps refer to their targets by numbers, modulo the number of targets, so a plan remains valid without some of its
+steps, and a failing one can be made small.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from exporter.treecache.shard import Shard
 
 Step = tuple[str, int, int]
 
-#: How often each step is drawn, by what it is: changes, the conversation's course, and faults.
+#: How often each step is drawn, by kind: changes, messages and time, and faults.
 WRITES = {
     "create": 10,
     "create_deep": 3,
@@ -65,7 +65,7 @@ FAULTS = {
     "stumble": 1,
 }
 
-#: How many ways there are for a session to find out, or not, what its server can do.
+#: The number of ways in which a session finds out, or fails to find out, what its server can do.
 HESITATIONS = 1 << 15
 
 _LONGEST = 48
@@ -73,7 +73,7 @@ _ARGUMENT = 1 << 16
 
 
 class Options(NamedTuple):
-    """What kind of server and replica a schedule is about."""
+    """The kind of server and replica of a schedule."""
 
     root: str = "/app"
     mode: str = "recursive"
@@ -88,28 +88,28 @@ class Options(NamedTuple):
     audit_sample: int = 0
     knows_recursive: bool = True
     closes_after_refusal: bool = False
-    tells_of_unreadable: bool = False
+    reports_unreadable: bool = False
     one_mode_a_path: bool = False
     hesitation: int = 0
     shard: Shard | None = None
-    #: With what the steps begin: an "empty" root, a "tree" below it, or that tree "loaded".
+    #: The state before the first step: an "empty" root, a "tree" below it, or that tree "loaded".
     begins: str = "empty"
-    #: Whether there are glances between audits, which see so small a tree as a whole.
+    #: Whether there are glances between audits; they cover such a small tree completely.
     glances: bool = False
 
-    def told(self) -> dict[str, Any]:
-        """Those that are not as usual."""
+    def unusual(self) -> dict[str, Any]:
+        """The options that differ from their defaults."""
         return {name: value for name, value in self._asdict().items() if value != self._field_defaults[name]}
 
 
 class Plan(NamedTuple):
-    """What is to happen."""
+    """The options and steps of one schedule."""
 
     options: Options
     steps: list[Step]
 
     def __str__(self) -> str:
-        options = ", ".join(f"{name}={value!r}" for name, value in self.options.told().items())
+        options = ", ".join(f"{name}={value!r}" for name, value in self.options.unusual().items())
         steps = "".join(f"        {step!r},\n" for step in self.steps)
         return f"Plan(\n    Options({options}),\n    [\n{steps}    ],\n)"
 
@@ -117,7 +117,7 @@ class Plan(NamedTuple):
 def draw(seed: int) -> Plan:
     """The plan of a seed.
 
-    Each seed leaves out some kinds of steps and does others more often, so that plans differ more than by chance.
+    Each seed leaves out some kinds of steps and draws others more often, so that plans differ more than by chance.
     """
     random = Random(seed)
     kinds, weights = zip(*_draw_weights(random), strict=True)
@@ -150,7 +150,7 @@ def _draw_options(random: Random) -> Options:
         max_nodes_per_second=random.choice((3, 20, 100)) if rarely(0.1) else None,
         knows_recursive=not rarely(0.15),
         closes_after_refusal=rarely(0.7),
-        tells_of_unreadable=rarely(0.3),
+        reports_unreadable=rarely(0.3),
         one_mode_a_path=rarely(0.5),
         hesitation=random.randrange(1, HESITATIONS) if rarely(0.4) else 0,
         begins=random.choice(("empty", "tree", "loaded", "loaded")),

@@ -1,4 +1,4 @@
-"""Schedule: carries out a plan step by step, and judges the replica after each and at rest."""
+"""Schedule: carries out a plan step by step, and checks the replica after each step and at rest."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Chosen:
 
 
 class Schedule:
-    """One replica and one server, and the steps that may happen to them."""
+    """One replica, one server, and the steps that may happen to them."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -58,7 +58,7 @@ class Schedule:
         server = self._server = self._harness.server
         server.knows_recursive = options.knows_recursive
         server.closes_after_refusal = options.closes_after_refusal
-        server.tells_of_unreadable = options.tells_of_unreadable
+        server.reports_unreadable = options.reports_unreadable
         server.one_mode_a_path = options.one_mode_a_path
         server.hesitation = options.hesitation
         self._root = "" if options.root == "/" else options.root
@@ -83,7 +83,7 @@ class Schedule:
         self._settle(0, 0)
         server = self._server
         refused = self._is_refused
-        # For those that are refused there is nothing to judge yet.
+        # A refused replica has nothing to check yet.
         server.hesitation = 0
         if refused:
             server.knows_recursive = True
@@ -92,7 +92,7 @@ class Schedule:
             and self._options.audit_interval is not None
             and (server.poisoned or server.unreported or server.lost)
         ):
-            # Nothing but audits will find it.
+            # Only audits find it.
             self._harness.audit()
             server.poisoned = server.unreported = False
             server.lost.clear()
@@ -105,7 +105,7 @@ class Schedule:
 
     @property
     def _is_refused(self) -> bool:
-        """Whether nothing is to be expected: the mode is recursive, and the server is not, or is said not to be."""
+        """Whether the replica reads nothing: its mode is recursive, which the server does not support, or seems not to."""
         knows = self._server.knows_recursive and self._harness.word is not False
         return self._options.mode == "recursive" and not knows
 
@@ -182,7 +182,7 @@ class Schedule:
     def _show(self, number: int, other: int) -> None:
         self._set_readable(number, True)
 
-    # Steps: the conversation's course
+    # Steps: messages and time
 
     def _deliver(self, number: int, other: int) -> None:
         self._harness.deliver(number % 4 + 1)
@@ -190,7 +190,7 @@ class Schedule:
     def _take(self, number: int, other: int) -> None:
         self._harness.take()
         sent = sum(isinstance(request, ReadRequest) for request in self._harness.replica._in_flight.requests())
-        # The root's creation may be watched for beyond the window.
+        # The watch for the root's creation may exceed the window.
         assert sent <= self._window + 1, f"{sent} reads in flight"
 
     def _execute(self, number: int, other: int) -> None:
@@ -212,12 +212,12 @@ class Schedule:
 
     def _delay(self, number: int, other: int) -> None:
         self._turn(0, 0)
-        # While a sync is under way the server's word is final, so there an order can only be the wire's.
+        # During a sync the server's answers always win, so their order must be that of the wire.
         if not self._server.connected or self._harness.replica._reconciler.syncing:
             return
         path = self._server.delay()
         if path is not None and other % 4:
-            # Something newer is there to overtake it.
+            # A newer change that may overtake it.
             self._set_and_extend(path, other)
             self._turn(2, 0)
             self._turn(2, 0)
@@ -308,7 +308,7 @@ class Schedule:
 
     def _lose(self, number: int, other: int) -> None:
         if other % 2:
-            # The first events of a whole branch, of which the last ones tell.
+            # The first events of a whole branch, whose last ones still come.
             self._create_deep(number, other)
             other = 0
         for _ in range(number % 3 + 1):
@@ -318,10 +318,10 @@ class Schedule:
         self._server.lose(other, instead=self._root or "/")
 
     def _poison(self, number: int, other: int) -> None:
-        """Has another record held, or nothing, or a znode that is not there: a bug, or a flipped bit."""
+        """Makes the replica hold a wrong record, or none, or a znode that does not exist: a bug, or a flipped bit."""
         if self._options.audit_interval is None:
             return
-        # First, what follows from the messages at hand is published.
+        # Publish what follows from earlier messages first.
         self._take(0, 0)
         entries = [path for path, entry in self._harness.replica.tree.walk() if record_of(entry)]
         if not entries:
@@ -344,12 +344,12 @@ class Schedule:
         self._server.swap(max(0, len(self._server.history) - number % 12))
 
     def _fail_to_queue(self, number: int, other: int) -> None:
-        """kazoo fails the next request, and the connection stands. Not drawn: it happens as a connection ends."""
+        """kazoo fails the next request although the connection stands. Not drawn: it happens as a connection ends."""
         if self._server.connected and self._server.requests:
             self._server.stream.append(Unanswered(self._server.requests.popleft(), connected=True))
 
     def _stumble(self, number: int, other: int) -> None:
-        """What drives the replica had an error that nothing was prepared for."""
+        """The replica's driver met an unexpected error."""
         if number % 2:
             self._harness.deliver(other % 4)
         self._harness.replica.start_over(self._harness.now)
@@ -359,10 +359,10 @@ class Schedule:
             self._server.knows_recursive = number % 2 == 0
             self._server.has_refused = False
 
-    # What steps act on
+    # Targets of steps
 
     def _any_path(self, number: int) -> str:
-        """A path that may or may not be there; sometimes the root's or one beside it."""
+        """A path that may or may not exist; sometimes the root's, or one beside it."""
         if number % 16 == 0:
             return self._root or "/a"
         if number % 16 == 1:
@@ -370,7 +370,7 @@ class Schedule:
         return self._root + _BELOW[number % len(_BELOW)]
 
     def _known_path(self, number: int) -> str:
-        """The path of a znode at or below the root, or of the root if there is none."""
+        """The path of a znode at or below the root, or the root's if no znode exists."""
         paths = [path for path in self._server.leader.nodes if path.startswith(self._root + "/") and path != "/"]
         if not paths or number % 8 == 0:
             return self._root or "/"
@@ -406,7 +406,7 @@ def _found(harness: Harness, path: str) -> Entry:
 
 
 def poisoned(record: bytes, number: int) -> bytes:
-    """A record that differs: in its data, or in a part of its stat that is older or newer than it was."""
+    """A record with different data, or with an older or newer part of its stat."""
     data, stat = record[: -STAT.size], list(STAT.unpack(record[-STAT.size :]))
     what = number % 5
     if what == 0 and len(data) > INT.size:
@@ -418,7 +418,7 @@ def poisoned(record: bytes, number: int) -> bytes:
 
 
 def run(plan: Plan) -> None:
-    """Carries out a plan. Raises an AssertionError, or whatever the replica does, if it is not right."""
+    """Carries out a plan. Raises an AssertionError, or the replica's own error, if the replica is wrong."""
     Schedule(plan.options).run(plan)
 
 

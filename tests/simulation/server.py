@@ -1,10 +1,10 @@
-"""ModelServer: an ensemble and one session at one of its servers, to drive a replica without either.
+"""ModelServer: a model of an ensemble and of one session at one of its servers, to drive a replica.
 
-The server executes one request at a time, in order, whenever it is told to; what it sends waits in `stream`, in order,
-until someone delivers it. Everything in between is the schedule's to arrange.
+The server executes requests one by one, in order, when the schedule says so; its messages wait in `stream`, in order,
+until the schedule delivers them.
 
-Two things may happen to an answer on its way, and to nothing else: events overtake it (`execute(hold=True)`, until
-`release`), or later answers do (`delay`, until `arrive_late`).
+Only an answer can be overtaken: by events (`execute(hold=True)`, until `release`), or by later answers (`delay`, until
+`arrive_late`).
 """
 
 from __future__ import annotations
@@ -64,16 +64,16 @@ class ModelServer:
         self.root = root
         self.history: list[Txn] = []
         self.leader = Znodes()
-        #: What the session's server holds; it lags behind the leader by `backlog`.
+        #: The znodes of the session's server, which lags behind the leader by `backlog`.
         self.view = self.leader
         self.backlog: deque[Txn] = deque()
         self.read_only = False
-        # What kind of server it is.
+        # The kind of server.
         self.knows_recursive = True
         self.closes_after_refusal = False
-        self.tells_of_unreadable = False
+        self.reports_unreadable = False
         self.one_mode_a_path = False
-        #: What is said of what it can do, three bits each time; 0 for the truth at once.
+        #: The answers to inquiries, three bits each; 0 for the truth at once.
         self.hesitation = 0
         # What the replica is to hold of it.
         self.selector: Selector | None = None
@@ -81,7 +81,7 @@ class ModelServer:
         self.shard: Shard | None = None
         # The session.
         self.connected = False
-        #: Whether it asks what the server can do, and how often it did on this connection.
+        #: Whether an inquiry is under way, and how many were made on this connection.
         self.is_asked = False
         self.inquiries = 0
         self._words = 0
@@ -93,29 +93,29 @@ class ModelServer:
         self.held: deque[Message] = deque()
         self.late: list[tuple[Reply, dict[str, int]]] = []
         self.stream: deque[Message] = deque()
-        #: Znodes that answer with an error, and what the stat of a list says of others, whatever is true.
+        #: Znodes that answer with an error, and wrong stats of lists.
         self.broken: dict[str, int] = {}
         self.listed_stats: dict[str, bytes] = {}
-        #: What is to go wrong with the next requests: an error code, or "garble" or "part".
+        #: The failures of the next requests: an error code, or "garble" or "part".
         self.mishaps: deque[int | str] = deque()
-        # What a judge needs to know.
-        #: Whether something changed since this connection's first read of which no watch tells.
+        # For the checks.
+        #: Whether something changed since this connection's first read that no watch reports.
         self.unreported = False
-        #: The same for all connections, and events that were lost.
-        self.ever_untold = False
-        #: Whether the replica was given something else to hold than there is, or the other way round.
+        #: The same for all connections, and for lost events.
+        self.ever_unreported = False
+        #: Whether the replica was made to hold something wrong, or the server was changed behind its back.
         self.poisoned = False
-        #: Whether other watches are set than the replica believes in.
+        #: Whether the watches set differ from those that the replica believes to be set.
         self.forgot_watches = False
-        #: Whether answers overtook one another, which the order of a session rules out.
+        #: Whether answers overtook one another, which a session's order excludes.
         self.ever_overtook = False
-        #: The paths of which the recursive watch's events were lost on this connection.
+        #: The paths of a recursive watch's events that were lost on this connection.
         self.lost: set[str] = set()
         self.reads_began_at: int | None = None
         #: For each connection so far, whether it may show an older state than those before.
         self.rewound: list[bool] = []
         self.ever_unreadable: set[str] = set()
-        #: What time it is, and every record that a path ever had on the leader since which time, None for its deletion.
+        #: The clock, and every record that a path had on the leader, with its time; None for its deletion.
         self.clock: Callable[[], float] = float
         self.versions: list[tuple[float, str, bytes | None]] = [(-1.0, "/", self.leader.nodes["/"].record)]
         self._time = 0
@@ -131,7 +131,7 @@ class ModelServer:
 
     @property
     def zxid(self) -> int:
-        """The last change that the session's server has."""
+        """The zxid of the last change that the session's server has."""
         return self.view.zxid
 
     def create(self, path: str, data: bytes = b"", owner: int = 0) -> None:
@@ -153,14 +153,14 @@ class ModelServer:
         self.delete(path)
 
     def set_readable(self, path: str, readable: bool) -> None:
-        """Changes a znode's ACL, of which no watch tells."""
+        """Changes a znode's ACL, which no watch reports."""
         if not readable:
             self.ever_unreadable.add(path)
         self._commit(ACL, path, readable=readable)
 
     @contextmanager
     def multi(self) -> Iterator[None]:
-        """Gives all changes within one zxid."""
+        """Gives all changes in the context the same zxid."""
         self.leader.zxid += 1
         self._multi = True
         yield
@@ -169,26 +169,26 @@ class ModelServer:
     def restore(self, length: int) -> None:
         """Goes back to the first changes of the history; only for a disconnected session.
 
-        A wiped ensemble (length 0) counts its zxids from the start again, a restored one elects anew.
+        A wiped ensemble (length 0) restarts its zxids, a restored one elects a new leader.
         """
         zxid = self._go_back(length)
-        # The znode / has no time of creation by which a replica could tell it from the one before.
+        # The znode / has no creation time that would distinguish it from the one before.
         self.leader.zxid = 0 if length == 0 and self.root != "/" else (zxid // _EPOCH + 1) * _EPOCH
         self._restored = True
 
     def swap(self, length: int) -> None:
-        """Goes back under a living connection, as an admin's ``restore`` does: watches are gone, and nothing is told.
+        """Goes back under a living connection, as an admin's ``restore`` does: watches are gone, and no event is sent.
 
-        Transactions go on from where they were, so that no barrier falls back.
+        The zxids go on from where they were, so that no barrier goes backwards.
         """
         self.leader.zxid = self._go_back(length)
         for watches in (self.recursive_watches, self.data_watches, self.child_watches):
             watches.clear()
         self.rewound[-1] = True
-        self.poisoned = self.forgot_watches = self.ever_untold = True
+        self.poisoned = self.forgot_watches = self.ever_unreported = True
 
     def _go_back(self, length: int) -> int:
-        """Goes back to the first changes of the history; gives the zxid before."""
+        """Goes back to the first changes of the history; returns the previous zxid."""
         length = self._boundary(length)
         del self.history[length:]
         zxid, lost = self.leader.zxid, self.leader.nodes.keys()
@@ -199,7 +199,7 @@ class ModelServer:
         return zxid
 
     def _boundary(self, length: int) -> int:
-        """So many changes of the history or a few less, so that no multi is cut in two."""
+        """So many changes of the history, or a few less so as not to cut a multi in two."""
         history = self.history
         while 0 < length < len(history) and history[length - 1].zxid == history[length].zxid:
             length -= 1
@@ -234,10 +234,10 @@ class ModelServer:
         if txn.kind != ACL:
             self._notify(txn.kind, txn.path, node)
         elif self._below_root(txn.path):
-            self._leave_untold()
+            self._leave_unreported()
 
     def covers(self, path: str) -> bool:
-        """Whether the znode at a path, were it there, would be one that a replica is to hold."""
+        """Whether a znode at this path would belong to the replica's tree."""
         if not self._below_root(path):
             return False
         ancestors = [self.root]
@@ -257,7 +257,7 @@ class ModelServer:
         return any(path == hidden or path.startswith(hidden.rstrip("/") + "/") for hidden in self.ever_unreadable)
 
     def expected(self) -> tuple[dict[str, bytes], dict[str, bytes]]:
-        """The records that a replica must hold at rest, and those that it may: below what cannot be listed."""
+        """The records that a replica must hold at rest, and those that it may hold, below unlistable znodes."""
         required: dict[str, bytes] = {}
         allowed: dict[str, bytes] = {}
         nodes, selector = self.nodes, self.selector
@@ -266,7 +266,7 @@ class ModelServer:
             path, depth, records = stack.pop()
             node = nodes.get(path)
             if node is None:
-                # It is listed, and not there.
+                # It is listed but does not exist.
                 continue
             if node.readable:
                 records[path] = node.record
@@ -293,13 +293,13 @@ class ModelServer:
         return frozenset(name for name in names if selector is None or _says(selector.keep, f"{prefix}/{name}"))
 
     def haunt(self, path: str, name: str) -> None:
-        """Lists a child that is not there: a corruption that servers are known for."""
+        """Lists a child that does not exist: a corruption that real servers show."""
         node = self.leader.nodes[path]
         node.children.add(name)
         node.changed()
 
     def exorcise(self, path: str, name: str) -> None:
-        """Takes it back, without a word."""
+        """Undoes that, without an event."""
         node = self.leader.nodes[path]
         node.children.remove(name)
         node.changed()
@@ -307,7 +307,7 @@ class ModelServer:
     # The session
 
     def connect(self, *, read_only: bool = False, lag: int = 0) -> None:
-        """Accepts the session's connection, at a server that lags by so many changes."""
+        """Accepts the session's connection, at a server that lags behind by so many changes."""
         if lag or read_only:
             end = self._boundary(len(self.history) - lag)
             self.view, self.backlog = Znodes(self.history[:end]), deque(self.history[end:])
@@ -322,23 +322,23 @@ class ModelServer:
         self.stream.append(Connected(SERVER, read_only, *self._word()))
 
     def inquire(self) -> None:
-        """Asks what the server can do; the answer is told by `inform`."""
+        """Asks what the server can do; `inform` gives the answer."""
         self.is_asked = True
         self.inquiries += 1
 
     def inform(self) -> None:
-        """Tells what the server can do, asked or not: of caches that share a session one may have asked for all.
+        """Reports what the server can do, asked or not, since another cache on the session may have asked.
 
-        Where the connection is gone by then, a session keeps it to itself; but that is nothing to rely on.
+        A session does not report it after the connection is lost, but replicas must not rely on that.
         """
         if self.hesitation or self.is_asked:
             self.is_asked = False
             self.stream.append(Capable(*self._word()))
 
     def _word(self) -> tuple[bool | None, float | None]:
-        """What is said of what the server can do, and the seconds after which to ask again.
+        """The answer to an inquiry, and the seconds after which to ask again.
 
-        Another server may have answered than the session's. But one that has refused is not tried at each connection.
+        A server other than the session's may have answered. But one that has refused is not tried on each connection.
         """
         truth = self.knows_recursive or not self.has_refused
         if not self.hesitation or not truth:
@@ -352,7 +352,7 @@ class ModelServer:
     def disconnect(self, arrived: int = 0, *, expire: bool = False) -> None:
         """Cuts the connection: requests get no answer and watches are gone.
 
-        Of the stream only the first `arrived` messages, and what the client told itself, still arrive.
+        Of the stream only the first `arrived` messages still arrive, and those that the client makes itself.
         """
         messages = list(self.stream)
         states = [i for i, message in enumerate(messages, 1) if not isinstance(message, Reply | WatchEvent)]
@@ -375,7 +375,7 @@ class ModelServer:
             self.expire()
 
     def expire(self) -> None:
-        """Ends the session, whose connection is gone; what was asked for meanwhile goes with it."""
+        """Ends the session, whose connection is gone, with the requests made meanwhile."""
         self.stream.append(Lost())
         self._fail_requests()
 
@@ -388,7 +388,7 @@ class ModelServer:
     def execute(self, *, hold: bool = False) -> None:
         """Executes the session's next request and sends the answer; `hold` lets events overtake it."""
         request = self.requests.popleft()
-        # A watch that is not taken off stays, which is all there is to it.
+        # A watch that is not removed simply stays.
         spared = isinstance(request, RemoveWatches)
         mishap = self.mishaps.popleft() if self.mishaps and not spared else None
         if isinstance(mishap, int):
@@ -411,7 +411,7 @@ class ModelServer:
         self.held.clear()
 
     def delay(self) -> str | None:
-        """Keeps back the last answer on its way, if it found all it was to find; gives a path that it is about."""
+        """Holds back the last answer on its way, if its znodes exist; returns a path of it."""
         reply = self.stream[-1] if self.stream else None
         if isinstance(reply, Reply) and isinstance(reply.request, ReadRequest) and not self.held and reply.error == OK:
             found = {path: self.nodes.get(path) for path in _paths(reply.request)}
@@ -423,9 +423,9 @@ class ModelServer:
         return None
 
     def arrive_late(self) -> None:
-        """Sends the answers kept back, after later ones.
+        """Sends the answers held back, after later ones.
 
-        Those of znodes that are gone cut the connection instead, as the session does at any answer out of order.
+        An answer about a deleted znode cuts the connection instead, as the session does for any answer out of order.
         """
         late, self.late = self.late, []
         for _, czxids in late:
@@ -509,11 +509,11 @@ class ModelServer:
     # Events
 
     def stray(self, kind: int, path: str) -> None:
-        """Sends an event that nothing happened for."""
+        """Sends an event without a change."""
         self.stream.append(WatchEvent(kind, path, -1))
 
     def lose(self, number: int, instead: str | None = None) -> None:
-        """Loses one of the events on their way, or has it tell of another path."""
+        """Loses one of the events on their way, or changes its path."""
         positions = [i for i, message in enumerate(self.stream) if isinstance(message, WatchEvent)]
         if not positions:
             return
@@ -529,33 +529,33 @@ class ModelServer:
             self.lost.add(event.path)
         else:
             self.unreported = True
-        self.ever_untold = True
+        self.ever_unreported = True
 
     def _notify(self, kind: int, path: str, node: Znode) -> None:
-        told = node.readable or self.tells_of_unreadable
+        reported = node.readable or self.reports_unreadable
         if any(_is_at_or_below(path, root) for root in self.recursive_watches):
-            self._tell(kind, path, told)
+            self._send_event(kind, path, reported)
         elif path == self.root and not node.readable:
-            # No parent's watch tells of the root, and one-shot watches are not set on what may not be read.
-            self._leave_untold()
+            # No parent's watch reports the root, and one-shot watches are not set on unreadable znodes.
+            self._leave_unreported()
         if path in self.data_watches or (kind == DELETED and path in self.child_watches):
             self.data_watches.discard(path)
             if kind != CHANGED:
                 self.child_watches.discard(path)
-            self._tell(kind, path, told)
+            self._send_event(kind, path, reported)
         parent = path.rpartition("/")[0] or "/"
         if kind in (CREATED, DELETED) and parent in self.child_watches:
             self.child_watches.discard(parent)
-            self._tell(CHILD, parent, self.nodes[parent].readable or self.tells_of_unreadable)
+            self._send_event(CHILD, parent, self.nodes[parent].readable or self.reports_unreadable)
 
-    def _tell(self, kind: int, path: str, told: bool) -> None:
-        if told:
+    def _send_event(self, kind: int, path: str, reported: bool) -> None:
+        if reported:
             self.stream.append(WatchEvent(kind, path, -1))
         else:
-            self._leave_untold()
+            self._leave_unreported()
 
-    def _leave_untold(self) -> None:
-        self.ever_untold = True
+    def _leave_unreported(self) -> None:
+        self.ever_unreported = True
         if self.reads_began_at is not None:
             self.unreported = True
 
@@ -564,7 +564,7 @@ class ModelServer:
 
 
 def _says(question: Callable[[str], bool], path: str) -> bool:
-    """What a selector says; one that raises leaves nothing out."""
+    """A selector's answer; if it raises, True."""
     try:
         return question(path)
     except Exception:
@@ -576,7 +576,7 @@ def _is_at_or_below(path: str, root: str) -> bool:
 
 
 def _paths(request: ReadRequest) -> list[str]:
-    """The server's paths of the znodes that a request is about."""
+    """The server's paths of a request's znodes."""
     return [request.prefix + path or "/" for path in (*request.reads, *request.lists)]
 
 

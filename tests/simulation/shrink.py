@@ -12,7 +12,7 @@ from hypothesis.errors import NoSuchExample
 from tests.simulation.plan import Options, Plan, draw
 from tests.simulation.schedule import run
 
-#: A step is drawn as left out with one chance in so many: most first attempts keep nearly the whole plan.
+#: A step is left out with a chance of one in this many: most first attempts keep nearly the whole plan.
 _KEEP = 1 << 12
 _SETTINGS = settings(
     max_examples=500,
@@ -25,7 +25,7 @@ _SETTINGS = settings(
 
 
 def failure(plan: Plan) -> Exception | None:
-    """What is wrong when a plan is carried out, or None."""
+    """The error when a plan is carried out, or None."""
     try:
         run(plan)
     except Exception as error:
@@ -34,25 +34,25 @@ def failure(plan: Plan) -> Exception | None:
 
 
 def report(seed: int) -> str:
-    """What is wrong with the schedule of a seed, how to run it again, and the smallest plan that fails alike."""
+    """The error of a seed's schedule, how to run it again, and the smallest plan that fails in the same way."""
     plan = draw(seed)
     error = failure(plan)
     if error is None:
-        return f"seed {seed}: nothing is wrong"
+        return f"seed {seed} passes"
     small = shrink(plan, lambda plan: _kind(failure(plan)) == _kind(error))
     told = "".join(traceback.format_exception(failure(small) or error))
     return f"{told}seed {seed} failed; run it again with `python -m tests.simulation {seed}`. In small:\n{small}"
 
 
 def _kind(error: Exception | None) -> tuple[type, int] | None:
-    """What tells one failure from another: its type and the line it comes from."""
+    """What distinguishes failures: the type, and the line where it was raised."""
     if error is None:
         return None
     return type(error), traceback.extract_tb(error.__traceback__)[-1].lineno or 0
 
 
 def shrink(plan: Plan, fails: Callable[[Plan], bool] = lambda plan: failure(plan) is not None) -> Plan:
-    """A plan that fails with as few of the steps, as small numbers and as usual options as hypothesis finds."""
+    """The plan that fails with the fewest steps, smallest numbers and fewest unusual options that hypothesis finds."""
     for strategy in (_fewer_steps, _simpler):
         try:
             plan = find(strategy(plan), fails, settings=_SETTINGS)
@@ -68,8 +68,8 @@ def _fewer_steps(plan: Plan) -> st.SearchStrategy[Plan]:
 
 
 def _simpler(plan: Plan) -> st.SearchStrategy[Plan]:
-    """The same steps with smaller numbers, and options as usual where that makes no difference."""
-    unusual = plan.options.told()
+    """The same steps with smaller numbers, and with default options if these make no difference."""
+    unusual = plan.options.unusual()
     options = st.lists(st.integers(0, _KEEP), min_size=len(unusual), max_size=len(unusual)).map(
         lambda kept: Options(**{name: unusual[name] for name, keep in zip(unusual, kept, strict=True) if keep})
     )
@@ -78,5 +78,5 @@ def _simpler(plan: Plan) -> st.SearchStrategy[Plan]:
 
 
 def _down_from(number: int) -> st.SearchStrategy[int]:
-    """A number, or a smaller one that much may take for the same; most often itself."""
+    """A number, or a smaller one that may have the same effect; mostly itself."""
     return st.sampled_from([0, *(number % modulus for modulus in (2, 4, 8, 16, 64, 256, 4096)), *[number] * 200])

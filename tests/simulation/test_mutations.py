@@ -1,4 +1,4 @@
-"""The simulation sees: each rule of the replica, broken on purpose, is found out."""
+"""The simulation notices each rule of the replica that is broken on purpose."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_broken_rule_is_found_out(mutation: Mutation) -> None:
     assert found is not None
     with mutation.applied():
         error = failure(found)
-    # It was judged, or refused by the table of phases; anything else is a defect of what broke the rule.
+    # A check failed, or the table of phases refused a step; any other error is a defect of the mutation.
     assert isinstance(error, AssertionError | IllegalTransitionError)
-    # It was the broken rule: whole again, the same schedule is right.
+    # The broken rule caused it: without the mutation the same schedule passes.
     assert failure(found) is None

@@ -1,4 +1,4 @@
-"""What the simulation found, made small: each was a replica that was wrong, stuck or wasteful."""
+"""Defects that the simulation found, made small: in each the replica was wrong, stuck or wasteful."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def loaded(mode: str) -> Harness:
 
 
 def fail_next(harness: Harness, kind: type[ReadRequest], mishap: int | str, path: str = "") -> None:
-    """Lets everything happen until a request of this kind, about this path if any, is next, and has it fail."""
+    """Lets everything happen until a request of this kind (and path) is next, and makes it fail."""
     server = harness.server
     for _ in range(100):
         harness.deliver(len(server.stream))
@@ -63,7 +63,7 @@ def test_event_while_the_watch_is_set_again_does_not_keep_a_load_from_its_end(re
     assert recursive.published().count(INITIALIZED) == 2
 
 
-def test_unreadable_znode_is_counted_and_told_of_once(harness: Harness) -> None:
+def test_unreadable_znode_is_counted_and_reported_once(harness: Harness) -> None:
     harness.server.set_readable("/app/c", False)
     for _ in range(3):
         harness.resync()
@@ -218,7 +218,7 @@ def test_znode_that_becomes_readable_again_is_listed_although_a_selector_may_lea
     run(Plan(Options(mode="classic", selects=True), steps))
 
 
-def test_lost_creation_of_the_root_heals_once_a_descendant_is_told_of_without_bulk_reads() -> None:
+def test_lost_creation_of_the_root_heals_once_a_descendant_is_reported_without_bulk_reads() -> None:
     steps = [("turn", 0, 0), ("delete_root", 0, 0), ("fail", 3, 0), *[("turn", 0, 0)] * 3, ("lose", 7, 1)]
     run(Plan(Options(mode="auto"), steps))
 
@@ -233,7 +233,7 @@ def test_audit_waits_for_a_list_that_brings_back_what_was_read_too_early() -> No
     run(Plan(Options(batch_size=3, audit_interval=30.0, begins="loaded"), steps))
 
 
-def test_proof_waits_for_the_children_of_an_old_znode_that_a_later_event_led_to() -> None:
+def test_check_waits_for_the_children_of_an_old_znode_that_a_later_event_led_to() -> None:
     turns = [("turn", 1, 0), ("turn", 2, 0), ("turn", 2, 0), ("barrier", 0, 0), ("turn", 1, 0), ("turn", 1840, 0)]
     steps = [("set", 39, 0), ("delete_root", 0, 0), ("create_root", 109, 0), *turns, ("turn", 137, 0)]
     run(Plan(Options(mode="classic", begins="loaded"), [*steps, ("set", 32678, 0)]))

@@ -1,4 +1,4 @@
-"""A replica is right under every schedule, and a schedule that shows otherwise says so in small."""
+"""A replica is right under every schedule; a failing schedule is reported in its smallest form."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OPTIONS = st.fixed_dictionaries(
         "begins": st.sampled_from(["tree", "loaded"]),
         "knows_recursive": st.just(False),
         "closes_after_refusal": st.just(True),
-        "tells_of_unreadable": st.just(True),
+        "reports_unreadable": st.just(True),
         "one_mode_a_path": st.just(True),
         "hesitation": st.integers(1, HESITATIONS - 1),
         "shard": st.sampled_from([Shard(0, 2), Shard(0, 3)]),
@@ -71,7 +71,7 @@ def test_seeds_make_use_of_every_step() -> None:
 
 def test_seeds_make_use_of_every_transition(monkeypatch: pytest.MonkeyPatch) -> None:
     legal = {(phase, step) for phase, steps in TRANSITIONS.items() for step in steps}
-    # What two threads or two answers can do, and one stream of a model server does not.
+    # Two threads or two answers can do this, but not the one stream of a model server.
     legal -= {(phase, Step.CONNECTED) for phase in Phase if phase is not Phase.DETACHED}
     legal -= {(Phase.REFUSED, Step.REFUSED)}
     take = Phases.take

@@ -1,4 +1,4 @@
-"""Znodes: what a model server holds, changed by transactions alone, so that two servers can be at two points of it."""
+"""Znodes: the tree of a model server, changed by transactions only, so that two servers can have different states."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from exporter.zookeeper.messages import CHANGED, CREATED, DELETED
 
-#: The kind of a transaction that changes an ACL; of the others it is that of the event they cause.
+#: The kind of a transaction that changes an ACL; other transactions have the kind of their event.
 ACL = 0
 
 STAT = struct.Struct("!qqqqiiiqiiq")
@@ -17,7 +17,7 @@ INT = struct.Struct("!i")
 
 
 class Txn(NamedTuple):
-    """One change of one znode; those of one multi share a zxid."""
+    """One change of one znode; the changes of one multi share a zxid."""
 
     zxid: int
     kind: int
@@ -30,7 +30,7 @@ class Txn(NamedTuple):
 
 @dataclass
 class Znode:
-    """What a server holds of one znode."""
+    """One znode on a server."""
 
     data: bytes
     czxid: int
@@ -48,7 +48,7 @@ class Znode:
 
     @property
     def record(self) -> bytes:
-        """The znode as getData answers it."""
+        """The znode as getData returns it."""
         if not self._record:
             stat = STAT.pack(
                 self.czxid,
@@ -67,7 +67,7 @@ class Znode:
         return self._record
 
     def changed(self) -> None:
-        """To be called after a change."""
+        """Call it after a change."""
         self._record = b""
 
 
@@ -81,7 +81,7 @@ class Znodes:
             self.apply(txn)
 
     def apply(self, txn: Txn) -> Znode:
-        """Makes a change; gives the znode that it was made to."""
+        """Makes a change; returns the changed znode."""
         self.zxid, kind, path = txn.zxid, txn.kind, txn.path
         if kind == CREATED:
             node = Znode(txn.data, txn.zxid, txn.zxid, txn.zxid, txn.owner, ctime=txn.time, mtime=txn.time)

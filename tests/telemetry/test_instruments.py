@@ -77,7 +77,7 @@ def test_a_refresh_refers_to_the_call_that_it_took(cache: CacheInstruments, regi
     assert (exemplar.labels, exemplar.value) == (TRACE, 0.75)
 
 
-def test_a_sync_refers_to_its_span_and_a_proof_to_its_barriers(
+def test_a_sync_refers_to_its_span_and_a_check_to_its_barriers(
     cache: CacheInstruments, registry: CollectorRegistry
 ) -> None:
     cache.sync_ended(SyncBegun("start", 10.0, TRACE), 10.5, True)

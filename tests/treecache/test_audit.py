@@ -238,7 +238,7 @@ def test_what_reading_everything_again_does_not_heal_is_healed_ever_less_often(m
     audit = harness.replica.audit
     compare = audit._compare
     wrong = poisoned(harness.server.nodes["/app/1/2"].record, 5)
-    harness.server.ever_untold = True
+    harness.server.ever_unreported = True
     audit._compare = lambda path, result: compare(path, wrong if path == "/1/2" else result)  # type: ignore[method-assign]
     audited(harness, 20)
     assert audit.mismatches["stale"] == 20
@@ -252,7 +252,7 @@ def test_what_reading_everything_again_does_not_heal_is_healed_ever_less_often(m
     assert harness.replica.syncs["audit"] == 6, "what was right meanwhile is healed at once"
 
 
-def test_data_that_differs_under_the_same_version_is_told_of(mode: str) -> None:
+def test_data_that_differs_under_the_same_version_is_reported(mode: str) -> None:
     harness = made(mode)
     harness.poison("/1/2", poisoned(harness.server.nodes["/app/1/2"].record, 0))
     harness.published()
@@ -261,10 +261,10 @@ def test_data_that_differs_under_the_same_version_is_told_of(mode: str) -> None:
     harness.check()
 
 
-def test_names_of_other_shares_are_audited() -> None:
+def test_names_of_other_shards_are_audited() -> None:
     harness = made(shard=Shard(0, 2), parents=8)
     harness.replica._reconciler.others = frozenset({"wrong"})
-    harness.server.ever_untold = True
+    harness.server.ever_unreported = True
     audited(harness)
     assert harness.replica.audit.mismatches["stale"] == 1
     harness.check()

@@ -160,7 +160,7 @@ def test_a_znode_whose_reads_fail(harness: Harness, loaded: bool) -> None:
     assert unsettled(harness) == 0
 
 
-def test_a_proof_waits_for_a_znode_whose_reads_fail(harness: Harness) -> None:
+def test_a_check_waits_for_a_znode_whose_reads_fail(harness: Harness) -> None:
     harness.start()
     harness.server.broken["/app/c"] = _SYSTEM_ERROR
     harness.server.set("/app/c", b"new")
@@ -232,7 +232,7 @@ def test_requests_that_fail_as_a_whole(harness: Harness, error: int) -> None:
     harness.check()
 
 
-def test_a_watch_of_a_share_that_is_refused() -> None:
+def test_a_watch_of_a_shard_that_is_refused() -> None:
     harness = made("recursive", shard=Shard(0, 1))
     carry_out = harness.server._carry_out
 

@@ -44,7 +44,7 @@ def turn(harness: Harness) -> None:
         harness.server.execute()
 
 
-def test_loaded_tree_is_proven_at_once_and_again_after_each_interval(strategy: str) -> None:
+def test_loaded_tree_is_verified_at_once_and_again_after_each_interval(strategy: str) -> None:
     harness = loaded(strategy, freshness_interval=30.0)
     first = verified(harness)
     assert first is not None
@@ -54,7 +54,7 @@ def test_loaded_tree_is_proven_at_once_and_again_after_each_interval(strategy: s
     assert verified(harness) == pytest.approx(first + 30, abs=0.1)
 
 
-def test_proofs_end_although_changes_never_do(strategy: str) -> None:
+def test_checks_end_although_changes_never_do(strategy: str) -> None:
     harness = loaded(strategy)
     for _ in range(50):
         since = harness.now
@@ -70,7 +70,7 @@ def test_proofs_end_although_changes_never_do(strategy: str) -> None:
         assert proven >= since
 
 
-def test_newest_of_the_barriers_that_wait_is_proven_next() -> None:
+def test_newest_of_the_barriers_that_wait_is_verified_next() -> None:
     harness = loaded()
     harness.server.set("/app/a", b"new")
     harness.deliver(len(harness.server.stream))
@@ -175,7 +175,7 @@ def test_reads_that_take_too_long_count_as_well_and_still_prove() -> None:
 
 
 @pytest.mark.parametrize("answered", [False, True])
-def test_a_connection_that_goes_ends_the_proof_and_counts_once(answered: bool) -> None:
+def test_a_connection_that_goes_ends_the_check_and_counts_once(answered: bool) -> None:
     harness = loaded(freshness_interval=30.0)
     before = verified(harness)
     harness.now += 30
@@ -221,7 +221,7 @@ def behind(barrier: str) -> Harness:
 def test_sync_proves_too_much_at_a_leader_under_load_and_the_quorum_barrier_does_not() -> None:
     harness = behind("sync")
     harness.replica.verify(harness.now, harness.now)
-    with pytest.raises(AssertionError, match="/app/a is older than is proven"):
+    with pytest.raises(AssertionError, match="/app/a is older than verified"):
         harness.settle()
     harness = behind("quorum")
     since = harness.now
@@ -236,7 +236,7 @@ def test_sync_proves_too_much_at_a_deposed_leader_and_the_quorum_barrier_nothing
     # Cut off from the others, it learns of nothing any more, and does not know that yet.
     harness.server.catch_up = lambda count: None  # type: ignore[method-assign]
     harness.replica.verify(harness.now, harness.now)
-    with pytest.raises(AssertionError, match="/app/a is older than is proven"):
+    with pytest.raises(AssertionError, match="/app/a is older than verified"):
         harness.settle()
     harness = behind("quorum")
     since, before = harness.now, verified(harness)

@@ -22,10 +22,10 @@ MEASURED = (Path(__file__).parents[2] / "bench" / "README.md").read_text()
         f"gather for {moderation._PAUSE * 1e3:g} ms",
         f"when {GATHERED} of them wait",
         f"more than {Pace._STREAM:,.0f} changes a second",
-        f"less than {Pace._STILL_STREAM:,.0f}",
+        f"fewer than {Pace._STILL_STREAM:,.0f}",
         f"a refresh each {Pace._INTERVAL * 1e3:g} ms",
         f"fewer than {WORTHWHILE} paths",
-        f"begins at {BatchSize._FIRST_SIZE} operations",
+        f"starts at {BatchSize._FIRST_SIZE} operations",
     ],
 )
 def test_what_is_decided_is_stated(stated: str) -> None:
@@ -41,7 +41,7 @@ def test_what_else_is_decided_is_stated() -> None:
     ("stated", "measured"),
     [
         ("takes 0.41 s and 116 requests", "| load, s | 0.407 (0.386..0.479)"),
-        ("kazoo makes 200,200", "| requests | 200,200 | 116 |"),
+        ("kazoo's cache: 200,200 requests", "| requests | 200,200 | 116 |"),
         ("within 1.12 ms (kazoo: 1.17), and 99 % within 3.0 ms (kazoo: 5.0)", "1.17 (1.06..1.44) | 1.12 (1.03..1.34)"),
         ("17 ms later", "| behind, s | 0.0168 (0.0139..0.0199)"),
         ("from 42 to 33 us", "made 33.2 us (29.2..34.0) of\n42.1"),

@@ -30,10 +30,10 @@ class Reconciling:
             "/app", self.agenda, Outbox(), CacheOptions(keep_data=keep_data, max_depth=max_depth)
         )
         self.reconciler.apply_record("", record(children=1), False)
-        self.told()
+        self.published()
         self.wanted()
 
-    def told(self) -> list[tuple[int, str]]:
+    def published(self) -> list[tuple[int, str]]:
         """Type and path of every event since the last call."""
         events = [(event.type, event.path) for event in self.reconciler.events]
         self.reconciler.events.clear()
@@ -56,14 +56,14 @@ def reconciling() -> Reconciling:
 def test_a_new_znode_is_told_and_listed_if_it_has_children(reconciling: Reconciling) -> None:
     reconciling.reconciler.apply_record("/leaf", record(), False)
     reconciling.reconciler.apply_record("/branch", record(children=2), False)
-    assert reconciling.told() == [(ADDED, "/leaf"), (ADDED, "/branch")]
+    assert reconciling.published() == [(ADDED, "/leaf"), (ADDED, "/branch")]
     assert reconciling.wanted() == ([], ["/branch"])
 
 
 def test_a_run_of_new_znodes_does_the_same(reconciling: Reconciling) -> None:
     paths, records = ["/leaf", "/branch", "/leaf"], [record(), record(children=2), record(b"new", mzxid=2)]
     assert reconciling.reconciler.apply_run(paths, records, 0, NO_LOADS) == 2
-    assert reconciling.told() == [(ADDED, "/leaf"), (ADDED, "/branch")]
+    assert reconciling.published() == [(ADDED, "/leaf"), (ADDED, "/branch")]
     assert reconciling.wanted() == ([], ["/branch"])
 
 
@@ -76,46 +76,46 @@ def test_where_only_a_list_watches_leaves_are_listed_too(reconciling: Reconcilin
 def test_only_new_data_is_an_update(reconciling: Reconciling) -> None:
     reconciler = reconciling.reconciler
     reconciler.apply_record("/a", record(), False)
-    reconciling.told()
+    reconciling.published()
     reconciler.apply_record("/a", record(), False)
     reconciler.apply_record("/a", record(pzxid=3), False)
-    assert reconciling.told() == []
+    assert reconciling.published() == []
     reconciler.apply_record("/a", record(b"new", mzxid=4, pzxid=3), False)
-    assert reconciling.told() == [(UPDATED, "/a")]
+    assert reconciling.published() == [(UPDATED, "/a")]
 
 
 def test_an_older_version_never_replaces_a_newer_one(reconciling: Reconciling) -> None:
     reconciling.reconciler.apply_record("/a", record(b"new", mzxid=5), False)
-    reconciling.told()
+    reconciling.published()
     reconciling.reconciler.apply_record("/a", record(b"old", mzxid=4), False)
-    assert reconciling.told() == []
+    assert reconciling.published() == []
     assert data_of(reconciling.reconciler.tree.find("/a")) == b"new"  # type: ignore[arg-type]
 
 
 def test_in_a_sync_the_servers_word_is_final(reconciling: Reconciling) -> None:
     reconciling.reconciler.apply_record("/a", record(b"new", mzxid=5), False)
-    reconciling.told()
+    reconciling.published()
     reconciling.reconciler.begin_sync()
     reconciling.reconciler.apply_record("/a", record(b"restored", mzxid=4), True)
-    assert reconciling.told() == [(UPDATED, "/a")]
+    assert reconciling.published() == [(UPDATED, "/a")]
 
 
 def test_another_origin_is_another_znode(reconciling: Reconciling) -> None:
     reconciler = reconciling.reconciler
     reconciler.apply_record("/a", record(children=1), False)
     reconciler.apply_record("/a/0", record(), False)
-    reconciling.told()
+    reconciling.published()
     reconciler.apply_record("/a", record(czxid=9, mzxid=9, pzxid=9), False)
-    assert reconciling.told() == [(REMOVED, "/a/0"), (REMOVED, "/a"), (ADDED, "/a")]
+    assert reconciling.published() == [(REMOVED, "/a/0"), (REMOVED, "/a"), (ADDED, "/a")]
 
 
 def test_a_list_has_unknown_children_read_and_takes_away_the_others(reconciling: Reconciling) -> None:
     reconciler = reconciling.reconciler
     reconciler.apply_record("/old", record(czxid=2), False)
     reconciler.apply_record("/young", record(czxid=8), False)
-    reconciling.told()
+    reconciling.published()
     reconciler.apply_names("", 5, ["new"], False)
-    assert reconciling.told() == [(REMOVED, "/old")], "the young one came after the list"
+    assert reconciling.published() == [(REMOVED, "/old")], "the young one came after the list"
     assert reconciling.wanted() == (["/new"], [])
     reconciler.apply_names("", 4, ["old"], False)
     assert reconciling.wanted() == ([], []), "an older list than the last says nothing"
@@ -124,32 +124,32 @@ def test_a_list_has_unknown_children_read_and_takes_away_the_others(reconciling:
 def test_a_znode_without_its_parent_has_the_parent_listed(reconciling: Reconciling) -> None:
     reconciling.reconciler.apply_record("/gone/a", record(), False)
     reconciling.reconciler.hide("/gone/b", False)
-    assert reconciling.told() == []
+    assert reconciling.published() == []
     assert reconciling.wanted() == ([], ["/gone"])
 
 
 def test_a_removal_takes_everything_below_away_children_first(reconciling: Reconciling) -> None:
     for path in ("/a", "/a/b", "/a/b/c"):
         reconciling.reconciler.apply_record(path, record(children=1), False)
-    reconciling.told()
+    reconciling.published()
     reconciling.reconciler.remove("/a")
     reconciling.reconciler.remove("/a")
-    assert reconciling.told() == [(REMOVED, "/a/b/c"), (REMOVED, "/a/b"), (REMOVED, "/a")]
+    assert reconciling.published() == [(REMOVED, "/a/b/c"), (REMOVED, "/a/b"), (REMOVED, "/a")]
 
 
 def test_a_hidden_znode_is_removed_and_a_fault_and_keeps_what_is_below(reconciling: Reconciling) -> None:
     reconciler = reconciling.reconciler
     reconciler.apply_record("/a", record(children=1), False)
     reconciler.apply_record("/a/0", record(), False)
-    reconciling.told()
+    reconciling.published()
     reconciler.hide("/a", False)
     reconciler.hide("/a", False)
-    assert reconciling.told() == [(REMOVED, "/a")]
+    assert reconciling.published() == [(REMOVED, "/a")]
     assert [(kind, type(error), str(error)) for kind, error in reconciler.faults] == [
         ("no_auth", NoAuthError, "/app/a may not be read")
     ]
     reconciler.apply_record("/a", record(children=1), False)
-    assert reconciling.told() == [(ADDED, "/a")]
+    assert reconciling.published() == [(ADDED, "/a")]
     assert reconciler.tree.find("/a/0") is not None
     assert not reconciler.hidden
 

@@ -594,7 +594,7 @@ def test_the_longer_an_operation_fails_the_less_often_it_is_tried(recursive: Har
     recursive.check()
 
 
-def test_a_connection_that_is_told_of_twice_is_one(harness: Harness) -> None:
+def test_a_connection_that_is_reported_twice_is_one(harness: Harness) -> None:
     harness.server.connect()
     connected = harness.server.stream[0]
     harness.deliver()
@@ -909,7 +909,7 @@ def test_every_schedule_ends_in_the_servers_tree(
 
 
 @pytest.mark.parametrize(("mode", "mode_then"), [("auto", "classic"), ("recursive", "recursive")])
-def test_a_server_that_tells_of_the_root_whatever_changes_is_not_believed(mode: str, mode_then: str) -> None:
+def test_a_server_that_reports_the_root_whatever_changes_is_not_believed(mode: str, mode_then: str) -> None:
     harness = small_harness(mode)
     harness.start()
     for number in range(5):
@@ -970,7 +970,7 @@ def test_resyncs_are_spread_over_about_the_time_that_they_take() -> None:
 
 
 def test_events_of_an_unreadable_root_prove_nothing(recursive: Harness) -> None:
-    recursive.server.tells_of_unreadable = True
+    recursive.server.reports_unreadable = True
     recursive.start()
     recursive.server.set_readable("/app", False)
     recursive.resync()

@@ -87,7 +87,7 @@ def test_error_of_a_selector_is_told_and_leaves_nothing_out() -> None:
     assert {str(error) for error in errors} == {"descend /app", "keep /app/a"}
 
 
-def test_a_selector_that_raises_is_told_of_once_for_each_question() -> None:
+def test_a_selector_that_raises_is_reported_once_for_each_question() -> None:
     errors: list[str] = []
     scope = Scope("/app", Broken(), None, lambda error: errors.append(str(error)))
     for _ in range(100):

@@ -27,7 +27,7 @@ def test_a_new_shard_takes_paths_and_moves_none_between_others(path: str, total:
     assert owners(path, total + 1) in (owners(path, total), [total])
 
 
-def test_shares_are_about_equal_and_a_fifth_shard_takes_a_fifth() -> None:
+def test_shards_are_about_equal_and_a_fifth_shard_takes_a_fifth() -> None:
     paths = [f"/services/{number}" for number in range(10_000)]
     before, after = ({path: owners(path, total)[0] for path in paths} for total in (4, 5))
     assert all(2_300 < count < 2_700 for count in Counter(before.values()).values())
@@ -44,6 +44,6 @@ def test_owners_are_the_same_in_every_release() -> None:
 
 
 @pytest.mark.parametrize(("ordinal", "total"), [(-1, 2), (2, 2), (0, 0)])
-def test_a_share_that_does_not_exist_is_refused(ordinal: int, total: int) -> None:
+def test_a_shard_that_does_not_exist_is_refused(ordinal: int, total: int) -> None:
     with pytest.raises(ValueError, match=f"ordinal {ordinal} of {total} shards: must be "):
         Shard(ordinal, total)

@@ -48,12 +48,12 @@ def paths_of(sent: list[Request]) -> set[str]:
     return {path for request in reads for path in (*request.reads, *request.lists)}
 
 
-def test_there_are_children_of_both_shares() -> None:
+def test_there_are_children_of_both_shards() -> None:
     assert OWN
     assert OTHERS
 
 
-def test_only_the_own_share_is_watched_and_held(loaded: Harness) -> None:
+def test_only_the_own_shard_is_watched_and_held(loaded: Harness) -> None:
     server = loaded.server
     assert server.recursive_watches == set(OWN)
     assert server.data_watches == server.child_watches == {"/app"}
@@ -91,7 +91,7 @@ def test_a_child_that_is_gone_is_watched_no_more(loaded: Harness) -> None:
     loaded.check()
 
 
-def test_a_child_of_another_share_is_listed_and_not_read(loaded: Harness) -> None:
+def test_a_child_of_another_shard_is_listed_and_not_read(loaded: Harness) -> None:
     loaded.server.delete_all(OTHERS[0])
     loaded.server.create(OTHERS[0])
     sent = sent_after(loaded)
@@ -100,7 +100,7 @@ def test_a_child_of_another_share_is_listed_and_not_read(loaded: Harness) -> Non
     loaded.check()
 
 
-def test_an_event_of_another_share_leads_to_nothing(loaded: Harness) -> None:
+def test_an_event_of_another_shard_leads_to_nothing(loaded: Harness) -> None:
     loaded.server.stray(CREATED, f"{OTHERS[0]}/new")
     loaded.server.stray(DELETED, OTHERS[1])
     # A child that came or went may have changed the root, whoever has it.
@@ -125,7 +125,7 @@ def test_a_watch_that_is_refused_is_set_again_and_all_is_read_after_it(loaded: H
 
 
 @pytest.mark.parametrize("mode", ["auto", "recursive"])
-def test_a_server_that_tells_of_the_child_whatever_changes_below_is_not_believed(mode: str) -> None:
+def test_a_server_that_reports_the_child_whatever_changes_below_is_not_believed(mode: str) -> None:
     harness = Harness(shard=SHARD, mode=mode)
     harness.server.create("/app")
     harness.server.create(OWN[0])

@@ -30,7 +30,7 @@ def barrier(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_a_proof_on_demand_covers_what_was_written_before(
+def test_a_check_on_demand_covers_what_was_written_before(
     client: KazooClient, client_factory: ClientFactory, mode: str, barrier: str
 ) -> None:
     writer = client_factory()
@@ -44,7 +44,7 @@ def test_a_proof_on_demand_covers_what_was_written_before(
         assert set(cache.stats().verification_failures.values()) == {0}
 
 
-def test_nothing_is_proven_unless_asked_for(client: KazooClient, zookeeper: ZooKeeper) -> None:
+def test_nothing_is_verified_unless_asked_for(client: KazooClient, zookeeper: ZooKeeper) -> None:
     with TreeCache(client, "/app") as cache:
         assert cache.wait_initialized(10)
         newest: list[int] = []
@@ -59,7 +59,7 @@ def test_nothing_is_proven_unless_asked_for(client: KazooClient, zookeeper: ZooK
         assert cache.verified_at == cache.stats().verified_at == 0.0
 
 
-def test_proofs_come_by_themselves_and_the_first_with_the_load(client: KazooClient) -> None:
+def test_checks_come_unasked_and_the_first_with_the_load(client: KazooClient) -> None:
     with TreeCache(client, "/app", freshness_interval=0.05) as cache:
         first = eventually(lambda: cache.verified_at, timeout=1)
         eventually(lambda: cache.verified_at > first + 0.1)
@@ -94,13 +94,13 @@ def test_caches_of_one_client_share_their_barriers(
 
 
 @pytest.mark.parametrize("path", ["/missing", "/locked", "/"])
-def test_any_root_can_be_proven(zookeeper: ZooKeeper, client: KazooClient, path: str) -> None:
+def test_any_root_can_be_verified(zookeeper: ZooKeeper, client: KazooClient, path: str) -> None:
     client.create("/locked", acl=[make_digest_acl("other", "secret", all=True)])
     with TreeCache(client, path, create_root=False) as cache:
         assert cache.verify(10)
 
 
-def test_a_proof_changes_nothing(client: KazooClient, client_factory: ClientFactory) -> None:
+def test_a_check_changes_nothing(client: KazooClient, client_factory: ClientFactory) -> None:
     client.create("/app", b"data")
     stat = client.get("/app")[1]
     with TreeCache(client_factory(), "/app", create_root=False) as cache:
@@ -108,7 +108,7 @@ def test_a_proof_changes_nothing(client: KazooClient, client_factory: ClientFact
         assert client.get("/app")[1] == stat
 
 
-def test_what_cannot_be_proven_in_time_is_not(client: KazooClient, zookeeper: ZooKeeper) -> None:
+def test_what_cannot_be_verified_in_time_is_not(client: KazooClient, zookeeper: ZooKeeper) -> None:
     latent = TreeCache(client, "/app")
     assert not latent.verify(10)
     with TreeCache(KazooClient(zookeeper.hosts), "/app", create_root=False) as cache:
@@ -117,7 +117,7 @@ def test_what_cannot_be_proven_in_time_is_not(client: KazooClient, zookeeper: Zo
     assert not cache.verify(10)
 
 
-def test_whoever_waits_for_a_proof_is_told_when_the_cache_closes(zookeeper: ZooKeeper) -> None:
+def test_a_caller_that_waits_for_a_check_is_told_when_the_cache_closes(zookeeper: ZooKeeper) -> None:
     cache = TreeCache(KazooClient(zookeeper.hosts), "/app", create_root=False)
     cache.start()
     answers: list[bool] = []
@@ -225,7 +225,7 @@ def test_an_audit_counts_nothing_while_all_changes(
         assert cache.stats().audited_nodes > 50
 
 
-def test_an_audit_reads_again_what_nothing_tells_of(client: KazooClient, mode: str) -> None:
+def test_an_audit_reads_again_what_nothing_reports(client: KazooClient, mode: str) -> None:
     client.ensure_path("/app/a")
     with TreeCache(client, "/app", mode=mode, audit_interval=0.1) as cache:
         assert cache.wait_initialized(10)

@@ -477,7 +477,7 @@ def ask_while_the_session_ends(
 
 
 @pytest.mark.parametrize("between", [True, False], ids=["in the old queue", "in a queue of the past"])
-def test_a_probe_that_is_queued_while_the_session_ends_fails_and_another_succeeds(
+def test_a_barrier_that_is_queued_while_the_session_ends_fails_and_another_succeeds(
     client_factory: ClientFactory, zookeeper: ZooKeeper, between: bool
 ) -> None:
     client, stream = client_factory(), Stream()
