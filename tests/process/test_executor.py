@@ -1,4 +1,4 @@
-"""A worker does one thing after the other, and nobody waits for one that hangs."""
+"""The executor runs one task after another, and nothing waits for one that hangs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log: one event a line, in both formats, and what libraries repeat only once in a while."""
+"""The log: one event a line, in both formats, and libraries' repetitions only once in a while."""
 
 from __future__ import annotations
 

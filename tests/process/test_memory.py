@@ -1,4 +1,4 @@
-"""The memory limit of the process, by the files of both versions of control groups."""
+"""The memory limit of the process, from the files of both versions of control groups."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from exporter.process import memory
         ("0::/\n", {"memory.max": "2097152"}, 2097152),
         ("0::/\n", {}, 0),
         ("4:cpu,memory:/docker/abc\n0::/\n", {"memory/docker/abc/memory.limit_in_bytes": "4194304"}, 4194304),
-        # A container sees the end of the host's path alone.
+        # A container sees only the end of the host's path.
         ("4:memory:/docker/abc\n", {"memory/memory.limit_in_bytes": "8388608"}, 8388608),
         ("4:memory:/\n", {"memory/memory.limit_in_bytes": "9223372036854771712"}, 0),
         ("5:cpu:/\n", {"cpu/memory.limit_in_bytes": "1"}, 0),

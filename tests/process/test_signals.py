@@ -1,4 +1,4 @@
-"""Signals end the process at once, also the first one of a container, which the kernel spares from their default."""
+"""Signals end the process at once, even the first one of a container, for which the kernel discards them by default."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ with ending_at_once():
     print(os.getpid(), flush=True)
     time.sleep(60)
 """
-#: What makes a command the first process of a namespace of its own.
+#: Makes a command the first process of its own namespace.
 FIRST = ["unshare", "--pid", "--fork", "--kill-child"]
-#: Without privileges that is not allowed: the tests then show how any other process ends.
+#: Without privileges that is not allowed: the tests then cover an ordinary process.
 CAN_BE_FIRST = subprocess.run([*FIRST, "true"], stderr=subprocess.DEVNULL).returncode == 0
 
 Start = Callable[[list[str]], "subprocess.Popen[str]"]
@@ -54,12 +54,12 @@ def start() -> Iterator[Start]:
 
 
 def send(process: subprocess.Popen[str], number: signal.Signals) -> None:
-    """Sends a signal to the command itself, not to what made it the first process."""
+    """Sends a signal to the command itself, not to `unshare`."""
     os.kill(pid_of(process), number)
 
 
 def pid_of(process: subprocess.Popen[str]) -> int:
-    """The process id of the command itself, not of what made it the first process."""
+    """The process id of the command itself, not of `unshare`."""
     if not CAN_BE_FIRST:
         return process.pid
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
@@ -81,19 +81,19 @@ def test_a_signal_ends_the_process(start: Start, number: signal.Signals) -> None
 
 
 def test_a_signal_before_the_daemon_listens_to_it_ends_it(start: Start, tmp_path: Path) -> None:
-    # Reading it lasts until somebody has written.
+    # Reading a FIFO blocks until something is written.
     os.mkfifo(config := tmp_path / "config.yml")
     process = start([sys.executable, "-m", "exporter", f"--config.file={config}"])
     waits_in = Path(f"/proc/{pid_of(process)}/wchan")
     with being_read(config):
-        # Python takes a signal that comes just before it begins to wait only once the wait is over.
+        # A signal that comes just before Python begins to wait is handled only after the wait.
         eventually(lambda: waits_in.read_text().endswith("pipe_read"))
         send(process, signal.SIGTERM)
         assert process.wait(timeout=30) == status_after(signal.SIGTERM)
 
 
 def test_a_second_signal_ends_the_daemon_at_once(start: Start) -> None:
-    # A ZooKeeper that takes connections and never answers: the daemon would wait for it before it ends with status 0.
+    # A ZooKeeper that accepts connections and never answers: a gentle end would wait for it.
     with socket.create_server(("127.0.0.1", 0)) as silent:
         flags = [f"--zookeeper.hosts=127.0.0.1:{silent.getsockname()[1]}", "--treecache.path=/"]
         process = start([sys.executable, "-m", "exporter", *flags, "--web.listen-address=127.0.0.1:0"])
@@ -129,20 +129,20 @@ def test_the_image_loses_no_signal_that_comes_before_python_has_handlers(start: 
     flags = ["--zookeeper.hosts=127.0.0.1:1", "--treecache.path=/", "--web.listen-address=127.0.0.1:0"]
     process = start([*before, str(Path(sys.executable).with_name(command)), *flags])
     eventually(lambda: b"exporter" in command_of(process).split(b"\0")[1])
-    # Python has begun, and imported nothing yet.
+    # Python has started, but imported nothing yet.
     send(process, number)
     assert process.wait(timeout=60) == status_after(number)
 
 
 def command_of(process: subprocess.Popen[str]) -> bytes:
-    """The command line of what `start` has started, as it is now."""
+    """The present command line of a process that `start` has started."""
     return Path(f"/proc/{pid_of(process)}/cmdline").read_bytes() or b"\0"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("delay", [0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5])
 def test_a_signal_at_any_moment_of_the_start_ends_it(start: Start, number: signal.Signals, delay: float) -> None:
-    # Blocked until the handlers are there, as the kernel would discard it before.
+    # Blocked until the handlers are installed, since the kernel would discard it before.
     blocked = [number, signal.SIGHUP]
     program = "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, {}); print(flush=True); "
     program = program.format([int(each) for each in blocked]) + "os.execv(sys.executable, [sys.executable, *{}])"
@@ -159,5 +159,5 @@ def test_a_signal_at_any_moment_of_the_start_ends_it(start: Start, number: signa
     send(process, signal.SIGHUP)
     time.sleep(delay)
     send(process, number)
-    # 0 once it takes the signal as a request to stop what it has begun.
+    # 0 if it has started already and takes the signal as a request to stop.
     assert process.wait(timeout=60) in (0, status_after(number))

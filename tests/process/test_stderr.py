@@ -1,4 +1,4 @@
-"""The end of the log: what is written while someone reads, what happens when nobody does, and what is told of it."""
+"""The log on standard error: with a reader, without one, and with the warning about dropped lines."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 def handler(pipe: tuple[int, int]) -> Iterator[DescriptorHandler]:
     handler = DescriptorHandler(pipe[1], CAPACITY)
     yield handler
-    # What is still to be written fails at once then, instead of going to whoever has the descriptor's number next.
+    # Pending writes then fail at once, instead of going to the next owner of the descriptor's number.
     with contextlib.suppress(OSError):
         os.close(pipe[0])
     handler.flush()
@@ -42,7 +42,7 @@ def record(message: str) -> logging.LogRecord:
 
 
 def fill(handler: DescriptorHandler) -> int:
-    """Logs far more than the pipe and the queue hold; gives how many lines."""
+    """Logs far more than the pipe and the queue hold; returns the number of lines."""
     for number in range(100):
         handler.handle(record(f"{number} {FILLER}"))
     return 100
@@ -89,7 +89,7 @@ def test_the_count_of_dropped_lines_is_right(handler: DescriptorHandler, pipe: t
 
 
 def read_all_until_told(end: int) -> list[bytes]:
-    """The lines up to the one that tells how many were dropped."""
+    """The lines up to the warning that says how many were dropped."""
     data = b""
     while b"log lines dropped" not in data or not data.endswith(b"\n"):
         data += os.read(end, 1 << 16)
@@ -108,7 +108,7 @@ def test_a_descriptor_that_does_not_block_is_written_to_all_the_same(
 ) -> None:
     os.set_blocking(pipe[1], False)
     for _ in range(CAPACITY - 1):
-        # More of them than a pipe holds.
+        # More than a pipe holds.
         handler.handle(record(2 * FILLER))
     handler.handle(record("last"))
     lines = read_all(pipe[0], b"last")

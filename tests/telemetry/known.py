@@ -1,6 +1,6 @@
-"""Sources whose stats are known, and what a scrape of them must look like, byte for byte.
+"""Sources with known stats, and what a scrape of them must look like, byte for byte.
 
-`make generate` writes tests/golden/metrics*.txt anew; read the difference before keeping it.
+`make generate` writes tests/golden/metrics*.txt; read the difference before you keep it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ Stats = TypeVar("Stats")
 
 @dataclass
 class Source(Generic[Stats]):
-    """Tells the stats it was given, and counts how often it was asked."""
+    """Gives fixed stats, and counts the calls."""
 
     told: Stats
     asked: int = 0
@@ -160,7 +160,7 @@ def ensemble(name: str = "main", client: ClientStats = BUSY_CLIENT, cache: Cache
 
 
 def new_ensemble() -> EnsembleSource:
-    """An ensemble `main` with one tree that nothing happened to yet, and its instruments."""
+    """A fresh ensemble `main` with one tree, and unused instruments."""
     return replace(
         ensemble("main", NEW_CLIENT, NEW_CACHE),
         client_counted=unused_client_instruments().source.client_counted,
@@ -179,14 +179,14 @@ def unused_cache_instruments() -> CacheInstruments:
 
 
 def call(request: object, seconds: float, error: str | None = None) -> Call:
-    """A call that took so long and ended this way."""
+    """A call with this duration and error."""
     ended = Call(request, ())
     ended.began_at, ended.ended_at, ended.error = 1000.0, 1000.0 + seconds, error
     return ended
 
 
 def busy_client_instruments() -> ClientInstruments:
-    """Instruments that counted a connection and seven calls, three of which failed."""
+    """Instruments that have counted a connection and seven calls, three of which failed."""
     instruments = unused_client_instruments()
     get, create = GetData("/a", None), Create("/a", b"", [], 0)
     for ended in (call(get, 1 / 4096), call(get, 1 / 1024), call(get, 0.75), call(get, 0.25, "NONODE")):
@@ -198,7 +198,7 @@ def busy_client_instruments() -> ClientInstruments:
 
 
 def busy_cache_instruments() -> CacheInstruments:
-    """Instruments that counted a sync that broke off and one that did not, and of everything else one or two."""
+    """Instruments that have counted one sync broken off, one completed, and one or two of everything else."""
     instruments = unused_cache_instruments()
     instruments.sync_ended(SyncBegun("start", 10), 11, False)
     instruments.sync_ended(SyncBegun("reconnect", 20), 20.25, True)
@@ -212,7 +212,7 @@ def busy_cache_instruments() -> CacheInstruments:
 
 
 def busy_ensemble(cache: CacheStats = BUSY_CACHE) -> EnsembleSource:
-    """An ensemble `main` with one tree, and everything that its instruments counted."""
+    """An ensemble `main` with one tree and busy instruments."""
     return replace(
         ensemble("main", cache=cache),
         client_counted=busy_client_instruments().source.client_counted,
@@ -221,7 +221,7 @@ def busy_ensemble(cache: CacheStats = BUSY_CACHE) -> EnsembleSource:
 
 
 def registry() -> CollectorRegistry:
-    """A busy ensemble, whose tree's name needs escaping, and a new one."""
+    """A busy ensemble, whose tree's name needs escaping, and a fresh one."""
     odd = replace(BUSY_CACHE, path='/odd "path"\\')
     ensembles = [busy_ensemble(odd), ensemble("new", NEW_CLIENT, NEW_CACHE)]
     known = CollectorRegistry()

@@ -1,6 +1,6 @@
-"""A real client and cache whose tree is known, and what a scrape of them must look like, but for times and sizes.
+"""A real client and cache with a known tree, and what a scrape of them must look like, except times and sizes.
 
-`make generate` writes tests/golden/tree.txt anew; read the difference before keeping it.
+`make generate` writes tests/golden/tree.txt; read the difference before you keep it.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from tests.telemetry.known import GOLDEN, plain
 
 PATH = GOLDEN / "tree.txt"
 
-#: Where a number differs from one run to the next, unless it is 0: times, sizes and transaction ids.
+#: Numbers that differ from one run to the next, unless 0: times, sizes and transaction ids.
 _VARIES = re.compile(r"_seconds(_sum)?\{|_client_\w+_bytes_total\{|_last_zxid\{")
-#: Where it may also be 0: buckets but the last, and pings. Into how many requests a load is cut is nobody's concern.
+#: Numbers that differ and may be 0: buckets except the last, and pings. The number of requests of a load is irrelevant.
 _VARIES_FROM_0 = re.compile(r'_seconds_bucket\{.*le="[0-9]|operation="(ping|multiRead)"')
 _SERVER = re.compile(r'server="[^"]*"')
 
 
 def exposition(hosts: str) -> str:
-    """A scrape after the first load of a tree that is made for it; `hosts` ends in a chroot of its own.
+    """A scrape after the first sync of a tree that is made for it; `hosts` ends in a chroot of its own.
 
-    `*` stands for what is never the same.
+    `*` stands for numbers that differ.
     """
     registry = CollectorRegistry()
     client = KazooClient(hosts)
@@ -43,7 +43,7 @@ def exposition(hosts: str) -> str:
         try:
             with TreeCache(client, "/app", create_root=False) as cache:
                 assert cache.wait_initialized(30)
-                # The fault of the one that may not be read is told on a thread of its own.
+                # The fault of the unreadable znode is delivered on another thread.
                 eventually(lambda: not cache.stats().undelivered_events)
                 return "".join(_normalised(line) for line in plain(registry).decode().splitlines(keepends=True))
         finally:
@@ -61,7 +61,7 @@ def _normalised(line: str) -> str:
 
 
 def texts() -> Mapping[Path, str]:
-    """What the file must hold, by a server of its own."""
+    """The content of the file, from a server of its own."""
     with ZooKeeperServer(tick_time=TICK_TIME) as server:
         with connected(server.hosts) as admin:
             admin.create("/golden")

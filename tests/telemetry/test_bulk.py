@@ -1,4 +1,4 @@
-"""A bulk histogram says what prometheus_client's own would say."""
+"""A bulk histogram gives the same samples as prometheus_client's own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def peer() -> Histogram:
 
 
 def samples(histogram: BulkHistogram | Histogram, *, with_exemplars: bool = False) -> list[Sample]:
-    """What is exposed of it, exemplars without their times."""
+    """The samples of a histogram, exemplars without their times."""
     (family,) = histogram.collect()
     shown = [sample for sample in family.samples if not sample.name.endswith("_created")]
     return [

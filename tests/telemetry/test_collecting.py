@@ -1,4 +1,4 @@
-"""A collector that fails leaves the scrape and the others alone, and one that waits keeps no scrape waiting."""
+"""A failing collector affects neither the scrape nor the other collectors, and a waiting one delays no scrape."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support import eventually
 
 
 class Ready(Collector):
-    """Gives each of its metrics as 1."""
+    """Collects each of its metrics as 1."""
 
     def collect(self) -> Iterator[Family]:
         for metric in self.metrics:
@@ -26,7 +26,7 @@ class Ready(Collector):
 
 
 class Failing(Ready):
-    """Fails after it has given its metrics, but for the last one."""
+    """Fails before the last of its metrics."""
 
     def collect(self) -> Iterator[Family]:
         for metric in self.metrics[:-1]:
@@ -35,14 +35,14 @@ class Failing(Ready):
 
 
 class Undeclared(Collector):
-    """Gives what it does not name."""
+    """Collects a metric that it does not name."""
 
     def collect(self) -> Iterable[Family]:
         return [one(SHARDS)]
 
 
 class Waiting(BackgroundCollector):
-    """Collects when it is let, and as the test says."""
+    """Collects when the test lets it, and as the test says."""
 
     def __init__(self, act: Callable[[], None] = lambda: None) -> None:
         super().__init__("waiting", [SHARDS], interval=0.01)
@@ -83,7 +83,7 @@ def test_one_that_fails_leaves_the_others_alone(wrong: Collector, caplog: pytest
         for _ in range(3):
             found = {family.name: family for family in registry.collect()}
             assert SHARDS.name not in found
-            # What it had finished is there.
+            # The metrics that it had finished are there.
             assert (BUILD_INFO.family().name in found) == isinstance(wrong, Failing)
             assert [sample.value for sample in found[SHARD_ORDINAL.name].samples] == [1]
             outcomes = {s.labels["collector"]: s.value for s in found["treecache_exporter_collector_success"].samples}
@@ -109,7 +109,7 @@ def test_the_time_is_the_collector_s_own_and_no_family_waits_for_the_next(monkey
         for begun in (1, 102):
             next(collection)
             assert now[0] == begun
-            # Writing the family out takes much longer.
+            # Writing the family takes much longer.
             now[0] += 100
         next(collection)
     except StopIteration as end:

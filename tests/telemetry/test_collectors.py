@@ -1,4 +1,4 @@
-"""What a scrape says, beyond the numbers of known stats, which tests/golden/ has as they are exposed."""
+"""The content of a scrape, except the numbers of known stats, which tests/golden/ has."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_the_first_scrape_has_every_known_label_value_at_zero(group: Group, metr
 
 
 def known_samples(group: Group, metric: Metric) -> Iterator[tuple[str, dict[str, str]]]:
-    """Name and labels of every sample that is known beforehand; none if a label has values that are not."""
+    """Name and labels of every sample known beforehand; none if a label has unknown values."""
     known = {"ensemble": ("main",), "tree": ("/services",), "collector": COLLECTORS, **metric.labels}
     names = [*group.labels, *metric.labels]
     for values in itertools.product(*(known[name] for name in names)):

@@ -1,4 +1,4 @@
-"""Instruments: exemplars, unknown operations, and what they refuse."""
+"""Instruments: exemplars, unknown operations, and refusals."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def registry(client: ClientInstruments, cache: CacheInstruments) -> CollectorReg
 
 
 def exemplars(registry: CollectorRegistry) -> dict[tuple[str, str], Exemplar]:
-    """What a scrape in the OpenMetrics format has, by name and bucket."""
+    """The exemplars of a scrape in the OpenMetrics format, by name and bucket."""
     families = list(parse_openmetrics(openmetrics(registry).decode()))  # type: ignore[no-untyped-call]
     samples = [sample for family in families for sample in family.samples]
     return {(sample.name, sample.labels["le"]): sample.exemplar for sample in samples if sample.exemplar}

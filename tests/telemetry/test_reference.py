@@ -1,4 +1,4 @@
-"""The reference of the metrics says what the catalogue says."""
+"""The reference of the metrics has everything in the catalogue."""
 
 from __future__ import annotations
 

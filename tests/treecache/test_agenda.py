@@ -1,4 +1,4 @@
-"""Agenda: what waits to be read, and when a load is complete."""
+"""Agenda: the paths that wait to be read, and when a load is complete."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from exporter.zookeeper.wire import MultiRead
 
 
 def take(agenda: Agenda) -> MultiRead:
-    """A request of everything that waits, in the order of the recursive strategy."""
+    """A request for everything that waits, in the order of the recursive strategy."""
     reads, _ = agenda.take_reads(100, 10_000)
     lists = []
     while agenda.first_list() is not None:
@@ -77,7 +77,7 @@ def test_a_survey_is_taken_up_bit_by_bit() -> None:
     assert agenda.take_surveyed(2, 1000) == ["/c"]
     assert agenda.take_surveyed(2, 1000) == []
     agenda.done(MultiRead("", ["/c"], []), ALL_LOADS)
-    assert not agenda.loaded, "what waited when the survey began belongs to the load"
+    assert not agenda.loaded, "paths that waited when the survey began belong to the load"
     agenda.done(take(agenda), ALL_LOADS)
     assert agenda.loaded
 

@@ -1,4 +1,4 @@
-"""Audits at a model server: what they find whatever happened, how much they look at, and what they count as skipped."""
+"""Audits at a model server: what they find, how much they look at, and what they count as skipped."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def made(
 
 
 def audited(harness: Harness, count: int = 1) -> None:
-    """Lets so many audits come to their end."""
+    """Waits for so many audits to end."""
     audit = harness.replica.audit
     end = audit.completed + count
     while audit.completed < end:
@@ -62,7 +62,7 @@ def test_a_restore_under_a_living_connection_is_found_and_healed(mode: str, back
     assert harness.replica.syncs["audit"] == 1
     harness.check()
     # Its watches are set again.
-    harness.server.set("/app/1/2", b"told of")
+    harness.server.set("/app/1/2", b"reported")
     harness.settle()
     harness.check()
 
@@ -117,7 +117,7 @@ def test_poison_at_random_places_under_churn_is_found_within_two_audits(mode: st
                 server.execute()
         harness.now += 0.1
     harness.settle()
-    # Either an audit counted it, or it is such as no event ever tells of, and was read again quietly.
+    # Either an audit counted it, or it is a change without an event, and was read again quietly.
     harness.check()
 
 
@@ -130,7 +130,7 @@ def test_a_znode_that_changes_each_time_it_is_looked_at_is_counted(mode: str) ->
         server.set("/app/1/2", b"%f" % harness.now)
         harness.deliver(len(server.stream))
         harness.take()
-        # Whenever something is asked, it changes before the answer arrives.
+        # It changes between each request and its answer.
         server.set("/app/1/2", b"%f" % -harness.now)
         while server.requests:
             server.execute()
@@ -233,7 +233,7 @@ def test_an_audit_that_a_lost_connection_breaks_off_goes_on(mode: str) -> None:
 
 
 def test_what_reading_everything_again_does_not_heal_is_healed_ever_less_often(mode: str) -> None:
-    """A server that answers audits, which set no watches and follow no event, otherwise than all else."""
+    """A server that answers audits differently from other reads (they set no watches and follow no event)."""
     harness = made(mode)
     audit = harness.replica.audit
     compare = audit._compare
@@ -249,7 +249,7 @@ def test_what_reading_everything_again_does_not_heal_is_healed_ever_less_often(m
     audited(harness)
     harness.poison("/1/2", wrong)
     audited(harness)
-    assert harness.replica.syncs["audit"] == 6, "what was right meanwhile is healed at once"
+    assert harness.replica.syncs["audit"] == 6, "a znode that was right meanwhile is repaired at once"
 
 
 def test_data_that_differs_under_the_same_version_is_reported(mode: str) -> None:
@@ -274,12 +274,12 @@ def test_names_of_other_shards_are_audited() -> None:
 
 
 def glanced(mode: str, **options: Any) -> Harness:
-    """A replica of a tree of 301 znodes, glanced at between its rare audits."""
+    """A replica of a tree of 301 znodes, with glances between its rare audits."""
     return made(mode, parents=10, children=29, interval=3600.0, glances=True, **options)
 
 
 def passed(harness: Harness, seconds: float) -> None:
-    """Lets so much time pass."""
+    """Lets this much time pass."""
     end = harness.now + seconds
     while (due_at := harness.replica.audit.due_at) is not None and due_at <= end:
         harness.now = max(harness.now, due_at)
@@ -313,7 +313,7 @@ def test_one_znode_that_may_not_be_read_any_more_has_no_audit_follow(mode: str) 
     harness = glanced(mode)
     harness.server.set_readable("/app/7/7", False)
     passed(harness, 600)
-    # The glances come by all of 301 znodes in ten times ten seconds.
+    # Ten glances, one each ten seconds, cover all 301 znodes.
     assert harness.replica.tree.unreadable == 1
     assert harness.replica.audit.completed == 0
 
@@ -321,7 +321,7 @@ def test_one_znode_that_may_not_be_read_any_more_has_no_audit_follow(mode: str) 
 def test_alarms_have_everything_audited_once_a_minute_at_most(mode: str) -> None:
     harness = glanced(mode)
     for second in range(0, 300, 10):
-        # The root is closed, and opened again before the next glance.
+        # The root becomes unreadable, and readable again before the next glance.
         harness.server.set_readable("/app", False)
         passed(harness, 10.1)
         harness.server.set_readable("/app", True)

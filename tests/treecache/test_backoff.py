@@ -1,4 +1,4 @@
-"""Backoff: what does not settle is asked for ever later, what settles is forgotten, and neither touches the other."""
+"""Backoff: keys that do not settle are delayed ever longer, settled keys are forgotten, and keys are independent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches start small, grow while answers stay small, and keep within what a server takes."""
+"""Batches start small, grow while answers stay small, and stay within the server's limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What answers do not settle is asked again ever less often, is named once, and heals when the server does."""
+"""Contradictory answers: the replica asks again ever less often, reports it once, and recovers with the server."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def made(mode: str, **options: Any) -> Harness:
 
 
 def run(harness: Harness, seconds: float) -> list[int]:
-    """Lets so much time pass, at a server that answers at once; gives how many requests each minute saw."""
+    """Lets this much time pass, with a server that answers at once; returns the requests of each minute."""
     server, end, began = harness.server, harness.now + seconds, harness.now
     minutes: Counter[int] = Counter()
     while harness.now < end:
@@ -102,7 +102,7 @@ def test_a_parent_that_changes_is_listed_at_once_for_all_its_ghosts(harness: Har
     harness.server.stream.clear()
     harness.server.set("/app/a", b"new")
     run(harness, 1.0)
-    # The event of its creation was lost, and the parent's stat tells of it.
+    # The event of its creation was lost, but the parent's stat shows it.
     assert "/app/a/n" in harness.held()
 
 
@@ -112,7 +112,7 @@ def test_very_many_ghosts(harness: Harness) -> None:
         harness.server.haunt(f"/app/c/{number}", "ghost")
     harness.server.connect()
     *_, last = run(harness, 600)
-    # A list and a read of each a minute, most of them together where there are bulk reads.
+    # A list and a read of each per minute, most of them together with bulk reads.
     assert last <= (60 if harness.replica.mode == "recursive" else 4 * 300)
     assert len(harness.faults) == unsettled(harness) == 300
 
@@ -122,7 +122,7 @@ def test_suspects_are_looked_into_although_there_are_changes_all_the_time() -> N
     harness.start()
     harness.server.create("/app/a/n")
     harness.server.stream.clear()
-    harness.server.set("/app/a", b"told, unlike the child")
+    harness.server.set("/app/a", b"reported, unlike the child")
     for number in range(3000):
         harness.server.set("/app/c", b"%d" % number)
         harness.deliver(len(harness.server.stream))
@@ -143,12 +143,12 @@ def test_a_znode_whose_reads_fail(harness: Harness, loaded: bool) -> None:
     first, *others = run(harness, 600)
     assert first < 40
     assert max(others) <= 13
-    assert len(harness.faults) == 2, "once as it begins, and once as it goes on"
+    assert len(harness.faults) == 2, "once at the start, and once when it persists"
     assert "/app/c" in str(harness.faults[0])
-    assert harness.replica.initialized is loaded, "a load waits for all that it is to read"
+    assert harness.replica.initialized is loaded, "a load waits for all its reads"
     assert unsettled(harness) == 1
     assert harness.replica.pending_paths >= 1
-    # Meanwhile all else is followed.
+    # Meanwhile all other changes are read.
     began = harness.now
     harness.server.set("/app/a/b", b"new")
     run(harness, 0.2)
@@ -250,7 +250,7 @@ def test_a_watch_of_a_shard_that_is_refused() -> None:
 
 
 def resyncs_in_the_last_minute(harness: Harness, provoke: Callable[[int], None]) -> int:
-    """Provokes one each second for ten minutes; gives how many the tenth brings."""
+    """Provokes a resync each second for ten minutes; returns how many the tenth minute has."""
     for _ in range(10):
         before = harness.replica.syncs["reconnect"]
         for number in range(60):

@@ -60,7 +60,7 @@ def test_knows_for_how_long_it_has_stood_still(delivery: Delivery) -> None:
     assert at_work.wait(10)
     begun = delivery.stands_for
     eventually(lambda: delivery.stands_for > begun + 0.05)
-    # What comes behind it is no progress.
+    # A new call in the queue is no progress.
     delivery.put([lambda: None])
     assert delivery.stands_for > 0.05
     go_on.set()

@@ -1,4 +1,4 @@
-"""TreeEvent and NodeData are, tuple for tuple, what kazoo's own cache gives."""
+"""TreeEvent and NodeData are the same tuples that kazoo's own cache gives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The proof of freshness against a model server: what a proof waits for, and when a barrier is asked for."""
+"""Freshness checks at a model server: what a check waits for, and when it requests a barrier."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def strategy(request: pytest.FixtureRequest) -> str:
 
 
 def loaded(mode: str = "recursive", **options: Any) -> Harness:
-    """A replica that has loaded /app and /app/a, and has proven so if it proves anything by itself."""
+    """A replica that has loaded /app and /app/a, and has verified that if it has a freshness interval."""
     harness = Harness(mode=mode, **options)
     harness.server.create("/app")
     harness.server.create("/app/a")
@@ -32,12 +32,12 @@ def verified(harness: Harness) -> float | None:
 
 
 def barriers_requested(harness: Harness) -> int:
-    """How many barriers are on their way to the server."""
+    """How many barriers are under way."""
     return sum(isinstance(request, Check) for request in harness.server.requests)
 
 
 def turn(harness: Harness) -> None:
-    """Delivers what has come, lets the replica go on and the server execute all it was sent."""
+    """Delivers all messages, lets the replica go on, and lets the server execute all requests."""
     harness.deliver(len(harness.server.stream))
     harness.take()
     while harness.server.requests:
@@ -50,7 +50,7 @@ def test_loaded_tree_is_verified_at_once_and_again_after_each_interval(strategy:
     assert first is not None
     harness.now = first + 29.9
     harness.settle()
-    # What is due within the time that a settling harness waits for is done as well.
+    # The harness also waits for work that is due soon.
     assert verified(harness) == pytest.approx(first + 30, abs=0.1)
 
 
@@ -122,7 +122,7 @@ def test_a_server_without_a_quorum_is_asked_nothing() -> None:
 
 
 def failures(harness: Harness) -> dict[str, int]:
-    """The reasons for which proofs failed, with how often."""
+    """The numbers of failed checks, by reason."""
     return {reason: count for reason, count in harness.replica.freshness.failures.items() if count}
 
 
@@ -198,7 +198,7 @@ def test_a_connection_that_goes_ends_the_check_and_counts_once(answered: bool) -
 
 
 def behind(barrier: str) -> Harness:
-    """A replica at a leader that has yet to apply a write which followers have acknowledged, and a second later.
+    """A replica at a leader that has not yet applied a write that followers have acknowledged, a second ago.
 
     ZooKeeper's leader answers `sync` without waiting for that.
     """
@@ -233,7 +233,7 @@ def test_sync_proves_too_much_at_a_leader_under_load_and_the_quorum_barrier_does
 
 def test_sync_proves_too_much_at_a_deposed_leader_and_the_quorum_barrier_nothing() -> None:
     harness = behind("sync")
-    # Cut off from the others, it learns of nothing any more, and does not know that yet.
+    # Cut off from the others, it gets no more transactions, and does not know that yet.
     harness.server.catch_up = lambda count: None  # type: ignore[method-assign]
     harness.replica.verify(harness.now, harness.now)
     with pytest.raises(AssertionError, match="/app/a is older than verified"):
@@ -246,7 +246,7 @@ def test_sync_proves_too_much_at_a_deposed_leader_and_the_quorum_barrier_nothing
 
 
 def turn_without_quorum(harness: Harness) -> None:
-    """The replica goes on; what would have to be committed is not answered."""
+    """Lets the replica go on; requests that need a commit get no answer."""
     for _ in range(10):
         harness.deliver(len(harness.server.stream))
         harness.take()

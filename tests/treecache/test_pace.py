@@ -20,7 +20,7 @@ def test_few_changes_are_followed_at_once() -> None:
 
 
 def stream(pace: Pace, began_at: float) -> float:
-    """Ten changes a millisecond for a while; gives when it ended."""
+    """Ten changes a millisecond for a while; returns when it ended."""
     now = began_at
     for turn in range(30):
         now = began_at + turn / 1000

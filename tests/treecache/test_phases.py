@@ -1,4 +1,4 @@
-"""Phases: the table has every transition that there is, and any other raises."""
+"""Phases: the table has every possible transition, and any other raises."""
 
 from __future__ import annotations
 

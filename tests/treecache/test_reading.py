@@ -1,4 +1,4 @@
-"""Reading: its docstring says what decides when something is read, and states the numbers that hold."""
+"""Reading: its docstring says what decides when znodes are read, with the current numbers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_what_is_decided_is_stated(stated: str) -> None:
 
 
 def test_what_else_is_decided_is_stated() -> None:
-    assert RateLimit._BURST == 0.1, "the docstring says a tenth of a second's worth"
+    assert RateLimit._BURST == 0.1, "the docstring says a tenth of a second"
     assert {"batch_size", "window"} <= set(vars(CacheOptions()))
 
 

@@ -1,4 +1,4 @@
-"""Reconciler: what a read changes, what it tells, and what else it has read."""
+"""Reconciler: what a read changes, which events it causes, and what else must be read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def record(data: bytes = b"", czxid: int = 1, mzxid: int = 1, pzxid: int = 1, ch
 
 
 class Reconciling:
-    """A reconciler and its agenda, past their first sync, with a root in the tree that counts one child."""
+    """A reconciler and its agenda after their first sync, with a root that counts one child."""
 
     def __init__(self, *, keep_data: bool = True, max_depth: int | None = None) -> None:
         self.agenda = Agenda()
@@ -118,7 +118,7 @@ def test_a_list_has_unknown_children_read_and_takes_away_the_others(reconciling:
     assert reconciling.published() == [(REMOVED, "/old")], "the young one came after the list"
     assert reconciling.wanted() == (["/new"], [])
     reconciler.apply_names("", 4, ["old"], False)
-    assert reconciling.wanted() == ([], []), "an older list than the last says nothing"
+    assert reconciling.wanted() == ([], []), "a list older than the last is ignored"
 
 
 def test_a_znode_without_its_parent_has_the_parent_listed(reconciling: Reconciling) -> None:

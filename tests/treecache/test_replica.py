@@ -1,4 +1,4 @@
-"""The replica against a model server: every message in its hands, no server, no thread, no clock."""
+"""The replica at a model server: the tests pass every message; no real server, no thread, no clock."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ ONE_THROTTLED = struct.pack("!i?iii?i", -1, False, THROTTLED, THROTTLED, -1, Tru
 
 @pytest.fixture(params=["recursive", "classic"])
 def harness(request: pytest.FixtureRequest) -> Harness:
-    """A replica of /app at a server that has /app/a/b and /app/c, not connected yet; with either strategy."""
+    """A replica of /app, not yet connected, at a server that has /app/a/b and /app/c; with either strategy."""
     return small_harness(request.param)
 
 
 @pytest.fixture
 def recursive() -> Harness:
-    """The same with what only the recursive strategy does."""
+    """The same with the recursive strategy."""
     return small_harness("recursive")
 
 
@@ -307,7 +307,7 @@ def test_unreadable_nodes_are_counted_and_do_not_stop_the_rest(recursive: Harnes
     assert recursive.replica.tree.unreadable == 1
     assert [type(fault) for fault in recursive.faults] == [NoAuthError]
     assert "/app/a may not be read" in str(recursive.faults[0])
-    recursive.server.set("/app/a/b", b"told by an event, although its parent cannot be listed")
+    recursive.server.set("/app/a/b", b"reported by an event, although its parent cannot be listed")
     recursive.settle()
     recursive.check()
     assert "/app/a/b" in recursive.held()
@@ -417,7 +417,7 @@ def test_child_created_while_its_parents_stat_already_tells_is_not_lost_by_a_rec
     harness.server.set("/app/a", b"dirty")
     harness.deliver()
     harness.take()
-    # The read sees the child's creation in its parent's stat; the event of the creation is lost with the connection.
+    # The read shows the child's creation in its parent's stat; the event of the creation is lost with the connection.
     harness.server.create("/app/a/n")
     events, harness.server.stream = harness.server.stream, type(harness.server.stream)()
     harness.server.execute()
@@ -621,7 +621,7 @@ def test_a_server_that_falls_back_behind_its_own_past_was_restored(recursive: Ha
     recursive.check()
     verified = recursive.replica.freshness.verified
     assert verified is not None
-    assert verified.asked_at < 3.0, "nothing is concluded from what came before the resync"
+    assert verified.asked_at < 3.0, "a barrier from before the resync verifies nothing"
 
 
 def test_reply_that_cannot_be_decoded_is_a_fault_and_read_again(harness: Harness) -> None:
@@ -725,12 +725,12 @@ def undecided() -> Harness:
 
 
 def asked(harness: Harness, message: Capable) -> list[str]:
-    """What the replica asks about when it connects to a server it knows nothing of; it is then given the message."""
+    """The inquiries of the replica when it connects to an unknown server; the message then answers them."""
     harness.server.connect()
     harness.server.stream[-1] = Connected(SERVER, recursive=None, ask_in=0.0)
     harness.deliver()
     inquiries = harness.replica.take(harness.now).inquiries
-    assert not harness.server.requests, "nothing is sent before it is known what may be"
+    assert not harness.server.requests, "nothing is sent before the strategy is known"
     harness.replica.receive(message, harness.now)
     return inquiries
 
@@ -899,7 +899,7 @@ def test_every_schedule_ends_in_the_servers_tree(
                 server.delete_all(path)
             else:
                 server.set_readable(path, step == "show")
-    # What no watch tells of (ACLs) only a resync finds.
+    # Only a resync finds changes that no watch reports (ACLs).
     server.disconnect()
     for node in server.nodes.values():
         node.readable = True

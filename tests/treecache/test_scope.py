@@ -1,4 +1,4 @@
-"""Scope: what belongs to a cache, and that a selector's error leaves nothing out."""
+"""Scope: which znodes belong to a cache; a selector that raises leaves none out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from exporter.treecache.scope import Scope
 
 
 class Fruit:
-    """Keeps what does not begin with an x, and descends into everything but /app/closed."""
+    """Keeps names that do not begin with an x, and descends into everything except /app/closed."""
 
     def __init__(self) -> None:
         self.asked: set[str] = set()

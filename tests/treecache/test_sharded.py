@@ -1,4 +1,4 @@
-"""A share of a tree: what is watched, in which order, and what is read."""
+"""A shard of a tree: what is watched, in which order, and what is read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def loaded() -> Harness:
 
 
 def sent_after(harness: Harness) -> list[Request]:
-    """Settles; gives the requests that were sent meanwhile."""
+    """Settles; returns the requests that were sent meanwhile."""
     sent: list[Request] = []
     take = harness.replica.take
 
@@ -103,7 +103,7 @@ def test_a_child_of_another_shard_is_listed_and_not_read(loaded: Harness) -> Non
 def test_an_event_of_another_shard_leads_to_nothing(loaded: Harness) -> None:
     loaded.server.stray(CREATED, f"{OTHERS[0]}/new")
     loaded.server.stray(DELETED, OTHERS[1])
-    # A child that came or went may have changed the root, whoever has it.
+    # A child that came or went may have changed the root, in any shard.
     assert paths_of(sent_after(loaded)) <= {""}
 
 

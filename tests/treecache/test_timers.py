@@ -1,4 +1,4 @@
-"""Timers: each by its name, and the earliest counts."""
+"""Timers: each has a name, and the earliest counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tree against a plain dictionary of paths, and the promises it makes to readers."""
+"""The tree compared with a plain dictionary of paths, and its guarantees to readers."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_readers_see_all_of_a_removal_or_nothing() -> None:
 
 
 def watch_children(tree: Tree, seen: set[int], reading: threading.Event, removed: threading.Event) -> None:
-    """Notes how many children of /p there are to be seen (0 when it is gone) until after it was removed."""
+    """Notes how many children of /p are visible (0 if it is gone) until after it was removed."""
     done = False
     while not done:
         done = removed.is_set()

@@ -1,4 +1,4 @@
-"""Proofs of freshness and audits at a real server: what users of a cache see of them."""
+"""Freshness checks and audits at a real server, as users of a cache see them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_nothing_is_verified_unless_asked_for(client: KazooClient, zookeeper: Zo
             newest.append(client.last_zxid)
             return newest[-1] == newest[-2:][0] and len(newest) > 1
 
-        # Asking what the server can do opens a session and closes it, each of which takes a zxid.
+        # An inquiry opens and closes a session, each of which takes a zxid.
         eventually(stands_still, interval=0.5)
         assert cache.verified_at == cache.stats().verified_at == 0.0
 
@@ -89,7 +89,7 @@ def test_caches_of_one_client_share_their_barriers(
         eventually(lambda: all(c.verified_at > at + 1 for c, at in zip(caches, times, strict=True)), timeout=5)
         for cache in others:
             cache.close()
-    # One each when it was loaded, then one each interval for all of them.
+    # One for each cache after its load, then one per interval for all of them.
     assert len(sent) <= 4 + (time.monotonic() - began) / 0.2 + 1
 
 
@@ -148,7 +148,7 @@ def test_bad_arguments(client: KazooClient, options: dict[str, Any], message: st
 
 
 def lose(cache: TreeCache, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leaves the cache as a bug or a lost watch would, on its own thread and between two audits."""
+    """Makes the cache wrong as a bug or a lost watch would, on its own thread and between two audits."""
     replica, take, lost = cache._replica, cache._replica.take, threading.Event()
 
     def lose_and_take(now: float) -> Any:
@@ -162,7 +162,7 @@ def lose(cache: TreeCache, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make_wrong(tree: Tree) -> None:
-    """Leaves it without /app/a, with an /app/x and with an old /app/b."""
+    """Removes /app/a, adds an /app/x, and makes /app/b old."""
     tree.remove("/a")
     tree.add("/x", tree.find("/b"))  # type: ignore[arg-type]
     old = bytearray(tree.find("/b"))  # type: ignore[arg-type]
@@ -191,7 +191,7 @@ def test_an_audit_finds_what_is_missing_too_much_and_stale_and_heals_it(
         eventually(lambda: sorted(cache) == sorted(held))
         eventually(lambda: cache.get_data("/app/b").stat == client.exists("/app/b"))
         mismatches, audits = found(cache), cache.stats().audits
-        # A sample need not come across all three before everything is read again.
+        # A sample may not cover all three before everything is read again.
         assert mismatches == {"missing": 1, "extra": 1, "stale": 1} or "audit_sample" in options
         eventually(lambda: cache.stats().audits >= audits + 3)
         assert found(cache) == mismatches

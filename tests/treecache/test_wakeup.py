@@ -1,4 +1,4 @@
-"""A wakeup wakes the one that waits, is never lost, and is taken back by waiting for it."""
+"""A wakeup wakes the waiting thread, is never lost, and is cleared by the wait."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from exporter.treecache.wakeup import Wakeup, wakeup
 
 
 class OtherHandler(SequentialThreadingHandler):  # type: ignore[misc]
-    """A handler of some other kind, whose events are the same."""
+    """A handler of another type with the same events."""
 
 
 @pytest.fixture(params=[SequentialThreadingHandler, OtherHandler])

@@ -1,4 +1,4 @@
-"""Walk: everything once, or a sample that has as many as it says, is spread over the tree, and is another each time."""
+"""Walk: every znode once, or a sample of the requested size, spread over the tree and different each time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns go on whatever one of them raises, each failure is known, and nothing that waits for the end waits for ever."""
+"""Turns go on after any exception, each failure is noted, and no wait for the end lasts for ever."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RAISED = [
 
 
 class Turns:
-    """Counts turns, and raises in as many of them as it is told."""
+    """Counts turns, and raises the given errors in the first of them."""
 
     def __init__(self) -> None:
         self.taken = 0
@@ -114,7 +114,7 @@ def test_failures_in_a_row_are_further_and_further_apart(
     worker.start()
     eventually(lambda: worker.restarts == 5 and worker.failure is None)
     assert delays == [0.001, 0.002, 0.004, 0.004, 0.004]
-    # They are one trouble, which began with the first.
+    # All failures in a row count from the first.
     assert len(since) == 5
     assert set(since) == {since[0]}
     assert before <= (since[0] or 0) <= time.time()
@@ -147,7 +147,7 @@ def test_at_rest_there_is_no_thread_and_a_wakeup_makes_one(worker: Worker, turns
 
 
 def test_no_wakeup_is_lost_to_a_rest(worker: Worker, turns: Turns) -> None:
-    """Each turn is asked for while the thread is about to rest."""
+    """Each turn is requested while the thread is about to rest."""
     turns.patience = RESTS
     worker.start()
     for _ in range(500):
@@ -184,7 +184,7 @@ def test_several_who_wake_it_at_rest_make_one_thread(worker: Worker, turns: Turn
 
 
 class Spawner(SequentialThreadingHandler):  # type: ignore[misc]
-    """A handler that makes no thread while it is told so, or one that ends before it begins."""
+    """A handler that, if set to, makes no thread, or one that ends before it begins."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""Recordings of every kind of message that a server sends, to be mutated: ``frames.json`` holds them in hexadecimal.
+"""Recordings of every kind of message that a server sends, to mutate: ``frames.json`` has them in hexadecimal.
 
-`python -m tests.zookeeper.corpus` records them anew, from a server that it starts.
+`python -m tests.zookeeper.corpus` records them again, from a server that it starts.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tests.support import eventually
 
 PATH = Path(__file__).with_name("frames.json")
 
-#: The requests of ours whose answers are recorded, by the recordings' names.
+#: The requests of ours whose answers are recorded, by the names of the recordings.
 OWN: dict[str, Request] = {
     "addWatch": AddWatch("/tree"),
     "multiRead": MultiRead("/tree", ["", "/b", "/nothing"], ["", "/a"]),
@@ -49,7 +49,7 @@ OWN: dict[str, Request] = {
 
 
 def load() -> dict[str, bytes]:
-    """The recorded frames, without their lengths, by what they answer; those of watches are ``event N``."""
+    """The recorded frames, without their lengths, by the request that they answer; watch events are ``event N``."""
     return {name: bytes.fromhex(frame) for name, frame in json.loads(PATH.read_text()).items()}
 
 
@@ -89,7 +89,7 @@ def _name(client: Client, frame: bytes) -> str:
 
 
 def record() -> dict[str, bytes]:
-    """Has a server say everything that it can say to a client of ours."""
+    """Makes a server send every kind of message to a client of ours."""
     frames: dict[str, bytes] = {}
     with ZooKeeperServer(config={"tickTime": "200"}) as server:
         client = KazooClient(server.hosts, timeout=1.0, auth_data=[("digest", "user:secret")])

@@ -1,4 +1,4 @@
-"""A release of kazoo to come: kazoo's own source with three of its private names changed, and its generation."""
+"""A future release of kazoo: kazoo's own source with three private names changed, and the generation for it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from kazoo.protocol import connection
 from exporter.zookeeper.client import Pending
 from exporter.zookeeper.kazoo.seam import Kazoo2, declare
 
-#: What this release calls some of what kazoo has: an attribute of its client, one of its connection, and a method.
+#: The new names in this release: of an attribute of the client, one of the connection, and a method.
 RENAMED = {"_pending": "_awaiting", "_socket": "_sock", "_read_watch_event": "_on_watch_event"}
 
 
 def _renamed(module: ModuleType) -> ModuleType:
-    """A module of kazoo's as this release has it."""
+    """A module of kazoo with the names of this release."""
     source = re.sub(rf"\b(?:{'|'.join(RENAMED)})\b", lambda found: RENAMED[found[0]], inspect.getsource(module))
     made = ModuleType(f"next.{module.__name__}")
     exec(compile(source, made.__name__, "exec"), made.__dict__)
@@ -35,7 +35,7 @@ NextKazooClient: Any = _client.__dict__["KazooClient"]
 
 
 class NextKazoo(Kazoo2):
-    """The generation that this release needs."""
+    """The generation for this release."""
 
     pending: deque[Pending] = declare("client", "_awaiting")
     socket: Any = declare("connection", "_sock")

@@ -1,4 +1,4 @@
-"""Every call of a client is observed: begun once, ended once, with what became of it."""
+"""Every call of a client is observed: it begins once and ends once, with its result."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support import LONG_SESSIONS, eventually, expire
 
 
 class Recorder(ClientObserver):
-    """Notes what it is told."""
+    """Records its notifications."""
 
     def __init__(self) -> None:
         self.began: list[Call] = []
@@ -50,7 +50,7 @@ class Recorder(ClientObserver):
         self.tenants.remove(tenant)
 
     def told(self) -> list[tuple[str, str | None]]:
-        """Operation and error of each call that ended, pings apart, which come when they like."""
+        """Operation and error of each call that ended, except pings, which come at any time."""
         return [(call.operation, call.error) for call in self.ended if call.operation != "ping"]
 
 

@@ -1,4 +1,4 @@
-"""What is known of a server, for how long, and how often it is asked."""
+"""Findings about a server: how long they hold, and how often the server is asked."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_connection_that_comes_and_goes_is_asked_ever_less_often(capabilities:
 def test_a_server_that_an_inquiry_praises_and_the_connection_refutes_is_tried_ever_less_often(
     capabilities: Capabilities,
 ) -> None:
-    """A proxy stands before the client and not before the inquiry."""
+    """A proxy is between the server and the client, but not between the server and the inquiry."""
     pauses = []
     for _ in range(4):
         capabilities.found(SERVER, True, 10.0)
@@ -213,9 +213,9 @@ def test_a_request_for_one_path_that_is_hung_up_on_three_times_is_not_sent_any_m
     refused = [capabilities.refuses(request, SERVER, 20.0) for request in (request_, longer, shorter, two)]
     assert refused == [TOO_LONG, TOO_LONG, None, None]
     assert capabilities.refuses(request_, "another:2181", 20.0) is None
-    assert capabilities.refuses(request_, SERVER, 10_000.0) is None, "it may have been told to take more by then"
+    assert capabilities.refuses(request_, SERVER, 10_000.0) is None, "its limit may have been raised by then"
     hang_up(capabilities, request_, at=10_000.0)
-    assert capabilities.refuses(request_, SERVER, 10_001.0) == TOO_LONG, "once is enough where it was so before"
+    assert capabilities.refuses(request_, SERVER, 10_001.0) == TOO_LONG, "once is enough after an earlier refusal"
 
 
 def test_shorter_answers_between_hang_ups_do_not_clear_what_is_longer(capabilities: Capabilities) -> None:

@@ -1,4 +1,4 @@
-"""Recordings of all that a server says, mutated: a message is understood, or it costs the connection. Nothing else."""
+"""Mutated recordings of all messages of a server: each is decoded, or ends the connection. Nothing else happens."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from tests.zookeeper import corpus
 
 FRAMES = corpus.load()
 HANDSHAKES = [name for name in FRAMES if name.startswith("handshake")]
-#: The ends of the range, what is next to nothing, and what is more than any message here has.
+#: The ends of the range, small numbers, and numbers larger than any message here.
 NUMBERS = st.sampled_from([-(2**31), -101, -6, -4, -2, -1, 0, 1, 2, 4, 8, 68, 99, 2**16, 2**24, 2**28, 2**31 - 1])
-#: What is done to a message, and where: a number or some bytes written over it, a cut, bytes put in.
+#: The mutations of a message, with their places: a number or bytes overwritten, a cut, bytes inserted.
 MUTATIONS = st.lists(
     st.tuples(
         st.sampled_from(["number", "number", "bytes", "cut", "insert"]),
@@ -64,7 +64,7 @@ def mutated(frame: bytes, mutations: list[tuple[str, int, int, bytes]]) -> bytes
 
 
 def kazoos_request(name: str) -> Any:
-    """A request of kazoo's whose answer has a recording's name."""
+    """kazoo's request whose answer was recorded under this name."""
     kind = getattr(serialization, name.split()[1])
     if kind in (Close, Transaction):
         return kind() if kind is Close else kind([])
@@ -94,14 +94,14 @@ class Scene:
             request = corpus.OWN[name]
             self.client.pending.append((request, OwnResult(self.client, request, self.replies.append), xid))
         elif not name.startswith(("event", "ping")):
-            # kazoo's closing has none.
+            # kazoo's Close has no result.
             self.result = None if name == "kazoo Close" else self.client.handler.async_result()
             request = serialization.Auth(0, "digest", "user:secret") if name == "auth" else kazoos_request(name)
             self.client.pending.append((request, self.result, xid))
 
     @property
     def is_forgotten(self) -> bool:
-        """Whether the caller waits for ever: neither answered nor to be failed with the connection."""
+        """Whether the caller would wait for ever: its request is neither answered nor will fail with the connection."""
         return self.result is not None and not self.result.ready() and not self.client.pending
 
 
@@ -139,7 +139,7 @@ def test_what_was_recorded_is_understood(name: str) -> None:
 
 @contextlib.contextmanager
 def saying(data: bytes) -> Iterator[socket.socket]:
-    """A socket at whose other end a server says this, and hangs up."""
+    """A socket to a server that sends this and hangs up."""
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
         server, _ = listener.accept()
         with server:
@@ -153,7 +153,7 @@ def framed(frame: bytes) -> bytes:
 
 
 def shake_hands(data: bytes, **options: Any) -> None:
-    """Connects to a server that says this and hangs up."""
+    """Connects to a server that sends this and hangs up."""
     client = KazooClient("127.0.0.1:1", logger=SILENT, **options)
     Session.attach(client)
     with saying(data) as sock:

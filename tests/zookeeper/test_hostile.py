@@ -1,4 +1,4 @@
-"""A server that sends what is not ZooKeeper's protocol costs a connection, and nothing else."""
+"""A server that violates ZooKeeper's protocol ends a connection, and does no other harm."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from tests.support import eventually
 
 HEADER = struct.Struct("!iqi")
 STAT = bytes(68)
-#: What has undone decoders: the ends of the range, and what is next to nothing.
+#: Lengths that break decoders: the ends of the range, and small numbers.
 LENGTHS = st.sampled_from([-(2**31), -4, -1, 0, 1, 4, 68, 2**31 - 1])
-#: Replies of parts that look like jute's: lengths that are honest or not, operation headers, stats, bytes.
+#: Replies of parts that look like jute's: right and wrong lengths, operation headers, stats, bytes.
 PARTS = st.one_of(
     LENGTHS.map(lambda number: struct.pack("!i", number)),
     st.tuples(st.sampled_from([4, 8, -1, 12]), LENGTHS).map(lambda told: struct.pack("!iBii", told[0], 0, 0, told[1])),
@@ -40,7 +40,7 @@ REPLIES = st.lists(PARTS, max_size=12).map(b"".join)
 
 @given(REPLIES)
 def test_a_reply_is_decoded_or_refused(body: bytes) -> None:
-    """Never anything else, nor more than what the reply has room for."""
+    """Nothing else ever happens, and the result is never larger than the reply."""
     multi = MultiRead("", ["/a", "/b"], ["/c"])
     with suppress(ValueError, struct.error):
         assert sum(map(len, (result for result in multi.decode(body, 0) if isinstance(result, bytes)))) <= len(body)
@@ -133,13 +133,13 @@ def test_the_session_outlives_what_a_server_does_wrong(zookeeper: ZooKeeper, fra
 
 @pytest.fixture(scope="module")
 def patient() -> Iterator[ZooKeeperServer]:
-    """A server that keeps sessions for as long as a busy machine may take."""
+    """A server whose sessions outlive the pauses of a busy machine."""
     with ZooKeeperServer(config={"tickTime": "3000"}) as server:
         yield server
 
 
 def all_but_handshakes(corrupt: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
-    """Lets what opens a session pass, which has 41 bytes with its length."""
+    """Corrupts all messages except the one that opens a session, which has 41 bytes with its length."""
     return lambda frame: frame if len(frame) == 41 else corrupt(frame)
 
 
@@ -157,7 +157,7 @@ def all_but_handshakes(corrupt: Callable[[bytes], bytes]) -> Callable[[bytes], b
 def test_a_server_that_only_sends_garbage_is_connected_to_ever_less_often(
     patient: ZooKeeperServer, caplog: pytest.LogCaptureFixture, corrupt: Callable[[bytes], bytes], reason: str
 ) -> None:
-    """However soon each connection is made: kazoo's own pause between attempts begins anew with each."""
+    """Even if each connection is made at once: kazoo's own pause between attempts restarts with each."""
     with Proxy(patient.port) as proxy, connected(proxy.hosts, timeout=60) as client:
         session_id, session = client.client_id[0], Session.attach(client)
         with TreeCache(client, f"/{reason}", mode="recursive") as cache:
@@ -166,7 +166,7 @@ def test_a_server_that_only_sends_garbage_is_connected_to_ever_less_often(
             proxy.corrupt = corrupt
             proxy.cut()
             eventually(lambda: session.stats().protocol_errors[reason] >= 5)
-            # 0.1, 0.2 and 0.4 seconds after all but the first.
+            # 0.1, 0.2 and 0.4 seconds after all violations except the first.
             assert time.monotonic() - begun >= 0.7
             assert proxy.accepted - connections <= sum(session.stats().protocol_errors.values()) + 2
             proxy.heal()
@@ -178,7 +178,7 @@ def test_a_server_that_only_sends_garbage_is_connected_to_ever_less_often(
 
 @pytest.mark.parametrize("mode", ["recursive", "classic"])
 def test_what_is_too_long_to_be_read_at_once_is_read_in_parts(client: KazooClient, mode: str) -> None:
-    """A server bounds what it is asked, and not what it answers."""
+    """A server limits the length of requests, but not of replies."""
     client.ensure_path("/app")
     for number in range(40):
         client.create(f"/app/{number}", bytes(100_000))

@@ -1,4 +1,4 @@
-"""Events that come thick and fast are read together; nothing else waits for anything."""
+"""Events in quick succession are read together; nothing else waits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from exporter.zookeeper.moderation import Moderation
 
 
 def pauses(moderation: Moderation, reads: int, *, gap: float, events: int = 1) -> list[bool]:
-    """Whether what follows each of so many reads may gather; all have so many events, so many seconds apart."""
+    """Whether messages may gather after each of `reads` reads, with `events` events each, `gap` seconds apart."""
     result = []
     for number in range(1, reads + 1):
         for _ in range(events):

@@ -1,4 +1,4 @@
-"""Moments stand still while the fact does, and never look younger than they are, whatever becomes of the clocks."""
+"""Moments stay constant until something new happens, and never look younger than they are, whatever the clocks do."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from exporter.zookeeper.moments import Moment, SteadyTime
 from exporter.zookeeper.session import Session
 from tests.support import eventually
 
-#: Less than this is not noticed, see `SteadyTime`.
+#: Setting the clock back by less than this is not noticed, see `SteadyTime`.
 UNNOTICED = 0.001
 
 
 class Clocks:
-    """A machine's clocks, of which each reading takes a while; preempted, it takes longer."""
+    """A machine's clocks; each reading takes some time, and longer if preempted."""
 
     def __init__(self, delays: Iterator[float]) -> None:
         self.true = 1000.0
@@ -74,7 +74,7 @@ def test_any_history_of_the_clocks(history: list[tuple[str, float]], seed: list[
                 moment, happened_at, shown = Moment.now(), clocks.true, 0.0
                 slept, set_back = 0.0, False
             before, shown = shown, steady.of(moment)
-            # An upper bound of the age. No clock tells how long a machine slept once the wall clock was set back.
+            # The age that the clocks can show: once the wall clock was set back, the time slept is unknown.
             known_age = clocks.true - happened_at - (slept if set_back else 0)
             assert clocks.unix - shown >= known_age - UNNOTICED
             if what != "happen" and not (what == "step" and seconds < 0):
@@ -95,9 +95,9 @@ def test_nothing_that_happened_is_zero() -> None:
 
 
 def test_timestamps_of_a_client_and_a_cache_stand_still_between_what_they_tell_of(client: KazooClient) -> None:
-    """What `changes()` of Prometheus counts: everything that is read twice between two messages of the server."""
+    """As `changes()` of Prometheus would count: each timestamp is read twice between two messages of the server."""
     session = Session.attach(client)
-    # A session that began under observation: one that was there before has no known beginning.
+    # A session that began under observation: the beginning of an earlier one is unknown.
     client.stop()
     client.start()
     with TreeCache(client, "/app") as cache:
@@ -114,7 +114,7 @@ def test_timestamps_of_a_client_and_a_cache_stand_still_between_what_they_tell_o
     started, verified = {client.session_started_at for client, _ in scrapes}, {proven for _, proven in scrapes}
     assert len(started) == len(verified) == 1
     assert min(started | verified) > 0
-    # Last heard moves with each message, and the deadline with it; the last message may be half counted.
+    # Each message moves last heard, and the deadline with it; the last message may be half counted.
     heard, messages = {client.last_heard_at for client, _ in scrapes}, {client.received_bytes for client, _ in scrapes}
     assert len(heard) <= len(messages) + 1
     timeouts = [client.session_deadline_at - client.last_heard_at for client, _ in scrapes]

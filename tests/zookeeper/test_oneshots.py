@@ -1,4 +1,4 @@
-"""The one-shot watches of a classic cache are counted as the server counts them, whatever becomes of them."""
+"""The one-shot watches of a classic cache are counted as the server counts them."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_classic_cache_holds_what_the_server_counts(own_zookeeper: ZooKeeperSe
             eventually(agree)
             expire(client.client_id, own_zookeeper.hosts)
             eventually(lambda: agree(2 * 79))
-        # What nobody needs any more stays on the server until it fires.
+        # A watch that is no longer needed stays on the server until it fires.
         eventually(lambda: agree(2 * 79))
         admin.delete("/app", recursive=True)
         eventually(lambda: session.stats().watches["data"] + session.stats().watches["child"] == 0)

@@ -1,4 +1,4 @@
-"""The polling select answers as kazoo's own does."""
+"""The polling select behaves as kazoo's own does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A record says of its znode what kazoo's own decoding of the same bytes says."""
+"""A record gives the same values as kazoo's own decoding of the same bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The seam to kazoo: nothing else names what kazoo keeps to itself, what is missing is said, and generations differ."""
+"""The seam to kazoo: only it uses kazoo's private names, it names missing ones, and generations can differ."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from tests.zookeeper.nextkazoo import RENAMED, NextKazoo, NextKazooClient
 PACKAGE = Path(exporter.__file__).parent
 ROOT = PACKAGE.parent
 PRIVATE = {name for generation in GENERATIONS for _, name in generation.names() if name.startswith("_")}
-#: What objects of kazoo's are called where they are used.
+#: The names of variables that hold kazoo's objects.
 KAZOOS = re.compile(r"(^|_)(kazoo|client|connection|reader|writer|admin|handler|zk)$")
-#: Names with an underscore that stand in strings of exporter/zookeeper and are its own.
+#: Names with an underscore in strings of exporter/zookeeper that are its own.
 OWN = {"_treecache_session", "_ending", "_result", "_context"}
 
 
@@ -66,7 +66,7 @@ def test_kazoo_without_a_name_is_refused_by_that_name(owner: str, name: str) -> 
 
 
 def names_of_kazoos(source: str) -> Iterator[str]:
-    """Where a file reads or writes an underscore attribute of one of kazoo's objects, or names one as a string."""
+    """The places where a file uses an underscore attribute of kazoo's objects, or names one in a string."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
             whose = node.value.id if isinstance(node.value, ast.Name) else getattr(node.value, "attr", "")
@@ -96,7 +96,7 @@ def test_a_name_of_kazoos_is_found(source: str) -> None:
 
 
 def test_nothing_names_what_kazoo_keeps_to_itself() -> None:
-    """Nothing at all: also the seam has such names in its declarations alone."""
+    """Not even the seam does, except in its declarations."""
     folders = ("exporter", "tests", "bench", "scripts", "examples", "dashboards")
     paths = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
     found = {str(path.relative_to(ROOT)): list(names_of_kazoos(path.read_text())) for path in paths}
@@ -105,7 +105,7 @@ def test_nothing_names_what_kazoo_keeps_to_itself() -> None:
 
 
 def test_every_name_that_the_seam_uses_is_declared() -> None:
-    """There is none but in a declaration: as a string that looks like one, or behind kazoo's own objects."""
+    """No other string looks like a private name, and no other code uses kazoo's own objects."""
     for path in sorted((PACKAGE / "zookeeper").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -137,7 +137,7 @@ def test_of_several_generations_the_closest_says_what_is_missing(monkeypatch: py
 
 
 def test_two_generations_live_side_by_side(zookeeper: ZooKeeper, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each has its caches loaded, follows events, survives its connection, and closes."""
+    """The caches of each load, follow events, survive the loss of their connection, and close."""
     monkeypatch.setattr(seam, "GENERATIONS", [Kazoo2, NextKazoo])
     coming = NextKazooClient(zookeeper.hosts)
     coming.start()

@@ -1,4 +1,4 @@
-"""What a session says of its client is true, and what the client hears comes in order."""
+"""A session's measurements of its client are right, and its messages come in order."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ class Stream:
             self._arrived.notify_all()
 
     def wait_for(self, kind: type[Message], timeout: float = 10.0) -> Message:
-        """The first message of a kind, once it is there."""
+        """Waits for the first message of a kind."""
         with self._arrived:
             self._arrived.wait_for(lambda: any(isinstance(m, kind) for m in self.messages), timeout)
             return next(message for message in self.messages if isinstance(message, kind))
 
     def created(self) -> list[str]:
-        """The paths of which a watch told that they were created."""
+        """The paths that watch events report as created."""
         return [m.path for m in self.messages if isinstance(m, WatchEvent) and m.kind == CREATED]
 
 
@@ -98,7 +98,7 @@ def test_an_inquiry_without_an_answer_is_counted(zookeeper: ZooKeeper) -> None:
         session.subscribe("/", stream)
         client.start()
         stream.wait_for(Connected)
-        # The next connection, which is the inquiry's.
+        # The next connection is the inquiry's.
         proxy.hangs_up = True
         session.inquire()
         capable = stream.wait_for(Capable)
@@ -314,7 +314,7 @@ def test_expired_session_is_counted(client_factory: ClientFactory, zookeeper: Zo
 def test_a_session_in_whose_place_a_server_opens_another_is_lost(
     client_factory: ClientFactory, zookeeper: ZooKeeper
 ) -> None:
-    """As ClickHouse Keeper does; kazoo takes the new one for the old one resumed."""
+    """As ClickHouse Keeper does; kazoo takes the new session for the old one."""
     with Proxy(zookeeper.server.port) as proxy:
         client = client_factory(proxy.hosts + zookeeper.root)
         session, stream = Session.attach(client), Stream()
@@ -368,7 +368,7 @@ def test_a_session_s_id_is_written_as_in_the_log_of_zookeeper(session_id: int | 
 
 
 def test_a_session_that_servers_hang_up_on_ends_only_where_that_is_allowed(own_zookeeper: ZooKeeperServer) -> None:
-    """And then by what the owner of the client says, not by time."""
+    """The owner of the client decides, not a time-out."""
     with Proxy(own_zookeeper.port) as proxy:
         client = KazooClient(proxy.hosts, timeout=2.0)
         session = Session.attach(client)
@@ -396,7 +396,7 @@ def test_a_session_that_servers_hang_up_on_ends_only_where_that_is_allowed(own_z
         asked.clear()
         proxy.hangs_up = False
         eventually(lambda: session.stats().state == "connected")
-        # Without a session there is nothing to give up.
+        # Without a session, there is none to give up.
         assert client.client_id[0] != before[0]
         assert session.stats().sessions_lost == {**dict.fromkeys(LOST_REASONS, 0), "given_up": 1}
         client.stop()
@@ -426,17 +426,17 @@ def test_refused_credentials_lose_the_session_once(
     eventually(lambda: "AUTH_FAILED closing" in caplog.text)
     stats = session.stats()
     assert (stats.sessions_lost["auth_failed"], stats.transitions["lost"]) == (1, 1)
-    assert stats.connection_attempts == 0, "it attached to a connection that there was, and made no other"
+    assert stats.connection_attempts == 0, "it attached to an existing connection and made no other"
 
 
-# What is asked for while a session ends
+# Requests while a session ends
 
 
 class HeldUp(deque[Any]):
-    """A queue of kazoo's into which a thread puts a request that kazoo took when its session was still good.
+    """A queue of kazoo's into which a thread puts a request that kazoo accepted while its session was good.
 
-    That is done when `gate` opens: with `between`, right after all that was queued has been failed for the expiry, and
-    before kazoo takes a new queue.
+    That happens when `gate` opens: with `between`, right after the queued requests have failed because of the expiry,
+    and before kazoo makes a new queue.
     """
 
     def __init__(self, client: KazooClient, between: bool) -> None:
@@ -463,7 +463,7 @@ class HeldUp(deque[Any]):
 def ask_while_the_session_ends(
     zookeeper: ZooKeeper, client: KazooClient, between: bool, ask: Callable[[], object]
 ) -> None:
-    """Makes a request that kazoo takes while the session is good, and queues when it has expired."""
+    """Makes a request that kazoo accepts while the session is good, and queues when it has expired."""
     session = Session.attach(client)
     queue = adapt(client).queue = HeldUp(client, between)
     asking = threading.Thread(target=ask)
@@ -502,7 +502,7 @@ def test_a_call_that_is_queued_while_the_session_ends_fails(
 
 
 def make_dense(session: Session, since: float) -> None:
-    """Lets it seem as if a hundred events had come within a millisecond."""
+    """Makes it seem as if a hundred events had come within a millisecond."""
     for number in range(100):
         session._reception._moderation.event()
         session._reception._moderation.read(since + number / 100_000)

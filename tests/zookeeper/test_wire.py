@@ -1,4 +1,4 @@
-"""Requests are laid out, and answers taken apart, as ZooKeeper's jute definitions say."""
+"""Requests are encoded, and answers decoded, as ZooKeeper's jute definitions say."""
 
 from __future__ import annotations
 
