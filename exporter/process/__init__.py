@@ -1,1 +1,1 @@
-"""What any process needs, whatever it does with ZooKeeper: it imports nothing else of this package."""
+"""What any process needs (logs, standard error, signals, memory): imports nothing else of this package."""
