@@ -105,7 +105,7 @@ class Schedule:
 
     @property
     def _is_refused(self) -> bool:
-        """Whether the replica reads nothing: its mode is recursive, which the server does not, or seems not to, support."""
+        """Whether the replica reads nothing: its mode is recursive, but the server seems not to support it."""
         knows = self._server.knows_recursive and self._harness.word is not False
         return self._options.mode == "recursive" and not knows
 
