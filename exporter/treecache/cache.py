@@ -69,7 +69,7 @@ class TreeCache:
         client: the kazoo client to read through, started or not; the cache follows its connection.
         path: the root of the subtree, inside the client's chroot.
         create_root: whether to create the root when it is missing, as kazoo's does. False changes no znode; a missing
-            root is then an empty cache that comes alive when the root appears.
+            root then means an empty cache, which fills when the root appears.
         keep_data: False keeps the znodes' stats without their data.
         mode: the strategy: ``"recursive"`` for one recursive watch and bulk reads, which needs ZooKeeper 3.6;
             ``"classic"`` for one-shot watches on each znode and single reads; ``"auto"`` for recursive if the server
@@ -95,7 +95,7 @@ class TreeCache:
             tree, so that each has its turn. Znodes that cannot be compared are counted.
         max_reply_bytes: the longest reply that the client accepts from a server, from 1 MiB to 2 GiB; None for
             256 MiB. A longer reply ends the connection. If caches share a client, the largest limit counts.
-        name: what metrics and spans call the cache; by default its path.
+        name: the cache's name in metrics and spans; by default its path.
 
     Raises:
         ValueError: the path has a part ``.`` or ``..``, or an argument is out of range.

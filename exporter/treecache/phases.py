@@ -3,7 +3,7 @@
 This file alone decides which phase follows which. A replica reports what happened as a `Step`; a step that the table
 does not allow in a phase is a defect and raises: the replica's driver then restarts it.
 
-    DETACHED  no connection; what is held stays, and nothing is sent.
+    DETACHED  no connection; the znodes held stay, and nothing is sent.
     ASKING    a connection stands, but the strategy is not chosen yet: what the server can do is being asked.
     BARRIER   a barrier precedes the reads, so that a lagging server cannot bring back deleted znodes.
     ARMING    watches precede reads: the watch on the root is being set.
