@@ -2,8 +2,8 @@
 
     python examples/application.py --zookeeper=127.0.0.1:2181 --path=/services --port=8000
 
-It caches the tree below --path, which has a znode for each service and below that one for each instance. For each service
-name on standard input it prints an instance. Prometheus scrapes http://127.0.0.1:8000/metrics, where
+It caches the tree below --path, which has a znode for each service and below that one for each instance. For each
+service name on standard input it prints an instance. Prometheus scrapes http://127.0.0.1:8000/metrics, where
 zookeeper_cache_verified_timestamp_seconds is the time up to which the cache is verified to hold every change.
 If the application sets an OpenTelemetry TracerProvider, each call to ZooKeeper is also a span.
 """
@@ -19,9 +19,7 @@ from prometheus_client import Counter, start_http_server
 
 from exporter import TreeCache, TreeEvent, instrument
 
-ANSWERS = Counter(
-    "application_answers_total", "Answered requests, by whether an instance was known.", ["known"]
-)
+ANSWERS = Counter("application_answers_total", "Answered requests, by whether an instance was known.", ["known"])
 
 
 def main() -> None:
