@@ -1,4 +1,4 @@
-"""One scene for every test of the dashboards, with a session that expired and a connection that was cut."""
+"""One scene for all tests of the dashboards, with an expired session and a cut connection."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHOSEN: Mapping[str, Mapping[str, str]] = {
 
 @pytest.fixture(scope="package")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    """A scene in which everything has happened that the dashboards tell of."""
+    """A scene with every kind of event that the dashboards show."""
     with playing(tmp_path_factory.mktemp("scene")) as scene:
         # The alert compares with what the rules noted before.
         scene.wait_until('count(client:zookeeper_client_sessions_lost:last{reason="expired"}) >= 4', FIRING_WITHIN)
@@ -34,15 +34,15 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 
 def _well_scraped(scene: Scene) -> float:
-    """A moment at which all exporters were scraped and an alert fired, 0 before; a busy machine misses some scrapes.
+    """A time at which all exporters had been scraped and an alert fired, or 0; a busy machine misses some scrapes.
 
-    It lies a little back: a sample has the time at which its scrape began, and comes when it has ended.
+    It is a little in the past: a sample has the time at which its scrape began, and exists only when it has ended.
     """
     moment = time.time() - 2
     condition = (
         f'sum(up{{job="treecache"}}) == {len(scene.exporters)} '
         "and on () min(job_shard:treecache_exporter_shard_ordinal:count) == 2 "
-        # That of the lost session; on a machine so busy that exporters seem absent, that they are.
+        # That of the lost session, or on a very busy machine that of absent exporters.
         'and on () count(ALERTS{alertname=~"TreeCache.+", alertstate="firing"})'
     )
     return moment if Grafana(scene.prometheus.url, 0, moment, {}).ask_now(condition) else 0.0
@@ -50,7 +50,7 @@ def _well_scraped(scene: Scene) -> float:
 
 @pytest.fixture(scope="package")
 def grafana(scene: Scene) -> Callable[[str], Grafana]:
-    """What a reader of a dashboard asks, by the dashboard's name: everything since the scene began."""
+    """Queries like a reader of the named dashboard, over the whole scene."""
     end = eventually(lambda: _well_scraped(scene), timeout=FIRING_WITHIN, interval=0.5)
     start = scene.prometheus.value('min(process_start_time_seconds{job="treecache"})')
     assert start is not None

@@ -1,4 +1,4 @@
-"""Grafana's part: reading a dashboard's JSON, filling in its variables, and asking Prometheus what a panel asks."""
+"""Grafana's part: reads a dashboard's JSON, fills in its variables, and runs a panel's queries on Prometheus."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import httpx
 
 FOLDER = Path(__file__).parents[2] / "dashboards" / "grafana"
 NAMES = ("overview", "tree", "client")
-#: The variables of a reader who has just opened a dashboard; one ensemble and one tree where only one may be chosen.
+#: The variables of a newly opened dashboard; one ensemble and one tree if only one may be selected.
 ALL = ".+"
 
 Json = Mapping[str, Any]
@@ -45,7 +45,7 @@ class Panel:
 
     @property
     def title(self) -> str:
-        """What stands above it."""
+        """Its title."""
         return str(self.json["title"])
 
     @property
@@ -69,26 +69,26 @@ class Panel:
 
     @property
     def overrides(self) -> Iterator[tuple[str, Json]]:
-        """What is different for the fields of a name, or of a regular expression."""
+        """The overrides for fields by name or regular expression."""
         for override in self.json.get("fieldConfig", {}).get("overrides", []):
             yield override["matcher"]["options"], {item["id"]: item["value"] for item in override["properties"]}
 
 
 @dataclass(frozen=True)
 class Dashboard:
-    """A dashboard as it is committed."""
+    """A committed dashboard."""
 
     name: str
     json: Json
 
     @property
     def panels(self) -> list[Panel]:
-        """Its panels in order, rows left out."""
+        """Its panels in order, without rows."""
         return [panel for panel in self.everything if panel.kind != "row"]
 
     @property
     def everything(self) -> list[Panel]:
-        """Its panels in order, rows among them."""
+        """Its panels in order, including rows."""
         return [Panel(panel) for panel in self.json["panels"]]
 
     @property
@@ -102,7 +102,7 @@ class Dashboard:
         return list(self.json["annotations"]["list"])
 
     def expressions(self) -> Iterator[tuple[str, str]]:
-        """Every expression with what it belongs to."""
+        """Every expression with its panel, annotation or variable."""
         for panel in self.panels:
             for target in panel.targets:
                 yield f"{panel.title} {target.ref}", target.expression
@@ -117,18 +117,18 @@ def _http() -> httpx.Client:
 
 @functools.cache
 def load(name: str) -> Dashboard:
-    """One of the three."""
+    """One of the three dashboards."""
     return Dashboard(name, json.loads((FOLDER / f"{name}.json").read_text("utf-8")))
 
 
 def fill_in(text: str, values: Mapping[str, str]) -> str:
-    """A text with `$name` and `${name}` replaced; names that are not given stay."""
+    """A text with `$name` and `${name}` replaced; unknown names stay."""
     return re.sub(r"\$\{?(\w+)\}?", lambda match: values.get(match[1], match[0]), text)
 
 
 @dataclass(frozen=True)
 class Series:
-    """An answer to a query: labels, and the values of all points in time (seconds of Unix time)."""
+    """A series of an answer: labels, and values by Unix time in seconds."""
 
     labels: Mapping[str, str]
     points: tuple[tuple[float, float], ...]
@@ -141,7 +141,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Grafana:
-    """Asks Prometheus at `url` about the time from `start` to `end` as Grafana would, with these variables."""
+    """Queries Prometheus at `url` from `start` to `end` like Grafana, with these variables."""
 
     url: str
     start: float
@@ -149,17 +149,17 @@ class Grafana:
     variables: Mapping[str, str]
     #: Seconds between two points of a graph.
     step: float = 1.0
-    #: What the data source is told of the time between two scrapes; a busy machine misses some of one a second.
+    #: The data source's scrape interval; a busy machine misses some scrapes of one a second.
     scrape_interval: float = 5.0
 
     def ask(self, target: Target) -> list[Series]:
-        """What Prometheus answers to a query."""
+        """Prometheus' answer to a query."""
         if target.instant:
             return self._get("query", target.expression, time=self.end)
         return self.ask_range(target.expression)
 
     def ask_range(self, expression: str) -> list[Series]:
-        """What Prometheus answers for the whole time range."""
+        """Prometheus' answer for the whole time range."""
         return self._get("query_range", expression, start=self.start, end=self.end, step=self.step)
 
     def ask_now(self, expression: str) -> list[float]:
@@ -167,7 +167,7 @@ class Grafana:
         return [series.points[-1][1] for series in self._get("query", expression, time=self.end)]
 
     def exemplars(self, target: Target) -> list[tuple[float, float]]:
-        """The time and the value of the traced observations behind a query."""
+        """Times and values of a query's exemplars."""
         query = {"query": self.filled(target.expression), "start": self.start, "end": self.end}
         series = self._json("query_exemplars", query)
         return [(float(one["timestamp"]), float(one["value"])) for found in series for one in found["exemplars"]]
@@ -177,7 +177,7 @@ class Grafana:
         return list(self._json(f"label/{label}/values", {"match[]": self.filled(selector)}))
 
     def filled(self, expression: str) -> str:
-        """An expression as Prometheus gets it."""
+        """An expression with variables and intervals filled in."""
         rate_interval = max(self.step + self.scrape_interval, 4 * self.scrape_interval)
         own = {
             "__rate_interval": f"{rate_interval * 1000:.0f}ms",

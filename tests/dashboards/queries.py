@@ -1,4 +1,4 @@
-"""Queries: taking expressions of PromQL apart."""
+"""Queries: parses PromQL expressions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import promql_parser
 
 from tests.dashboards.grafana import fill_in
 
-#: What stands for Grafana's intervals, so that a parser can read the expression and a test knows them again.
+#: Placeholders for Grafana's intervals, which a parser accepts and a test recognises.
 INTERVALS = {"__rate_interval": "61s", "__range": "62s", "__interval": "63s"}
 CHILDREN = ("expr", "lhs", "rhs", "args", "vector_selector", "param")
 
@@ -20,7 +20,7 @@ def parsed(expression: str) -> promql_parser.Expr:
 
 
 def nodes(node: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, tuple[Any, ...]]]:
-    """Every part of an expression, with the parts that it is in, the outermost first."""
+    """Every part of an expression, with its enclosing parts, the outermost first."""
     yield node, above
     for attribute in CHILDREN:
         child = getattr(node, attribute, None)
@@ -30,12 +30,12 @@ def nodes(node: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, tuple[A
 
 
 def selectors(expression: str) -> Iterator[tuple[promql_parser.VectorSelector, tuple[Any, ...]]]:
-    """Every selector of an expression, with what it is in."""
+    """Every selector of an expression, with its enclosing parts."""
     for node, above in nodes(parsed(expression)):
         if isinstance(node, promql_parser.VectorSelector):
             yield node, above
 
 
 def metrics(expression: str) -> set[str]:
-    """The names of the metrics that an expression asks for."""
+    """The names of an expression's metrics."""
     return {str(selector.name) for selector, _ in selectors(expression)}

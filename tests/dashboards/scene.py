@@ -1,9 +1,9 @@
-"""Scene: what the dashboards look at in tests and pictures.
+"""Scene: the system that the dashboards show in tests and pictures.
 
-A real ZooKeeper with the demo's living tree; two exporters that share the trees of two ensembles, of which the first
-reaches one through a proxy; replicas of both; a receiver of their traces; and a Prometheus that scrapes all of them
-every second and has the rules. It scrapes a job that is none of ours as well: one of its targets has metrics of the
-same names as exporters have, and one does not answer.
+A real ZooKeeper with the demo's changing tree; two exporters, shards of the trees of two ensembles, the first of which
+reaches one ensemble through a proxy; replicas of both; a receiver of their traces; and a Prometheus with the rules that
+scrapes all of them every second. It also scrapes an unrelated job: one target has metrics with the same names as an
+exporter's, and one does not answer.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from tests.otlp import running_receiver
 from tests.support import LONG_SESSIONS, eventually
 
 RULES = Path(__file__).parents[2] / "dashboards" / "prometheus"
-#: Milliseconds; the exporters' sessions last ten of them.
+#: Milliseconds; the exporters' session timeout is ten ticks.
 TICK_TIME = 200
-#: Seconds that a change may take to show: Prometheus begins to scrape some seconds after its start.
+#: Seconds until a change is visible: Prometheus begins to scrape some seconds after its start.
 SHOWN_WITHIN = 40.0
-#: Seconds until an alert fires: Prometheus evaluates the rules every 15, and the alert after what it is computed from.
+#: Seconds until an alert fires: Prometheus evaluates the rules every 15 seconds, first the recording rules.
 FIRING_WITHIN = 240.0
-#: Seconds that exporters which start at once may take to serve on a busy machine.
+#: Seconds until exporters that start together serve, on a busy machine.
 READY_WITHIN = 60.0
 
 ENSEMBLE = """
@@ -50,39 +50,39 @@ TREE = """
 
 @dataclass(frozen=True)
 class Scene:
-    """What happens, for as long as its block runs."""
+    """The running system and its faults, while the block runs."""
 
     server: ZooKeeperServer
     #: Between the first exporter and the ensemble that it calls `shop`.
     proxy: Proxy
-    #: Of both shards in turn, the last two are replicas.
+    #: The two shards, then the replica of each.
     exporters: tuple[Exporter, ...]
     prometheus: Prometheus
 
     def cut(self) -> None:
-        """Cuts the connection of the session behind the proxy, and waits until it is there again."""
+        """Cuts the connection of the session behind the proxy, and waits until it is re-established."""
         before = self.prometheus.value(_RESYNCS.format(reason="reconnect"))
         self.proxy.cut()
         self._wait_for_more(_RESYNCS.format(reason="reconnect"), before)
 
     def expire(self) -> None:
-        """Lets the session behind the proxy expire for real, and waits until another one has taken its place."""
+        """Makes the session behind the proxy really expire, and waits for the new one."""
         lost = 'sum(zookeeper_client_sessions_lost_total{reason="expired"})'
         before = self.prometheus.value(lost)
-        # What is under way fails when the client gives its connection up, which is before the session expires.
+        # Pending requests fail when the client drops its connection, which is before the session expires.
         self.proxy.stall(UP)
         self.wait_until('zookeeper_client_session_deadline_timestamp_seconds{ensemble="shop"} < time() - 1')
         self.proxy.heal()
         self._wait_for_more(lost, before)
 
     def go_dark(self) -> None:
-        """Takes the ensemble behind the proxy away, until `proxy.heal`."""
+        """Makes the ensemble behind the proxy unreachable, until `proxy.heal`."""
         self.proxy.refuse()
         self.proxy.cut()
 
     @contextlib.contextmanager
     def replica_paused(self) -> Iterator[None]:
-        """Stops a replica where it is: it answers no scrape while the block runs."""
+        """Suspends a replica: it answers no scrape while the block runs."""
         replica = self.exporters[-1]
         replica.send_signal(signal.SIGSTOP)
         try:
@@ -104,7 +104,7 @@ _RESYNCS = 'sum(zookeeper_cache_syncs_total{{reason="{reason}"}})'
 
 @contextlib.contextmanager
 def playing(folder: Path, *, writes_per_second: float = 60.0) -> Iterator[Scene]:
-    """A scene whose exporters have loaded their trees and been scraped."""
+    """A scene whose exporters have loaded their trees and have been scraped."""
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(
             ZooKeeperServer(tick_time=TICK_TIME, system_properties=NETTY, config=LONG_SESSIONS)
@@ -137,21 +137,21 @@ def playing(folder: Path, *, writes_per_second: float = 60.0) -> Iterator[Scene]
         yield scene
 
 
-#: A job of its own, with a port on which nobody listens as its second target; and the rules.
+#: An unrelated job, whose second target is a port on which nothing listens; and the rules.
 OTHERS = (
     "- {{job_name: others, static_configs: [{{targets: ['127.0.0.1:{}', '127.0.0.1:1']}}]}}\n"
     f"rule_files: ['{RULES}/*.yml']\n"
 )
 
-#: Some of the requests are traced, as in production, and their traces are exemplars of the histograms. The last
-#: exporter traces all of them, so that what is rare, such as a sync, is there as well.
+#: Some requests are traced, as in production, and their traces are exemplars of the histograms. The last exporter
+#: traces all of them, so that rare spans, such as a sync, exist too.
 SAMPLING = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio"}
 SAMPLED = ("0.05", "0.05", "0.05", "1")
 
 
 @contextlib.contextmanager
 def _stranger() -> Iterator[int]:
-    """The port of something that has the metrics of a process, as exporters have, and knows nothing of ZooKeeper."""
+    """The port of a process with the usual process metrics, but none of ZooKeeper."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     server, thread = start_http_server(0, addr="127.0.0.1", registry=registry)

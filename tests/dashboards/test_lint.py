@@ -1,6 +1,6 @@
-"""The dashboards keep Grafana's own rules for dashboards (dashboard-linter, docs/rules) and some of ours.
+"""The dashboards follow the rules of Grafana's dashboard-linter (docs/rules) and some of ours.
 
-Not applied: the rules about Loki.
+The rules about Loki do not apply.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import pytest
 from tests.dashboards.grafana import NAMES, Dashboard, Panel, Target, load
 
 DASHBOARDS = [pytest.param(load(name), id=name) for name in NAMES]
-#: What Grafana 11.6 calls the units that are used here (packages/grafana-data/src/valueFormats/categories.ts).
+#: The names of the used units in Grafana 11.6 (packages/grafana-data/src/valueFormats/categories.ts).
 UNITS = {"none", "string", "short", "s", "bytes", "Bps", "cps", "reqps", "percentunit", "dateTimeFromNow"}
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "dashboards" / "prometheus" / "templates" / "treecache-alerts.yml"
-#: The exporter's own, at an exporter that a hidden variable holds.
+#: At the exporter in a hidden variable.
 SERVED = "http://${exporter}/docs/runbooks"
 RUNBOOKS = ROOT / "docs" / "runbooks.md"
 TEMPLATED = {"type": "prometheus", "uid": "${datasource}"}
@@ -62,7 +62,7 @@ def test_panel_datasource_rule(board: Dashboard) -> None:
 def test_panel_title_description_rule(board: Dashboard) -> None:
     for panel in board.panels:
         assert re.fullmatch(r"[A-Z].*[^.]", panel.title)
-        # What it shows and what to do: more than one sentence.
+        # More than one sentence: what it shows and what to do.
         assert len(re.findall(r"[.:;?]( |$)", panel.json["description"])) > 1, panel.json["description"]
 
 
@@ -143,7 +143,7 @@ def test_the_alerts_that_fire_come_first(board: Dashboard) -> None:
 
 
 def test_staleness_is_coloured_where_it_is_a_number() -> None:
-    """By its own limit, which differs from tree to tree: as a share of it."""
+    """As a share of the tree's own limit, since limits differ between trees."""
     shares = [panel for name in NAMES for panel in load(name).panels if "stale_after" in str(panel.targets)]
     colored = [panel for panel in shares if panel.kind == "stat" and panel.defaults["unit"] == "percentunit"]
     assert [panel.title for panel in colored] == ["Staleness", "Fresh in the time range"]
@@ -200,7 +200,7 @@ def test_thresholds_rise(board: Dashboard) -> None:
 
 
 def is_line(panel: Panel, target: Target) -> bool:
-    """Whether a series is there to compare the others with, and so has no traces of its own."""
+    """Whether a series is a line to compare others with, and so has no traces."""
     return any(name == target.legend and "custom.lineStyle" in given for name, given in panel.overrides)
 
 

@@ -1,4 +1,4 @@
-"""Every query of every panel gets an answer from a real Prometheus that scraped the real daemon through faults."""
+"""Every query of every panel has data in a real Prometheus that scraped the real daemon during faults."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Asking = Callable[[str], Grafana]
 @pytest.mark.parametrize(("name", "panel"), PANELS)
 def test_each_query_has_data(grafana: Asking, name: str, panel: Panel) -> None:
     for target in panel.targets:
-        # A limit is shown where something is near it; both have data. There was no yesterday.
+        # A limit is shown only near a value; both have data. There is no data from yesterday.
         for expression in target.expression.replace(" offset 1d", "").split(" < 4 * "):
             found = grafana(name).ask(replace(target, expression=expression))
             assert any(series.values for series in found), expression
@@ -48,7 +48,7 @@ def test_each_query_that_promises_traces_has_some(grafana: Asking, name: str, ta
 
 
 def test_only_exporters_count(grafana: Asking, scene: Scene) -> None:
-    """Another job has a target that is down, and one that is a process as well."""
+    """An unrelated job has a target that is down, and one with process metrics."""
     assert one_value(grafana("overview"), "Exporters down") == 0
     instances = {exporter.url.removeprefix("http://") for exporter in scene.exporters}
     for title in ("Scrapes", "Memory", "CPU"):
@@ -63,7 +63,7 @@ def test_whole_trees_are_the_sum_of_shards_and_the_most_of_replicas(grafana: Ask
     config = replace(asking, variables={**asking.variables, "tree": "config"})
     # Both shards have the root.
     assert one_value(config, "Znodes of the tree") == znodes + 1
-    # The rules say the same.
+    # The rules agree.
     assert asking.ask_now('job_tree:zookeeper_cache_nodes:sum{tree="config"}') == [znodes + 1]
     assert asking.ask_now("job_shard:treecache_exporter_shard_ordinal:count") == [2, 2]
 
@@ -75,7 +75,7 @@ def test_no_shard_is_missing_but_where_only_one_is_chosen(grafana: Asking, scene
 
 
 def count(client: KazooClient, root: str) -> int:
-    """How many znodes a tree has, asked level by level."""
+    """The number of znodes of a tree, read level by level."""
     level, found = [root], 0
     while level:
         found += len(level)
@@ -85,7 +85,7 @@ def count(client: KazooClient, root: str) -> int:
 
 
 def one_value(grafana: Grafana, title: str) -> float:
-    """What a panel with a single number shows; it is of one dashboard only."""
+    """The value of a panel with a single number; its title is unique among the dashboards."""
     (target,) = next(panel for board in map(load, NAMES) for panel in board.panels if panel.title == title).targets
     (series,) = grafana.ask(target)
     return series.values[-1]
@@ -117,7 +117,7 @@ def test_each_variable_has_values(scene: Scene, board: Dashboard) -> None:
 
 
 def label_values(scene: Scene, board: Dashboard, variable: str, chosen: dict[str, str]) -> set[str]:
-    """What Grafana offers for a variable: `label_values(selector, label)`."""
+    """The values that Grafana offers for a variable: `label_values(selector, label)`."""
     query = next(each["query"] for each in board.variables if each["name"] == variable)
     selector, label = query.removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
     asking = Grafana(scene.prometheus.url, 0, 0, chosen)

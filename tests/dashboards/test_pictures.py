@@ -1,4 +1,4 @@
-"""The pictures show what Prometheus answered, in the units and colours of the JSON."""
+"""The pictures show Prometheus' answers, in the units and colours of the JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The dashboards' PromQL: valid, bound to the variables, and of metrics that exist."""
+"""The dashboards' PromQL: valid, bound to the variables, and with existing metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What panels show of known series: of an application without exporters, whose tree is proven once a minute."""
+"""What panels show for known series: an application without exporters, whose tree is verified once a minute."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ CHOSEN = {"job": ALL, "instance": ALL, "ensemble": "main", "tree": "/"}
 TREE = 'ensemble="main", tree="/"'
 APP, OTHER = 'job="app", instance="a"', 'job="app", instance="b"'
 
-#: An application in two processes, of which the second has not answered for a while. They have the library's metrics
-#: and no exporter's; the tree is proven once a minute, and was so 100 seconds ago at every scrape. Beside it something
-#: else that does not answer.
+#: An application in two processes, the second of which has not answered for a while. They have the library's metrics,
+#: no exporter's; freshness is checked once a minute, and was verified 100 seconds before every scrape. Also an
+#: unrelated target that does not answer.
 APPLICATION = {
     f"up{{{APP}}}": "1+0x40",
     f"up{{{OTHER}}}": "1+0x20 0+0x20",
@@ -109,7 +109,7 @@ def test_only_a_complete_copy_is_green(tmp_path: Path, text: str) -> None:
 
 
 def check(folder: Path, expression: str, values: set[float], told: Mapping[str, str] = APPLICATION) -> None:
-    """Fails unless an expression has these values, and no others, of the application's series."""
+    """Fails unless an expression has exactly these values for the application's series."""
     # Whatever the labels are.
     counted = f'count by (shown) (count_values("shown", {expression}))'
     samples = [{"labels": f'{{shown="{value:g}"}}', "value": 1} for value in values]

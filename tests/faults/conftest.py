@@ -1,4 +1,4 @@
-"""What the tests of faults share: clients that notice faults quickly, a proxy, and a cache observed through it."""
+"""Fixtures of the tests of faults: clients that notice faults quickly, a proxy, and a cache observed through it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.faults.proxy import Proxy
 from tests.replay import Replay, settles
 from tests.support import eventually
 
-#: Seconds. A client notices a silent server after two thirds of it.
+#: Seconds. A client notices an unresponsive server after two thirds of it.
 SESSION_TIMEOUT = 1.5
 
 
@@ -27,7 +27,7 @@ def quick_client(hosts: str, timeout: float = SESSION_TIMEOUT) -> KazooClient:
 
 @contextlib.contextmanager
 def started(client: KazooClient) -> Iterator[KazooClient]:
-    """Starts a client, however often its server fails meanwhile, and stops and closes it afterwards."""
+    """Starts a client, even if its server fails meanwhile, and stops and closes it afterwards."""
     try:
         client.start(timeout=60)
         yield client
@@ -38,7 +38,7 @@ def started(client: KazooClient) -> Iterator[KazooClient]:
 
 @dataclass(frozen=True)
 class Observed:
-    """A cache that is loaded through a proxy, everything it told, and a client that goes around the proxy."""
+    """A cache that is loaded through a proxy, all its events, and a client that bypasses the proxy."""
 
     proxy: Proxy
     client: KazooClient
@@ -48,7 +48,7 @@ class Observed:
     root: str
 
     def settles(self, timeout: float = 60.0) -> bool:
-        """Waits until server, cache and events are one tree."""
+        """Waits until server, cache and events agree on the tree."""
         return settles(self.cache, self.replay, self.writer, self.root, timeout)
 
 
@@ -56,7 +56,7 @@ class Observed:
 def observed(
     proxy: Proxy, hosts: str, root: str, mode: str = "auto", timeout: float = SESSION_TIMEOUT
 ) -> Iterator[Observed]:
-    """An `Observed` of a small tree at `root`, which is created on the server at `hosts`."""
+    """An `Observed` of a small tree at `root`, which it creates on the server at `hosts`."""
     with started(KazooClient(hosts)) as writer:
         for path in ("", "/a", "/a/b", "/c"):
             writer.ensure_path(root + path)
@@ -72,7 +72,7 @@ def observed(
 
 @pytest.fixture
 def proxy(zookeeper: ZooKeeper) -> Iterator[Proxy]:
-    """A proxy before the shared server."""
+    """A proxy in front of the shared server."""
     with Proxy(zookeeper.server.port) as proxy:
         yield proxy
 

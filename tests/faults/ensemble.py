@@ -1,4 +1,4 @@
-"""Ensemble: three real ZooKeeper servers on loopback ports that elect a leader among them, and maybe an observer."""
+"""Ensemble: three real ZooKeeper servers on loopback ports that elect a leader, and optionally an observer."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SAMPLE_LIMITS = {"tickTime": "2000", "initLimit": "10", "syncLimit": "5"}
 
 
 class Member:
-    """One server of an ensemble: its ports and data stay the same however often it is killed."""
+    """One server of an ensemble; it keeps its ports and data when it is killed."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Member:
     ) -> None:
         self.number = number
         self._limits = limits
-        #: The folder of the release that it runs from its next launch on; None for the installed one.
+        #: The folder of the release to run from the next launch on; None for the installed one.
         self.home = home
         self._votes = votes
         self.port, self._peer_port, self._election_port = ports
@@ -59,7 +59,7 @@ class Member:
         return f"127.0.0.1:{self._peer_port}:{self._election_port}" + ("" if self._votes else ":observer")
 
     def launch(self, members: Iterable[Member]) -> None:
-        """Starts the server with a fresh zoo.cfg (ZooKeeper rewrites its own); does not wait until it serves."""
+        """Starts the server with a new zoo.cfg (ZooKeeper rewrites the file); does not wait until it serves."""
         if self._process is not None:
             return
         self._directory.mkdir(exist_ok=True)
@@ -71,11 +71,11 @@ class Member:
         if not self._votes:
             here["peerType"] = "observer"
         jars = find_jars(self.home)
-        # The Netty that ZooKeeper 3.4 wants does not come with it everywhere.
+        # Not every package of ZooKeeper 3.4 includes the Netty version that it needs.
         is_old = any(jar.name.startswith("zookeeper-3.4.") for jar in jars)
         properties = SYSTEM_PROPERTIES | ({} if is_old else NETTY)
         if self.home is not None:
-            # 3.4 may have written no snapshot yet, which later releases refuse to go on from (ZOOKEEPER-3056).
+            # 3.4 may not have written a snapshot yet; later releases then refuse to start (ZOOKEEPER-3056).
             properties |= {"zookeeper.snapshot.trust.empty": "true"}
         options = java_options(jars, self._directory, "256m", properties)
         config = write_config(self._directory, {**CONFIG, **self._limits, **here, **servers})
@@ -83,34 +83,34 @@ class Member:
         self._process = GuardedProcess(command, folder=self._directory, log=self._directory / "java.log")
 
     def kill(self) -> None:
-        """Ends the server as a crash does (kill -9), keeping its data."""
+        """Kills the server like a crash (kill -9); its data stays."""
         if self._process is not None:
             self._process.kill()
             self._process = None
 
     def wipe(self) -> None:
-        """Deletes everything a killed server knew."""
+        """Deletes the data of a killed server."""
         assert self._process is None
         shutil.rmtree(self._directory, ignore_errors=True)
 
     @property
     def is_running(self) -> bool:
-        """Whether it was launched and not killed since."""
+        """Whether it was launched and not killed since then."""
         return self._process is not None
 
     def suspend(self) -> None:
-        """Stops java where it is (SIGSTOP)."""
+        """Suspends the process (SIGSTOP)."""
         assert self._process is not None
         self._process.suspend()
 
     def resume(self) -> None:
-        """Lets java go on after `suspend`; does nothing if it runs or is killed."""
+        """Resumes the process after `suspend`; does nothing if it runs or is killed."""
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
 
     @property
     def mode(self) -> str | None:
-        """`leader`, `follower` or `observer`, None while it does not serve."""
+        """`leader`, `follower` or `observer`; None while it does not serve."""
         with contextlib.suppress(OSError):
             lines = four_letter_word(self.port, b"srvr", timeout=PROBE_TIMEOUT).splitlines()
             return next((line.removeprefix("Mode: ") for line in lines if line.startswith("Mode: ")), None)
@@ -118,7 +118,7 @@ class Member:
 
 
 class Ensemble:
-    """Three members, or one, and an observer if wanted, which serve when the block begins and are gone when it ends."""
+    """Three members, or one, and optionally an observer, which serve while the block runs."""
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class Ensemble:
 
     @property
     def hosts(self) -> str:
-        """What a client connects to: all of them."""
+        """The connection string with all members."""
         return ",".join(f"127.0.0.1:{member.port}" for member in self.members)
 
     @property
@@ -172,19 +172,19 @@ class Ensemble:
         return next(member for member in self.members if address == f"127.0.0.1:{member.port}")
 
     def heal(self) -> None:
-        """Resumes and starts whatever is not running, and waits until all serve."""
+        """Resumes and starts all members, and waits until they serve."""
         for member in self.members:
             member.resume()
             member.launch(self.members)
         eventually(lambda: all(member.mode for member in self.members), timeout=START_TIMEOUT)
 
     def lose_quorum(self) -> None:
-        """Kills two of the three that vote."""
+        """Kills two of the three voting members."""
         for member in self.members[:2]:
             member.kill()
 
     def stop(self) -> None:
-        """Kills every member and removes its data."""
+        """Kills all members and removes their data."""
         for member in self.members:
             member.kill()
             member.wipe()

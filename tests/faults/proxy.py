@@ -1,7 +1,7 @@
-"""Proxy: a TCP proxy between ZooKeeper's clients and a server, which does to connections what networks do.
+"""Proxy: a TCP proxy between ZooKeeper clients and a server that causes network faults.
 
-It forwards whole frames (a length of four bytes, and so many bytes), so that it can break one in the middle on purpose
-and answer requests in the server's stead.
+It forwards whole frames (a length of four bytes, and that many bytes), so that it can break one in the middle and
+answer requests in place of the server.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _LENGTH = struct.Struct("!i")
 _REQUEST_HEADER = struct.Struct("!ii")
 _REPLY = struct.Struct("!iiqi")
 _PING = struct.pack("!iii", 8, -2, 11)
-#: Of the first frame that a client sends: the protocol's version, its newest zxid, its timeout; then the session's id.
+#: The start of a client's first frame: protocol version, last zxid, timeout, session id.
 _BEFORE_SESSION = struct.Struct("!iiqi")
 _SESSION = struct.Struct("!qi16s")
 
 
 class Proxy:
-    """Listens on a loopback port for as long as its block runs; `target` is the server's port and may be changed.
+    """Listens on a loopback port while its block runs; `target` is the server's port and may be changed.
 
     `address` and `port` say where it listens: by default at 127.0.0.1, on a free port.
 
-    Faults concern connections that stand and those that come, until `heal`. `accepted` counts connections.
+    Faults affect existing and new connections until `heal`. `accepted` counts connections.
     """
 
     def __init__(self, target: int, address: str = "127.0.0.1", port: int | None = None) -> None:
@@ -43,14 +43,14 @@ class Proxy:
         self.accepted = 0
         self.refused_requests: list[int] = []
         self.delay = 0.0
-        #: Whether the sessions of clients that reconnect are forgotten: the server opens new ones, as if asked for.
+        #: Whether reconnecting clients get new sessions: their first frame no longer names the old one.
         self.forgets_sessions = False
-        #: Gives what clients get in place of a frame of the server's, with the length before it.
+        #: Returns a replacement for a frame of the server, with its length.
         self.corrupt: Callable[[bytes], bytes] | None = None
         #: Whether the server gets a ping in place of requests that are refused, so that it keeps the sessions of
         #: clients that send nothing else.
         self.keeps_sessions = False
-        #: Whether connections are closed once a client asks for a session, as a server without a quorum does.
+        #: Whether to close connections when a client requests a session, as a server without a quorum does.
         self.hangs_up = False
         self._flowing = {UP: threading.Event(), DOWN: threading.Event()}
         self._breaking: str | None = None
@@ -61,12 +61,12 @@ class Proxy:
 
     @property
     def hosts(self) -> str:
-        """What a client connects to."""
+        """The proxy's connection string."""
         return f"{self.address}:{self.port}"
 
     @property
     def breaking(self) -> bool:
-        """Whether the frame that is to be broken has not come yet."""
+        """Whether the frame to break has not arrived yet."""
         return self._breaking is not None
 
     def __enter__(self) -> Proxy:
@@ -88,37 +88,37 @@ class Proxy:
             link.close()
 
     def inject(self, data: bytes) -> None:
-        """Sends to every client what no server sent."""
+        """Sends data to every client that no server sent."""
         for link in list(self._links):
             link.inject(data)
 
     def refuse(self) -> None:
         """Refuses new connections from now on."""
         if self._listener is not None:
-            # Closing alone would leave the thread waiting in accept().
+            # Closing alone would leave the thread blocked in accept().
             with contextlib.suppress(OSError):
                 self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
             self._listener = None
 
     def stall(self, direction: str) -> None:
-        """Forwards nothing more in one direction; connections stay open."""
+        """Stops forwarding in one direction; connections stay open."""
         self._flowing[direction].clear()
 
     def break_frame(self, direction: str) -> None:
-        """Forwards the next frame in this direction half and then cuts its connection."""
+        """Forwards half of the next frame in this direction, then cuts its connection."""
         self._breaking = direction
 
     def refuse_requests(self, opcodes: set[int], error: int | None, *, close: bool) -> None:
-        """Answers requests with these opcodes with an error, as a server does that does not know them.
+        """Answers requests with these opcodes with an error, as a server that does not support them does.
 
-        It does so at once, before requests that are still being worked on, and `close` says whether it then hangs up:
-        real servers do both. Without an `error` it hangs up and says nothing.
+        It answers immediately, before pending requests, and with `close` it then closes the connection: real servers do
+        both. Without an `error` it closes the connection without an answer.
         """
         self._refusal = frozenset(opcodes), error, close
 
     def heal(self) -> None:
-        """Ends delay, corruption, stalls and refusal of connections. What requests are refused remains."""
+        """Ends delays, corruption, stalls and refusal of connections. Refusal of requests stays."""
         self.delay = 0.0
         self.corrupt = None
         self._breaking = None
@@ -128,10 +128,10 @@ class Proxy:
             self._listener = socket.create_server((self.address, self.port))
             threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
-    # What links ask
+    # For links
 
     def connecting(self, frame: bytes) -> bytes:
-        """What becomes of the first frame of a client, in which it asks for a session; nothing where it is refused."""
+        """The frame to forward for a client's first one, which requests a session; empty if it is refused."""
         if self.hangs_up:
             return b""
         if not self.forgets_sessions:
@@ -140,7 +140,7 @@ class Proxy:
         return frame[:start] + _SESSION.pack(0, 16, bytes(16)) + frame[end:]
 
     def wait_flowing(self, direction: str, link: _Link) -> None:
-        """Waits until this direction is not stalled, or the link closed."""
+        """Waits until this direction is not stalled, or the link is closed."""
         if self.delay:
             time.sleep(self.delay)
         while not self._flowing[direction].wait(0.05) and not link.closed.is_set():
@@ -154,7 +154,7 @@ class Proxy:
         return True
 
     def answer_to(self, request: bytes) -> tuple[bytes, bool] | None:
-        """The refusal of a request, and whether to hang up after it; None for requests that pass."""
+        """The refusal of a request, and whether to close the connection after it; None for requests that pass."""
         opcodes, error, close = self._refusal
         xid, opcode = _REQUEST_HEADER.unpack_from(request, _LENGTH.size)
         if opcode not in opcodes:
@@ -178,7 +178,7 @@ class Proxy:
                 continue
             server.settimeout(None)
             link = _Link(self, client, server)
-            # Before anything passes: whoever is connected can be cut.
+            # Before any data passes, so that every connected client can be cut.
             self._links.append(link)
             link.start()
 
@@ -214,7 +214,7 @@ class _Link:
 
     def join(self) -> None:
         for thread in self._threads:
-            # A connection that came last may not have begun; it ends by itself, as it is closed.
+            # The thread of the last connection may not have started; it ends because the connection is closed.
             with contextlib.suppress(RuntimeError):
                 thread.join(10)
 
@@ -239,7 +239,7 @@ class _Link:
                 return
             if direction == DOWN and (corrupt := self._proxy.corrupt):
                 frames = [corrupt(frame) for frame in frames]
-            # The first frame of a connection is no request.
+            # The first frame of a connection is not a request.
             if direction == UP and not begun:
                 frames[0] = self._proxy.connecting(frames[0])
                 if not frames[0]:
@@ -269,7 +269,7 @@ class _Link:
 
 
 def _frames(source: socket.socket) -> Iterator[list[bytes]]:
-    """The whole frames that arrive together, time after time."""
+    """Yields lists of whole frames that arrive together."""
     buffer = bytearray()
     while chunk := source.recv(1 << 16):
         buffer += chunk

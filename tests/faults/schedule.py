@@ -1,4 +1,4 @@
-"""Schedules: faults drawn at random from a seed, and the writers that go on while they last."""
+"""Schedules: random faults from a seed, and writers that run meanwhile."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Fault = Callable[[], object]
 
 
 class Writer(threading.Thread):
-    """Changes the tree at random, by a client of its own that goes around the proxy, until told to stop."""
+    """Changes the tree at random, with a client that bypasses the proxy, until it is stopped."""
 
     def __init__(self, hosts: str, root: str, seed: str) -> None:
         super().__init__(daemon=True)
@@ -41,7 +41,7 @@ class Writer(threading.Thread):
                 self._stopping.wait(self._random.random() * 0.03)
 
     def stop(self) -> None:
-        """Stops after the operations under way; its ephemeral znodes go with its session."""
+        """Stops after the pending operations; its ephemeral znodes end with its session."""
         self._stopping.set()
         self.join(30)
         assert not self.is_alive()
@@ -84,7 +84,7 @@ class Writer(threading.Thread):
         return self._root + "".join("/" + self._random.choice(NAMES) for _ in range(self._random.randrange(1, 4)))
 
     def _delete_all(self, path: str) -> Any:
-        """Deletes the znode, and what can be below it, each by itself."""
+        """Deletes the znode and any znodes below it, one by one."""
         for first in NAMES:
             for second in NAMES:
                 self.client.delete_async(f"{path}/{first}/{second}")
@@ -93,7 +93,7 @@ class Writer(threading.Thread):
 
 
 class Faults:
-    """The faults that can be drawn, and what ends them all."""
+    """The possible faults, and how to end them all."""
 
     def __init__(self, seed: int, proxy: Proxy, reader: KazooClient, place: ZooKeeperServer | Ensemble) -> None:
         self.drawn: list[str] = []
@@ -114,7 +114,7 @@ class Faults:
         )
 
     def happen(self, count: int) -> None:
-        """Draws so many faults, one after another or on top of each other, and heals them all."""
+        """Causes this many random faults, one after another or together, and heals them all."""
         for _ in range(count):
             fault = self._random.choice(self._faults)
             self.drawn.append(getattr(fault, "__name__", ""))
@@ -125,7 +125,7 @@ class Faults:
         self.heal()
 
     def heal(self) -> None:
-        """Ends every fault."""
+        """Ends all faults."""
         self._proxy.heal()
         if isinstance(self._place, Ensemble):
             self._place.heal()

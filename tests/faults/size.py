@@ -1,4 +1,4 @@
-"""How large the tests of faults are: short in `make test`, long in `make soak`."""
+"""The size of the tests of faults: small in `make test`, large in `make soak`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ def size(short: T, long: T) -> T:
 
 
 def seeds() -> range:
-    """The seeds of this run's schedules; `FAULT_SEED` runs one of them alone."""
+    """The seeds of this run's schedules; `FAULT_SEED` selects a single one."""
     alone = os.environ.get("FAULT_SEED")
     return range(size(12, 200)) if alone is None else range(int(alone), int(alone) + 1)

@@ -1,6 +1,6 @@
-"""An admin restores a snapshot under living connections: no watch event, no error, and audits find it.
+"""An admin restores a snapshot while clients are connected: no watch event, no error, and audits find it.
 
-ZooKeeper has the command from 3.9 on, in its AdminServer, for which Debian's package lacks the jars:
+ZooKeeper's AdminServer has the command from 3.9 on; Debian's package lacks the jars for it:
 https://zookeeper.apache.org/doc/r3.9.3/zookeeperSnapshotAndRestore.html
 """
 
@@ -18,7 +18,7 @@ from tests.faults.conftest import quick_client, started
 from tests.faults.size import SOAK
 from tests.support import eventually
 
-#: What the AdminServer asks for: whoever may do everything with the root, by its ACL of everyone.
+#: The AdminServer requires all permissions on the root, which the ACL of everyone grants.
 AUTHORIZATION = {"Authorization": "digest root:root_passwd"}
 PROPERTIES = {
     "zookeeper.admin.snapshot.intervalInMS": "0",
@@ -34,7 +34,7 @@ def free_port() -> int:
 
 
 def command(port: int, name: str, body: bytes | None = None) -> bytes:
-    """What the AdminServer answers to a command."""
+    """The AdminServer's answer to a command."""
     headers = AUTHORIZATION | {"Content-Type": "application/octet-stream"}
     with urlopen(Request(f"http://127.0.0.1:{port}/commands/{name}", body, headers), timeout=60) as answer:
         said: bytes = answer.read()
@@ -45,7 +45,7 @@ if SOAK and os.environ.get("ZOOKEEPER_ADMIN"):
 
     @pytest.mark.parametrize("mode", ["recursive", "classic"])
     def test_an_audit_finds_what_an_admin_restored(mode: str) -> None:
-        """`ZOOKEEPER_ADMIN` is the home of a release from 3.9 on, with its AdminServer: jetty and jackson."""
+        """`ZOOKEEPER_ADMIN` is the home of a release from 3.9 on, with jetty and jackson for its AdminServer."""
         port = free_port()
         config = {"admin.enableServer": "true", "admin.serverAddress": "127.0.0.1", "admin.serverPort": str(port)}
         with (
@@ -69,12 +69,12 @@ if SOAK and os.environ.get("ZOOKEEPER_ADMIN"):
                 audits = cache.stats().audits
                 assert cache.verify(60), "freshness checks tell nothing of it"
                 eventually(lambda: sum(cache.stats().audit_mismatches.values()) > 0)
-                # One of them may have been under way.
+                # One of them may have been in progress.
                 assert cache.stats().audits <= audits + 3
                 eventually(lambda: set(cache) == before | {"/app/gone", "/app/gone/below"})
                 eventually(lambda: all(cache.get_data(f"/app/{number}").data == b"old" for number in range(300)))
                 found = cache.stats().audit_mismatches
-                # What is below a missing znode is not looked for.
+                # Audits do not look below a missing znode.
                 assert found["missing"] == 1
                 assert found["extra"] >= 1
                 assert found["stale"] >= 100

@@ -1,4 +1,4 @@
-"""An application sees the same of its client in every outage, with a cache on it or without."""
+"""An application sees the same states and errors of its client in every outage, with a cache or without."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tests.support import eventually
 pytestmark = pytest.mark.long
 
 ROOT = "/app"
-#: Seconds: long enough for a busy machine to reconnect in, once there is a quorum again.
+#: Seconds: enough for a busy machine to reconnect once there is a quorum again.
 TIMEOUT = 2.0
 
 
 class Application:
-    """A client, what it heard of its connection, and an ephemeral of its own."""
+    """A client, its connection states, and its ephemeral znode."""
 
     def __init__(self, client: KazooClient, name: str) -> None:
         self.client = client
@@ -39,23 +39,23 @@ class Application:
 
     @property
     def ephemeral(self) -> str:
-        """The path of its ephemeral."""
+        """The path of its ephemeral znode."""
         return f"{ROOT}/{self.name}"
 
     def _hear(self, state: str) -> None:
         self.states.append(state)
 
     def is_back(self) -> bool:
-        """Whether it is connected; for a session that goes on, and for one that ends."""
+        """Whether it is connected, with the old session or a new one."""
         return bool(self.client.connected)
 
     def ask(self) -> list[IAsyncResult]:
-        """Calls of different kinds, which wait for a server as long as there is a session."""
+        """Makes calls of different kinds, which wait for a server as long as the session exists."""
         client = self.client
         return [client.get_async(ROOT), client.exists_async(ROOT + "/none"), client.get_children_async(ROOT + "/none")]
 
     def seen(self, answers: list[IAsyncResult]) -> dict[str, object]:
-        """What the application sees of an outage, once it is over."""
+        """The states and results that the application saw in an outage, once it is over."""
         outcomes = []
         for answer in answers:
             answer.wait(30)
@@ -69,7 +69,7 @@ class Application:
 
 
 def without_retries(states: list[str]) -> list[str]:
-    """States without the connections to servers that went away next: how many there are is a matter of milliseconds."""
+    """States without connections to servers that failed next: their number depends on milliseconds."""
     kept: list[str] = []
     for state in states:
         if state == KazooState.SUSPENDED and kept[-2:] == [KazooState.SUSPENDED, KazooState.CONNECTED]:
@@ -80,7 +80,7 @@ def without_retries(states: list[str]) -> list[str]:
 
 
 class Pair:
-    """The same application twice at the same servers: a plain client, and one with a cache."""
+    """The same application twice on the same servers: with a plain client, and with a cache."""
 
     def __init__(self, plain: Application, cached: Application, cache: TreeCache) -> None:
         self.plain = plain
@@ -93,9 +93,9 @@ class Pair:
         eventually(lambda: all(map(condition, self.both)), timeout=timeout)
 
     def outlasts(self, outage: Callable[[], object], ending: Callable[[], object], while_out: float = 0.0) -> None:
-        """Has both go through an outage, and compares what they see of it, which must be that nothing is lost.
+        """Runs both through an outage and compares what they see; neither may lose anything.
 
-        With `while_out`, the seconds for which no server serves, what they ask for meanwhile is answered afterwards.
+        With `while_out`, the seconds without a server, their calls during the outage must be answered afterwards.
         """
         for application in self.both:
             application.states.clear()
@@ -124,14 +124,14 @@ def applications(hosts: str) -> Iterator[Pair]:
 
 
 def client_at(hosts: str) -> KazooClient:
-    """A client that goes to the same servers in the same order as its twin."""
+    """A client that connects to the same servers in the same order as its twin."""
     client = quick_client(hosts, timeout=TIMEOUT)
     client.randomize_hosts = False
     return client
 
 
 def test_a_server_is_changed_quorum_is_lost_and_the_ensemble_is_wiped() -> None:
-    """The longest without a quorum is 20 session timeouts; with none is a session given up."""
+    """The longest time without a quorum is 20 session timeouts; neither client gives up its session."""
     with Ensemble() as ensemble, applications(ensemble.hosts) as pair:
         pair.outlasts(ensemble.members[0].kill, ensemble.heal)
         pair.outlasts(ensemble.lose_quorum, ensemble.heal, while_out=size(12, 20) * TIMEOUT)
@@ -144,7 +144,7 @@ def test_a_server_is_changed_quorum_is_lost_and_the_ensemble_is_wiped() -> None:
         ensemble.heal()
         time.sleep(size(2, 20) * TIMEOUT)
         assert [without_retries(application.states) for application in pair.both] == [[KazooState.SUSPENDED]] * 2
-        # What there is now overtakes what was seen, and the servers say that the sessions are over.
+        # The new history overtakes the zxids that were seen, and the servers report the sessions as expired.
         overtake(ensemble, max(application.client.last_zxid for application in pair.both))
         pair.until(lambda application: KazooState.LOST in application.states)
         pair.until(Application.is_back)
@@ -156,7 +156,7 @@ def test_a_server_is_changed_quorum_is_lost_and_the_ensemble_is_wiped() -> None:
 
 
 def overtake(ensemble: Ensemble, zxid: int) -> None:
-    """Changes things until the newest transaction is newer than `zxid`, by elections and by writes."""
+    """Runs elections and writes until the newest zxid is above `zxid`."""
     while True:
         with started(KazooClient(ensemble.hosts)) as writer:
             writer.ensure_path("/counter")
@@ -169,7 +169,7 @@ def overtake(ensemble: Ensemble, zxid: int) -> None:
 
 
 def test_a_server_that_opens_another_session_without_a_word() -> None:
-    """kazoo takes it for the old one resumed; so it stays for the application, with a cache as without."""
+    """kazoo believes that the old session was resumed; for the application this is so with and without a cache."""
     with Ensemble() as ensemble, contextlib.ExitStack() as proxies:
         proxy = proxies.enter_context(Proxy(ensemble.members[0].port))
         with applications(proxy.hosts) as pair:
@@ -183,11 +183,11 @@ def test_a_server_that_opens_another_session_without_a_word() -> None:
             assert not plain["keeps its session"]
 
 
-# Other releases cannot be had everywhere: `make soak` goes through what the environment names, oldest first.
+# Other releases are not available everywhere: `make soak` uses those in the environment, oldest first.
 if SOAK and os.environ.get("ZOOKEEPER_UPGRADE"):
 
     def test_an_upgrade_one_server_after_the_other() -> None:
-        """`ZOOKEEPER_UPGRADE` is the homes of releases, as `/opt/zookeeper/3.6.3:/opt/zookeeper/3.9.5`."""
+        """`ZOOKEEPER_UPGRADE` has the homes of releases, such as `/opt/zookeeper/3.6.3:/opt/zookeeper/3.9.5`."""
         homes = os.environ["ZOOKEEPER_UPGRADE"].split(os.pathsep)
         with Ensemble(home=homes[0]) as ensemble, applications(ensemble.hosts) as pair:
             for home in homes[1:]:

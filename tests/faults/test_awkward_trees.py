@@ -1,4 +1,4 @@
-"""Trees that are deep, wide, heavy or restless."""
+"""Trees that are deep or wide, have large data or change rapidly."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HEAVY = size(30, 1_000)
 DELETED = size(5_000, 50_000)
 AGAIN = size(300, 20_000)
 
-#: Less than the server's limit of 1 MiB for a request, by what a request has besides data.
+#: The server's limit of 1 MiB for a request, minus everything but the data.
 ALMOST_1_MIB = 1024 * 1024 - 1024
 
 OTHERS_ONLY = [make_digest_acl("other", "secret", all=True)]
@@ -42,9 +42,9 @@ _roots = itertools.count()
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ZooKeeperServer]:
-    """A server whose containers and TTL znodes vanish soon after they may; nothing on it need be wiped."""
+    """A server that soon removes empty containers and expired TTL znodes; nothing on it needs cleanup."""
     properties = {"znode.container.checkIntervalMs": "100"}
-    # To collect the garbage of a gigabyte takes a server seconds.
+    # Collecting a gigabyte of garbage takes a server seconds.
     with ZooKeeperServer(
         tick_time=size(200, 2000), heap=size("512m", "4g"), config=LONG_SESSIONS, system_properties=properties
     ) as server:
@@ -74,14 +74,14 @@ def root(writer: KazooClient) -> str:
 
 
 def loading(reader: KazooClient, root: str, strategy: str, **options: Any) -> tuple[TreeCache, Replay]:
-    """A cache that is about to be started, and what it tells."""
+    """A cache before its start, and its events."""
     cache, replay = TreeCache(reader, root, mode=strategy, create_root=False, **options), Replay()
     cache.listen(replay)
     return cache, replay
 
 
 def commit(client: KazooClient, operations: Iterable[tuple[Any, ...]]) -> None:
-    """Does many operations, in transactions that are all under way at once; some may fail with NoNode."""
+    """Runs many operations in concurrent transactions; some may fail with NoNode."""
     remaining = iter(operations)
     commits = []
     while batch := list(itertools.islice(remaining, 200)):
@@ -107,7 +107,7 @@ def test_deep(reader: KazooClient, writer: KazooClient, root: str, strategy: str
         writer.create(paths[-20], b"again")
         eventually(lambda: list(cache) == paths[:-19] and cache.get_data(paths[-20]).data == b"again", timeout=30)
         eventually(lambda: set(replay.data()) == set(cache))
-        # All paths of a resync are known from the start: together they are more than a server takes in one request.
+        # A resync knows all paths from the start; together they exceed a server's limit for one request.
         adapt(reader).hang_up()
         eventually(lambda: cache.stats().syncs["reconnect"] == 1 and cache.verify(30), timeout=60)
         assert cache.stats().mode == strategy
@@ -162,7 +162,7 @@ def test_empty_and_null_data(reader: KazooClient, writer: KazooClient, root: str
 
 
 class Create(Request):
-    """Creates a container or a znode with a time to live, which kazoo cannot."""
+    """Creates a container or a TTL znode, which kazoo does not support."""
 
     def __init__(self, path: str, ttl: int | None) -> None:
         self.path = path
@@ -193,7 +193,7 @@ def submit(client: KazooClient, request: Request) -> None:
 def test_containers_and_ttl_znodes_come_and_vanish(
     reader: KazooClient, writer: KazooClient, root: str, strategy: str
 ) -> None:
-    """Clients see them as persistent: a server shows an ephemeralOwner of sessions only (its DataNode.copyStat)."""
+    """Clients see them as persistent: a server sets ephemeralOwner only for sessions (its DataNode.copyStat)."""
     submit(writer, CreateContainer(root + "/container", None))
     writer.create(root + "/container/child")
     cache, replay = loading(reader, root, strategy)
@@ -259,7 +259,7 @@ def test_root_deleted_and_created_again_under_load(
 
 
 def test_unreadable_znode_is_deleted(server: ZooKeeperServer, writer: KazooClient, root: str, strategy: str) -> None:
-    """Servers keep from a recursive watch what its session may not read: the next connection tells at the latest."""
+    """Servers send no events for unreadable znodes: the cache notices on the next connection at the latest."""
     writer.create(root + "/secret", b"x", acl=OTHERS_ONLY)
     with Proxy(server.port) as proxy, started(quick_client(proxy.hosts)) as reader:
         cache, replay = loading(reader, root, strategy)
@@ -278,7 +278,7 @@ def test_unreadable_znode_is_deleted(server: ZooKeeperServer, writer: KazooClien
 def test_znode_becomes_unreadable_and_readable_again(
     server: ZooKeeperServer, writer: KazooClient, root: str, strategy: str
 ) -> None:
-    """No watch tells of an ACL: the change is noticed with the next read, at the latest with the next connection."""
+    """No watch covers ACLs: the cache notices the change at the next read, on the next connection at the latest."""
     owner = make_digest_acl("other", "secret", all=True)
     writer.add_auth("digest", "other:secret")
     writer.create(root + "/a", b"x")

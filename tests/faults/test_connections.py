@@ -23,7 +23,7 @@ def seen(proxy: Proxy, zookeeper: ZooKeeper, strategy: str) -> Iterator[Observed
 
 
 def change(seen: Observed) -> None:
-    """Changes, creates and deletes, going around the proxy."""
+    """Changes, creates and deletes znodes, bypassing the proxy."""
     seen.writer.set(seen.root + "/c", b"changed")
     seen.writer.create(seen.root + "/new/below", b"1", makepath=True)
     seen.writer.delete(seen.root + "/a", recursive=True)
@@ -64,7 +64,7 @@ def test_session_expires_while_no_connection_can_be_made(seen: Observed) -> None
 
 @pytest.mark.parametrize("direction", [UP, DOWN])
 def test_one_direction_stalls(seen: Observed, direction: str) -> None:
-    """The client hears nothing, or is not heard; it gives up the connection by itself."""
+    """The client receives nothing, or its messages do not arrive; it drops the connection itself."""
     seen.proxy.stall(direction)
     change(seen)
     eventually(lambda: seen.replay.kinds[TreeEvent.CONNECTION_SUSPENDED] >= 1)
@@ -106,10 +106,10 @@ def test_slow_network(seen: Observed) -> None:
     assert seen.replay.kinds[TreeEvent.CONNECTION_SUSPENDED] == 0
 
 
-def test_initialized_is_told_after_everything_that_is_there(
+def test_initialized_comes_after_all_znodes(
     proxy: Proxy, zookeeper: ZooKeeper, strategy: str, client: KazooClient
 ) -> None:
-    """Also when the session expires, and the tree changes, in the middle of the load."""
+    """Also if the session expires and the tree changes during the load."""
     for number in range(30):
         client.ensure_path(f"/{number}/below")
     replay = Replay()
@@ -133,6 +133,6 @@ def test_initialized_is_told_after_everything_that_is_there(
 
 
 def told(client: KazooClient, zookeeper: ZooKeeper) -> dict[str, tuple[object, int, int]]:
-    """The server's tree as events tell it."""
+    """The server's tree in the form of events."""
     there = read(client, "/")
     return {zookeeper.root + path.rstrip("/"): (data, s.czxid, s.mzxid) for path, (data, s, _) in there.items()}

@@ -1,4 +1,4 @@
-"""However a cache, its client or the program ends: nothing hangs, nothing is called late, nothing stays behind."""
+"""A cache, its client or the program ends in any way: no hang, no late call, no leftover."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_without_its_client_a_cache_has_no_thread_and_with_it_again_it_goes_on(z
 
 @pytest.mark.parametrize("closes", [False, True])
 def test_what_is_dropped_leaves_nothing(zookeeper: ZooKeeper, closes: bool) -> None:
-    """A cache that nobody closed goes with its client; one that was closed goes at once."""
+    """A cache that was not closed is freed with its client, a closed one immediately."""
     client = KazooClient(zookeeper.hosts)
     cache = TreeCache(client, ROOT)
     cache.listen(lambda event: None)
@@ -130,7 +130,7 @@ def test_what_is_dropped_leaves_nothing(zookeeper: ZooKeeper, closes: bool) -> N
 
 
 def test_a_cache_that_nobody_holds_goes_on_for_its_listeners(client: KazooClient) -> None:
-    """As kazoo's does: who only listens needs no reference."""
+    """As with kazoo's cache: a program that only listens needs no reference."""
     events: list[int] = []
 
     def begin() -> None:
@@ -209,7 +209,7 @@ def test_one_that_closes_is_the_last_to_be_called(client: KazooClient) -> None:
     assert heard == ["closed"]
 
 
-# The root that is still to be created.
+# The root, which is still to be created.
 
 
 @pytest.mark.parametrize("mode", ["recursive", "classic"])

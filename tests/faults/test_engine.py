@@ -1,4 +1,4 @@
-"""Whatever is raised wherever in the engine or its delivery: the cache is failed or alive, says which, and goes on."""
+"""Any exception anywhere in the engine or its delivery: the cache reports whether it has failed, and recovers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def cache(client: KazooClient, request: pytest.FixtureRequest) -> Iterator[TreeC
 
 
 class Breaks:
-    """Raises in the place of a method, as many times as there are errors left, and otherwise does what that does."""
+    """Replaces a method: raises the remaining errors one by one, then calls the original."""
 
     def __init__(self, original: Callable[..., Any]) -> None:
         self.original = original
@@ -69,7 +69,7 @@ def breaks(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> Breaks:
 
 
 def is_true_to(cache: TreeCache, client: KazooClient) -> bool:
-    """Whether the cache is in sync and holds what the server does."""
+    """Whether the cache is in sync and equal to the server."""
     held = {path: cache.get_data(path) for path in cache}
     stats = {path: node.stat for path, node in held.items() if isinstance(node, NodeData)}
     assert (cache.state, cache.initialized) == ("in_sync", True)
@@ -84,7 +84,7 @@ def test_an_engine_that_raises_is_failed_and_comes_back(
 ) -> None:
     faults: list[BaseException] = []
     cache.listen_fault(faults.append)
-    # Recovering fails as well: twice in a row.
+    # Recovery fails too: twice in a row.
     again = breaks(monkeypatch, cache._replica, "detach")
     again.errors = [error("of the recovery")]
     first = again if where == "detach" else breaks(monkeypatch, cache._replica, where)
@@ -205,7 +205,7 @@ def test_an_observer_that_raises_harms_nothing(
 
 
 class Refuses:
-    """A selector that raises, of either method."""
+    """A selector whose methods raise."""
 
     def __init__(self, error: type[BaseException]) -> None:
         self.error = error
@@ -234,7 +234,7 @@ def test_a_selector_that_lacks_a_method_is_refused(client: KazooClient) -> None:
 
 
 class Acts:
-    """A selector that does something when it is asked."""
+    """A selector with a side effect."""
 
     def __init__(self, act: Callable[[], object]) -> None:
         self.act = act
@@ -297,7 +297,7 @@ PLACES = {
 def test_any_exception_anywhere_ends_in_a_failed_or_a_true_cache(
     client: KazooClient, zookeeper: ZooKeeper, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    """Methods of the engine raise at random calls while the tree changes. When that is over, the cache is true."""
+    """Methods of the engine raise at random calls while the tree changes. Afterwards the cache equals the server."""
     draw = random.Random(seed)
     monkeypatch.setattr("exporter.treecache.worker.LONGEST_DELAY", 0.2)
     left = draw.randint(1, 6)

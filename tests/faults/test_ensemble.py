@@ -1,4 +1,4 @@
-"""A cache at a three-server ensemble whose servers are killed, stopped, restarted and cut off from each other."""
+"""A cache on a three-server ensemble whose servers are killed, suspended, restarted and partitioned."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def whole() -> Iterator[Ensemble]:
 
 
 class Observer:
-    """A cache at the ensemble, everything it told, and what becomes of both."""
+    """A cache on the ensemble, and all its events."""
 
     def __init__(self, ensemble: Ensemble, strategy: str) -> None:
         self.ensemble = ensemble
@@ -43,7 +43,7 @@ class Observer:
         return self.ensemble.serving(eventually(lambda: self.session.stats().server))
 
     def change(self) -> None:
-        """Changes something, with a client that does not give up before its change is made."""
+        """Makes a change, with a client that retries until it succeeds."""
         with started(quick_client(self.ensemble.hosts)) as writer:
             for name in ("x", "y"):
                 with contextlib.suppress(KazooException):
@@ -52,14 +52,14 @@ class Observer:
                 writer.retry(writer.set, f"{ROOT}/{name}", name.encode())
 
     def settles(self, timeout: float = 60.0) -> bool:
-        """Waits until server, cache and events are one tree."""
+        """Waits until server, cache and events agree on the tree."""
         with started(KazooClient(self.ensemble.hosts)) as reader:
             return settles(self.cache, self.replay, reader, ROOT, timeout)
 
 
 @contextlib.contextmanager
 def loaded(whole: Ensemble, *strategies: str) -> Iterator[list[Observer]]:
-    """A loaded cache of each strategy at a whole ensemble, which is whole again afterwards."""
+    """A loaded cache of each strategy on a healthy ensemble, which is healed afterwards."""
     whole.heal()
     with contextlib.ExitStack() as ending:
         ending.callback(whole.heal)
@@ -82,7 +82,7 @@ def observer(whole: Ensemble, strategy: str) -> Iterator[Observer]:
 
 @pytest.fixture
 def observers(whole: Ensemble) -> Iterator[list[Observer]]:
-    """A loaded cache of each strategy, for what happens to all servers alike."""
+    """A loaded cache of each strategy, for faults of all servers."""
     with loaded(whole, "recursive", "classic") as observers:
         yield observers
 

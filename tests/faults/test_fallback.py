@@ -1,6 +1,6 @@
-"""Servers that know no recursive watches or bulk reads, or take short requests only: the cache does what they can.
+"""Servers without recursive watches or bulk reads, or with a low limit of requests: the cache adapts.
 
-What a server can do is found out on a connection of the cache's own: the application's stays as it is.
+The cache finds out what a server supports on a separate connection; the application's connection is not affected.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ ADD_WATCH, MULTI_READ, REMOVE_WATCHES = 106, 22, 18
 
 @pytest.fixture
 def old(proxy: Proxy) -> Proxy:
-    """A proxy that makes a server of ZooKeeper 3.4: refuses what came later, and hangs up."""
+    """A proxy that imitates ZooKeeper 3.4: it refuses later operations, and closes the connection."""
     proxy.refuse_requests({ADD_WATCH, MULTI_READ, REMOVE_WATCHES}, UNIMPLEMENTED, close=True)
     return proxy
 
 
 def change(writer: KazooClient, root: str) -> None:
-    """One change of each kind."""
+    """Makes one change of each kind."""
     writer.create(root + "/a/new", b"1")
     writer.set(root + "/c", b"2")
     writer.delete(root + "/a/b")
@@ -58,12 +58,12 @@ def test_classic_is_chosen_automatically(
 
 
 def undisturbed(client: KazooClient) -> bool:
-    """Whether the client's first connection still stands."""
+    """Whether the client still has its first connection."""
     return bool(client.connected) and not transitions(client)["suspended"] and not transitions(client)["lost"]
 
 
 def transitions(client: KazooClient) -> Mapping[str, int]:
-    """How often the client came into each state."""
+    """How often the client entered each state."""
     return Session.attach(client).stats().transitions
 
 
@@ -98,7 +98,7 @@ def test_the_answer_holds_for_other_caches_and_is_found_out_anew_after_a_reconne
 
 
 def upgrade(proxy: Proxy) -> None:
-    """Makes the server behind a proxy a new one, as a restart does."""
+    """Upgrades the server behind a proxy, like a restart with a new release."""
     proxy.refuse_requests(set(), 0, close=False)
     proxy.cut()
 
@@ -159,7 +159,7 @@ def test_a_server_of_short_requests_gets_short_ones(caplog: pytest.LogCaptureFix
 
 
 def test_a_path_that_is_too_long_for_the_server_is_left_out_alone() -> None:
-    """A list of a znode's children names it twice, so znodes can be created that cannot be listed."""
+    """A request for the children of a znode contains its path twice, so some znodes can be created but not listed."""
     with (
         ZooKeeperServer(system_properties={"jute.maxbuffer": "16384"}) as server,
         started(quick_client(server.hosts)) as client,
@@ -184,13 +184,13 @@ def test_a_path_that_is_too_long_for_the_server_is_left_out_alone() -> None:
             assert cache.stats().unreadable_nodes == 1
             assert sum(cache.stats().audit_mismatches.values()) == 0
             eventually(lambda: any("is longer than the server's jute.maxbuffer" in str(fault) for fault in faults))
-            # No request ends the connection any more.
+            # No request ends the connection any longer.
             assert transitions(client)["suspended"] == suspended <= 12
 
 
 @pytest.mark.parametrize("mode", ["recursive", "classic"])
 def test_a_server_that_was_made_stricter_gets_what_it_takes_and_keeps_the_connection(mode: str) -> None:
-    """What a server has taken before its restart says nothing of what it takes afterwards."""
+    """The sizes that a server accepted before its restart do not apply afterwards."""
     with (
         ZooKeeperServer() as server,
         started(quick_client(server.hosts, timeout=30)) as client,
@@ -262,7 +262,7 @@ def test_each_server_is_asked_by_itself(old: Proxy, zookeeper: ZooKeeper) -> Non
 
 @pytest.fixture
 def busy(old: Proxy) -> Iterator[KazooClient]:
-    """A client whose reads are always in flight, so that an old server's refusal overtakes their answers."""
+    """A client that always has reads in flight, so that an old server's refusal overtakes their answers."""
     client = quick_client(old.hosts)
     stop = threading.Event()
 

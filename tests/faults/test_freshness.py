@@ -1,4 +1,4 @@
-"""The proof of freshness at an ensemble: it never says more than is held, and says nothing while it cannot know."""
+"""Freshness checks on an ensemble: they never verify more than the cache holds, and do not succeed wrongly."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support import eventually
 pytestmark = pytest.mark.long
 
 ROOT = "/app"
-#: How many proofs are held against the writes, by strategy.
+#: How many checks are compared with the writes, by strategy.
 SAMPLES = {"recursive": size(96, 7_000), "classic": size(48, 3_000)}
 INTERVAL = 0.02
 TIMEOUT = 0.5
@@ -44,7 +44,7 @@ def whole() -> Iterator[Ensemble]:
 
 @pytest.fixture
 def ensemble(whole: Ensemble) -> Iterator[Ensemble]:
-    """The same, whole and with an empty tree, and whole again afterwards."""
+    """The same, healthy with an empty tree, and healed afterwards."""
     whole.heal()
     with started(quick_client(whole.hosts)) as client:
         client.retry(client.delete, ROOT, recursive=True) if client.exists(ROOT) else None
@@ -55,7 +55,7 @@ def ensemble(whole: Ensemble) -> Iterator[Ensemble]:
 
 @dataclass
 class Life:
-    """One znode's: monotonic times, None for what has not happened."""
+    """The life of a znode: monotonic times, None for events that have not happened."""
 
     created_at: float | None = None
     ending_at: float | None = None
@@ -71,13 +71,13 @@ class Life:
 
 
 class Writer(threading.Thread):
-    """Writes without a pause and stamps what is acknowledged, as soon as it is, with the time of that."""
+    """Writes without a pause, and records the time of each acknowledgement immediately."""
 
     def __init__(self, hosts: str) -> None:
         super().__init__(daemon=True)
         self._client = quick_client(hosts, timeout=4.0)
         self._stopping = threading.Event()
-        #: Of each path the latest writes: what was written, and when that was acknowledged.
+        #: The latest writes of each path: the data, and the time of the acknowledgement.
         self.acknowledged: dict[str, deque[tuple[int, float]]] = {
             f"{ROOT}/set{number}": deque(maxlen=200) for number in range(_SETS)
         }
@@ -93,7 +93,7 @@ class Writer(threading.Thread):
                 self._write(client, number)
 
     def _write(self, client: KazooClient, number: int) -> None:
-        """A round of writes in flight together; those that fail prove nothing and are forgotten."""
+        """A round of concurrent writes; failed ones are ignored."""
         results = []
         for path in self.acknowledged:
             result = client.set_async(path, b"%d" % number)
@@ -126,9 +126,9 @@ class Writer(threading.Thread):
 
 
 class Judge(CacheObserver):
-    """Holds each proof of a cache against the writes that were acknowledged before the moment it is about.
+    """Compares each successful check of a cache with the writes that were acknowledged before its verified time.
 
-    It does so on the cache's own thread, at once, so that nothing that comes later can make up for what was missing.
+    It does so immediately, on the cache's thread, so that later updates cannot hide missing ones.
     """
 
     def __init__(self, cache: TreeCache, writer: Writer) -> None:
@@ -163,14 +163,14 @@ class Judge(CacheObserver):
 
 
 def moment(cache: TreeCache) -> float:
-    """The monotonic time up to which a cache is proven to be fresh."""
+    """The monotonic time up to which a cache is verified."""
     verified = cache._replica.freshness.verified
     return 0.0 if verified is None else verified.asked_at
 
 
 @contextlib.contextmanager
 def loaded(client: KazooClient, mode: str = "auto", **options: Any) -> Iterator[TreeCache]:
-    """A cache that proves all the time how fresh it is, and has done so."""
+    """A cache with continuous freshness checks, after its first success."""
     options = {"freshness_interval": INTERVAL, "freshness_timeout": TIMEOUT, **options}
     with started(client), TreeCache(client, ROOT, mode=mode, create_root=False, **options) as cache:
         assert cache.verify(60)
@@ -205,7 +205,7 @@ def test_no_proof_says_more_than_is_held(ensemble: Ensemble, strategy: str) -> N
 
 
 def sample(judge: Judge, count: int, ensemble: Ensemble, proxy: Proxy, draw: random.Random) -> None:
-    """Disturbs what can be disturbed until so many more proofs were judged."""
+    """Causes faults until this many more checks have been judged."""
     wanted = judge.samples + count
     while judge.samples < wanted:
         time.sleep(disturb(ensemble, proxy, draw))
@@ -213,7 +213,7 @@ def sample(judge: Judge, count: int, ensemble: Ensemble, proxy: Proxy, draw: ran
 
 
 def disturb(ensemble: Ensemble, proxy: Proxy, draw: random.Random) -> float:
-    """Ends what was done before, and does something to the connection or a server, for so many seconds."""
+    """Ends the previous fault, and disturbs the connection or a server for this many seconds."""
     proxy.heal()
     ensemble.heal()
     if SOAK and draw.random() < 0.03:
@@ -232,7 +232,7 @@ def disturb(ensemble: Ensemble, proxy: Proxy, draw: random.Random) -> float:
     return draw.random() * 0.2
 
 
-# What stands still while nothing can be known
+# Checks that must not succeed
 
 Disturbance = Callable[[Ensemble, Proxy, Member], None]
 
@@ -263,7 +263,7 @@ def test_a_proof_stands_still_while_nothing_can_be_known(ensemble: Ensemble, dis
         began = time.monotonic()
         failures = sum(cache.stats().verification_failures.values())
         eventually(lambda: sum(cache.stats().verification_failures.values()) > failures)
-        # A stopped process may have answered what it was already about to.
+        # A suspended process may have sent answers just before.
         assert moment(cache) < began + 0.1
         silence = time.monotonic() - began
         assert time.time() - cache.verified_at >= silence - 0.1

@@ -1,4 +1,4 @@
-"""Nothing leaks: after many caches, and after many events, everything is as it was before."""
+"""Nothing leaks: after many caches and many events, resources are back at their initial level."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from tests.support import LONG_SESSIONS, eventually
 CYCLES = size(50, 1_000)
 EVENTS = size(20_000, 1_000_000)
 ZNODES = 100
-#: Changes under way at once, each of another znode, so that no two of them can be told as one.
+#: Concurrent changes, each of a different znode, so that each leads to an event.
 AT_ONCE = 1_000
 
-#: Blocks of memory, of some 70 bytes on average, that Python itself keeps or gives back meanwhile.
+#: Tolerance in blocks of memory, of about 70 bytes on average, that Python itself allocates or frees.
 NOISE = 2_000
 
 
 @pytest.fixture(autouse=True)
 def no_log(caplog: pytest.LogCaptureFixture) -> None:
-    """What pytest keeps of the log would look like a leak."""
+    """The log that pytest keeps would look like a leak."""
     caplog.set_level(logging.CRITICAL, "kazoo")
     caplog.set_level(logging.CRITICAL, "kazoo.client")
 
 
 class Belongings(NamedTuple):
-    """What a process and its server hold."""
+    """The resources of a process and its server."""
 
     threads: int
     descriptors: int
@@ -47,14 +47,14 @@ class Belongings(NamedTuple):
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ZooKeeperServer]:
-    """A server that nobody else sets watches on."""
+    """A server on which no other client sets watches."""
     with ZooKeeperServer(tick_time=200, config=LONG_SESSIONS) as server:
         yield server
 
 
 @pytest.fixture
 def writer(server: ZooKeeperServer) -> Iterator[KazooClient]:
-    """A client beside the cache's, which made the tree."""
+    """A client other than the cache's, which created the tree."""
     with started(KazooClient(server.hosts)) as writer:
         for number in range(ZNODES):
             writer.ensure_path(f"/app/{number}")
@@ -62,19 +62,19 @@ def writer(server: ZooKeeperServer) -> Iterator[KazooClient]:
 
 
 def belongings(server: ZooKeeperServer) -> Belongings:
-    """What is held now."""
+    """The current resources."""
     watches = int(server.mntr()["zk_watch_count"])
     return Belongings(threading.active_count(), len(os.listdir("/proc/self/fd")), watches)
 
 
 def blocks() -> int:
-    """How many blocks of memory Python's objects take, garbage apart."""
+    """The number of memory blocks of Python's objects, without garbage."""
     gc.collect()
     return sys.getallocatedblocks()
 
 
 def run(client: KazooClient, strategy: str) -> None:
-    """One life of a cache."""
+    """Starts, uses and closes a cache."""
     cache = TreeCache(client, "/app", mode=strategy)
     cache.listen(lambda event: None)
     with cache:
@@ -100,7 +100,7 @@ def test_caches_started_and_closed_on_one_client(server: ZooKeeperServer, writer
 
 
 def test_caches_closed_before_they_are_loaded(server: ZooKeeperServer, writer: KazooClient) -> None:
-    """The watch must go also when it is still being set."""
+    """The watch must be removed even if it is still being set."""
     with started(quick_client(server.hosts, timeout=4.0)) as client:
         run(client, "recursive")
         before = belongings(server)
@@ -171,6 +171,6 @@ def set_all(writer: KazooClient, paths: list[str], data: bytes) -> None:
 
 
 def busy(cache: TreeCache) -> bool:
-    """Whether the cache still reads or tells."""
+    """Whether the cache still reads or delivers events."""
     stats = cache.stats()
     return bool(stats.outstanding_operations or stats.pending_paths or stats.undelivered_events)

@@ -1,4 +1,4 @@
-"""Listeners that raise, block or call back: the cache, and kazoo's own listeners, go on."""
+"""Listeners that raise, block or call the cache: the cache, and kazoo's own listeners, continue."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def seen(proxy: Proxy, zookeeper: ZooKeeper, strategy: str) -> Iterator[Observed
 
 
 def change(seen: Observed, times: int = 20) -> None:
-    """Changes of every kind, a reconnect among them."""
+    """Makes changes of every kind, and a reconnection."""
     for number in range(times):
         seen.writer.create(f"{seen.root}/c/{number}", b"%d" % number)
         seen.writer.set(f"{seen.root}/c", b"%d" % number)
@@ -137,7 +137,7 @@ def test_one_that_starts_and_closes_caches(seen: Observed) -> None:
 
 
 def test_state_listener_that_closes_the_cache(seen: Observed) -> None:
-    """kazoo calls state listeners on its connection's thread, where nothing may be waited for that it would bring."""
+    """kazoo calls state listeners on its connection's thread, which must not wait for its own messages."""
     cache = TreeCache(seen.client, seen.root, mode=seen.cache.stats().mode)
     cache.start()
     assert cache.wait_initialized(60)
@@ -185,7 +185,7 @@ client.close()
 
 @pytest.mark.parametrize("leaves", ["sys.exit(0)", "cache.close(); sys.exit(0)", "os._exit(0)"])
 def test_fork_wedges_neither_child_nor_parent(zookeeper: ZooKeeper, leaves: str) -> None:
-    """A child has none of its parent's threads: the cache is closed there, and every way to leave works."""
+    """A child has none of its parent's threads: its cache is closed, and every way to exit works."""
     script = FORK.format(leaves=leaves)
     done = subprocess.run(
         [sys.executable, "-c", script, zookeeper.hosts], capture_output=True, text=True, timeout=120, check=False

@@ -32,19 +32,19 @@ from tests.support import LONG_SESSIONS, eventually, expire
 pytestmark = pytest.mark.long
 
 ROOT = "/app"
-#: The session timeout of what the daemon watches with, in seconds.
+#: The session timeout of the daemon's client, in seconds.
 WATCHING_TIMEOUT = 2.0
 
 
 class TwoServers:
-    """A server, and another that lags: it stands where the first one stood at `remember`."""
+    """A server, and another one that lags: it has the state of the first at `remember`."""
 
     def __init__(self) -> None:
         self.present = ZooKeeperServer(tick_time=200, config=LONG_SESSIONS, system_properties=NETTY)
         self.past = ZooKeeperServer(tick_time=200, config=LONG_SESSIONS, system_properties=NETTY)
 
     def remember(self) -> None:
-        """Makes the second server, which a client can go to with its session, from what the first has on disk."""
+        """Creates the second server from the first one's data, so that a client can move to it with its session."""
         self.past.start()
         self.past.kill()
         shutil.rmtree(data_of(self.past))
@@ -53,13 +53,13 @@ class TwoServers:
 
 
 def data_of(server: ZooKeeperServer) -> Path:
-    """Where a server's data is."""
+    """The folder of a server's data."""
     return server.directory / "data"
 
 
 @pytest.fixture
 def servers() -> Iterator[TwoServers]:
-    """A server that serves, and one that does not yet."""
+    """A server that serves, and one that does not run yet."""
     servers = TwoServers()
     with servers.present:
         try:
@@ -79,7 +79,7 @@ def seen(servers: TwoServers, strategy: str) -> Iterator[Observed]:
 
 
 def test_deletion_seen_only_as_an_event_before_a_lagging_server(seen: Observed, servers: TwoServers) -> None:
-    """The event arrives, the answer to the read that it calls for does not: the client may go to a server that lags."""
+    """The event arrives, but not the answer to the read that it causes: the client may move to a lagging server."""
     servers.remember()
     seen.proxy.stall(UP)
     seen.writer.delete(ROOT + "/a/b")
@@ -97,7 +97,7 @@ def test_deletion_seen_only_as_an_event_before_a_lagging_server(seen: Observed, 
 
 
 def test_deletion_that_was_told_does_not_come_back_at_a_lagging_server(seen: Observed, servers: TwoServers) -> None:
-    """ZooKeeper itself sees to it: a server does not take a client that has seen more than the server has."""
+    """ZooKeeper ensures this: a server refuses a client that has seen later transactions."""
     servers.remember()
     seen.writer.delete(ROOT + "/a/b")
     eventually(lambda: seen.replay.kinds[TreeEvent.NODE_REMOVED] == 1)
@@ -112,7 +112,7 @@ def test_deletion_that_was_told_does_not_come_back_at_a_lagging_server(seen: Obs
 
 
 def test_new_session_at_a_server_restored_from_a_backup(seen: Observed, servers: TwoServers) -> None:
-    """With a new session the client has seen nothing: what was told before is undone, and told."""
+    """A new session has seen no transactions: the cache goes back to the older state, and publishes the changes."""
     servers.remember()
     seen.writer.delete(ROOT + "/a/b")
     seen.writer.set(ROOT + "/c", b"newer")
@@ -131,9 +131,9 @@ def test_new_session_at_a_server_restored_from_a_backup(seen: Observed, servers:
 
 
 def test_server_wiped_and_restarted_empty(strategy: str) -> None:
-    """It hangs up on a client that has seen more than it has, until it has caught up: then the session is over.
+    """It refuses a client that has seen later transactions, until it has caught up: then the session is over.
 
-    With a cache as without, since the session is the application's.
+    This is the same with and without a cache, since the session belongs to the application.
     """
     replay = Replay()
     with (
@@ -162,7 +162,7 @@ def test_server_wiped_and_restarted_empty(strategy: str) -> None:
 
 
 def test_the_daemon_gives_its_session_up_where_the_ensemble_was_wiped() -> None:
-    """Its zxids begin with the epoch, so it may never catch up with what the client has seen."""
+    """Its zxids begin with the epoch, so it may never catch up with the client's last zxid."""
     with Ensemble() as ensemble:
         ensemble.leader.kill()
         ensemble.heal()
@@ -185,13 +185,13 @@ def test_the_daemon_gives_its_session_up_where_the_ensemble_was_wiped() -> None:
 
 
 def test_the_daemon_keeps_its_session_where_only_the_quorum_is_lost() -> None:
-    """A server without a quorum hangs up as well, on everybody: however long that lasts, it proves nothing."""
+    """A server without a quorum also refuses clients: however long that lasts, it is no evidence of a lost history."""
     with Ensemble() as ensemble, watching(ensemble.hosts) as watched:
         before = watched.source.client.stats()
         ensemble.lose_quorum()
         eventually(lambda: watched.source.client.stats().state == "suspended")
         hung_up = before.connection_failures["hung_up"]
-        # Time for several answers that are no evidence.
+        # Time for several answers that are not evidence.
         wait_until = time.monotonic() + size(4, 40) * WATCHING_TIMEOUT
         eventually(lambda: time.monotonic() > wait_until, timeout=size(4, 40) * WATCHING_TIMEOUT + 10)
         assert watched.source.client.stats().connection_failures["hung_up"] >= hung_up + 3
@@ -215,7 +215,7 @@ def test_the_newest_transaction_of_an_ensemble(zookeeper: ZooKeeper, client_fact
 
 @contextlib.contextmanager
 def watching(hosts: str) -> Iterator[WatchedEnsemble]:
-    """What the daemon has of an ensemble, with one tree `app` that is loaded."""
+    """The daemon's part for an ensemble, with one loaded tree `app`."""
     watched = WatchedEnsemble(Settings("main", hosts, (Tree("app", ROOT),), WATCHING_TIMEOUT))
     watched.start()
     try:
@@ -226,14 +226,14 @@ def watching(hosts: str) -> Iterator[WatchedEnsemble]:
 
 
 def wipe_server(server: ZooKeeperServer) -> None:
-    """Kills a server and starts it with nothing."""
+    """Kills a server and restarts it without data."""
     server.kill()
     shutil.rmtree(data_of(server))
     server.start()
 
 
 def wipe_ensemble(ensemble: Ensemble) -> None:
-    """Kills every member and starts them with nothing."""
+    """Kills all members and restarts them without data."""
     for member in ensemble.members:
         member.kill()
         member.wipe()

@@ -1,6 +1,6 @@
-"""Random faults while several writers are at work: afterwards cache, server and events are one tree.
+"""Random faults while several writers run: afterwards cache, server and events agree on the tree.
 
-`FAULT_SEED=17` runs that seed alone.
+`FAULT_SEED=17` runs only that seed.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ FAULTS = size(3, 8)
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ZooKeeperServer]:
-    """A server for every schedule that needs no more."""
+    """A server for all schedules that need only one."""
     with ZooKeeperServer(tick_time=200, config=LONG_SESSIONS, system_properties=NETTY) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def ensemble() -> Iterator[Ensemble]:
-    """An ensemble for every schedule that takes one."""
+    """An ensemble for all schedules that need one."""
     with Ensemble() as ensemble:
         yield ensemble
 
@@ -53,7 +53,7 @@ def test_ensemble(ensemble: Ensemble, strategy: str, seed: int) -> None:
 
 
 def play(place: ZooKeeperServer | Ensemble, proxy: Proxy, strategy: str, seed: int) -> None:
-    """Plays the schedule of one seed."""
+    """Runs the schedule of a seed."""
     root = f"/{strategy}-{seed}"
     replay = Replay()
     with ExitStack() as cleanup:
@@ -81,7 +81,7 @@ def play(place: ZooKeeperServer | Ensemble, proxy: Proxy, strategy: str, seed: i
 
 
 def check_at_rest(cache: TreeCache, admin: KazooClient, root: str) -> None:
-    """Nothing is left over once everything was read."""
+    """Nothing is pending once everything has been read."""
     assert cache.wait_initialized(60)
     eventually(lambda: cache.stats().outstanding_operations == cache.stats().pending_paths == 0)
     stats = cache.stats()

@@ -1,7 +1,7 @@
-"""The proof at real windows: `python -m tests.oncall [CAUSE...] [--hour=SECONDS] [--within=MINUTES] [--write]`.
+"""On-call tests at real windows: `python -m tests.oncall [CAUSE...] [--hour=SECONDS] [--within=MINUTES] [--write]`.
 
-It takes about half an hour for what can go wrong, an hour for the ordinary one, and half an hour more for what needs
-an hour's past, side by side. The exit status is 1 if a budget is broken. With `--write`, what was sent becomes the
+The causes run in parallel: most take about half an hour, the ordinary hour an hour, and those that need an hour of
+history half an hour more. The exit status is 1 if a budget is exceeded. With `--write`, the notifications become the
 table in docs/alerting.md.
 """
 
@@ -21,7 +21,7 @@ from tests.oncall.stage import REAL, SHORT
 
 
 def main() -> int:
-    """Runs the causes and gives the exit status."""
+    """Runs the causes and returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.oncall", description=__doc__)
     parser.add_argument("causes", metavar="CAUSE", nargs="*", choices=[[], *CAUSES], help="of " + ", ".join(CAUSES))
     parser.add_argument("--hour", type=float, default=REAL.hour, metavar="SECONDS", help="how long the ordinary one is")
@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="at the windows of make test")
     parser.add_argument("--write", action="store_true", help="write docs/alerting.md")
     given = parser.parse_args()
-    # What its clients say of the servers that it harms is no news.
+    # The clients' messages about the failed servers are of no interest.
     logging.getLogger("kazoo").setLevel(logging.CRITICAL)
     causes = [CAUSES[name] for name in given.causes or CAUSES]
     form = replace(REAL, hour=given.hour)

@@ -1,4 +1,4 @@
-"""Causes: what can go wrong, how, and how often somebody may be called for it. The one table that both forms run."""
+"""Causes: incidents, how to cause them, and how many notifications each may send. Both forms run this one table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.oncall.links import LateEnsemble
 from tests.oncall.stage import TREES, Place
 from tests.support import eventually
 
-#: The operation of a freshness check, and how a server refuses it that has too much to do.
+#: The operation of a freshness check, and the error of an overloaded server.
 MULTI, THROTTLED = 14, -127
 MINUTE = 60.0
 
@@ -30,53 +30,53 @@ def nothing(place: Place) -> None:
 
 @dataclass(frozen=True)
 class Cause:
-    """One line of the budgets.
+    """A cause and its budget.
 
-    `critical` and `in_all` are how many notifications it may send that fire, `within` the seconds after which the first
-    right one is there. `alerts` are the names of those that may be sent: with `words`, which it says, the right one is
-    the first, else each is right. No alerts are for a cause that may be silent.
+    `critical` and `in_all` are the maximum numbers of firing notifications, `within` the seconds after which the first
+    expected one must arrive. `alerts` are the names of the allowed alerts: with `words`, which must be in its summary,
+    the first is the expected one, otherwise any of them. A cause without `alerts` may send any, or none.
     """
 
     name: str
-    #: What happens, as the table says it.
+    #: What happens, for the table.
     says: str
     harm: Deed
     heal: Deed
-    #: Seconds until it is healed, in the field and in the short form; None where that would take too long.
+    #: Seconds until it is healed, in the real and in the short form; None if that would take too long.
     lasts: float
     short: float | None
     critical: int
     in_all: int
     alerts: tuple[str, ...] = ()
     within: float | None = None
-    #: What the first right notification says.
+    #: What the summary of the first expected notification contains.
     words: str = ""
     severity: str | None = None
-    #: Alerts that come when it is healed, as only then it is known.
+    #: Alerts that may fire only once it is healed.
     afterwards: tuple[str, ...] = ()
-    #: For how long, in minutes of the rules, there is no critical notification.
+    #: For how long, in minutes of the rules, no critical notification may come.
     no_page_for: float = 0
-    #: Minutes of the rules that the trees have to have been there before.
+    #: Minutes of the rules for which the trees must have existed before.
     history: float = 0
-    #: Whether it ends by being healed, so that what fired is resolved soon.
+    #: Whether its alerts resolve soon after it is healed.
     resolves: bool = True
     own_ensemble: bool = False
     own_job: bool = False
     proxied: bool = False
     late: bool = False
-    #: Has a stage of its own, with its own Prometheus.
+    #: Whether it needs its own stage, with its own Prometheus.
     own_stage: bool = False
     tree: dict[str, Any] = field(default_factory=dict)
-    #: How many znodes each tree has to begin with.
+    #: How many znodes each tree has at the start.
     znodes: int = 40
     prepare: Deed = nothing
 
 
-# What is done
+# Actions
 
 
 def fill(place: Place, znodes: int) -> None:
-    """Its two trees, with so many persistent znodes in each."""
+    """Creates its two trees, with this number of persistent znodes each."""
     with place.client() as client:
         for tree in TREES:
             client.ensure_path(place.path(tree))
@@ -165,14 +165,14 @@ def refuse_checks(place: Place) -> None:
         proxy.refuse_requests({MULTI}, THROTTLED, close=False)
 
 
-#: Bytes of a znode that fills memory, of which fewer are needed than make a tree grow.
+#: Bytes of a znode that fills memory: large, so that their number does not trigger the alert on growing trees.
 _LARGE = 100_000
 READER = ("reader", "right")
 _OTHERS = [make_digest_acl("somebody", "else", all=True), make_acl("world", "anyone", write=True, admin=True)]
 
 
 def set_acl(place: Place, paths: Iterable[str], acl: list[ACL]) -> None:
-    """Changes who may read znodes, and their data. A session that may not read them gets no event for either."""
+    """Changes the ACL of znodes, then their data. A session that may not read them gets no event for either."""
     with place.client() as client:
         for path in paths:
             client.set_acls(path, acl)
@@ -200,7 +200,7 @@ def unlock_a_third(place: Place) -> None:
 
 
 def lock_for_reader(place: Place) -> None:
-    """Only one user may read the trees, and the exporters are it."""
+    """Lets only one user read the trees, whose credentials the exporters have."""
     place.options = {"digest": [{"username": READER[0], "password": READER[1]}]}
     acl = [make_digest_acl(*READER, all=True), make_acl("world", "anyone", write=True, admin=True)]
     with place.client() as client:
@@ -227,7 +227,7 @@ def delete_half(place: Place) -> None:
 
 
 def growing(place: Place, tree: str, in_an_hour: float) -> contextlib.AbstractContextManager[None]:
-    """More and more znodes, so many within an hour of the rules."""
+    """Creates znodes at a steady rate, given per hour of the rules."""
     pace = in_an_hour / place.form.seconds("1h")
     begun, made = time.monotonic(), 0
 
@@ -241,7 +241,7 @@ def growing(place: Place, tree: str, in_an_hour: float) -> contextlib.AbstractCo
 
 
 def grow(place: Place) -> None:
-    """Adds ten times as many znodes within an hour of the rules, until it is healed."""
+    """Makes the tree grow tenfold within an hour of the rules, until it is healed."""
     place.stack.enter_context(growing(place, tree="config", in_an_hour=9.5 * CAUSES["grown"].znodes))
 
 
@@ -250,7 +250,7 @@ def stop_growing(place: Place) -> None:
 
 
 def fill_memory(place: Place) -> None:
-    """Gives an exporter half as much again as it uses, and has its trees need that within ten minutes of the rules."""
+    """Limits an exporter to 1.5 times its memory, and fills that within ten minutes of the rules."""
     replica = place.replicas[0]
     used = replica.process.metric("process_resident_memory_bytes")
     replica.limit_memory(int(1.5 * used))
@@ -273,7 +273,7 @@ def unlimit_memory(place: Place) -> None:
 
 
 def connect_slowly(place: Place) -> None:
-    """Lets each connection take more than a second, and begin anew as often as it may without flapping."""
+    """Delays each connection by more than a second, and cuts it as often as possible without flapping."""
     for proxy in place.proxies:
         proxy.answers_after = 1.5
 
@@ -310,7 +310,7 @@ def fail_engine(place: Place) -> None:
 
 
 def make_wrong(place: Place) -> None:
-    """Takes a znode out of a cache until an audit finds that it is missing."""
+    """Removes a znode from a cache until an audit finds that it is missing."""
 
     def found() -> bool:
         place.replicas[0].process.send_signal(signal.SIGUSR1)

@@ -1,4 +1,4 @@
-"""Expiring: a proxy that has the ensemble expire the session of the client behind it, as it does by itself."""
+"""Expiring: a proxy that makes the ensemble expire the session of its client."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ class ExpiringProxy(Proxy):
         self._hosts_behind = hosts_behind
         self._expiring = False
         self._refusing = False
-        #: Seconds that the first frame of a client waits here.
+        #: Seconds for which the first frame of a client waits here.
         self.answers_after = 0.0
 
     def expire(self, *, and_refuse: bool = False) -> None:
-        """Cuts the connection, and has the session closed before the client is back, which is then told so.
+        """Cuts the connection, and closes the session before the client reconnects and learns that it expired.
 
-        With `and_refuse` it gets no connection after that one, until `heal`.
+        With `and_refuse`, later connections are refused until `heal`.
         """
         self._refusing = and_refuse
         self._expiring = True
         self.cut()
 
     def connecting(self, frame: bytes) -> bytes:
-        """Has the session of the client that comes back closed first."""
+        """Closes the session of a reconnecting client first."""
         time.sleep(self.answers_after)
         passed = super().connecting(frame)
         _, _, _, _, session, _, password = _CONNECT.unpack_from(frame)

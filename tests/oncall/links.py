@@ -1,7 +1,7 @@
-"""Links: an ensemble whose servers hear of each other late, as over a slow network or from slow disks.
+"""Links: an ensemble whose servers communicate with a delay, as over a slow network or with slow disks.
 
-Each follower reaches its leader through a relay that holds back what passes. So a commit takes as long as the relay
-says, twice over, and a read, which a server answers from its memory, takes no longer than before.
+Each follower reaches its leader through a relay that delays messages. So a commit takes twice the delay, and a read,
+which a server answers from its memory, takes no longer than before.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _CHUNK = 65536
 
 
 class Relay:
-    """Passes on, in both directions, what arrives at a loopback port, `delay` seconds later and in order."""
+    """Forwards data between a loopback port and a target, in both directions and in order, `delay` seconds later."""
 
     def __init__(self, target: int) -> None:
         self.delay = 0.0
@@ -34,7 +34,7 @@ class Relay:
         self._start(self._accept)
 
     def close(self) -> None:
-        """Ends every connection, and takes no more."""
+        """Closes all connections, and accepts no more."""
         _shut(self._listener)
         self._threads[0].join(10)
         for end in self._open:
@@ -98,7 +98,7 @@ def _shut(end: socket.socket) -> None:
 
 @dataclass(frozen=True)
 class _SeenByOthers:
-    """A member as the others know it."""
+    """A member at the address that the others use."""
 
     number: int
     address: str
@@ -119,7 +119,7 @@ class _Late(Member):
 
 
 class LateEnsemble(Ensemble):
-    """Three members that can be made to hear of each other late."""
+    """Three members whose communication can be delayed."""
 
     def __init__(self, *, limits: Mapping[str, str] = LIMITS) -> None:
         super().__init__(limits=limits)
@@ -127,12 +127,12 @@ class LateEnsemble(Ensemble):
         self.members = list(self._late)
 
     def delay(self, seconds: float) -> None:
-        """From now on what the servers tell each other takes so long in each direction."""
+        """Delays the servers' messages to each other by this time in each direction, from now on."""
         for member in self._late:
             member.relay.delay = seconds
 
     def stop(self) -> None:
-        """Kills every member, and ends the relays."""
+        """Kills all members, and stops the relays."""
         super().stop()
         for member in self._late:
             member.relay.close()

@@ -1,4 +1,4 @@
-"""Ordinary: what happens to an ensemble and its exporters in any hour, and nobody is called for."""
+"""Ordinary: routine events of an ensemble and its exporters, which must send no notification."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.faults.ensemble import Ensemble, Member
 from tests.oncall.stage import Place
 from tests.support import eventually, wipe
 
-#: Folders of the releases between which an upgrade goes, where they are there.
+#: Folders of the releases for an upgrade, if they exist.
 RELEASES = ("/opt/zookeeper/3.6.3", "/opt/zookeeper/3.9.5")
 #: Services, each of which has one ephemeral znode in each of two data centres.
 SERVICES = 20
@@ -24,19 +24,19 @@ Step = Callable[[Place], None]
 
 
 def releases() -> list[str]:
-    """The releases to upgrade between; none where they are not there."""
+    """The releases to upgrade between; none if they are not installed."""
     return [home for home in RELEASES if Path(home).is_dir()]
 
 
 def prepare(place: Place) -> None:
-    """More for the trees to hold."""
+    """Adds znodes to the trees."""
     with place.client() as client:
         for number in range(SERVICES):
             client.ensure_path(place.path("services", f"service-{number}"))
 
 
 def live(place: Place) -> None:
-    """One step after the other, as many seconds apart as the hour has for each."""
+    """Runs the steps one after the other, evenly spread over the hour."""
     steps = STEPS if place.form.is_real else QUICK_STEPS
     pause = place.form.hour / (len(steps) + 1)
     begun = time.monotonic()
@@ -56,7 +56,7 @@ def _wait_until(moment: float) -> None:
 
 @contextlib.contextmanager
 def registered(place: Place, centre: str) -> Iterator[KazooClient]:
-    """A session with an ephemeral znode of each service."""
+    """A session with an ephemeral znode for each service."""
     with place.client() as client:
         for number in range(SERVICES):
             client.create(place.path("services", f"service-{number}", centre), b"", ephemeral=True)
@@ -64,7 +64,7 @@ def registered(place: Place, centre: str) -> Iterator[KazooClient]:
 
 
 def changing(place: Place) -> contextlib.AbstractContextManager[None]:
-    """A change every half a second."""
+    """Makes a change every half a second."""
     numbers = itertools.count(1)
 
     def change(client: KazooClient) -> None:
@@ -76,7 +76,7 @@ def changing(place: Place) -> contextlib.AbstractContextManager[None]:
 
 
 def heal(ensemble: Ensemble) -> None:
-    """Starts the servers that do not run, and waits until all serve, which a busy machine takes its time for."""
+    """Starts the servers that do not run, and waits until all serve, which takes long on a busy machine."""
 
     def is_healed() -> bool:
         ensemble.heal()
@@ -86,7 +86,7 @@ def heal(ensemble: Ensemble) -> None:
 
 
 def leader_last(ensemble: Ensemble) -> list[Member]:
-    """The servers in the order in which they are restarted."""
+    """The servers in the order of their restarts, the leader last."""
     leader = ensemble.leader
     return [*(member for member in ensemble.members if member is not leader), leader]
 
@@ -95,7 +95,7 @@ def leader_last(ensemble: Ensemble) -> list[Member]:
 
 
 def restart_servers(place: Place) -> None:
-    """One after the other, the leader last."""
+    """Restarts one server after the other, the leader last."""
     for member in leader_last(place.ensemble):
         member.kill()
         heal(place.ensemble)
@@ -121,7 +121,7 @@ def restart_prometheus(place: Place) -> None:
 
 
 def deploy(place: Place) -> None:
-    """Another session has half of the ephemeral znodes afterwards."""
+    """Moves half of the ephemeral znodes to another session."""
     with place.client() as client:
         for number in range(SERVICES):
             path = place.path("services", f"service-{number}", "west")
@@ -156,7 +156,7 @@ def change_much(place: Place) -> None:
 
 
 def drain_node(place: Place) -> None:
-    """The machine of a server and of an exporter is emptied: both end, and are started again half a minute later."""
+    """Drains the machine of a server and an exporter: both stop, and start again half a minute later."""
     server = place.ensemble.followers[0]
     place.replicas[0].process.stop()
     server.kill()
@@ -166,7 +166,7 @@ def drain_node(place: Place) -> None:
 
 
 def upgrade(place: Place) -> None:
-    """Each server goes on as the newest release there is, the leader last."""
+    """Restarts each server with the newest installed release, the leader last."""
     newest = releases()[-1] if releases() else None
     for member in leader_last(place.ensemble):
         member.kill()
@@ -179,5 +179,5 @@ STEPS: tuple[Step, ...] = (
     *(restart_servers, restart_leader, restart_exporter, reload, deploy, pause),
     *(recreate_root, change_much, restart_prometheus, drain_node, upgrade),
 )
-#: Those that take less than the waits of the rules do in the short form, and leave servers and exporters to others.
+#: Those that are shorter than the waits of the rules in the short form, and do not affect other causes' servers.
 QUICK_STEPS: tuple[Step, ...] = (deploy, reload, change_much, recreate_root)

@@ -1,4 +1,4 @@
-"""Run: causes side by side, each in a place of its own, and what was sent about each."""
+"""Run: runs causes in parallel, each in its own place, and collects the notifications about each."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from tests.oncall.links import LateEnsemble
 from tests.oncall.stage import Form, Place, Stage
 from tests.oncall.verdict import Story
 
-#: Seconds between two looks at what was sent.
+#: Seconds between two checks for notifications.
 _LOOK = 0.5
 
-#: Called with each place while its cause lasts, once the first right notification has come or should have.
+#: Called with each place while its cause lasts, once the first expected notification has arrived or is overdue.
 Meanwhile = Callable[[Cause, Place], None]
 
 
@@ -34,9 +34,9 @@ def run(
     say: Callable[[str], None] = lambda line: None,
     until: float = float("inf"),
 ) -> list[Story]:
-    """Lets causes happen, and gives their stories.
+    """Runs causes, and returns their stories.
 
-    `say` gets a line for each thing that happens. What is not over at the monotonic time `until` is not waited for.
+    `say` gets a line for each event. The run ends at the monotonic time `until`, even if a cause is not over.
     """
     with contextlib.ExitStack() as stack:
         stages = [(list(causes), "shared")]
@@ -57,7 +57,7 @@ def run(
             ended = [story.result() for story in stories]
         for stage in {id(place.stage): place.stage for _, place in placed}.values():
             for told in stage.strays():
-                say(f"about no cause: {told.status} {told.severity} {told.name}: {told.summary}")
+                say(f"unrelated to any cause: {told.status} {told.severity} {told.name}: {told.summary}")
         return ended
 
 
@@ -117,7 +117,7 @@ def _happen(
         place.stack.close()
     healed_at = time.monotonic()
     say(f"{cause.name}: healed")
-    # What follows from it has come by then; the resolved ones come when their group's interval is over.
+    # Consequences have fired by then; notifications of resolved alerts come after their group's interval.
     calm = healed_at + (form.seconds("5m") if form.is_real else 15)
 
     def story() -> Story:
@@ -130,7 +130,7 @@ def _happen(
 
 
 class _Watch:
-    """Says what is sent about a place, as it comes."""
+    """Reports the notifications about a place as they arrive."""
 
     def __init__(self, cause: Cause, place: Place, begun: float, say: Callable[[str], None]) -> None:
         self._cause, self._place, self._begun, self._say = cause, place, begun, say
@@ -140,11 +140,11 @@ class _Watch:
         self._thread.start()
 
     def told(self) -> list[Notification]:
-        """What was sent so far."""
+        """The notifications so far."""
         return self._place.received()
 
     def end(self) -> None:
-        """Says the rest, and stops."""
+        """Reports the rest, and stops."""
         self._over.set()
         self._thread.join()
         self._say_news()

@@ -1,4 +1,4 @@
-"""Runbook: what docs/runbooks.md says to ask and to do about an alert, filled in and tried while it fires."""
+"""Runbook: the queries and commands that docs/runbooks.md gives for an alert, filled in and run while it fires."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from exporter.demo.java import find_jars, find_java
 from tests.oncall.stage import Place
 
 PATH = Path(__file__).parents[2] / "docs" / "runbooks.md"
-#: The parts of a section in which commands stand.
+#: The parts of a section that contain commands.
 PARTS = ("Confirm", "Do")
-#: Programs whose commands are tried; others (kubectl, systemctl, ...) need what is not there.
+#: Programs whose commands are run; others (kubectl, systemctl, ...) are not available.
 PROGRAMS = ("echo", "curl", "zkCli", "treecache-exporter")
-#: Where netcat or ZooKeeper's shell is not installed, what does the same.
+#: Replacements for netcat and ZooKeeper's shell if they are not installed.
 PRELUDE = """
 set -o pipefail
 command -v nc >/dev/null || nc() { exec 9<>"/dev/tcp/$1/$2" && cat >&9 && cat <&9; }
 zkCli() { @JAVA@ -cp @JARS@ org.apache.zookeeper.ZooKeeperMain -server @HOST@:@PORT@ "$@"; }
 treecache-exporter() { @PYTHON@ -m exporter "$@"; }
 """
-#: curl's exit status where nobody listens, which is an answer too.
+#: curl's exit status if nothing listens, which is a valid result.
 NOBODY_LISTENS = 7
 
 
 def section(alert: str) -> str:
-    """The part of the runbooks about an alert, its *Confirm* and its *Do*."""
+    """The parts *Confirm* and *Do* of an alert's runbook."""
     text = PATH.read_text("utf-8")
     [found] = re.findall(rf"^## {alert}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     parts = re.split(r"^\*\*(.+?)\.\*\*", found, flags=re.MULTILINE)
@@ -40,20 +40,20 @@ def section(alert: str) -> str:
 
 
 def queries(alert: str) -> list[str]:
-    """The queries for Prometheus."""
+    """The PromQL queries."""
     blocks = re.findall(r"```promql\n(.*?)```", section(alert), re.DOTALL)
     return [line for block in blocks for line in block.splitlines() if line]
 
 
 def commands(alert: str) -> list[str]:
-    """The commands for a shell, each once."""
+    """The shell commands, each once."""
     prose = re.sub(r"```.*?```", "", section(alert), flags=re.DOTALL)
     quoted = (" ".join(text.split()) for text in re.findall(r"`([^`]+)`", prose))
     return list(dict.fromkeys(text for text in quoted if text.split()[0] in PROGRAMS and len(text.split()) > 1))
 
 
 def complaints(alert: str, labels: Mapping[str, str], place: Place) -> Iterator[str]:
-    """Tries all of it while the alert fires; yields what does not work."""
+    """Runs all of them while the alert fires; yields errors."""
     answers = []
     for query in queries(alert):
         filled = _with_labels(query, labels)
@@ -78,7 +78,7 @@ def _with_labels(text: str, labels: Mapping[str, str]) -> str:
 
 
 def _tried(command: str, place: Place, port: int) -> str | None:
-    """What goes wrong with a command at a server."""
+    """The errors of a command on a server."""
     replica = place.replicas[0]
     places = {"HOST": "127.0.0.1", "PORT": str(port), "FILE": str(replica.config), "N": "100000"}
     places |= dict.fromkeys(("/path", "/root", "PATH"), place.path("config"))

@@ -1,7 +1,7 @@
-"""Stage: two replicas for each of several causes, and what watches them: Prometheus, Alertmanager and a webhook.
+"""Stage: two replicas for each of several causes, with Prometheus, Alertmanager and a webhook.
 
-A cause has an ensemble of its own name, which is one session with two trees in each of two exporters. Those causes that
-harm no exporter share two; those that do have two of their own, as a job of their own.
+Each cause has an ensemble with its own name, which is one session with two trees in each of two exporters. Causes that
+do not harm exporters share two exporters; others have two exporters and a job of their own.
 """
 
 from __future__ import annotations
@@ -28,73 +28,73 @@ from tests.integration.processes import Exporter, Prometheus
 from tests.oncall.expiring import ExpiringProxy
 from tests.support import eventually
 
-#: The job of the exporters that causes share; the first job of a `Prometheus` has this name.
+#: The job of the shared exporters; the first job of a `Prometheus` has this name.
 SHARED = "treecache"
 #: Trees of each cause, below a znode of the cause's name.
 TREES = ("config", "services")
-#: Seconds until everything runs, on a busy machine.
+#: Seconds for everything to start, on a busy machine.
 UP_WITHIN = 180.0
 
 
 @dataclass(frozen=True)
 class Form:
-    """How a run goes: as it is in the field, or quickly."""
+    """The form of a run: with the windows as shipped, or shortened."""
 
-    #: By what the waits and windows of rules and notifications are divided.
+    #: The divisor of the waits and windows of rules and notifications.
     shorten: float
     scrape_interval: str
     session_timeout: str
     #: Options of every tree.
     tree: Mapping[str, Any]
-    #: Seconds that the ordinary hour takes, and how many changes there are in it at once.
+    #: Seconds of the ordinary hour, and how many changes it makes at once.
     hour: float
     changes: int
 
     @property
     def is_real(self) -> bool:
-        """Whether the windows are those that are shipped."""
+        """Whether the windows are as shipped."""
         return self.shorten == 1
 
     @property
     def parameters(self) -> Parameters:
-        """Those of the rules."""
+        """The parameters of the rules."""
         return Parameters(shorten=self.shorten)
 
     def seconds(self, text: str) -> float:
-        """What a wait or window of the rules takes."""
+        """A wait or window of the rules in seconds, shortened."""
         return milliseconds(self.parameters.shortened(text)) / 1000
 
 
 REAL = Form(1, "15s", "10s", {}, hour=3600, changes=50_000)
-#: Trees are stale after 30 seconds, as by default, so that causes fire first. A scrape has all of its interval, which a
-#: busy machine takes.
+#: Trees are stale after 30 seconds, as by default, so that alerts of causes fire first. A scrape may take its whole
+#: interval, which a busy machine needs.
 SHORT = Form(10, "5s", "4s", {"freshness": {"interval": "3s", "timeout": "12s"}}, hour=40, changes=2000)
 
 
 class Replica:
-    """An exporter that keeps its port when it is started again."""
+    """An exporter that keeps its port over restarts."""
 
     def __init__(self, config: Path) -> None:
         self.port = free_port()
         self.config = config
-        #: Stands for Linux' control groups, of which there are none to begin with.
+        #: Simulates Linux control groups; there are none at first.
         self._groups = config.with_suffix(".groups")
         self._starts = 0
         self._process: Exporter | None = None
 
     @property
     def instance(self) -> str:
-        """Its label of that name."""
+        """The value of its label `instance`."""
         return f"127.0.0.1:{self.port}"
 
     @property
     def process(self) -> Exporter:
-        """The one that runs, or was ended last."""
+        """The running process, or the last one."""
         assert self._process is not None
         return self._process
 
     def start(self) -> None:
-        """Starts it, if it does not run; does not wait until it serves."""
+        """Starts it unless it runs; does not wait until it serves."""
         self._starts += 1
         log = self.config.with_suffix(f".{self._starts}.log")
         flags = [f"--config.file={self.config}"]
@@ -106,13 +106,13 @@ class Replica:
         eventually(lambda: self.process.url, timeout=UP_WITHIN)
 
     def kill(self) -> None:
-        """Ends it as a crash does."""
+        """Kills it, like a crash."""
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
             self._process.end()
 
     def limit_memory(self, limit: int | None) -> None:
-        """Sets the limit of its control group in bytes, or takes it away; nothing enforces it."""
+        """Sets or removes the memory limit of its control group, in bytes; nothing enforces it."""
         (self._groups / "mounted").mkdir(parents=True, exist_ok=True)
         (self._groups / "cgroup").write_text("0::/\n")
         (self._groups / "mounted" / "memory.max").write_text("max" if limit is None else str(limit))
@@ -125,23 +125,23 @@ class Replica:
 
 @dataclass
 class Place:
-    """Where a cause happens: its servers, its two exporters, and the proxy between them that each has, if any."""
+    """The place of a cause: its servers, its two exporters, and the proxy of each exporter, if any."""
 
     name: str
     job: str
     ensemble: Ensemble
     replicas: tuple[Replica, Replica]
     stage: Stage
-    #: More of its trees' options, and of its ensemble's.
+    #: Additional options of its trees and its ensemble.
     tree: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     proxies: list[ExpiringProxy] = field(default_factory=list)
-    #: What is undone when it is over.
+    #: Cleanup for when it is over.
     stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     @property
     def form(self) -> Form:
-        """How the run goes."""
+        """The form of the run."""
         return self.stage.form
 
     def path(self, tree: str, *below: str) -> str:
@@ -150,13 +150,13 @@ class Place:
 
     @contextlib.contextmanager
     def client(self) -> Iterator[KazooClient]:
-        """A client of its ensemble, past every proxy."""
+        """A client of its ensemble, not through a proxy."""
         with connected(self.ensemble.hosts, timeout=10.0, **_PATIENT) as client:
             yield client
 
     @contextlib.contextmanager
     def repeating(self, seconds: float, work: Callable[[KazooClient], None]) -> Iterator[None]:
-        """Does something with a client beside the block, again and again, so many seconds after the last time."""
+        """While the block runs, calls a function with a client repeatedly, with this many seconds between calls."""
         over = threading.Event()
 
         def repeat() -> None:
@@ -173,7 +173,7 @@ class Place:
             thread.join()
 
     def hosts(self, replica: int) -> str:
-        """What a replica connects to."""
+        """The servers that a replica connects to."""
         return self.proxies[replica].hosts if self.proxies else self.ensemble.hosts
 
     def section(self, replica: int) -> dict[str, Any]:
@@ -187,7 +187,7 @@ class Place:
         }
 
     def reload(self, **options: Any) -> None:
-        """Has both exporters load other options of its ensemble."""
+        """Makes both exporters reload their configuration with other options of its ensemble."""
         with self.stage.reloading:
             self.options = {**self.options, **options}
             self.stage.write_configs(self.job)
@@ -195,18 +195,18 @@ class Place:
                 replica.process.send_signal(signal.SIGHUP)
 
     def received(self) -> list[Notification]:
-        """Every notification about it so far."""
+        """All notifications about it so far."""
         return [told for told in list(self.stage.webhook.received) if self.concerns(told)]
 
     def concerns(self, told: Notification) -> bool:
-        """Whether a notification is about this place: its ensemble, or an exporter that is its own."""
+        """Whether a notification is about this place: its ensemble, or one of its own exporters."""
         ensemble = told.group.get("ensemble")
         if ensemble is None:
             return self.job != SHARED and told.group.get("job") == self.job
         return ensemble == self.name and told.group.get("job") == self.job
 
 
-#: Options of clients that causes use, while servers come and go.
+#: Options of the causes' clients, for servers that stop and start.
 _PATIENT: dict[str, Any] = {
     "connection_retry": {"max_tries": -1, "delay": 0.2, "max_delay": 1},
     "command_retry": {"max_tries": -1, "delay": 0.2, "max_delay": 1},
@@ -214,7 +214,7 @@ _PATIENT: dict[str, Any] = {
 
 
 class Stage:
-    """Everything that runs, from the beginning of its block to the end."""
+    """Everything that runs while the block does."""
 
     def __init__(self, folder: Path, form: Form) -> None:
         self.form = form
@@ -222,7 +222,7 @@ class Stage:
         self._folder = folder
         self._stack = contextlib.ExitStack()
         self.webhook = Webhook()
-        #: Held while an exporter's configuration is changed.
+        #: Held while an exporter's configuration changes.
         self.reloading = threading.Lock()
         self._jobs: dict[str, tuple[Replica, Replica]] = {}
         self._alertmanager: Alertmanager | None = None
@@ -237,11 +237,11 @@ class Stage:
         self._stack.__exit__(*exc_info)
 
     def strays(self) -> list[Notification]:
-        """What was sent about none of its places: something disturbs the stage itself."""
+        """Notifications about none of its places, which show a problem of the stage itself."""
         return [told for told in self.webhook.received if not any(place.concerns(told) for place in self.places)]
 
     def ensemble(self, ensemble: Ensemble) -> Ensemble:
-        """Starts servers, which end with the stage."""
+        """Starts servers, which stop with the stage."""
         return self._stack.enter_context(ensemble)
 
     def add(
@@ -253,7 +253,7 @@ class Stage:
         proxied: bool = False,
         tree: Mapping[str, Any] | None = None,
     ) -> Place:
-        """A place for one cause; all of them are added before `start`."""
+        """Adds a place for a cause; call it before `start`."""
         job = name if own_job else SHARED
         replicas = self._jobs.get(job)
         if replicas is None:
@@ -270,7 +270,7 @@ class Stage:
         return place
 
     def start(self) -> None:
-        """Starts exporters, Prometheus and Alertmanager; returns when every copy is there and proven fresh."""
+        """Starts exporters, Prometheus and Alertmanager; returns when every cache is complete and verified."""
         for job, replicas in self._jobs.items():
             self.write_configs(job)
             for replica in replicas:
@@ -297,12 +297,12 @@ class Stage:
 
     @property
     def prometheus(self) -> Prometheus:
-        """The one that runs."""
+        """The running Prometheus."""
         assert self._prometheus is not None
         return self._prometheus
 
     def restart_prometheus(self) -> None:
-        """Ends Prometheus and starts it on the same data."""
+        """Restarts Prometheus on the same data."""
         self.prometheus.end()
         self._start_prometheus()
 
@@ -318,14 +318,14 @@ class Stage:
             self._folder,
             *jobs.get(SHARED, []),
             interval=self.form.scrape_interval,
-            # More jobs, and then what is none.
+            # More jobs, then the other sections.
             more=f"{others}rule_files: ['{self._folder}/rules/*.yml']\n"
             f"alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{self._alertmanager.address}']}}]}}]}}\n",
         )
         self._prometheus.wait_ready()
 
     def wait_well(self) -> None:
-        """Waits until every copy was proven fresh, as Prometheus sees it."""
+        """Waits until Prometheus shows every cache as verified."""
         copies = 2 * len(TREES) * len(self.places)
         fresh = f"count(zookeeper_cache_verified_timestamp_seconds > 0) == {copies}"
 

@@ -1,8 +1,8 @@
-"""The budgets of who is called for what, at accelerated windows and for the causes that do not take long.
+"""The budgets of notifications, with shortened windows, for the causes that do not take long.
 
-Real ZooKeepers, exporters, Prometheus and Alertmanager, with the rules and the configuration that are shipped. Only
-waits and windows are shortened, by one factor; no threshold is touched. The causes are at the same time, each in a
-place of its own. `python -m tests.oncall` runs all of them at the windows that are shipped.
+Real ZooKeeper servers, exporters, Prometheus and Alertmanager, with the rules and the configuration as shipped. Only
+waits and windows are shortened, by one factor; thresholds are unchanged. The causes run in parallel, each in its own
+place. `python -m tests.oncall` runs all of them with the windows as shipped.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from tests.oncall.stage import SHORT, Place
 from tests.oncall.verdict import Story
 from tests.support import eventually
 
-#: Seconds for scrapes, evaluations and notifications on a busy machine.
+#: Additional seconds for scrapes, evaluations and notifications on a busy machine.
 SLACK = 60.0
 CAUSED = [cause for cause in CAUSES.values() if cause.short is not None]
-#: Alerts whose runbook is tried, each where it is caused first.
+#: Alerts whose runbook is tested, each with the first cause of it.
 ALERTS = {cause.alerts[0]: cause.name for cause in reversed(CAUSED) if cause.alerts}
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 @dataclass(frozen=True)
 class Run:
-    """What became of the causes, what of the runbooks does not work, and what was sent about none of them."""
+    """The stories of the causes, errors in the runbooks, and notifications about no cause."""
 
     stories: Mapping[str, Story]
     runbooks: Mapping[str, list[str]]
@@ -42,10 +42,10 @@ class Run:
 
 @pytest.fixture(scope="module")
 def happened() -> Run:
-    """All causes, side by side."""
+    """Runs all causes in parallel."""
     runbooks: dict[str, list[str]] = {}
     strays: list[str] = []
-    # What is tried takes processor time, and no more than one at a time.
+    # Commands take CPU time: run one at a time.
     trying = threading.Lock()
 
     def try_runbook(cause: Cause, place: Place) -> None:
@@ -65,7 +65,7 @@ def happened() -> Run:
 
 
 def wait_for(alert: str, place: Place) -> Mapping[str, str]:
-    """The labels of the first one that fires, once it does."""
+    """The labels of the first firing alert, once it fires."""
 
     def fired() -> list[Mapping[str, str]]:
         alerts = [one for told in place.received() if told.name == alert for one in told.alerts]

@@ -1,4 +1,4 @@
-"""Timeline: what a run in real windows sent, as a table in docs/alerting.md."""
+"""Timeline: the notifications of a run with the windows as shipped, as a table in docs/alerting.md."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BEGIN, END = "<!-- oncall -->", "<!-- end of oncall -->"
 
 
 def table(stories: Sequence[Story]) -> str:
-    """A row for each notification that fires, and one for each cause that sent none."""
+    """A row for each firing notification, and one for each cause without any."""
     lines = [
         "| cause | budget: critical / in all | after | | alert | says |",
         "|---|---|---|---|---|---|",
@@ -39,7 +39,7 @@ def _escaped(text: str) -> str:
 
 
 def write(stories: Sequence[Story], path: Path = PATH) -> None:
-    """Puts the table between its markers; the rows of causes that were not run stay, those of no cause go."""
+    """Writes the table between its markers; rows of causes that did not run stay, rows of unknown causes go."""
     text = path.read_text("utf-8")
     before, rest = text.split(BEGIN)
     old, after = rest.split(END)
@@ -49,7 +49,7 @@ def write(stories: Sequence[Story], path: Path = PATH) -> None:
 
 
 def _by_cause(table: str) -> dict[str, list[str]]:
-    """The rows of a table by what their causes say, which stands in the first of each."""
+    """The rows of a table by cause, whose description is in the first row of each."""
     rows: dict[str, list[str]] = {}
     says = ""
     for line in table.split("|---|---|---|---|---|---|\n")[-1].strip().splitlines():

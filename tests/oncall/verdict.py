@@ -1,4 +1,4 @@
-"""Verdict: what was sent about a cause, held against its budget."""
+"""Verdict: compares the notifications about a cause with its budget."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.oncall.stage import Form
 
 @dataclass(frozen=True)
 class Story:
-    """A cause, when it began and was healed, in monotonic time, and what was sent about it from then on."""
+    """A cause, the monotonic times of its begin and end, and the notifications about it since its begin."""
 
     cause: Cause
     harmed_at: float
@@ -21,12 +21,12 @@ class Story:
 
     @property
     def fired(self) -> list[Notification]:
-        """The notifications that call somebody."""
+        """The firing notifications."""
         return [told for told in self.told if told.status == "firing"]
 
     @property
     def is_over(self) -> bool:
-        """Whether each alert that fired is resolved."""
+        """Whether every alert that fired has resolved."""
         last: dict[tuple[tuple[str, str], ...], str] = {}
         for told in self.told:
             for alert in told.alerts:
@@ -34,7 +34,7 @@ class Story:
         return "firing" not in last.values()
 
     def complaints(self, form: Form, slack: float) -> list[str]:
-        """What breaks the budget, in words. `slack` are seconds that a busy machine may take longer than it says."""
+        """The violations of the budget, in words. `slack` is additional time for a busy machine, in seconds."""
         return [f"{self.cause.name}: {complaint}" for complaint in self._complaints(form, slack)]
 
     def _complaints(self, form: Form, slack: float) -> list[str]:
@@ -82,7 +82,7 @@ class Story:
 
 
 def row_of_budget(cause: Cause) -> str:
-    """What the cause may cost, in words."""
+    """The budget of the cause, in words."""
     soon = "" if cause.within is None else f", within {_in_words(cause.within)}"
     return f"{cause.critical} / {cause.in_all}{soon}"
 

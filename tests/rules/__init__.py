@@ -1,1 +1,1 @@
-"""What promtool finds out about the rules: each case by itself, with the rules that it looks at."""
+"""Tests of the rules with promtool: each case separately, with the rules that it needs."""

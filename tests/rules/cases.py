@@ -1,7 +1,7 @@
-"""Cases: the unit tests of the rules one by one, each with those rules alone that what it looks at is made from.
+"""Cases: runs each unit test of the rules separately, with only the rules that it needs.
 
-`promtool test rules` evaluates every rule at every step; most cases look at one in twenty. A rule is needed if a case,
-or a rule that is needed, names what it records, or its alert in `ALERTS`. `make soak` runs each case with all rules.
+`promtool test rules` evaluates every rule at every step; most cases need one in twenty. A rule is needed if a case, or
+a needed rule, uses its recorded series, or its alert in `ALERTS`. `make soak` runs each case with all rules.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def cases(*stems: str) -> list[Any]:
 
 
 def run(path: Path, number: int, folder: Path) -> None:
-    """Let promtool run one case of a file, in a folder of its own."""
+    """Runs promtool with one case of a file, in its own folder."""
     document = load(path)
     case = document["tests"][number]
     evaluated = groups() if os.environ.get("SOAK") else needed(groups(), case)
@@ -51,7 +51,7 @@ def run(path: Path, number: int, folder: Path) -> None:
     (folder / "case.yml").write_text(json.dumps({**document, "rule_files": ["rules.yml"], "tests": [case]}))
     ended = subprocess.run(
         ["promtool", "test", "rules", folder / "case.yml"],
-        # Collecting garbage less often is a tenth of its time.
+        # Collecting garbage less often saves a tenth of the time.
         env={**os.environ, "GOGC": "400"},
         capture_output=True,
         text=True,
@@ -64,7 +64,7 @@ def groups() -> list[Group]:
 
 
 def needed(groups: list[Group], case: Any) -> list[Group]:
-    """The groups of rules, of which each keeps what this case needs of it."""
+    """The groups of rules, with only the rules that this case needs."""
     wanted: list[Rule] = []
     texts = [check["expr"] for check in case.get("promql_expr_test", ())]
     texts += [f'ALERTS{{alertname="{check["alertname"]}"}}' for check in case.get("alert_rule_test", ())]
@@ -80,7 +80,7 @@ def needed(groups: list[Group], case: Any) -> list[Group]:
 
 
 def names(text: str, rule: Rule) -> bool:
-    """Whether a query, or a template with queries, asks for what this rule gives."""
+    """Whether a query, or a template with queries, uses this rule's series or alert."""
     if "record" in rule:
         return re.search(rf"(?<![\w:]){re.escape(rule['record'])}(?![\w:])", text) is not None
     return any(

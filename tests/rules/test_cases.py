@@ -1,4 +1,4 @@
-"""Each rule by itself: alerts fire, hold still just below their limits, and resolve."""
+"""Each rule separately: alerts fire, do not fire just below their limits, and resolve."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.rules import cases
 
 pytestmark = pytest.mark.long
 
-#: What has a file of its own, for which another of the processes that run the tests has time.
+#: Cases with their own test file, so that parallel test processes can share the work.
 APART = {"normal-life", "scenes"}
 
 

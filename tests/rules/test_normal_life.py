@@ -1,4 +1,4 @@
-"""Three days of normal life, in which nothing fires."""
+"""Three days of normal operation, in which nothing fires."""
 
 from __future__ import annotations
 

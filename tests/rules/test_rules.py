@@ -1,4 +1,4 @@
-"""The rules for Prometheus: valid, with a case for each, and in step with runbooks, dashboards and metrics."""
+"""The rules for Prometheus: valid, with a case for each, and consistent with runbooks, dashboards and metrics."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def rules(kind: str, path: Path) -> list[Rule]:
 
 
 ALERTS = rules("alert", FOLDER / "treecache-alerts.yml")
-#: Some stand with the alerts: those that are to be told at once do not wait for another group's evaluation.
+#: Some are in the alerts' file: urgent alerts do not wait for another group's evaluation.
 RECORDINGS = [rule for name in NAMES for rule in rules("record", FOLDER / name)]
 ALERTMANAGER = ROOT / "dashboards" / "alertmanager" / "alertmanager.yml"
 ALERT_NAMES = {rule["alert"] for rule in ALERTS}
-#: The sections of the runbooks by their headings.
+#: The sections of the runbooks by heading.
 SECTIONS = dict(zip(*[iter(re.split(r"^## (\w+)$", RUNBOOKS, flags=re.MULTILINE)[1:])] * 2, strict=True))
-#: The tests that promtool runs.
+#: The cases that promtool runs.
 CASES = [case for path in UNIT_TESTS for case in load(path)["tests"]]
 
 
@@ -46,7 +46,7 @@ def alert_id(rule: Rule) -> str:
     return "-".join([rule["alert"], *rule["labels"].values()])
 
 
-#: The alerts for those who have a Grafana.
+#: The alerts with links to Grafana.
 LINKED = [
     rule
     for group in YAML(typ="safe", pure=True).load(
@@ -65,7 +65,7 @@ def promtool(*arguments: str | Path) -> None:
 # The files
 
 
-def test_promtool_finds_nothing_to_say() -> None:
+def test_promtool_accepts_the_rules() -> None:
     promtool("check", "rules", "--lint=all", "--lint-fatal", *(FOLDER / name for name in NAMES))
 
 
@@ -73,17 +73,17 @@ def test_promtool_finds_nothing_to_say() -> None:
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=alert_id)
-def test_each_alert_is_seen_to_fire_to_hold_still_and_to_resolve(rule: Rule) -> None:
-    """The unit tests are worth something if there is one for each alert, with all three series."""
+def test_each_alert_has_a_case_in_which_it_fires_stays_below_and_resolves(rule: Rule) -> None:
+    """Each alert has a unit test with all three series."""
     [story] = [story for case in CASES if len(story := firing(rule, case)) > 1 and has_all_three_series(case)]
     assert story[0] == {"fires", "resolves"}
     assert story[1] == {"fires"}
-    # Some end by themselves.
+    # Some resolve on their own.
     assert not any(story[2:])
 
 
 def firing(rule: Rule, case: Any) -> list[set[str]]:
-    """Which of the three series fire for this rule by a unit test, one time after the other from the first."""
+    """Which of the three series fire for this rule in a unit test, at each time from the first one on."""
     story = [
         {re.findall('"/?(.*?)"', sample["labels"])[0] for sample in check["exp_samples"]}
         & {"fires", "quiet", "resolves"}
@@ -110,7 +110,7 @@ def counts_firing(rule: Rule, expression: str) -> bool:
 
 
 @pytest.mark.parametrize("name", sorted(ALERT_NAMES))
-def test_the_words_of_each_alert_are_seen(name: str) -> None:
+def test_the_annotations_of_each_alert_are_tested(name: str) -> None:
     shown = [
         alert["exp_annotations"]
         for case in CASES
@@ -127,12 +127,12 @@ def test_each_alert_says_what_an_on_call_needs(rule: Rule) -> None:
     assert re.fullmatch("TreeCache([A-Z][a-z]+)+", rule["alert"])
     assert rule["labels"]["severity"] in ("warning", "critical")
     words = rule["annotations"]
-    # What it is about, in one sentence with a number; what is absent has none but the wait.
+    # Its subject, in one sentence with a value; an absent exporter has no value but the wait.
     assert re.search(r"\$labels\.(tree|ensemble|instance|job) ", words["summary"])
     assert "$value" in words["summary"] or rule["alert"] == "TreeCacheExporterAbsent"
     assert re.search(r"\.(\{\{ end }})?$", words["summary"])
     assert re.search("[Ll]ook first at ", words["description"])
-    # Of an exporter that answers; of the repository where there is none.
+    # At an exporter that answers; in the repository if none does.
     assert words["runbook_url"].endswith(
         f"/docs/runbooks{{{{ else }}}}docs/runbooks.md{{{{ end }}}}#{rule['alert'].lower()}"
     )
@@ -140,8 +140,8 @@ def test_each_alert_says_what_an_on_call_needs(rule: Rule) -> None:
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=alert_id)
-def test_each_alert_outlives_a_scrape_that_is_missed(rule: Rule) -> None:
-    """Some want every scrape of `absent_for` to have been answered, so that a missed one takes their reason so long."""
+def test_each_alert_outlasts_a_missed_scrape(rule: Rule) -> None:
+    """Some require all scrapes of `absent_for`, so a missed scrape ends their condition for that long."""
     shipped = Parameters()
     assert rule["keep_firing_for"] == shipped.keep_firing_for
     assert milliseconds(shipped.keep_firing_for) > milliseconds(shipped.absent_for) + milliseconds(shipped.evaluation)
@@ -175,7 +175,7 @@ def test_each_runbook_has_all_its_parts(name: str, text: str) -> None:
     assert confirm
     queries, words = re.subn(r"```promql\n.*?```", "", confirm[1], flags=re.DOTALL)[::-1]
     assert queries
-    # What does not depend on Prometheus: the exporter's page, or a command.
+    # Without Prometheus: the exporter's page, or a command.
     assert re.search(r"[Tt]he page|`(zkCli|echo|curl|kubectl|py-spy|treecache-exporter) ", words)
 
 
@@ -189,7 +189,7 @@ def test_links_to_runbooks_lead_somewhere() -> None:
 
 
 @pytest.mark.parametrize("query", re.findall(r"```promql\n(.*?)```", RUNBOOKS, flags=re.DOTALL))
-def test_the_queries_of_the_runbooks_can_be_asked(query: str) -> None:
+def test_the_queries_of_the_runbooks_are_valid(query: str) -> None:
     for line in query.splitlines():
         promql_parser.parse(line)
 
@@ -228,7 +228,7 @@ def test_every_alert_takes_the_route_that_groups_it(rule: Rule) -> None:
 
 
 def known_names() -> set[str]:
-    """What a query may ask for: metrics of the catalogue, the series of histograms, and what is recorded."""
+    """The names that a query may use: metrics of the catalogue, series of histograms, and recorded series."""
     names = {rule["record"] for rule in RECORDINGS}
     for group in GROUPS:
         for metric in group.metrics:
@@ -238,7 +238,7 @@ def known_names() -> set[str]:
 
 
 def named(text: str) -> set[str]:
-    """Names of our metrics, and of recorded ones, in a text."""
+    """Names of our metrics and recorded series in a text."""
     recorded = r"[a-z_]+:(?:zookeeper|treecache)_[a-z_]+:\w+"
     return set(re.findall(rf"{recorded}|(?<![\w:])(?:zookeeper_(?:client|cache)|treecache_exporter)_\w+", text))
 
@@ -285,7 +285,7 @@ def test_every_parameter_changes_the_rules() -> None:
 
 
 def test_shortening_divides_waits_and_windows_and_nothing_else() -> None:
-    # And where it calculates with one, in seconds.
+    # Also in arithmetic, in seconds.
     times = r"(?<=for: |val: )\d+m?s?(?=\n)|(?<=\[)[^\]]+(?=\])|(?<=offset )\w+|(?<=\n {12})\d+(?=\n)"
     times += r"|\d+(?= \* deriv)|(?<=start_time_seconds > )\d+"
     shipped, short = ("".join(rule_files(Parameters(shorten=shorten)).values()) for shorten in (1, 60))
@@ -332,7 +332,7 @@ def test_windows_that_are_changed_are_recorded_under_their_names(tmp_path: Path)
         "session_lost_severity=page",
     ],
 )
-def test_a_parameter_that_cannot_be_used_is_told_in_one_line(tmp_path: Path, argument: str) -> None:
+def test_an_invalid_parameter_leads_to_a_one_line_error(tmp_path: Path, argument: str) -> None:
     ended = write_rules(f"--folder={tmp_path}", argument)
     assert ended.returncode == 2
     [line] = ended.stderr.splitlines()

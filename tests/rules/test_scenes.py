@@ -1,4 +1,4 @@
-"""The scenes: what a cause looks like to two replicas, and every alert that fires for it, and when."""
+"""The scenes: the series of two replicas for a cause, and which alerts fire when."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Pictures of the dashboards for people without Grafana, drawn from a real Prometheus' answers.
+"""Pictures of the dashboards without Grafana, drawn from a real Prometheus' answers.
 
-`python -m tests.dashboards.pictures` plays a scene for some minutes and writes docs/dashboard-*.png anew. They show
-what the JSON says (grid, titles, units, thresholds, states, legends), in Grafana's manner but not with its code.
+`python -m tests.dashboards.pictures` plays a scene for some minutes and rewrites docs/dashboard-*.png. They follow the
+JSON (grid, titles, units, thresholds, states, legends), in Grafana's style but without its code.
 """

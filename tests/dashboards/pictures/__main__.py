@@ -1,4 +1,4 @@
-"""`python -m tests.dashboards.pictures [--minutes N] [--folder FOLDER]`: writes docs/dashboard-*.png anew."""
+"""`python -m tests.dashboards.pictures [--minutes N] [--folder FOLDER]`: rewrites docs/dashboard-*.png."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DOCS = Path(__file__).parents[3] / "docs"
 
 
 def main() -> None:
-    """Plays a scene, with faults, and draws what the dashboards show of it while a session is down."""
+    """Plays a scene with faults, and draws the dashboards while a session is down."""
     parser = argparse.ArgumentParser(prog="python -m tests.dashboards.pictures")
     parser.add_argument("--minutes", type=float, default=8.0, help="how long the scene lasts, about (default 8)")
     parser.add_argument("--folder", type=Path, default=DOCS, metavar="FOLDER", help="where to write (default docs)")
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def act(scene: Scene, pause: float) -> None:
-    """Quiet times, a cut connection, an expired session, a paused exporter, and in the end an ensemble out of reach."""
+    """Quiet periods, a cut connection, an expired session, a paused exporter, and finally an unreachable ensemble."""
     time.sleep(2 * pause)
     scene.cut()
     time.sleep(pause)

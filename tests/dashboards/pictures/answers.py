@@ -1,4 +1,4 @@
-"""Answers: what a panel gets from Prometheus, with the name, colour and words that its JSON gives it."""
+"""Answers: Prometheus' answers for a panel, with the names, colours and words of its JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.dashboards.pictures.units import written
 
 @dataclass(frozen=True)
 class Answer:
-    """A series under the name that the legend gives it."""
+    """A series with its name in the legend."""
 
     name: str
     series: Series
@@ -29,7 +29,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Cell:
-    """Something to read, in a colour."""
+    """A text in a colour."""
 
     text: str
     color: str = TEXT
@@ -41,14 +41,14 @@ def answers(panel: Panel, grafana: Grafana) -> list[Answer]:
 
 
 def named(target: Target, series: Series) -> str:
-    """What the legend calls a series."""
+    """The name of a series in the legend."""
     if target.legend:
         return re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda match: series.labels.get(match[1], ""), target.legend).strip()
     return " ".join(series.labels.values()) or "Value"
 
 
 def cell(value: float | None, field: Mapping[str, Any], now: float) -> Cell:
-    """A value as its field shows it: named by its mapping, or written in its unit and coloured by its thresholds."""
+    """A value as its field shows it: by its mapping, or in its unit with the colour of its thresholds."""
     if value is None or math.isnan(value):
         return Cell(field.get("noValue", "-"))
     for mapping in field.get("mappings", []):
@@ -73,7 +73,7 @@ def dashed(panel: Panel, name: str) -> bool:
 
 
 def table(panel: Panel, grafana: Grafana) -> tuple[list[str], list[dict[str, Cell]]]:
-    """The headings of a table, and its rows as sorted by it."""
+    """The headings and the sorted rows of a table."""
     organized = next(step["options"] for step in panel.json["transformations"] if step["id"] == "organize")
     names: Mapping[str, str] = organized["renameByName"]
     fields = {heading: {**panel.defaults, **properties} for heading, properties in _columns(panel).items()}
@@ -116,7 +116,7 @@ def _in_column(value: float | str | None, field: Mapping[str, Any], grafana: Gra
 
 
 def marks(board: Dashboard, grafana: Grafana) -> list[tuple[float, float, str]]:
-    """Begin, end and colour of each annotation's regions."""
+    """The start, end and colour of each annotation's regions."""
     found = []
     for annotation in board.annotations:
         for series in grafana.ask_range(annotation["expr"]):

@@ -23,7 +23,7 @@ from tests.dashboards.pictures.units import written
 
 
 def draw(board: Dashboard, grafana: Grafana, path: Path) -> None:
-    """Writes a PNG of the dashboard with what Prometheus answers. Raises KeyError for what it does not know to draw."""
+    """Writes a PNG of the dashboard with Prometheus' answers. Raises KeyError for an unknown type of panel."""
     with mpl.rc_context({"font.family": "DejaVu Sans"}):
         _Page(board, grafana).save(path)
 
@@ -323,7 +323,7 @@ class _Page:
         return axes
 
     def _legend(self, panel: Panel, box: _Box, entries: Sequence[tuple[str, str]]) -> int:
-        """Writes the legend at the bottom, in at most a third of the panel, and gives how many lines it took."""
+        """Draws the legend at the bottom, in at most a third of the panel, and returns its number of lines."""
         texts = [name for name, _ in entries]
         lines: list[list[int]] = [[]]
         used = 0.0
@@ -349,7 +349,7 @@ class _Page:
 
 
 class _Stack:
-    """Series on top of each other: one without a value counts as 0, a time without any value is a gap."""
+    """Stacked series: a missing value counts as 0, a time without any value is a gap."""
 
     def __init__(self, grafana: Grafana, found: Sequence[Answer]) -> None:
         self._grafana = grafana
@@ -358,7 +358,7 @@ class _Stack:
         self.heights = [0.0] * len(self._times)
 
     def add(self, answer: Answer) -> tuple[list[float], list[float], list[float], list[bool]]:
-        """Times, and where the series begins, ends and is to be seen."""
+        """Adds a series: the times, its lower and upper edge, and where it is visible."""
         values = {self._number(time): value for time, value in answer.series.points}
         below = self.heights
         self.heights = [low + values.get(number, 0.0) for number, low in enumerate(below)]
@@ -388,7 +388,7 @@ def _with_gaps(series: Sequence[tuple[float, float]], step: float) -> tuple[list
 
 
 def _runs(series: Sequence[tuple[float, float]], step: float) -> list[tuple[float, float, float]]:
-    """When each value began and ended."""
+    """The start and end of each run of equal values."""
     runs: list[tuple[float, float, float]] = []
     for time, value in series:
         if runs and runs[-1][2] == value and time - runs[-1][1] <= 0.5 * step:

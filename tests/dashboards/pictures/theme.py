@@ -1,4 +1,4 @@
-"""Theme: the colours and sizes of Grafana's dark theme, as far as a picture needs them."""
+"""Theme: the colours and sizes of Grafana's dark theme that a picture needs."""
 
 from __future__ import annotations
 
@@ -49,5 +49,5 @@ def points(pixels: float) -> float:
 
 
 def by_name(names: Iterable[str]) -> dict[str, str]:
-    """A colour for each name, so that a name has the same in every panel."""
+    """A colour for each name, the same in every panel."""
     return dict(zip(dict.fromkeys(names), itertools.cycle(_PALETTE), strict=False))

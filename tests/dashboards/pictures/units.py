@@ -10,7 +10,7 @@ _SUFFIXES = {"Bps": "B/s", "cps": "c/s", "reqps": "req/s"}
 
 
 def written(value: float, unit: str, decimals: int | None = None, now: float = 0.0) -> str:
-    """A number in one of Grafana's units. Raises KeyError for a unit that is not known here."""
+    """A number in one of Grafana's units. Raises KeyError for an unknown unit."""
     if math.isnan(value):
         return "NaN"
     if unit in ("short", "none"):
