@@ -433,7 +433,7 @@ def test_a_literal_secret_is_kept_out_of_the_configmap(key: str, ensemble: dict[
     file = tmp_path / "values.yaml"
     file.write_text(json.dumps({"config": {"ensembles": [whole]}}))
     refused = helm("template", RELEASE, CHART, "--values", file)
-    assert f"config.ensembles[0].{key}: would lie open in a ConfigMap; accepted: ${{NAME}}" in refused.stderr
+    assert f"config.ensembles[0].{key}: would be readable in a ConfigMap; accepted: ${{NAME}}" in refused.stderr
     assert "secret" not in refused.stderr
 
 

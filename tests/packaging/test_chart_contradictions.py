@@ -26,11 +26,11 @@ def _contradictions() -> list[tuple[dict[str, Any], str]]:
     ensemble = {"name": "a", "hosts": "${HOSTS}", "trees": [{"path": "/"}]}
     policy = {"networkPolicy": {"enabled": True}}
     return [
-        ({"existingConfigMap": "a", "config": {"ensembles": [ensemble]}}, "existingConfigMap: given beside config"),
-        ({"web": {"existingSecret": "a"}}, "web.scheme: empty beside web.existingSecret; accepted: HTTP or HTTPS"),
+        ({"existingConfigMap": "a", "config": {"ensembles": [ensemble]}}, "existingConfigMap: set together with config"),
+        ({"web": {"existingSecret": "a"}}, "web.scheme: empty with web.existingSecret; accepted: HTTP or HTTPS"),
         ({"web": {"scheme": "HTTPS"}}, "web.scheme: HTTPS contradicts web.config, by which the exporter serves HTTP"),
         ({"web": {"scheme": "HTTP", "config": _TLS}}, "web.scheme: HTTP contradicts web.config, by which the exporter"),
-        ({"web": {"probe": "http", "config": _MUTUAL}}, "web.probe: http has no certificate, which web.config demands"),
+        ({"web": {"probe": "http", "config": _MUTUAL}}, "web.probe: http has no certificate, which web.config requires"),
         ({"web": {"probe": "http", "listenHost": "::1"}}, "web.probe: http comes from outside of the pod, and"),
         ({"web": {"probe": "exec", "listenHost": "$(A)"}}, "web.listenHost: $(A) is not filled in for a probe that"),
         ({"web": {"listenHost": "127.0.0.1"}}, "service.targetPort: metrics is the exporter's own port, which"),
@@ -41,9 +41,9 @@ def _contradictions() -> list[tuple[dict[str, Any], str]]:
         ({"service": {"labels": {"app.kubernetes.io/instance": "a"}}}, "service.labels: app.kubernetes.io/instance is"),
         ({"extraContainers": [{"name": "exporter"}]}, "extraContainers: the name exporter is taken by another"),
         ({"initContainers": [{"name": "a"}, {"name": "a"}]}, "initContainers: the name a is taken by another"),
-        ({"hostNetwork": True, "sharding": {"enabled": True}}, "hostNetwork: true beside sharding.enabled would give"),
-        ({"hostNetwork": True, **policy}, "hostNetwork: true beside networkPolicy.enabled, which does not hold"),
-        ({"existingConfigMap": "a", **policy}, "networkPolicy.zookeeperPorts: empty beside existingConfigMap, whose"),
+        ({"hostNetwork": True, "sharding": {"enabled": True}}, "hostNetwork: true together with sharding.enabled would give"),
+        ({"hostNetwork": True, **policy}, "hostNetwork: true together with networkPolicy.enabled, which does not hold"),
+        ({"existingConfigMap": "a", **policy}, "networkPolicy.zookeeperPorts: empty with existingConfigMap, whose"),
         (
             {"config": {"ensembles": [ensemble]}, **policy},
             "networkPolicy.zookeeperPorts: empty while config.ensembles[0].hosts has a variable",
@@ -62,14 +62,14 @@ def _contradictions() -> list[tuple[dict[str, Any], str]]:
         ({"ingress": {"enabled": True}}, "ingress.hosts: empty without web.externalUrl; accepted: a list of"),
         (
             {"ingress": {"enabled": True, "hosts": [{"host": "a"}]}, "sharding": {"enabled": True}},
-            "ingress.enabled: true beside sharding.enabled would show another shard each time",
+            "ingress.enabled: true together with sharding.enabled would show a different shard on each request",
         ),
         ({"web": {"config": _TLS}, **_monitored()}, "serviceMonitor.tlsConfig: empty, and the scrape is over HTTPS"),
         (_monitored(scheme="https"), "serviceMonitor.tlsConfig: empty, and the scrape is over HTTPS"),
         (_monitored(tlsConfig=_VERIFIED), "serviceMonitor.tlsConfig: given, and the scrape is over HTTP"),
         (
             {"web": {"config": _MUTUAL}, **_monitored(tlsConfig=_VERIFIED)},
-            "serviceMonitor.tlsConfig: has no certificate, which web.config demands",
+            "serviceMonitor.tlsConfig: has no certificate, which web.config requires",
         ),
         (
             {"web": {"config": _TLS}, **_monitored(scheme="http")},
@@ -86,7 +86,7 @@ def _contradictions() -> list[tuple[dict[str, Any], str]]:
         (_monitored(basicAuth=_LOGIN), "serviceMonitor.basicAuth: given, and the exporter has no users"),
         (
             {"web": {"config": _USERS}, **_monitored(basicAuth={"username": _LOGIN["username"]})},
-            "serviceMonitor.basicAuth: has one of username and password; accepted: both",
+            "serviceMonitor.basicAuth: only one of username and password is set; accepted: both",
         ),
         (
             _monitored(basicAuth=_LOGIN, authorization={"credentials": {"name": "a", "key": "b"}}),
@@ -94,14 +94,14 @@ def _contradictions() -> list[tuple[dict[str, Any], str]]:
         ),
         (
             {"prometheusRule": {"enabled": True, "disabledAlerts": ["TreeCacheLagg"]}},
-            "prometheusRule.disabledAlerts: there is no alert TreeCacheLagg; accepted: TreeCache",
+            "prometheusRule.disabledAlerts: unknown alert TreeCacheLagg; accepted: TreeCache",
         ),
         (
             {"podDisruptionBudget": {"minAvailable": 1, "maxUnavailable": 1}},
-            "podDisruptionBudget.minAvailable: given beside maxUnavailable; accepted: one of the two",
+            "podDisruptionBudget.minAvailable: set together with maxUnavailable; accepted: one of the two",
         ),
-        ({"extraArgs": ["--no-web.expose-data"]}, "extraArgs: --no-web.expose-data is for the chart to give"),
-        ({"extraArgs": ["--web.route-prefix=/a"]}, "extraArgs: --web.route-prefix is for the chart to give"),
+        ({"extraArgs": ["--no-web.expose-data"]}, "extraArgs: --no-web.expose-data is set by the chart"),
+        ({"extraArgs": ["--web.route-prefix=/a"]}, "extraArgs: --web.route-prefix is set by the chart"),
         # The schema refuses this.
         ({"prometheusRule": {"enabled": "yes"}}, "prometheusRule.enabled must be one of"),
         ({"hostAliases": [{"ip": "192.0.2.1"}]}, "hostAliases.0: hostnames is required"),

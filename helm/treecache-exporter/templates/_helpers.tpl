@@ -1,9 +1,9 @@
-{{/* Names, at most 63 characters as DNS labels are. */}}
+{{/* Names, with at most 63 characters, like DNS labels. */}}
 {{- define "treecache-exporter.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* Short enough for what is appended to it: the names of dashboards, and a StatefulSet's number and its pods'. */}}
+{{/* Short enough for suffixes: the names of dashboards, and the numbers of StatefulSets and pods. */}}
 {{- define "treecache-exporter.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- if .Values.fullnameOverride -}}
@@ -21,7 +21,7 @@ app.kubernetes.io/name: {{ include "treecache-exporter.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
-{{/* The labels of every resource; those that select pods cannot be given, `commonLabels` win over the others. */}}
+{{/* The labels of every resource; `commonLabels` override them, except those that select pods. */}}
 {{- define "treecache-exporter.labels" -}}
 {{- $own := dict
     "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
@@ -32,7 +32,7 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- merge $selector (.Values.commonLabels | default dict) $own | toYaml }}
 {{- end }}
 
-{{/* Metadata of a resource. Arguments: root; suffix, namespace, labels (which win) and annotations as needed. */}}
+{{/* Metadata of a resource. Arguments: root; suffix, namespace, labels (which take precedence) and annotations as needed. */}}
 {{- define "treecache-exporter.metadata" -}}
 name: {{ printf "%s%s" (include "treecache-exporter.fullname" .root) (.suffix | default "") | quote }}
 namespace: {{ .namespace | default .root.Release.Namespace | quote }}
@@ -44,7 +44,7 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* Those of some values that are given, as YAML; false is, nothing and 0 are not. Arguments: values; keys. */}}
+{{/* The given values among these keys, as YAML; false counts as given, empty and 0 do not. Arguments: values; keys. */}}
 {{- define "treecache-exporter.given" -}}
 {{- $given := dict }}
 {{- range .keys }}
@@ -55,7 +55,7 @@ annotations:
 {{- with $given }}{{ toYaml . }}{{ end }}
 {{- end }}
 
-{{/* A tag beside a digest says to people what the digest is. */}}
+{{/* With a digest, a tag is for information only. */}}
 {{- define "treecache-exporter.image" -}}
 {{- $image := .Values.image.repository -}}
 {{- with (.Values.global | default dict).imageRegistry | default .Values.image.registry }}{{ $image = printf "%s/%s" . $image }}{{ end -}}
@@ -100,12 +100,12 @@ annotations:
 {{- regexReplaceAll "^https?://[^/]*" (.Values.web.externalUrl | default "") "" | trimSuffix "/" }}
 {{- end }}
 
-{{/* What stands before every path of the exporter's, as its flags mean it; nothing for the root. */}}
+{{/* The prefix of all paths of the exporter, with the semantics of its flags; nothing for the root. */}}
 {{- define "treecache-exporter.routePrefix" -}}
 {{- .Values.web.routePrefix | default (include "treecache-exporter.externalPath" .) | trimSuffix "/" }}
 {{- end }}
 
-{{/* Where the exporter listens, and what its paths begin with: flags that `healthcheck` takes too. */}}
+{{/* The flags for the listen address and the prefix, which `healthcheck` takes too. */}}
 {{- define "treecache-exporter.addressFlags" -}}
 {{- $host := .Values.web.listenHost | default "" -}}
 {{- if and (contains ":" $host) (not (hasPrefix "[" $host)) }}{{ $host = printf "[%s]" $host }}{{ end -}}
@@ -118,24 +118,24 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* Whether only what is in the pod reaches the exporter: "true" or nothing. */}}
+{{/* Whether the exporter is reachable only from inside the pod: "true" or nothing. */}}
 {{- define "treecache-exporter.isLocal" -}}
 {{- if regexMatch "^(localhost|127[.].*|\\[?::1\\]?)$" (.Values.web.listenHost | default "") }}true{{ end }}
 {{- end }}
 
-{{/* Whether a port of the pods is the exporter's own, not that of a container beside it: "true" or nothing. Arguments: root; port. */}}
+{{/* Whether a port of the pods is the exporter's own, not another container's: "true" or nothing. Arguments: root; port. */}}
 {{- define "treecache-exporter.isOwnPort" -}}
 {{- if has (toString .port) (list "metrics" (toString .root.Values.web.port)) }}true{{ end }}
 {{- end }}
 
-{{/* An HTTP probe has no certificate to show, and comes from outside of the pod. */}}
+{{/* An HTTP probe has no certificate, and comes from outside the pod. */}}
 {{- define "treecache-exporter.probe" -}}
 {{- $tls := (.Values.web.config | default dict).tls_server_config | default dict -}}
 {{- $needsCommand := or (eq (default "" $tls.client_auth_type) "RequireAndVerifyClientCert") (include "treecache-exporter.isLocal" .) -}}
 {{- .Values.web.probe | default (ternary "http" "exec" (empty $needsCommand)) }}
 {{- end }}
 
-{{/* What a probe does. Arguments: root; path, and the flag of `healthcheck` that means it. */}}
+{{/* The handler of a probe. Arguments: root; path, and the flag of `healthcheck` for it. */}}
 {{- define "treecache-exporter.probeHandler" -}}
 {{- if eq (include "treecache-exporter.probe" .root) "exec" -}}
 exec:
@@ -179,8 +179,8 @@ httpGet:
 {{- end }}
 
 {{/*
-Whether the cluster knows PrometheusRule, and not only others of the operator's kinds: "true" or nothing. A cluster tells
-every kind; who renders without one may name the version alone.
+Whether the cluster has PrometheusRule, not only other kinds of the operator: "true" or nothing. A cluster lists every
+kind; without a cluster, `--api-versions` may name only the version.
 */}}
 {{- define "treecache-exporter.knowsRules" -}}
 {{- $version := "monitoring.coreos.com/v1" -}}
@@ -192,14 +192,14 @@ every kind; who renders without one may name the version alone.
 {{- if or ($known.Has (printf "%s/PrometheusRule" $version)) (and ($known.Has $version) (empty $others)) }}true{{ end }}
 {{- end }}
 
-{{/* What tells a release's dashboards from another's: nothing where they have the repository's own addresses. */}}
+{{/* The suffix of a release's dashboards: nothing if they have the repository's own addresses. */}}
 {{- define "treecache-exporter.dashboardMark" -}}
 {{- if .Values.dashboards.perRelease -}}
 -{{ printf "%s/%s" .Release.Namespace (include "treecache-exporter.fullname" .) | sha256sum | trunc 8 }}
 {{- end }}
 {{- end }}
 
-{{/* A text with the addresses of dashboards as those of the release. Arguments: root; text. */}}
+{{/* A text with the addresses of dashboards replaced by those of the release. Arguments: root; text. */}}
 {{- define "treecache-exporter.withDashboards" -}}
 {{- regexReplaceAll "(/d/|\"uid\": \")(treecache-[a-z-]+)" .text (printf "${1}${2}%s" (include "treecache-exporter.dashboardMark" .root)) }}
 {{- end }}

@@ -1,4 +1,4 @@
-{{/* The template of the pods. Arguments: root; labels, those that select them. */}}
+{{/* The template of the pods. Arguments: root; labels that select them. */}}
 {{- define "treecache-exporter.podTemplate" -}}
 {{- $root := .root -}}
 metadata:

@@ -1,4 +1,4 @@
-{{/* Refuses what the schema cannot: values that contradict each other, or that would do nothing. */}}
+{{/* Refuses what the schema cannot: values that contradict each other, or have no effect. */}}
 {{- define "treecache-exporter.validate" -}}
 {{- include "treecache-exporter.validateConfig" . }}
 {{- include "treecache-exporter.validateWeb" . }}
@@ -13,16 +13,16 @@
 {{- include "treecache-exporter.validateMonitors" . }}
 {{- include "treecache-exporter.validateRules" . }}
 {{- if and (include "treecache-exporter.isCount" .Values.podDisruptionBudget.minAvailable) (include "treecache-exporter.isCount" .Values.podDisruptionBudget.maxUnavailable) }}
-{{- fail "podDisruptionBudget.minAvailable: given beside maxUnavailable; accepted: one of the two" }}
+{{- fail "podDisruptionBudget.minAvailable: set together with maxUnavailable; accepted: one of the two" }}
 {{- end }}
 {{- end }}
 
-{{/* values.yaml's own `config`, by which it shows whether one was given; a test compares them. */}}
+{{/* The default `config` of values.yaml, to detect whether one was given; a test compares them. */}}
 {{- define "treecache-exporter.defaultConfig" -}}
 {{- dict "ensembles" (list (dict "name" "default" "hosts" "zookeeper:2181" "trees" (list (dict "path" "/")))) | toJson }}
 {{- end }}
 
-{{/* Whether a number or a percentage is given, 0 too: "true" or nothing. */}}
+{{/* Whether a number or a percentage is given, also 0: "true" or nothing. */}}
 {{- define "treecache-exporter.isCount" -}}
 {{- if not (or (kindIs "invalid" .) (eq (toString .) "")) }}true{{ end }}
 {{- end }}
@@ -31,19 +31,19 @@
 {{- if not .Values.existingConfigMap }}
 {{- include "treecache-exporter.validateSecrets" . }}
 {{- else if ne (toJson .Values.config) (include "treecache-exporter.defaultConfig" .) }}
-{{- fail "existingConfigMap: given beside config; accepted: one of the two" }}
+{{- fail "existingConfigMap: set together with config; accepted: one of the two" }}
 {{- end }}
 {{- end }}
 
-{{/* The scheme and the way of probing have to be as the web configuration makes the exporter serve. */}}
+{{/* The scheme must match the web configuration. */}}
 {{- define "treecache-exporter.validateWeb" -}}
 {{- $tls := (.Values.web.config | default dict).tls_server_config | default dict -}}
 {{- $serves := ternary "HTTP" "HTTPS" (empty $tls.cert_file) -}}
 {{- if and .Values.web.config .Values.web.existingSecret }}
-{{- fail "web.existingSecret: given beside web.config; accepted: one of the two" }}
+{{- fail "web.existingSecret: set together with web.config; accepted: one of the two" }}
 {{- end }}
 {{- if and .Values.web.existingSecret (not .Values.web.scheme) }}
-{{- fail "web.scheme: empty beside web.existingSecret; accepted: HTTP or HTTPS, as the Secret has it" }}
+{{- fail "web.scheme: empty with web.existingSecret; accepted: HTTP or HTTPS, as the Secret has it" }}
 {{- end }}
 {{- if and .Values.web.scheme (not .Values.web.existingSecret) (ne .Values.web.scheme $serves) }}
 {{- fail (printf "web.scheme: %s contradicts web.config, by which the exporter serves %s; accepted: %s, or nothing" .Values.web.scheme $serves $serves) }}
@@ -53,18 +53,18 @@
 {{- define "treecache-exporter.validateProbe" -}}
 {{- $certificate := .Values.web.probeCertificate -}}
 {{- if ne (empty $certificate.certFile) (empty $certificate.keyFile) }}
-{{- fail "web.probeCertificate: has one of certFile and keyFile; accepted: both or neither" }}
+{{- fail "web.probeCertificate: only one of certFile and keyFile is set; accepted: both or neither" }}
 {{- end }}
 {{- if and $certificate.certFile (ne (include "treecache-exporter.probe" .) "exec") }}
-{{- fail "web.probeCertificate: an HTTP probe shows no certificate; accepted: with web.probe=exec" }}
+{{- fail "web.probeCertificate: an HTTP probe presents no certificate; accepted: with web.probe=exec" }}
 {{- end }}
 {{- $tls := (.Values.web.config | default dict).tls_server_config | default dict -}}
 {{- if eq .Values.web.probe "http" }}
 {{- if eq (default "" $tls.client_auth_type) "RequireAndVerifyClientCert" }}
-{{- fail "web.probe: http has no certificate, which web.config demands; accepted: exec" }}
+{{- fail "web.probe: http has no certificate, which web.config requires; accepted: exec" }}
 {{- end }}
 {{- if include "treecache-exporter.isLocal" . }}
-{{- fail (printf "web.probe: http comes from outside of the pod, and web.listenHost is %s; accepted: exec" .Values.web.listenHost) }}
+{{- fail (printf "web.probe: http probes come from outside the pod, and web.listenHost is %s; accepted: exec" .Values.web.listenHost) }}
 {{- end }}
 {{- end }}
 {{- if and (eq (include "treecache-exporter.probe" .) "exec") (contains "$(" (.Values.web.listenHost | default "")) }}
@@ -72,7 +72,7 @@
 {{- end }}
 {{- end }}
 
-{{/* The exporter's own pages, which its flag does not take either. */}}
+{{/* The exporter's own pages; its flag refuses them too. */}}
 {{- define "treecache-exporter.validateTelemetryPath" -}}
 {{- $path := .Values.web.telemetryPath -}}
 {{- $taken := list "/browse" "/docs" "/-/events" "/-/page.css" "/-/page.js" "/-/healthy" "/-/ready" "/-/reload" -}}
@@ -81,7 +81,7 @@
 {{- end }}
 {{- end }}
 
-{{/* The exporter takes no flag twice, and none beside a configuration file that contradicts it. */}}
+{{/* The exporter refuses a flag given twice, and one that contradicts the configuration file. */}}
 {{- define "treecache-exporter.validateExtraArgs" -}}
 {{- $value := dict
     "--config.file" "config"
@@ -112,18 +112,18 @@
 {{- range .Values.extraArgs }}
 {{- $flag := regexFind "^[^=]*" . }}
 {{- with get $value (regexReplaceAll "^--no-" $flag "--") }}
-{{- fail (printf "extraArgs: %s is for the chart to give; accepted: %s in its place" $flag .) }}
+{{- fail (printf "extraArgs: %s is set by the chart; accepted: %s instead" $flag .) }}
 {{- end }}
 {{- end }}
 {{- end }}
 
-{{/* By these labels Services, monitors and policies find the pods. */}}
+{{/* Services, monitors and policies select the pods by these labels. */}}
 {{- define "treecache-exporter.validateLabels" -}}
 {{- $values := dict "commonLabels" .Values.commonLabels "podLabels" .Values.podLabels "service.labels" .Values.service.labels -}}
 {{- range $value, $labels := $values }}
 {{- range list "app.kubernetes.io/name" "app.kubernetes.io/instance" "treecache-exporter/replica" }}
 {{- if hasKey ($labels | default dict) . }}
-{{- fail (printf "%s: %s is for the chart to give, as it selects pods; accepted: other labels, or nameOverride and another release" $value .) }}
+{{- fail (printf "%s: %s is set by the chart, as it selects pods; accepted: other labels, or nameOverride and another release" $value .) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -144,15 +144,15 @@
 {{- define "treecache-exporter.validateNetwork" -}}
 {{- if .Values.hostNetwork }}
 {{- if .Values.sharding.enabled }}
-{{- fail "hostNetwork: true beside sharding.enabled would give a pod its node's name, and a shard's number is in the pod's; accepted: one of the two" }}
+{{- fail "hostNetwork: true together with sharding.enabled would give pods the host name of their node, but the host name of a pod has its shard; accepted: one of the two" }}
 {{- end }}
 {{- if .Values.networkPolicy.enabled }}
-{{- fail "hostNetwork: true beside networkPolicy.enabled, which does not hold for the node's network; accepted: one of the two" }}
+{{- fail "hostNetwork: true together with networkPolicy.enabled, which does not apply to the node's network; accepted: one of the two" }}
 {{- end }}
 {{- end }}
 {{- if and .Values.networkPolicy.enabled (not .Values.networkPolicy.zookeeperPorts) }}
 {{- if .Values.existingConfigMap }}
-{{- fail "networkPolicy.zookeeperPorts: empty beside existingConfigMap, whose hosts the chart does not see; accepted: a list of ports" }}
+{{- fail "networkPolicy.zookeeperPorts: empty with existingConfigMap, whose hosts the chart does not see; accepted: a list of ports" }}
 {{- end }}
 {{- range $index, $ensemble := .Values.config.ensembles }}
 {{- if contains "${" $ensemble.hosts }}
@@ -162,7 +162,7 @@
 {{- end }}
 {{- end }}
 
-{{/* Kubernetes drops or refuses what does not fit a Service's type. */}}
+{{/* Kubernetes drops or refuses settings that do not fit the Service's type. */}}
 {{- define "treecache-exporter.validateService" -}}
 {{- $service := .Values.service -}}
 {{- $needs := dict
@@ -187,7 +187,7 @@
 {{- include "treecache-exporter.validatePort" (dict "root" . "value" "service.targetPort" "port" $service.targetPort) }}
 {{- end }}
 
-{{/* Whether a port of the pods is there, and reached from outside. Arguments: root; value, its name; port. */}}
+{{/* A port of the pods must exist and be reachable from outside. Arguments: root; value, its name; port. */}}
 {{- define "treecache-exporter.validatePort" -}}
 {{- if include "treecache-exporter.isOwnPort" . }}
 {{- if include "treecache-exporter.isLocal" .root }}
@@ -207,7 +207,7 @@
 {{- define "treecache-exporter.validateIngress" -}}
 {{- if .Values.ingress.enabled }}
 {{- if .Values.sharding.enabled }}
-{{- fail "ingress.enabled: true beside sharding.enabled would show another shard each time; accepted: one of the two" }}
+{{- fail "ingress.enabled: true together with sharding.enabled would show a different shard on each request; accepted: one of the two" }}
 {{- end }}
 {{- if not (or .Values.ingress.hosts .Values.web.externalUrl) }}
 {{- fail "ingress.hosts: empty without web.externalUrl; accepted: a list of {host, paths}, or the URL" }}
@@ -217,7 +217,7 @@
 
 {{- define "treecache-exporter.validateMonitors" -}}
 {{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled }}
-{{- fail "podMonitor.enabled: true beside serviceMonitor.enabled would scrape every pod twice; accepted: one of the two" }}
+{{- fail "podMonitor.enabled: true together with serviceMonitor.enabled would scrape every pod twice; accepted: one of the two" }}
 {{- end }}
 {{- if .Values.serviceMonitor.enabled }}
 {{- include "treecache-exporter.validateMonitor" (dict "root" . "name" "serviceMonitor" "monitor" .Values.serviceMonitor "port" .Values.service.targetPort) }}
@@ -228,7 +228,7 @@
 {{- end }}
 {{- end }}
 
-{{/* A scrape that the exporter would refuse is no scrape. Arguments: root; name of the value; monitor; port that it scrapes. */}}
+{{/* The exporter must accept the scrape. Arguments: root; name of the value; monitor; port that it scrapes. */}}
 {{- define "treecache-exporter.validateMonitor" -}}
 {{- $monitor := .monitor -}}
 {{- $scheme := include "treecache-exporter.monitorScheme" . -}}
@@ -239,7 +239,7 @@
 {{- fail (printf "%s.tlsConfig: given, and the scrape is over HTTP; accepted: with web.config.tls_server_config, or with scheme=https" .name) }}
 {{- end }}
 {{- if and $monitor.basicAuth (not (and $monitor.basicAuth.username $monitor.basicAuth.password)) }}
-{{- fail (printf "%s.basicAuth: has one of username and password; accepted: both" .name) }}
+{{- fail (printf "%s.basicAuth: only one of username and password is set; accepted: both" .name) }}
 {{- end }}
 {{- $ways := list }}
 {{- range list "basicAuth" "authorization" "oauth2" }}{{ if get $monitor . }}{{ $ways = append $ways . }}{{ end }}{{ end }}
@@ -251,7 +251,7 @@
 {{- end }}
 {{- end }}
 
-{{/* Of a monitor that scrapes the exporter itself. Arguments as above; scheme. */}}
+{{/* For a monitor that scrapes the exporter directly. Arguments as above; scheme. */}}
 {{- define "treecache-exporter.validateDirectMonitor" -}}
 {{- $web := .root.Values.web -}}
 {{- $config := $web.config | default dict -}}
@@ -262,10 +262,10 @@
 {{- end }}
 {{- $hasCertificate := or $shown.cert $shown.certFile .monitor.scrapeClass -}}
 {{- if and (eq (default "" $tls.client_auth_type) "RequireAndVerifyClientCert") (not $hasCertificate) }}
-{{- fail (printf "%s.tlsConfig: has no certificate, which web.config demands; accepted: cert and keySecret, or certFile and keyFile" .name) }}
+{{- fail (printf "%s.tlsConfig: has no certificate, which web.config requires; accepted: cert and keySecret, or certFile and keyFile" .name) }}
 {{- end }}
 {{- if and $config.basic_auth_users (not .monitor.basicAuth) }}
-{{- fail (printf "%s.basicAuth: empty, and web.config.basic_auth_users demands a password; accepted: {username: {name, key}, password: {name, key}}, keys of a Secret" .name) }}
+{{- fail (printf "%s.basicAuth: empty, and web.config.basic_auth_users requires a password; accepted: {username: {name, key}, password: {name, key}}, keys of a Secret" .name) }}
 {{- end }}
 {{- if and .monitor.basicAuth (not (or $config.basic_auth_users $web.existingSecret)) }}
 {{- fail (printf "%s.basicAuth: given, and the exporter has no users; accepted: with web.config.basic_auth_users or web.existingSecret" .name) }}
@@ -283,13 +283,13 @@
 {{- $known = compact $known | uniq | sortAlpha }}
 {{- range .Values.prometheusRule.disabledAlerts }}
 {{- if not (has . $known) }}
-{{- fail (printf "prometheusRule.disabledAlerts: there is no alert %s; accepted: %s" . (join ", " $known)) }}
+{{- fail (printf "prometheusRule.disabledAlerts: unknown alert %s; accepted: %s" . (join ", " $known)) }}
 {{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
 
-{{/* A ConfigMap is no place for a secret. */}}
+{{/* A ConfigMap must not contain secrets. */}}
 {{- define "treecache-exporter.validateSecrets" -}}
 {{- range $index, $ensemble := .Values.config.ensembles }}
 {{- $secrets := dict }}
@@ -301,7 +301,7 @@
 {{- range $key, $text := $secrets }}
 {{- if and $text (not (regexMatch "^[$][{][A-Za-z_][A-Za-z0-9_]*[}]$" $text)) }}
 {{- $file := printf "%s_file" (splitList "." $key | last) }}
-{{- fail (printf "config.ensembles[%d].%s: would lie open in a ConfigMap; accepted: ${NAME} of extraEnv or extraEnvFrom, or %s in existingSecrets" $index $key $file) }}
+{{- fail (printf "config.ensembles[%d].%s: would be readable in a ConfigMap; accepted: ${NAME} of extraEnv or extraEnvFrom, or %s in existingSecrets" $index $key $file) }}
 {{- end }}
 {{- end }}
 {{- end }}
