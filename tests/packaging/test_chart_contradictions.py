@@ -31,7 +31,7 @@ def _contradictions() -> list[tuple[dict[str, Any], str]]:
         ({"web": {"scheme": "HTTPS"}}, "web.scheme: HTTPS contradicts web.config, by which the exporter serves HTTP"),
         ({"web": {"scheme": "HTTP", "config": _TLS}}, "web.scheme: HTTP contradicts web.config, by which the exporter"),
         ({"web": {"probe": "http", "config": _MUTUAL}}, "web.probe: http has no certificate, which web.config requires"),
-        ({"web": {"probe": "http", "listenHost": "::1"}}, "web.probe: http comes from outside of the pod, and"),
+        ({"web": {"probe": "http", "listenHost": "::1"}}, "web.probe: http probes come from outside the pod, and"),
         ({"web": {"probe": "exec", "listenHost": "$(A)"}}, "web.listenHost: $(A) is not filled in for a probe that"),
         ({"web": {"listenHost": "127.0.0.1"}}, "service.targetPort: metrics is the exporter's own port, which"),
         ({"service": {"targetPort": "proxy"}}, "service.targetPort: no container has a port named proxy"),
@@ -42,7 +42,7 @@ def _contradictions() -> list[tuple[dict[str, Any], str]]:
         ({"extraContainers": [{"name": "exporter"}]}, "extraContainers: the name exporter is taken by another"),
         ({"initContainers": [{"name": "a"}, {"name": "a"}]}, "initContainers: the name a is taken by another"),
         ({"hostNetwork": True, "sharding": {"enabled": True}}, "hostNetwork: true together with sharding.enabled would give"),
-        ({"hostNetwork": True, **policy}, "hostNetwork: true together with networkPolicy.enabled, which does not hold"),
+        ({"hostNetwork": True, **policy}, "hostNetwork: true together with networkPolicy.enabled, which does not apply"),
         ({"existingConfigMap": "a", **policy}, "networkPolicy.zookeeperPorts: empty with existingConfigMap, whose"),
         (
             {"config": {"ensembles": [ensemble]}, **policy},
