@@ -380,13 +380,25 @@ def test_the_package_holds_everything_and_renders_the_same(tmp_path: Path) -> No
         ({"log": {"level": "loud"}}, "log.level must be one of"),
         ({"serviceMonitor": {"interval": "often"}}, "serviceMonitor.interval: Does not match pattern"),
         ({"existingSecrets": ["name"]}, "existingSecrets.0: Invalid type"),
-        ({"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}, "podMonitor.enabled: true together with"),
-        ({"web": {"existingSecret": "a", "config": {"http_server_config": {}}}}, "web.existingSecret: set together with"),
+        (
+            {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}},
+            "podMonitor.enabled: true together with",
+        ),
+        (
+            {"web": {"existingSecret": "a", "config": {"http_server_config": {}}}},
+            "web.existingSecret: set together with",
+        ),
         ({"web": {"probe": "exec", "probeCertificate": {"certFile": "a"}}}, "web.probeCertificate: only one of"),
-        ({"web": {"probeCertificate": {"certFile": "a", "keyFile": "b"}}}, "web.probeCertificate: an HTTP probe shows"),
+        (
+            {"web": {"probeCertificate": {"certFile": "a", "keyFile": "b"}}},
+            "web.probeCertificate: an HTTP probe presents",
+        ),
         ({"web": {"telemetryPath": "/a/../b"}}, "web.telemetryPath: /a/../b is taken by another page, or cannot be"),
-        ({"extraArgs": ["--web.dashboard-url=http://a", "--log.level=debug"]}, "extraArgs: --log.level is for the"),
-        ({"sharding": {"enabled": True}, "extraArgs": ["--shard.ordinal=1"]}, "extraArgs: --shard.ordinal is for the"),
+        ({"extraArgs": ["--web.dashboard-url=http://a", "--log.level=debug"]}, "extraArgs: --log.level is set by the"),
+        (
+            {"sharding": {"enabled": True}, "extraArgs": ["--shard.ordinal=1"]},
+            "extraArgs: --shard.ordinal is set by the",
+        ),
     ],
 )
 def test_wrong_values_are_refused_by_name(values: dict[str, Any], said: str, tmp_path: Path) -> None:

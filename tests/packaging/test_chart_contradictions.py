@@ -26,23 +26,38 @@ def _contradictions() -> list[tuple[dict[str, Any], str]]:
     ensemble = {"name": "a", "hosts": "${HOSTS}", "trees": [{"path": "/"}]}
     policy = {"networkPolicy": {"enabled": True}}
     return [
-        ({"existingConfigMap": "a", "config": {"ensembles": [ensemble]}}, "existingConfigMap: set together with config"),
+        (
+            {"existingConfigMap": "a", "config": {"ensembles": [ensemble]}},
+            "existingConfigMap: set together with config",
+        ),
         ({"web": {"existingSecret": "a"}}, "web.scheme: empty with web.existingSecret; accepted: HTTP or HTTPS"),
         ({"web": {"scheme": "HTTPS"}}, "web.scheme: HTTPS contradicts web.config, by which the exporter serves HTTP"),
         ({"web": {"scheme": "HTTP", "config": _TLS}}, "web.scheme: HTTP contradicts web.config, by which the exporter"),
-        ({"web": {"probe": "http", "config": _MUTUAL}}, "web.probe: http has no certificate, which web.config requires"),
+        (
+            {"web": {"probe": "http", "config": _MUTUAL}},
+            "web.probe: http has no certificate, which web.config requires",
+        ),
         ({"web": {"probe": "http", "listenHost": "::1"}}, "web.probe: http probes come from outside the pod, and"),
         ({"web": {"probe": "exec", "listenHost": "$(A)"}}, "web.listenHost: $(A) is not filled in for a probe that"),
         ({"web": {"listenHost": "127.0.0.1"}}, "service.targetPort: metrics is the exporter's own port, which"),
         ({"service": {"targetPort": "proxy"}}, "service.targetPort: no container has a port named proxy"),
         ({"podMonitor": {"enabled": True, "port": "proxy"}}, "podMonitor.port: no container has a port named proxy"),
-        ({"commonLabels": {"app.kubernetes.io/name": "a"}}, "commonLabels: app.kubernetes.io/name is for the chart"),
-        ({"podLabels": {"treecache-exporter/replica": "a"}}, "podLabels: treecache-exporter/replica is for the chart"),
+        ({"commonLabels": {"app.kubernetes.io/name": "a"}}, "commonLabels: app.kubernetes.io/name is set by the chart"),
+        (
+            {"podLabels": {"treecache-exporter/replica": "a"}},
+            "podLabels: treecache-exporter/replica is set by the chart",
+        ),
         ({"service": {"labels": {"app.kubernetes.io/instance": "a"}}}, "service.labels: app.kubernetes.io/instance is"),
         ({"extraContainers": [{"name": "exporter"}]}, "extraContainers: the name exporter is taken by another"),
         ({"initContainers": [{"name": "a"}, {"name": "a"}]}, "initContainers: the name a is taken by another"),
-        ({"hostNetwork": True, "sharding": {"enabled": True}}, "hostNetwork: true together with sharding.enabled would give"),
-        ({"hostNetwork": True, **policy}, "hostNetwork: true together with networkPolicy.enabled, which does not apply"),
+        (
+            {"hostNetwork": True, "sharding": {"enabled": True}},
+            "hostNetwork: true together with sharding.enabled would give",
+        ),
+        (
+            {"hostNetwork": True, **policy},
+            "hostNetwork: true together with networkPolicy.enabled, which does not apply",
+        ),
         ({"existingConfigMap": "a", **policy}, "networkPolicy.zookeeperPorts: empty with existingConfigMap, whose"),
         (
             {"config": {"ensembles": [ensemble]}, **policy},
