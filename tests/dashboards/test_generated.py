@@ -31,7 +31,7 @@ def test_parameters_can_be_changed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("lag=3",), ("lag_warning_ratio=soon",), ("--folder=/nowhere/at/all",)])
-def test_a_mistake_is_told_in_one_line(arguments: tuple[str, ...]) -> None:
+def test_an_invalid_argument_leads_to_a_one_line_error(arguments: tuple[str, ...]) -> None:
     ended = run(*arguments)
     assert ended.returncode == 2
     assert "accepted:" in ended.stderr.splitlines()[-1]

@@ -184,7 +184,7 @@ def test_the_grid_is_filled_and_nothing_overlaps(board: Dashboard) -> None:
 
 
 @pytest.mark.parametrize("board", DASHBOARDS)
-def test_nulls_are_told_as_such(board: Dashboard) -> None:
+def test_missing_values_stay_visible(board: Dashboard) -> None:
     for panel in board.panels:
         assert panel.defaults["noValue"]
         if panel.kind == "timeseries":

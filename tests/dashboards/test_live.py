@@ -96,7 +96,7 @@ def panel_of(name: str, title: str) -> Panel:
 
 
 @pytest.mark.parametrize("board", DASHBOARDS)
-def test_annotations_tell_of_what_happened(grafana: Asking, board: Dashboard) -> None:
+def test_annotations_mark_events(grafana: Asking, board: Dashboard) -> None:
     texts = {"Session lost": {"expired"}, "Resync": {"reconnect", "session_lost"}}
     for annotation in board.annotations:
         found = grafana(board.name).ask_range(annotation["expr"])

@@ -56,7 +56,7 @@ def test_states_are_named() -> None:
     assert shown == [("connected", NAMED["green"]), ("suspended", NAMED["orange"])]
 
 
-def test_absent_values_are_told() -> None:
+def test_absent_values_have_a_text() -> None:
     assert cell(None, panel("tree", "Staleness").defaults, now=0).text == "never verified"
 
 

@@ -65,7 +65,7 @@ def test_an_application(tmp_path: Path, board: str, title: str, shown: set[float
     check(tmp_path, expression, shown)
 
 
-#: Whatever can be wrong with a copy that was verified just now, and how its state is called then.
+#: Everything that can be wrong with a cache that was just verified, by the name of its state.
 WRONG: dict[str, dict[str, object]] = {
     "failed": {"state": "failed"},
     "closed": {"state": "closed"},
@@ -81,9 +81,9 @@ WRONG: dict[str, dict[str, object]] = {
 
 @pytest.mark.parametrize("text", WRONG)
 def test_only_a_complete_copy_is_green(tmp_path: Path, text: str) -> None:
-    told = {"state": "in_sync", "root": "readable", "unreadable": 0, **WRONG[text]}
+    given = {"state": "in_sync", "root": "readable", "unreadable": 0, **WRONG[text]}
     copies = {
-        f"zookeeper_cache_unreadable_nodes{{{APP}, {TREE}}}": f"{told['unreadable']}+0x40",
+        f"zookeeper_cache_unreadable_nodes{{{APP}, {TREE}}}": f"{given['unreadable']}+0x40",
         f"zookeeper_cache_freshness_interval_seconds{{{APP}, {TREE}}}": "60+0x40",
         f"zookeeper_cache_stale_after_seconds{{{APP}, {TREE}}}": "240+0x40",
         f"zookeeper_cache_verified_timestamp_seconds{{{APP}, {TREE}}}": "-1+15x40",
@@ -91,7 +91,7 @@ def test_only_a_complete_copy_is_green(tmp_path: Path, text: str) -> None:
     for of, states in (("state", CACHE_STATES), ("root", ROOT_STATES)):
         name = "zookeeper_cache_state" if of == "state" else "zookeeper_cache_root_state"
         for state in states:
-            copies[f'{name}{{{APP}, {TREE}, state="{state}"}}'] = f"{int(state == told[of])}+0x40"
+            copies[f'{name}{{{APP}, {TREE}, state="{state}"}}'] = f"{int(state == given[of])}+0x40"
     panel = next(panel for panel in load("tree").panels if panel.title == "State")
     (mapping,) = panel.defaults["mappings"]
     number, shown = next((number, one) for number, one in mapping["options"].items() if one["text"] == text)
@@ -108,14 +108,14 @@ def test_only_a_complete_copy_is_green(tmp_path: Path, text: str) -> None:
         check(tmp_path, f"{expression} > bool 0", {float(is_about_it)}, copies)
 
 
-def check(folder: Path, expression: str, values: set[float], told: Mapping[str, str] = APPLICATION) -> None:
+def check(folder: Path, expression: str, values: set[float], given: Mapping[str, str] = APPLICATION) -> None:
     """Fails unless an expression has exactly these values for the application's series."""
-    # Whatever the labels are.
+    # With any labels.
     counted = f'count by (shown) (count_values("shown", {expression}))'
     samples = [{"labels": f'{{shown="{value:g}"}}', "value": 1} for value in values]
     case = {
         "interval": "15s",
-        "input_series": [{"series": name, "values": values} for name, values in told.items()],
+        "input_series": [{"series": name, "values": values} for name, values in given.items()],
         "promql_expr_test": [{"expr": counted, "eval_time": f"{AT}s", "exp_samples": samples}],
     }
     path = folder / "case.yml"

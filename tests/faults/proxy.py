@@ -43,12 +43,12 @@ class Proxy:
         self.accepted = 0
         self.refused_requests: list[int] = []
         self.delay = 0.0
-        #: Whether reconnecting clients get new sessions: their first frame no longer names the old one.
+        #: Whether reconnecting clients get new sessions, because their first frame no longer names the old one.
         self.forgets_sessions = False
         #: Returns a replacement for a frame of the server, with its length.
         self.corrupt: Callable[[bytes], bytes] | None = None
-        #: Whether the server gets a ping in place of requests that are refused, so that it keeps the sessions of
-        #: clients that send nothing else.
+        #: Whether the server gets a ping in place of refused requests, so that it keeps the sessions of clients that
+        #: send nothing else.
         self.keeps_sessions = False
         #: Whether to close connections when a client requests a session, as a server without a quorum does.
         self.hangs_up = False

@@ -94,7 +94,7 @@ def test_load_is_broken_off_again_and_again(
                 proxy.break_frame(DOWN)
                 eventually(lambda: not proxy.breaking)
             assert cache.wait_initialized(60)
-            eventually(lambda: same(replay.data(), told(client, zookeeper)))
+            eventually(lambda: same(replay.data(), expected(client, zookeeper)))
     assert not replay.wrong
     assert replay.kinds[TreeEvent.INITIALIZED] == 1
 
@@ -128,11 +128,11 @@ def test_initialized_comes_after_all_znodes(
             eventually(lambda: replay.kinds[TreeEvent.CONNECTION_LOST] == 1)
             assert cache.wait_initialized(60)
             eventually(lambda: at_initialized)
-    assert at_initialized == [set(told(client, zookeeper))]
+    assert at_initialized == [set(expected(client, zookeeper))]
     assert not replay.wrong
 
 
-def told(client: KazooClient, zookeeper: ZooKeeper) -> dict[str, tuple[object, int, int]]:
+def expected(client: KazooClient, zookeeper: ZooKeeper) -> dict[str, tuple[object, int, int]]:
     """The server's tree in the form of events."""
     there = read(client, "/")
     return {zookeeper.root + path.rstrip("/"): (data, s.czxid, s.mzxid) for path, (data, s, _) in there.items()}

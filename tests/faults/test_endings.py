@@ -75,7 +75,7 @@ stack = contextlib.ExitStack(); stack.enter_context(opened())""",
 
 
 @pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
-def test_a_program_ends_whoever_closes_its_cache(zookeeper: ZooKeeper, ending: str) -> None:
+def test_a_program_ends_however_its_cache_is_closed(zookeeper: ZooKeeper, ending: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM.replace("{ending}", ending), zookeeper.hosts],
         capture_output=True,
@@ -129,7 +129,7 @@ def test_what_is_dropped_leaves_nothing(zookeeper: ZooKeeper, closes: bool) -> N
         eventually(lambda: gc.collect() >= 0 and gone() is None)
 
 
-def test_a_cache_that_nobody_holds_goes_on_for_its_listeners(client: KazooClient) -> None:
+def test_an_unreferenced_cache_serves_its_listeners(client: KazooClient) -> None:
     """As with kazoo's cache: a program that only listens needs no reference."""
     events: list[int] = []
 

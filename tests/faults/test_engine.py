@@ -138,8 +138,8 @@ def test_the_same_error_turn_after_turn_backs_off_and_is_named_once(
         client.create(f"{ROOT}/new")
         eventually(lambda: cache.stats().faults["engine"] == 4)
     eventually(lambda: is_true_to(cache, client))
-    told = [r.getMessage() for r in caplog.records if "of /app failed" in r.getMessage()]
-    assert told == ["tree cache /app failed: RuntimeError: always; restarting in 0.1 s"]
+    logged = [r.getMessage() for r in caplog.records if "/app failed" in r.getMessage()]
+    assert logged == ["tree cache /app failed: RuntimeError: always; restarting in 0.1 s"]
     assert len([r for r in caplog.records if r.exc_info]) == 2, "one of the engine, one of its unheard fault"
 
 

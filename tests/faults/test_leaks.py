@@ -137,11 +137,11 @@ def test_reconnects(server: ZooKeeperServer, writer: KazooClient, strategy: str)
 
 
 def test_many_events(server: ZooKeeperServer, writer: KazooClient, strategy: str) -> None:
-    told = 0
+    delivered = 0
 
     def count(event: TreeEvent) -> None:
-        nonlocal told
-        told += event.event_type == TreeEvent.NODE_UPDATED
+        nonlocal delivered
+        delivered += event.event_type == TreeEvent.NODE_UPDATED
 
     paths = [f"/many/{number}" for number in range(AT_ONCE)]
     for path in paths:
@@ -154,7 +154,7 @@ def test_many_events(server: ZooKeeperServer, writer: KazooClient, strategy: str
             before = belongings(server)
             for turn in range(EVENTS // AT_ONCE):
                 set_all(writer, paths, b"%d" % turn)
-                eventually(lambda n=turn: told == (n + 1) * AT_ONCE)  # type: ignore[misc]
+                eventually(lambda n=turn: delivered == (n + 1) * AT_ONCE)  # type: ignore[misc]
                 if turn == 5:
                     blocks_before = blocks()
             eventually(lambda: not busy(cache))

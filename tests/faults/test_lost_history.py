@@ -96,7 +96,7 @@ def test_deletion_seen_only_as_an_event_before_a_lagging_server(seen: Observed, 
     assert seen.replay.kinds[TreeEvent.NODE_REMOVED] == 1
 
 
-def test_deletion_that_was_told_does_not_come_back_at_a_lagging_server(seen: Observed, servers: TwoServers) -> None:
+def test_published_deletion_does_not_come_back_at_a_lagging_server(seen: Observed, servers: TwoServers) -> None:
     """ZooKeeper ensures this: a server refuses a client that has seen later transactions."""
     servers.remember()
     seen.writer.delete(ROOT + "/a/b")

@@ -56,8 +56,8 @@ def run(
             stories = [pool.submit(_happen, cause, place, since, meanwhile, say, until) for cause, place in placed]
             ended = [story.result() for story in stories]
         for stage in {id(place.stage): place.stage for _, place in placed}.values():
-            for told in stage.strays():
-                say(f"unrelated to any cause: {told.status} {told.severity} {told.name}: {told.summary}")
+            for sent in stage.strays():
+                say(f"unrelated to any cause: {sent.status} {sent.severity} {sent.name}: {sent.summary}")
         return ended
 
 
@@ -121,7 +121,7 @@ def _happen(
     calm = healed_at + (form.seconds("5m") if form.is_real else 15)
 
     def story() -> Story:
-        return Story(cause, harmed_at, healed_at, watching.told())
+        return Story(cause, harmed_at, healed_at, watching.sent())
 
     while time.monotonic() < until and (time.monotonic() <= calm or (cause.resolves and not story().is_over)):
         time.sleep(_LOOK)
@@ -139,7 +139,7 @@ class _Watch:
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
-    def told(self) -> list[Notification]:
+    def sent(self) -> list[Notification]:
         """The notifications so far."""
         return self._place.received()
 
@@ -154,10 +154,10 @@ class _Watch:
             self._say_news()
 
     def _say_news(self) -> None:
-        received = self.told()
-        for told in received[self._said :]:
-            at = told.at - self._begun
-            self._say(f"{self._cause.name}: +{at:.0f} s {told.status} {told.severity} {told.name}: {told.summary}")
+        received = self.sent()
+        for sent in received[self._said :]:
+            at = sent.at - self._begun
+            self._say(f"{self._cause.name}: +{at:.0f} s {sent.status} {sent.severity} {sent.name}: {sent.summary}")
         self._said = len(received)
 
 

@@ -196,14 +196,14 @@ class Place:
 
     def received(self) -> list[Notification]:
         """All notifications about it so far."""
-        return [told for told in list(self.stage.webhook.received) if self.concerns(told)]
+        return [sent for sent in list(self.stage.webhook.received) if self.concerns(sent)]
 
-    def concerns(self, told: Notification) -> bool:
+    def concerns(self, sent: Notification) -> bool:
         """Whether a notification is about this place: its ensemble, or one of its own exporters."""
-        ensemble = told.group.get("ensemble")
+        ensemble = sent.group.get("ensemble")
         if ensemble is None:
-            return self.job != SHARED and told.group.get("job") == self.job
-        return ensemble == self.name and told.group.get("job") == self.job
+            return self.job != SHARED and sent.group.get("job") == self.job
+        return ensemble == self.name and sent.group.get("job") == self.job
 
 
 #: Options of the causes' clients, for servers that stop and start.
@@ -238,7 +238,7 @@ class Stage:
 
     def strays(self) -> list[Notification]:
         """Notifications about none of its places, which show a problem of the stage itself."""
-        return [told for told in self.webhook.received if not any(place.concerns(told) for place in self.places)]
+        return [sent for sent in self.webhook.received if not any(place.concerns(sent) for place in self.places)]
 
     def ensemble(self, ensemble: Ensemble) -> Ensemble:
         """Starts servers, which stop with the stage."""

@@ -68,7 +68,7 @@ def wait_for(alert: str, place: Place) -> Mapping[str, str]:
     """The labels of the first firing alert, once it fires."""
 
     def fired() -> list[Mapping[str, str]]:
-        alerts = [one for told in place.received() if told.name == alert for one in told.alerts]
+        alerts = [one for sent in place.received() if sent.name == alert for one in sent.alerts]
         return [one.labels for one in alerts if one.status == "firing"]
 
     return eventually(fired, timeout=SLACK, interval=0.2)[0]

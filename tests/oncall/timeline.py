@@ -27,9 +27,9 @@ def table(stories: Sequence[Story]) -> str:
 
 
 def _rows(story: Story) -> Iterator[str]:
-    for told in story.fired:
-        after = f"{told.at - story.harmed_at:.0f} s"
-        yield f"{after} | {told.severity} | {told.name.removeprefix('TreeCache')} | {_escaped(told.summary)}"
+    for sent in story.fired:
+        after = f"{sent.at - story.harmed_at:.0f} s"
+        yield f"{after} | {sent.severity} | {sent.name.removeprefix('TreeCache')} | {_escaped(sent.summary)}"
     if not story.fired:
         yield "| | | nothing was sent"
 

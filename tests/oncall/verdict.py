@@ -17,19 +17,19 @@ class Story:
     cause: Cause
     harmed_at: float
     healed_at: float
-    told: Sequence[Notification]
+    sent: Sequence[Notification]
 
     @property
     def fired(self) -> list[Notification]:
         """The firing notifications."""
-        return [told for told in self.told if told.status == "firing"]
+        return [sent for sent in self.sent if sent.status == "firing"]
 
     @property
     def is_over(self) -> bool:
         """Whether every alert that fired has resolved."""
         last: dict[tuple[tuple[str, str], ...], str] = {}
-        for told in self.told:
-            for alert in told.alerts:
+        for sent in self.sent:
+            for alert in sent.alerts:
                 last[tuple(sorted(alert.labels.items()))] = alert.status
         return "firing" not in last.values()
 
@@ -39,35 +39,35 @@ class Story:
 
     def _complaints(self, form: Form, slack: float) -> list[str]:
         cause, found = self.cause, []
-        critical = [told for told in self.fired if told.severity == "critical"]
+        critical = [sent for sent in self.fired if sent.severity == "critical"]
         if len(critical) > cause.critical:
             found.append(f"{len(critical)} critical notifications, at most {cause.critical}")
         if len(self.fired) > cause.in_all:
             found.append(f"{len(self.fired)} notifications in all, at most {cause.in_all}")
-        found += [f"{told.name} is not about it: {told.summary}" for told in self.fired if self._is_wrong(told)]
+        found += [f"{sent.name} is not about it: {sent.summary}" for sent in self.fired if self._is_wrong(sent)]
         found += [
-            f"{told.name} was sent {told.at - self.healed_at:.0f} s after it was healed: {told.summary}"
-            for told in self.fired
-            if told.at > self.healed_at + form.seconds("1m") + slack
+            f"{sent.name} was sent {sent.at - self.healed_at:.0f} s after it was healed: {sent.summary}"
+            for sent in self.fired
+            if sent.at > self.healed_at + form.seconds("1m") + slack
             and cause.lasts
-            and told.name not in cause.afterwards
+            and sent.name not in cause.afterwards
         ]
         found += [
             f"a critical notification within {cause.no_page_for:g} min"
-            for told in critical
-            if told.at < self.harmed_at + form.seconds("1m") * cause.no_page_for
+            for sent in critical
+            if sent.at < self.harmed_at + form.seconds("1m") * cause.no_page_for
         ]
         if cause.within is not None:
             found += self._wrong_first(form, slack)
         return found
 
-    def _is_wrong(self, told: Notification) -> bool:
-        return bool(self.cause.alerts) and told.name not in self.cause.alerts
+    def _is_wrong(self, sent: Notification) -> bool:
+        return bool(self.cause.alerts) and sent.name not in self.cause.alerts
 
     def _wrong_first(self, form: Form, slack: float) -> list[str]:
         cause = self.cause
         names = cause.alerts[:1] if cause.words else cause.alerts
-        right = next((told for told in self.fired if told.name in names), None)
+        right = next((sent for sent in self.fired if sent.name in names), None)
         if right is None:
             return [f"{' or '.join(names)} was not sent"]
         found = []
