@@ -18,14 +18,14 @@ RULES = Path(__file__).parents[2] / "dashboards" / "prometheus"
 DOCS = Path(__file__).parents[2] / "docs"
 CATALOGUE = {metric.name: metric for group in GROUPS for metric in group.metrics}
 
-#: What prometheus_client and Prometheus themselves provide.
+#: Metrics of prometheus_client and Prometheus itself.
 PROVIDED = {"up", "process_resident_memory_bytes", "process_cpu_seconds_total", "process_start_time_seconds"}
-#: Metrics that neither a dashboard nor a rule asks for, and why.
+#: Metrics that neither a dashboard nor a rule uses, and why.
 UNUSED: dict[str, str] = {
-    "treecache_exporter_collector_success": "the log has the error; of those that there are, only a bug fails one",
-    "treecache_exporter_collector_duration_seconds": "scrape_duration_seconds, which Prometheus has, is the sum",
+    "treecache_exporter_collector_success": "the log has the error; only a bug makes a collector fail",
+    "treecache_exporter_collector_duration_seconds": "scrape_duration_seconds of Prometheus is the sum",
 }
-#: Prometheus' own series of alerts, which have the labels of what they are about, as far as it is one thing.
+#: Prometheus' own series of alerts; they have only the labels of their alert.
 ALERTS = {"ALERTS", "ALERTS_FOR_STATE"}
 RANGES = {text: promql_parser.parse_duration(text) for text in INTERVALS.values()}
 
@@ -140,7 +140,7 @@ def test_each_metric_is_used_or_deliberately_not() -> None:
     "path", sorted([*RULES.glob("*.yml"), *DOCS.glob("*.md"), DOCS.parent / "README.md"]), ids=lambda path: path.name
 )
 def test_each_metric_that_is_named_exists(path: Path) -> None:
-    # A name with a colon beside it is that of a recording rule, one with a star is meant as the beginning of a name.
+    # A name next to a colon belongs to a recording rule; one with a star is a prefix.
     named = re.findall(r"(?<![\w:/.-])(?:zookeeper_c|treecache_exporter_)\w+(?![\w:*])", path.read_text("utf-8"))
     assert set(named) <= {*QUERIED, *CATALOGUE}
 

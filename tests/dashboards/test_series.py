@@ -12,7 +12,7 @@ import pytest
 from exporter.treecache.stats import CACHE_STATES, ROOT_STATES
 from tests.dashboards.grafana import ALL, Grafana, load
 
-#: Seconds after which is asked: between two scrapes.
+#: Seconds after which to query: between two scrapes.
 AT = 610
 CHOSEN = {"job": ALL, "instance": ALL, "ensemble": "main", "tree": "/"}
 TREE = 'ensemble="main", tree="/"'
@@ -29,7 +29,7 @@ APPLICATION = {
     f"process_resident_memory_bytes{{{APP}}}": "7+0x40",
     f'zookeeper_client_up{{{APP}, ensemble="main"}}': "1+0x40",
     f'zookeeper_client_up{{{OTHER}, ensemble="main"}}': "1+0x20 stale",
-    # Scraped every 15 seconds, with a timeout of 10 of which 3 have passed at each scrape.
+    # Scraped every 15 seconds, 3 seconds into a session timeout of 10.
     f'zookeeper_client_session_deadline_timestamp_seconds{{{APP}, ensemble="main"}}': "7+15x40",
     f'zookeeper_client_session_deadline_timestamp_seconds{{{OTHER}, ensemble="main"}}': "0+0x20 stale",
     f'zookeeper_cache_nodes{{{APP}, {TREE}, kind="persistent"}}': "5+0x40",
@@ -59,7 +59,7 @@ FRESH = 1
     ],
 )
 def test_an_application(tmp_path: Path, board: str, title: str, shown: set[float]) -> None:
-    # What comes after it are limits.
+    # The rest are limits.
     target = next(panel for panel in load(board).panels if panel.title == title).targets[0]
     expression = Grafana("", 0, AT, CHOSEN, scrape_interval=15).filled(target.expression)
     check(tmp_path, expression, shown)

@@ -302,7 +302,7 @@ class _Page:
         for index in range(min(len(rows), fits) + 1):
             axes.axhline(26 + 28 * index, color=theme.BORDER, linewidth=0.8)
 
-    # What several kinds share
+    # Shared by several kinds
 
     def _plot(self, panel: Panel, box: _Box) -> Axes:
         axes = self._axes(box)

@@ -12,7 +12,7 @@ GRID = "#2a2d33"
 TEXT = "#d0d1dc"
 FAINT = "#8e8f9b"
 
-#: What the JSON calls colours.
+#: The names of colours in the JSON.
 NAMED = {
     "green": "#73bf69",
     "blue": "#5794f2",
