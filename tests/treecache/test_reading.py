@@ -44,7 +44,7 @@ def test_what_else_is_decided_is_stated() -> None:
         ("kazoo's cache: 200,200 requests", "| requests | 200,200 | 116 |"),
         ("within 1.12 ms (kazoo: 1.17), and 99 % within 3.0 ms (kazoo: 5.0)", "1.17 (1.06..1.44) | 1.12 (1.03..1.34)"),
         ("17 ms later", "| behind, s | 0.0168 (0.0139..0.0199)"),
-        ("from 42 to 33 us", "made 33.2 us (29.2..34.0) of\n42.1"),
+        ("from 42 to 33 us", "reduced 42.1\nus (37.8..64.5) to 33.2"),
     ],
 )
 def test_what_it_comes_to_was_measured(stated: str, measured: str) -> None:
