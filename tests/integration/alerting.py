@@ -1,4 +1,4 @@
-"""Alertmanager as a process, and a webhook that it notifies."""
+"""Alertmanager as a process, and a webhook that receives its notifications."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ruamel.yaml import YAML
 from dashboards.prometheus.parameters import in_words, milliseconds
 from tests.support import eventually
 
-#: The configuration that is shipped.
+#: The shipped configuration.
 SHIPPED = Path(__file__).parents[2] / "dashboards" / "alertmanager" / "alertmanager.yml"
 
 
 def configuration(url: str, shorten: float, scrape_interval: str) -> str:
-    """The one that is shipped, with a webhook for its receiver and its times divided by `shorten`.
+    """The shipped configuration with a webhook as its receiver and its times divided by `shorten`.
 
     As there, what replicas see one after the other, a scrape apart, comes together.
     """
@@ -48,7 +48,7 @@ class Alert:
 
 @dataclass(frozen=True)
 class Notification:
-    """What a person gets at once: the alerts of one group. `at` is the monotonic time when it came.
+    """One notification: the alerts of one group. `at` is the monotonic time of its arrival.
 
     It counts as `firing` while one of its alerts fires.
     """
@@ -64,7 +64,7 @@ class Notification:
 
     @property
     def name(self) -> str:
-        """The alert's."""
+        """The name of the alert."""
         return self.group["alertname"]
 
     @property
@@ -74,12 +74,12 @@ class Notification:
 
     @property
     def summary(self) -> str:
-        """What its first alert says, of those that fire if there is one."""
+        """The summary of its first alert, of the first firing one if there is any."""
         return next((alert.summary for alert in self.alerts if alert.status == self.status), "")
 
 
 class Webhook:
-    """Takes Alertmanager's notifications on a free loopback port, for as long as its block runs."""
+    """Receives Alertmanager's notifications on a free loopback port, within its block."""
 
     def __init__(self) -> None:
         self.received: list[Notification] = []
@@ -97,14 +97,14 @@ class Webhook:
                 self.end_headers()
 
             def log_message(self, format: str, *arguments: object) -> None:
-                """Is silent."""
+                """Logs nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Its URL."""
         return f"http://127.0.0.1:{self._server.server_port}/"
 
     def __enter__(self) -> Webhook:
@@ -154,7 +154,7 @@ class Alertmanager:
 
 @contextlib.contextmanager
 def running_alertmanager(folder: Path, webhook: str, shorten: float, scrape_interval: str) -> Iterator[Alertmanager]:
-    """An Alertmanager with the shipped configuration, its times divided, that is ended afterwards in any case."""
+    """Runs an Alertmanager with the shipped configuration, its times divided, within the block."""
     alertmanager = Alertmanager(folder, webhook, shorten, scrape_interval)
     try:
         yield alertmanager

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-#: Milliseconds within which a page shows what has happened.
+#: Milliseconds within which a page must show a change.
 SHOWN_WITHIN = 15_000
 
 OpenPage = Callable[..., Page]
@@ -20,7 +20,7 @@ OpenPage = Callable[..., Page]
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        # Without its sandbox Chromium also runs as root, and in containers.
+        # Without its sandbox, Chromium also runs as root and in containers.
         chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         yield chromium
         chromium.close()
@@ -28,7 +28,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[OpenPage]:
-    """Opens pages that must not complain, ask other hosts, or open dialogs; options are those of a browser context."""
+    """Opens pages, which must not log errors, contact other hosts or open dialogs. Options are a browser context's."""
     complaints: list[str] = []
     with contextlib.ExitStack() as contexts:
 

@@ -1,4 +1,4 @@
-"""`python -m tests.integration.following HANDLER HOSTS`: whether what follows from calls has their parent, by handler.
+"""`python -m tests.integration.following HANDLER HOSTS`: checks that calls in callbacks have the right parent span.
 
 Prints each call that did not have the caller as its parent, and at last how many did.
 """

@@ -1,4 +1,4 @@
-"""Poisonable: the exporter with ways in that it must not have, to harm its caches.
+"""Poisonable: the exporter with extra paths that harm its caches, for tests only.
 
 `python -m tests.integration.poisonable` takes the exporter's flags. At SIGUSR1 it takes a znode out of every cache of a
 tree below `/copy_wrong`, of which nothing has told it: what changes there before an audit comes by brings the znode

@@ -37,7 +37,7 @@ provider.add_span_processor(SimpleSpanProcessor(exported))
 
 
 def main() -> None:
-    """The parent: everything runs in it before, while and after it forks."""
+    """The parent: everything keeps running in it before, during and after the forks."""
     KazooInstrumentor().instrument(tracer_provider=provider)
     idle = KazooClient(HOSTS)
     idle_handle = instrument(idle, ensemble="idle")
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def child(name: str, inherited: KazooClient, handle: instrumentation.Instrumentation) -> None:
-    """Knows nothing of what the parent has, cannot use it by mistake, and has its own under the same names."""
+    """The child: has none of the parent's metrics, cannot use its clients, and makes its own with the same names."""
     signal.alarm(PATIENCE)
     assert series("default") == set()
     assert Session.existing(inherited).stats().state == "lost"  # type: ignore[union-attr]
@@ -84,7 +84,7 @@ def child(name: str, inherited: KazooClient, handle: instrumentation.Instrumenta
 
 
 def parent_again(inherited: KazooClient, handle: instrumentation.Instrumentation) -> None:
-    """A child that forks: what neither of its ancestors has running here is as dead in its own child."""
+    """A child that forks: the clients and caches of both ancestors are unusable in the grandchild too."""
     signal.alarm(PATIENCE)
     client = KazooClient(HOSTS)
     with instrument(client), started(client):
@@ -96,7 +96,7 @@ def parent_again(inherited: KazooClient, handle: instrumentation.Instrumentation
 
 
 def of_idle_client(idle: KazooClient) -> None:
-    """A client that the parent only made and instrumented is the child's once that starts it."""
+    """A client that the parent has made and instrumented but not started belongs to the child that starts it."""
     signal.alarm(PATIENCE)
     with started(idle), TreeCache(idle, "/app") as cache:
         assert cache.wait_initialized(PATIENCE)
@@ -108,7 +108,7 @@ def of_idle_client(idle: KazooClient) -> None:
 
 
 def in_place_of_idle_client(idle_handle: instrumentation.Instrumentation) -> None:
-    """Where the child makes one of its own instead, that has the name."""
+    """If the child makes a client of its own instead, that one has the name."""
     signal.alarm(PATIENCE)
     client = KazooClient(HOSTS)
     with instrument(client, ensemble="idle"), started(client):
@@ -123,7 +123,7 @@ def own(name: str, handle: instrumentation.Instrumentation) -> None:
     exported.clear()
     with instrument(client), started(client), TreeCache(client, "/app") as cache:
         assert cache.wait_initialized(PATIENCE)
-        # What undoes the parent's is harmless here.
+        # Undoing the parent's instrumentation is harmless here.
         handle.uninstrument()
         client.get("/app/a")
         assert metric("zookeeper_client_up") == 1
@@ -137,7 +137,7 @@ def own(name: str, handle: instrumentation.Instrumentation) -> None:
 
 @contextlib.contextmanager
 def all_locks_held(client: KazooClient) -> Iterator[None]:
-    """As a fork may find them: in the hands of a thread that the child does not have."""
+    """Holds the locks during a fork, in a thread that the child does not have."""
     attached = Session.attach(client)
     held, done = threading.Event(), threading.Event()
 
@@ -203,7 +203,7 @@ def metric(name: str, ensemble: str = "default", **labels: str) -> float | None:
 
 
 def say(line: str) -> None:
-    # In one piece: the processes share this stream.
+    # In one write: the processes share this stream.
     os.write(sys.stdout.fileno(), f"{line}\n".encode())
 
 

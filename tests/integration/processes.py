@@ -1,4 +1,4 @@
-"""The exporter and Prometheus as processes, started on free ports and stopped by their process ids."""
+"""The exporter and Prometheus as processes, on free ports, stopped by their process ids."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support import eventually
 
-#: Seconds within which the exporter must have ended after a signal: on a busy machine too, and before an exporter of
-#: OpenTelemetry's that could hold it up gives up (10 s).
+#: Seconds within which the exporter must end after a signal: enough for a busy machine, and less than the 10 s after
+#: which an OpenTelemetry exporter that blocks the end gives up.
 STOP_LIMIT = 9.0
 
 Labels = Mapping[str, str]
@@ -61,15 +61,15 @@ class Exporter:
 
     @property
     def url(self) -> str:
-        """Where it serves; waits until it does."""
+        """Its URL; waits until it serves."""
         return str(eventually(self._serving, timeout=60)[0]["url"])
 
     def printed(self) -> str:
-        """What it wrote to standard output."""
+        """Its standard output."""
         return self._output.read_text()
 
     def log_lines(self) -> list[dict[str, Any]]:
-        """Every event that was logged."""
+        """All logged events."""
         return [json.loads(line) for line in self._log.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
     def logged(self, event: str) -> list[dict[str, Any]]:
@@ -77,7 +77,7 @@ class Exporter:
         return [line for line in self.log_lines() if line["event"] == event]
 
     def wait_logged(self, event: str, count: int = 1) -> list[dict[str, Any]]:
-        """The logged events of one kind, once there are so many: a line may come a moment after what it tells of."""
+        """Waits for this many logged events of one kind: a line may appear a moment after its cause."""
 
         def found() -> list[dict[str, Any]]:
             lines = self.logged(event)
@@ -104,18 +104,18 @@ class Exporter:
         return float(sum(matching))
 
     def wait_ready(self) -> None:
-        """Waits until every tree had its first load."""
+        """Waits until every tree was loaded once."""
         eventually(lambda: self.get("/-/ready").status_code == 200)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
-        """Sends a signal; gives the exit status and how many seconds it took."""
+        """Sends a signal; returns the exit status and the seconds until the end."""
         begun = time.monotonic()
         self._process.send_signal(number)
         status = self._process.wait(timeout=60)
         return status, time.monotonic() - begun
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Sends a signal and does not wait."""
+        """Sends a signal without waiting."""
         self._process.send_signal(number)
 
     def end(self) -> None:
@@ -134,7 +134,7 @@ def running_exporter(
     environment: Mapping[str, str] | None = None,
     launcher: tuple[str, ...] = (),
 ) -> Iterator[Exporter]:
-    """An exporter that is ended afterwards in any case; a launcher replaces itself by the command that it is given."""
+    """Runs an exporter within the block; a launcher replaces itself by the command that it gets."""
     words = [f"--zookeeper.hosts={hosts}", *(f"--treecache.path={path}" for path in paths), *flags]
     with _ended_afterwards(Exporter(folder / "exporter.log", words, environment, launcher=launcher)) as exporter:
         yield exporter
@@ -144,7 +144,7 @@ def running_exporter(
 def configured_exporter(
     config: Path, flags: Sequence[str] = (), environment: Mapping[str, str] | None = None
 ) -> Iterator[Exporter]:
-    """An exporter with a configuration file, which is ended afterwards in any case."""
+    """Runs an exporter with a configuration file within the block."""
     log = config.parent / "exporter.log"
     with _ended_afterwards(Exporter(log, [f"--config.file={config}", *flags], environment)) as exporter:
         yield exporter
@@ -185,7 +185,7 @@ class Prometheus:
 
     @property
     def url(self) -> str:
-        """Where it serves; waits until it does."""
+        """Its URL; waits until it serves."""
         return str(eventually(self._listening, timeout=30))
 
     def _listening(self) -> str | None:
@@ -195,7 +195,7 @@ class Prometheus:
         return match and f"http://{match[1]}"
 
     def wait_ready(self) -> None:
-        """Waits until it answers queries, which is some time after it listens."""
+        """Waits until it answers queries, some time after it starts to listen."""
         eventually(lambda: httpx.get(f"{self.url}/-/ready").status_code == 200, timeout=30)
 
     def query(self, expression: str) -> list[float]:
@@ -205,7 +205,7 @@ class Prometheus:
         return [float(sample["value"][1]) for sample in response.json()["data"]["result"]]
 
     def value(self, expression: str) -> float | None:
-        """The value of an instant query that gives one sample, None while it gives none."""
+        """The value of an instant query with one sample; None if it has none."""
         values = self.query(expression)
         assert len(values) < 2, f"{expression} gives {len(values)} samples"
         return values[0] if values else None
@@ -222,7 +222,7 @@ class Prometheus:
 
 @contextlib.contextmanager
 def running_prometheus(folder: Path, *urls: str, interval: str = "1s", more: str = "") -> Iterator[Prometheus]:
-    """A Prometheus that scrapes the exporters at these addresses and is ended afterwards in any case."""
+    """Runs a Prometheus that scrapes the exporters at these addresses within the block."""
     prometheus = Prometheus(folder, *(url.removeprefix("http://") for url in urls), interval=interval, more=more)
     try:
         prometheus.wait_ready()

@@ -1,4 +1,4 @@
-"""Credentials that come later: the cache then sees what it may, and nothing that is in flight is lost or mixed up."""
+"""Credentials that are added later: the cache then reads what it may, and no request in flight is lost or mixed up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NODES = 1_000
 
 @pytest.fixture
 def owner(client_factory: ClientFactory) -> KazooClient:
-    """A client with the credentials of the one user who may read /app/secret and below."""
+    """A client with the credentials of the only user who may read /app/secret and below."""
     owner = client_factory(auth_data=[("digest", "user:password")])
     acl = [make_digest_acl("user", "password", all=True)]
     owner.create("/app")

@@ -1,4 +1,4 @@
-"""Auto-reload: files that change as Kubernetes and editors change them are in force without a signal."""
+"""Auto-reload: changes as made by Kubernetes and editors take effect without a signal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SUCCESSFUL = "treecache_exporter_config_last_reload_successful"
 
 
 class Volume:
-    """A folder as the kubelet keeps it for a ConfigMap or a Secret: links through `..data`, which is swapped.
+    """A folder as the kubelet maintains it for a ConfigMap or a Secret: links through `..data`, which is swapped.
 
     https://github.com/kubernetes/kubernetes/blob/master/pkg/volume/util/atomic_writer.go
     """
@@ -34,7 +34,7 @@ class Volume:
             (folder / name).symlink_to(Path("..data", name))
 
     def update(self, files: Mapping[str, str]) -> None:
-        """Puts all new content into force at once, and removes the old."""
+        """Replaces the whole content atomically."""
         old = self._folder / f"..{self._generation}"
         self._generation += 1
         new = self._folder / f"..{self._generation}"
@@ -102,7 +102,7 @@ def test_a_bad_volume_changes_nothing_and_is_told_once(
         eventually(lambda before=before: len(exporter.logged("configuration refused")) > before, timeout=60)  # type: ignore[misc]
         assert exporter.metric(SUCCESSFUL) == 0
     refused = len(exporter.logged("configuration refused"))
-    # Long enough for a few looks at what is bad still.
+    # Long enough for a few checks of the file while it is bad.
     time.sleep(3)
     assert len(exporter.logged("configuration refused")) == refused
     assert exporter.metric("zookeeper_cache_initialized", tree="/a") == 1

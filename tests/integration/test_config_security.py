@@ -1,4 +1,4 @@
-"""TLS, digest and SASL as a configuration file asks for them, on real servers; and no secret is told by anything."""
+"""TLS, digest and SASL by a configuration file, with real servers; and no output contains a secret."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.conftest import TICK_TIME, connected
 from tests.integration.processes import STOP_LIMIT, Exporter, configured_exporter
 from tests.support import eventually
 
-# kazoo forgets to close a socket whose TLS handshake failed; it is closed when it is collected.
+# kazoo does not close a socket whose TLS handshake failed; the garbage collector does.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
 
 DIGEST_SECRET, OTHER_SECRET = "digest-hunter2", "other-hunter2"
@@ -41,7 +41,7 @@ Server {
 
 
 def write_pem(folder: Path, certificate: trustme.LeafCert, password: bytes | None = None) -> None:
-    """key.pem, cert.pem and, as Java wants them, both.pem."""
+    """key.pem, cert.pem and, for Java, both.pem."""
     key = serialization.load_pem_private_key(certificate.private_key_pem.bytes(), password=None)
     encryption = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
     key_pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
@@ -91,7 +91,7 @@ class SecureZooKeeper:
 
 @pytest.fixture(scope="module")
 def zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureZooKeeper]:
-    """A server with three znodes: one for everyone, one for a digest user, one for a SASL user."""
+    """A server with three znodes, readable by everyone, by a digest user and by a SASL user."""
     secure = SecureZooKeeper(tmp_path_factory.mktemp("secure"))
     with secure.server, connected(secure.server.hosts) as client:
         client.create("/tree")
@@ -103,13 +103,13 @@ def zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureZooKee
 
 @pytest.fixture(autouse=True)
 def _collected() -> Iterator[None]:
-    """Collects what kazoo left while its warning is still expected."""
+    """Collects kazoo's garbage while its warnings are still expected."""
     yield
     gc.collect()
 
 
 def configured(folder: Path, hosts: str, **ensemble: Any) -> Path:
-    """A configuration file with one ensemble, of which /tree is held."""
+    """A configuration file with one ensemble and the tree /tree."""
     config = folder / "config.yml"
     whole = {"name": "main", "hosts": hosts, "session_timeout": "2s", "trees": [{"path": "/tree"}], **ensemble}
     config.write_text(json.dumps({"ensembles": [whole]}))
@@ -127,13 +127,13 @@ def watching(config: Path) -> Iterator[WatchedEnsemble]:
 
 
 def unreadable(ensemble: WatchedEnsemble) -> int | None:
-    """How many znodes of the tree may not be read, once it is loaded."""
+    """The number of unreadable znodes once the tree is loaded."""
     stats = ensemble.source.caches["/tree"].stats()
     return stats.unreadable_nodes if stats.initialized else None
 
 
 def nothing_tells(exporter: Exporter, *secrets: str) -> None:
-    """No log, page, answer or metric holds a secret, not in another form either, nor the password of the session."""
+    """No log, page, answer or metric contains a secret in any form, or the password of the session."""
     pages = [exporter.get(path).text for path in ("/", "/metrics", "/browse?ensemble=main&tree=/tree&path=/tree")]
     answers = [first_event(exporter), httpx.post(f"{exporter.url}/-/reload").text]
     connects = [line["event"] for line in exporter.log_lines() if "Connect(" in line["event"]]
@@ -147,7 +147,7 @@ def nothing_tells(exporter: Exporter, *secrets: str) -> None:
 
 
 def first_event(exporter: Exporter) -> str:
-    """What an open page is told first."""
+    """The first message to an open page."""
     with httpx.stream("GET", f"{exporter.url}/-/events") as response:
         return next(line for line in response.iter_lines() if line.startswith("data: {"))
 
@@ -214,7 +214,7 @@ def test_a_client_whose_password_becomes_right_goes_on_by_itself(
     sasl = {"mechanism": "DIGEST-MD5", "username": "exporter", "password": "wrong"}
     with watching(configured(tmp_path, zookeeper.server.hosts, sasl=sasl)) as ensemble:
         eventually(lambda: ensemble.source.client.stats().sessions_lost["auth_failed"] == 2)
-        # As if it had been mended on the server's side.
+        # As if it had been fixed on the server.
         options = adapt(ensemble._client).sasl_options
         assert options is not None
         options["password"] = SASL_SECRET

@@ -1,4 +1,4 @@
-"""Random changes at a real server: after each burst the cache equals the server, and its events replayed equal both."""
+"""Random changes at a real server: after each burst, the cache and its replayed events equal the server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _roots = itertools.count()
 
 
 class Changes(RuleBasedStateMachine):
-    """Bursts of changes by two sessions, and the comparison after each."""
+    """Makes bursts of changes with two sessions, and compares after each."""
 
     def __init__(self, reader: KazooClient, writer: KazooClient, owner: KazooClient) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The exporter as a process on a real ZooKeeper: start, pages, stop, and hands off the znodes."""
+"""The exporter as a process with a real ZooKeeper: start, pages, stop, and no changes of znodes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @pytest.fixture
 def exporter(tmp_path: Path, zookeeper: ZooKeeper) -> Iterator[Exporter]:
-    """An exporter that watches the test's own chroot and is ready."""
+    """A ready exporter that watches the test's own chroot."""
     with running_exporter(tmp_path, zookeeper.hosts, "/") as running:
         running.wait_ready()
         yield running
@@ -143,13 +143,13 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path, own_zookeeper: ZooKeepe
 
 def test_it_never_writes(tmp_path: Path, own_zookeeper: ZooKeeperServer) -> None:
     begin, znodes = zxid(own_zookeeper), own_zookeeper.mntr()["zk_znode_count"]
-    # The other barrier changes no znode either, but takes a transaction's number for each proof.
+    # The quorum barrier changes no znode either, but takes a zxid for each freshness check.
     flags = ("--freshness.barrier=sync", "--freshness.interval=100ms", "--audit.interval=100ms")
     with running_exporter(tmp_path, own_zookeeper.hosts, "/", "/absent/tree", "/zookeeper", flags=flags) as exporter:
         exporter.wait_ready()
         eventually(lambda: exporter.metric("zookeeper_cache_verified_timestamp_seconds", tree="/") > 0)
         eventually(lambda: exporter.metric("zookeeper_cache_audits_total", tree="/") > 0)
-        # What begins a session is a transaction, and so is what ends it; one more session asks what the server can do.
+        # Opening and closing a session are transactions; one more session finds out the server's capabilities.
         eventually(lambda: zxid(own_zookeeper) == begin + 3)
         assert_stops(exporter, signal.SIGTERM)
     assert zxid(own_zookeeper) == begin + 4

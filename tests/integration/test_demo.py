@@ -1,4 +1,4 @@
-"""`treecache-exporter demo` as a user runs it: a process of its own, with a real ZooKeeper."""
+"""`treecache-exporter demo` as a user runs it: as a process, with a real ZooKeeper."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DEMO = [sys.executable, "-m", "exporter", "demo", "--web.listen-address=127.0.0.
 
 @dataclass(frozen=True)
 class Demo:
-    """A running demo and what it printed."""
+    """A running demo and its output."""
 
     process: subprocess.Popen[str]
     page: str
@@ -83,7 +83,7 @@ def test_a_signal_stops_and_removes_everything(demo: Demo, number: signal.Signal
 
 
 def test_ctrl_c_reaches_the_demo_alone(demo: Demo) -> None:
-    """A terminal sends SIGINT to its foreground process group, where java must not be."""
+    """A terminal sends SIGINT to its foreground process group, which java must not be in."""
     assert os.getpgid(demo.java) != os.getpgid(demo.process.pid)
     assert os.getsid(demo.java) != os.getsid(demo.process.pid)
 

@@ -1,4 +1,4 @@
-"""What an ensemble under watch logs of a real server: outages, lost sessions, and nothing of single znodes."""
+"""The log about a real server: outages and lost sessions, but nothing about single znodes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_lost_session_is_one_warning(zookeeper: ZooKeeper) -> None:
 
 
 def test_a_connection_that_comes_and_goes_is_no_flood(zookeeper: ZooKeeper, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Longer than eight connections take on a busy machine: a pause between them ends the flood.
+    # Longer than eight connections take on a busy machine: a longer pause between them would end the flood.
     monkeypatch.setattr(ensemble_module, "Flood", partial(Flood, limit=2, interval=4.0))
     with Proxy(zookeeper.server.port) as proxy, structlog.testing.capture_logs() as logged:
         settings = Ensemble("main", proxy.hosts + zookeeper.root, (Tree("a", "/"), Tree("b", "/")))
@@ -97,7 +97,7 @@ def test_what_kazoo_says_of_an_outage_names_the_server(zookeeper: ZooKeeper, cap
 
 
 def refusals(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
-    """What kazoo logged of refused connections."""
+    """kazoo's messages about refused connections."""
     return [record for record in caplog.records if record.name == "kazoo.client" and "refused" in record.getMessage()]
 
 
@@ -117,7 +117,7 @@ def test_nothing_is_logged_for_a_znode_above_debug(zookeeper: ZooKeeper, client_
 
 
 def count(logged: Sequence[Mapping[str, Any]], event: str, after: str | None = None) -> int:
-    """How often an event was logged, in all or since another one last was."""
+    """How often an event was logged, in total, or since the last event `after`."""
     events = [entry["event"] for entry in logged]
     if after is not None:
         events = events[len(events) - events[::-1].index(after) :] if after in events else []

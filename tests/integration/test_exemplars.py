@@ -22,7 +22,7 @@ from tests.support import eventually
 
 CALLS = "zookeeper_client_request_duration_seconds_bucket"
 REFRESHES = "zookeeper_cache_refresh_duration_seconds_bucket"
-#: Seconds that an exemplar may take to show in Prometheus: it begins to scrape some seconds after its start.
+#: Seconds until an exemplar must be in Prometheus, which starts to scrape some seconds after its own start.
 SHOWN_WITHIN = 30.0
 
 
@@ -37,7 +37,7 @@ class Application:
         self.instrumentation = instrument(client, ensemble=ensemble, registry=registry, tracer_provider=provider)
 
     def spans(self) -> dict[tuple[str, str], str]:
-        """The names of the spans that have ended, by trace id and span id."""
+        """The names of the ended spans, by trace id and span id."""
         ended = ((span.get_span_context(), span.name) for span in self.exported.get_finished_spans())
         return {(f"{of.trace_id:032x}", f"{of.span_id:016x}"): name for of, name in ended if of is not None}
 
@@ -59,7 +59,7 @@ def prometheus(tmp_path: Path, registry: CollectorRegistry) -> Iterator[Promethe
 
 
 def exemplars(prometheus: Prometheus, query: str) -> list[Mapping[str, Any]]:
-    """What Prometheus' API for exemplars answers: each with its labels, its value and the labels of its series."""
+    """The exemplars from Prometheus' API, each with its labels, its value and the labels of its series."""
     now = time.time()
     parameters: dict[str, str | float] = {"query": query, "start": now - 300, "end": now + 300}
     response = httpx.get(f"{prometheus.url}/api/v1/query_exemplars", params=parameters)

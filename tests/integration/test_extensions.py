@@ -1,4 +1,4 @@
-"""What the cache can do beyond kazoo's, at a real server and with either strategy."""
+"""Features that kazoo's cache does not have, with a real server and each strategy."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ ADDED, UPDATED, REMOVED = TreeEvent.NODE_ADDED, TreeEvent.NODE_UPDATED, TreeEven
 
 @pytest.fixture(params=["recursive", "classic"])
 def make(request: pytest.FixtureRequest, client: KazooClient) -> Make:
-    """Makes a cache of /app, which has children a and b with children c and d of their own."""
+    """Makes a cache of /app, which has children a and b, each with children c and d."""
     for path in ("/app/a/c", "/app/a/d", "/app/b/c", "/app/b/d"):
         client.ensure_path(path)
     return lambda **options: TreeCache(client, "/app", mode=request.param, **options)
 
 
 class Selection:
-    """Keeps no d, and descends into everything but /app/b."""
+    """Excludes every d, and everything below /app/b."""
 
     def keep(self, path: str) -> bool:
         return not path.endswith("/d")

@@ -1,4 +1,4 @@
-"""A cache of a real tree holds what the globs say."""
+"""A cache of a real tree holds the znodes that the globs select."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Library mode: an application's own client and caches are measured, in any registry, until that is undone."""
+"""Library mode: metrics of an application's own client and caches, in any registry, until that is undone."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def registry() -> CollectorRegistry:
 
 
 def trees(registry: CollectorRegistry) -> set[tuple[str, str]]:
-    """The ensembles and trees that a scrape tells of."""
+    """The ensembles and trees in a scrape."""
     samples = [sample for family in registry.collect() for sample in family.samples]
     return {(sample.labels["ensemble"], sample.labels["tree"]) for sample in samples if "tree" in sample.labels}
 
 
 def ensembles(registry: CollectorRegistry) -> set[str]:
-    """The ensembles that a scrape tells of."""
+    """The ensembles in a scrape."""
     return {sample.labels["ensemble"] for family in registry.collect() for sample in family.samples}
 
 
-# What is measured
+# Metrics
 
 
 def test_every_call_is_counted_by_operation_and_error(client: KazooClient, registry: CollectorRegistry) -> None:
@@ -124,7 +124,7 @@ def test_freshness_and_audits_are_counted(client: KazooClient, registry: Collect
         )
 
 
-# One list is the truth
+# One list of clients and caches
 
 
 @pytest.mark.parametrize("group", [CACHE, CLIENT], ids=lambda group: group.title)
@@ -154,7 +154,7 @@ def test_promtool_finds_nothing_to_mend(client: KazooClient, registry: Collector
     assert (verdict.returncode, verdict.stdout, verdict.stderr) == (0, b"", b"")
 
 
-# Clients and caches, told apart
+# Labels distinguish clients and caches
 
 
 def test_caches_come_and_go_by_themselves(client: KazooClient, registry: CollectorRegistry) -> None:
@@ -258,7 +258,7 @@ def test_multiprocess_mode_is_refused(
     assert list(registry.collect()) == []
 
 
-# Nothing is left behind
+# Nothing is left over
 
 
 def test_the_default_registry_is_as_before(client: KazooClient) -> None:

@@ -1,4 +1,4 @@
-"""The daemon counts what `instrument` counts in an application: both expose the same metrics."""
+"""The daemon and an application with `instrument` expose the same metrics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.telemetry.known import plain
 
 
 def series(text: str) -> set[tuple[str, frozenset[tuple[str, str]]]]:
-    """Names and labels of the samples about ZooKeeper, those left out that come as they occur."""
+    """Names and labels of the samples about ZooKeeper, without those that appear only when something occurs."""
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     return {
         (sample.name, frozenset(sample.labels.items()))

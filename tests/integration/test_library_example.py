@@ -1,4 +1,4 @@
-"""The example of an application does what it says, as a process at a real ZooKeeper."""
+"""The example application does what it says, as a process with a real ZooKeeper."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent.parent.parent
 
 
 class Application:
-    """The example, spoken to by its standard streams."""
+    """The example, controlled through its standard streams."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process

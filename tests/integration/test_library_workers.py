@@ -1,4 +1,4 @@
-"""Library mode below a server that loads the application once and forks its workers, as gunicorn does."""
+"""Library mode with a server that loads the application once and forks its workers, as gunicorn does."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_workers_of_a_preloaded_application_know_that_what_their_parent_has_is_n
 
 
 def master(hosts: str) -> int:
-    """Has everything imported, forks the workers and waits for them; gives 0 if all went well."""
+    """Imports everything, forks the workers and waits for them; returns 0 if all succeeded."""
     workers = []
     for number in range(WORKERS):
         process = os.fork()
@@ -51,7 +51,7 @@ def master(hosts: str) -> int:
 
 
 def work(hosts: str, number: int) -> None:
-    """One worker: as many gets as its number, and a line on what its registry then says."""
+    """One worker: makes as many gets as its number, and prints a line with its registry's counts."""
     client = KazooClient(hosts)
     with instrument(client):
         client.start()
@@ -62,7 +62,7 @@ def work(hosts: str, number: int) -> None:
             up = metric("zookeeper_client_up")
             znodes = metric("zookeeper_cache_nodes", tree="/app", kind="persistent")
             gets = metric("zookeeper_client_request_duration_seconds_count", operation="getData")
-            # In one piece: the workers share this stream.
+            # In one write: the workers share this stream.
             os.write(sys.stdout.fileno(), f"{number} up {up} znodes {znodes} gets {gets}\n".encode())
         client.stop()
         client.close()

@@ -1,4 +1,4 @@
-"""The exporter through what happens to a process in production: names, clocks, limits, pipes and signals."""
+"""What happens to the exporter in production: host names, clocks, limits, pipes and signals."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def proxy(zookeeper: ZooKeeper) -> Iterator[Proxy]:
 
 
 def through(device: str, value: Path | int) -> Mapping[str, str]:
-    """The environment of an exporter that meets one of the devices."""
+    """The environment for an exporter with one of the devices."""
     return {"PYTHONPATH": str(DEVICES), device: str(value)}
 
 
 def write(file: Path, text: str) -> None:
-    """Puts a file in place at once."""
+    """Replaces a file atomically."""
     new = file.with_suffix(".new")
     new.write_text(text)
     new.replace(file)
@@ -100,7 +100,7 @@ def test_it_follows_an_ensemble_to_another_address_in_the_same_session(
         eventually(lambda: exporter.metric("zookeeper_cache_nodes") == 2)
         assert exporter.metric("zookeeper_client_sessions_lost_total") == 0
         assert exporter.metric("zookeeper_cache_syncs_total", reason="reconnect") == 1
-        # One more connection asks what the server at that address can do.
+        # One more connection finds out the capabilities of the server at that address.
         assert moved.accepted == 2
 
 
@@ -154,7 +154,7 @@ def test_a_jump_of_the_clock_is_no_time_that_passes(
         assert 0 <= staleness(exporter, jump) < 2
         assert durations(exporter)
         assert [name for name, seconds in durations(exporter).items() if not 0 <= seconds < 60] == []
-        # It is of the clock of then, and stands still while the session lasts.
+        # It was taken from the clock at the start, and stays while the session lasts.
         assert exporter.metric("zookeeper_client_session_start_timestamp_seconds") == started
         assert exporter.metric("zookeeper_cache_verification_failures_total") == 0
         assert exporter.metric("zookeeper_client_state_transitions_total", state="connected") == 1
@@ -163,20 +163,20 @@ def test_a_jump_of_the_clock_is_no_time_that_passes(
 
 
 def staleness(exporter: Exporter, jump: float) -> float:
-    """How old the proof is by the clock that jumped."""
+    """The time since verified by the clock that jumped."""
     proven = exporter.metric("zookeeper_cache_verified_timestamp_seconds")
     return time.time() + jump - proven
 
 
 def durations(exporter: Exporter) -> dict[str, float]:
-    """What every histogram of seconds has added up, and every age."""
+    """The sums of all histograms of seconds, and all ages."""
     families = text_string_to_metric_families(exporter.get("/metrics").text)
     samples = [sample for family in families for sample in family.samples]
     return {
         str(sample): sample.value
         for sample in samples
         if sample.name.endswith(("_seconds_sum", "_age_seconds"))
-        # By its meaning between two clocks: from a znode's time of modification on.
+        # By definition it compares two clocks: it counts from a znode's modification time.
         and sample.name != "zookeeper_cache_propagation_delay_seconds_sum"
     }
 
@@ -219,7 +219,7 @@ def test_without_a_file_to_open_it_says_so_once_and_recovers(
     with running_exporter(tmp_path, proxy.hosts + zookeeper.root, "/") as exporter:
         exporter.wait_ready()
         before = resource.prlimit(exporter.pid, resource.RLIMIT_NOFILE)
-        # Fewer than are open: what closes leaves no room either.
+        # Fewer than are open, so that closing some leaves no room either.
         resource.prlimit(exporter.pid, resource.RLIMIT_NOFILE, (3, before[1]))
         proxy.cut()
         address = ("127.0.0.1", int(exporter.url.rpartition(":")[2]))
@@ -248,7 +248,7 @@ def scrapes(exporter: Exporter) -> bool:
 
 @pytest.fixture
 def full_pipe() -> Iterator[tuple[int, int]]:
-    """The reading and the writing end of a pipe that takes no byte more."""
+    """The reading and the writing end of a full pipe."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     with contextlib.suppress(BlockingIOError):
@@ -263,7 +263,7 @@ def full_pipe() -> Iterator[tuple[int, int]]:
 
 @contextlib.contextmanager
 def telling(zookeeper: ZooKeeper, pipe: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """The URL of an exporter that is ready and has much to tell this pipe, and its process."""
+    """A ready exporter that writes a lot to this pipe: its URL and its process."""
     port = free_port()
     flags = ("--log.level=debug", "--freshness.interval=100ms", f"--web.listen-address=127.0.0.1:{port}")
     command = [sys.executable, "-m", "exporter", f"--zookeeper.hosts={zookeeper.hosts}", "--treecache.path=/", *flags]
@@ -338,7 +338,7 @@ def test_it_stops_during_the_first_load(
 
 
 def test_it_stops_while_a_password_is_checked(tmp_path: Path) -> None:
-    # The check takes most of a minute.
+    # Checking the password takes most of a minute.
     (web_config := tmp_path / "web.yml").write_text(f"basic_auth_users: {{alice: $2b$18${'.' * 53}}}")
     flags = (f"--web.config.file={web_config}",)
     with running_exporter(tmp_path, "127.0.0.1:1", "/", flags=flags) as exporter:
@@ -377,14 +377,14 @@ def test_it_stops_during_scrapes(tmp_path: Path, zookeeper: ZooKeeper) -> None:
         assert_stops(exporter)
         assert set(statuses) == {200}
         assert not [line for line in exporter.log_lines() if line["level"] == "error"]
-        # It had begun to read an answer that was not over.
+        # It had read only the beginning of an answer.
         head = slow.recv(4096)
         assert head.startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 @contextlib.contextmanager
 def scraping(url: str, statuses: list[int]) -> Iterator[None]:
-    """Scrapes without a pause, until nobody answers."""
+    """Scrapes without a pause until the exporter does not answer."""
 
     def scrape() -> None:
         with contextlib.suppress(httpx.TransportError):
@@ -401,7 +401,7 @@ def scraping(url: str, statuses: list[int]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def scraper_that_does_not_read(url: str) -> Iterator[socket.socket]:
-    """A connection on which an answer has begun that is too large for what lies between."""
+    """A connection with a started answer that is too large for the buffers in between."""
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.connect(("127.0.0.1", int(url.split(":")[2].partition("/")[0])))

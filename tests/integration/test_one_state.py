@@ -1,4 +1,4 @@
-"""Page, probes and metrics about a real ZooKeeper agree in every state, and none says too soon that all is well."""
+"""Page, probes and metrics agree in every state of a real ZooKeeper, and none says too early that all is well."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ ROOT = "/app"
 OWNER = ("digest", "owner:secret")
 CLOSED = [make_digest_acl("owner", "secret", all=True)]
 COMPLETE = "The tree is complete, and its changes arrive."
-#: Seconds in which everybody says so.
+#: Seconds within which all of them must agree.
 WITHIN = 60.0
 
 
 @dataclass(frozen=True)
 class Said:
-    """What everybody says at about the same moment."""
+    """What page, probes and metrics say at about the same moment."""
 
     headline: str
     tree: str
@@ -48,14 +48,14 @@ class Said:
 
 @dataclass(frozen=True)
 class Watched:
-    """A tree at /app of four znodes, its cache, and where it is shown."""
+    """A tree of four znodes at /app, its cache, and the page, probes and metrics about it."""
 
     cache: TreeCache
     server: Running
     owner: KazooClient
 
     def said(self) -> Said:
-        """Asks everybody."""
+        """Asks all of them."""
         page = httpx.get(self.server.url, timeout=30).text
         healthy, ready = (httpx.get(f"{self.server.url}/-/{name}", timeout=30) for name in ("healthy", "ready"))
         families = text_string_to_metric_families(httpx.get(f"{self.server.url}/metrics", timeout=30).text)
@@ -75,7 +75,7 @@ class Watched:
         )
 
     def expect(self, headline: str, tree: str, line: str, *, ready: int = 200, healthy: int = 200) -> Said:
-        """Waits until everybody says this at once."""
+        """Waits until all of them say this at the same time."""
 
         def agreed() -> Said:
             said = self.said()
@@ -91,7 +91,7 @@ class Watched:
         return eventually(agreed, timeout=WITHIN, interval=0.1)
 
     def expect_complete(self) -> None:
-        """Waits until everybody says that all is well."""
+        """Waits until all of them say that all is well."""
         said = self.expect(COMPLETE, "complete", "in_sync")
         assert (said.root, said.unreadable) == ("readable", 0), said
 
@@ -122,7 +122,7 @@ def watching(hosts: str) -> Iterator[Watched]:
 
 @pytest.fixture
 def watched(zookeeper: ZooKeeper, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
-    # No watch tells of an ACL.
+    # A change of an ACL triggers no watch.
     monkeypatch.setattr("exporter.treecache.cache._POLL_INTERVAL", 0.2)
     with watching(zookeeper.hosts) as one:
         one.expect_complete()

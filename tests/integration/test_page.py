@@ -1,4 +1,4 @@
-"""The pages in a real Chromium, about a real ZooKeeper: what they show, follow and refuse to run."""
+"""The pages in a real Chromium, about a real ZooKeeper: what they show and update, and what they refuse to run."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_a_tree_without_a_place_gets_one_when_it_is_worse(open_page: OpenPage, m
         expect(page.get_by_role("link", name="1 more tree")).to_be_visible()
         trees["c"].told = loading(path="c")
         expect(page.get_by_role("heading", level=1)).to_have_text("c: loading.", timeout=SHOWN_WITHIN)
-        # A page is loaded again now and then only: not while it is new.
+        # Reloads of the page are limited: none while it is new.
         page.evaluate("performance.now = () => 1e6")
         expect(page.get_by_role("rowheader").first).to_have_text("c", timeout=SHOWN_WITHIN)
         assert page.evaluate("window.sameDocument") is None

@@ -1,4 +1,4 @@
-"""Every link of every page in a real Chromium, wherever a proxy shows the exporter."""
+"""Every link of every page works in a real Chromium, also behind proxies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.telemetry.known import BUSY_CLIENT, Source
 from tests.web.proxy import proxied
 from tests.web.running import fresh, running
 
-#: What is served behind which prefix, and the path that the proxy shows in its place; None for no proxy.
+#: The prefix that the exporter serves below, and the path that a proxy shows instead; None for no proxy.
 FRONTS = {
     "none": ("", None),
     "one that takes its path away": ("", "/zk"),
@@ -32,7 +32,7 @@ _LINKS = """() => [
 
 
 def known() -> EnsembleSource:
-    """A tree of two znodes, and one that cannot be looked into."""
+    """A tree of two znodes, and one that cannot be browsed."""
     tree = Znodes("/", dict.fromkeys(("/", "/a b?#%2f"), STAT))
     return EnsembleSource("main", Source(BUSY_CLIENT), {"tree": tree, "closed": Source(fresh())})
 
@@ -49,7 +49,7 @@ def fronted(prefix: str, public: str | None) -> Iterator[str]:
 
 
 def links(page: Page) -> set[str]:
-    """Where a page leads, without places on it."""
+    """The links of a page, without fragments."""
     found: list[str] = page.evaluate(_LINKS)
     return {urlunsplit(urlsplit(link)._replace(fragment="")) for link in found if not link.startswith("data:")}
 
@@ -71,7 +71,7 @@ def test_all_links_of_all_pages_lead_somewhere(front: str, open_page: OpenPage) 
             assert address.startswith(first)
             if not answer.headers["content-type"].startswith("text/html"):
                 continue
-            # Of the documents a browser looks at one; their links are tried by tests/pages/test_documents.py.
+            # The browser opens only one document; tests/pages/test_documents.py checks the links of all.
             if is_document(address) and not address.endswith("/runbooks"):
                 continue
             page.goto(address)

@@ -1,4 +1,4 @@
-"""How the pages look in every state: nothing overlaps or is cut off, and axe finds nothing, wide and narrow."""
+"""The layout of the pages in every state, wide and narrow: nothing overlaps or is cut off, and axe finds no problem."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STAT = ZnodeStat(1, 2, 1_700_000_000_000, 1_700_000_000_000, 0, 0, 0, 0x1234, 12
 
 
 class Tree(Source[CacheStats]):
-    """A tree that can be looked into: a root with data and a long name below it."""
+    """A tree that can be browsed: a root with data, and a child with a long name."""
 
     def get_data(self, path: str, _default: Any = None) -> Any:
         return NodeData.make(path, b'{"port": 8080, "long": "%s"}' % (b"x" * 300), STAT)
@@ -94,7 +94,7 @@ def addresses(server: Running) -> dict[str, str]:
     }
 
 
-#: Text outside of its own cell, on that of another, or so wide that the page would have to be moved sideways.
+#: Text outside its own cell, on another cell's text, or so wide that the page scrolls sideways.
 MISPLACED = """() => {
   const found = [];
   const root = document.documentElement;
@@ -127,7 +127,7 @@ MISPLACED = """() => {
 
 @pytest.fixture(params=SIZES, ids=lambda size: "-".join(map(str, size)))
 def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
-    """An empty page of each size. Of an answer with status 404 Chromium complains, so nobody listens to that here."""
+    """An empty page of each size, without checks of the console, where Chromium reports answers with status 404."""
     scheme, width = request.param
     context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800})
     yield context.new_page()

@@ -1,4 +1,4 @@
-"""An open page whose exporter falls silent says so, since when, and goes on by itself when the exporter does."""
+"""An open page without updates from the exporter says so and since when, and recovers when the exporter does."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNREACHABLE = "127.0.0.1:1"
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page by itself: Chromium complains on its console of a server that does not answer."""
+    """A page without checks of the console, where Chromium reports a server that does not answer."""
     context = browser.new_context()
     yield context.new_page()
     context.close()
@@ -40,7 +40,7 @@ def expect_silence(page: Page) -> str:
 
 
 def announced(page: Page) -> Callable[[], list[str]]:
-    """What is said from now on in the place that screen readers read out."""
+    """Records the texts of the status element from now on, which screen readers read aloud."""
     page.evaluate(
         """() => {
           window.announced = [];
@@ -61,7 +61,7 @@ def test_a_stopped_exporter_closes_no_connection_and_is_missed(page: Page, tmp_p
         exporter.send_signal(signal.SIGSTOP)
         try:
             missed = expect_silence(page)
-            # However often it is tried again, that is said once.
+            # It is said once, regardless of the retries.
             for _ in range(3):
                 with page.expect_request("**/-/events"):
                     page.clock.fast_forward(20_000)
@@ -86,7 +86,7 @@ def test_an_exporter_that_is_gone_comes_back(page: Page) -> None:
 
 
 def test_a_refused_page_asks_again(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After an answer that is no stream, such as a proxy's 502 and our own 503, an EventSource gives up for good."""
+    """An EventSource gives up after an answer that is not a stream, such as a proxy's 502 or our own 503."""
     monkeypatch.setattr(live, "PAGES", 1)
     with running() as server:
         with socket.create_connection(("127.0.0.1", server.port), timeout=10) as other:

@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes the exporter of a real ZooKeeper and knows the truth."""
+"""A real Prometheus scrapes the exporter of a real ZooKeeper, and its values are right."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.integration.processes import Exporter, Prometheus, running_exporter, 
 from tests.support import eventually
 
 ROOT = "/services"
-#: Seconds that a change may take to show in Prometheus: it begins to scrape some seconds after its start.
+#: Seconds until a change must be in Prometheus, which starts to scrape some seconds after its own start.
 SHOWN_WITHIN = 30.0
 
 
 @pytest.fixture
 def operator(own_zookeeper: ZooKeeperServer) -> Iterator[KazooClient]:
-    """A plain client that owns the ephemeral znodes of a small tree, which it has made."""
+    """A plain client that has created a small tree and owns its ephemeral znodes."""
     with connected(own_zookeeper.hosts, timeout=4) as client:
         for service in range(5):
             for instance in range(8):
@@ -103,7 +103,7 @@ def test_it_sees_zookeeper_go_and_come_back(
 
 
 def shows(prometheus: Prometheus, expression: str, value: float) -> None:
-    """Waits until Prometheus gives this value."""
+    """Waits until Prometheus has this value."""
 
     def shown() -> bool:
         now = prometheus.value(expression)
@@ -114,13 +114,13 @@ def shows(prometheus: Prometheus, expression: str, value: float) -> None:
 
 
 def after_another_scrape(prometheus: Prometheus) -> None:
-    """Waits until what happened before the call has been scraped."""
+    """Waits for a scrape that begins after this call."""
     moment = prometheus.value("vector(time())")
     eventually(lambda: (prometheus.value("timestamp(up)") or 0) > (moment or 0), timeout=SHOWN_WITHIN, interval=0.1)
 
 
 def assert_equal_tree(prometheus: Prometheus, client: KazooClient) -> None:
-    """Waits until Prometheus shows as many znodes of each kind, and as much data, as a direct walk finds."""
+    """Waits until Prometheus has the same znodes of each kind and the same data size as a walk of the server."""
     kinds: Counter[str] = Counter()
     size = 0
     for stat in walk(client, ROOT):

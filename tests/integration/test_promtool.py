@@ -1,4 +1,4 @@
-"""What Prometheus' own checker says of a scrape, and of the example of a web configuration."""
+"""promtool accepts a scrape and the example web configuration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "web-config.yml"
 
 
 def test_promtool_accepts_the_example(tmp_path: Path) -> None:
-    # promtool reads the certificate and its key too.
+    # promtool also reads the certificate and its key.
     Authority(tmp_path).issue("exporter", "exporter.example")
     copy = shutil.copy(EXAMPLE, tmp_path)
     verdict = subprocess.run(["promtool", "check", "web-config", copy], capture_output=True, text=True)

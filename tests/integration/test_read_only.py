@@ -1,4 +1,4 @@
-"""A client that may be read-only: at an ordinary server, and at one that lost its quorum and regains it."""
+"""A client that may be read-only: with an ordinary server, and with one that loses and regains its quorum."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_client_that_may_be_read_only_at_an_ordinary_server(client_factory: Cl
 
 
 def test_a_server_without_quorum(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such a server has local sessions only: it refuses those that began elsewhere, and this one begins there."""
+    """A read-only server has only local sessions: it refuses sessions from elsewhere, so this one begins there."""
     monkeypatch.setitem(SYSTEM_PROPERTIES, "readonlymode.enabled", "true")
     monkeypatch.setitem(CONFIG, "localSessionsEnabled", "true")
     monkeypatch.setitem(CONFIG, "localSessionsUpgradingEnabled", "true")

@@ -1,4 +1,4 @@
-"""Reload: what did not change goes on untouched, a bad file changes nothing, and both are told."""
+"""Reload: unchanged trees are untouched, a bad file changes nothing, and both are logged and counted."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def main(zookeeper: ZooKeeper) -> Ensemble:
 
 @pytest.fixture
 def fleet(main: Ensemble) -> Iterator[Fleet]:
-    """A fleet of one ensemble with two trees, which are loaded."""
+    """A fleet of one ensemble with two loaded trees."""
     fleet = Fleet([main])
     fleet.start()
     try:
@@ -48,7 +48,7 @@ def fleet(main: Ensemble) -> Iterator[Fleet]:
 
 
 def loaded(fleet: Fleet, *trees: str) -> EnsembleSource:
-    """The only ensemble, once these are its trees and all are loaded."""
+    """Waits until the only ensemble has these trees, all loaded, and returns it."""
     eventually(lambda: len(fleet) == 1 and tuple(fleet[0].caches) == trees)
     eventually(lambda: all(cache.stats().initialized for cache in fleet[0].caches.values()))
     return fleet[0]
@@ -111,7 +111,7 @@ def test_any_change_of_a_tree_is_a_change(fleet: Fleet, main: Ensemble) -> None:
 
 
 class Unstartable(TreeCache):
-    """A cache that finds no thread for the tree at /c."""
+    """Makes caches of /c fail to start a thread."""
 
     def start(self) -> None:
         handler = self._client.handler
@@ -224,7 +224,7 @@ def test_a_reload_for_which_too_few_files_can_be_opened(exporter: Exporter, conf
     whole = json.loads(config.read_text())
     config.write_text(json.dumps({"ensembles": [*whole["ensembles"], other]}))
     before = resource.prlimit(exporter.pid, resource.RLIMIT_NOFILE)
-    # Enough for the file, and not for a connection.
+    # Enough for the file, but not for a connection.
     resource.prlimit(exporter.pid, resource.RLIMIT_NOFILE, (limit_for_one_more(exporter.pid), before[1]))
     exporter.send_signal(signal.SIGHUP)
     (error,) = eventually(lambda: exporter.logged("configuration not applied"))
@@ -239,7 +239,7 @@ def test_a_reload_for_which_too_few_files_can_be_opened(exporter: Exporter, conf
 
 
 def limit_for_one_more(pid: int) -> int:
-    """The limit of open files with which a process can open one, once it closes none any more."""
+    """A limit of open files that lets the process open one more, if it closes none."""
 
     def settled() -> set[int]:
         looks = set()

@@ -1,4 +1,4 @@
-"""The daemon in this process, with a server: it serves when it is ready, and ends on a signal."""
+"""The daemon in this process, with a server: it serves when ready, and stops on a signal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the metrics say of a session is true, whatever becomes of it: each thing is made to happen."""
+"""The metrics of a session are right in every event of its life, which the tests cause."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from tests.faults.ensemble import Ensemble
 from tests.faults.proxy import DOWN, Proxy
 from tests.support import eventually, expire
 
-#: Seconds: a machine may stand still for a while, and a session that is not meant to end goes on.
+#: Seconds, long enough that a stalled machine does not end a session that is meant to last.
 TIMEOUT = 4.0
-#: Seconds, for what ends by a silence.
+#: Seconds, for sessions that are meant to expire.
 SHORT_TIMEOUT = 1.5
 
 
@@ -39,24 +39,24 @@ class Metrics:
         return value
 
     def by(self, name: str, label: str) -> dict[str, float]:
-        """The samples of a metric that are not 0, by a label's values."""
+        """The non-zero samples of a metric, by a label's values."""
         samples = (sample for family in self._registry.collect() for sample in family.samples)
         return {s.labels[label]: s.value for s in samples if s.name == f"zookeeper_client_{name}" and s.value}
 
     def state(self) -> str:
-        """The one state that is 1."""
+        """The state whose sample is 1."""
         (state,) = self.by("state", "state")
         assert self("up") == (state in ("connected", "connected_ro"))
         return state
 
     def server(self) -> str | None:
-        """The server that is told of."""
+        """The server in the metrics."""
         return next(iter(self.by("session_info", "server")), None)
 
 
 @contextmanager
 def measured(client: KazooClient) -> Iterator[Metrics]:
-    """A client's metrics before it starts; the client is stopped afterwards."""
+    """The metrics of a client that is not started yet; the client is stopped afterwards."""
     registry = CollectorRegistry()
     with instrument(client, registry=registry):
         try:
@@ -68,7 +68,7 @@ def measured(client: KazooClient) -> Iterator[Metrics]:
 
 @contextmanager
 def connected(hosts: str, timeout: float = TIMEOUT) -> Iterator[tuple[KazooClient, Metrics]]:
-    """A client that was measured from before its start."""
+    """The metrics of a started client, recorded since before its start."""
     client = quick_client(hosts, timeout)
     with measured(client) as metrics:
         client.start()
@@ -139,7 +139,7 @@ def test_a_session_that_is_very_likely_gone_is_overdue_until_that_is_confirmed(z
         proxy.cut()
         eventually(lambda: metrics.state() == "suspended")
         assert metrics.server() is None
-        # The server looks for sessions to expire once a tick; by then it has.
+        # The server expires sessions once per tick, so it has done so by then.
         eventually(lambda: time.time() > metrics("session_deadline_timestamp_seconds") + 1)
         assert metrics.state() == "suspended"
         assert metrics.by("sessions_lost_total", "reason") == {}
@@ -186,7 +186,7 @@ def test_a_server_without_a_quorum_hangs_up() -> None:
 
 
 def test_a_cache_takes_a_session_that_was_replaced_for_a_lost_one(zookeeper: ZooKeeper) -> None:
-    """The ephemerals of the old one are gone, or go: the cache says so, as it does after an expiry."""
+    """The ephemeral znodes of the old session disappear, and the cache reports it as after an expiry."""
     with Proxy(zookeeper.server.port) as proxy, connected(proxy.hosts + zookeeper.root) as (client, metrics):
         client.ensure_path("/app/services")
         client.create("/app/services/mine", ephemeral=True)
@@ -202,7 +202,7 @@ def test_a_cache_takes_a_session_that_was_replaced_for_a_lost_one(zookeeper: Zoo
             assert cache.stats().syncs["reconnect"] == 0
             lost = [TreeEvent.CONNECTION_SUSPENDED, TreeEvent.CONNECTION_LOST, TreeEvent.CONNECTION_RECONNECTED]
             eventually(lambda: [kind for kind in told if kind in lost] == lost)
-            # Nobody resumes the old session, so the server ends it.
+            # Nobody resumes the old session, so the server expires it.
             eventually(lambda: cache.get_data("/app/services/mine") is None)
             assert client.exists("/app/services/mine") is None
 
@@ -249,5 +249,5 @@ def test_why_connections_fail(
         assert metrics.state() == "connecting"
         own_zookeeper.kill()
     del client
-    # kazoo leaves the sockets of failed handshakes to the garbage collector.
+    # kazoo leaves sockets of failed handshakes to the garbage collector.
     gc.collect()

@@ -1,4 +1,4 @@
-"""Shards at a real server: disjoint shares that make up the tree, and watches on nothing but a shard's own."""
+"""Shards with a real server: disjoint shares that make up the tree, and watches only on a shard's own znodes."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ ROOT = "/app"
 
 
 def shares(cache: TreeCache) -> set[str]:
-    """What a cache holds below the root."""
+    """The znodes that a cache holds below the root."""
     return set(cache) - {ROOT}
 
 
 def watched(server: ZooKeeperServer, client: KazooClient) -> set[str]:
-    """The paths, chroot included, that a client's session has watches on, as the server tells."""
+    """The paths, with the chroot, on which a client's session has watches, from the server."""
     session, path = f"0x{client.client_id[0]:x}", ""
     found: set[str] = set()
     for line in server.four_letter_word(b"wchp").splitlines():
@@ -52,7 +52,7 @@ def sharded(client_factory: ClientFactory, total: int) -> Iterator[Mapping[TreeC
 
 
 def churn(client: KazooClient, random: Random, changes: int) -> None:
-    """Creates and deletes first-level children, some deep, and changes what is in them."""
+    """Creates and deletes first-level children, some of them deep, and changes what is below them."""
     for _ in range(changes):
         child = f"{ROOT}/c{random.randrange(24)}"
         if client.exists(child) is None:
@@ -160,5 +160,5 @@ def test_exporters_share_a_tree(zookeeper: ZooKeeper, client: KazooClient, tmp_p
             assert exporter.metric("treecache_exporter_shard_ordinal") == ordinal
             assert exporter.metric("treecache_exporter_shards") == 2
             assert exporter.metric("zookeeper_cache_nodes") < 33
-        # Both have the root.
+        # Both shards hold the root.
         assert sum(exporter.metric("zookeeper_cache_nodes") for exporter in exporters) == 34

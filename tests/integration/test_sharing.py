@@ -1,4 +1,4 @@
-"""Several caches and other recipes on one client, also on the same paths: nobody loses an event."""
+"""Several caches and other recipes on one client, even on the same paths: none loses an event."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support import eventually
 
 
 class Recipes:
-    """A DataWatch and a ChildrenWatch on one path, and what they heard last."""
+    """A DataWatch and a ChildrenWatch on one path, and what they last received."""
 
     def __init__(self, client: KazooClient, path: str) -> None:
         self.data: Any = None
@@ -33,7 +33,7 @@ class Recipes:
 
 
 def loaded(client: KazooClient, path: str = "/app", mode: str = "auto") -> TreeCache:
-    """A started cache whose first load is complete."""
+    """A started, initialized cache."""
     cache = TreeCache(client, path, mode=mode)
     cache.start()
     assert cache.wait_initialized(10)
@@ -41,7 +41,7 @@ def loaded(client: KazooClient, path: str = "/app", mode: str = "auto") -> TreeC
 
 
 def change_until_seen(client: KazooClient, path: str, seers: list[Callable[[bytes, list[str]], bool]]) -> None:
-    """Changes the data, the children and a grandchild of a znode several times; everybody must see each change."""
+    """Changes the data, the children and a grandchild of a znode several times; all must see each change."""
     names = list(client.get_children(path))
     for number in range(4):
         data = b"%d" % number

@@ -25,19 +25,19 @@ DATA = b"x" * 4_000
 
 @dataclass(frozen=True)
 class Secure:
-    """A server with a secure port, and what a client needs to come in by it."""
+    """A server with a secure port, and what a client needs to connect to it."""
 
     server: ZooKeeperServer
     options: dict[str, Any]
     port: int
 
     def client(self) -> Any:
-        """A started client, by TLS, for a with statement."""
+        """A started TLS client, for a with statement."""
         return connected(f"127.0.0.1:{self.port}", use_ssl=True, check_hostname=True, **self.options)
 
 
 def write_pem(path: Path, certificate: trustme.LeafCert) -> tuple[str, str, str]:
-    """Writes a certificate and its key, apart and (as Java wants them, the key in PKCS 8) together."""
+    """Writes a certificate and its key in two files and, for Java with the key in PKCS 8, in one."""
     key = serialization.load_pem_private_key(certificate.private_key_pem.bytes(), password=None)
     encryption = serialization.NoEncryption()
     key_pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
@@ -77,7 +77,7 @@ def client(secure: Secure) -> Iterator[KazooClient]:
 
 @pytest.fixture(scope="module")
 def large_tree(secure: Secure) -> str:
-    """The path of a tree that comes in frames of many TLS records."""
+    """The path of a tree whose replies have many TLS records."""
     with secure.client() as client:
         client.create("/large")
         for creation in [client.create_async(f"/large/{number}", DATA) for number in range(NODES)]:

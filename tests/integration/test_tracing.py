@@ -1,4 +1,4 @@
-"""Spans that leave their process: received by a real receiver and decoded from the protobuf."""
+"""Exported spans, received by a real receiver and decoded from the protobuf."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support import eventually
 
 PROTOCOLS = ("http/protobuf", "grpc")
 
-#: An application that knows nothing of tracing.
+#: An application without any tracing code.
 APPLICATION = """
 import sys
 from kazoo.client import KazooClient
@@ -75,7 +75,7 @@ def test_the_daemons_spans_arrive(
         assert exporter.metric("treecache_exporter_spans_dropped_total") == 0
         status, _ = exporter.stop()
         assert status == 0
-    # What was made last is flushed before the end.
+    # The last spans are flushed before the end.
     assert receiver.spans("closeSession")
 
 
@@ -101,7 +101,7 @@ def test_exemplars_of_the_daemon_lead_to_its_spans(
 
 
 def exemplars_of(exporter: Exporter, metric: str) -> set[tuple[str, str]]:
-    """The trace ids and span ids that a scrape in the OpenMetrics format has for a histogram."""
+    """The trace ids and span ids in a histogram's exemplars, from a scrape in the OpenMetrics format."""
     text = exporter.get("/metrics", accept="application/openmetrics-text").text
     families = {family.name: family for family in parse_openmetrics(text)}  # type: ignore[no-untyped-call]
     exemplars = [sample.exemplar.labels for sample in families[metric].samples if sample.exemplar]
@@ -113,7 +113,7 @@ def ids(span: dict[str, Any]) -> tuple[str, str]:
 
 
 def check_call(call: dict[str, Any], sync: dict[str, Any], zookeeper: ZooKeeper) -> None:
-    """Names and types by the semantic conventions, as they are in the protobuf."""
+    """Names and types follow the semantic conventions, in the protobuf too."""
     host, port = zookeeper.server.hosts.split(":")
     assert (call["traceId"], call["parentSpanId"]) == (sync["traceId"], sync["spanId"])
     assert call["kind"] == "SPAN_KIND_CLIENT"
@@ -159,12 +159,12 @@ def test_opentelemetry_instrument_traces_a_plain_application(
     assert {span["name"] for span in receiver.spans()} >= {"createSession", "create", "exists", "closeSession"}
 
 
-# Collectors that are dead or slow
+# Dead or slow collectors
 
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """An endpoint that takes connections and never answers."""
+    """An endpoint that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         taken: list[socket.socket] = []
 
@@ -190,7 +190,7 @@ def churn(client: KazooClient, changes: int) -> None:
 
 
 def scrapes_wait_for_no_export(exporter: Exporter, seconds: float) -> bool:
-    """Whether ten scrapes in a row take less time than five exports, each of which takes so many seconds."""
+    """Whether ten scrapes in a row take less time than five exports, given the seconds of one."""
     begun = time.monotonic()
     for _ in range(10):
         exporter.get("/metrics").raise_for_status()
@@ -217,7 +217,7 @@ def test_a_slow_collector_delays_nothing_and_takes_what_the_queue_has_room_for(
             eventually(lambda: exporter.metric("zookeeper_cache_data_bytes") == expected)
             eventually(lambda: exporter.metric("treecache_exporter_spans_dropped_total") > 0)
             assert scrapes_wait_for_no_export(exporter, delay)
-            # What was dropped made room: in the end the spans of a late change arrive as well.
+            # Dropping made room, so the spans of a late change arrive in the end.
             arrived = len(receiver.spans("treecache.refresh"))
 
             def another_arrives() -> bool:
@@ -309,7 +309,7 @@ def test_what_opentelemetry_instrument_set_up_does_not_hold_up_the_end(
         status, seconds = exporter.stop()
         assert status == 0
         assert seconds < STOP_LIMIT
-        # The last line, after which nothing is heard of what was shut down.
+        # It is the last line: the shutdown logs nothing after it.
         (line,) = exporter.logged("telemetry lost")
         assert line == exporter.log_lines()[-1]
         assert "spans" in line["of"]
@@ -351,7 +351,7 @@ def test_opentelemetrys_logs_are_text_and_the_daemons_stay_as_they_are(
         exporter.wait_ready()
         exporter.wait_logged("tree in sync")
         assert exporter.stop()[0] == 0
-        # Every line is one of ours, and none is a complaint about another.
+        # All records are ours, and none is a complaint about another.
         assert {line["logger"] for line in exporter.log_lines()} == {"exporter"}
         bodies = [
             json.loads(line.split(":", 1)[1].strip().rstrip(","))

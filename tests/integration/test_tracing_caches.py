@@ -1,4 +1,4 @@
-"""Spans of a cache's work: syncs above their requests, refreshes linked to what caused them, and how they end."""
+"""Spans of a cache: syncs as parents of their requests, refreshes with links to their causes, and how spans end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support import eventually
 
 
 class Spans:
-    """Traces a client into memory."""
+    """Traces a client, with an exporter in memory."""
 
     def __init__(self, client: KazooClient, sampler: Sampler | None = None) -> None:
         self.provider = TracerProvider(sampler=sampler)
@@ -48,7 +48,7 @@ def span_id(span: ReadableSpan) -> int:
 
 
 def in_bulk(client: KazooClient, do: Callable[[TransactionRequest, str], None], znodes: int) -> None:
-    """Does something to each of so many znodes below /app, a thousand at a time."""
+    """Does something to each of `number` znodes below /app, a thousand at a time."""
     for start in range(0, znodes, 1_000):
         transaction = client.transaction()
         for number in range(start, min(znodes, start + 1_000)):
@@ -138,7 +138,7 @@ def test_after_the_loss_of_the_connection_comes_a_resync(client_factory: ClientF
 
 
 def ask_what_it_can_do(client: KazooClient) -> None:
-    """Has the server's capabilities found out, which otherwise comes before a cache's first request."""
+    """Finds out the server's capabilities, which otherwise precedes a cache's first request."""
     with TreeCache(client, "/warm", create_root=False) as warm:
         assert warm.wait_initialized(10)
 

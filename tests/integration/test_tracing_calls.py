@@ -1,4 +1,4 @@
-"""Spans of a client's calls: their kind, parents, ends and attributes, as OpenTelemetry's rules have them."""
+"""Spans of a client's calls: kind, parent, end and attributes, by OpenTelemetry's conventions."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ from tests.support import eventually
 
 
 class Traced(TestBase):
-    """OpenTelemetry's own base of instrumentation tests, around a test of pytest's."""
+    """OpenTelemetry's own base class of instrumentation tests, around a pytest test."""
 
     def runTest(self) -> None:  # noqa: N802
-        """Holds no test itself."""
+        """A placeholder: the base class needs a test method."""
 
     def spans(self, name: str | None = None) -> list[ReadableSpan]:
-        """What has ended so far, in that order."""
+        """The ended spans, in that order."""
         return [span for span in self.memory_exporter.get_finished_spans() if name in (None, span.name)]
 
     def span(self, name: str) -> ReadableSpan:
-        """The only one of this name."""
+        """The only span of this name."""
         (span,) = self.spans(name)
         return span
 
     def names(self) -> list[str]:
-        """The names of all that have ended."""
+        """The names of all ended spans."""
         return [span.name for span in self.spans()]
 
     def clear(self) -> None:
-        """Forgets what has ended."""
+        """Forgets all ended spans."""
         self.memory_exporter.clear()
 
 
@@ -68,7 +68,7 @@ def traced(zookeeper: ZooKeeper) -> Iterator[Traced]:
 
 @pytest.fixture
 def instrumentor(traced: Traced) -> Iterator[KazooInstrumentor]:
-    """Traces every client that is made during the test."""
+    """Traces every client that the test makes."""
     instrumentor = KazooInstrumentor()
     instrumentor.instrument()
     yield instrumentor
@@ -78,7 +78,7 @@ def instrumentor(traced: Traced) -> Iterator[KazooInstrumentor]:
 
 @pytest.fixture
 def client(instrumentor: KazooInstrumentor, traced: Traced, client_factory: ClientFactory) -> KazooClient:
-    """A traced client whose connecting is forgotten."""
+    """A traced client; the spans of its start are forgotten."""
     client = client_factory()
     traced.clear()
     return client
@@ -191,7 +191,7 @@ def test_the_callers_context_is_the_parent_of_what_follows_from_its_calls(client
     assert delete.parent is not None
     assert delete.parent.span_id == linking.get_span_context().span_id
     calls = traced.spans("exists") + traced.spans("create")
-    # Each of the two paths is created from the top and takes a look at each of its missing parents.
+    # kazoo creates each of the two paths from the top, and checks each of the missing parents.
     assert len(traced.spans("create")) >= 3 + 3 + 1
     assert {span.parent and span.parent.span_id for span in calls} == {caller.get_span_context().span_id}
 
@@ -203,7 +203,7 @@ def test_what_follows_is_told_under_each_of_kazoos_handlers(handler: str, zookee
     assert done.returncode == 0, done.stderr
     *astray, followed = done.stdout.split()
     assert astray == []
-    # Three paths that are missing and created, twice.
+    # Three missing paths are created, twice.
     assert int(followed) >= 9
 
 

@@ -1,4 +1,4 @@
-"""Crowds that send complete requests, or ever slower ones by TLS: scrapes and probes are answered meanwhile."""
+"""Scrapes and probes are answered while many clients send complete requests, or ever slower ones over TLS."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CLIENTS = 48
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Many trees, one of them wide and with data, by TLS and with a password that takes its time."""
+    """Many trees, one of them wide and with data, over TLS and with a password that is slow to check."""
     folder = tmp_path_factory.mktemp("crowds")
     authority = Authority(folder)
     authority.issue("server", "127.0.0.1")
@@ -49,7 +49,7 @@ def request(path: str, password: str = PASSWORD[1]) -> bytes:
 
 @contextlib.contextmanager
 def crowd(server: Server, asking: bytes) -> Iterator[dict[int, int]]:
-    """So many clients who ask again and again; begins when they are there, and counts all in the end."""
+    """Runs this many clients that repeat requests; the block begins once all are connected, and counts in the end."""
     assert server.authority is not None
     command = [sys.executable, "-m", "tests.web.crowd", str(CLIENTS), str(server.port), str(server.authority.file)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as clients:
@@ -79,7 +79,7 @@ def crowd(server: Server, asking: bytes) -> Iterator[dict[int, int]]:
 )
 def test_a_crowd_of_complete_requests(server: Server, asking: bytes, statuses: set[int]) -> None:
     with server.memory_grows_by_less_than(2 * MEMORY_LIMIT), crowd(server, asking) as answers:
-        # Others may be busy on this machine as well, but not all the time.
+        # The machine may be busy otherwise, but not all the time.
         eventually(lambda: max(scrapes(server)) < SCRAPE_LIMIT, timeout=60)
         assert httpx.get(f"{server.url}/-/healthy", verify=server.verify, timeout=10).status_code == 200
     assert set(answers) == statuses

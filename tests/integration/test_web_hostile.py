@@ -1,4 +1,4 @@
-"""Hostile clients: whatever they do, a well-behaved scraper is served in time, and memory stays bounded."""
+"""Hostile clients: despite them, a well-behaved scraper is served in time, and memory stays bounded."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from tests.web.serve import HANDSHAKE_TIMEOUT, REQUEST_TIMEOUT
 
 pytestmark = pytest.mark.long
 
-#: A TLS connection alone keeps some 150 KiB.
+#: A TLS connection alone takes some 150 KiB.
 TLS_MEMORY_LIMIT = 128 * 1024 * 1024
 CROWD = 1000
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _many_files() -> Iterator[None]:
-    """Enough open files for a crowd of clients in this process; the server keeps the usual soft limit."""
+    """Enough open files for many clients in this process; the server keeps the usual soft limit."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(before[1], 4 * CROWD), before[1]))
     yield
@@ -66,7 +66,7 @@ def client(server: Server) -> Iterator[httpx.Client]:
 
 @contextlib.contextmanager
 def crowd(server: Server, first: bytes = b"", number: int = CROWD) -> Iterator[list[socket.socket]]:
-    """So many connections, each having sent the same bytes."""
+    """Opens this many connections, and sends the same bytes on each."""
     with contextlib.ExitStack() as connections:
         clients = []
         for _ in range(number):
@@ -117,7 +117,7 @@ def test_handshakes_that_are_no_tls(tls_server: Server) -> None:
 
 
 def test_slow_headers_have_an_end(server: Server) -> None:
-    """Slowloris: a byte now and then does not extend the deadline."""
+    """Slowloris: sending a byte now and then does not extend the deadline."""
     stop = threading.Event()
     with crowd(server, b"GET /metrics HTTP/1.1\r\nHost: a\r\n", 100) as clients:
 
@@ -144,7 +144,7 @@ def test_headers_without_end(server: Server) -> None:
     with server.memory_grows_by_less_than(MEMORY_LIMIT):
         for _ in range(5):
             answer = server.exchange(begin + b"x" * 10 * 1024 * 1024)
-            # It may be lost to a client that is still sending.
+            # A client that is still sending may not receive the answer.
             assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
         eventually(lambda: server.exchange(begin + b"x" * 20_000).startswith(b"HTTP/1.1 400 "))
     assert_scrapes_are_quick(server, 3)
@@ -160,15 +160,15 @@ def test_a_client_between_two_scrapes_outlasts_a_crowd_of_strangers(server: Serv
     with httpx.Client(base_url=server.url) as client:
         assert client.get("/metrics").status_code == 200
         with crowd(server):
-            # httpx does not try again on a connection that was closed.
+            # httpx does not retry on a closed connection.
             assert client.get("/metrics").status_code == 200
 
 
 EVENTS = b"GET /-/events HTTP/1.1\r\nHost: a\r\n\r\n"
 ASKING = b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n"
-#: More than the kernel keeps for a client who does not read.
+#: More than the kernel buffers for a client that does not read.
 UNREAD = ASKING % b"/metrics" * 40
-#: What each of a crowd's clients sends, how many send it, and how many files the server may open.
+#: The bytes that each client sends, the number of clients, and the server's limit of open files.
 SHAPES = {
     "streams, unread answers and a queue": ([(EVENTS, 128), (UNREAD, 384), (b"", 488)], 1024),
     "streams alone": ([(EVENTS, CROWD)], 1024),
@@ -195,7 +195,7 @@ def test_scrapes_and_probes_get_through(shape: str, tmp_path: Path) -> None:
                 crowds.enter_context(crowd(server, first, number))
             for _ in range(5):
                 for path in ("/metrics", "/-/healthy", "/-/ready"):
-                    # Over a new connection each. A second or so, or more if others are busy on this machine as well.
+                    # Each over a new connection. Takes a second or so, more on a busy machine.
                     assert httpx.get(server.url + path, timeout=90).status_code in (
                         200,
                         503 if "ready" in path else 200,
@@ -205,7 +205,7 @@ def test_scrapes_and_probes_get_through(shape: str, tmp_path: Path) -> None:
 
 
 def test_clients_that_ask_without_a_pause_take_turns(server: Server) -> None:
-    """Each asks for more before it has read the last answer, so that none is ever between two requests."""
+    """Each client sends the next request before it has read the last answer, so that no connection is ever idle."""
     stop = threading.Event()
     with crowd(server, ASKING % b"/-/healthy", 600) as clients:
 
@@ -221,7 +221,7 @@ def test_clients_that_ask_without_a_pause_take_turns(server: Server) -> None:
         asking.start()
         try:
             for path in ("/metrics", "/-/healthy") * 2:
-                # A turn of the server's loop, which on this machine may take a while.
+                # A turn of the server's loop, which may take a while on this machine.
                 assert httpx.get(server.url + path, timeout=90).status_code == 200
         finally:
             stop.set()
@@ -267,7 +267,7 @@ CLOSE = b"Host: a\r\nConnection: close\r\n\r\n"
 def test_requests_that_are_not_as_they_should_be(server: Server, request_: bytes, status: int) -> None:
     answer = server.exchange(request_)
     assert answer.startswith(b"HTTP/1.1 %d " % status), answer
-    # Nothing behind the answer is taken for another request.
+    # The server takes nothing after the refused request for another one.
     assert answer.count(b"HTTP/1.1 ") == 1
     assert b"nosniff" in answer
     assert b"root:" not in answer

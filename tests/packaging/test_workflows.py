@@ -74,7 +74,7 @@ def test_rights_are_given_to_each_job_and_none_to_all(path: Path) -> None:
     workflow = read(path)
     assert workflow["permissions"] == {}
     assert all(job["permissions"] and job["timeout-minutes"] for job in workflow["jobs"].values())
-    # Third-party actions have no write access.
+    # Jobs for pull requests have no write access.
     on_request = [job for job in workflow["jobs"].values() if job.get("if") != "github.event_name == 'push'"]
     if "pull_request" in workflow["on"]:
         assert all(job["permissions"] == {"contents": "read"} for job in on_request)

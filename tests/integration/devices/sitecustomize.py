@@ -1,4 +1,4 @@
-"""Devices for tests: what a process under test takes for DNS and for the time of day, and how few files it may open.
+"""Devices for tests: replace DNS and the clock of a process under test, and limit its open files.
 
 Python imports this module when it starts in a process whose PYTHONPATH names this folder. The variables are:
 
@@ -22,7 +22,7 @@ if "TEST_HOSTS" in os.environ:
     getaddrinfo = socket.getaddrinfo
 
     def resolve(name: Any, *rest: Any, **more: Any) -> Any:
-        """Stands in for socket.getaddrinfo."""
+        """Replaces socket.getaddrinfo."""
         if not str(name).endswith(".test"):
             return getaddrinfo(name, *rest, **more)
         lines = [line.split() for line in hosts.read_text().splitlines()]
@@ -42,7 +42,7 @@ if "TEST_CLOCK" in os.environ:
     of_the_machine = time.time
 
     def of_the_test() -> float:
-        """Stands in for time.time."""
+        """Replaces time.time."""
         return of_the_machine() + float(clock.read_text())
 
     time.time = of_the_test
