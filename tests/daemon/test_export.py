@@ -41,8 +41,8 @@ def test_a_disabled_sdk_exports_nothing(environment: pytest.MonkeyPatch) -> None
 
 
 def test_the_service_has_a_name_and_a_version(export: SpanExport) -> None:
-    told = export.provider.resource.attributes
-    assert (told["service.name"], told["service.version"]) == ("treecache-exporter", "1.2.3")
+    attributes = export.provider.resource.attributes
+    assert (attributes["service.name"], attributes["service.version"]) == ("treecache-exporter", "1.2.3")
 
 
 def test_the_environment_names_the_service_and_chooses_the_sampler(environment: pytest.MonkeyPatch) -> None:
@@ -52,8 +52,8 @@ def test_the_environment_names_the_service_and_chooses_the_sampler(environment: 
     environment.setenv("OTEL_TRACES_SAMPLER_ARG", "0.25")
     export = SpanExport.from_environment("1.2.3")
     assert export is not None
-    told = export.provider.resource.attributes
-    assert (told["service.name"], told["service.version"], told["zone"]) == ("named", "7", "a")
+    attributes = export.provider.resource.attributes
+    assert (attributes["service.name"], attributes["service.version"], attributes["zone"]) == ("named", "7", "a")
     assert "TraceIdRatioBased{0.25}" in export.provider.sampler.get_description()
     export.shutdown(1)
 

@@ -19,7 +19,7 @@ class Past:
         self.now = 0.0
         self.memory = FaultMemory(lambda: self.now)
 
-    def told(self) -> list[tuple[str, int]]:
+    def remembered(self) -> list[tuple[str, int]]:
         return [(fault.text, fault.count) for fault in self.memory.recent()]
 
 
@@ -28,10 +28,10 @@ def test_a_flood_of_one_kind_is_one_fault() -> None:
     for number in range(1000):
         past.memory(NoAuthError(f"/{number} may not be read"))
     past.memory(ValueError("another"))
-    assert past.told() == [("NoAuthError: /0 may not be read", 1000), ("ValueError: another", 1)]
+    assert past.remembered() == [("NoAuthError: /0 may not be read", 1000), ("ValueError: another", 1)]
     past.now = TOGETHER
     past.memory(NoAuthError("/a may not be read"))
-    assert past.told()[2] == ("NoAuthError: /a may not be read", 1)
+    assert past.remembered()[2] == ("NoAuthError: /a may not be read", 1)
 
 
 def test_the_latest_ones_are_remembered() -> None:
@@ -39,7 +39,7 @@ def test_the_latest_ones_are_remembered() -> None:
     for number in range(2 * REMEMBERED):
         past.now = number * TOGETHER
         past.memory(ValueError(str(number)))
-    assert past.told() == [(f"ValueError: {number}", 1) for number in range(REMEMBERED, 2 * REMEMBERED)]
+    assert past.remembered() == [(f"ValueError: {number}", 1) for number in range(REMEMBERED, 2 * REMEMBERED)]
 
 
 def test_the_time_is_that_of_the_last() -> None:
@@ -61,7 +61,7 @@ def test_the_time_is_that_of_the_last() -> None:
 def test_texts_are_of_bounded_length(fault: Exception, text: str) -> None:
     past = Past()
     past.memory(fault)
-    assert past.told() == [(text[:TEXT_LIMIT], 1)]
+    assert past.remembered() == [(text[:TEXT_LIMIT], 1)]
     assert len(text) <= TEXT_LIMIT
 
 

@@ -139,7 +139,7 @@ def exported() -> Iterator[Any]:
     provider.shutdown()
 
 
-def told(records: Any) -> list[tuple[Any, dict[str, Any]]]:
+def texts_of(records: Any) -> list[tuple[Any, dict[str, Any]]]:
     """The bodies, and the attributes that are not about code."""
     logs_data = [data.log_record for data in records.get_finished_logs()]
     return [
@@ -155,7 +155,7 @@ def test_exported_records_are_text_with_attributes(exported: Any, capsys: pytest
     log.info("connected", server="zk 1:2181", attempts=3, read_only=True, name="main")
     logging.getLogger("kazoo.client").warning("Cannot resolve %s", "zk1", extra={"ensemble": "main", "more": object()})
     log.debug("not at this level")
-    assert told(exported) == [
+    assert texts_of(exported) == [
         (
             'connected server="zk 1:2181" attempts=3 read_only=true name=main',
             {"server": "zk 1:2181", "attempts": 3, "read_only": True},
@@ -173,10 +173,10 @@ def test_exported_exceptions_are_attributes(exported: Any) -> None:
         structlog.stdlib.get_logger("exporter").exception("failed")
         structlog.stdlib.get_logger("exporter").error("failed", exc_info=error)
         logging.getLogger("library").exception("failed")
-    for body, attributes in told(exported):
+    for body, attributes in texts_of(exported):
         assert (body, attributes["exception.type"]) == ("failed", "ValueError")
         assert "test_exported_exceptions_are_attributes" in attributes["exception.stacktrace"]
-    assert len(told(exported)) == 3
+    assert len(texts_of(exported)) == 3
 
 
 def test_neither_secrets_nor_floods_nor_opentelemetrys_own_troubles_are_exported(
@@ -185,16 +185,16 @@ def test_neither_secrets_nor_floods_nor_opentelemetrys_own_troubles_are_exported
     logs.configure("debug", "json")
     logging.getLogger("kazoo.client").debug("Sending request %s", Auth(0, "digest", "reader:secret"))
     logging.getLogger("opentelemetry.exporter").error("Failed to export logs batch")
-    assert told(exported) == [("Sending request (credentials)", {})]
+    assert texts_of(exported) == [("Sending request (credentials)", {})]
     exported.clear()
     logs.configure("info", "json")
     for _ in range(3):
         logging.getLogger("kazoo.client").warning("Connection dropped")
-    assert told(exported) == [("Connection dropped", {})]
+    assert texts_of(exported) == [("Connection dropped", {})]
 
 
 def test_nothing_is_exported_once_that_has_ended(exported: Any) -> None:
     logs.configure("info", "json")
     logs.end_export()
     structlog.stdlib.get_logger("exporter").info("stopped")
-    assert told(exported) == []
+    assert texts_of(exported) == []

@@ -80,19 +80,19 @@ def meanwhile(act: Callable[[], None]) -> Iterator[None]:
 
 
 def test_systemd_is_told_of_readiness_reloads_and_the_end(service_manager: ServiceManager) -> None:
-    told = []
+    notified = []
 
     def hear_and_go_on() -> None:
         for next_signal in (signal.SIGHUP, None, signal.SIGTERM, None):
-            told.append(service_manager())
+            notified.append(service_manager())
             if next_signal is not None:
                 os.kill(os.getpid(), next_signal)
 
     before = time.monotonic_ns() // 1000
     with meanwhile(hear_and_go_on):
         assert run(settings(), load=lambda: settings().ensembles) == 0
-    assert (told[0], told[2], told[3]) == ("READY=1", "READY=1", "STOPPING=1")
-    reloading, _, moment = told[1].rpartition("=")
+    assert (notified[0], notified[2], notified[3]) == ("READY=1", "READY=1", "STOPPING=1")
+    reloading, _, moment = notified[1].rpartition("=")
     assert reloading == "RELOADING=1\nMONOTONIC_USEC"
     assert before <= int(moment) <= time.monotonic_ns() // 1000
 

@@ -100,8 +100,8 @@ class Changes(RuleBasedStateMachine):
         self._writer.ensure_path(self._root)
         expected = read(self._writer, self._root)
         eventually(lambda: same(held(self._cache), expected))
-        told = {path: (data, stat.czxid, stat.mzxid) for path, (data, stat, _) in expected.items()}
-        eventually(lambda: same(self._replay.data(), told))
+        wanted = {path: (data, stat.czxid, stat.mzxid) for path, (data, stat, _) in expected.items()}
+        eventually(lambda: same(self._replay.data(), wanted))
         assert not self._replay.wrong
         assert len(self._cache) == len(expected)
 

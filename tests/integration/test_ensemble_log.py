@@ -55,8 +55,8 @@ def test_a_connection_that_comes_and_goes_is_no_flood(zookeeper: ZooKeeper, monk
                 eventually(lambda: ensemble.source.client.stats().transitions["connected"] == comings)  # noqa: B023
                 proxy.cut()
             eventually(lambda: count(logged, "connection flapping"))
-            told = {event: count(logged, event) for event in ("connected", "reconnected", "connection suspended")}
-            assert told == {"connected": 1, "reconnected": 2, "connection suspended": 2}
+            counts = {event: count(logged, event) for event in ("connected", "reconnected", "connection suspended")}
+            assert counts == {"connected": 1, "reconnected": 2, "connection suspended": 2}
             eventually(lambda: count(logged, "tree in sync"))
             assert count(logged, "tree in sync") <= 4
             sums = [entry for entry in logged if entry["event"] == "connection flapping"]

@@ -41,9 +41,9 @@ def loaded(cache: TreeCache) -> TreeCache:
 
 
 def test_selector(make: Make, client: KazooClient) -> None:
-    told: list[str] = []
+    delivered: list[str] = []
     cache = make(selector=Selection())
-    cache.listen(lambda event: told.append(event.event_data.path) if event.event_data else None)
+    cache.listen(lambda event: delivered.append(event.event_data.path) if event.event_data else None)
     with cache:
         assert sorted(loaded(cache)) == ["/app", "/app/a", "/app/a/c", "/app/b"]
         for path in ("/app/a/d/x", "/app/b/x", "/app/a/x/d"):
@@ -52,7 +52,7 @@ def test_selector(make: Make, client: KazooClient) -> None:
         client.create("/app/last")
         eventually(lambda: "/app/last" in cache)
         assert sorted(cache) == ["/app", "/app/a", "/app/a/c", "/app/a/x", "/app/b", "/app/last"]
-        eventually(lambda: sorted(told) == sorted(cache))
+        eventually(lambda: sorted(delivered) == sorted(cache))
 
 
 def test_error_of_a_selector_leaves_nothing_out_and_is_a_fault(make: Make) -> None:
@@ -125,8 +125,8 @@ def test_old_data(make: Make, client: KazooClient) -> None:
         eventually(lambda: len(events) == 9)
         client.delete("/app/a/c")
         eventually(lambda: len(events) == 10)
-    told: list[tuple[Any, ...]] = [(*event, event.old_data) for event in events[-2:]]
-    assert told == [(UPDATED, second, first), (REMOVED, second, second)]
+    delivered: list[tuple[Any, ...]] = [(*event, event.old_data) for event in events[-2:]]
+    assert delivered == [(UPDATED, second, first), (REMOVED, second, second)]
     assert all(len(event) == 2 for event in events)
 
 

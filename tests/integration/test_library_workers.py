@@ -23,8 +23,8 @@ def test_each_worker_measures_the_client_that_it_makes(zookeeper: ZooKeeper, cli
     command = [sys.executable, "-m", "tests.integration.test_library_workers", zookeeper.hosts]
     done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
-    told = [line.split() for line in sorted(done.stdout.splitlines())]
-    assert told == [[str(worker), "up", "1.0", "znodes", "2.0", "gets", f"{worker}.0"] for worker in range(WORKERS)]
+    printed = [line.split() for line in sorted(done.stdout.splitlines())]
+    assert printed == [[str(worker), "up", "1.0", "znodes", "2.0", "gets", f"{worker}.0"] for worker in range(WORKERS)]
 
 
 def test_workers_of_a_preloaded_application_know_that_what_their_parent_has_is_not_theirs(
@@ -33,9 +33,9 @@ def test_workers_of_a_preloaded_application_know_that_what_their_parent_has_is_n
     client.create("/app/a", makepath=True)
     command = [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-m", PRELOADED, zookeeper.hosts]
     done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=200)
-    told = sorted(done.stdout.splitlines())
+    printed = sorted(done.stdout.splitlines())
     expected = ["grandchild", "idle", "in place", "multiprocessing", "os.fork", "parent"]
-    assert (done.returncode, done.stderr, told) == (0, "", expected)
+    assert (done.returncode, done.stderr, printed) == (0, "", expected)
 
 
 def master(hosts: str) -> int:

@@ -300,9 +300,9 @@ def test_a_reader_that_comes_late_finds_the_log(zookeeper: ZooKeeper, full_pipe:
         with open(full_pipe[0], "rb", closefd=False) as log:
             lines = log.read().split(b"\n")
         assert process.wait(timeout=60) == 0
-    told = [line for line in lines if line]
-    assert all(line.startswith(b"timestamp=") for line in told)
-    events = [line.partition(b"event=")[2].split()[0] for line in told if b"level=info logger=exporter " in line]
+    records = [line for line in lines if line]
+    assert all(line.startswith(b"timestamp=") for line in records)
+    events = [line.partition(b"event=")[2].split()[0] for line in records if b"level=info logger=exporter " in line]
     assert events[0] == b"connecting"
     assert events[-1] == b"stopped"
 

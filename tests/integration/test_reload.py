@@ -270,6 +270,6 @@ def test_many_reloads_at_once_come_one_after_the_other(exporter: Exporter, confi
     status, seconds = exporter.stop()
     assert status == 0
     assert seconds < STOP_LIMIT
-    told = [line for line in exporter.log_lines() if line["level"] in ("warning", "error")]
+    problems = [line for line in exporter.log_lines() if line["level"] in ("warning", "error")]
     # The trees have no roots.
-    assert {line["condition"] for line in told} <= {"root missing"}
+    assert {line["condition"] for line in problems} <= {"root missing"}

@@ -191,8 +191,8 @@ def test_a_cache_takes_a_session_that_was_replaced_for_a_lost_one(zookeeper: Zoo
         client.ensure_path("/app/services")
         client.create("/app/services/mine", ephemeral=True)
         cache = TreeCache(client, "/app")
-        told: list[int] = []
-        cache.listen(lambda event: told.append(event.event_type))
+        kinds: list[int] = []
+        cache.listen(lambda event: kinds.append(event.event_type))
         with cache:
             assert cache.wait_initialized(20)
             proxy.forgets_sessions = True
@@ -201,7 +201,7 @@ def test_a_cache_takes_a_session_that_was_replaced_for_a_lost_one(zookeeper: Zoo
             assert metrics.by("sessions_lost_total", "reason") == {"replaced": 1}
             assert cache.stats().syncs["reconnect"] == 0
             lost = [TreeEvent.CONNECTION_SUSPENDED, TreeEvent.CONNECTION_LOST, TreeEvent.CONNECTION_RECONNECTED]
-            eventually(lambda: [kind for kind in told if kind in lost] == lost)
+            eventually(lambda: [kind for kind in kinds if kind in lost] == lost)
             # Nobody resumes the old session, so the server expires it.
             eventually(lambda: cache.get_data("/app/services/mine") is None)
             assert client.exists("/app/services/mine") is None

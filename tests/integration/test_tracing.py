@@ -117,19 +117,21 @@ def check_call(call: dict[str, Any], sync: dict[str, Any], zookeeper: ZooKeeper)
     host, port = zookeeper.server.hosts.split(":")
     assert (call["traceId"], call["parentSpanId"]) == (sync["traceId"], sync["spanId"])
     assert call["kind"] == "SPAN_KIND_CLIENT"
-    told = call["attributes"]
+    recorded = call["attributes"]
     assert {
         "db.system.name": "zookeeper",
         "db.operation.name": "multiRead",
         "db.namespace": zookeeper.root,
         "server.address": host,
         "server.port": int(port),
-    }.items() <= told.items()
-    numbers = {"db.operation.batch.size", "server.port"} | {name for name in told if name.endswith((".size", "xid"))}
-    assert {name: type(told[name]) for name in numbers if name in told} == {
-        name: int for name in numbers if name in told
+    }.items() <= recorded.items()
+    numbers = {"db.operation.batch.size", "server.port"} | {
+        name for name in recorded if name.endswith((".size", "xid"))
     }
-    assert {"zookeeper.xid", "zookeeper.zxid", "zookeeper.request.size", "zookeeper.response.size"} <= told.keys()
+    assert {name: type(recorded[name]) for name in numbers if name in recorded} == {
+        name: int for name in numbers if name in recorded
+    }
+    assert {"zookeeper.xid", "zookeeper.zxid", "zookeeper.request.size", "zookeeper.response.size"} <= recorded.keys()
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -274,8 +276,8 @@ def test_a_dead_collector_is_told_of_but_not_in_floods(
             return exporter.metric("treecache_exporter_spans_dropped_total") >= 20
 
         eventually(dropped_by_change, timeout=30)
-        told = [line for line in exporter.log_lines() if line["logger"].startswith("opentelemetry.")]
-        assert 1 <= len(told) <= 4
+        recorded = [line for line in exporter.log_lines() if line["logger"].startswith("opentelemetry.")]
+        assert 1 <= len(recorded) <= 4
         status, seconds = exporter.stop()
         assert status == 0
         assert seconds < STOP_LIMIT
@@ -374,8 +376,8 @@ def test_an_exporter_that_there_is_not_is_refused_in_one_line() -> None:
         text=True,
         timeout=60,
     )
-    told = "OTEL_TRACES_EXPORTER=zipkin: accepted: none, or any of otlp, console, separated by commas"
-    assert (done.returncode, done.stderr) == (2, f"treecache-exporter: {told}\n")
+    complaint = "OTEL_TRACES_EXPORTER=zipkin: accepted: none, or any of otlp, console, separated by commas"
+    assert (done.returncode, done.stderr) == (2, f"treecache-exporter: {complaint}\n")
 
 
 def test_spans_can_be_read_on_the_console(zookeeper: ZooKeeper, tmp_path: Path) -> None:

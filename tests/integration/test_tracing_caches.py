@@ -221,14 +221,14 @@ def test_proofs_and_audits_begin_traces_of_their_own(client: KazooClient, spans:
     with TreeCache(client, "/app", create_root=False, freshness_interval=0.05, audit_interval=0.05) as cache:
         eventually(lambda: cache.verified_at and cache.stats().audits)
     (sync,) = spans.named("treecache.sync")
-    proofs = spans.named("multi")
+    checks = spans.named("multi")
     audits = [span for span in spans.named("multiRead") if span not in spans.below(sync)]
-    assert proofs
+    assert checks
     assert audits
-    assert {span.parent for span in (*proofs, *audits)} == {None}
+    assert {span.parent for span in (*checks, *audits)} == {None}
     context = sync.get_span_context()
     assert context is not None
-    assert context.trace_id not in {span.context.trace_id for span in (*proofs, *audits)}
+    assert context.trace_id not in {span.context.trace_id for span in (*checks, *audits)}
 
 
 def test_untracing_in_the_middle_of_a_sync_leaves_nothing_below_it(

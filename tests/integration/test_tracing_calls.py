@@ -99,9 +99,9 @@ def test_a_call_is_one_client_span_with_the_conventions_attributes(
     assert get.parent is None
     assert get.status.status_code is StatusCode.UNSET
     host, port = zookeeper.server.hosts.split(":")
-    told = attributes(get)
-    assert told.pop("zookeeper.xid") == attributes(create)["zookeeper.xid"] + 1
-    assert told == {
+    recorded = attributes(get)
+    assert recorded.pop("zookeeper.xid") == attributes(create)["zookeeper.xid"] + 1
+    assert recorded == {
         "db.system.name": "zookeeper",
         "db.operation.name": "getData",
         "db.namespace": zookeeper.root,
@@ -163,9 +163,9 @@ def test_a_call_that_is_never_sent_names_no_server(
         client.stop()
         with pytest.raises(ConnectionLoss):
             result.get(timeout=10)
-        told = attributes(traced.span("getData"))
-        assert told["error.type"] == "CONNECTIONLOSS"
-        assert not {"server.address", "server.port", "zookeeper.xid"} & told.keys()
+        recorded = attributes(traced.span("getData"))
+        assert recorded["error.type"] == "CONNECTIONLOSS"
+        assert not {"server.address", "server.port", "zookeeper.xid"} & recorded.keys()
 
 
 def test_the_callers_context_is_the_parent_also_of_asynchronous_calls(client: KazooClient, traced: Traced) -> None:
@@ -566,8 +566,8 @@ def test_a_kazoo_that_cannot_be_traced_is_told_of_once_and_left_alone(
     for _ in range(2):
         assert client_factory().get("/")[0] == b""
     assert traced.names() == []
-    told = [record.getMessage() for record in caplog.records if "not traced" in record.getMessage()]
-    assert told == ["kazoo is not traced: this release of kazoo has no client._call"]
+    recorded = [record.getMessage() for record in caplog.records if "not traced" in record.getMessage()]
+    assert recorded == ["kazoo is not traced: this release of kazoo has no client._call"]
 
 
 def test_clients_are_not_kept_alive(instrumentor: KazooInstrumentor, zookeeper: ZooKeeper) -> None:
