@@ -87,7 +87,7 @@ def find(ensembles: Iterable[EnsembleSource], ensemble: str, tree: str) -> Brows
 
 
 def look_up(cache: Browsable, path: str, *, after: str = "", view: str = "text", expose_data: bool = False) -> Znode:
-    """The znode at `path`; if there is none, its nearest ancestor, with the children whose names start as `path` does.
+    """The znode at `path`; if there is none, its nearest ancestor, with the children that match the rest of `path`.
 
     The page of children starts after the name `after`. A `path` outside the tree means the root. Names may be
     shortened as by `links`.

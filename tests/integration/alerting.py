@@ -25,7 +25,7 @@ SHIPPED = Path(__file__).parents[2] / "dashboards" / "alertmanager" / "alertmana
 def configuration(url: str, shorten: float, scrape_interval: str) -> str:
     """The shipped configuration with a webhook as its receiver and its times divided by `shorten`.
 
-    As there, what replicas see one after the other, a scrape apart, comes together.
+    As in the shipped configuration, alerts of replicas that fire a scrape apart arrive in one notification.
     """
     config = YAML(typ="safe", pure=True).load(SHIPPED)
     [route] = config["route"]["routes"]
@@ -50,7 +50,7 @@ class Alert:
 class Notification:
     """One notification: the alerts of one group. `at` is the monotonic time of its arrival.
 
-    It counts as `firing` while one of its alerts fires.
+    It is `firing` while one of its alerts fires.
     """
 
     at: float

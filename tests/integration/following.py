@@ -1,6 +1,6 @@
 """`python -m tests.integration.following HANDLER HOSTS`: checks that calls in callbacks have the right parent span.
 
-Prints each call that did not have the caller as its parent, and at last how many did.
+Prints each call whose span has the wrong parent, and finally how many had the right one.
 """
 
 from __future__ import annotations

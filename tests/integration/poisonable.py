@@ -1,11 +1,14 @@
 """Poisonable: the exporter with extra paths that harm its caches, for tests only.
 
-`python -m tests.integration.poisonable` takes the exporter's flags. At SIGUSR1 it takes a znode out of every cache of a
-tree below `/copy_wrong`, of which nothing has told it: what changes there before an audit comes by brings the znode
-back, rightly.
-At SIGUSR2 the engine of the tree `/engine_failed/config` fails in each of its turns, until the next SIGUSR2.
-With `CONTROL_GROUPS` in its environment it reads its memory limit in that folder, which has what Linux has in two
-places: the file `cgroup`, and the folder `mounted`.
+`python -m tests.integration.poisonable` takes the exporter's flags.
+
+On SIGUSR1 it removes a znode from every cache of a tree below `/copy_wrong`, without an event. A change of the znode
+before the next audit brings it back, as it should.
+
+On SIGUSR2 the engine of the tree `/engine_failed/config` fails in each of its turns, until the next SIGUSR2.
+
+With `CONTROL_GROUPS` in its environment, it reads its memory limit in that folder, which holds in one place what Linux
+has in two: the file `cgroup`, and the folder `mounted`.
 """
 
 from __future__ import annotations

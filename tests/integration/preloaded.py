@@ -1,7 +1,7 @@
-"""An application that has everything running before it forks its workers: README's lines, at the level of a module.
+"""An application that starts everything before it forks its workers, with README's lines at module level.
 
-`python -m tests.integration.preloaded HOSTS`, for `test_library_workers`. Each process writes a line once all that it
-asserts has held.
+`python -m tests.integration.preloaded HOSTS`, for `test_library_workers`. Each process prints a line once all its
+assertions have held.
 """
 
 from __future__ import annotations

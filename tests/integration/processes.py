@@ -29,7 +29,7 @@ Labels = Mapping[str, str]
 class Exporter:
     """`python -m exporter` on a loopback port, a free one for 0, logging JSON to `log`.
 
-    Or another module with the same flags.
+    `module` can be another one with the same flags.
     """
 
     def __init__(

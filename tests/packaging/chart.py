@@ -38,7 +38,7 @@ def render(
 ) -> Sequence[Manifest]:
     """The manifests of the chart; `flags` are Helm's, `operator` is what the cluster knows of Prometheus Operator.
 
-    They are rendered once: do not change them.
+    They are rendered once and shared: do not change them.
     """
     versions = [] if operator is None else [OPERATOR, *(f"{OPERATOR}/{kind}" for kind in operator)]
     known = [f"--api-versions={version}" for version in versions]

@@ -1,8 +1,8 @@
 """`python -m tests.packaging.image ROOT IMAGE.json VERSION`: tests an image that is unpacked at ROOT; needs root.
 
-Runs what the image says, as an engine would: its entry point with its environment as its user, in a mount namespace of
-its own where every file system is read-only and in a network namespace that is the machine's. A real ZooKeeper is
-watched. `make image-test` makes the arguments; IMAGE.json is what `buildah inspect --type image` prints.
+Runs the image as an engine would: the entry point with its environment as its user, in a mount namespace of its own
+where every file system is read-only, and in the machine's network namespace. It watches a real ZooKeeper. `make
+image-test` passes the arguments; IMAGE.json is the output of `buildah inspect --type image`.
 """
 
 from __future__ import annotations

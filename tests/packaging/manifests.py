@@ -1,6 +1,6 @@
 """Checks that Kubernetes accepts a manifest: schemas of Kubernetes and of Prometheus Operator, Pod Security.
 
-`crds/` holds the operator's own definitions, as its version 0.93.0 has them (Apache License 2.0).
+`crds/` holds the operator's own definitions of version 0.93.0 (Apache License 2.0).
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ MEMORY_LIMIT = 48 * 1024 * 1024
 class Server:
     """`tests.web.serve` with these arguments, logging to a file.
 
-    `authority` issued its certificate, if it has one; `auth` is what its clients need.
+    `authority` issued its certificate, if it has one; `auth` are the credentials that clients need.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """`python -m tests.web.serve [--config FILE] [--large]`: the app about known ensembles in a process of its own.
 
-It ends with SIGTERM. Its patience with clients is shorter than the exporter's, so that tests see the end of it. With
-`--large` there are many trees, and one into which it takes a while to look.
+It ends on SIGTERM. Its timeouts for clients are shorter than the exporter's, so that tests can see them expire. With
+`--large` there are many trees, and one that takes a while to browse.
 """
 
 from __future__ import annotations

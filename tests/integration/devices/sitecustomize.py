@@ -2,9 +2,9 @@
 
 Python imports this module when it starts in a process whose PYTHONPATH names this folder. The variables are:
 
-- `TEST_HOSTS`, a file like /etc/hosts that is read anew for each name. It alone says what names below `.test` mean.
-  In an address's place, `hang` is a resolver that does not answer, and a number is the error with which it fails.
-- `TEST_CLOCK`, a file with the seconds by which the clock on the wall differs.
+- `TEST_HOSTS`, a file like /etc/hosts that is read again for each name. It alone resolves names below `.test`.
+  Instead of an address, `hang` is a resolver that does not answer, and a number is the error that it fails with.
+- `TEST_CLOCK`, a file with the offset of the wall clock in seconds.
 - `TEST_OPEN_FILES`, the limit of open files.
 """
 
