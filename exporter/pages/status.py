@@ -198,7 +198,7 @@ def _tree(look: Look, standing: Standing, history: History) -> TreeStatus:
             "never verified" if standing.staleness is None else f"≤ {human_duration(standing.staleness)}",
             "bad" if standing.is_stale else "plain",
         ),
-        check=Cell(f"{key}-check", f"check: {human_latency(tree.verified_in)}" if tree.verified_at else ""),
+        check=Cell(f"{key}-check", f"verified in {human_latency(tree.verified_in)}" if tree.verified_at else ""),
         staleness_chart=_chart(f"{key}-stale-chart", "Staleness", staleness, human_duration, 15.0),
         rate=Cell(f"{key}-rate", human_rate(rates[-1]) if rates else ""),
         rate_chart=_chart(f"{key}-rate-chart", "Events per second", rates, human_rate, 1.0),

@@ -54,7 +54,7 @@ class Story:
         self._history = History([EnsembleSource("main", self._client, {"/services": self._cache})])
         self._history.look()
 
-    def tell(self, client: ClientStats = BUSY_CLIENT, cache: CacheStats | None = None) -> list[tuple[str, str, str]]:
+    def step(self, client: ClientStats = BUSY_CLIENT, cache: CacheStats | None = None) -> list[tuple[str, str, str]]:
         """The changes since the start, the latest first."""
         self._client.told, self._cache.told = client, cache or fresh()
         self._history.look()
@@ -62,26 +62,26 @@ class Story:
 
 
 def test_nothing_happened() -> None:
-    assert Story().tell() == []
+    assert Story().step() == []
 
 
 def test_a_connection_goes_and_comes() -> None:
     story = Story()
     suspended = replace(BUSY_CLIENT, state="suspended", server=None)
-    assert story.tell(suspended) == [("main", "connection suspended", "bad")]
-    assert story.tell(suspended) == [("main", "connection suspended", "bad")]
-    assert story.tell()[0] == ("main", "connected to zk1.example:2181", "good")
+    assert story.step(suspended) == [("main", "connection suspended", "bad")]
+    assert story.step(suspended) == [("main", "connection suspended", "bad")]
+    assert story.step()[0] == ("main", "connected to zk1.example:2181", "good")
 
 
 def test_a_session_is_lost_between_two_looks() -> None:
     lost = {**BUSY_CLIENT.sessions_lost, "expired": BUSY_CLIENT.sessions_lost["expired"] + 1}
-    assert Story().tell(replace(BUSY_CLIENT, sessions_lost=lost)) == [("main", "session lost: expired", "bad")]
+    assert Story().step(replace(BUSY_CLIENT, sessions_lost=lost)) == [("main", "session lost: expired", "bad")]
 
 
 def test_a_tree_is_loaded_again() -> None:
     story = Story()
-    story.tell(cache=loading())
-    assert story.tell() == [
+    story.step(cache=loading())
+    assert story.step() == [
         ("main /services", "complete, 203 znodes", "good"),
         ("main /services", "loading", "waiting"),
     ]
@@ -89,10 +89,10 @@ def test_a_tree_is_loaded_again() -> None:
 
 def test_a_tree_gets_into_trouble_and_out_of_it() -> None:
     story = Story()
-    story.tell(cache=fresh(unreadable_nodes=2))
-    story.tell(cache=fresh(state="failed", initialized=False))
-    story.tell(cache=fresh(root="missing", nodes=dict.fromkeys(BUSY_CACHE.nodes, 0)))
-    assert story.tell() == [
+    story.step(cache=fresh(unreadable_nodes=2))
+    story.step(cache=fresh(state="failed", initialized=False))
+    story.step(cache=fresh(root="missing", nodes=dict.fromkeys(BUSY_CACHE.nodes, 0)))
+    assert story.step() == [
         ("main /services", "complete, 203 znodes", "good"),
         ("main /services", "root missing", "waiting"),
         ("main /services", "engine failed, restarting", "bad"),
@@ -103,9 +103,9 @@ def test_a_tree_gets_into_trouble_and_out_of_it() -> None:
 def test_what_comes_and_goes_with_the_connection_is_the_ensembles_news() -> None:
     story = Story()
     suspended = replace(BUSY_CLIENT, state="suspended", server=None)
-    story.tell(suspended, fresh(state="disconnected"))
-    story.tell(cache=fresh(state="catching_up"))
-    assert [where for where, _, _ in story.tell()] == ["main", "main"]
+    story.step(suspended, fresh(state="disconnected"))
+    story.step(cache=fresh(state="catching_up"))
+    assert [where for where, _, _ in story.step()] == ["main", "main"]
 
 
 def test_what_a_slow_look_found_is_not_noted_after_what_a_later_one_found() -> None:

@@ -40,13 +40,13 @@ class Broadcast:
         await asyncio.wait([self._task])
 
 
-async def next_told(messages: AsyncIterator[str]) -> dict[str, Any]:
+async def next_content(messages: AsyncIterator[str]) -> dict[str, Any]:
     """The content of the next message that has any."""
     while True:
         message = await asyncio.wait_for(anext(messages), 10)
-        if message.startswith("data: ") and (told := json.loads(message.removeprefix("data: "))):
+        if message.startswith("data: ") and (content := json.loads(message.removeprefix("data: "))):
             assert message.endswith("\n\n")
-            return dict(told)
+            return dict(content)
 
 
 def test_what_keeps_going_wrong_is_logged_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,19 +74,19 @@ def test_everything_first_and_then_what_changed(monkeypatch: pytest.MonkeyPatch)
     async def listen() -> None:
         async with Broadcast() as broadcast:
             messages = broadcast.live.open(broadcast.ending)
-            first = await next_told(messages)
+            first = await next_content(messages)
             assert {"outline", "cells", "changes"} <= set(first)
             texts = [cell.get("text") for cell in first["cells"].values()]
             assert "The tree is complete, and its changes arrive." in texts
             broadcast.cache.told = fresh(data_bytes=2048)
             for _ in range(100):
-                told = await next_told(messages)
-                changed = [cell.get("text") for cell in told.get("cells", {}).values()]
+                content = await next_content(messages)
+                changed = [cell.get("text") for cell in content.get("cells", {}).values()]
                 if "2.0 KiB" in changed:
                     break
             assert "2.0 KiB" in changed
             assert "complete" not in changed
-            assert "outline" not in told
+            assert "outline" not in content
 
     asyncio.run(listen())
 
@@ -95,7 +95,7 @@ def test_the_messages_end_with_the_server() -> None:
     async def listen() -> list[str]:
         async with Broadcast() as broadcast:
             messages = broadcast.live.open(broadcast.ending)
-            await next_told(messages)
+            await next_content(messages)
             broadcast.ending.set()
             return [message async for message in messages]
 
@@ -109,11 +109,11 @@ def test_there_may_be_so_many_pages_and_no_more(monkeypatch: pytest.MonkeyPatch)
         async with Broadcast() as broadcast:
             pages = [broadcast.live.open() for _ in range(2)]
             for page in pages:
-                await next_told(page)
+                await next_content(page)
             with pytest.raises(TooManyPagesError):
                 broadcast.live.open()
             await pages[0].aclose()  # type: ignore[attr-defined]
-            await next_told(broadcast.live.open())
+            await next_content(broadcast.live.open())
 
     asyncio.run(crowd())
 
@@ -149,13 +149,13 @@ def test_a_failing_look_is_logged_and_followed_by_others(monkeypatch: pytest.Mon
     async def listen() -> None:
         async with Broadcast() as broadcast:
             messages = broadcast.live.open(broadcast.ending)
-            await next_told(messages)
+            await next_content(messages)
             broadcast.cache.told = None  # type: ignore[assignment]
             while not logged:
                 await asyncio.sleep(0.01)
             broadcast.cache.told = fresh(data_bytes=2048)
-            told = await next_told(messages)
-            assert "2.0 KiB" in [cell.get("text") for cell in told["cells"].values()]
+            content = await next_content(messages)
+            assert "2.0 KiB" in [cell.get("text") for cell in content["cells"].values()]
 
     with structlog.testing.capture_logs() as logged:
         asyncio.run(asyncio.wait_for(listen(), 10))

@@ -17,7 +17,7 @@ from tests.web.running import fresh
 BEGAN, ENDED = "tree condition began", "tree condition ended"
 
 
-class Told:
+class Watched:
     """A tree whose stats the test sets, a second apart, and what was logged about it."""
 
     def __init__(self, logged: list[Any]) -> None:
@@ -25,7 +25,7 @@ class Told:
         self.logged = logged
         self._log = StandingLog(lambda: self.now)
 
-    def tell(self, **of_a: Any) -> list[tuple[str, str]]:
+    def step(self, **of_a: Any) -> list[tuple[str, str]]:
         """What is logged about a cache that is complete but for these changes."""
         self.now += 1
         before = len(self.logged)
@@ -35,49 +35,49 @@ class Told:
 
 
 @pytest.fixture
-def told() -> Iterator[Told]:
+def watched() -> Iterator[Watched]:
     with structlog.testing.capture_logs() as logged:
-        yield Told(logged)
+        yield Watched(logged)
 
 
-def test_a_complete_tree_is_no_news(told: Told) -> None:
-    assert told.tell() == told.tell() == []
+def test_a_complete_tree_is_no_news(watched: Watched) -> None:
+    assert watched.step() == watched.step() == []
 
 
-def test_a_condition_begins_changes_and_ends(told: Told) -> None:
-    assert told.tell(unreadable_nodes=2) == [(BEGAN, "znodes unreadable")]
-    assert told.tell(unreadable_nodes=3) == []
-    assert told.tell(state="failed", failure="MemoryError") == [(BEGAN, "failed"), (ENDED, "znodes unreadable")]
-    assert told.tell() == [(ENDED, "failed")]
+def test_a_condition_begins_changes_and_ends(watched: Watched) -> None:
+    assert watched.step(unreadable_nodes=2) == [(BEGAN, "znodes unreadable")]
+    assert watched.step(unreadable_nodes=3) == []
+    assert watched.step(state="failed", failure="MemoryError") == [(BEGAN, "failed"), (ENDED, "znodes unreadable")]
+    assert watched.step() == [(ENDED, "failed")]
     of_tree = {"ensemble": "main", "tree": "services", "path": "/services"}
     levels = ["warning", "warning", "info", "info"]
-    assert [line["log_level"] for line in told.logged] == levels
-    assert all(of_tree.items() <= line.items() for line in told.logged)
-    assert told.logged[0]["unreadable"] == 2
-    assert told.logged[1]["reason"] == "MemoryError"
+    assert [line["log_level"] for line in watched.logged] == levels
+    assert all(of_tree.items() <= line.items() for line in watched.logged)
+    assert watched.logged[0]["unreadable"] == 2
+    assert watched.logged[1]["reason"] == "MemoryError"
 
 
-def test_a_read_that_waits_is_no_news(told: Told) -> None:
-    assert told.tell(oldest_operation_age=60.0) == []
+def test_a_read_that_waits_is_no_news(watched: Watched) -> None:
+    assert watched.step(oldest_operation_age=60.0) == []
 
 
-def test_what_comes_and_goes_with_the_connection_is_logged_there(told: Told) -> None:
+def test_what_comes_and_goes_with_the_connection_is_logged_there(watched: Watched) -> None:
     for state in ("disconnected", "loading", "catching_up", "in_sync"):
-        assert told.tell(state=state) == []
+        assert watched.step(state=state) == []
 
 
-def test_nothing_is_over_while_nothing_can_be_known(told: Told) -> None:
+def test_nothing_is_over_while_nothing_can_be_known(watched: Watched) -> None:
     nothing = {"root": "unknown", "nodes": dict.fromkeys(BUSY_CACHE.nodes, 0)}
-    told.tell(root="missing")
-    assert told.tell(state="disconnected", **nothing) == told.tell(state="loading", **nothing) == []
-    assert told.tell() == [(ENDED, "root missing")]
+    watched.step(root="missing")
+    assert watched.step(state="disconnected", **nothing) == watched.step(state="loading", **nothing) == []
+    assert watched.step() == [(ENDED, "root missing")]
 
 
-def test_what_comes_and_goes_all_the_time_is_no_flood_and_in_the_end_the_log_is_right(told: Told) -> None:
-    lines = [line for _ in range(30) for line in told.tell(root="missing") + told.tell()]
+def test_what_comes_and_goes_all_the_time_is_no_flood_and_in_the_end_the_log_is_right(watched: Watched) -> None:
+    lines = [line for _ in range(30) for line in watched.step(root="missing") + watched.step()]
     assert len(lines) <= LIMIT * (1 + 60 // INTERVAL)
-    told.tell(root="missing")
-    told.now += INTERVAL
-    told.tell(root="missing")
-    last = told.logged[-1]
+    watched.step(root="missing")
+    watched.now += INTERVAL
+    watched.step(root="missing")
+    last = watched.logged[-1]
     assert (last["event"], last["condition"]) == (BEGAN, "root missing")

@@ -150,7 +150,7 @@ def test_a_tree_without_recent_proof_is_stale() -> None:
     page = get("/", ensemble(cache=fresh(verified_at=time.time() - 300))).text
     assert ">/services: stale, last verified 5 min ago.<" in page
     assert 'href="docs/runbooks#treecachelag">Runbook: TreeCacheLag</a>' in page
-    assert "check: 12.5 ms" in page
+    assert "verified in 12.5 ms" in page
     assert ">stale<" in page
     assert "≤ 5 min" in page
 
@@ -358,4 +358,4 @@ def test_the_pages_tell_which_share_this_is() -> None:
 def test_a_tree_that_there_is_not() -> None:
     response = get("/browse?ensemble=main&tree=/nope")
     assert response.status_code == 404
-    assert "The ensemble main has no tree /nope here." in response.text
+    assert "The ensemble main has no tree /nope." in response.text
