@@ -40,7 +40,7 @@ def changes(client: KazooClient) -> set[int]:
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (["127.0.0.1:1"], 2, "no chroot"),
+        (["127.0.0.1:1"], 2, "the chroot is missing"),
         ([], 2, "accepted: HOST[:PORT]"),
         (["127.0.0.1:port/x"], 2, "'port' is not a port"),
     ],

@@ -183,7 +183,7 @@ def test_a_slip_in_the_configuration_tells_nothing_when_it_is_reloaded(
         refusals = [line["reason"] for line in exporter.wait_logged("configuration refused", 3)]
         assert [reason.partition(": ")[2].partition(";")[0] for reason in refusals] == [
             "ensembles[0].digest[0].username: a colon ends the name in ZooKeeper's digest scheme",
-            "ensembles[0].digest[1].password: no text, or an empty one",
+            "ensembles[0].digest[1].password: not a string, or empty",
             "ensembles[0].digest[0].password_file=/${OTHER}: cannot be read: No such file or directory",
         ]
 

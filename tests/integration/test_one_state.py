@@ -170,7 +170,7 @@ def test_znodes_are_closed_and_opened(
         f"{watched.server.url}/browse?ensemble=main&tree={ROOT}&path={ROOT}{closed[0]}", timeout=30
     ).text
     assert headline in browsed
-    assert "The exporter may not read this znode" in browsed
+    assert "The ACL of this znode does not allow the exporter" in browsed
     for path in closed:
         watched.owner.set_acls(ROOT + path, OPEN_ACL_UNSAFE)
 
