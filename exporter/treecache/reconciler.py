@@ -316,7 +316,7 @@ class Reconciler:
         return child_count(record) if record else 0
 
     def _update(self, path: str, entry: Entry, record: bytes, load: bool, listed: bool) -> bool:
-        """Applies a known znode's new record; returns False if its known children are dropped with the old one."""
+        """Applies a known znode's new record; returns whether its children still have to be checked against it."""
         held = record_of(entry)
         if held == record:
             return True
