@@ -83,10 +83,10 @@ class QuietLibraries(logging.Filter):
 
 
 class Flood:
-    """Admits each message up to `limit` times in `interval` seconds, and counts the rest instead.
+    """Admits each message up to `limit` times, counts the rest, and starts anew after `interval` seconds.
 
-    While messages are held back, it calls `report` with their number every `interval` seconds, in its own thread, until
-    an interval passes without any. Thread-safe.
+    While messages are held back, it calls `report` with their number every `interval` seconds, in its own thread, and
+    starts anew only after an interval without any. Thread-safe.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Flood:
         self._timer: threading.Timer | None = None
 
     def admits(self, message: Hashable) -> bool:
-        """Whether the message is to be logged now."""
+        """Whether to log the message now."""
         now = time.monotonic()
         with self._lock:
             if self._timer is None and now - self._began >= self._interval:

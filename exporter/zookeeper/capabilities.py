@@ -64,7 +64,7 @@ class _Server:
     request_bytes: int = REQUEST_BYTES
     #: The longest request that was answered.
     taken_bytes: int = 0
-    #: Hang-ups on requests that may be too long, since an answer to one as long; the shortest of those requests.
+    #: Hang-ups on requests that may be too long, since the last answer to one as long; the shortest such request.
     too_long: int = 0
     suspected_bytes: int = 0
     #: The length of requests for one path that is no longer sent, and since when.
