@@ -92,7 +92,7 @@ def test_grpc_takes_its_extra(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("OTEL_TRACES_EXPORTER", "otlp")
     environment.setenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc")
     environment.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.grpc.trace_exporter", None)
-    with pytest.raises(ExportError, match=r"pip install treecache-exporter\[grpc\]"):
+    with pytest.raises(ExportError, match=r"treecache-exporter\[grpc\]"):
         SpanExport.from_environment("1.2.3")
 
 

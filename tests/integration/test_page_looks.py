@@ -143,7 +143,7 @@ def test_everything_is_in_its_place_and_everyone_can_use_it(server: Running, pag
 
 def test_so_it_is_while_the_exporter_is_missed(server: Running, page: Page) -> None:
     page.goto(server.url)
-    page.evaluate("miss(); clearTimeout(timer)")
+    page.evaluate("reconnect(); clearTimeout(timer)")
     assert "No update from the exporter" in page.get_by_role("status").inner_text()
     assert page.evaluate(MISPLACED) == []
     assert violations(page) == []
