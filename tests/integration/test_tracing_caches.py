@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -143,7 +144,9 @@ def ask_what_it_can_do(client: KazooClient) -> None:
         assert warm.wait_initialized(10)
 
 
-def test_an_interrupted_sync_ends_with_an_error(client_factory: ClientFactory, zookeeper: ZooKeeper) -> None:
+@contextlib.contextmanager
+def stalled_sync(client_factory: ClientFactory, zookeeper: ZooKeeper) -> Iterator[tuple[Proxy, Spans, TreeCache]]:
+    """A cache whose first sync waits for answers that the proxy holds back, and the spans of its client."""
     with Proxy(zookeeper.server.port) as proxy:
         client = client_factory(proxy.hosts + zookeeper.root)
         client.ensure_path("/app/a")
@@ -152,30 +155,29 @@ def test_an_interrupted_sync_ends_with_an_error(client_factory: ClientFactory, z
         proxy.stall(DOWN)
         with TreeCache(client, "/app", create_root=False) as cache:
             eventually(lambda: cache.stats().outstanding_operations)
-            proxy.cut()
-            (interrupted,) = eventually(lambda: spans.named("treecache.sync"))
-            assert interrupted.status.status_code is StatusCode.ERROR
-            (watch,) = spans.below(interrupted)
-            assert (watch.attributes or {})["error.type"] == "CONNECTIONLOSS"
-            proxy.heal()
-            assert cache.wait_initialized(10)
-            (resync,) = eventually(lambda: spans.named("treecache.resync"))
-            assert resync.status.status_code is StatusCode.UNSET
+            yield proxy, spans, cache
+        proxy.heal()
+
+
+def test_an_interrupted_sync_ends_with_an_error(client_factory: ClientFactory, zookeeper: ZooKeeper) -> None:
+    with stalled_sync(client_factory, zookeeper) as (proxy, spans, cache):
+        proxy.cut()
+        (interrupted,) = eventually(lambda: spans.named("treecache.sync"))
+        assert interrupted.status.status_code is StatusCode.ERROR
+        (watch,) = spans.below(interrupted)
+        assert (watch.attributes or {})["error.type"] == "CONNECTIONLOSS"
+        proxy.heal()
+        assert cache.wait_initialized(10)
+        (resync,) = eventually(lambda: spans.named("treecache.resync"))
+        assert resync.status.status_code is StatusCode.UNSET
 
 
 def test_closing_ends_what_is_open(client_factory: ClientFactory, zookeeper: ZooKeeper) -> None:
-    with Proxy(zookeeper.server.port) as proxy:
-        client = client_factory(proxy.hosts + zookeeper.root)
-        client.ensure_path("/app/a")
-        ask_what_it_can_do(client)
-        spans = Spans(client)
-        proxy.stall(DOWN)
-        with TreeCache(client, "/app", create_root=False) as cache:
-            eventually(lambda: cache.stats().outstanding_operations)
-            assert spans.named("treecache.sync") == []
+    with stalled_sync(client_factory, zookeeper) as (_, spans, cache):
+        assert spans.named("treecache.sync") == []
+        cache.close()
         (sync,) = spans.named("treecache.sync")
         assert sync.status.status_code is StatusCode.ERROR
-        proxy.heal()
 
 
 def test_a_refresh_whose_request_fails_ends_with_its_error(client_factory: ClientFactory, zookeeper: ZooKeeper) -> None:
