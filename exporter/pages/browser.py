@@ -78,7 +78,7 @@ class Znode:
 
 
 def find(ensembles: Iterable[EnsembleSource], ensemble: str, tree: str) -> Browsable | None:
-    """The cache of this tree; None if there is no such cache, or its znodes cannot be shown."""
+    """The cache of this tree; None if the tree has none, or one that the pages cannot browse."""
     for one in ensembles:
         if one.name == ensemble:
             cache = one.caches.get(tree)

@@ -108,7 +108,7 @@ def _anchored(tokens: Sequence[Token]) -> Mapping[str, str]:
         anchor = next(name for name in numbered if name not in taken)
         token.attrSet("id", anchor)
         if said.isalnum() and said != anchor:
-            # Whatever links with an alert's name, as Grafana does, may not be able to write it in lower case.
+            # Programs that link by an alert's name, such as Grafana, may not be able to write it in lower case.
             token.meta["name"] = said
         taken.add(anchor)
         if token.tag == "h2":

@@ -354,7 +354,8 @@ class TreeCache:
 
         Everything that was committed before this moment is in the cache. The moment stays the same until the next
         successful freshness check; so ``time.time() - cache.verified_at`` is the cache's staleness, the most that it
-        can be behind, whatever is wrong and whatever the ensemble's clocks say. docs/staleness.md says what it covers.
+        can be behind. This holds during any failure, and needs no clock of the ensemble. docs/staleness.md says what it
+        covers.
 
         It is T0 by the wall clock, read right after the monotonic clock and before the barrier is sent: never before
         the call that `verify` waits for, and never after the verified moment. If the wall clock is set back later, it
