@@ -136,9 +136,21 @@ def updates(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Fi
 
 def latency(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Figures:
     """500 updates per second: milliseconds from the call that writes to the call of the listener."""
-    leaves = list(shape.leaf_paths())
-    with PeerProcess(command, server.hosts) as peer, started(server.hosts) as client:
+    with PeerProcess(command, server.hosts) as peer:
         load(peer, server, shape)
+        return _ages(peer, server, shape)
+
+
+def floor(server: ZooKeeperServer, shape: Shape) -> Figures:
+    """The same for a client without a cache, which only reads what each event names."""
+    with PeerProcess([sys.executable, "-m", "bench.floor"], server.hosts) as peer:
+        peer.ask("load")
+        return _ages(peer, server, shape)
+
+
+def _ages(peer: PeerProcess, server: ZooKeeperServer, shape: Shape) -> Figures:
+    leaves = list(shape.leaf_paths())
+    with started(server.hosts) as client:
         peer.ask("listen")
         began = time.perf_counter()
         count = _LATENCY_RATE * _LATENCY_SECONDS

@@ -1,4 +1,4 @@
-"""One cache in a process of its own, driven by JSON lines: `python -m bench.peer kazoo|ours HOSTS`.
+"""One cache in a process of its own, driven by JSON lines: `python -m bench.peer kazoo|ours|ours-inline HOSTS`.
 
 Each line on standard input is a command, each line on standard output its answer. Times are Unix seconds.
 
@@ -33,7 +33,12 @@ from bench.trees import ROOT
 from bench.truth import digest
 from exporter.zookeeper.kazoo.seam import adapt
 
-CACHES: dict[str, Any] = {"kazoo": kazoo.recipe.cache.TreeCache, "ours": exporter.TreeCache}
+CACHES: dict[str, Any] = {
+    "kazoo": kazoo.recipe.cache.TreeCache,
+    "ours": exporter.TreeCache,
+    # Its listener is called without a change of threads.
+    "ours-inline": exporter.TreeCache,
+}
 
 
 class Peer:
@@ -42,7 +47,8 @@ class Peer:
     def __init__(self, name: str, hosts: str) -> None:
         self._client = KazooClient(hosts=hosts, randomize_hosts=False)
         self._client.start()
-        if name == "ours":
+        self._listens: dict[str, Any] = {"inline": True} if name == "ours-inline" else {}
+        if name != "kazoo":
             # As in an application.
             exporter.instrument(self._client, registry=CollectorRegistry())
         self._cache = CACHES[name](self._client, ROOT)
@@ -82,7 +88,7 @@ class Peer:
         return {"seconds": time.process_time()}
 
     def listen(self) -> dict[str, Any]:
-        self._cache.listen(self._note_age)
+        self._cache.listen(self._note_age, **self._listens)
         return {}
 
     def ages(self) -> dict[str, Any]:

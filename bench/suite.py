@@ -2,7 +2,7 @@
 
     python -m bench.suite [--trees a,b] [--measure sync,updates] [--rounds 3] [--peers kazoo,ours]
 
-Peers are kazoo, ours, and with `--curator DIRECTORY` (a folder with Curator's jars) tree-cache and curator-cache.
+Peers are kazoo, ours, ours-inline, and with `--curator DIRECTORY` (a folder with jars) tree-cache and curator-cache.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.measure import MEASUREMENTS, Figures, WrongContentsError
+from bench.measure import MEASUREMENTS, Figures, WrongContentsError, floor
 from bench.servers import seeded
 from bench.trees import TREES, Shape
 from exporter.demo.server import ZooKeeperServer
@@ -27,7 +27,7 @@ Results = dict[str, list[Figures]]
 
 def commands(peers: Sequence[str], curator: Path | None) -> dict[str, list[str]]:
     """The command that starts each peer, which takes the hosts as its last argument."""
-    found = {peer: [sys.executable, "-m", "bench.peer", peer] for peer in ("kazoo", "ours")}
+    found = {peer: [sys.executable, "-m", "bench.peer", peer] for peer in ("kazoo", "ours", "ours-inline")}
     if curator is not None:
         java = ["java", "-Xmx2g", "-cp", f"{compile_curator(curator)}:{curator}/*", "Peer"]
         found |= {peer: [*java, peer] for peer in ("tree-cache", "curator-cache")}
@@ -54,7 +54,10 @@ def run(tree: str, measurements: Sequence[str], peers: dict[str, list[str]], rou
         print(f"\n## tree {tree}: {shape}, {rounds} rounds", flush=True)
         for measurement in measurements:
             results: Results = {peer: [] for peer in peers}
+            floors: list[Figures] = []
             for _ in range(rounds):
+                if measurement == "latency":
+                    floors.append(floor(server, shape))
                 for peer, command in peers.items():
                     try:
                         results[peer].append(MEASUREMENTS[measurement](command, server, shape))
@@ -62,6 +65,8 @@ def run(tree: str, measurements: Sequence[str], peers: dict[str, list[str]], rou
                         print(f"{measurement}: {error}", flush=True)
             if measurement == "sync":
                 results["limit"] = [limit(server, shape) for _ in range(rounds)]
+            elif measurement == "latency":
+                results["floor"] = floors
             report(measurement, results)
 
 

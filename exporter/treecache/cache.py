@@ -20,9 +20,8 @@ from kazoo.protocol.paths import normpath
 from kazoo.protocol.states import KeeperState
 
 from exporter.process.forks import Home
-from exporter.process.greenlets import is_kill
 from exporter.process.repetitions import Repetitions
-from exporter.treecache.delivery import Call, Delivery, Listener
+from exporter.treecache.delivery import Listener
 from exporter.treecache.events import NodeData, TreeEvent
 from exporter.treecache.freshness import Verified
 from exporter.treecache.lifecycle import state_of
@@ -30,11 +29,13 @@ from exporter.treecache.observer import CacheObserver
 from exporter.treecache.observers import CacheObservers
 from exporter.treecache.options import CacheKeywords, CacheOptions, parameters
 from exporter.treecache.outcome import Event, Fault, Outcome
+from exporter.treecache.placement import ARRIVING, is_short
+from exporter.treecache.publication import Publication
 from exporter.treecache.reading import GATHERED
 from exporter.treecache.replica import Replica
-from exporter.treecache.reports import INTERVAL, FaultReports
+from exporter.treecache.reports import INTERVAL
 from exporter.treecache.sent import Sent
-from exporter.treecache.stats import EVENT_NAMES, FAULT_KINDS, CacheStats
+from exporter.treecache.stats import CacheStats
 from exporter.treecache.tree import Branch, Tree, record_of
 from exporter.treecache.worker import RESTS, Failure, Worker, in_words
 from exporter.zookeeper.messages import Connected, Lost, Message, Suspended, WatchEvent
@@ -139,18 +140,16 @@ class TreeCache:
         self._initialized = client.handler.event_object()
         self._observers = CacheObservers()
         self._gathering = False
+        #: Whether one of the messages that arrive together wants a turn of the engine.
+        self._wants_turn = False
         self._poll_at = 0.0
         self._verified_unix = SteadyTime()
         #: The callers of `verify` that wait: the monotonic time of each call, and the event that ends its wait.
         self._verifications: list[tuple[float, Any]] = []
-        self._listeners: list[Listener] = []
-        self._fault_listeners: list[Listener] = []
-        self._reports = FaultReports(self._path, self._fault_listeners)
-        self._delivery = Delivery(
-            client.handler, may_rest=self._may_rest, idle=self._reports.sum_up, failed=self._on_delivery_failure
+        self._publication = Publication(
+            self._path, client.handler, self._tree_event, self._observers, self._may_rest, self._on_delivery_failure
         )
-        self._event_counts = [0] * len(EVENT_NAMES)
-        self._fault_counts = dict.fromkeys(FAULT_KINDS, 0)
+        self._delivery = self._publication.delivery
 
     # Lifecycle
 
@@ -209,8 +208,7 @@ class TreeCache:
         if self._subscription is not None:
             self._subscription.close()
         self._inbox.clear()
-        self._delivery.close(_LAST_CALLS)
-        self._reports.sum_up(at_once=True)
+        self._publication.close(_LAST_CALLS)
 
     def __enter__(self) -> TreeCache:
         self.start()
@@ -221,14 +219,20 @@ class TreeCache:
 
     # Listening
 
-    def listen(self, listener: AnyListener) -> AnyListener:
-        """Calls `listener` with each `TreeEvent` from now on, one at a time, in order. Usable as a decorator."""
-        self._listeners.append(listener)
+    def listen(self, listener: AnyListener, *, inline: bool = False) -> AnyListener:
+        """Calls `listener` with each `TreeEvent` from now on, one at a time, in order. Usable as a decorator.
+
+        A listener has a thread that it shares with the cache's other listeners only, so it may take its time. With
+        `inline` it is called where the cache is kept up to date, without a change of threads: on the connection's
+        thread, or on the engine's. The client and its session wait for it there. So it must return in microseconds, and
+        must neither wait, nor call the client, nor `verify` or `wait_initialized`.
+        """
+        (self._publication.inline_listeners if inline else self._publication.listeners).append(listener)
         return listener
 
     def listen_fault(self, listener: AnyListener) -> AnyListener:
         """Calls `listener` with the exception of each fault, of the cache or of a listener. Usable as a decorator."""
-        self._fault_listeners.append(listener)
+        self._publication.fault_listeners.append(listener)
         return listener
 
     # Observing
@@ -402,8 +406,8 @@ class TreeCache:
             unsettled_nodes=replica.unsettled(time.monotonic()) if self._is_open else 0,
             undelivered_events=len(self._delivery) if self._is_open else 0,
             oldest_operation_age=0.0 if oldest is None else time.monotonic() - oldest,
-            events=dict(zip(EVENT_NAMES, self._event_counts, strict=True)),
-            faults=dict(self._fault_counts),
+            events=self._publication.events,
+            faults=self._publication.faults,
             syncs=dict(replica.syncs),
             verified_at=self.verified_at,
             verified_in=replica.freshness.verified_in,
@@ -430,7 +434,9 @@ class TreeCache:
         assert self._session is not None
         inbox: deque[Message | _RootSettled] = deque()
         self._inbox = inbox
-        self._subscription = self._session.subscribe(self._root_on_server, functools.partial(self._hear, inbox))
+        self._subscription = self._session.subscribe(
+            self._root_on_server, functools.partial(self._hear, inbox), self._on_arrived
+        )
 
     def _hear(self, inbox: deque[Message | _RootSettled], message: Message | _RootSettled) -> None:
         engine = self._engine
@@ -440,7 +446,20 @@ class TreeCache:
         inbox.append(message)
         if engine.is_woken() or (self._gathering and type(message) is WatchEvent and len(inbox) < GATHERED):
             return
-        engine.wake()
+        if isinstance(message, ARRIVING):
+            self._wants_turn = True
+        else:
+            engine.wake()
+
+    def _on_arrived(self, may_send: bool) -> None:
+        """Takes the engine's turn on the connection's thread if it is short, else has the engine's own thread do it."""
+        if self._wants_turn:
+            self._wants_turn = False
+            if not (may_send and self._engine.visit(self._is_turn_short)):
+                self._engine.wake()
+
+    def _is_turn_short(self) -> bool:
+        return is_short(self._replica, tuple(self._inbox), time.monotonic())
 
     def _may_rest(self) -> bool:
         """Whether no message will come until the client is started again."""
@@ -478,8 +497,7 @@ class TreeCache:
         self._initialized.clear()
         if self._state == self.STATE_STARTED:
             self._log_failure("failed", error, delay)
-        self._fault_counts["engine"] += 1
-        self._delivery.put([self._fault_call(error)])
+        self._publication.report([Fault("engine", error)])
 
     def _on_delivery_failure(self, error: BaseException, delay: float) -> None:
         self._log_failure("cannot call its listeners", error, delay)
@@ -509,8 +527,8 @@ class TreeCache:
             self._carry_out(outcome)
         finally:
             # Published even if the rest fails: the tree has these changes already.
-            self._publish_events(outcome.events)
-            self._publish_faults(outcome.faults)
+            self._publication.publish(outcome.events)
+            self._publication.report(outcome.faults)
         self._gathering = replica.is_gathering
         if inbox:
             return 0.0
@@ -593,49 +611,15 @@ class TreeCache:
             return
         self._create_root, self._waiting_connection = False, None
         if settled.error is not None:
-            self._publish_faults([Fault("root", settled.error)])
+            self._publication.report([Fault("root", settled.error)])
         self._replica.receive(connected, now)
 
-    # Publishing
-
-    def _publish_events(self, events: list[Event]) -> None:
-        for event in events:
-            self._event_counts[event[0]] += 1
-        if self._listeners and events:
-            self._delivery.put([self._event_call(event) for event in events])
-
-    def _publish_faults(self, faults: list[Fault]) -> None:
-        for kind, error in faults:
-            self._fault_counts[kind] += 1
-            self._delivery.put([self._fault_call(error)])
-
-    def _event_call(self, event: Event) -> Call:
-        def tell() -> None:
-            told = self._tree_event(event)
-            for listener in list(self._listeners):
-                if self._delivery.is_over:
-                    return
-                began_at = time.monotonic()
-                try:
-                    listener(told)
-                except BaseException as error:
-                    self._fault_counts["listener"] += 1
-                    if is_kill(error):
-                        raise
-                    self._reports.report(error)
-                self._observers.listened(time.monotonic() - began_at)
-
-        return tell
-
-    def _fault_call(self, error: BaseException) -> Call:
-        return lambda: self._reports.report(error)
+    # Decoding
 
     def _tree_event(self, event: Event) -> TreeEvent:
         data = None if event.record is None else self._node_data(event.path, event.record)
         old = self._node_data(event.path, event.old) if self._options.old_data and event.old is not None else None
         return TreeEvent.make(event.type, data, old)
-
-    # Paths
 
     def _below_root(self, path: str) -> str:
         """An absolute path as the tree knows it, relative to the root."""

@@ -1,5 +1,7 @@
 """Worker: a thread that takes turns, and that is restarted, with its failure noted, however it ends.
 
+Another thread may take a turn as a *guest*, which saves the time until the worker's own thread runs.
+
 Any exception of a turn, BaseExceptions included, is a *failure*: the worker counts as failed while it waits, longer
 each time, and recovers; then it goes on. A killed greenlet ends, since its killer may wait for that, and another takes
 over.
@@ -14,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 from exporter.process.greenlets import Identity, has_ended, identity, is_kill, is_same
@@ -24,6 +27,8 @@ RESTS = math.inf
 
 #: Seconds from a failure to the restart: after the first failure, doubled by each further one, up to the longest.
 FIRST_DELAY, LONGEST_DELAY = 0.1, 30.0
+#: The time of a restart that nothing is known of yet.
+_AT_ONCE = -math.inf
 #: After this many seconds without a failure, the next one counts as the first.
 _FORGIVEN_AFTER = 2 * LONGEST_DELAY
 #: Seconds between checks whether a wait can still end.
@@ -77,7 +82,13 @@ class Worker:
         self._token = threading.Lock()
         self._token.acquire()
         self._run: _Run | None = None
+        #: Held while a turn is taken.
+        self._turning = threading.Lock()
+        #: The worker's thread while it takes turns, and the guest during its turn.
         self._identity: Identity | None = None
+        self._guest: Identity | None = None
+        #: When the worker's thread wants the next turn even if nobody wakes it.
+        self._due_at = math.inf
 
     # What others may call
 
@@ -92,6 +103,38 @@ class Worker:
             self._spawn_or_fail()
         elif self._is_lost:
             self.revive()
+
+    def visit(self, is_welcome: Callable[[], bool]) -> bool:
+        """Takes a turn in the caller's thread, which must be one of the operating system's, if no turn is requested.
+
+        It does not wait for a turn that is under way. An exception of the turn is a failure, and is not raised.
+
+        Args:
+            is_welcome: called when no turn is under way; False prevents this one.
+
+        Returns:
+            Whether the turn was taken; if not, call `wake`.
+        """
+        if not self._turning.acquire(blocking=False):
+            return False
+        try:
+            is_idle = self._identity is not None and self._retry_at is None and not self._wake.is_set()
+            if self._stopping or not is_idle:
+                return False
+            self._guest = identity()
+            try:
+                if not is_welcome():
+                    return False
+                patience = self._turn()
+            except BaseException as error:
+                self._fail(error)
+                patience = 0.0
+            if patience is not None and time.monotonic() + patience < self._due_at:
+                self._wake.set()
+            return True
+        finally:
+            self._guest = None
+            self._turning.release()
 
     def is_woken(self) -> bool:
         """Whether a turn is requested."""
@@ -134,9 +177,9 @@ class Worker:
         return bool(self._over.is_set())
 
     def is_current(self) -> bool:
-        """Whether the caller runs in this worker's thread."""
-        own = self._identity
-        return own is not None and is_same(own, identity())
+        """Whether the caller runs in this worker's thread, or is its guest."""
+        caller = identity()
+        return any(one is not None and is_same(one, caller) for one in (self._identity, self._guest))
 
     @property
     def failure(self) -> Failure | None:
@@ -198,7 +241,7 @@ class Worker:
             while not self._stopping:
                 if self._holds_off():
                     continue
-                patience = self._turn()
+                patience = self._take_turn()
                 if patience != RESTS:
                     self._wake.wait(patience)
                 elif self._rests():
@@ -210,6 +253,20 @@ class Worker:
         self._identity = None
         self._finish()
         return True
+
+    def _take_turn(self) -> float | None:
+        with self._turning:
+            if self._retry_at is not None:
+                # A guest's turn failed meanwhile.
+                return 0.0
+            try:
+                patience = self._turn()
+            except BaseException:
+                # So that no guest comes before the failure is noted.
+                self._retry_at = _AT_ONCE
+                raise
+            self._due_at = math.inf if patience is None else time.monotonic() + patience
+            return patience
 
     def _holds_off(self) -> bool:
         """After a failure, waits for a part of the time until the restart, or recovers if that is due."""
@@ -237,7 +294,10 @@ class Worker:
         return True
 
     def _finish(self) -> None:
-        if not self._over.is_set():
+        if self._over.is_set():
+            return
+        is_guest = self._guest is not None and is_same(self._guest, identity())
+        with nullcontext() if is_guest else self._turning:
             try:
                 self._ended()
             finally:
@@ -257,7 +317,7 @@ class Worker:
             self._failed(error, self._delay)
         except BaseException as another:
             self._failure = self._failure or _UNSPEAKABLE
-            if self._retry_at is None:
+            if self._retry_at in (None, _AT_ONCE):
                 self._retry_at = self._failed_at + self._delay
             return is_kill(another)
         return False

@@ -64,8 +64,12 @@ class Client(Protocol):
     session_id: int | None
     #: The newest zxid in a reply of the session.
     last_zxid: int
+    #: The xid of the connection's last request, not counting those with a fixed one.
+    xid: int
     #: Set while a ping waits for its answer.
     ping_outstanding: Any
+    #: Whether the client's thread is one of the operating system's, beside which others run while it waits.
+    has_threads: bool
 
     @property
     def connected(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import struct
 import time
+from collections.abc import Callable
 from typing import Any
 
 from kazoo.exceptions import AuthFailedError, ConnectionDropped
@@ -21,6 +22,7 @@ from exporter.zookeeper.messages import Reply
 from exporter.zookeeper.moderation import Moderation
 from exporter.zookeeper.observers import Observers
 from exporter.zookeeper.protocol import ProtocolError
+from exporter.zookeeper.sending import Sending
 from exporter.zookeeper.traffic import Traffic
 from exporter.zookeeper.watches import Watches
 from exporter.zookeeper.wire import NO_NODE, Exists, ReadRequest, Request
@@ -40,6 +42,8 @@ class Reception:
         connecting: Connecting,
         inquiries: Inquiries,
         watches: Watches,
+        sending: Sending,
+        arrived: Callable[[bool], None],
     ) -> None:
         self._client = client
         self._write = originals.write
@@ -49,6 +53,8 @@ class Reception:
         self._inquiries = inquiries
         self._capabilities = inquiries.capabilities
         self._watches = watches
+        self._sending = sending
+        self._arrived = arrived
         self._buffer = FrameBuffer()
         self._is_limited = False
         self._moderation = Moderation()
@@ -73,7 +79,9 @@ class Reception:
     def write(self, message: Any, timeout: Any) -> None:
         """Sends bytes."""
         try:
-            self._write(message, timeout)
+            sent = 0 if is_replaced(self._client.handler) else _sent_at_once(self._client.socket, message)
+            if sent < len(message):
+                self._write(message[sent:], timeout)
         except ConnectionDropped:
             # The reason why the server hung up may have arrived before: read it.
             try:
@@ -96,10 +104,13 @@ class Reception:
                 for frame in frames:
                     if self.on_frame(frame) == CLOSE_RESPONSE:
                         return CLOSE_RESPONSE
-        except ProtocolError as error:
-            self._on_protocol_error(error)
+        except BaseException as error:
+            self._arrived(False)
+            if isinstance(error, ProtocolError):
+                self._on_protocol_error(error)
             raise
         self._moderation.read(self._traffic.last_heard or 0.0)
+        self._sending.give_occasion(self._arrived, read_timeout)
         return None
 
     # Frames
@@ -166,3 +177,11 @@ class Reception:
         pending = self._client.pending
         if error.reason == "frame_too_large" and pending and isinstance(pending[0][0], ReadRequest):
             self._inquiries.on_too_much(pending[0][0])
+
+
+def _sent_at_once(sock: Any, message: Any) -> int:
+    """How many bytes the socket takes without a wait. kazoo first asks it whether it takes any, and knows errors."""
+    try:
+        return int(sock.send(message))
+    except OSError:
+        return 0

@@ -1,8 +1,14 @@
-"""Sending: queues and sends requests, ours and those of the client's callers; each is a call."""
+"""Sending: queues and sends requests, ours and those of the client's callers; each is a call.
+
+The client sends what its callers queue when its connection's thread wakes up for that. A request of ours that follows
+from what has just arrived is made on that very thread, and is sent at once.
+"""
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from kazoo.protocol.connection import PING_XID
@@ -45,6 +51,7 @@ class Sending:
         self._watches = watches
         self._calling = client.handler.rlock_object()
         self._closing: Call | None = None
+        self._occasion: _Occasion | None = None
 
     def after_fork(self) -> None:
         """In a fork's child: renews the lock."""
@@ -58,7 +65,11 @@ class Sending:
         if refusal is not None:
             sink(Reply(request, -1, *request.refused(refusal), 0))
             return
-        self._client.call(request, OwnResult(self._client, request, sink))
+        result, occasion = OwnResult(self._client, request, sink), self._occasion
+        if occasion is not None and occasion.thread == threading.get_ident():
+            self._send_at_once(request, result, occasion)
+        else:
+            self._client.call(request, result)
 
     def call(self, request: Any, result: Any) -> Any:
         """Queues any request, in place of ``call``."""
@@ -105,9 +116,51 @@ class Sending:
 
     # On the connection's thread
 
+    def give_occasion(self, arrived: Callable[[bool], None], timeout: float) -> None:
+        """Calls `arrived`, and sends at once what it submits meanwhile, unless other requests wait to be sent.
+
+        Args:
+            arrived: called with whether that is so.
+            timeout: the seconds that a request may take to be sent.
+
+        Raises:
+            ConnectionDropped: the connection was lost; requests from then on count as sent and get no answer.
+        """
+        client = self._client
+        if client.queue or self._occasion is not None or not client.has_threads:
+            arrived(False)
+            return
+        self._occasion = occasion = _Occasion(timeout)
+        try:
+            arrived(True)
+        finally:
+            self._occasion = None
+        if occasion.failure is not None:
+            raise occasion.failure
+
+    def _send_at_once(self, request: Request, result: OwnResult, occasion: _Occasion) -> None:
+        client = self._client
+        if self._observers:
+            self._observed(request, result)
+        with self._calling:
+            self._traffic.asked()
+            # As kazoo counts them.
+            client.xid = xid = client.xid % (2**31 - 1) + 1
+            client.pending.append((request, result, xid))
+        if occasion.failure is None:
+            try:
+                self._send(request, occasion.timeout, xid, result.call)
+            except Exception as error:
+                # Not to the caller: the connection's thread has to end the connection.
+                occasion.failure = error
+
     def send(self, request: Any, timeout: Any, xid: Any = None) -> None:
         """Sends a request, in place of ``submit``."""
-        call = self._call_of(request, xid)
+        self._send(request, timeout, xid, self._call_of(request, xid))
+
+    def _send(self, request: Any, timeout: float, xid: int | None, call: Call | None) -> None:
+        if call is not None:
+            call.server, call.xid = self._connecting.server_now(), xid or 0
         if isinstance(request, Request):
             self._capabilities.asked(request, time.monotonic())
         sent_before = self._traffic.sent_bytes
@@ -128,6 +181,14 @@ class Sending:
             queue = self._client.queue
             queued, result = queue[0] if queue else (None, None)
             call = getattr(result, "call", None) if queued is request else None
-        if call is not None:
-            call.server, call.xid = self._connecting.server_now(), xid or 0
         return call
+
+
+class _Occasion:
+    """A moment in which the connection's thread sends at once."""
+
+    def __init__(self, timeout: float) -> None:
+        self.thread = threading.get_ident()
+        self.timeout = timeout
+        #: Why the connection is lost.
+        self.failure: Exception | None = None

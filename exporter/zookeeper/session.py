@@ -30,7 +30,7 @@ from exporter.zookeeper.sending import Sending
 from exporter.zookeeper.standing import Standing
 from exporter.zookeeper.statechange import StateChange
 from exporter.zookeeper.stats import ClientStats
-from exporter.zookeeper.stream import Sink, Stream, Subscription
+from exporter.zookeeper.stream import Arrived, Sink, Stream, Subscription, nothing
 from exporter.zookeeper.traffic import Traffic
 from exporter.zookeeper.watches import Watches
 from exporter.zookeeper.wire import Request
@@ -90,7 +90,7 @@ class Session:
         )
         self._sending = sending = Sending(client, originals, observers, traffic, connecting, capabilities, watches)
         self._reception = reception = Reception(
-            client, originals, observers, traffic, connecting, self._inquiries, watches
+            client, originals, observers, traffic, connecting, self._inquiries, watches, sending, stream.arrived
         )
         client.step_in(
             Methods(
@@ -133,12 +133,14 @@ class Session:
 
     # Streams and requests
 
-    def subscribe(self, root: str, sink: Sink) -> Subscription:
+    def subscribe(self, root: str, sink: Sink, arrived: Arrived = nothing) -> Subscription:
         """Streams to `sink` the watch events at and below the server's path `root`, and every state change.
 
-        If the client is connected, the stream begins with `Connected`.
+        If the client is connected, the stream begins with `Connected`. On the connection's thread, `arrived` is called
+        after all messages that have arrived together, with whether what it submits is sent at once; if not, it must not
+        submit anything.
         """
-        subscription = Subscription(root, sink, self._stream, self._watches, self._sending.submit)
+        subscription = Subscription(root, sink, arrived, self._stream, self._watches, self._sending.submit)
         self._stream.add(subscription, self._greeting)
         return subscription
 

@@ -16,6 +16,8 @@ from exporter.zookeeper.statechange import StateChange
 from exporter.zookeeper.wire import AddWatch, RemoveWatches, Request
 
 Sink = Callable[[Message], None]
+#: Called after messages that arrived together, with whether requests may be sent at once.
+Arrived = Callable[[bool], None]
 #: Queues a request; its answer goes to the sink.
 Submit = Callable[[Request, Sink], None]
 
@@ -33,9 +35,12 @@ class WatchKeeper(Protocol):
 class Subscription:
     """One reader of a session's stream; `close` it when done."""
 
-    def __init__(self, root: str, sink: Sink, stream: Stream, watches: WatchKeeper, submit: Submit) -> None:
+    def __init__(
+        self, root: str, sink: Sink, arrived: Arrived, stream: Stream, watches: WatchKeeper, submit: Submit
+    ) -> None:
         self.root = root
         self.sink = sink
+        self.arrived = arrived
         #: The paths on which the reader wants a recursive watch, always including its root.
         self.watched = {root}
         self._stream = stream
@@ -106,6 +111,11 @@ class Stream:
         for subscription in self.subscriptions:
             subscription.sink(message)
 
+    def arrived(self, may_send: bool) -> None:
+        """Ends the messages that have arrived together; `may_send` if a request may be sent at once."""
+        for subscription in self.subscriptions:
+            subscription.arrived(may_send)
+
     def send_event(self, event: WatchEvent) -> None:
         """Puts a watch event into the streams that cover its path."""
         for subscription in self.subscriptions:
@@ -137,6 +147,10 @@ class Stream:
     def _on_barrier_answer(self, request: BarrierRequest, answer: Message) -> None:
         self._requested.discard(request.kind)
         self.send(request.verdict(answer))
+
+
+def nothing(may_send: bool) -> None:
+    """For a reader that does not wait for the end of what arrives together."""
 
 
 def _ignore(message: Message) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,6 +13,7 @@ from kazoo.client import KazooClient
 from kazoo.retry import KazooRetry
 
 from exporter import TreeCache
+from exporter.treecache import placement
 from tests.conftest import ZooKeeper
 from tests.faults.proxy import Proxy
 from tests.replay import Replay, settles
@@ -18,6 +21,23 @@ from tests.support import eventually
 
 #: Seconds. A client notices an unresponsive server after two thirds of it.
 SESSION_TIMEOUT = 1.5
+#: Where short turns of an engine are taken: on its own thread, like all others, or on the connection's.
+PLACEMENTS = ("own", "connections")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """In a soak, each test runs with both placements."""
+    if os.environ.get("SOAK"):
+        metafunc.parametrize("placed", PLACEMENTS, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def placed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The placement of short turns; without a soak, each half of the tests has one of them, always the same."""
+    chosen: str = getattr(request, "param", PLACEMENTS[zlib.crc32(request.node.name.encode()) % 2])
+    if chosen == "own":
+        monkeypatch.setattr(placement, "SHORT", -1)
+    return chosen
 
 
 def quick_client(hosts: str, timeout: float = SESSION_TIMEOUT) -> KazooClient:

@@ -18,8 +18,6 @@ from typing import cast
 from exporter.demo.ports import free_port
 from tests.faults.ensemble import LIMITS, Ensemble, Member
 
-#: Messages that are late on purpose must not also miss a limit because the machine is busy: then the quorum is lost.
-LATE_LIMITS = {**LIMITS, "syncLimit": "50"}
 _CHUNK = 65536
 
 
@@ -123,7 +121,7 @@ class _Late(Member):
 class LateEnsemble(Ensemble):
     """Three members whose communication can be delayed."""
 
-    def __init__(self, *, limits: Mapping[str, str] = LATE_LIMITS) -> None:
+    def __init__(self, *, limits: Mapping[str, str] = LIMITS) -> None:
         super().__init__(limits=limits)
         self._late = [_Late(member.number, limits) for member in self.members]
         self.members = list(self._late)

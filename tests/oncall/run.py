@@ -14,7 +14,7 @@ from tests.faults.ensemble import LIMITS, SAMPLE_LIMITS, Ensemble
 from tests.integration.alerting import Notification
 from tests.oncall import ordinary
 from tests.oncall.causes import Cause, fill
-from tests.oncall.links import LATE_LIMITS, LateEnsemble
+from tests.oncall.links import LateEnsemble
 from tests.oncall.stage import Form, Place, Stage
 from tests.oncall.verdict import Story
 
@@ -66,8 +66,8 @@ def _set_up(folder: Path, form: Form, causes: Sequence[Cause]) -> Iterator[list[
     folder.mkdir()
     with Stage(folder, form) as stage:
         alone = [cause for cause in causes if cause.own_ensemble and (form.is_real or not cause.own_stage)]
-        limits, late_limits = (SAMPLE_LIMITS, SAMPLE_LIMITS) if form.is_real else (LIMITS, LATE_LIMITS)
-        ensembles = {cause.name: _ensemble(cause, late_limits if cause.late else limits) for cause in alone}
+        limits = SAMPLE_LIMITS if form.is_real else LIMITS
+        ensembles = {cause.name: _ensemble(cause, limits) for cause in alone}
         shared = Ensemble(voters=3 if form.is_real else 1, limits=limits) if len(alone) < len(causes) else None
         starting = [*ensembles.values(), *([shared] if shared else [])]
         with ThreadPoolExecutor(len(starting)) as pool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from exporter.treecache.options import CacheOptions
 from exporter.treecache.phases import Phase
+from exporter.treecache.placement import is_short
 from exporter.treecache.replica import Replica
 from exporter.treecache.tree import Branch, record_of
 from exporter.treecache.walk import turns_of
@@ -77,6 +78,8 @@ class Harness:
         self.word: bool | None = None
         #: Whether all of that comes through the stream.
         self.judges_words = False
+        #: Whether short turns are taken as soon as messages arrive; see `exporter.treecache.placement`.
+        self.is_prompt = False
         self._is_sure = self._is_attached = False
         self._is_cut = True
         self._ask_by: float | None = None
@@ -92,13 +95,20 @@ class Harness:
             self.server.requests.append(request)
 
     def deliver(self, count: int = 1) -> None:
-        """Passes the next messages of the stream to the replica."""
-        for _ in range(min(count, len(self.server.stream))):
-            message = self.server.stream.popleft()
-            if isinstance(message, Reply | Unanswered) and message.request in self._barriers:
-                message = self._barriers.pop(message.request).verdict(message)
+        """Passes the next messages of the stream to the replica, and if it is prompt, takes a short turn at once."""
+        messages = [self._next_message() for _ in range(min(count, len(self.server.stream)))]
+        takes_turn = self.is_prompt and bool(messages) and is_short(self.replica, messages, self.now)
+        for message in messages:
             self._note_word(message)
             self.replica.receive(message, self.now)
+        if takes_turn:
+            self.take()
+
+    def _next_message(self) -> Message:
+        message = self.server.stream.popleft()
+        if isinstance(message, Reply | Unanswered) and message.request in self._barriers:
+            return self._barriers.pop(message.request).verdict(message)
+        return message
 
     def _note_word(self, message: Message) -> None:
         """Notes what the replica is told about what the server can do, and until when it must ask again."""

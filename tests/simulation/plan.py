@@ -96,6 +96,8 @@ class Options(NamedTuple):
     begins: str = "empty"
     #: Whether there are glances between audits; they cover such a small tree completely.
     glances: bool = False
+    #: Whether a short turn follows messages before the next step, as on the connection's thread.
+    prompt: bool = False
 
     def unusual(self) -> dict[str, Any]:
         """The options that differ from their defaults."""
@@ -159,4 +161,5 @@ def _draw_options(random: Random) -> Options:
         audit_sample=random.choice((0, 0, 2)),
         shard=random.choice((Shard(0, 2), Shard(0, 3), Shard(1, 2))) if rarely(0.25) else None,
         glances=rarely(0.5),
+        prompt=rarely(0.5),
     )

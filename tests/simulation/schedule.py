@@ -55,6 +55,7 @@ class Schedule:
             glances=options.glances,
         )
         self._harness.judges_words = True
+        self._harness.is_prompt = options.prompt
         server = self._server = self._harness.server
         server.knows_recursive = options.knows_recursive
         server.closes_after_refusal = options.closes_after_refusal

@@ -288,3 +288,122 @@ def test_an_end_that_fails_is_one(worker: Worker, turns: Turns) -> None:
     eventually(lambda: turns.taken == 1)
     worker.stop()
     assert worker.wait_over(20)
+
+
+# Guests
+
+
+def welcome() -> bool:
+    return True
+
+
+@pytest.fixture
+def idle(worker: Worker, turns: Turns) -> Worker:
+    """A worker that waits for its second turn."""
+    worker.start()
+    eventually(lambda: turns.taken == 1 and worker.visit(welcome))
+    turns.taken = 0
+    return worker
+
+
+def test_a_guest_takes_a_turn_in_its_own_thread(idle: Worker) -> None:
+    by: list[int] = []
+    idle._turn = lambda: by.append(threading.get_ident())
+    assert idle.visit(welcome)
+    assert by == [threading.get_ident()]
+    assert not idle.is_current()
+
+
+def test_a_guest_that_is_not_welcome_takes_no_turn(idle: Worker, turns: Turns) -> None:
+    assert not idle.visit(lambda: False)
+    assert turns.taken == 0
+
+
+def test_a_guest_comes_to_no_turn_that_is_under_way_or_requested(worker: Worker, turns: Turns) -> None:
+    at_work, go_on = threading.Event(), threading.Event()
+
+    def turn() -> float | None:
+        turns.taken += 1
+        at_work.set()
+        go_on.wait(20)
+        return None
+
+    worker._turn = turn
+    assert not worker.visit(welcome), "it has not begun"
+    worker.start()
+    assert at_work.wait(20)
+    assert not worker.visit(welcome)
+    worker.wake()
+    go_on.set()
+    eventually(lambda: turns.taken == 2)
+    eventually(lambda: worker.visit(welcome))
+    worker.stop()
+    assert not worker.visit(welcome)
+
+
+@pytest.mark.parametrize("error", RAISED)
+def test_whatever_a_guests_turn_raises_is_a_failure_that_the_workers_thread_recovers_from(
+    idle: Worker, turns: Turns, error: type[BaseException]
+) -> None:
+    recovering, go_on = threading.Event(), threading.Event()
+
+    def recover() -> None:
+        recovering.set()
+        go_on.wait(20)
+
+    idle._recover = recover
+    turns.errors = [error("said so")]
+    assert idle.visit(welcome)
+    assert idle.failure is not None
+    assert idle.failure.reason == f"{error.__name__}: said so"
+    assert not idle.visit(welcome)
+    assert recovering.wait(20)
+    assert turns.taken == 1
+    go_on.set()
+    eventually(lambda: turns.taken == 2)
+    assert idle.restarts == 1
+    assert [type(one) for one in turns.failures] == [error]
+
+
+def test_after_a_guests_turn_the_workers_own_next_turn_comes_when_that_wants_it(idle: Worker, turns: Turns) -> None:
+    turns.patience = 0.001
+    assert idle.visit(welcome)
+    eventually(lambda: turns.taken > 2)
+
+
+def test_a_guest_may_stop_the_worker_which_ends_after_the_guests_turn(idle: Worker, turns: Turns) -> None:
+    ended: list[int] = []
+
+    def turn() -> float | None:
+        idle.stop()
+        assert idle.is_current()
+        assert not idle.wait_over(20)
+        ended.append(turns.ended)
+        return None
+
+    idle._turn = turn
+    assert idle.visit(welcome)
+    assert idle.wait_over(20)
+    assert (ended, turns.ended) == ([0], 1)
+
+
+def test_turns_of_guests_and_of_the_worker_never_overlap(worker: Worker, turns: Turns) -> None:
+    running, overlaps = threading.Lock(), 0
+
+    def turn() -> float | None:
+        nonlocal overlaps
+        if not running.acquire(blocking=False):
+            overlaps += 1
+            return None
+        turns.taken += 1
+        running.release()
+        return 0.0001
+
+    worker._turn = turn
+    worker.start()
+    guests = [threading.Thread(target=lambda: [worker.visit(welcome) for _ in range(500)]) for _ in range(3)]
+    for guest in guests:
+        guest.start()
+    for guest in guests:
+        guest.join(60)
+    assert overlaps == 0

@@ -77,6 +77,7 @@ class Kazoo2:
     logger: logging.Logger = declare("connection", "logger")
     sasl_options: dict[str, Any] | None = declare("connection", "sasl_options")
     socket: Any = declare("connection", "_socket")
+    xid: int = declare("connection", "_xid")
     ping_outstanding: Any = declare("connection", "ping_outstanding")
     read_response: Callable[[Any, bytes, int], Any] = declare("connection", "_read_response")
     read_watch_event: Callable[[bytes, int], Any] = declare("connection", "_read_watch_event")
@@ -99,6 +100,7 @@ class Kazoo2:
         self.client = client
         self.connection = getattr(client, self.CONNECTION)
         self.handler: Any = client.handler
+        self.has_threads = type(self.handler) is SequentialThreadingHandler
         #: False for all releases so far; a release with them needs no other generation for that.
         self.has_persistent_watches = hasattr(client, "add_watch")
 
@@ -133,7 +135,7 @@ class Kazoo2:
         """Replaces the client's methods; see `Client.step_in`."""
         for name, method in methods._asdict().items():
             setattr(self, name, method)
-        if type(self.handler) is SequentialThreadingHandler:
+        if self.has_threads:
             self.connection_handler = PollingHandler(self.handler, pause)
         self.client.add_listener(on_state)
 

@@ -1,0 +1,74 @@
+"""Which turns are short: those of a cache in sync with little to apply, and nothing that a timer brings."""
+
+from __future__ import annotations
+
+import pytest
+
+from exporter.treecache.placement import SHORT, SHORT_BYTES, is_short
+from exporter.zookeeper.messages import CHANGED, Barrier, Connected, Message, Reply, Suspended, WatchEvent
+from exporter.zookeeper.wire import MultiRead, Sync
+from tests.simulation.harness import Harness
+
+EVENT = WatchEvent(CHANGED, "/app/a", -1)
+
+
+@pytest.fixture(params=["recursive", "classic"])
+def harness(request: pytest.FixtureRequest) -> Harness:
+    """A replica of /app, connected and in sync, with either strategy."""
+    harness = Harness(mode=request.param)
+    for path in ("/app", "/app/a", "/app/b"):
+        harness.server.create(path, b"")
+    harness.start()
+    return harness
+
+
+def reply(operations: int, size: int) -> Reply:
+    return Reply(MultiRead("/app", ["/a"] * operations, []), 1, 0, bytes(size), 16)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [EVENT],
+        [EVENT] * SHORT,
+        [reply(1, 100)],
+        [reply(SHORT, SHORT_BYTES)],
+        [Reply(Sync("/app"), 1, 0, b"", 0)],
+        [Barrier("sync", 1.0, 2.0, 3), EVENT],
+    ],
+)
+def test_a_refresh_is_short(harness: Harness, messages: list[Message]) -> None:
+    assert is_short(harness.replica, messages, harness.now)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [EVENT] * (SHORT + 1),
+        [reply(SHORT + 1, 100)],
+        [EVENT, reply(1, SHORT_BYTES + 1)],
+        [Connected("host:2181")],
+        [EVENT, Suspended()],
+        ["something else"],
+    ],
+)
+def test_what_may_take_longer_is_not(harness: Harness, messages: list[Message]) -> None:
+    assert not is_short(harness.replica, messages, harness.now)
+
+
+def test_a_load_is_not(harness: Harness) -> None:
+    harness.server.disconnect(0)
+    harness.server.connect()
+    harness.deliver(len(harness.server.stream))
+    harness.take()
+    assert not harness.replica.is_in_sync
+    assert not is_short(harness.replica, [EVENT], harness.now)
+
+
+def test_what_a_timer_brings_is_not(harness: Harness) -> None:
+    harness.replica.verify(harness.now, harness.now)
+    harness.take()
+    due_at = harness.replica.wake_at
+    assert due_at is not None
+    assert is_short(harness.replica, [EVENT], due_at - 0.001)
+    assert not is_short(harness.replica, [EVENT], due_at)
