@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import accumulate, islice
+from itertools import islice
 
-from exporter.treecache.pathqueue import PathQueue, byte_lengths
+from exporter.treecache.pathqueue import PathQueue, how_many_fit
 from exporter.zookeeper.wire import ReadRequest
 
 
@@ -149,7 +148,7 @@ class Agenda:
         paths = list(islice(self._survey, count))
         if not paths:
             self._survey = None
-        fitting = _fitting(paths, size, overhead)
+        fitting = how_many_fit(paths, size, overhead)
         self._loading += fitting
         self.want_reads(paths[fitting:], True)
         return paths[:fitting]
@@ -168,9 +167,3 @@ class Agenda:
             self.want_reads((path,), path in loads)
         for path in request.lists:
             self.want_list(path, path in loads)
-
-
-def _fitting(paths: list[str], size: int, overhead: int) -> int:
-    """How many of the first paths fit into so many bytes, at least one."""
-    ends = accumulate(length + overhead for length in byte_lengths(paths))
-    return max(1, bisect_right(list(ends), size)) if paths else 0

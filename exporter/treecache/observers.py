@@ -13,7 +13,7 @@ from exporter.process.repetitions import Repetitions
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.freshness import Verified
 from exporter.treecache.observer import CacheObserver
-from exporter.treecache.outcome import Event, SyncBegun, SyncEnded
+from exporter.treecache.outcome import AddedRun, Event, SyncBegun, SyncEnded, each
 from exporter.treecache.reports import INTERVAL
 from exporter.treecache.sent import Sent
 from exporter.treecache.worker import in_words
@@ -72,7 +72,7 @@ class CacheObservers:
                 contexts.enter_context(observer.sending(sent))
         return contexts
 
-    def refreshed(self, answered: Sequence[Sent], events: Sequence[Event]) -> None:
+    def refreshed(self, answered: Sequence[Sent], happened: Sequence[Event | AddedRun]) -> None:
         """The answers to these requests were applied and caused these events."""
         at, unix_now = time.monotonic(), time.time()
         for sent in answered:
@@ -81,7 +81,7 @@ class CacheObservers:
                     observer.refreshed(sent, at)
         if not self._of_propagation:
             return
-        changed = {path: record for type_, path, record, _ in events if type_ in _CHANGES and record}
+        changed = {path: record for type_, path, record, _ in each(happened) if type_ in _CHANGES and record}
         for sent in answered:
             delays = [max(0.0, unix_now - modified_at(changed[path])) for path in sent.causes if path in changed]
             for observer in self._of_propagation if delays else ():

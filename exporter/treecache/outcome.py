@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from exporter.treecache.events import TreeEvent
 from exporter.treecache.freshness import Verified
 from exporter.treecache.sent import Sent
 
@@ -20,6 +21,28 @@ class Event(NamedTuple):
     path: str = ""
     record: bytes | None = None
     old: bytes | None = None
+
+
+class AddedRun(NamedTuple):
+    """Many znodes that were added one after another. It stays one object until somebody wants the events."""
+
+    paths: Sequence[str]
+    records: Sequence[bytes]
+
+    def events(self) -> Iterator[Event]:
+        """The event of each."""
+        return (
+            Event(TreeEvent.NODE_ADDED, path, record) for path, record in zip(self.paths, self.records, strict=True)
+        )
+
+
+def each(happened: Iterable[Event | AddedRun]) -> Iterator[Event]:
+    """All events in order, those of runs one by one."""
+    for one in happened:
+        if isinstance(one, AddedRun):
+            yield from one.events()
+        else:
+            yield one
 
 
 class Fault(NamedTuple):
@@ -58,7 +81,7 @@ class Outcome(NamedTuple):
     """
 
     requests: list[Sent]
-    events: list[Event]
+    events: list[Event | AddedRun]
     faults: list[Fault]
     syncs: list[SyncBegun | SyncEnded]
     refreshed: list[Sent]
@@ -73,7 +96,7 @@ class Outbox:
 
     def __init__(self) -> None:
         self.requests: list[Sent] = []
-        self.events: list[Event] = []
+        self.events: list[Event | AddedRun] = []
         self.faults: list[Fault] = []
         self.syncs: list[SyncBegun | SyncEnded] = []
         self.refreshed: list[Sent] = []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
+from itertools import accumulate, compress
 
 
 class PathQueue:
@@ -30,8 +32,13 @@ class PathQueue:
     def push(self, paths: Iterable[str], load: bool) -> int:
         """Adds paths, or marks those that wait already. Returns for how many of them a load newly waits."""
         order, loads = self._order, self._load
+        fresh = dict.fromkeys(paths, load)
+        if loads.keys().isdisjoint(fresh):
+            order.extend(fresh)
+            loads.update(fresh)
+            return load * len(fresh)
         became = 0
-        for path in paths:
+        for path in fresh:
             waiting = loads.get(path)
             if waiting is None:
                 order.append(path)
@@ -79,23 +86,26 @@ class PathQueue:
         Each path counts `overhead` bytes besides its own. Returns the paths, and those of them that a load waits for.
         """
         order, loads = self._order, self._load
-        paths: list[str] = []
-        loaded: list[str] = []
-        while order and len(paths) < count:
-            path = order[0]
-            size -= overhead + (len(path) if path.isascii() else len(path.encode()))
-            if size < 0 and paths:
-                break
-            order.popleft()
-            paths.append(path)
-            if loads.pop(path):
-                loaded.append(path)
-        return paths, loaded
+        paths = [order.popleft() for _ in range(min(count, len(order)))]
+        fitting = how_many_fit(paths, size, overhead)
+        order.extendleft(reversed(paths[fitting:]))
+        del paths[fitting:]
+        marks = [loads.pop(path) for path in paths]
+        return paths, paths[:] if all(marks) else list(compress(paths, marks))
 
     def mark_all(self) -> int:
         """Marks every path as one that a load waits for; returns their number."""
         self._load = dict.fromkeys(self._load, True)
         return len(self._load)
+
+
+def how_many_fit(paths: Sequence[str], size: int, overhead: int) -> int:
+    """How many of the first paths, each with `overhead` bytes besides its own, fit into so many bytes; at least one."""
+    ends = list(accumulate(byte_lengths(paths)))
+    if ends and ends[-1] + overhead * len(ends) <= size:
+        return len(paths)
+    fits = bisect_right([end + overhead * number for number, end in enumerate(ends, 1)], size)
+    return max(1, fits) if paths else 0
 
 
 def byte_lengths(paths: Sequence[str]) -> list[int]:

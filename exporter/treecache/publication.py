@@ -10,7 +10,7 @@ from exporter.process.greenlets import is_kill
 from exporter.treecache.delivery import Call, Delivery, Listener
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.observers import CacheObservers
-from exporter.treecache.outcome import Event, Fault
+from exporter.treecache.outcome import AddedRun, Event, Fault, each
 from exporter.treecache.reports import FaultReports
 from exporter.treecache.stats import EVENT_NAMES, FAULT_KINDS
 
@@ -57,14 +57,17 @@ class Publication:
         """How many faults there were, by `FAULT_KINDS`."""
         return dict(self._fault_counts)
 
-    def publish(self, events: Sequence[Event]) -> None:
+    def publish(self, happened: Sequence[Event | AddedRun]) -> None:
         """Queues events for the listeners, and calls those that are inline."""
-        for event in events:
-            self._event_counts[event[0]] += 1
-        if self.listeners and events:
-            self.delivery.put([self._call(event) for event in events])
+        for one in happened:
+            if isinstance(one, AddedRun):
+                self._event_counts[TreeEvent.NODE_ADDED] += len(one.paths)
+            else:
+                self._event_counts[one.type] += 1
+        if self.listeners and happened:
+            self.delivery.put([self._call(event) for event in each(happened)])
         if self.inline_listeners:
-            for event in events:
+            for event in each(happened):
                 self._tell(event, self.inline_listeners, self._report_later)
 
     def report(self, faults: Sequence[Fault]) -> None:

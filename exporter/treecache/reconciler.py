@@ -16,7 +16,7 @@ from exporter.treecache.agenda import Agenda, Loads
 from exporter.treecache.backoff import PERSISTENT, Backoff, Strike, UnsettledError
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.options import CacheOptions
-from exporter.treecache.outcome import Event, Fault, Outbox
+from exporter.treecache.outcome import AddedRun, Event, Fault, Outbox
 from exporter.treecache.scope import Scope
 from exporter.treecache.tree import NEVER_LISTED, Branch, Entry, OrphanError, Tree, listed_pzxid_of, record_of
 from exporter.zookeeper.records import (
@@ -130,8 +130,8 @@ class Reconciler:
         Returns the position where it stopped. Does the same as `apply_record` for each, at a fraction of the cost.
         """
         end, parents, heads = self.tree.add_run(paths, results, start)
-        for path, record in zip(paths[start:end], results[start:end], strict=True):
-            self.events.append(Event(TreeEvent.NODE_ADDED, path, cast(bytes, record)))
+        if end > start:
+            self.events.append(AddedRun(paths[start:end], cast(Sequence[bytes], results[start:end])))
         for path in parents:
             if self._is_listed(path, 1):
                 self._agenda.want_list(path, self.syncing or path in loads)
@@ -179,14 +179,15 @@ class Reconciler:
             return
         branch = self.tree.branch(path)
         assert branch is not None
-        for child in {f"{path}/{name}" for name in branch.children}.difference(wanted):
+        held = [f"{path}/{name}" for name in branch.children]
+        for child in set(held).difference(wanted) if held else ():
             record = record_of(branch.children[child[len(path) + 1 :]])
             # A child that is younger than the list was read after it.
             if not record or czxid_of(record) <= pzxid or self.syncing:
                 self._remove(child)
         cut = len(path) + 1
         # An unreadable child may have been created anew: no watch reports that.
-        unknown = [child for child in wanted if not _readable(branch.children.get(child[cut:]))]
+        unknown = [child for child in wanted if not _readable(branch.children.get(child[cut:]))] if held else wanted
         self._agenda.want_reads(unknown, load or self.syncing)
         branch.listed_pzxid = pzxid
         if not wanted:

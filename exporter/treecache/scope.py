@@ -56,9 +56,11 @@ class Scope:
         if not self.descends(path):
             return []
         children = [f"{path}/{name}" for name in names]
-        if not path:
+        if not path and self._shard is not None:
             children = [child for child in children if self._owns(child)]
-        return [child for child in children if self._keeps(child)]
+        if self._selector is not None:
+            children = [child for child in children if self._keeps(child)]
+        return children
 
     def others(self, names: Iterable[str], own: Iterable[str]) -> frozenset[str]:
         """The names of the root's children that belong to other shards; `own` are those of this shard."""

@@ -10,11 +10,11 @@ single assignment to, or deletion from, one table.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import cast
 
+from exporter.treecache.siblings import Sums, first_obstacle, siblings, sums
 from exporter.treecache.stats import NODE_KINDS
 from exporter.zookeeper.records import (
-    OWNER_FROM_END,
-    OWNER_SIZE_AND_CHILDREN,
     child_count,
     kind_of,
     owner_and_size,
@@ -139,59 +139,55 @@ class Tree:
         added paths. Does the same as `add` for each, at a fraction of the cost. Stops at a path that the tree has
         already, at a path without a parent in the tree, and at a value that is no record.
         """
-        head, children = None, {}
-        position, persistent, data_bytes = start, 0, 0
+        position = start
         parents: list[str] = []
         heads: list[str] = []
-        unpack = OWNER_SIZE_AND_CHILDREN.unpack_from
-        for position in range(start, len(paths)):
-            path, record = paths[position], records[position]
-            cut = path.rfind("/")
-            if not path or not isinstance(record, bytes):
+        while position < len(paths) and paths[position]:
+            head = paths[position][: paths[position].rindex("/")]
+            parent = self._parent(head) or self.branch(head)
+            if parent is None:
                 break
-            if path[:cut] != head:
-                head = path[:cut]
-                parent = self._parent(head) or self.branch(head)
-                if parent is None:
-                    break
-                children = parent.children
-                heads.append(head)
-            name = path[cut + 1 :]
-            if name in children:
+            heads.append(head)
+            names = siblings(paths, position, head + "/")
+            end = position + len(names)
+            added = self._add_siblings(parent.children, names, records[position:end])
+            parents += [paths[position + number] for number in added.parents]
+            position += sum(added.kinds.values())
+            if position < end:
                 break
-            children[name] = record
-            owner, size, count = unpack(record, len(record) - OWNER_FROM_END)
-            data_bytes += size
-            if count:
-                parents.append(path)
-            if owner == 0:
-                persistent += 1
-            else:
-                self.kinds[kind_of(owner)] += 1
-        else:
-            position = len(paths)
-        self.kinds["persistent"] += persistent
-        self.data_bytes += data_bytes
         return position, parents, heads
+
+    def _add_siblings(self, children: dict[str, Entry], names: list[str], records: Sequence[object]) -> Sums:
+        """Adds children as long as they are new and have records; returns the sums of what was added."""
+        fresh = dict(zip(names, records, strict=True))
+        are_new = len(fresh) == len(names) and children.keys().isdisjoint(fresh)
+        if not are_new or set(map(type, records)) != {bytes}:
+            end = first_obstacle(names, records, children)
+            records = records[:end]
+            fresh = dict(zip(names, records, strict=False))
+        children.update(cast(dict[str, bytes], fresh))
+        added = sums(cast(Sequence[bytes], records))
+        for kind, count in added.kinds.items():
+            self.kinds[kind] += count
+        self.data_bytes += added.data_bytes
+        return added
 
     def same_run(self, paths: Sequence[str], records: Sequence[object], start: int) -> int:
         """The first position from `start` on where the tree does not hold just this record, without children."""
-        head, children = None, {}
-        for position in range(start, len(paths)):
-            path = paths[position]
-            cut = path.rfind("/")
-            if not path:
-                return position
-            if path[:cut] != head:
-                head = path[:cut]
-                parent = self._parent(head)
-                if parent is None:
-                    return position
-                children = parent.children
-            held = children.get(path[cut + 1 :])
-            if not held or not isinstance(held, bytes) or held != records[position] or child_count(held):
-                return position
-        return len(paths)
+        position = start
+        while position < len(paths) and paths[position]:
+            head = paths[position][: paths[position].rindex("/")]
+            parent = self._parent(head)
+            if parent is None:
+                break
+            names = siblings(paths, position, head + "/")
+            end = position + len(names)
+            held = list(map(parent.children.get, names))
+            same = _same_records(held, records[position:end])
+            position += same
+            if position < end:
+                break
+        return position
 
     def replace(self, path: str, record: bytes) -> None:
         """Replaces the record of a znode in the tree."""
@@ -283,6 +279,15 @@ class Tree:
         owner, size = owner_and_size(record)
         self.kinds["persistent" if owner == 0 else kind_of(owner)] += sign
         self.data_bytes += sign * size
+
+
+def _same_records(held: Sequence[Entry | None], records: Sequence[object]) -> int:
+    """How many of the first entries are just these records, and count no children."""
+    if held != records or set(map(type, held)) != {bytes} or sums(cast(Sequence[bytes], held)).parents:
+        for position, (entry, record) in enumerate(zip(held, records, strict=True)):
+            if not entry or not isinstance(entry, bytes) or entry != record or child_count(entry):
+                return position
+    return len(held)
 
 
 def _items(branch: Branch) -> Iterator[tuple[str, Entry]]:

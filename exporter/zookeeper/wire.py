@@ -32,6 +32,11 @@ READ_OVERHEAD = 14
 _INT = struct.Struct("!i")
 _MULTI_HEADER = struct.Struct("!iBi")
 _RESULT = struct.Struct("!iBii")
+#: The kind of an operation's answer, and the number that its body begins with: a length, a count or an error code.
+_KIND_AND_NUMBER = struct.Struct("!i5xi")
+#: For fewer names than these, a loop costs less; and more bytes than a name usually has.
+_MANY_NAMES, _USUAL_NAME = 16, 64
+_RECORD_WITHOUT_DATA = _INT.size + STAT_SIZE
 
 _GET_DATA_HEADER = _MULTI_HEADER.pack(OP_GET_DATA, False, -1)
 _GET_CHILDREN_HEADER = _MULTI_HEADER.pack(OP_GET_CHILDREN, False, -1)
@@ -281,16 +286,15 @@ class MultiRead(ReadRequest):
         return OK, _RESULT.pack(-1, 0, code, code) * self.operations
 
     def serialize(self) -> bytes:
-        prefix, pack = self.prefix, _INT.pack
-        parts: list[bytes] = []
-        for path in self.reads:
-            encoded = (prefix + path or "/").encode()
-            parts += (_GET_DATA_HEADER, pack(len(encoded)), encoded, _NO_WATCH)
+        prefix, in_front = self.prefix, self.prefix.encode()
+        paths = [path.encode() for path in self.reads] if prefix else [(path or "/").encode() for path in self.reads]
+        before = {size: _GET_DATA_HEADER + _INT.pack(len(in_front) + size) + in_front for size in set(map(len, paths))}
+        parts = [before[len(path)] + path for path in paths]
         for path in self.lists:
-            encoded = encode_string(prefix + path or "/") + _NO_WATCH
-            parts += (_GET_DATA_HEADER, encoded, _GET_CHILDREN_HEADER, encoded)
+            encoded = encode_string(prefix + path or "/")
+            parts += (_GET_DATA_HEADER + encoded, _GET_CHILDREN_HEADER + encoded)
         parts.append(_END_OF_MULTI)
-        body = b"".join(parts)
+        body = _NO_WATCH.join(parts)
         self._size = len(body)
         return body
 
@@ -301,15 +305,16 @@ class MultiRead(ReadRequest):
             struct.error, ValueError: the body is not the answer to this request.
         """
         results: list[ReadResult] = []
-        append, unpack = results.append, _RESULT.unpack_from
+        append, unpack = results.append, _KIND_AND_NUMBER.unpack_from
         for _ in range(self.operations):
-            kind, _, _, number = unpack(body, offset)
-            offset += _MULTI_HEADER.size
+            kind, number = unpack(body, offset)
             if kind == OP_GET_DATA:
-                end = offset + _INT.size + (number if number > 0 else 0) + STAT_SIZE
-                append(body[offset:end])
-                offset = end
-            elif kind == OP_GET_CHILDREN:
+                start = offset + _MULTI_HEADER.size
+                offset = start + _RECORD_WITHOUT_DATA + (number if number > 0 else 0)
+                append(body[start:offset])
+                continue
+            offset += _MULTI_HEADER.size
+            if kind == OP_GET_CHILDREN:
                 names, offset = _decode_names(body, offset + _INT.size, number)
                 append(names)
             elif kind == -1:
@@ -327,6 +332,8 @@ def _decode_names(body: bytes, offset: int, count: int) -> tuple[list[str], int]
     size = len(body)
     if not -1 <= count <= (size - offset) // _INT.size:
         raise ValueError(f"{count} names in {size - offset} bytes")
+    if count >= _MANY_NAMES and (found := _decode_short_names(body, offset, count)) is not None:
+        return found
     names = []
     unpack = _INT.unpack_from
     for _ in range(count):
@@ -341,3 +348,26 @@ def _decode_names(body: bytes, offset: int, count: int) -> tuple[list[str], int]
     if "/" in "".join(names):
         raise ValueError("a name contains a slash")
     return names, offset
+
+
+def _decode_short_names(body: bytes, offset: int, count: int) -> tuple[list[str], int] | None:
+    """Does the same for names of less than 256 bytes, at a third of the cost; returns None unless all are.
+
+    A name has no zero byte, so the three that begin its length, and nothing else, separate it from the one before.
+    """
+    separator = b"\0\0\0"
+    parts = body[offset : offset + count * _USUAL_NAME].split(separator, count)
+    if len(parts) <= count or parts.pop(0):
+        return None
+    parts[-1] = parts[-1][: 1 + parts[-1][0]] if parts[-1] else b""
+    sizes = list(map(len, parts))
+    if (
+        min(sizes) < 2
+        or max(sizes) > 256
+        or b"".join([part[:1] for part in parts]) != bytes([size - 1 for size in sizes])
+    ):
+        return None
+    names = b"/".join([part[1:] for part in parts]).decode().split("/")
+    if len(names) != count:
+        raise ValueError("a name contains a slash")
+    return names, offset + sum(sizes) + len(separator) * count

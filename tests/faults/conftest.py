@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from exporter import TreeCache
 from exporter.treecache import placement
 from tests.conftest import ZooKeeper
 from tests.faults.proxy import Proxy
+from tests.faults.size import SOAK
 from tests.replay import Replay, settles
 from tests.support import eventually
 
@@ -27,7 +27,7 @@ PLACEMENTS = ("own", "connections")
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """In a soak, each test runs with both placements."""
-    if os.environ.get("SOAK"):
+    if SOAK:
         metafunc.parametrize("placed", PLACEMENTS, indirect=True)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from exporter.treecache.options import CacheOptions
+from exporter.treecache.outcome import each
 from exporter.treecache.phases import Phase
 from exporter.treecache.placement import is_short
 from exporter.treecache.replica import Replica
@@ -144,7 +145,7 @@ class Harness:
                 self.server.inquire()
         for kind in outcome.barriers:
             self.request_barrier(kind)
-        self.log.extend(outcome.events)
+        self.log.extend(each(outcome.events))
         self.faults.extend(fault.error for fault in outcome.faults)
         if self._rate is not None:
             self._read += sum(

@@ -8,7 +8,7 @@ from kazoo.exceptions import NoAuthError
 from exporter.treecache.agenda import NO_LOADS, Agenda
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.options import CacheOptions
-from exporter.treecache.outcome import Outbox
+from exporter.treecache.outcome import Outbox, each
 from exporter.treecache.reconciler import Reconciler
 from exporter.zookeeper.records import data_of
 from tests.simulation.znodes import Znode
@@ -35,7 +35,7 @@ class Reconciling:
 
     def published(self) -> list[tuple[int, str]]:
         """Type and path of every event since the last call."""
-        events = [(event.type, event.path) for event in self.reconciler.events]
+        events = [(event.type, event.path) for event in each(self.reconciler.events)]
         self.reconciler.events.clear()
         return events
 
