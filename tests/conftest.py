@@ -18,7 +18,7 @@ from hypothesis import settings
 from kazoo.client import KazooClient
 
 from exporter.demo.server import NETTY, ZooKeeperServer
-from tests import classarchive, uses
+from tests import classarchive, units
 from tests.support import LONG_SESSIONS, wipe
 
 # How long an example takes says more of the machine than of what is tested.
@@ -54,7 +54,7 @@ class ZooKeeper:
 def pytest_configure(config: pytest.Config) -> None:
     """Runs of several processes start enough servers to be worth an archive of their classes; unit tests start none."""
     if config.option.markexpr == UNIT:
-        uses.refuse_processes()
+        units.refuse_processes()
     elif getattr(config.option, "numprocesses", None):
         folder = Path(tempfile.mkdtemp(prefix="treecache-classes-"))
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
@@ -65,8 +65,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Finds the unit tests, and begins with the long files: none is still under way when all others have ended."""
-    if config.option.markexpr == UNIT:
-        uses.mark_units(items)
+    for item in filter(units.is_unit, items):
+        item.add_marker(UNIT)
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 

@@ -335,6 +335,7 @@ def test_help_lists_the_flags(capsys: pytest.CaptureFixture[str], subcommand: li
     assert "--web.listen-address [HOST]:PORT" in capsys.readouterr().out
 
 
+@pytest.mark.starts
 def test_python_m_exporter_tells_its_version() -> None:
     answer = subprocess.run([sys.executable, "-m", "exporter", "--version"], capture_output=True, text=True, check=True)
     assert answer.stdout.startswith(f"treecache-exporter {exporter.__version__} (Python 3.")

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).parent
+from tests.units import SERVERS, TESTS
+
 #: Folders whose tests start no server and no browser; what needs one belongs into tests/integration.
 WITHOUT = ("config", "daemon", "pages", "process", "telemetry", "web")
-#: Fixtures of tests/conftest.py that are a server, or are connected to one.
-OF_A_SERVER = {"zookeeper_server", "zookeeper", "own_zookeeper", "client_factory", "client"}
 #: Modules that start one.
 STARTERS = ("exporter.demo.server", "tests.faults.ensemble", "playwright")
 
@@ -21,7 +20,7 @@ def needs(path: Path) -> Iterator[str]:
     """What the code of a test file names that is a server or a browser, or starts one."""
     nodes = list(ast.walk(ast.parse(path.read_text())))
     functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
-    shared = OF_A_SERVER - {function.name for function in functions}
+    shared = SERVERS - {function.name for function in functions}
     for function in functions:
         if function.name.startswith("test_"):
             yield from (argument.arg for argument in function.args.args if argument.arg in shared)

@@ -10,6 +10,7 @@ from scripts import generate
 from scripts.generate import GENERATED, REMEDY, ROOT, Generated
 
 
+@pytest.mark.starts
 @pytest.mark.parametrize("generated", GENERATED, ids=lambda generated: generated.name)
 def test_generated_files_are_current(generated: Generated) -> None:
     for path, text in generated.stale():
@@ -17,6 +18,7 @@ def test_generated_files_are_current(generated: Generated) -> None:
         assert current == text, f"{path.relative_to(ROOT)}: {REMEDY}"
 
 
+@pytest.mark.starts
 def test_what_is_stale_or_missing_is_written_and_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -32,6 +34,7 @@ def test_what_is_stale_or_missing_is_written_and_named(
     assert capsys.readouterr().out == "generate: everything is up to date\n"
 
 
+@pytest.mark.starts
 def test_a_name_that_there_is_not_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert generate.main(["metric"]) == 2
     assert capsys.readouterr().err.startswith("generate: metric: accepted: metrics, ")

@@ -171,6 +171,7 @@ def folders_in(modules: set[str]) -> set[str]:
     return {layer_of(module) for module in modules if module.startswith("exporter.")}
 
 
+@pytest.mark.starts
 @pytest.mark.parametrize("layer", [layer for layer in LAYERS if (PACKAGE / layer).is_dir()])
 def test_a_folder_brings_in_nothing_of_those_after_it(layer: str) -> None:
     """Neither by itself nor with all of its modules: no web server comes with a cache, and no YAML with metrics."""
@@ -187,6 +188,7 @@ def test_a_folder_brings_in_nothing_of_those_after_it(layer: str) -> None:
         assert not whole & (libraries(*LIBRARIES) - libraries(*allowed(layer)) | set(OF_THE_DAEMON))
 
 
+@pytest.mark.starts
 def test_the_public_names_bring_in_nothing_of_the_daemon() -> None:
     script = f"import json, sys; from exporter import {', '.join(exporter.__all__)}; print(json.dumps([*sys.modules]))"
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)

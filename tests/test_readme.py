@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 
 
+@pytest.mark.starts
 def test_every_flag_is_in_the_readme() -> None:
     for command in ([], ["demo"]):
         called = subprocess.run(

@@ -44,8 +44,7 @@ def test_the_example_is_what_it_says() -> None:
     config = load(EXAMPLE)
     assert config.tls == TlsConfig(EXAMPLE.parent / "exporter.crt", EXAMPLE.parent / "exporter.key")
     assert config.headers == {"Strict-Transport-Security": "max-age=31536000"}
-    # Not a word of its own: `tests.uses` would take it for a program that the test starts.
-    assert [f"user {name}" for name in config.users] == ["user prometheus"]
+    assert list(config.users) == ["prometheus"]
 
 
 def test_everything_at_once(file: Path) -> None:

@@ -42,12 +42,14 @@ def healthcheck(capsys: pytest.CaptureFixture[str], port: int, *flags: str) -> t
     return status, output or errors
 
 
+@pytest.mark.starts
 def test_a_server_that_answers_is_healthy(capsys: pytest.CaptureFixture[str]) -> None:
     with running() as server:
         status, said = healthcheck(capsys, server.port)
     assert (status, said) == (0, f"http://127.0.0.1:{server.port}/-/healthy: 200 Healthy.\n")
 
 
+@pytest.mark.starts
 def test_an_address_for_everyone_is_asked_on_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
     with running() as server:
         for address in ("", "0.0.0.0", "[::]"):
@@ -55,6 +57,7 @@ def test_an_address_for_everyone_is_asked_on_this_machine(capsys: pytest.Capture
             assert "200 Healthy." in capsys.readouterr().out
 
 
+@pytest.mark.starts
 def test_readiness_is_another_question(capsys: pytest.CaptureFixture[str]) -> None:
     with running(ensemble()) as server:
         _, healthy = healthcheck(capsys, server.port)
@@ -64,6 +67,7 @@ def test_readiness_is_another_question(capsys: pytest.CaptureFixture[str]) -> No
     assert status == (0 if "200" in ready else 1)
 
 
+@pytest.mark.starts
 @pytest.mark.parametrize("flag", ["--web.route-prefix=/zk", "--web.external-url=https://monitor.example/zk/"])
 def test_the_prefix_is_asked_behind(capsys: pytest.CaptureFixture[str], flag: str) -> None:
     with running(prefix="/zk") as server:
@@ -74,6 +78,7 @@ def test_the_prefix_is_asked_behind(capsys: pytest.CaptureFixture[str], flag: st
         assert healthcheck(capsys, server.port)[0] == 1
 
 
+@pytest.mark.starts
 @pytest.mark.parametrize("section", [None, MUTUAL])
 def test_a_unix_socket_is_asked(
     section: str | None, capsys: pytest.CaptureFixture[str], tmp_path: Path, authority: Authority
@@ -109,6 +114,7 @@ def test_somebody_who_never_answers_is_a_failure(
     assert (status, "none within 0.2 s" in said) == (1, True)
 
 
+@pytest.mark.starts
 def test_http_where_tls_is_spoken_is_a_failure_that_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     config = tmp_path / "web.yml"
     config.write_text(f"{TLS}}}\n")
@@ -118,6 +124,7 @@ def test_http_where_tls_is_spoken_is_a_failure_that_says_so(capsys: pytest.Captu
     assert (status, "400 Client sent an HTTP request to an HTTPS server." in said) == (1, True)
 
 
+@pytest.mark.starts
 @pytest.mark.parametrize("section", [TLS, MUTUAL])
 def test_tls_is_spoken_as_the_servers_configuration_says(
     section: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, authority: Authority
@@ -129,6 +136,7 @@ def test_tls_is_spoken_as_the_servers_configuration_says(
     assert (status, said) == (0, f"https://127.0.0.1:{server.port}/-/healthy: 200 Healthy.\n")
 
 
+@pytest.mark.starts
 def test_another_certificate_can_be_shown(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, authority: Authority
 ) -> None:

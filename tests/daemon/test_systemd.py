@@ -69,6 +69,7 @@ def activated(kinds: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, close_fds=True)
 
 
+@pytest.mark.starts
 @pytest.mark.parametrize(
     ("kinds", "families"), [("listening", "AF_INET"), ("six path listening", "AF_INET6 AF_UNIX AF_INET")]
 )
@@ -76,6 +77,7 @@ def test_passed_sockets_are_used(kinds: str, families: str) -> None:
     assert activated(kinds).stdout == f"{families}\n"
 
 
+@pytest.mark.starts
 @pytest.mark.parametrize("kinds", ["unbound", "unix", "packets", "listening unbound", ""])
 def test_other_things_passed_are_refused(kinds: str) -> None:
     refused = activated(kinds)

@@ -41,6 +41,7 @@ def test_all_documents_are_there_the_runbooks_first() -> None:
     assert sorted(found) == NAMES
 
 
+@pytest.mark.starts
 def test_each_runbook_that_something_leads_to_is_there() -> None:
     with running() as server:
         served = httpx.get(f"{server.url}/docs/runbooks").text
@@ -53,6 +54,7 @@ def test_each_runbook_that_something_leads_to_is_there() -> None:
     assert {urldefrag(documents.runbook(condition.runbook))[1] for condition in CONDITIONS} - {""} == conditions
 
 
+@pytest.mark.starts
 @pytest.mark.parametrize("prefix", ["", "/monitors/zk"])
 def test_each_link_leads_somewhere(prefix: str) -> None:
     with running(prefix=prefix) as server, httpx.Client() as client:
@@ -79,6 +81,7 @@ def test_each_link_leads_somewhere(prefix: str) -> None:
         assert client.get(urljoin(f"{first}/runbooks", "../")).status_code == 200
 
 
+@pytest.mark.starts
 def test_they_are_guarded_as_the_other_pages_are(tmp_path: Path) -> None:
     config = tmp_path / "web.yml"
     config.write_text(f"basic_auth_users: {{alice: {bcrypt.hashpw(b'secret', bcrypt.gensalt(4)).decode()}}}\n")
@@ -92,12 +95,14 @@ def test_they_are_guarded_as_the_other_pages_are(tmp_path: Path) -> None:
                 assert answer.headers[header] == value
 
 
+@pytest.mark.starts
 @pytest.mark.parametrize("path", ["/docs/", "/docs/nothing", "/docs/../README", "/docs/%2e%2e%2fREADME", "/docs/a/b"])
 def test_what_is_no_document(path: str) -> None:
     with running() as server:
         assert httpx.get(f"{server.url}{path}").status_code == 404
 
 
+@pytest.mark.starts
 def test_each_metric_is_explained() -> None:
     with running() as server:
         served = httpx.get(f"{server.url}/docs/metrics").text

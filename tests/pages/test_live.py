@@ -118,6 +118,7 @@ def test_there_may_be_so_many_pages_and_no_more(monkeypatch: pytest.MonkeyPatch)
     asyncio.run(crowd())
 
 
+@pytest.mark.starts
 @pytest.mark.parametrize("end", ["close", "send no more"])
 def test_a_closed_page_leaves_its_place_at_once(monkeypatch: pytest.MonkeyPatch, end: str) -> None:
     monkeypatch.setattr(live, "PAGES", 1)

@@ -56,6 +56,7 @@ def test_what_waits_at_the_end_is_not_begun_and_what_runs_is() -> None:
         worker.submit(work)
 
 
+@pytest.mark.starts
 def test_the_process_does_not_wait_for_it() -> None:
     ended = subprocess.run([sys.executable, "-c", HANGING], capture_output=True, text=True, timeout=30)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "leaving\n", "")

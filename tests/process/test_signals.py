@@ -71,6 +71,7 @@ def status_after(number: signal.Signals) -> int:
     return 128 + number if CAN_BE_FIRST else -number
 
 
+@pytest.mark.starts
 @pytest.mark.parametrize("number", ENDING)
 def test_a_signal_ends_the_process(start: Start, number: signal.Signals) -> None:
     process = start([sys.executable, "-c", SLEEPER])
@@ -80,6 +81,7 @@ def test_a_signal_ends_the_process(start: Start, number: signal.Signals) -> None
     assert process.wait(timeout=30) == status_after(number)
 
 
+@pytest.mark.starts
 def test_a_signal_before_the_daemon_listens_to_it_ends_it(start: Start, tmp_path: Path) -> None:
     # Reading a FIFO blocks until something is written.
     os.mkfifo(config := tmp_path / "config.yml")
@@ -92,6 +94,7 @@ def test_a_signal_before_the_daemon_listens_to_it_ends_it(start: Start, tmp_path
         assert process.wait(timeout=30) == status_after(signal.SIGTERM)
 
 
+@pytest.mark.starts
 def test_a_second_signal_ends_the_daemon_at_once(start: Start) -> None:
     # A ZooKeeper that accepts connections and never answers: a gentle end would wait for it.
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -121,6 +124,7 @@ def test_the_handlers_are_put_back() -> None:
     assert [signal.getsignal(number) for number in ENDING] == before
 
 
+@pytest.mark.starts
 @pytest.mark.parametrize("number", ENDING)
 def test_the_image_loses_no_signal_that_comes_before_python_has_handlers(start: Start, number: signal.Signals) -> None:
     (entrypoint,) = re.findall("^ENTRYPOINT (.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
@@ -139,6 +143,7 @@ def command_of(process: subprocess.Popen[str]) -> bytes:
     return Path(f"/proc/{pid_of(process)}/cmdline").read_bytes() or b"\0"
 
 
+@pytest.mark.starts
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("delay", [0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5])
 def test_a_signal_at_any_moment_of_the_start_ends_it(start: Start, number: signal.Signals, delay: float) -> None:

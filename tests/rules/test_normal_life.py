@@ -8,6 +8,8 @@ import pytest
 
 from tests.rules import cases
 
+pytestmark = pytest.mark.starts
+
 
 @pytest.mark.parametrize(("path", "number"), cases.cases("normal-life"))
 def test_normal_life_is_silent(path: Path, number: int, tmp_path: Path) -> None:

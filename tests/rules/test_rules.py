@@ -65,6 +65,7 @@ def promtool(*arguments: str | Path) -> None:
 # The files
 
 
+@pytest.mark.starts
 def test_promtool_accepts_the_rules() -> None:
     promtool("check", "rules", "--lint=all", "--lint-fatal", *(FOLDER / name for name in NAMES))
 
@@ -197,6 +198,7 @@ def test_the_queries_of_the_runbooks_are_valid(query: str) -> None:
 # Alertmanager
 
 
+@pytest.mark.starts
 def test_the_configuration_for_alertmanager_is_valid() -> None:
     ended = subprocess.run(["amtool", "check-config", ALERTMANAGER], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -215,6 +217,7 @@ def test_the_inhibitions_name_alerts_that_exist() -> None:
     assert named_there <= ALERT_NAMES
 
 
+@pytest.mark.starts
 @pytest.mark.parametrize("rule", ALERTS, ids=alert_id)
 def test_every_alert_takes_the_route_that_groups_it(rule: Rule) -> None:
     labels = [f"alertname={rule['alert']}", *(f"{name}={value}" for name, value in rule["labels"].items())]
@@ -298,6 +301,7 @@ def test_shortening_divides_waits_and_windows_and_nothing_else() -> None:
     assert minutes["3600"] == "60"
 
 
+@pytest.mark.starts
 def test_thresholds_are_changed_from_the_command_line(tmp_path: Path) -> None:
     ended = write_rules(f"--folder={tmp_path}", "lag_warning_ratio=45", "runbooks=https://wiki.example/treecache")
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -321,6 +325,7 @@ def test_windows_that_are_changed_are_recorded_under_their_names(tmp_path: Path)
     assert used <= recorded
 
 
+@pytest.mark.starts
 @pytest.mark.parametrize(
     "argument",
     [

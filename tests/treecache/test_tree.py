@@ -112,6 +112,7 @@ def watch_children(tree: Tree, seen: set[int], reading: threading.Event, removed
         reading.set()
 
 
+@pytest.mark.starts
 def test_a_walk_goes_on_although_the_collector_runs_what_changes_the_tree() -> None:
     tree, names = Tree(), iter(range(1_000_000))
     record = Znode(b"", 1, 1, 1, 0).record

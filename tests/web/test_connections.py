@@ -14,6 +14,8 @@ from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT, Source
 from tests.web.process import received
 from tests.web.running import running
 
+pytestmark = pytest.mark.starts
+
 ASKING = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 2 + b"GET /-/healthy HTTP/1.0\r\nHost: a\r\n\r\n"
 
 

@@ -53,6 +53,7 @@ def never() -> HttpProtocol:
     raise AssertionError("the handshake was completed")
 
 
+@pytest.mark.starts
 @pytest.mark.parametrize("turns", range(8))
 @pytest.mark.parametrize("first", [0, 1, 100, 10_000])
 def test_a_connection_that_ends_during_its_handshake(context: ssl.SSLContext, turns: int, first: int) -> None:

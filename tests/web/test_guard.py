@@ -12,6 +12,8 @@ import pytest
 from exporter.config.web import WebConfig
 from tests.web.running import Running, running
 
+pytestmark = pytest.mark.starts
+
 USERS = {"alice": bcrypt.hashpw(b"secret", bcrypt.gensalt(4))}
 HEADERS = {"Strict-Transport-Security": "max-age=60", "X-Frame-Options": "sameorigin", "Content-Security-Policy": ""}
 PATHS = ["/", "/metrics", "/browse", "/-/events", "/-/page.css", "/-/page.js", "/-/reload", "/nope"]

@@ -56,6 +56,7 @@ def test_an_address_of_another_machine_is_refused(address: ListenAddress) -> Non
         listen(address)
 
 
+@pytest.mark.starts
 def test_all_are_served_at_once(path: Path) -> None:
     def greet(request: Request) -> Response:
         return PlainTextResponse(f"hello {request.client.host if request.client else 'you'}")

@@ -19,6 +19,7 @@ from tests.web.running import running
 PATHS = ("/", "/browse", "/docs", "/docs/runbooks", "/metrics", "/-/healthy", "/-/ready", "/-/page.css", "/-/page.js")
 
 
+@pytest.mark.starts
 @pytest.mark.parametrize("prefix", ["", "/zk", "/monitors/zk"])
 def test_everything_is_behind_the_prefix(prefix: str) -> None:
     with running(prefix=prefix) as server, httpx.Client(base_url=server.url) as client:
@@ -36,6 +37,7 @@ def test_everything_is_behind_the_prefix(prefix: str) -> None:
             assert client.post("/-/reload").status_code == 404
 
 
+@pytest.mark.starts
 @pytest.mark.parametrize("prefix", ["/zk", "/monitors/zk"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_what_is_not_the_first_page_leads_there(prefix: str, method: str) -> None:
@@ -49,6 +51,7 @@ def test_what_is_not_the_first_page_leads_there(prefix: str, method: str) -> Non
         assert client.post(prefix).status_code == 405
 
 
+@pytest.mark.starts
 def test_probes_alone_need_no_password_behind_a_prefix(tmp_path: Path) -> None:
     config = tmp_path / "web.yml"
     config.write_text(f"basic_auth_users: {{alice: {bcrypt.hashpw(b'secret', bcrypt.gensalt(4)).decode()}}}\n")
@@ -73,6 +76,7 @@ def test_relative_links() -> None:
                 assert urljoin(prefix + page, relative(path, depth)) == prefix + path
 
 
+@pytest.mark.starts
 def test_a_path_that_is_like_a_host_leads_nowhere_else() -> None:
     """Browsers take a path that begins with two slashes for another host."""
     with running(prefix="/zk") as server:

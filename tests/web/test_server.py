@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import httpx
+import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -15,6 +16,8 @@ from starlette.routing import Route
 from exporter.config.settings import ListenAddress
 from exporter.web.listening import base_url, listen
 from exporter.web.server import serving
+
+pytestmark = pytest.mark.starts
 
 T = TypeVar("T")
 

@@ -59,6 +59,7 @@ def serial(server: Running, authority: Authority) -> str:
         return str((encrypted.getpeercert() or {})["serialNumber"])
 
 
+@pytest.mark.starts
 def test_https(file: Path, authority: Authority) -> None:
     file.write_text(SERVER)
     with running(config=load(file)) as server:
@@ -71,6 +72,7 @@ def test_https(file: Path, authority: Authority) -> None:
         assert httpx.get(server.url.replace("https", "http")).status_code == 400
 
 
+@pytest.mark.starts
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "OPTIONS"])
 @pytest.mark.parametrize("is_slow", [False, True], ids=["at once", "byte by byte"])
 @pytest.mark.usefixtures("authority")
@@ -84,6 +86,7 @@ def test_http_where_tls_is_spoken_is_answered_as_by_go(file: Path, method: str, 
         assert received(plain) == (b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
 
 
+@pytest.mark.starts
 def test_a_hello_may_come_byte_by_byte(file: Path, authority: Authority) -> None:
     file.write_text(SERVER)
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -109,6 +112,7 @@ def test_a_hello_may_come_byte_by_byte(file: Path, authority: Authority) -> None
                 incoming.write(plain.recv(65536))
 
 
+@pytest.mark.starts
 def test_client_certificates(file: Path, authority: Authority, tmp_path: Path) -> None:
     file.write_text(MUTUAL + "  client_allowed_sans: [prometheus.example, 'fd00::1']\n")
     (tmp_path / "other").mkdir()
@@ -133,6 +137,7 @@ def answers(server: Running, context: ssl.SSLContext) -> bool:
         return False
 
 
+@pytest.mark.starts
 @pytest.mark.parametrize(
     ("options", "maximum", "agreed"),
     [
@@ -164,6 +169,7 @@ def test_versions_and_ciphers(
     assert found == agreed
 
 
+@pytest.mark.starts
 def test_renewed_certificates_are_used_without_a_restart(file: Path, authority: Authority) -> None:
     file.write_text(SERVER)
     with running(config=load(file)) as server:
@@ -172,6 +178,7 @@ def test_renewed_certificates_are_used_without_a_restart(file: Path, authority: 
         eventually(lambda: serial(server, authority) != first)
 
 
+@pytest.mark.starts
 def test_a_bad_certificate_leaves_the_last_good_one_and_is_logged_once(file: Path, authority: Authority) -> None:
     file.write_text(SERVER)
     certificate = file.with_name("server.crt")
@@ -187,6 +194,7 @@ def test_a_bad_certificate_leaves_the_last_good_one_and_is_logged_once(file: Pat
     assert logged[-1]["event"] == "web configuration reloaded"
 
 
+@pytest.mark.starts
 def test_users_come_and_go_without_a_restart(file: Path) -> None:
     hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
     file.write_text(f"basic_auth_users: {{alice: {hashed}}}")
@@ -210,6 +218,7 @@ def test_users_come_and_go_without_a_restart(file: Path) -> None:
         assert client.get("/metrics").status_code == 401
 
 
+@pytest.mark.starts
 def test_a_file_that_hangs_holds_up_nobody(file: Path) -> None:
     file.write_text("{}")
     with running(config=load(file)) as server:

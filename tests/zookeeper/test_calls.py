@@ -304,6 +304,7 @@ def sasl_zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZooKeep
         yield server
 
 
+@pytest.mark.starts
 @pytest.mark.parametrize(("password", "succeeds"), [("right", True), ("wrong", False)])
 def test_sasl_is_observed(sasl_zookeeper: ZooKeeperServer, password: str, succeeds: bool) -> None:
     options = {"mechanism": "DIGEST-MD5", "username": "exporter", "password": password}

@@ -143,6 +143,7 @@ def all_but_handshakes(corrupt: Callable[[bytes], bytes]) -> Callable[[bytes], b
     return lambda frame: frame if len(frame) == 41 else corrupt(frame)
 
 
+@pytest.mark.starts
 @pytest.mark.parametrize(
     ("corrupt", "reason"),
     [

@@ -1,0 +1,48 @@
+"""Units: which tests are unit tests, by their folder, their fixtures and their marks. `make unit` runs these alone."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TESTS = Path(__file__).parent
+#: The folders with unit tests; the files directly in tests/ have some as well.
+FOLDERS = (
+    "config",
+    "daemon",
+    "pages",
+    "process",
+    "rules",
+    "simulation",
+    "telemetry",
+    "treecache",
+    "web",
+    "zookeeper",
+)
+#: Fixtures of tests/conftest.py that are a server, or are connected to one.
+SERVERS = frozenset({"zookeeper_server", "zookeeper", "own_zookeeper", "client_factory", "client"})
+#: Marks of tests that start something, or take long.
+MARKS = ("starts", "long")
+
+
+def is_unit(test: pytest.Item) -> bool:
+    """Whether a test is in one of the folders, has none of the marks, and takes no server."""
+    folder = test.path.relative_to(TESTS).parts[:-1]
+    is_there = not folder or folder[0] in FOLDERS
+    takes_server = not SERVERS.isdisjoint(getattr(test, "fixturenames", ()))
+    return is_there and not takes_server and not any(test.get_closest_marker(mark) for mark in MARKS)
+
+
+def refuse_processes() -> None:
+    """Raises RuntimeError, from now on, where a test starts a process."""
+
+    def refuse(event: str, arguments: tuple[Any, ...]) -> None:
+        # pytest says so while a test runs: https://docs.pytest.org/en/stable/example/simple.html#pytest-current-test-env
+        if event == "subprocess.Popen" and "PYTEST_CURRENT_TEST" in os.environ:
+            raise RuntimeError(f"a unit test starts {arguments[0]!r}: mark it with `starts`")
+
+    sys.addaudithook(refuse)
