@@ -176,16 +176,16 @@ class Answers:
         results = reconciler.kept(results)
         # Paths of events are mostly known and have changed: one by one is faster for them.
         in_runs = loads.everything or loads.count > 0
-        position = reconciler.apply_run(reads, results, 0, loads) if in_runs else 0
+        position = 0
         while position < len(reads):
-            path, result = reads[position], results[position]
-            if isinstance(result, bytes):
-                reconciler.apply_record(path, result, path in loads)
-            else:
-                verdicts.append(self._apply_error(path, result, path in loads))
-            position += 1
-            if in_runs:
-                position = reconciler.apply_run(reads, results, position, loads)
+            run = reconciler.apply_run(reads, results, position, loads) if in_runs else None
+            for number in (position,) if run is None else run.odd:
+                path, result = reads[number], results[number]
+                if isinstance(result, bytes):
+                    reconciler.apply_record(path, result, path in loads)
+                else:
+                    verdicts.append(self._apply_error(path, result, path in loads))
+            position = position + 1 if run is None else run.end
         answers = iter(results[len(request.reads) :])
         for path, result, names in zip(request.lists, answers, answers, strict=True):
             load = path in loads

@@ -72,8 +72,7 @@ class Loading:
         """Has every known znode read again; with `lists_all` also each list of children, even if it seems current."""
         self._reconciler.begin_sync(lists_all=lists_all)
         self._agenda.want_reads(("",), True)
-        tree = self._reconciler.tree
-        self._agenda.survey(path for path, _ in tree.walk())
+        self._agenda.survey(self._reconciler.tree.paths())
 
     def break_off(self, now: float) -> None:
         """Reports that the sync, if one is under way, will not be complete."""

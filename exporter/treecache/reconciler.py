@@ -18,7 +18,7 @@ from exporter.treecache.events import TreeEvent
 from exporter.treecache.options import CacheOptions
 from exporter.treecache.outcome import AddedRun, Event, Fault, Outbox
 from exporter.treecache.scope import Scope
-from exporter.treecache.tree import NEVER_LISTED, Branch, Entry, OrphanError, Tree, listed_pzxid_of, record_of
+from exporter.treecache.tree import NEVER_LISTED, Branch, Entry, OrphanError, Run, Tree, listed_pzxid_of, record_of
 from exporter.zookeeper.records import (
     UNREADABLE,
     child_count,
@@ -124,19 +124,20 @@ class Reconciler:
             return results
         return [without_data(result) if isinstance(result, bytes) else result for result in results]
 
-    def apply_run(self, paths: Sequence[str], results: Sequence[ReadResult], start: int, loads: Loads) -> int:
-        """Applies records that are `kept`, from position `start` on, as long as their znodes are new or unchanged.
+    def apply_run(self, paths: Sequence[str], results: Sequence[ReadResult], start: int, loads: Loads) -> Run:
+        """Applies what was read of children of one znode, from position `start` on, if they are new or unchanged.
 
-        Returns the position where it stopped. Does the same as `apply_record` for each, at a fraction of the cost.
+        The results are `kept`. Does the same as `apply_record` for each, at a fraction of the cost; the caller applies
+        those at the positions ``odd`` of the run.
         """
-        end, parents, heads = self.tree.add_run(paths, results, start)
-        if end > start:
-            self.events.append(AddedRun(paths[start:end], cast(Sequence[bytes], results[start:end])))
-        for path in parents:
-            if self._is_listed(path, 1):
-                self._agenda.want_list(path, self.syncing or path in loads)
-        self._suspects.update(heads)
-        return self.tree.same_run(paths, results, end)
+        run = self.tree.apply_run(paths, results, start)
+        if run.are_new:
+            self.events.append(AddedRun(paths[start : run.end], cast(Sequence[bytes], results[start : run.end])))
+            self._suspects.add(run.head)
+        for position in run.parents:
+            if self._is_listed(paths[position], 1):
+                self._agenda.want_list(paths[position], self.syncing or paths[position] in loads)
+        return run
 
     def apply_record(self, path: str, record: bytes, load: bool, listed: bool = False) -> None:
         """Applies a record; `listed` if the matching list of children is about to be applied as well.

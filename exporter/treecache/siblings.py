@@ -9,42 +9,36 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
-from exporter.zookeeper.records import OWNER_FROM_END, kind_of, owner_and_size
+from exporter.zookeeper.records import OWNER_FROM_END, OWNER_SIZE_AND_CHILDREN, kind_of, owner_and_size
 
 #: For fewer siblings than these, a loop costs less.
 MANY = 16
 
 
 def siblings(paths: Sequence[str], start: int, stem: str) -> list[str]:
-    """The names of children of one znode that paths have from `start` on; `stem` is the znode's path and a slash.
+    """The names of the children of one znode whose paths follow each other from `start` on.
 
-    There may be more of them; of paths that are not in the order of a list, it may find the first alone.
+    `stem` is the znode's path and a slash; the first path begins with it.
     """
     cut, last = len(stem), start + MANY - 1
     if last >= len(paths) or not paths[last].startswith(stem):
-        end = start + 1
-        while end < len(paths) and paths[end].startswith(stem) and "/" not in paths[end][cut:]:
-            end += 1
-        return [path[cut:] for path in paths[start:end]]
+        return [path[cut:] for path in takewhile(_is_child_of(stem), paths[start : start + MANY])]
     end = bisect_left(range(len(paths)), True, last, key=lambda number: not paths[number].startswith(stem))
     run = paths[start:end]
     names = [path[cut:] for path in run]
     # A text between two others that begin with the stem begins with it as well.
-    are_below = min(run).startswith(stem) and max(run).startswith(stem)
-    return names if are_below and "/" not in "".join(names) else names[:1]
+    if min(run).startswith(stem) and max(run).startswith(stem) and "/" not in "".join(names):
+        return names
+    return names[: sum(1 for _ in takewhile(_is_child_of(stem), run))]
 
 
-def first_obstacle(names: Sequence[str], records: Sequence[object], held: Container[str]) -> int:
-    """The position of the first name that is among those held or comes twice, or whose record is none."""
-    seen = set[str]()
-    for position, (name, record) in enumerate(zip(names, records, strict=True)):
-        if name in held or name in seen or not isinstance(record, bytes):
-            return position
-        seen.add(name)
-    return len(names)
+def _is_child_of(stem: str) -> Callable[[str], bool]:
+    cut = len(stem)
+    return lambda path: path.startswith(stem) and "/" not in path[cut:]
 
 
 class Sums(NamedTuple):
@@ -57,6 +51,10 @@ class Sums(NamedTuple):
 
 def sums(records: Sequence[bytes]) -> Sums:
     """What these records add up to; each has a stat."""
+    if len(records) < MANY:
+        parts = [OWNER_SIZE_AND_CHILDREN.unpack_from(record, len(record) - OWNER_FROM_END) for record in records]
+        kinds = Counter(kind_of(owner) for owner, _, _ in parts)
+        return Sums(kinds, sum(size for _, size, _ in parts), [at for at, (_, _, count) in enumerate(parts) if count])
     # The ephemeralOwner, dataLength and numChildren stand together: as four numbers, the first two are the owner.
     numbers = array("i", b"".join([record[-OWNER_FROM_END : 16 - OWNER_FROM_END] for record in records]))
     if sys.byteorder == "little":

@@ -133,17 +133,78 @@ def test_a_walk_goes_on_although_the_collector_runs_what_changes_the_tree() -> N
         gc.callbacks.remove(change)
 
 
-def test_a_run_without_news_ends_at_the_first_znode_that_has_some() -> None:
+SIBLINGS = st.lists(
+    st.tuples(st.sampled_from(["/a", "/b", "/b/c"]), st.integers(0, 60), RECORDS.filter(bool) | st.just(-101)),
+    max_size=80,
+)
+
+
+@given(SIBLINGS, SIBLINGS)
+def test_a_run_and_what_is_odd_in_it_come_to_the_same_as_one_by_one(
+    first: list[tuple[str, int, bytes | int]], second: list[tuple[str, int, bytes | int]]
+) -> None:
+    in_runs, one_by_one = Tree(), Tree()
+    for tree in (in_runs, one_by_one):
+        for path in ("", "/a", "/b", "/b/c"):
+            tree.add(path, Znode(b"", 1, 1, 1, 0).record)
+    for read in (sorted(first, key=lambda one: one[0]), second):
+        paths, records = [f"{head}/{number}" for head, number, _ in read], [record for _, _, record in read]
+        position = 0
+        while position < len(paths):
+            run = in_runs.apply_run(paths, records, position)
+            assert run.end > position
+            for odd in run.odd:
+                put(in_runs, paths[odd], records[odd])
+            position = run.end
+        for path, record in zip(paths, records, strict=True):
+            put(one_by_one, path, record)
+        assert list(contents(in_runs)) == list(contents(one_by_one))
+        assert (in_runs.kinds, in_runs.data_bytes) == (one_by_one.kinds, one_by_one.data_bytes)
+        assert in_runs.unreadable == one_by_one.unreadable
+
+
+def put(tree: Tree, path: str, record: bytes | int) -> None:
+    if isinstance(record, bytes) and tree.add(path, record) is not None:
+        tree.replace(path, record)
+
+
+def contents(tree: Tree) -> list[tuple[str, bytes]]:
+    return sorted((path, record_of(entry)) for path, entry in tree.walk())
+
+
+def test_of_known_znodes_those_are_odd_that_differ_or_have_children() -> None:
     leaf, other = (Znode(b"", zxid, zxid, zxid, 0) for zxid in (1, 2))
     tree = Tree()
     paths = ["", "/a", "/b", "/b/c", "/b/d"]
     for path in paths:
         tree.add(path, leaf.record)
     records = [leaf.record] * len(paths)
-    assert tree.same_run(paths, records, 0) == 0
-    assert tree.same_run(paths, records, 1) == 2
-    assert tree.same_run(paths, records, 3) == 5
-    assert tree.same_run(paths, [*records[:4], other.record], 3) == 4
-    assert tree.same_run(["/b/c", "/b/new"], records, 0) == 1
-    assert tree.same_run(["/b/c", "/x/y"], records, 0) == 1
-    assert tree.same_run(["/b/c"], [-101], 0) == 0
+    assert tree.apply_run(paths, records, 0)[:2] == (0, 1)
+    assert list(tree.apply_run(paths, records, 0).odd) == [0]
+    assert list(tree.apply_run(paths, records, 1).odd) == [2]
+    assert tree.apply_run(paths, records, 3) == (3, 5, "/b", False, (), [])
+    assert list(tree.apply_run(paths, [*records[:4], other.record], 3).odd) == [4]
+    assert list(tree.apply_run(["/b/c", "/b/new"], records[:2], 0).odd) == [1]
+    assert list(tree.apply_run(["/x/y"], records[:1], 0).odd) == [0]
+    assert list(tree.apply_run(["/b/c"], [-101], 0).odd) == [0]
+
+
+def test_new_znodes_with_children_are_named() -> None:
+    tree, leaf, parent = Tree(), Znode(b"", 1, 1, 1, 0).record, Znode(b"", 1, 1, 1, children={"x"}).record
+    tree.add("", leaf)
+    paths = [f"/{number:03}" for number in range(100)]
+    records = [parent if number in (3, 70) else leaf for number in range(100)]
+    assert tree.apply_run(paths, records, 0) == (0, 100, "", True, [3, 70], ())
+
+
+@given(st.lists(PATHS.filter(bool), max_size=40))
+def test_paths_are_those_of_the_walk_and_parents_come_first(paths: list[str]) -> None:
+    tree = Tree()
+    for path in paths:
+        names = path.split("/")
+        for depth in range(1, len(names) + 1):
+            tree.add("/".join(names[:depth]), Znode(b"", 1, 1, 1, 0).record)
+    listed = list(tree.paths())
+    assert sorted(listed) == sorted(path for path, _ in tree.walk())
+    for at, path in enumerate(listed):
+        assert not path or path.rpartition("/")[0] in listed[:at]

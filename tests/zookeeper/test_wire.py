@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.zookeeper import wire
 from exporter.zookeeper.wire import (
     NO_NODE,
     AddWatch,
@@ -116,3 +117,58 @@ def test_a_read_without_its_watch_is_another_request_for_the_same(request_: Watc
     body = request_.serialize()
     assert (body[-1:], twin.serialize()) == (b"\1", body[:-1] + b"\0")
     assert request_.size == twin.size == len(body)
+
+
+NAME = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=20)
+NAME_LISTS = st.lists(NAME | st.sampled_from(["x" * 255, "x" * 256, "ü" * 127, "ü" * 128, "y" * 70_000]), max_size=60)
+
+
+def names_answer(names: list[bytes]) -> bytes:
+    """The answer to a read and a list of one path."""
+    body = struct.pack("!i", len(names)) + b"".join(struct.pack("!i", len(name)) + name for name in names)
+    return result(4, string("data") + STAT) + result(8, body)
+
+
+@given(NAME_LISTS)
+def test_names_of_any_length_and_number_are_decoded(names: list[str]) -> None:
+    body = (
+        names_answer([name.encode() for name in names]) + result(4, string("next") + STAT) + result(8, bytes(4)) + END
+    )
+    answers = MultiRead("", [], ["/a", "/b"]).decode(body, 0)
+    assert answers == [string("data") + STAT, names, string("next") + STAT, []]
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 40])
+@pytest.mark.parametrize("wrong", [b"", b"a/b", b"/", b"\xff", b"\xc3"])
+@pytest.mark.parametrize("at", [0, 0.5, 1])
+def test_names_that_are_none_are_refused(count: int, wrong: bytes, at: float) -> None:
+    names = [b"name-%d" % number for number in range(count)]
+    names[int(at * (count - 1))] = wrong
+    with pytest.raises((ValueError, struct.error)):
+        MultiRead("", [], ["/a"]).decode(names_answer(names) + END, 0)
+
+
+@given(NAME_LISTS, st.integers(0, 200), st.binary(max_size=8))
+def test_names_that_are_cut_or_spoiled_are_decoded_as_one_by_one(names: list[str], at: int, spoiled: bytes) -> None:
+    """Whatever a server sends: many names are decoded at once only where that comes to the same."""
+    body = names_answer([name.encode() for name in names])
+    start = len(result(4, string("data") + STAT)) + 13
+    body = body[: start + at] + spoiled + body[start + at + len(spoiled) :]
+    assert outcome(body, start, len(names), many=16) == outcome(body, start, len(names), many=1 << 30)
+
+
+def outcome(body: bytes, offset: int, count: int, many: int) -> object:
+    """What decoding names comes to, if as many as `many` are decoded at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wire, "_MANY_NAMES", many)
+        try:
+            return wire._decode_names(body, offset, count)
+        except (ValueError, struct.error):
+            return "refused"
+
+
+@given(st.sampled_from(["", "/root", "/ä"]), st.lists(st.text(max_size=9).map("/{}".format) | st.just(""), max_size=9))
+def test_each_read_has_its_path(prefix: str, paths: list[str]) -> None:
+    header = struct.pack("!iBi", 4, False, -1)
+    expected = b"".join(header + string(prefix + path or "/") + b"\0" for path in paths) + END
+    assert MultiRead(prefix, paths, []).serialize() == expected

@@ -1,0 +1,56 @@
+"""What is computed for many siblings at once equals what is computed for each."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.treecache.siblings import MANY, siblings, sums
+from exporter.zookeeper.records import child_count, kind_of, owner_and_size
+from tests.simulation.znodes import Znode
+
+NAMES = [f"{number:04}" for number in range(5 * MANY)]
+
+
+@pytest.mark.parametrize("head", ["", "/a", "/\u00e4/b"])
+@pytest.mark.parametrize("count", [1, 2, MANY - 1, MANY, MANY + 1, 5 * MANY])
+@pytest.mark.parametrize("after", [[], ["/z"], ["/a/b/c"] * MANY, ["/b/0"]])
+def test_all_children_of_one_znode_are_found(head: str, count: int, after: list[str]) -> None:
+    before = ["/somewhere/else"] * 3
+    paths = [*before, *(f"{head}/{name}" for name in NAMES[:count]), *after]
+    found = siblings(paths, 3, head + "/")
+    more = [path[1:] for path in after if not head and "/" not in path[1:]]
+    assert found == NAMES[:count] + more
+
+
+@given(st.lists(st.sampled_from(["/a/x", "/a/y", "/a/x/z", "/b/x", "/a"]), min_size=1, max_size=4 * MANY))
+def test_what_is_found_in_any_order_are_children(paths: list[str]) -> None:
+    for start, path in enumerate(paths):
+        head, _, name = path.rpartition("/")
+        found = siblings(paths, start, head + "/")
+        assert found[0] == name
+        end = start + len(found)
+        assert [f"{head}/{one}" for one in found] == paths[start:end]
+        assert not any("/" in one for one in found)
+        assert end == len(paths) or paths[end].rpartition("/")[0] != head
+
+
+@given(
+    st.lists(
+        st.builds(
+            lambda data, owner, children: Znode(data, 1, 1, 1, owner, children=set(map(str, range(children)))).record,
+            st.binary(max_size=3),
+            st.sampled_from([0, 0, 0, 7, 1 << 40, -(1 << 63)]),
+            st.sampled_from([0, 0, 0, 2]),
+        ),
+        max_size=4 * MANY,
+    )
+)
+def test_sums(records: list[bytes]) -> None:
+    found = sums(records)
+    assert dict(found.kinds) == dict(Counter(kind_of(owner_and_size(record)[0]) for record in records)) or not records
+    assert found.data_bytes == sum(owner_and_size(record)[1] for record in records)
+    assert found.parents == [at for at, record in enumerate(records) if child_count(record)]
