@@ -168,6 +168,14 @@ def _ages(peer: PeerProcess, server: ZooKeeperServer, shape: Shape) -> Figures:
     return {"p50, ms": statistics.median(ages) * 1000, "p99, ms": ages[int(len(ages) * 0.99)] * 1000}
 
 
+def company(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Figures:
+    """Other requests of the same client, one after another, while it loads the tree: milliseconds of one."""
+    with PeerProcess(command, server.hosts) as peer:
+        others = sorted(peer.ask("load_in_company")["others"])
+        check(peer, server, shape)
+    return {"other p50, ms": statistics.median(others) * 1000, "other p99, ms": others[int(len(others) * 0.99)] * 1000}
+
+
 def kindness(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Figures:
     """Another client's writes during a load against writes without one: ratios of throughput and p99."""
     with PeerProcess(command, server.hosts) as peer:
@@ -190,6 +198,7 @@ MEASUREMENTS: dict[str, Callable[[Sequence[str], ZooKeeperServer, Shape], Figure
     "updates": updates,
     "latency": latency,
     "kindness": kindness,
+    "company": company,
 }
 
 

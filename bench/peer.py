@@ -3,6 +3,7 @@
 Each line on standard input is a command, each line on standard output its answer. Times are Unix seconds.
 
     {"do": "load"}                         -> {"seconds": S}, once the cache is initialized
+    {"do": "load_in_company"}              -> {"others": [S, ...]}, how long other requests of the client took meanwhile
     {"do": "digest"}                       -> {"digest": D} of all that the cache holds; see `bench.truth`
     {"do": "memory"}                       -> {"resident": BYTES, "live": BYTES}, growth since before the load
     {"do": "wait", "path": P, "data": D}   -> {"at": T}, once the cache holds D at P
@@ -18,6 +19,7 @@ import ctypes
 import gc
 import json
 import sys
+import threading
 import time
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, ModuleType
@@ -63,6 +65,23 @@ class Peer:
         while not self._cache._is_initialized:
             time.sleep(0.001)
         return {"seconds": time.perf_counter() - started}
+
+    def load_in_company(self) -> dict[str, Any]:
+        others: list[float] = []
+        loaded = threading.Event()
+
+        def ask() -> None:
+            while not loaded.is_set():
+                began = time.perf_counter()
+                self._client.exists("/")
+                others.append(time.perf_counter() - began)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        self.load()
+        loaded.set()
+        asking.join()
+        return {"others": others}
 
     def digest(self) -> dict[str, Any]:
         paths = [ROOT]

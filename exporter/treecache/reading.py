@@ -8,7 +8,8 @@ waits, for milliseconds. A change passes these decisions, in this order:
 1. *Waking the thread that reads the connection* (`exporter.zookeeper.moderation`): while events come faster than 1,250
    a second, they gather for 2 ms in the socket, unless another request of the client waits for its reply.
 2. *Waking the engine* (`GATHERED`): while an answer is under way, or the time to send has not come, the engine would
-   only note an event. So events wake it only when 256 of them wait.
+   only note an event. So events wake it only when 256 of them wait. A short turn wakes nobody: the thread that reads
+   the connection takes it (`exporter.treecache.placement`).
 3. *Pace* (`Pace`): more than 2,000 changes a second are a stream, until there are fewer than 800. A stream gets
    a refresh each 5 ms.
 4. *Window and company* (`window` of the options, `WORTHWHILE`): at most `window` bulk requests are in flight. While one

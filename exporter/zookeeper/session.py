@@ -150,7 +150,7 @@ class Session:
     def submit(self, request: Request, sink: Sink) -> None:
         """Queues a request; its `Reply`, or `Unanswered`, goes to `sink`.
 
-        Do not call it on the connection's own thread, for which it may wait.
+        Do not call it on the connection's own thread, for which it may wait, but when messages have `arrived`.
         """
         self._sending.submit(request, sink)
 
@@ -158,7 +158,7 @@ class Session:
         """Requests a barrier of a kind of `BARRIERS`, unless one is under way; any path on the server will do.
 
         Every subscription's stream gets the `Barrier`, or `BarrierFailed`, in order. Do not call it on the connection's
-        own thread, nor on a read-only connection.
+        own thread, but when messages have `arrived`, nor on a read-only connection.
         """
         self._stream.request_barrier(kind, path, self.submit)
 

@@ -31,7 +31,7 @@ class Watches:
         self._observers = observers
         self._traffic = traffic
         self._submit = submit
-        #: Guards changes of recursive watches; the connection's thread never takes it.
+        #: Guards changes of recursive watches. Nobody who holds it waits for the connection's thread.
         self._changing = client.handler.rlock_object()
         #: The paths watched recursively; changed in the order in which requests are sent.
         self._recursive: set[str] = set()
@@ -118,7 +118,7 @@ class Watches:
         """Fires the one-shot watches of the client's callers, as if this event had come."""
         self._client.read_watch_event(watchevent.encode(kind, path), 0)
 
-    # On any other thread
+    # On any thread
 
     def watch(self, subscription: Subscription, request: AddWatch) -> None:
         """Queues the request, on behalf of a subscription."""
