@@ -7,6 +7,7 @@ Each line on standard input is a command, each line on standard output its answe
     {"do": "digest"}                       -> {"digest": D} of all that the cache holds; see `bench.truth`
     {"do": "memory"}                       -> {"resident": BYTES, "live": BYTES}, growth since before the load
     {"do": "wait", "path": P, "data": D}   -> {"at": T}, once the cache holds D at P
+    {"do": "wait_all", "paths": [P, ...], "data": D} -> {"at": T}, once the cache holds D at all of them
     {"do": "reconnected"}                  -> {"at": T}, when the last connection was made
     {"do": "cpu"}                          -> {"seconds": S}, CPU time of this process so far
     {"do": "listen"}                       -> {}; the listener now notes the age of data "T<unix time>" at each event
@@ -99,6 +100,13 @@ class Peer:
             if node is not None and node.data == wanted:
                 return {"at": time.time()}
             time.sleep(0.0005)
+
+    def wait_all(self, paths: list[str], data: str) -> dict[str, Any]:
+        wanted = data.encode()
+        for path in paths:
+            while (node := self._cache.get_data(path)) is None or node.data != wanted:
+                time.sleep(0.01)
+        return {"at": time.time()}
 
     def reconnected(self) -> dict[str, Any]:
         return {"at": self._connected_at}

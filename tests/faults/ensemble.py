@@ -43,8 +43,10 @@ class Member:
         votes: bool = True,
         home: str | None = None,
         limits: Mapping[str, str] = LIMITS,
+        heap: str = "256m",
     ) -> None:
         self.number = number
+        self._heap = heap
         self._limits = limits
         #: The folder of the release to run from the next launch on; None for the installed one.
         self.home = home
@@ -77,7 +79,7 @@ class Member:
         if self.home is not None:
             # 3.4 may not have written a snapshot yet; later releases then refuse to start (ZOOKEEPER-3056).
             properties |= {"zookeeper.snapshot.trust.empty": "true"}
-        options = java_options(jars, self._directory, "256m", properties)
+        options = java_options(jars, self._directory, self._heap, properties)
         config = write_config(self._directory, {**CONFIG, **self._limits, **here, **servers})
         command = [str(find_java()), *QUICK_START, *options, MAIN_CLASS, str(config)]
         self._process = GuardedProcess(command, folder=self._directory, log=self._directory / "java.log")
@@ -92,6 +94,12 @@ class Member:
         """Deletes the data of a killed server."""
         assert self._process is None
         shutil.rmtree(self._directory, ignore_errors=True)
+
+    @property
+    def pid(self) -> int:
+        """The process id of a running server."""
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def is_running(self) -> bool:
@@ -127,10 +135,11 @@ class Ensemble:
         observer: bool = False,
         home: str | None = None,
         limits: Mapping[str, str] = LIMITS,
+        heap: str = "256m",
     ) -> None:
         numbers = range(1, voters + 1 + observer)
         self.members = [
-            Member(n, (free_port(), free_port(), free_port()), votes=n <= voters, home=home, limits=limits)
+            Member(n, (free_port(), free_port(), free_port()), votes=n <= voters, home=home, limits=limits, heap=heap)
             for n in numbers
         ]
 
