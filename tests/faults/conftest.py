@@ -19,8 +19,9 @@ from tests.faults.size import SOAK
 from tests.replay import Replay, settles
 from tests.support import eventually
 
-#: Seconds. A client notices an unresponsive server after two thirds of it.
-SESSION_TIMEOUT = 1.5
+#: Seconds of a session. A client notices a silent server after two thirds of them: tests of silence take the brief one.
+#: Others take the long one, which outlasts a moment in which the machine stands still.
+BRIEF_SESSION, LONG_SESSION = 1.5, 10.0
 #: Where short turns of an engine are taken: on its own thread, like all others, or on the connection's.
 PLACEMENTS = ("own", "connections")
 
@@ -40,7 +41,7 @@ def placed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     return chosen
 
 
-def quick_client(hosts: str, timeout: float = SESSION_TIMEOUT) -> KazooClient:
+def quick_client(hosts: str, timeout: float = LONG_SESSION) -> KazooClient:
     """A client that tries to reconnect several times a second."""
     return KazooClient(hosts, timeout=timeout, connection_retry=KazooRetry(max_tries=-1, delay=0.05, max_delay=0.2))
 
@@ -74,7 +75,7 @@ class Observed:
 
 @contextlib.contextmanager
 def observed(
-    proxy: Proxy, hosts: str, root: str, mode: str = "auto", timeout: float = SESSION_TIMEOUT
+    proxy: Proxy, hosts: str, root: str, mode: str = "auto", timeout: float = LONG_SESSION
 ) -> Iterator[Observed]:
     """An `Observed` of a small tree at `root`, which it creates on the server at `hosts`."""
     with started(KazooClient(hosts)) as writer:

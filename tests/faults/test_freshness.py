@@ -17,7 +17,7 @@ from kazoo.client import KazooClient
 
 from exporter import TreeCache
 from exporter.treecache.observer import CacheObserver
-from tests.faults.conftest import quick_client, started
+from tests.faults.conftest import BRIEF_SESSION, quick_client, started
 from tests.faults.ensemble import Ensemble, Member
 from tests.faults.proxy import DOWN, UP, Proxy
 from tests.faults.size import SOAK, size
@@ -188,7 +188,7 @@ def test_no_proof_says_more_than_is_held(ensemble: Ensemble, strategy: str) -> N
     writer = Writer(",".join(f"127.0.0.1:{member.port}" for member in ensemble.members[:3]))
     writer.start()
     eventually(lambda: all(writer.acknowledged.values()))
-    with Proxy(ensemble.leader.port) as proxy, loaded(quick_client(proxy.hosts), strategy) as cache:
+    with Proxy(ensemble.leader.port) as proxy, loaded(quick_client(proxy.hosts, BRIEF_SESSION), strategy) as cache:
         judge = Judge(cache, writer)
         try:
             for number, target in enumerate(targets):
@@ -258,7 +258,7 @@ def lose_the_quorum(ensemble: Ensemble, proxy: Proxy, server: Member) -> None:
 @pytest.mark.parametrize("disturbance", [stop_the_server, stall_what_is_sent, stall_what_is_received, lose_the_quorum])
 def test_a_proof_stands_still_while_nothing_can_be_known(ensemble: Ensemble, disturbance: Disturbance) -> None:
     server = ensemble.followers[0]
-    with Proxy(server.port) as proxy, loaded(quick_client(proxy.hosts)) as cache:
+    with Proxy(server.port) as proxy, loaded(quick_client(proxy.hosts, BRIEF_SESSION)) as cache:
         disturbance(ensemble, proxy, server)
         began = time.monotonic()
         failures = sum(cache.stats().verification_failures.values())
@@ -306,7 +306,7 @@ def test_a_blocked_listener_holds_up_no_proof(ensemble: Ensemble) -> None:
 
 def test_a_lost_connection_is_one_failure(ensemble: Ensemble) -> None:
     options: dict[str, Any] = {"freshness_interval": None, "freshness_timeout": 60}
-    with Proxy(ensemble.leader.port) as proxy, loaded(quick_client(proxy.hosts), **options) as cache:
+    with Proxy(ensemble.leader.port) as proxy, loaded(quick_client(proxy.hosts, BRIEF_SESSION), **options) as cache:
         proxy.stall(DOWN)
         asking = threading.Thread(target=cache.verify)
         asking.start()

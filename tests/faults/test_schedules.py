@@ -13,7 +13,7 @@ from kazoo.client import KazooClient
 
 from exporter import TreeCache
 from exporter.demo.server import NETTY, ZooKeeperServer
-from tests.faults.conftest import quick_client, started
+from tests.faults.conftest import BRIEF_SESSION, quick_client, started
 from tests.faults.ensemble import Ensemble
 from tests.faults.proxy import Proxy
 from tests.faults.schedule import Faults, Writer
@@ -59,7 +59,7 @@ def play(place: ZooKeeperServer | Ensemble, proxy: Proxy, strategy: str, seed: i
     with ExitStack() as cleanup:
         admin = cleanup.enter_context(started(quick_client(place.hosts, timeout=4.0)))
         admin.ensure_path(root)
-        reader = cleanup.enter_context(started(quick_client(proxy.hosts)))
+        reader = cleanup.enter_context(started(quick_client(proxy.hosts, BRIEF_SESSION)))
         cache = TreeCache(reader, root, create_root=False, mode=strategy, batch_size=7 + seed % 50, window=1 + seed % 4)
         cache.listen(replay)
         writers = [Writer(place.hosts, root, f"{seed} {number}") for number in range(2)]
