@@ -341,7 +341,8 @@ class TreeCache:
     def _wait(self, event: Any, is_true: Callable[[], bool], timeout: float | None) -> None:
         """Waits for an event, for as long as it can still be set."""
         deadline = math.inf if timeout is None else time.monotonic() + timeout
-        while not is_true() and self._is_open and self._refusal is None and not sys.is_finalizing():
+        is_held_up = self._engine.is_current
+        while not (is_true() or is_held_up() or self._refusal or sys.is_finalizing()) and self._is_open:
             left = deadline - time.monotonic()
             if left <= 0:
                 return
@@ -451,15 +452,19 @@ class TreeCache:
         else:
             engine.wake()
 
-    def _on_arrived(self, may_send: bool) -> None:
+    def _on_arrived(self, may_send: Callable[[], bool]) -> None:
         """Takes the engine's turn on the connection's thread if it is short, else has the engine's own thread do it."""
         if self._wants_turn:
             self._wants_turn = False
-            if not (may_send and self._engine.visit(self._is_turn_short)):
+            if not self._engine.visit(lambda: may_send() and self._is_turn_short()):
                 self._engine.wake()
 
     def _is_turn_short(self) -> bool:
-        return is_short(self._replica, tuple(self._inbox), time.monotonic())
+        now = time.monotonic()
+        # A selector is the application's: it may take its time, or call the client.
+        if self._options.selector is not None or (self._replica.tree.unreadable and now >= self._poll_at):
+            return False
+        return is_short(self._replica, tuple(self._inbox), now)
 
     def _may_rest(self) -> bool:
         """Whether no message will come until the client is started again."""
@@ -527,8 +532,10 @@ class TreeCache:
             self._carry_out(outcome)
         finally:
             # Published even if the rest fails: the tree has these changes already.
-            self._publication.publish(outcome.events)
-            self._publication.report(outcome.faults)
+            try:
+                self._publication.publish(outcome.events)
+            finally:
+                self._publication.report(outcome.faults)
         self._gathering = replica.is_gathering
         if inbox:
             return 0.0

@@ -1,18 +1,20 @@
 """Placement: which thread takes a turn of the engine.
 
-A refresh is short, and who waits for it waits for each change of threads. So the thread that has read the messages from
-the connection takes that turn itself, and sends what follows at once. Everything that may take longer is left to the
-engine's own thread: loads, resyncs, audits, large batches and what timers bring. So pings and the replies to other
-users of the client wait for a short turn at most.
+A refresh is short, and each change of threads makes it take longer. So the thread that has read the messages from the
+connection takes that turn itself, and sends what follows at once. Everything that may take longer is left to the
+engine's own thread: loads, resyncs, audits, large batches, removals of subtrees, and what timers bring. So pings and
+the replies to other users of the client wait for a short turn at most.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Collection
 
 from exporter.treecache.replica import Replica
+from exporter.treecache.tree import Branch
 from exporter.zookeeper.messages import Barrier, Reply, WatchEvent
-from exporter.zookeeper.wire import ReadRequest
+from exporter.zookeeper.wire import NO_NODE, ReadRequest
 
 #: The most messages of a short turn, and the most operations of a request whose answer is applied in it.
 SHORT = 64
@@ -21,19 +23,32 @@ SHORT_BYTES = 16 * 1024
 
 #: Messages that arrive from the server, on the connection's thread.
 ARRIVING = (WatchEvent, Reply, Barrier)
+#: How a MultiRead's answer says that a znode is not there.
+_NO_NODE = struct.pack("!ii", NO_NODE, NO_NODE)
 
 
 def is_short(replica: Replica, messages: Collection[object], now: float) -> bool:
     """Whether the turn that applies these messages is short; `now` is a monotonic time in seconds."""
-    if not replica.is_in_sync or len(messages) > SHORT:
+    if not replica.is_in_sync or replica.audit.is_running:
+        return False
+    if len(messages) > SHORT or replica.pending_paths > SHORT:
         return False
     due_at = replica.wake_at
-    return (due_at is None or now < due_at) and all(map(_is_small, messages))
+    return (due_at is None or now < due_at) and all(_is_small(message, replica) for message in messages)
 
 
-def _is_small(message: object) -> bool:
+def _is_small(message: object, replica: Replica) -> bool:
     if not isinstance(message, Reply):
         return isinstance(message, ARRIVING)
     request = message.request
-    operations = request.operations if isinstance(request, ReadRequest) else 1
-    return operations <= SHORT and len(message.body) <= SHORT_BYTES
+    if not isinstance(request, ReadRequest):
+        return True
+    if request.operations > SHORT or len(message.body) > SHORT_BYTES:
+        return False
+    if replica.others and "" in request.reads:
+        # A shard checks all children of its root then.
+        return False
+    # What was read of a znode with children may be that it is gone, with all below it; a list may lack any of them.
+    may_remove = message.error == NO_NODE or _NO_NODE in message.body
+    checked = (*request.reads, *request.lists) if may_remove else request.lists
+    return not any(isinstance(replica.tree.find(path), Branch) for path in checked)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from array import array
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
@@ -24,16 +23,18 @@ def siblings(paths: Sequence[str], start: int, stem: str) -> list[str]:
 
     `stem` is the znode's path and a slash; the first path begins with it.
     """
-    cut, last = len(stem), start + MANY - 1
-    if last >= len(paths) or not paths[last].startswith(stem):
-        return [path[cut:] for path in takewhile(_is_child_of(stem), paths[start : start + MANY])]
-    end = bisect_left(range(len(paths)), True, last, key=lambda number: not paths[number].startswith(stem))
-    run = paths[start:end]
-    names = [path[cut:] for path in run]
-    # A text between two others that begin with the stem begins with it as well.
-    if min(run).startswith(stem) and max(run).startswith(stem) and "/" not in "".join(names):
-        return names
-    return names[: sum(1 for _ in takewhile(_is_child_of(stem), run))]
+    cut, end, step = len(stem), start, MANY
+    while end < len(paths):
+        # Further and further at once, so that in any order what is looked at in vain is less than what is found.
+        chunk = paths[end : end + step]
+        # A text between two others that begin with the stem begins with it as well.
+        are_below = min(chunk).startswith(stem) and max(chunk).startswith(stem)
+        if not are_below or "/" in "".join([path[cut:] for path in chunk]):
+            end += sum(1 for _ in takewhile(_is_child_of(stem), chunk))
+            break
+        end += len(chunk)
+        step *= 2
+    return [path[cut:] for path in paths[start:end]]
 
 
 def _is_child_of(stem: str) -> Callable[[str], bool]:
@@ -53,8 +54,8 @@ def sums(records: Sequence[bytes]) -> Sums:
     """What these records add up to; each has a stat."""
     if len(records) < MANY:
         parts = [OWNER_SIZE_AND_CHILDREN.unpack_from(record, len(record) - OWNER_FROM_END) for record in records]
-        kinds = Counter(kind_of(owner) for owner, _, _ in parts)
-        return Sums(kinds, sum(size for _, size, _ in parts), [at for at, (_, _, count) in enumerate(parts) if count])
+        few = Counter(kind_of(owner) for owner, _, _ in parts)
+        return Sums(few, sum(size for _, size, _ in parts), [at for at, (_, _, count) in enumerate(parts) if count])
     # The ephemeralOwner, dataLength and numChildren stand together: as four numbers, the first two are the owner.
     numbers = array("i", b"".join([record[-OWNER_FROM_END : 16 - OWNER_FROM_END] for record in records]))
     if sys.byteorder == "little":

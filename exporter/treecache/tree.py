@@ -3,8 +3,8 @@
 A znode without children is just its record (see `exporter.zookeeper.records`) in its parent's table; one with
 children is a `Branch`. Paths are relative to the cache's root: ``""`` is the root itself, ``"/a/b"`` a descendant.
 
-One thread changes a tree while any number of threads read it, without locks: each change that readers can notice is a
-single assignment to, or deletion from, one table.
+One thread at a time changes a tree while any number of threads read it, without locks: each change that readers can
+notice is a single assignment to, deletion from, or update of one table, which no other thread sees half done.
 """
 
 from __future__ import annotations
@@ -126,13 +126,16 @@ class Tree:
         if self.root is None:
             return
         yield ("",)
-        waiting = [("/", self.root)]
-        while waiting:
-            stem, branch = waiting.pop()
+        levels = [iter((("/", self.root),))]
+        while levels:
+            stem, branch = next(levels[-1], (None, None))
+            if stem is None or branch is None:
+                levels.pop()
+                continue
             # Copying a dict is atomic.
             children = branch.children.copy()
             yield map(stem.__add__, children)
-            waiting += [(f"{stem}{name}/", child) for name, child in children.items() if isinstance(child, Branch)]
+            levels.append(_branches(stem, children))
 
     # Changing, from the one thread that may
 
@@ -183,7 +186,8 @@ class Tree:
             if parent is not None:
                 parents = self._add_siblings(parent.children, cast(dict[str, bytes], fresh))
                 return Run(start, end, head, True, [start + position for position in parents], ())
-        odd = _differing(list(map(held.get, names)), answers)
+        # What comes twice is applied in order.
+        odd = _differing(list(map(held.get, names)), answers) if len(fresh) == len(names) else range(len(names))
         return Run(start, end, head, False, (), [start + position for position in odd])
 
     def _add_siblings(self, children: dict[str, Entry], fresh: Mapping[str, bytes]) -> Sequence[int]:
@@ -296,6 +300,11 @@ def _differing(held: Sequence[Entry | None], records: Sequence[object]) -> Seque
         for position, (entry, record) in enumerate(zip(held, records, strict=True))
         if not entry or not isinstance(entry, bytes) or entry != record or child_count(entry)
     ]
+
+
+def _branches(stem: str, children: Mapping[str, Entry]) -> Iterator[tuple[str, Branch]]:
+    """Those of a znode's children that have children, each with its path and a slash; `stem` is the znode's."""
+    return ((f"{stem}{name}/", child) for name, child in children.items() if isinstance(child, Branch))
 
 
 def _items(branch: Branch) -> Iterator[tuple[str, Entry]]:

@@ -107,7 +107,8 @@ class Worker:
     def visit(self, is_welcome: Callable[[], bool]) -> bool:
         """Takes a turn in the caller's thread, which must be one of the operating system's, if no turn is requested.
 
-        It does not wait for a turn that is under way. An exception of the turn is a failure, and is not raised.
+        It does not wait for a turn that is under way. An exception of the turn is a failure; only one that kills a
+        greenlet is raised.
 
         Args:
             is_welcome: called when no turn is under way; False prevents this one.
@@ -127,10 +128,13 @@ class Worker:
                     return False
                 patience = self._turn()
             except BaseException as error:
-                self._fail(error)
-                patience = 0.0
+                is_killed = self._fail(error) or is_kill(error)
+                self.wake()
+                if is_killed:
+                    raise
+                return True
             if patience is not None and time.monotonic() + patience < self._due_at:
-                self._wake.set()
+                self.wake()
             return True
         finally:
             self._guest = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 #: A request and its result: an object with ``set`` and ``set_exception``, or None if nothing waits for it.
@@ -64,6 +64,8 @@ class Client(Protocol):
     session_id: int | None
     #: The newest zxid in a reply of the session.
     last_zxid: int
+    #: The servers of the connection string.
+    hosts: Sequence[Any]
     #: The xid of the connection's last request, not counting those with a fixed one.
     xid: int
     #: Set while a ping waits for its answer.

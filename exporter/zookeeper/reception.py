@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import struct
 import time
-from collections.abc import Callable
 from typing import Any
 
 from kazoo.exceptions import AuthFailedError, ConnectionDropped
@@ -23,6 +22,7 @@ from exporter.zookeeper.moderation import Moderation
 from exporter.zookeeper.observers import Observers
 from exporter.zookeeper.protocol import ProtocolError
 from exporter.zookeeper.sending import Sending
+from exporter.zookeeper.stream import Arrived, never
 from exporter.zookeeper.traffic import Traffic
 from exporter.zookeeper.watches import Watches
 from exporter.zookeeper.wire import NO_NODE, Exists, ReadRequest, Request
@@ -43,7 +43,7 @@ class Reception:
         inquiries: Inquiries,
         watches: Watches,
         sending: Sending,
-        arrived: Callable[[bool], None],
+        arrived: Arrived,
     ) -> None:
         self._client = client
         self._write = originals.write
@@ -103,9 +103,10 @@ class Reception:
             with contextlib.closing(self._buffer.frames()) as frames:
                 for frame in frames:
                     if self.on_frame(frame) == CLOSE_RESPONSE:
+                        self._arrived(never)
                         return CLOSE_RESPONSE
         except BaseException as error:
-            self._arrived(False)
+            self._arrived(never)
             if isinstance(error, ProtocolError):
                 self._on_protocol_error(error)
             raise

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 from kazoo.protocol.connection import PING_XID
@@ -23,7 +22,7 @@ from exporter.zookeeper.kazoo.repairs import OVER, fail_forgotten
 from exporter.zookeeper.messages import Reply
 from exporter.zookeeper.observers import Observers
 from exporter.zookeeper.results import ObservedResult, OwnResult
-from exporter.zookeeper.stream import Sink
+from exporter.zookeeper.stream import Arrived, Sink, never
 from exporter.zookeeper.traffic import Traffic
 from exporter.zookeeper.watches import Watches
 from exporter.zookeeper.wire import Request
@@ -56,6 +55,7 @@ class Sending:
     def after_fork(self) -> None:
         """In a fork's child: renews the lock."""
         self._calling = self._client.handler.rlock_object()
+        self._occasion = None
 
     # On any thread
 
@@ -116,37 +116,45 @@ class Sending:
 
     # On the connection's thread
 
-    def give_occasion(self, arrived: Callable[[bool], None], timeout: float) -> None:
-        """Calls `arrived`, and sends at once what it submits meanwhile, unless other requests wait to be sent.
+    def give_occasion(self, arrived: Arrived, timeout: float) -> None:
+        """Calls `arrived`; what it submits while it may is sent at once.
+
+        It may as long as no other request waits to be sent, and nobody else is about to change recursive watches.
 
         Args:
-            arrived: called with whether that is so.
-            timeout: the seconds that a request may take to be sent.
+            arrived: see `exporter.zookeeper.stream.Arrived`.
+            timeout: the most seconds that a request may take to be sent.
 
         Raises:
             ConnectionDropped: the connection was lost; requests from then on count as sent and get no answer.
         """
-        client = self._client
-        if client.queue or self._occasion is not None or not client.has_threads:
-            arrived(False)
+        client, granted = self._client, self._connecting.granted_timeout
+        # Others may hold the watches while they wait for this thread to take what they queue.
+        if client.queue or self._occasion is not None or not client.has_threads or not self._watches.hold():
+            arrived(never)
             return
-        self._occasion = occasion = _Occasion(timeout)
+        # As kazoo limits the time for the requests that it sends.
+        limit = timeout if granted is None else min(timeout, granted / len(client.hosts))
+        self._occasion = occasion = _Occasion(limit)
         try:
-            arrived(True)
+            arrived(self._has_sent_all)
         finally:
             self._occasion = None
+            self._watches.let_go()
         if occasion.failure is not None:
             raise occasion.failure
+
+    def _has_sent_all(self) -> bool:
+        return not self._client.queue
 
     def _send_at_once(self, request: Request, result: OwnResult, occasion: _Occasion) -> None:
         client = self._client
         if self._observers:
             self._observed(request, result)
-        with self._calling:
-            self._traffic.asked()
-            # As kazoo counts them.
-            client.xid = xid = client.xid % (2**31 - 1) + 1
-            client.pending.append((request, result, xid))
+        self._traffic.asked()
+        # As kazoo counts them.
+        client.xid = xid = client.xid % (2**31 - 1) + 1
+        client.pending.append((request, result, xid))
         if occasion.failure is None:
             try:
                 self._send(request, occasion.timeout, xid, result.call)

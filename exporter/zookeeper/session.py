@@ -127,6 +127,7 @@ class Session:
         self._heritage.after_fork()
         self._stream.after_fork()
         self._sending.after_fork()
+        self._traffic.after_fork()
         self._watches.after_fork()
         self.observers.after_fork()
         forget_end(self._client)
@@ -137,8 +138,8 @@ class Session:
         """Streams to `sink` the watch events at and below the server's path `root`, and every state change.
 
         If the client is connected, the stream begins with `Connected`. On the connection's thread, `arrived` is called
-        after all messages that have arrived together, with whether what it submits is sent at once; if not, it must not
-        submit anything.
+        after all messages that have arrived together, with a function that says whether what it submits now is sent at
+        once. If not, it must not submit anything.
         """
         subscription = Subscription(root, sink, arrived, self._stream, self._watches, self._sending.submit)
         self._stream.add(subscription, self._greeting)

@@ -16,8 +16,8 @@ from exporter.zookeeper.statechange import StateChange
 from exporter.zookeeper.wire import AddWatch, RemoveWatches, Request
 
 Sink = Callable[[Message], None]
-#: Called after messages that arrived together, with whether requests may be sent at once.
-Arrived = Callable[[bool], None]
+#: Called after messages that arrived together, with a function that says whether requests may be sent at once now.
+Arrived = Callable[[Callable[[], bool]], None]
 #: Queues a request; its answer goes to the sink.
 Submit = Callable[[Request, Sink], None]
 
@@ -111,8 +111,8 @@ class Stream:
         for subscription in self.subscriptions:
             subscription.sink(message)
 
-    def arrived(self, may_send: bool) -> None:
-        """Ends the messages that have arrived together; `may_send` if a request may be sent at once."""
+    def arrived(self, may_send: Callable[[], bool]) -> None:
+        """Ends the messages that have arrived together; `may_send` says whether requests may be sent at once now."""
         for subscription in self.subscriptions:
             subscription.arrived(may_send)
 
@@ -149,7 +149,12 @@ class Stream:
         self.send(request.verdict(answer))
 
 
-def nothing(may_send: bool) -> None:
+def never() -> bool:
+    """Requests may not be sent at once."""
+    return False
+
+
+def nothing(may_send: Callable[[], bool]) -> None:
     """For a reader that does not wait for the end of what arrives together."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 
@@ -31,6 +32,8 @@ class Traffic:
         #: The newest zxid of the session in a ping's answer; kazoo ignores those.
         self.pinged_zxid = 0
         self._asked_at: deque[float] = deque()
+        #: Never held over a wait.
+        self._asking = threading.Lock()
         self.connection_attempts = 0
         self.connection_failures = dict.fromkeys(FAILURE_REASONS, 0)
         self.transitions = dict.fromkeys(ENTERED_STATES, 0)
@@ -38,6 +41,10 @@ class Traffic:
         self.watch_events = dict.fromkeys(WATCH_EVENTS, 0)
         self.protocol_errors = dict.fromkeys(PROTOCOL_ERRORS, 0)
         self.inquiries = dict.fromkeys(INQUIRY_RESULTS, 0)
+
+    def after_fork(self) -> None:
+        """In a fork's child: renews the lock."""
+        self._asking = threading.Lock()
 
     def heard(self, size: int) -> None:
         """Counts bytes that came from the server."""
@@ -57,10 +64,11 @@ class Traffic:
 
     def asked(self) -> None:
         """Notes the time of a request. Requests are answered in order, so the youngest ones are outstanding."""
-        outstanding = self.outstanding()
-        while len(self._asked_at) > outstanding:
-            self._asked_at.popleft()
-        self._asked_at.append(time.monotonic())
+        with self._asking:
+            outstanding = self.outstanding()
+            while len(self._asked_at) > outstanding:
+                self._asked_at.popleft()
+            self._asked_at.append(time.monotonic())
 
     def outstanding(self) -> int:
         """The number of requests not yet answered, queued ones included."""

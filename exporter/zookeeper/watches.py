@@ -31,7 +31,7 @@ class Watches:
         self._observers = observers
         self._traffic = traffic
         self._submit = submit
-        #: Guards changes of recursive watches. Nobody who holds it waits for the connection's thread.
+        #: Guards changes of recursive watches. Its holder may wait for the connection's thread, which must not wait.
         self._changing = client.handler.rlock_object()
         #: The paths watched recursively; changed in the order in which requests are sent.
         self._recursive: set[str] = set()
@@ -117,6 +117,14 @@ class Watches:
     def _fire(self, kind: int, path: str) -> None:
         """Fires the one-shot watches of the client's callers, as if this event had come."""
         self._client.read_watch_event(watchevent.encode(kind, path), 0)
+
+    def hold(self) -> bool:
+        """Lets nobody else change recursive watches until `let_go`; returns False if somebody is about to."""
+        return bool(self._changing.acquire(blocking=False))
+
+    def let_go(self) -> None:
+        """Ends a `hold`."""
+        self._changing.release()
 
     # On any thread
 

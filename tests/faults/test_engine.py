@@ -20,6 +20,7 @@ from exporter.treecache.dispatch import Dispatch
 from exporter.treecache.events import NodeData
 from exporter.treecache.loading import Loading
 from exporter.treecache.observer import CacheObserver
+from exporter.treecache.publication import Publication
 from exporter.treecache.refreshing import Refreshing
 from exporter.treecache.replica import Replica
 from exporter.treecache.stats import CACHE_STATES
@@ -289,7 +290,8 @@ PLACES = {
     Dispatch: ["fill_window", "send", "put_back"],
     Loading: ["begin", "ends"],
     Refreshing: ["on_event"],
-    Cache: ["_submit", "_publish_events", "_on_verified", "_apply"],
+    Cache: ["_submit", "_on_verified", "_apply"],
+    Publication: ["publish"],
 }
 
 

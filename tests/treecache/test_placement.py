@@ -6,7 +6,7 @@ import pytest
 
 from exporter.treecache.placement import SHORT, SHORT_BYTES, is_short
 from exporter.zookeeper.messages import CHANGED, Barrier, Connected, Message, Reply, Suspended, WatchEvent
-from exporter.zookeeper.wire import MultiRead, Sync
+from exporter.zookeeper.wire import NO_NODE, GetChildren, GetData, MultiRead, Sync
 from tests.simulation.harness import Harness
 
 EVENT = WatchEvent(CHANGED, "/app/a", -1)
@@ -54,6 +54,31 @@ def test_a_refresh_is_short(harness: Harness, messages: list[Message]) -> None:
 )
 def test_what_may_take_longer_is_not(harness: Harness, messages: list[Message]) -> None:
     assert not is_short(harness.replica, messages, harness.now)
+
+
+@pytest.mark.parametrize("path", ["/a", ""])
+def test_the_removal_of_a_znode_with_children_is_not(harness: Harness, path: str) -> None:
+    harness.server.create("/app/a/below", b"")
+    harness.settle()
+    gone = MultiRead("/app", [path], [])
+    _, body = gone.refused(NO_NODE)
+    assert not is_short(harness.replica, [Reply(gone, 1, 0, body, 0)], harness.now)
+    leaf = MultiRead("/app", ["/b"], [])
+    assert is_short(harness.replica, [Reply(leaf, 1, 0, body, 0)], harness.now)
+    single = GetData("/app", path)
+    assert not is_short(harness.replica, [Reply(single, 1, NO_NODE, b"", 0)], harness.now)
+    listing = GetChildren("/app", path)
+    assert not is_short(harness.replica, [Reply(listing, 1, 0, b"", 0)], harness.now)
+
+
+def test_a_turn_after_which_much_else_is_read_is_not(harness: Harness) -> None:
+    for number in range(SHORT + 2):
+        harness.server.create(f"/app/more-{number}", b"")
+    harness.settle()
+    for number in range(SHORT + 2):
+        harness.server.set(f"/app/more-{number}", b"changed")
+    harness.deliver(SHORT + 2)
+    assert not is_short(harness.replica, [EVENT], harness.now)
 
 
 def test_a_load_is_not(harness: Harness) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -54,3 +55,27 @@ def test_sums(records: list[bytes]) -> None:
     assert dict(found.kinds) == dict(Counter(kind_of(owner_and_size(record)[0]) for record in records)) or not records
     assert found.data_bytes == sum(owner_and_size(record)[1] for record in records)
     assert found.parents == [at for at, record in enumerate(records) if child_count(record)]
+
+
+class Counting(list[str]):
+    """Counts the paths that are looked at."""
+
+    looked_at = 0
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        self.looked_at += len(found) if isinstance(key, slice) else 1
+        return found
+
+
+@pytest.mark.parametrize("heads", [1, 2, 3, 15, 100, 512])
+@pytest.mark.parametrize("is_sorted", [True, False])
+def test_in_any_order_what_is_looked_at_is_a_few_times_what_is_there(heads: int, is_sorted: bool) -> None:
+    paths = [f"/{number % heads:04}" for number in range(heads)]
+    paths += [f"/{number % heads:04}/{number:04}" for number in range(1024)]
+    counting = Counting(sorted(paths) if is_sorted else paths)
+    start = 0
+    while start < len(paths):
+        path = list.__getitem__(counting, start)
+        start += len(siblings(counting, start, path[: path.rindex("/") + 1]))
+    assert counting.looked_at <= 2 * (MANY + 1) * len(paths)

@@ -407,3 +407,14 @@ def test_turns_of_guests_and_of_the_worker_never_overlap(worker: Worker, turns: 
     for guest in guests:
         guest.join(60)
     assert overlaps == 0
+
+
+def test_what_kills_the_guest_is_a_failure_and_goes_on_killing_it(
+    idle: Worker, turns: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "is_kill", lambda error: isinstance(error, KeyboardInterrupt))
+    turns.errors = [KeyboardInterrupt()]
+    with pytest.raises(KeyboardInterrupt):
+        idle.visit(welcome)
+    assert idle.failure is not None
+    eventually(lambda: idle.restarts == 1)

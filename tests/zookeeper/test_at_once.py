@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from kazoo.client import KazooClient
@@ -40,11 +42,12 @@ class Reader:
             self._changed.append(message.path.removeprefix(self._root))
             self.on_event()
 
-    def arrived(self, may_send: bool) -> None:
+    def arrived(self, may_send: Callable[[], bool]) -> None:
         changed, self._changed = self._changed, []
-        if changed:
-            self.occasions.append(may_send)
-        if may_send and changed:
+        if not changed:
+            return
+        self.occasions.append(may_send())
+        if self.occasions[-1]:
             self.before()
             for path in changed:
                 self._session.submit(GetData(self._root, path), self)
@@ -108,3 +111,47 @@ def test_a_connection_that_is_lost_meanwhile_answers_nothing_and_is_made_again(
     assert kinds == [WatchEvent, Unanswered, Suspended, Connected]
     assert session.stats().requests_outstanding == 0
     assert client.get("/a")[0] == b"1"
+
+
+def test_it_waits_for_nobody_who_waits_for_the_connections_thread(
+    client_factory: ClientFactory, zookeeper: ZooKeeper
+) -> None:
+    """kazoo's callers wait once a few hundred requests are queued that its thread has not taken."""
+    client, writer = client_factory(), client_factory()
+    writer.create("/a", b"0")
+    reader = Reader(Session.attach(client), zookeeper.root)
+    results: list[Any] = []
+    caller = threading.Thread(target=lambda: results.extend(client.get_async("/a") for _ in range(3000)))
+
+    def fill() -> None:
+        if caller.ident is None:
+            caller.start()
+            eventually(is_waiting)
+
+    def is_waiting() -> bool:
+        queued = len(client._queue)
+        time.sleep(0.1)
+        return queued > 100 and len(client._queue) == queued
+
+    reader.before = fill
+    writer.set("/a", b"1")
+    eventually(lambda: reader.answered() == [b"1"])
+    caller.join(60)
+    assert len(results) == 3000
+    assert {result.get(timeout=60)[0] for result in results} == {b"1"}
+
+
+def test_whether_it_may_be_sent_at_once_changes_as_soon_as_somebody_queues_a_request(
+    client: KazooClient, zookeeper: ZooKeeper
+) -> None:
+    session, seen = Session.attach(client), list[bool]()
+
+    def arrived(may_send: Callable[[], bool]) -> None:
+        if not seen:
+            seen.append(may_send())
+            client.get_async("/")
+            seen.append(may_send())
+
+    session.subscribe("/", lambda message: None, arrived)
+    client.exists("/")
+    assert seen == [True, False]

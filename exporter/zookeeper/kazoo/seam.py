@@ -16,7 +16,7 @@ import logging
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -71,6 +71,7 @@ class Kazoo2:
     change_state: Callable[[Any], None] = declare("client", "_session_callback")
     last_zxid: int = declare("client", "last_zxid")
     connected: bool = declare("client", "connected")
+    hosts: Sequence[Any] = declare("client", "hosts")
     state: Any = declare("client", "state")
     client_state: Any = declare("client", "client_state")
 
