@@ -38,7 +38,7 @@ from exporter.treecache.sent import Sent
 from exporter.treecache.stats import CacheStats
 from exporter.treecache.tree import Branch, Tree, record_of
 from exporter.treecache.worker import RESTS, Failure, Worker, in_words
-from exporter.zookeeper.messages import Connected, Lost, Message, Suspended, WatchEvent
+from exporter.zookeeper.messages import Connected, Lost, Message, Reply, Suspended, WatchEvent
 from exporter.zookeeper.moments import SteadyTime
 from exporter.zookeeper.records import UNREADABLE, data_of, stat_of
 from exporter.zookeeper.session import Session, Subscription
@@ -47,6 +47,8 @@ from exporter.zookeeper.session import Session, Subscription
 _POLL_INTERVAL = 10.0
 #: Seconds that `close` waits for the listeners, and for a turn of the engine that is under way.
 _LAST_CALLS, _LAST_TURN = 1.0, 5.0
+#: After so many bytes of answers the engine sends what follows from them before it applies more: servers work meanwhile.
+_TURN_BYTES = 128 * 1024
 #: Seconds until the cache tries again to create the root, if that got no answer although the connection stands.
 _CREATE_AGAIN = 1.0
 #: Seconds between checks whether a wait can still end.
@@ -517,12 +519,15 @@ class TreeCache:
             logger.error(message, self._path, what, reason, often, delay, exc_info=error)
 
     def _turn(self) -> float | None:
-        """Applies all messages that have arrived, then sends and publishes the results; returns how long to wait."""
+        """Applies messages that have arrived, then sends and publishes the results; returns how long to wait."""
         inbox, replica, now = self._inbox, self._replica, time.monotonic()
-        while inbox:
+        applied = 0
+        while inbox and applied < _TURN_BYTES:
+            message = inbox[0]
             # Removed only when applied, so that a failure loses no change of the connection.
-            self._apply(inbox[0], now)
+            self._apply(message, now)
             inbox.popleft()
+            applied += len(message.body) if isinstance(message, Reply) else 0
         if self._create_at is not None and now >= self._create_at:
             self._create_root_later()
         for called, _ in list(self._verifications):

@@ -159,9 +159,10 @@ class BatchSize:
         """Whether one request may hold so many operations, on paths of `size` bytes, each behind the prefix."""
         return size + operations * (prefix + READ_OVERHEAD) + self._FRAME_BYTES <= self._request_bytes
 
-    def answered(self, operations: int, size: int) -> None:
-        """Learns from an answer's size, in bytes."""
-        self._answer_bytes += self._WEIGHT * (size / operations - self._answer_bytes)
+    def answered(self, operations: int, size: int | None) -> None:
+        """Learns from an answer, and from its size in bytes if that is known of its reads alone."""
+        if size is not None:
+            self._answer_bytes += self._WEIGHT * (size / operations - self._answer_bytes)
         if operations >= self._size // 2:
             self._size = min(2 * self._size, self._ceiling)
 

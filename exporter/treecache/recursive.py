@@ -95,7 +95,8 @@ class RecursiveStrategy:
 
     def answered(self, request: ReadRequest, size: int) -> None:
         """Adapts the size of batches."""
-        self._batch_size.answered(request.operations, size)
+        # Names are no measure of what a read brings.
+        self._batch_size.answered(request.operations, None if request.lists else size)
 
     def disarm(self, is_wanted: Callable[[str], bool]) -> Iterable[Request]:
         """Nothing: the one watch stays."""

@@ -53,3 +53,13 @@ def test_room_is_used_up_by_lists() -> None:
     room = grown(100).room(0)
     room.take(2, 100, names=100_000)
     assert room.operations == 0
+
+
+def test_what_brings_names_says_nothing_of_the_size_of_records() -> None:
+    size = BatchSize(1024)
+    for _ in range(3):
+        size.answered(1024, 1024 * 100)
+    room = size.room(0)
+    before = room.operations
+    size.answered(86, None)
+    assert size.room(0).operations == before

@@ -9,6 +9,10 @@ import pytest
 from kazoo.client import KazooClient
 
 from exporter import TreeCache, TreeEvent
+from exporter.treecache.outcome import Outcome
+from exporter.zookeeper.messages import Reply
+from exporter.zookeeper.session import Session
+from exporter.zookeeper.wire import Sync
 from tests.support import eventually
 
 CHANGES = 20
@@ -87,3 +91,25 @@ def test_one_may_close_the_cache(cache: TreeCache, client: KazooClient) -> None:
     assert [event.event_type for event in heard] == [TreeEvent.NODE_ADDED, TreeEvent.INITIALIZED]
     # The session goes on.
     assert client.get("/app")[0] == b"1"
+
+
+def test_requests_that_follow_from_an_answer_leave_before_many_more_are_applied(
+    cache: TreeCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    take = cache._replica.take
+
+    def note_take(now: float) -> Outcome:
+        done.append("take")
+        return take(now)
+
+    monkeypatch.setattr(cache._replica, "receive", lambda message, now: done.append(f"{len(message.body)}"))
+    monkeypatch.setattr(cache._replica, "take", note_take)
+    cache._session = Session.attach(cache._client)
+    cache._inbox.extend(Reply(Sync("/"), 1, 0, bytes(size), 0) for size in (100_000, 100_000, 10, 200_000, 20))
+    turns = 0
+    while cache._inbox:
+        cache._turn()
+        turns += 1
+    assert done == ["100000", "100000", "take", "10", "200000", "take", "20", "take"]
+    assert turns == 3

@@ -61,10 +61,19 @@ def test_a_new_znode_is_told_and_listed_if_it_has_children(reconciling: Reconcil
 
 
 def test_a_run_of_new_znodes_does_the_same(reconciling: Reconciling) -> None:
-    paths, records = ["/leaf", "/branch", "/leaf"], [record(), record(children=2), record(b"new", mzxid=2)]
-    assert reconciling.reconciler.apply_run(paths, records, 0, NO_LOADS) == 2
+    paths, records = ["/leaf", "/branch", "/branch/below"], [record(), record(children=1), record()]
+    run = reconciling.reconciler.apply_run(paths, records, 0, NO_LOADS)
+    assert (run.are_new, run.end) == (True, 2)
     assert reconciling.published() == [(ADDED, "/leaf"), (ADDED, "/branch")]
     assert reconciling.wanted() == ([], ["/branch"])
+
+
+def test_of_a_run_with_known_znodes_nothing_is_applied(reconciling: Reconciling) -> None:
+    reconciling.reconciler.apply_record("/known", record(), False)
+    reconciling.published()
+    run = reconciling.reconciler.apply_run(["/new", "/known"], [record(), record()], 0, NO_LOADS)
+    assert (run.are_new, run.end, list(run.odd)) == (False, 2, [0])
+    assert reconciling.published() == []
 
 
 def test_where_only_a_list_watches_leaves_are_listed_too(reconciling: Reconciling) -> None:
