@@ -51,7 +51,7 @@ soak: setup-dev ## Run the long forms: a million simulated schedules, hundreds o
 	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/rules
 	@echo "soak: an hour of faults and scrapes, and the curve of memory"
 	@$(PYTHON) -m tests.soak 60
-	@echo "soak: kazoo's own tests with ours on every client"
+	@echo "soak: kazoo's own tests with every client instrumented"
 	@$(MAKE) --no-print-directory .kazoo-venv/.stamp
 	@$(PYTHON) -m tests.kazoo_suite .kazoo-venv/bin/python
 	@echo "soak: hostile input"

@@ -2,7 +2,7 @@
 
     python -m bench.ensemble [--copies 1x1,1x2,4x1,4x2]        # shards x replicas
 
-Three servers on this machine form an ensemble; every cache has a session of its own, and the servers take turns. It
+Three servers on this machine form an ensemble; every cache has its own session, and the servers take turns. It
 measures the first load of all caches, a minute without changes but with freshness checks at the daemon's interval, and
 updates of single znodes, written at the last server. Requests and watches are the servers' own counts (``mntr``), bytes
 those of the caches' sessions.
@@ -44,7 +44,7 @@ class Counts:
 
 
 class Copies:
-    """Shards and replicas of one tree, each with a session of its own."""
+    """Shards and replicas of one tree, each with its own session."""
 
     def __init__(self, ensemble: Ensemble, caches: Mapping[TreeCache, KazooClient]) -> None:
         self._ensemble = ensemble

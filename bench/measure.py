@@ -34,7 +34,7 @@ class WrongContentsError(Exception):
 
 
 class PeerProcess:
-    """A peer in a process of its own."""
+    """A peer in its own process."""
 
     def __init__(self, command: Sequence[str], hosts: str) -> None:
         self.name = command[-1]

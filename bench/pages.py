@@ -2,9 +2,9 @@
 
     python -m bench.pages [--pages 100] [--rounds 7]
 
-The exporter's ensembles and web server run in a process of their own; a page is a connection to its server-sent events,
-which is read at once. Another process writes at full speed. *CPU* is the CPU time of the exporter's process from before
-the first write until it holds the last one, with pages and the writer's start; *behind* is the time from the
+The exporter's ensembles and web server run in their own process; a page is a connection to its server-sent events,
+which is read immediately. Another process writes at full speed. *CPU* is the CPU time of the exporter's process from
+before the first write until it holds the last one, with pages and the writer's start; *behind* is the time from the
 acknowledgement of the last write until the exporter holds it; *idle* is the CPU time per second without writes.
 """
 

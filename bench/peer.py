@@ -1,4 +1,4 @@
-"""One cache in a process of its own, driven by JSON lines: `python -m bench.peer kazoo|ours|ours-inline HOSTS`.
+"""One cache in its own process, driven by JSON lines: `python -m bench.peer kazoo|ours|ours-inline HOSTS`.
 
 Each line on standard input is a command, each line on standard output its answer. Times are Unix seconds.
 

@@ -8,7 +8,7 @@ from exporter.process import signals
 
 
 def main() -> int:
-    """Runs the command with the process's arguments and gives its exit status."""
+    """Runs the command with the process's arguments and returns its exit status."""
     signals.take_early()
     try:
         # Takes most of the start, in which a signal may come.

@@ -72,9 +72,10 @@ Choice = TypeVar("Choice", bound=str)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command with `arguments` (by default the process's) and gives its exit status.
+    """Runs the command with `arguments` (by default the process's) and returns its exit status.
 
-    Bad input is 2; to `healthcheck` it is 1, as Docker reserves 2: https://docs.docker.com/reference/dockerfile/#healthcheck
+    Bad input is 2; to `healthcheck` it is 1, as Docker reserves 2:
+    https://docs.docker.com/reference/dockerfile/#healthcheck
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     # Process-wide providers are shut down only when this is the process's own command.

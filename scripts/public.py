@@ -61,5 +61,5 @@ def _annotation(value: property) -> str:
 
 def _signature(thing: object) -> str:
     assert callable(thing)
-    # An object without a repr of its own shows its address, which differs each time.
+    # An object without its own repr shows its address, which differs each time.
     return re.sub(r"<([\w.]+) object at 0x[0-9a-f]+>", r"<\1>", str(inspect.signature(thing)))

@@ -19,7 +19,7 @@ OPTIONS = "JDK_JAVA_OPTIONS"
 
 
 def write(path: Path) -> None:
-    """Writes what a server has loaded by the time that it ends. A java before version 13 cannot, and writes nothing."""
+    """Writes the classes that a server has loaded by its end. A java before version 13 cannot, and writes nothing."""
     options = (*QUICK_START, "-XX:+IgnoreUnrecognizedVMOptions", f"-XX:ArchiveClassesAtExit={path}")
     with ZooKeeperServer(system_properties=NETTY, jvm_options=options) as server:
         client = KazooClient(server.hosts)
@@ -32,7 +32,7 @@ def write(path: Path) -> None:
 
 
 def use(path: Path) -> None:
-    """Has every java that this process and its children start map the archive, if there is one."""
+    """Makes every java that this process and its children start map the archive, if there is one."""
     if path.exists():
         archive = f"-XX:SharedArchiveFile={path} -Xlog:cds=off -Xlog:cds+dynamic=off"
         os.environ[OPTIONS] = f"{os.environ.get(OPTIONS, '')} {archive}"

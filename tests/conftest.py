@@ -21,14 +21,14 @@ from exporter.demo.server import NETTY, ZooKeeperServer
 from tests import classarchive, units
 from tests.support import LONG_SESSIONS, wipe
 
-# How long an example takes says more of the machine than of what is tested.
+# The duration of an example depends more on the machine than on the tested code.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 
 # Sessions last 2 to 20 ticks, so the shortest is 0.4 s.
 TICK_TIME = 200
 
-# ZooKeeper's superuser, whom no ACL stops: what a test locks away can still be wiped.
+# ZooKeeper's superuser, whom no ACL stops: it can wipe the znodes that a test made inaccessible.
 SUPERUSER = ("digest", "super:secret")
 SUPERUSER_DIGEST = "super:" + base64.b64encode(hashlib.sha1(b"super:secret").digest()).decode()
 
@@ -40,14 +40,14 @@ ClientFactory = Callable[..., KazooClient]
 
 @dataclass(frozen=True)
 class ZooKeeper:
-    """A path of its own on the shared server: `hosts` ends in it (a chroot), `root` is its absolute path."""
+    """A path for one test on the shared server: `hosts` ends in it (a chroot), `root` is its absolute path."""
 
     server: ZooKeeperServer
     root: str
 
     @property
     def hosts(self) -> str:
-        """Connection string with the chroot: what a client of this test alone uses."""
+        """Connection string with the chroot: for the clients of this test alone."""
         return self.server.hosts + self.root
 
 

@@ -20,7 +20,7 @@ Znode = tuple[Any, Any, frozenset[str]]
 
 
 class Replay:
-    """A listener: the tree that the events told so far make. `wrong` lists what was told and cannot be."""
+    """A listener: the tree that the events so far result in. `wrong` lists the events that contradict it."""
 
     def __init__(self) -> None:
         self.wrong: list[str] = []
@@ -76,7 +76,7 @@ class Replay:
             self.wrong.append(otherwise)
 
     def data(self) -> dict[str, tuple[Any, int, int]]:
-        """Data, czxid and mzxid of every znode, as told by events."""
+        """Data, czxid and mzxid of every znode, by the events."""
         with self._lock:
             return {path: (node.data, node.stat.czxid, node.stat.mzxid) for path, node in self._nodes.items()}
 
@@ -111,7 +111,7 @@ def same(left: dict[str, Any], right: dict[str, Any]) -> bool:
 
 
 def settles(cache: TreeCache, replay: Replay, client: KazooClient, root: str, timeout: float = 60.0) -> bool:
-    """Waits until the server, the cache and the replayed events are one tree; fails if anything told was wrong."""
+    """Waits until the server, the cache and the replayed events are one tree; fails if any event was wrong."""
 
     def equal() -> bool:
         expected = read(client, root)

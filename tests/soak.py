@@ -45,7 +45,7 @@ MIB = 2**20
 
 
 class Periodic(threading.Thread):
-    """Does something again and again until it is told to end; an error ends it, and is raised by `end`."""
+    """Repeats an action until `end` is called or an error occurs, which `end` raises."""
 
     def __init__(self, interval: Callable[[], float], act: Callable[[], None]) -> None:
         super().__init__(daemon=True)
@@ -56,7 +56,7 @@ class Periodic(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        """Acts on time: what an act takes is no part of the interval."""
+        """Acts at fixed intervals, which include the duration of the action."""
         due = time.monotonic()
         try:
             while not self._ending.wait(max(0.0, due - time.monotonic())):
@@ -138,7 +138,7 @@ class Scrapes:
 
 
 class Page(threading.Thread):
-    """An open page, which is told of changes until the exporter ends."""
+    """An open page, which receives changes until the exporter ends."""
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)
@@ -196,7 +196,7 @@ def growth(samples: Sequence[int]) -> float:
 
 
 def soak(seconds: float, seed: int) -> bool:
-    """Whether memory is flat in the end; raises what went wrong otherwise."""
+    """Whether memory is flat at the end; raises any other error."""
     chance = random.Random(seed)
     samples: list[int] = []
     with contextlib.ExitStack() as world:
@@ -249,7 +249,7 @@ def told_errors(exporter: Exporter) -> list[dict[str, Any]]:
 
 
 def main(words: Sequence[str]) -> int:
-    """Runs it and gives the exit status."""
+    """Runs the test and returns the exit status."""
     minutes = float(words[0]) if words else 60.0
     seed = int(words[1]) if len(words) > 1 else random.randrange(2**32)
     print(f"soak: {minutes:g} minutes with seed {seed}", flush=True)

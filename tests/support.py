@@ -1,4 +1,4 @@
-"""What tests share: waiting for what happens elsewhere, processes, and reading a tree directly."""
+"""Helpers of tests: waiting for conditions, running processes, and reading a tree directly."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from kazoo.protocol.states import ZnodeStat
 
 T = TypeVar("T")
 
-#: A server's configuration: with a short tick too, a session may be as long as its client asks for. One that is not
-#: meant to end goes on when the machine stands still for some seconds.
+#: A server's configuration: even with a short tick, sessions may be as long as clients ask for. So sessions that are
+#: not meant to end survive when the machine stalls for some seconds.
 LONG_SESSIONS = {"maxSessionTimeout": "60000"}
 
 
@@ -48,7 +48,7 @@ def eventually(predicate: Callable[[], T], timeout: float = 60.0, interval: floa
 
 @contextlib.contextmanager
 def being_read(fifo: Path) -> Iterator[None]:
-    """Begins when somebody has opened a named pipe to read it, and keeps them waiting for what is in it."""
+    """Begins when a reader has opened a named pipe, and keeps the reader waiting for its content."""
 
     def open_once_it_is_read() -> int | None:
         try:

@@ -13,7 +13,7 @@ import exporter
 PACKAGE = Path(exporter.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-#: Names with an underscore that are documented all the same, of named tuples and of `os`.
+#: Names of named tuples and of `os` that are public despite their underscore.
 DOCUMENTED = ("_asdict", "_exit", "_fields", "_make", "_replace")
 
 
@@ -37,9 +37,9 @@ def test_nothing_names_private_attributes_of_others(path: Path) -> None:
 
 # No class is a place for everything.
 
-#: The most lines of a class, and the most parameters that it is made with.
+#: The maximum number of lines of a class, and of parameters of its constructor.
 LINES, PARAMETERS = 350, 12
-#: Those that have more: the public cache, which has its users' documentation in it.
+#: Classes with more: the public cache, which contains its users' documentation.
 LARGE = {"treecache/cache.py: TreeCache"}
 
 
@@ -51,7 +51,7 @@ def classes() -> Iterator[tuple[str, ast.ClassDef]]:
 
 
 def made_with(node: ast.ClassDef) -> int:
-    """How many parameters a class is made with, besides itself."""
+    """The number of parameters of a class, without `self`."""
     for method in node.body:
         if isinstance(method, ast.FunctionDef) and method.name == "__init__":
             taken = method.args
@@ -73,7 +73,7 @@ def test_no_class_is_large_but_those_that_are_known() -> None:
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "treecache").glob("*.py")), ids=relative)
 def test_no_part_of_the_engine_sets_what_is_anothers(path: Path) -> None:
-    """A part that keeps state of its own says by its methods how it changes."""
+    """A part with its own state has methods that change it."""
     targets = [
         target
         for node in ast.walk(ast.parse(path.read_text()))

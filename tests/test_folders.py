@@ -1,4 +1,4 @@
-"""The folder of a test says whether it needs a server or a browser: those of these folders do not."""
+"""The folder of a test says whether it needs a server or a browser: tests in `WITHOUT` need neither."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 
 from tests.units import SERVERS, TESTS
 
-#: Folders whose tests start no server and no browser; what needs one belongs into tests/integration.
+#: Folders whose tests start no server and no browser; a test that needs one belongs in tests/integration.
 WITHOUT = ("config", "daemon", "pages", "process", "telemetry", "web")
-#: Modules that start one.
+#: Modules that start a server or a browser.
 STARTERS = ("exporter.demo.server", "tests.faults.ensemble", "playwright")
 
 
 def needs(path: Path) -> Iterator[str]:
-    """What the code of a test file names that is a server or a browser, or starts one."""
+    """The names in a test file's code that are a server or a browser, or start one."""
     nodes = list(ast.walk(ast.parse(path.read_text())))
     functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
     shared = SERVERS - {function.name for function in functions}

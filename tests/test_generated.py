@@ -1,4 +1,4 @@
-"""Every file that follows from others is what it would be written as now."""
+"""Every generated file is up to date."""
 
 from __future__ import annotations
 

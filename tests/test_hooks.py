@@ -1,4 +1,4 @@
-"""What checks a commit is what `make lint` checks with."""
+"""The hooks of commits run the same checks as `make lint`."""
 
 from __future__ import annotations
 

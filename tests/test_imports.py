@@ -174,7 +174,7 @@ def folders_in(modules: set[str]) -> set[str]:
 @pytest.mark.starts
 @pytest.mark.parametrize("layer", [layer for layer in LAYERS if (PACKAGE / layer).is_dir()])
 def test_a_folder_brings_in_nothing_of_those_after_it(layer: str) -> None:
-    """Neither by itself nor with all of its modules: no web server comes with a cache, and no YAML with metrics."""
+    """A folder, alone or with all its modules, loads no other library: a cache no web server, metrics no YAML."""
     package = f"exporter.{layer}"
     mine = [module for module in MODULES if layer_of(module) == layer and not module.endswith("__main__")]
     alone, whole = brought_in_by([package], mine)

@@ -44,7 +44,7 @@ class Parameters:
     )
 
     copies: str = _text(
-        "instance, pod", "Labels that distinguish the caches of one tree: those that replicas do not share."
+        "instance, pod", "Labels that distinguish the caches of one tree: the labels that replicas do not share."
     )
 
     memory: str = _wait(

@@ -16,7 +16,7 @@ from exporter.config.problems import Problem
 from exporter.config.scalars import FromEnvironment, plain
 from exporter.config.yamlfile import SIZE_LIMIT, UnreadableFileError, complaint, compose, content_of
 
-#: The most values that a file may hold once its aliases are expanded.
+#: The maximum number of values that a file may hold once its aliases are expanded.
 VALUES_LIMIT = 100_000
 
 #: The path to a value from the top of the file: keys of mappings and indices of lists.

@@ -17,13 +17,13 @@ from exporter.config.globs import Pattern
 from exporter.config.problems import Problem
 from exporter.treecache.options import CacheOptions
 
-#: The most characters that a secret may have.
+#: The maximum number of characters that a secret may have.
 _SECRET_LIMIT = 64 * 1024
 
 
 @dataclass
 class Meaning:
-    """The ensembles of a configuration, and what is wrong with them."""
+    """The ensembles of a configuration, and its problems."""
 
     ensembles: tuple[settings.Ensemble, ...] = ()
     problems: list[Problem] = field(default_factory=list)
@@ -181,7 +181,7 @@ class _Reader:
         self.problems.append(Problem(location, problem, None, self._as_written(location)))
 
     def _as_written(self, location: Location) -> str | None:
-        """A value as a complaint may show it: without what the environment put in, which may be a misplaced secret."""
+        """A value as a complaint may show it: without text from the environment, which may be a misplaced secret."""
         return self._written.get(location)
 
 

@@ -21,7 +21,7 @@ _DURATION_SCHEMA = {"anyOf": [{"type": "string", "minLength": 1, "pattern": _DUR
 _REFERENCE_SCHEMA = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}
 #: Keys whose values must not appear in any complaint.
 SECRET_KEYS = ("password", "key_password")
-#: Also those that may hold a secret by mistake: ZooKeeper itself writes USER:PASSWORD.
+#: Keys whose values are hidden: these, and keys that may hold a secret by mistake, as ZooKeeper writes USER:PASSWORD.
 HIDDEN_KEYS = (*SECRET_KEYS, "username")
 
 
@@ -150,14 +150,14 @@ class Tree(Section):
         default=OPTIONS.keep_data, description="Whether to hold the znodes' data in memory, not only their sizes."
     )
     max_nodes_per_second: Positive | None = Field(
-        default=None, description="The most znodes to read per second; by default no limit."
+        default=None, description="Maximum number of znodes to read per second; by default no limit."
     )
     freshness: Freshness = Field(default=Freshness(), description="How the staleness of the tree is measured.")
     audit: Audit = Field(default=Audit(), description="How the tree is compared with what ZooKeeper holds.")
 
 
 class Password(Section):
-    """A password, in the configuration (as a rule `${NAME}`) or in a file of its own. One of the two is required."""
+    """A password, in the configuration (as a rule `${NAME}`) or in a separate file. One of the two is required."""
 
     password: Secret | None = Field(
         default=None, description="The password, as a rule `${NAME}` of an environment variable."
@@ -217,7 +217,7 @@ class Ensemble(Section):
     session_timeout: Timeout = _seconds(settings.Ensemble.session_timeout, "The session timeout to request.")
     max_reply_bytes: ReplyBytes = Field(
         default=settings.Ensemble.max_reply_bytes,
-        description="The most bytes that one reply may have; a longer reply closes the connection.",
+        description="Maximum size of one reply in bytes; a larger reply closes the connection.",
     )
     digest: list[Digest] = Field(default=[], description="Users to authenticate as, all at once.")
     sasl: Annotated[DigestMd5 | Gssapi, Field(discriminator="mechanism")] | None = Field(

@@ -17,11 +17,11 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 class UnprotectedError(SettingsError):
-    """A configuration, probably a truncated file, would leave the server with less protection than was asked for."""
+    """A configuration, probably a truncated file, would leave the server with less protection than requested."""
 
 
 class Section:
-    """A mapping of a YAML file. Callers take its keys one by one; `end` complains about keys that nobody took.
+    """A mapping of a YAML file. Callers take its keys one by one; `end` complains about keys that no caller took.
 
     A key whose value is null counts as absent. Every method raises SettingsError for a value of another type.
     """
@@ -87,7 +87,7 @@ class Section:
         return tuple(str(item.value) for item in node.value)
 
     def end(self) -> None:
-        """Raises SettingsError if nobody took a key of this section."""
+        """Raises SettingsError if no caller took a key of this section."""
         for key in self._nodes:
             if key not in self._known:
                 raise self.error(key, None, f"unknown key; accepted: {', '.join(sorted(self._known))}")

@@ -35,7 +35,7 @@ LONGEST_DURATION = 86_400.0
 
 DEFAULT_ZOOKEEPER_PORT = 2181
 
-#: The most bytes of a Unix socket's path on Linux: unix(7).
+#: The maximum length of a Unix socket's path on Linux, in bytes: unix(7).
 _LONGEST_SOCKET_PATH = 107
 
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
@@ -191,7 +191,7 @@ class Web:
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings of a daemon. Of every tree, it watches the share that belongs to `shard`."""
+    """All settings of a daemon, which watches the share of each tree that belongs to `shard`."""
 
     ensembles: tuple[Ensemble, ...]
     web: Web = Web()

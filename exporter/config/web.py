@@ -120,7 +120,7 @@ def check_no_less_protected(new: WebConfig, old: WebConfig) -> None:
     """
     what = [name for name, protection in _PROTECTIONS.items() if protection(old) and not protection(new)]
     if what:
-        problem = f"{what[0]} cannot be removed without a restart; the old configuration stays in force"
+        problem = f"{what[0]} cannot be removed without a restart; the old configuration stays in use"
         raise UnprotectedError(str(new.path), None, f"{problem}; accepted: a file that still has it, or a restart")
 
 

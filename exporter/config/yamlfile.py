@@ -10,10 +10,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning
 from ruamel.yaml.nodes import Node
 
-#: The most bytes that a file may have.
+#: The maximum number of bytes that a file may have.
 SIZE_LIMIT = 1024 * 1024
 
-#: The quotations in a parser's message: single characters of its own, or text from the file.
+#: The quotations in a parser's message: single characters, or text from the file.
 _QUOTED = re.compile(r"""'(?P<character>.)'|['"].*['"]""")
 
 

@@ -77,7 +77,7 @@ class WatchedEnsemble:
 
     @property
     def settings(self) -> Ensemble:
-        """The settings in force."""
+        """The settings in use."""
         return self._settings
 
     def start(self) -> None:

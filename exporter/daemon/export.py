@@ -72,7 +72,7 @@ class SpanExport:
 
     @classmethod
     def from_environment(cls, version: str) -> SpanExport | None:
-        """The export that the environment asks for, None if it asks for none.
+        """The export that the environment configures, or None.
 
         Raises:
             ExportError: a variable has an unusable value.
@@ -92,7 +92,7 @@ class SpanExport:
         return sum(queue.dropped for queue in self._queues)
 
     def shutdown(self, timeout: float) -> int:
-        """Exports what is left within `timeout` seconds; returns how many spans were lost."""
+        """Exports the remaining spans within `timeout` seconds; returns how many were lost."""
         dropped_before = self.dropped
         # In a thread: the SDK waits half a minute for a collector that does not answer.
         thread = threading.Thread(target=self.provider.shutdown, daemon=True)
@@ -102,7 +102,7 @@ class SpanExport:
 
 
 class SpanQueue(SpanProcessor):
-    """The SDK's batch processor behind a limit of our own, so that each dropped span is counted.
+    """The SDK's batch processor behind an additional limit, so that each dropped span is counted.
 
     Raises:
         ExportError: a variable OTEL_BSP_* is not a whole number above 0, or a batch is larger than the queue.
@@ -152,11 +152,11 @@ class SpanQueue(SpanProcessor):
         self._batches.on_end(span)
 
     def shutdown(self) -> None:
-        """Exports what is left."""
+        """Exports the remaining spans."""
         self._batches.shutdown()  # type: ignore[no-untyped-call]
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Exports what is left."""
+        """Exports the remaining spans."""
         return self._batches.force_flush(timeout_millis)
 
     def _began(self, count: int) -> None:

@@ -21,7 +21,7 @@ TEXT_LIMIT = 300
 
 
 class FaultLog:
-    """Logs the faults of one tree: one of each kind per minute as a warning, with the number held back before it.
+    """Logs the faults of one tree: one of each kind per minute as a warning, with the number of those held back before.
 
     Faults that are held back are still counted in metrics, and logged at debug.
     """

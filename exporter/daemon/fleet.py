@@ -21,7 +21,7 @@ log = structlog.stdlib.get_logger("exporter")
 
 
 class Fleet(Sequence[EnsembleSource]):
-    """The sources of all ensembles, current at each iteration; of each tree, `shard`'s share."""
+    """The sources of all ensembles, current at each iteration; each tree is limited to `shard`'s share."""
 
     def __init__(self, settings: Iterable[Ensemble], shard: Shard | None = None) -> None:
         self._shard = shard or Shard()
@@ -51,8 +51,9 @@ class Fleet(Sequence[EnsembleSource]):
 
         Sessions that are no longer wanted are closed in the background.
 
-        Raises the error if something cannot start, because the process is out of threads or file descriptors. If that
-        is a new ensemble, nothing has changed; if it is a tree of an existing one, everything else has.
+        Raises the error if an ensemble or a tree cannot start, because the process is out of threads or file
+        descriptors. If a new ensemble failed, nothing has changed; if a tree of an existing ensemble failed, everything
+        else has changed.
         """
         before = {ensemble.settings.name: ensemble for ensemble in self._ensembles}
         after: list[tuple[WatchedEnsemble, Ensemble]] = []
@@ -75,7 +76,7 @@ class Fleet(Sequence[EnsembleSource]):
             _in_a_thread(lambda: _stop(ended))
 
     def stop(self) -> None:
-        """Stops all ensembles concurrently, and abandons those that have not stopped after `STOP_TIMEOUT`."""
+        """Stops all ensembles concurrently, and abandons any that have not stopped after `STOP_TIMEOUT`."""
         _stop(self._ensembles)
 
 

@@ -19,7 +19,7 @@ from exporter.web.probes import HEALTHY_PATH, READY_PATH
 TIMEOUT = 3.0
 #: Where to ask if the exporter listens on every address: the first of these that accepts a connection.
 _LOOPBACK = ("127.0.0.1", "::1")
-#: The most bytes of an answer that are read.
+#: The maximum number of bytes of an answer that are read.
 _ANSWER_LIMIT = 200
 
 

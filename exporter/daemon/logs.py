@@ -48,7 +48,7 @@ def end_export() -> None:
 
 
 class QuietClients(logs.QuietLibraries):
-    """Drops what kazoo logs at info and what the daemon logs too; limits repeated messages about the same server."""
+    """Drops kazoo's messages at info or about what the daemon logs too; limits repetitions about the same server."""
 
     def is_needless(self, record: logging.LogRecord) -> bool:
         """Whether the daemon logs the same, or kazoo logs it at info."""

@@ -1,8 +1,8 @@
 """LostHistory: finds out whether an ensemble has lost transactions that a client has seen, for example by a wipe.
 
-Servers hang up on a client that has seen a newer zxid than theirs (ZooKeeperServer.processConnectRequest), and on every
-client while they have no quorum. A transaction distinguishes the two: if the ensemble commits one with a lower zxid
-than the client has seen, it has lost transactions. Elapsed time alone is no evidence.
+Servers hang up on a client that has seen a newer zxid than their own (ZooKeeperServer.processConnectRequest), and on
+every client while they have no quorum. A transaction distinguishes the two: if the ensemble commits one with a lower
+zxid than the client has seen, it has lost transactions. Elapsed time alone is no evidence.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SILENT = logging.Logger("losthistory", logging.CRITICAL)
 class LostHistory:
     """Decides when the daemon gives up its session; passed to `Session.allow_giving_up`.
 
-    When nothing was heard for `patience` seconds and a server hangs up, it calls `newest_zxid` in a thread of its own,
+    When nothing was heard for `patience` seconds and a server hangs up, it calls `newest_zxid` in its own thread,
     at most once in `patience` seconds. That returns the zxid of a transaction that the ensemble commits now; an error
     is no evidence. The call may end early once the event that it gets is set.
     """
@@ -81,7 +81,7 @@ class LostHistory:
 def newest_zxid(options: Mapping[str, Any], closing: threading.Event) -> int:
     """Commits a transaction that changes nothing, in a new session, and returns its zxid.
 
-    `options` are those of KazooClient. Raises TimeoutError or kazoo's error if no server opens a session or commits
+    `options` are KazooClient's. Raises TimeoutError or kazoo's error if no server opens a session or commits
     within `ANSWER_WITHIN` seconds each, or if `closing` is set.
     """
     once = KazooRetry(max_tries=0)

@@ -22,9 +22,9 @@ _KNOWN = (
 
 
 def shut_down_providers(timeout: float) -> tuple[str, ...]:
-    """Shuts all of them down concurrently, within `timeout` seconds; they export what they hold.
+    """Shuts all of them down concurrently, within `timeout` seconds, so that they export their remaining data.
 
-    Returns what was not exported by then: spans, metrics, logs. Python's exit does not shut them down again.
+    Returns the kinds of data not exported by then: spans, metrics, logs. Python's exit does not shut them down again.
     """
     threads: dict[str, threading.Thread] = {}
     for name, shut_down in _providers():

@@ -43,9 +43,10 @@ def run(
 
     If the web server cannot start or ends unexpectedly, logs one line and returns 1.
 
-    Neither start nor stop waits for ZooKeeper. A second signal ends the process at once. SIGHUP reloads: `load` reads
-    the ensembles again; without `load`, the settings are fixed. `auto_reload` reloads without a signal. Once it serves,
-    it calls `on_ready` with the base URL of the first address. Must run in the main thread, because of the signals.
+    Neither start nor stop waits for ZooKeeper. A second signal ends the process immediately. SIGHUP reloads: `load`
+    reads the ensembles again; without `load`, the settings are fixed. `auto_reload` reloads without a signal. Once it
+    serves, it calls `on_ready` with the base URL of the first address. Must run in the main thread, because of the
+    signals.
 
     Raises SettingsError if it cannot listen on an address, if the web configuration, one of its files or an
     OpenTelemetry variable cannot be used, or if the limit of open files is too low to start.
@@ -152,7 +153,7 @@ def _reloading_on_hangup(reloader: Reloader) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _termination() -> Iterator[asyncio.Future[str]]:
-    """A future that gets the name of the first SIGTERM or SIGINT; the next one ends the process at once."""
+    """A future that gets the name of the first SIGTERM or SIGINT; the next one ends the process immediately."""
     loop = asyncio.get_running_loop()
     terminated: asyncio.Future[str] = loop.create_future()
     before = {number: signal.getsignal(number) for number in ENDING}

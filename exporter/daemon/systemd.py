@@ -43,7 +43,7 @@ def reloading() -> str:
 
 @contextlib.contextmanager
 def passed_sockets() -> Iterator[list[socket.socket]]:
-    """The listening sockets that systemd opened for the process; closed in the end.
+    """The listening sockets that systemd opened for the process; closed at the end of the block.
 
     Raises SettingsError if there is none, or one of another kind.
     """

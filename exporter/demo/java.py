@@ -91,7 +91,7 @@ def _jars_in(folder: Path) -> list[Path]:
 
 
 class GuardedProcess:
-    """A program in a process session of its own, which Ctrl-C does not reach.
+    """A program in its own process session, which Ctrl-C does not reach.
 
     However this process ends, even by kill -9, the program is killed and `folder` is removed.
     """

@@ -32,8 +32,8 @@ SYSTEM_PROPERTIES = {
 # NIOServerCnxn.close); kazoo then waits for its whole session timeout. The Netty server hangs up instead.
 NETTY = {"zookeeper.serverCnxnFactory": "org.apache.zookeeper.server.NettyServerCnxnFactory"}
 
-# Java compiles quickly but optimizes less: a server starts in two thirds of the CPU time, and a few clients notice
-# nothing.
+# Java compiles quickly but optimizes less: a server starts in two thirds of the CPU time, and is fast enough for a few
+# clients.
 QUICK_START = ("-XX:TieredStopAtLevel=1",)
 
 CONFIG = {

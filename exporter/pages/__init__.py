@@ -1,1 +1,1 @@
-"""What people read in a browser: the state of ensembles and trees in words, on pages that update themselves."""
+"""The pages for browsers: the state of ensembles and trees in words, updated live."""

@@ -180,7 +180,7 @@ def _child(cache: Browsable, parent: str, parent_link: str | None, name: str) ->
 
 
 def _heading(node: Any, held: int) -> str:
-    """The number of children; for an unreadable znode only of those that the cache knows."""
+    """The number of children; for an unreadable znode, the number of children that the cache knows."""
     if node is None:
         return f"{counted(held, 'child', 'children')} known" if held else "No children known"
     there = node.stat.numChildren

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PATH = "/docs"
 #: The documents' folder in the repository, which their links are relative to.
 _FOLDER = "docs"
-#: The documents that someone who was paged looks for.
+#: The documents that an on-call engineer needs.
 _FIRST = ("runbooks",)
 #: The documents that only the site has: `make docs` fills them from the docstrings.
 _ON_THE_SITE = ("api",)
@@ -140,7 +140,7 @@ def _label_cells(tokens: Sequence[Token]) -> None:
 
 @functools.cache
 def renderer() -> MarkdownIt:
-    """What makes a page of Markdown. Loading it opens files, and would take a tenth of the exporter's start."""
+    """The Markdown renderer. Loading it opens files, and would take a tenth of the time of the exporter's start."""
     from markdown_it import MarkdownIt
 
     # HTML is parsed so that it can be left out: with `html` off, its tags would appear in the text.

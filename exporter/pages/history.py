@@ -105,13 +105,13 @@ class History:
         self._log = StandingLog()
 
     def look(self) -> list[Look]:
-        """Asks every source once; remembers and logs what is new."""
+        """Asks every source once; remembers and logs the changes."""
         # Looks are noted in order: an earlier one must not overwrite a later one.
         with self._lock:
             return self._note([_look(ensemble) for ensemble in self._ensembles])
 
     def latest(self) -> list[Look]:
-        """What the latest look found, without asking a source or waiting."""
+        """The result of the latest look, without asking a source or waiting."""
         return list(self._before.values())
 
     def standing(self, ensemble: str, tree: str) -> tuple[ClientStats, Standing] | None:

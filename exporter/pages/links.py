@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote_plus
 
-#: The most bytes of a path in a link, and of each of its names if all of them fit.
+#: The maximum number of bytes of a path in a link, and of each of its names if all of them fit.
 LIMIT = 2048
 NAME_LIMIT = 64
 _DIGEST = re.compile("~[0-9a-f]{16}")

@@ -92,7 +92,8 @@ class Pages:
 
     async def run(self) -> None:
         """Keeps open pages up to date until it is cancelled."""
-        # Later a crowd may have left no file to open, when somebody needs a runbook. It may have come already.
+        # Loads the renderer early: when somebody needs a runbook later, many clients may have used up the file
+        # descriptors. If none is free even now, the first document loads it.
         with contextlib.suppress(OSError):
             await anyio.to_thread.run_sync(documents.renderer)
         await self.live.run()
@@ -126,13 +127,13 @@ class Pages:
         )
 
     def _wrong_with(self, ensemble: str, tree: str) -> tuple[str, str]:
-        """What is wrong with a tree whose znodes are shown, and its level; "" for a complete tree."""
+        """The problems of a tree whose znodes are shown, and their level; "" for a complete tree."""
         found = self._history.standing(ensemble, tree)
         text, level, _ = headline([] if found is None else [Connected(found[0].state, [found[1]])])
         return ("", level) if level == "good" else (text, level)
 
     def _trees(self, asked: Mapping[str, str]) -> Response:
-        """The trees of one or all ensembles by name, also those that have no place on the status page."""
+        """The trees of one or all ensembles by name, including trees that have no place on the status page."""
         looks = self._history.look()
         if asked["ensemble"] or asked["tree"]:
             looks = [look for look in looks if look.name == asked["ensemble"]]

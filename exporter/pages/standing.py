@@ -92,7 +92,7 @@ def worst_first(standings: Sequence[Standing]) -> list[Standing]:
 
 
 class Places:
-    """Gives places on the page to the worst trees of each ensemble; among equals, to those that had a place before.
+    """Gives places on the page to the worst trees of each ensemble; among equals, to the trees that had a place before.
 
     So places seldom change: each change makes every open page reload.
     """

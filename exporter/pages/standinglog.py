@@ -24,14 +24,14 @@ log = structlog.stdlib.get_logger("exporter")
 
 @dataclass
 class _Logged:
-    """What was last logged about a tree, and when."""
+    """The last log line about a tree, and its time."""
 
     conditions: tuple[Condition, ...] = ()
     at: deque[float] = field(default_factory=lambda: deque(maxlen=LIMIT))
 
 
 class StandingLog:
-    """Compares the standings of trees with what was last logged; `clock` is monotonic, in seconds.
+    """Compares the standings of trees with the last logged ones; `clock` is monotonic, in seconds.
 
     Changes above the limit are logged later, if they still hold, so that the log ends up with the actual state.
     Conditions that the connection causes are not logged here; changes of the connection are.

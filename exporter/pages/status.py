@@ -35,7 +35,7 @@ CHART_WIDTH, CHART_HEIGHT = 2 * (POINTS - 1), 28
 
 @dataclass(frozen=True)
 class Cell:
-    """A part of the page that is updated alone: its text and attributes; "" and None for those it does not have."""
+    """A part of the page that is updated alone: its text and attributes; "" and None if it lacks one."""
 
     id: str
     text: str = ""
@@ -75,7 +75,7 @@ class TreeStatus:
 
 @dataclass(frozen=True)
 class EnsembleStatus:
-    """One ensemble on the page: the standings of all its trees, and the details of those that have a place."""
+    """One ensemble on the page: the standings of all its trees, and the details of the trees that have a place."""
 
     name: str
     level: str

@@ -1,1 +1,1 @@
-"""What any process needs (logs, standard error, signals, memory): imports nothing else of this package."""
+"""Logs, standard error, signals, memory and the like, for any process. Imports nothing else of this package."""

@@ -40,7 +40,7 @@ class ThreadExecutor(Executor):
         return future
 
     def shutdown(self, wait: bool = False, *, cancel_futures: bool = True) -> None:
-        """Takes no more tasks; by default cancels those that wait, and does not wait for the one that runs."""
+        """Takes no more tasks; by default cancels the waiting tasks, and does not wait for the running one."""
         self._closed = True
         if cancel_futures:
             self._cancel_what_waits()

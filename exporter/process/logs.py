@@ -68,7 +68,7 @@ class QuietLibraries(logging.Filter):
         return not self.is_needless(record) and self._let_through(record)
 
     def is_needless(self, record: logging.LogRecord) -> bool:
-        """Whether a library's record repeats what is logged elsewhere."""
+        """Whether a library's record repeats something that is logged elsewhere."""
         return False
 
     def message(self, record: logging.LogRecord) -> str:
@@ -175,7 +175,7 @@ def _formatter(format: str, for_others: list[Processor]) -> structlog.stdlib.Pro
 
 
 def _escape_control_characters(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Escapes what a terminal or log collector might act on; the logfmt renderer itself escapes newlines only."""
+    """Escapes characters that a terminal or log collector might act on; the logfmt renderer escapes newlines only."""
     for key, value in event.items():
         if isinstance(value, str) and not value.isprintable():
             event[key] = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in value)

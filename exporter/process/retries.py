@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-#: The most checks from one attempt to the next.
+#: The maximum number of checks from one attempt to the next.
 LONGEST = 16
 
 

@@ -1,6 +1,6 @@
-"""Signals: end the process at once on SIGTERM and SIGINT until a gentler handler is installed, and remember a SIGHUP.
+"""Signals: until gentler handlers are installed, SIGTERM and SIGINT end the process immediately; SIGHUP is remembered.
 
-The kernel discards these signals for the first process of a container unless that has handlers: see
+The kernel discards these signals for the first process of a container unless that process has handlers: see
 pid_namespaces(7).
 """
 
@@ -45,7 +45,7 @@ def _remember(_number: int, _frame: FrameType | None = None) -> None:
 
 @contextlib.contextmanager
 def ending_at_once() -> Iterator[None]:
-    """In this context each signal of `ENDING` ends the process at once. Enter it in the main thread."""
+    """In this context each signal of `ENDING` ends the process immediately. Enter it in the main thread."""
     before = {number: signal.signal(number, end_at_once) for number in ENDING}
     try:
         yield

@@ -29,7 +29,7 @@ def handler() -> logging.Handler:
 
 
 class DescriptorHandler(logging.Handler):
-    """Writes each record as a line to a file descriptor, from a thread of its own.
+    """Writes each record as a line to a file descriptor, from its own thread.
 
     When the reader has caught up after lines were dropped, a warning says how many. A reader that has gone is no error.
     """

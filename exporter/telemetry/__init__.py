@@ -1,1 +1,1 @@
-"""What Prometheus scrapes: the catalogue of metrics and the collectors that read them."""
+"""Metrics and spans: the catalogue of metrics, the collectors that read them, and the tracing of clients and caches."""

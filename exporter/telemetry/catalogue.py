@@ -65,7 +65,7 @@ class Metric:
 
     @property
     def most_series(self) -> int:
-        """The most series for one labelled thing (a cache, a client); a label without known values counts as one."""
+        """The maximum number of series per cache, client and so on; a label without known values counts as one."""
         per_combination = len(self.buckets.bounds) + len(("+Inf", "sum", "count")) if self.buckets else 1
         return per_combination * math.prod(len(values) or 1 for values in self.labels.values())
 
@@ -345,7 +345,7 @@ CACHE_PROPAGATION_DELAY = _durations(
 )
 CACHE_LISTENER_DURATION = _durations(
     "zookeeper_cache_listener_duration_seconds",
-    "How long a listener took to handle an event; the next event waits meanwhile.",
+    "How long a listener took to handle an event; later events wait until it is done.",
     Buckets(
         (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10),
         "a listener that only notes an event takes microseconds, one that calls other services takes longer",
@@ -414,7 +414,7 @@ BUILD_INFO = _info(
 )
 CONFIG_LAST_RELOAD_SUCCESSFUL = _gauge(
     "treecache_exporter_config_last_reload_successful",
-    "Whether the last reload of the configuration succeeded; if not, the last valid one stays in force.",
+    "Whether the last reload of the configuration succeeded; if not, the last valid one stays in use.",
 )
 CONFIG_LAST_RELOAD_SUCCESS = _gauge(
     "treecache_exporter_config_last_reload_success_timestamp_seconds",

@@ -38,7 +38,7 @@ class Collector:
 
     Args:
         name: its value of the label ``collector``, unique in the list.
-        metrics: those that it collects; no other collector of the list may collect any of them.
+        metrics: the metrics that it collects; no other collector of the list may collect any of them.
     """
 
     def __init__(self, name: str, metrics: Iterable[Metric]) -> None:
@@ -89,7 +89,7 @@ class BackgroundCollector(Collector):
 
     Args:
         name: its value of the label ``collector``.
-        metrics: those that it collects.
+        metrics: the metrics that it collects.
         interval: seconds from the end of one collection to the beginning of the next.
     """
 

@@ -170,7 +170,7 @@ class GroupCollector(Collector, Generic[Stats]):
         name: its value of the label ``collector``.
         group: the metrics to collect.
         readers: how to read each metric from the stats, by its name; a metric without a reader is an instrument.
-        snapshots: gives the snapshots for a scrape, each with the values of the group's labels.
+        snapshots: returns the snapshots for a scrape, each with the values of the group's labels.
     """
 
     def __init__(

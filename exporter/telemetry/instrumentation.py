@@ -29,7 +29,7 @@ def instrument(
     """Adds the metrics of a client and of the `TreeCache`s on it to a registry, and makes a span for each of its calls.
 
     Call it before the client starts, to miss nothing. The metrics follow caches as these start and close, and include
-    those that have started already; the label `tree` is a cache's name.
+    caches that have started already; the label `tree` is a cache's name.
 
     After a fork, each process makes, starts and instruments its own client. A client instrumented before the fork
     belongs to the parent: it has no metrics in the child, and the child's client takes its place in the registry. If

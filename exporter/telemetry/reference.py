@@ -12,7 +12,7 @@ INTRODUCTION = """\
 `make generate` writes this page from `exporter/telemetry/catalogue.py`; do not edit it by hand.
 
 Every gauge is read when Prometheus scrapes, and a scrape costs the same for any number of znodes. The first scrape has
-a sample, at 0, for every known label value; of a metric with two labels of its own, a combination appears when it first
+a sample, at 0, for every known label value; of a metric that adds two labels, a combination appears when it first
 occurs. Points in time are Unix time, by the clock of the machine that runs the exporter.
 
 The label `ensemble` is the name of the ensemble: `--zookeeper.name`, `name` in the configuration file, or
@@ -35,7 +35,7 @@ In the OpenMetrics format, histograms carry exemplars (`trace_id`, `span_id`) of
 
 Durations of listeners have no exemplars.
 """
-#: The most label values that fit into a table.
+#: The maximum number of label values that fit into a table.
 SHORT = 10
 
 METRICS = [metric for group in GROUPS for metric in group.metrics]

@@ -68,7 +68,7 @@ class Agenda:
         """Whether the load has nothing left to wait for."""
         return self._loading == 0 and self._survey is None
 
-    # What is wanted
+    # Wanted paths
 
     def want_reads(self, paths: Iterable[str], load: bool) -> None:
         """Adds paths whose records to read."""
@@ -118,10 +118,10 @@ class Agenda:
         self._loading = self._reads.mark_all() + self._lists.mark_all()
 
     def break_off(self) -> None:
-        """Ends the load; waiting paths go on waiting."""
+        """Ends the load; waiting paths keep waiting."""
         self._survey = None
 
-    # What is sent
+    # Sending paths
 
     def take_reads(self, count: int, size: int, overhead: int = 0) -> tuple[list[str], list[str]]:
         """Takes up to `count` paths to read; returns them, and which of them a load waits for.
@@ -153,7 +153,7 @@ class Agenda:
         self.want_reads(paths[fitting:], True)
         return paths[:fitting]
 
-    # What comes back
+    # Answered requests
 
     def done(self, request: ReadRequest, loads: Loads) -> None:
         """Notes that a request was answered, and that every path that followed from it was added."""
@@ -161,7 +161,7 @@ class Agenda:
         self._loading -= every if loads.everything else loads.count
 
     def put_back(self, request: ReadRequest, loads: Loads) -> None:
-        """Adds the paths of a request again that brought nothing."""
+        """Adds the paths of a request again that must be repeated."""
         self.done(request, loads)
         for path in request.reads:
             self.want_reads((path,), path in loads)

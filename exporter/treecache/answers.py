@@ -1,4 +1,4 @@
-"""Answers: interprets the answer to a read. Results go to the reconciler; what is missing is requested again."""
+"""Answers: interprets the answer to a read. Results go to the reconciler; missing results are requested again."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Answers:
         agenda: takes paths to read again.
         strategies: learn from answers.
         credibility: compares watch events with the results.
-        dispatch: puts back requests that brought nothing.
+        dispatch: puts back requests that must be repeated.
         pauses: decide when to send again.
         outbox: takes faults, and the reads that were applied.
     """
@@ -156,7 +156,7 @@ class Answers:
         load = path in loads
         if isinstance(request, Exists) and reply.error in (OK, NO_NODE):
             if reply.error == OK:
-                # One answer says that it exists, the next that it does not: do not read it at once for ever.
+                # One answer says that it exists, the next that it does not: do not repeat the read without a delay.
                 self._reconciler.read_again(path, load, self._now, evidence=reply.body[reply.offset :])
         elif reply.error != OK:
             return self._apply_error(path, reply.error, load, listed=isinstance(request, GetChildren))

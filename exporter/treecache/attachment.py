@@ -2,7 +2,7 @@
 
 `exporter.treecache.phases` has the table of phases; this file has what each step does:
 
-- *Watch first, read after.* A watch is set before, or with, the first read, so a later change is an event.
+- *Watch first, read after.* A watch is set before, or with, the first read, so every later change causes an event.
 - *Never backwards.* After a reconnect a barrier precedes the reads, so that a lagging server cannot bring back znodes
   whose deletion was already seen.
 """
@@ -32,14 +32,14 @@ _SPREAD = 1e-6
 
 
 class Attachment:
-    """The phase of a replica, and its changes. Callers give monotonic seconds.
+    """The phase of a replica, and its changes. Callers pass monotonic seconds.
 
     Args:
         root: the server's path of the root.
         reconciler, strategies, loading, dispatch, answers, freshness, audit: the parts that it stops and starts.
         pauses, timers: delay the next attempt.
         outbox: takes events, faults and inquiries.
-        jitter: gives a number from 0 to 1, see `Replica`.
+        jitter: returns a number from 0 to 1, see `Replica`.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Attachment:
     # Connections
 
     def connected(self, message: Connected, now: float) -> None:
-        """A connection stands: begins a sync as soon as the strategy is known."""
+        """A connection is established: begins a sync as soon as the strategy is known."""
         if self.phase is not Phase.DETACHED:
             # A subscriber that comes while a connection is made may get this message twice.
             self._break_off(now)
@@ -96,7 +96,7 @@ class Attachment:
             self._go_on(now)
 
     def disconnected(self, message: Suspended | Lost, now: float) -> None:
-        """The connection is lost, and perhaps the session; waiting paths go on waiting."""
+        """The connection is lost, and perhaps the session; waiting paths keep waiting."""
         self._freshness.drop(disconnected=True)
         self._break_off(now)
         self.phases.take(Step.DISCONNECTED)
@@ -106,7 +106,7 @@ class Attachment:
         self._loading.disconnected(session_lost=isinstance(message, Lost))
 
     def going(self) -> None:
-        """The connection is lost, its message still to come: sends nothing, since it would wait for the next one."""
+        """The connection is lost, but not reported yet: sends nothing, as requests would wait for a new connection."""
         self.phases.take(Step.DISCONNECTED)
         self._timers.release()
 
@@ -124,10 +124,10 @@ class Attachment:
         self._loading.detach()
         self.phases.take(Step.DISCONNECTED)
 
-    # What the server can do
+    # What the server supports
 
     def capable(self, message: Capable, now: float) -> None:
-        """The session reports what the server can do. Without an answer, `auto` means classic, which always works."""
+        """The session reports what the server supports. Without an answer, `auto` means classic, which always works."""
         if self.phase is Phase.DETACHED or not self._strategies.depends_on_server:
             return
         before = self._strategies.current
@@ -143,12 +143,12 @@ class Attachment:
             self._go_on(now)
 
     def _ask(self, now: float) -> None:
-        """Has the session ask the server, and again if no answer comes."""
+        """Makes the session ask the server, and repeats that if no answer arrives."""
         self._outbox.inquiries.append(self._strategies.server)
         self._timers.set(Timer.INQUIRY, now + _ASK_AGAIN)
 
     def _choose(self, recursive: bool | None, ask_in: float | None, now: float) -> None:
-        """Chooses the strategy by what the server can do; `recursive` is None if that is unknown."""
+        """Chooses the strategy by what the server supports; `recursive` is None if that is unknown."""
         self._strategies.choose(recursive)
         if ask_in is None or not self._strategies.depends_on_server:
             self._timers.stop(Timer.INQUIRY)
@@ -170,14 +170,14 @@ class Attachment:
         self._arm(now)
 
     def _give_up(self) -> None:
-        """Stops at this server, and reports that once."""
+        """Stops, because the server does not support the mode, and reports that once."""
         self.phases.take(Step.REFUSED)
         error = self._strategies.give_up()
         if error is not None:
             self._outbox.fault("unsupported", error)
 
     def mistrust(self, now: float) -> None:
-        """The server's watch events may not say what changed: resyncs, and in the end uses one-shot watches."""
+        """The server's watch events may not say what changed: resyncs, and eventually uses one-shot watches."""
         if self._strategies.current.mode != "recursive":
             return
         error = self._strategies.mistrust()
@@ -191,7 +191,7 @@ class Attachment:
     # From a connection to the first read
 
     def _go_on(self, now: float) -> None:
-        """Goes on towards the first read, now that the strategy is known."""
+        """Continues towards the first read, now that the strategy is known."""
         if self._strategies.is_refused:
             self._give_up()
         elif self._loading.resumes:
@@ -211,7 +211,7 @@ class Attachment:
             self._dispatch.send(watch, now)
 
     def synced(self, error: int, now: float) -> None:
-        """The barrier before the reads was answered; a server that cannot sync is read as it is."""
+        """The barrier before the reads was answered; a server that cannot sync is read without one."""
         if error == THROTTLED:
             self._pauses.after("sync", now)
         else:

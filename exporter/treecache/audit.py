@@ -55,7 +55,7 @@ _PAUSE = 0.25
 
 
 class _Kind(Enum):
-    """What an audit looks at: the configured sample or all; all, after an alarm; or a few znodes, in a glance."""
+    """The kinds of audits: of the configured sample or all znodes; of all after an alarm; of a few, in a glance."""
 
     REGULAR = "regular"
     WHOLE = "whole"
@@ -76,7 +76,7 @@ class _Look:
 
 
 class Audit:
-    """Compares a tree with the server at intervals. Callers give monotonic seconds.
+    """Compares a tree with the server at intervals. Callers pass monotonic seconds.
 
     Args:
         prefix: the server's path of the root, which precedes relative paths.
@@ -124,9 +124,9 @@ class Audit:
         self._later: dict[str, _Look] = {}
         #: Znodes that changed without an event, to be read when no second look needs their copies unchanged.
         self._unreported: set[str] = set()
-        #: Paths that have become unreadable, unless an alarm has everything audited already.
+        #: Paths that have become unreadable, unless an alarm already caused an audit of the whole tree.
         self._closed: set[str] = set()
-        # One round: the requests under way, their looks, and the paths that became dirty meanwhile.
+        # One round: the requests under way, their looks, and the paths that became dirty during the round.
         self._requests: set[ReadRequest] = set()
         self._reading: dict[str, _Look] = {}
         self._listing: dict[str, _Look] = {}
@@ -135,7 +135,7 @@ class Audit:
     # When
 
     def loaded(self, now: float) -> None:
-        """The tree is complete: an audit that was broken off goes on."""
+        """The tree is complete: an interrupted audit continues."""
         if self._interval is None:
             return
         self._glances.plan(now, len(self._reconciler.tree))

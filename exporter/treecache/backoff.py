@@ -1,7 +1,7 @@
 """Backoff: delays repeated requests that do not settle, longer each time, up to a limit.
 
 A server may keep giving answers that require the same request again: it lists a child but says that it does not exist,
-a znode's reads fail, a watch is refused. Each such repetition is a *strike* against a key of its own, so that one
+a znode's reads fail, a watch is refused. Each such repetition is a *strike* against its own key, so that one
 problem delays no other. A key that settles gets no more strikes and is forgotten after a while; nothing else resets its
 delay, least of all answers about other keys.
 """
@@ -37,7 +37,7 @@ class _Struck(NamedTuple):
 
 
 class Backoff:
-    """Delays by key. Callers give monotonic seconds.
+    """Delays by key. Callers pass monotonic seconds.
 
     Args:
         first: the first delay, in seconds; it doubles with each further strike.

@@ -47,9 +47,9 @@ from exporter.zookeeper.session import Session, Subscription
 _POLL_INTERVAL = 10.0
 #: Seconds that `close` waits for the listeners, and for a turn of the engine that is under way.
 _LAST_CALLS, _LAST_TURN = 1.0, 5.0
-#: After so many bytes of answers the engine sends what follows from them before it applies more: servers work meanwhile.
+#: After this many bytes of answers the engine sends what follows before it applies more: servers work in the meantime.
 _TURN_BYTES = 128 * 1024
-#: Seconds until the cache tries again to create the root, if that got no answer although the connection stands.
+#: Seconds until the cache tries again to create the root, if that got no answer although the client is connected.
 _CREATE_AGAIN = 1.0
 #: Seconds between checks whether a wait can still end.
 _SLICE = 0.5
@@ -77,11 +77,11 @@ class TreeCache:
         mode: the strategy: ``"recursive"`` for one recursive watch and bulk reads, which needs ZooKeeper 3.6;
             ``"classic"`` for one-shot watches on each znode and single reads; ``"auto"`` for recursive if the server
             supports it, else classic.
-        batch_size: the most operations in one request, at least 1.
+        batch_size: the maximum number of operations in one request, at least 1.
         window: the most bulk reads in flight, at least 1.
         selector: decides which znodes belong to the cache and which to descend into; None for all.
         max_depth: how far below the root znodes may be, 0 for the root alone; None for any depth.
-        max_nodes_per_second: the most znodes to read in a second; None for no limit.
+        max_nodes_per_second: the maximum number of znodes to read in a second; None for no limit.
         shard: which of the root's children to hold, with all below them; None for all. Nothing below the others is
             watched or read.
         old_data: whether events carry the previous data, as `TreeEvent.old_data`.
@@ -191,10 +191,10 @@ class TreeCache:
     def close(self) -> None:
         """Closes the cache: removes its watches from the server, ends its threads and forgets its znodes.
 
-        It goes on delivering events for up to a second, then drops the rest. After it returns, no listener is called
+        It continues to deliver events for up to a second, then drops the rest. After it returns, no listener is called
         any more; it waits within the same second for a listener that runs, unless that is the caller. It always returns
-        within seconds, and at once at the interpreter's exit, when no threads run. Closing again does nothing; so does
-        closing before the start.
+        within seconds, and immediately at the interpreter's exit, when no threads run. Closing again does nothing; so
+        does closing before the start.
         """
         if self._state != self.STATE_STARTED:
             return

@@ -35,7 +35,7 @@ class Credibility:
         return self._misleading[server] == _ENOUGH
 
     def doubt(self, path: str, event: WatchEvent) -> None:
-        """Has the event compared with the next read of its path."""
+        """Arranges that the event is compared with the next read of its path."""
         self._doubted[path] = event
 
     def forget_doubts(self) -> None:

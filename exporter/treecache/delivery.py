@@ -1,4 +1,4 @@
-"""Delivery: calls listeners in order, on its own thread, so that a slow one holds up nothing else."""
+"""Delivery: calls listeners in order, on its own thread, so that a slow listener delays nothing else."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Delivery:
         self._worker.start()
 
     def put(self, calls: Iterable[Call]) -> None:
-        """Queues calls; an exception of one of them ends the thread, and another goes on with the next call."""
+        """Queues calls; an exception of one of them ends the thread, and another continues with the next call."""
         if not len(self):
             self._moved_at = time.monotonic()
         self._calls.extend(calls)
@@ -57,7 +57,7 @@ class Delivery:
             self._worker.wake()
 
     def wake(self) -> None:
-        """Has the thread check whether it may rest."""
+        """Makes the thread check whether it may rest."""
         self._worker.wake()
 
     def close(self, timeout: float) -> None:

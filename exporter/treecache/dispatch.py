@@ -16,7 +16,7 @@ from exporter.zookeeper.wire import ReadRequest, Request
 
 
 class Dispatch:
-    """Sends requests, and puts back those that come to nothing.
+    """Sends requests, and puts back those that must be repeated.
 
     Args:
         in_flight: the requests sent and not yet answered.
@@ -56,7 +56,7 @@ class Dispatch:
         self._pace = pace
         self._rate = rate
         self._outbox = outbox
-        #: Requests under way that set watches, while reads go on.
+        #: Requests under way that set watches, while reads continue.
         self._arming: set[Request] = set()
 
     # Sending
@@ -109,7 +109,7 @@ class Dispatch:
                 self._audit.asked(request)
                 self.send(request, now, purpose=AUDIT)
         if self._agenda and not self._in_flight:
-            # Reads that the audit requested at its end leave at once.
+            # Reads that the audit requested at its end leave immediately.
             self._timers.set(Timer.PACING, now)
 
     @property
@@ -125,10 +125,10 @@ class Dispatch:
         """Whether the znode at a path is held, or may be soon."""
         return self._reconciler.tree.find(path) is not None or self._refreshing.is_wanted(path)
 
-    # What is under way
+    # Requests under way
 
     def is_arming(self, request: Request) -> bool:
-        """Whether a request sets a watch, while reads go on, and is not answered yet."""
+        """Whether a request sets a watch, while reads continue, and is not answered yet."""
         return request in self._arming
 
     def armed(self, request: Request) -> None:
@@ -150,7 +150,7 @@ class Dispatch:
         return sent is not None
 
     def put_back(self, request: ReadRequest, sent: Sent) -> None:
-        """Does the same for a request whose answer brought nothing."""
+        """Does the same for a request whose answer had no result."""
         if sent.purpose == AUDIT:
             self._audit.over(request)
             return

@@ -1,10 +1,10 @@
-"""Freshness: verifies that the tree holds at least what the ensemble had at some moment. Sans-I/O, like the replica.
+"""Freshness: verifies that the tree holds every change up to some moment. Sans-I/O, like the replica.
 
-A freshness check requests a *barrier* at a moment T0. Its answer comes after the watch events of everything that was
-committed before T0; so what the tree lacks of that is dirty by then: it waits to be read, or is being read. Once all of
-this was read, and everything that those reads led to, T0 is verified. The check does not wait for what becomes dirty
-later, so it ends under any load. One exception: if a later read leads to a znode that is older than T0, the check waits
-for the list of its children, since perhaps only the list shows them.
+A freshness check requests a *barrier* at a moment T0. The barrier's answer arrives after the watch events of all
+changes that were committed before T0. So every znode whose change the tree lacks is dirty by then: it waits to be read,
+or is being read. Once all these znodes were read, and everything that those reads led to, T0 is verified. The check
+does not wait for znodes that become dirty later, so it ends under any load. One exception: if a later read leads to a
+znode that is older than T0, the check waits for the list of its children, since perhaps only the list shows them.
 
 docs/staleness.md has the full argument.
 """
@@ -31,7 +31,7 @@ from exporter.zookeeper.wire import (
     Request,
 )
 
-#: The least number of seconds from a failed barrier to the next one.
+#: The minimum number of seconds from a failed barrier to the next one.
 _RETRY = 1.0
 _REFUSALS = (NO_AUTH, NOT_READ_ONLY, UNIMPLEMENTED, MARSHALLING_ERROR)
 _NEVER = float("-inf")
@@ -49,7 +49,7 @@ class Verified(NamedTuple):
 
 
 class Freshness:
-    """The last successful check, the check under way, and when to begin the next. Callers give monotonic seconds.
+    """The last successful check, the check under way, and when to begin the next. Callers pass monotonic seconds.
 
     Args:
         agenda: the paths that wait to be read.
@@ -88,7 +88,7 @@ class Freshness:
     # Asking
 
     def loaded(self, now: float) -> None:
-        """The tree is complete again: checks it at once."""
+        """The tree is complete again: checks it immediately."""
         self._due_at = now if self._interval is not None or self._is_in_demand() else None
 
     def demand(self, since: float, now: float) -> None:
@@ -226,7 +226,7 @@ class Freshness:
 class _Check:
     """The reads that a check still waits for: waiting paths, and requests under way.
 
-    ``led_to`` collects what the current answer leads to, if the check does not wait for that answer.
+    ``led_to`` collects the paths that the current answer leads to, if the check does not wait for that answer.
     """
 
     def __init__(self, barrier: Barrier, wanted: Wanted, requests: set[ReadRequest]) -> None:

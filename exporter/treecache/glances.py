@@ -1,7 +1,7 @@
-"""Glances: small audits between two audits, to notice soon what no watch event reports: a changed ACL.
+"""Glances: small audits between two audits, to notice changed ACLs soon, which no watch event reports.
 
 A glance reads the root and a few znodes spread over the tree. If it finds that the session may no longer read the root,
-or several of the others, an audit of the whole tree follows at once.
+or several of the others, an audit of the whole tree follows immediately.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Glances:
         self._rests_until = float("-inf")
 
     def plan(self, now: float, znodes: int) -> None:
-        """Plans the next glance at a tree of so many znodes, an interval from now."""
+        """Plans the next glance, an interval from now; the interval grows with the number of `znodes`."""
         self.due_at = now + max(_INTERVAL, znodes / _ZNODES_A_SECOND)
 
     def next_turn(self) -> int:

@@ -7,7 +7,7 @@ disconnected  not started, or the client has no connection. The cache holds the 
 loading       connected, but the session's first sync is not complete; also after a failure.
 catching_up   the tree was complete before and is being read again: after a reconnect, or because an audit found a
               difference. The cache may lack changes.
-in_sync       complete and watched. Refreshes, which read what watch events mark, are normal and no state of their own.
+in_sync       complete and watched. Refreshes, which read what watch events mark, are normal and not a separate state.
               `verified_at` bounds how far a silent server may leave the cache behind.
 """
 
@@ -24,7 +24,7 @@ def state_of(
 
     Args:
         is_closed: whether the cache is closed, or lives in another process.
-        failure: why its threads cannot go on, if they cannot.
+        failure: the reason why its threads cannot continue, if any.
         is_connected: whether it is started and its client connected.
         is_held_off: whether the connection waits for the root's creation.
         replica: gives its progress.

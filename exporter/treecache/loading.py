@@ -1,7 +1,7 @@
 """Loading: reads the whole tree, at the start and after each reconnect, and notices when it is complete.
 
 A *sync* reads every known znode again and everything that this leads to; differences become events. It ends when all
-its reads are done, or is broken off with its connection.
+its reads are done, or is interrupted with its connection.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Loading:
         self.read_everything(lists_all=reason == "audit")
 
     def read_everything(self, *, lists_all: bool = False) -> None:
-        """Has every known znode read again; with `lists_all` also each list of children, even if it seems current."""
+        """Requests a new read of every known znode; with `lists_all` also of every list, even if it seems current."""
         self._reconciler.begin_sync(lists_all=lists_all)
         self._agenda.want_reads(("",), True)
         self._agenda.survey(self._reconciler.tree.paths())
@@ -80,7 +80,7 @@ class Loading:
             self._outbox.syncs.append(SyncEnded(now, False))
 
     def abandon(self) -> None:
-        """Ends the load; waiting paths go on waiting."""
+        """Ends the load; waiting paths keep waiting."""
         self._reconciler.end_sync()
         self._agenda.break_off()
 

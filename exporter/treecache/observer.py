@@ -10,10 +10,10 @@ from exporter.treecache.sent import Sent
 
 
 class CacheObserver:
-    """The notifications of a cache; override those of interest.
+    """The notifications of a cache; override the methods that you need.
 
-    The cache calls them on its own threads, so they must not block; it logs their exceptions and goes on. Times ``at``
-    are monotonic, in seconds.
+    The cache calls them on its own threads, so they must not block; it logs their exceptions and continues. Times
+    ``at`` are monotonic, in seconds.
     """
 
     def sync_began(self, sync: SyncBegun) -> None:

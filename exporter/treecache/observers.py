@@ -1,4 +1,4 @@
-"""CacheObservers: the observers of one cache. Each gets what it overrides; their errors do no harm."""
+"""CacheObservers: the observers of one cache. Each gets the notifications that it overrides; errors do no harm."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class CacheObservers:
 
     def _keep(self, observers: tuple[CacheObserver, ...]) -> None:
         self._all = observers
-        # These come with each change: only observers that override them are called.
+        # The notifications of each change: only observers that override them are called.
         self._of_sending = overriding(CacheObserver, "sending", observers)
         self._of_refreshes = overriding(CacheObserver, "refreshed", observers)
         self._of_propagation = overriding(CacheObserver, "propagated", observers)

@@ -1,7 +1,7 @@
 """CacheOptions: all options of one tree cache, checked once, in one object that every part reads.
 
 A new option is a field here and a key of `CacheKeywords`, a line in `TreeCache`'s docstring, and the code that uses
-it; CONTRIBUTING says what a key of the configuration file needs besides.
+it; CONTRIBUTING says what a key of the configuration file needs in addition.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from exporter.zookeeper.messages import BARRIERS
 
 MODES = ("auto", "recursive", "classic")
 
-#: The least staleness in seconds that makes a tree stale, however short its freshness interval.
+#: The minimum staleness in seconds that makes a tree stale, however short its freshness interval.
 NEVER_STALE_BEFORE = 10.0
 
 

@@ -1,4 +1,4 @@
-"""Outcome: what a replica wants sent, published and reported."""
+"""Outcome: everything that a replica wants to be sent, published and reported."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Event(NamedTuple):
 
 
 class AddedRun(NamedTuple):
-    """Many znodes that were added one after another. It stays one object until somebody wants the events."""
+    """Many znodes that were added one after another. It stays one object until the events are needed."""
 
     paths: Sequence[str]
     records: Sequence[bytes]
@@ -72,7 +72,7 @@ class SyncEnded(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What follows from the messages received, each list in order.
+    """The consequences of the messages received, each list in order.
 
     Requests to send, events to publish and faults to report; for observers the syncs that began and ended, and the
     applied requests that followed watch events; then the kinds of barriers to request, the freshness checks that
@@ -92,7 +92,7 @@ class Outcome(NamedTuple):
 
 
 class Outbox:
-    """Collects what the parts of a replica want done, until it is taken as an `Outcome`."""
+    """Collects the requests, events, faults and so on of a replica's parts, until they are taken as an `Outcome`."""
 
     def __init__(self) -> None:
         self.requests: list[Sent] = []

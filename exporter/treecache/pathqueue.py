@@ -30,7 +30,7 @@ class PathQueue:
         return iter(self._load)
 
     def push(self, paths: Iterable[str], load: bool) -> int:
-        """Adds paths, or marks those that wait already. Returns for how many of them a load newly waits."""
+        """Adds paths, or marks paths that wait already. Returns for how many of them a load newly waits."""
         order, loads = self._order, self._load
         fresh = dict.fromkeys(paths, load)
         if loads.keys().isdisjoint(fresh):
@@ -49,7 +49,7 @@ class PathQueue:
         return became
 
     def put_off(self, path: str, load: bool, due_at: float) -> int:
-        """Does the same as `push` for one path, postponed until `due_at` unless it may be taken already."""
+        """Adds or marks one path, like `push`, but postpones it until `due_at` unless it may be taken already."""
         if path not in self._load:
             heappush(self._later, (due_at, path))
             self._load[path] = load
@@ -83,7 +83,8 @@ class PathQueue:
     def pop_some(self, count: int, size: int, overhead: int = 0) -> tuple[list[str], list[str]]:
         """Takes up to `count` paths of at most `size` bytes in all, or a single longer one.
 
-        Each path counts `overhead` bytes besides its own. Returns the paths, and those of them that a load waits for.
+        Each path counts `overhead` bytes in addition to its length. Returns the paths, and separately the ones among
+        them that a load waits for.
         """
         order, loads = self._order, self._load
         paths = [order.popleft() for _ in range(min(count, len(order)))]
@@ -100,7 +101,7 @@ class PathQueue:
 
 
 def how_many_fit(paths: Sequence[str], size: int, overhead: int) -> int:
-    """How many of the first paths, each with `overhead` bytes besides its own, fit into so many bytes; at least one."""
+    """How many of the first paths, each with `overhead` more bytes, fit into `size` bytes; at least one."""
     ends = list(accumulate(byte_lengths(paths)))
     if ends and ends[-1] + overhead * len(ends) <= size:
         return len(paths)

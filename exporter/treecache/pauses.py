@@ -1,4 +1,4 @@
-"""Pauses: after a failure nothing is sent for a while, longer each time; the failure is reported once."""
+"""Pauses: delays requests after a failure, longer each time, and reports the failure once."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from exporter.treecache.backoff import PERSISTENT, Backoff, Strike
 from exporter.treecache.outcome import Outbox
 from exporter.treecache.timers import Timer, Timers
 
-#: Seconds until the next attempt: after the first failure, and at the most.
+#: Seconds until the next attempt: after the first failure, and at most.
 FIRST_DELAY, LONGEST_DELAY = 0.05, 5.0
-#: The longest delay before reading the whole tree again, and how long an earlier time is remembered after its delay.
+#: The longest delay before reading the whole tree again, and how long after its delay a failure is remembered.
 _LONGEST_RESYNC_DELAY, _RESYNC_GRACE = 30.0, 60.0
 
 
 class Pauses:
-    """Recent failures by name, and the pauses after them. Callers give monotonic seconds.
+    """Recent failures by name, and the pauses after them. Callers pass monotonic seconds.
 
     Args:
         timers: keep the pause.

@@ -4,7 +4,7 @@ This file alone decides which phase follows which. A replica reports what happen
 does not allow in a phase is a defect and raises: the replica's driver then restarts it.
 
     DETACHED  no connection; the znodes held stay, and nothing is sent.
-    ASKING    a connection stands, but the strategy is not chosen yet: what the server can do is being asked.
+    ASKING    a connection is established; the strategy waits for the answer to what the server supports.
     BARRIER   a barrier precedes the reads, so that a lagging server cannot bring back deleted znodes.
     ARMING    watches precede reads: the watch on the root is being set.
     LIVE      watches are set. The whole tree is read, then the znodes that watch events mark.
@@ -28,13 +28,13 @@ class Phase(Enum):
 
 
 class Step(Enum):
-    """What moves a replica from phase to phase."""
+    """The steps that move a replica from phase to phase."""
 
-    #: A connection stands: a new one, or the same reported twice.
+    #: A connection is established: a new one, or the same reported twice.
     CONNECTED = auto()
     #: The connection is lost or not trusted, or the replica is reset.
     DISCONNECTED = auto()
-    #: What the server can do is judged differently than before.
+    #: What the server supports is judged differently than before.
     RECONSIDERED = auto()
     #: The server does not support the mode.
     REFUSED = auto()

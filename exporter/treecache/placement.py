@@ -1,9 +1,9 @@
 """Placement: which thread takes a turn of the engine.
 
-A refresh is short, and each change of threads makes it take longer. So the thread that has read the messages from the
-connection takes that turn itself, and sends what follows at once. Everything that may take longer is left to the
-engine's own thread: loads, resyncs, audits, large batches, removals of subtrees, and what timers bring. So pings and
-the replies to other users of the client wait for a short turn at most.
+A refresh is short, and each change of threads would delay it. So the thread that has read the messages from the
+connection takes that turn itself, and immediately sends the requests that follow. Everything that may take longer is
+left to the engine's own thread: loads, resyncs, audits, large batches, removals of subtrees and work due by timers. So
+pings and the replies to other users of the client wait for a short turn at most.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from exporter.treecache.tree import Branch
 from exporter.zookeeper.messages import Barrier, Reply, WatchEvent
 from exporter.zookeeper.wire import NO_NODE, ReadRequest
 
-#: The most messages of a short turn, and the most operations of a request whose answer is applied in it.
+#: The maximum number of messages of a short turn, and the maximum number of operations of a request whose answer is
+#: applied in it.
 SHORT = 64
-#: The most bytes of such an answer.
+#: The maximum number of bytes of such an answer.
 SHORT_BYTES = 16 * 1024
 
 #: Messages that arrive from the server, on the connection's thread.

@@ -21,7 +21,7 @@ class Publication:
     Args:
         path: the cache's path, for the log.
         handler: kazoo's handler, which provides threads and events.
-        decode: makes what listeners get.
+        decode: makes the events that listeners receive.
         observers: get the duration of each call of a listener.
         may_rest: see `Delivery`.
         failed: see `Delivery`.
@@ -37,7 +37,7 @@ class Publication:
         failed: Callable[[BaseException, float], None],
     ) -> None:
         self.listeners: list[Listener] = []
-        #: Those that are called on the thread that publishes.
+        #: The listeners that are called on the thread that publishes.
         self.inline_listeners: list[Listener] = []
         self.fault_listeners: list[Listener] = []
         self._decode = decode
@@ -58,7 +58,7 @@ class Publication:
         return dict(self._fault_counts)
 
     def publish(self, happened: Sequence[Event | AddedRun]) -> None:
-        """Queues events for the listeners, and calls those that are inline."""
+        """Queues events for the listeners, and calls the inline listeners."""
         for one in happened:
             if isinstance(one, AddedRun):
                 self._event_counts[TreeEvent.NODE_ADDED] += len(one.paths)
@@ -77,7 +77,7 @@ class Publication:
             self._report_later(error)
 
     def close(self, timeout: float) -> None:
-        """Delivers what waits, for up to `timeout` seconds; no listener is called after that."""
+        """Delivers the waiting events, for up to `timeout` seconds; no listener is called after that."""
         self.delivery.close(timeout)
         self._reports.sum_up(at_once=True)
 

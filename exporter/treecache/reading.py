@@ -1,14 +1,14 @@
 """Reading: everything that decides when znodes are read, and how many at once.
 
-**Latency against batching.** A change should be in the cache at once; but a request costs the client and the ensemble
-about as much as a dozen of its operations, and a server commits no write while it works on a MultiRead. So a single
-change is read at once, by a request of its own; changes that come faster are read together, and only a stream of them
-waits, for milliseconds. A change passes these decisions, in this order:
+**Latency against batching.** A change should be in the cache immediately; but a request costs the client and the
+ensemble about as much as a dozen of its operations, and a server commits no write while it works on a MultiRead. So a
+single change is read immediately, by its own request; changes that come faster are read together, and only a stream of
+them waits, for milliseconds. A change passes these decisions, in this order:
 
 1. *Waking the thread that reads the connection* (`exporter.zookeeper.moderation`): while events come faster than 1,250
    a second, they gather for 2 ms in the socket, unless another request of the client waits for its reply.
 2. *Waking the engine* (`GATHERED`): while an answer is under way, or the time to send has not come, the engine would
-   only note an event. So events wake it only when 256 of them wait. A short turn wakes nobody: the thread that reads
+   only note an event. So events wake it only when 256 of them wait. A short turn wakes no thread: the thread that reads
    the connection takes it (`exporter.treecache.placement`).
 3. *Pace* (`Pace`): more than 2,000 changes a second are a stream, until there are fewer than 800. A stream gets
    a refresh each 5 ms.
@@ -18,9 +18,9 @@ waits, for milliseconds. A change passes these decisions, in this order:
    ``batch_size``; batches are smaller if paths or answers are long.
 6. *Rate limit* (`RateLimit`): at most ``max_nodes_per_second``, if set; unused reads of a tenth of a second may be
    saved up.
-7. *Audits* (`AUDITED`, `AUDIT_BYTES`) read besides, in requests so small that they hold up no refresh.
+7. *Audits* (`AUDITED`, `AUDIT_BYTES`) read in parallel, in requests so small that they delay no refresh.
 
-The classic strategy reads each znode by a request of its own: of the above, 4 and 5 become `SINGLE_WINDOW`.
+The classic strategy reads each znode by its own request: of the above, 4 and 5 become `SINGLE_WINDOW`.
 
 Measured on 2 cores (bench/README.md says how): a load of 100,101 znodes takes 0.41 s and 116 requests (kazoo's cache:
 200,200 requests). At 500 updates a second, which are no stream, half of the changes of a tree of 10,001 znodes reach a
@@ -38,29 +38,30 @@ from exporter.zookeeper.wire import READ_OVERHEAD
 GATHERED = 256
 #: This many paths do not wait for others to join them.
 WORTHWHILE = 64
-#: The most operations in an audit's bulk request: few enough to hold up no refresh.
+#: The maximum number of operations in an audit's bulk request: few enough to delay no refresh.
 AUDITED = 128
-#: The most bytes of the requests, and of the answers, in one round of an audit.
+#: The maximum number of bytes of the requests, and of the answers, in one round of an audit.
 AUDIT_BYTES = 512 * 1024
 
-#: The most single requests in flight: enough to hide the round trip, few enough to let other requests pass.
+#: The maximum number of single requests in flight: enough to hide the round trip, few enough to let other requests
+#: pass.
 SINGLE_WINDOW = 256
-#: The most single requests of an audit in flight: few enough to hold up no refresh.
+#: The maximum number of single requests of an audit in flight: few enough to delay no refresh.
 SINGLE_AUDITED = 16
-#: The most bytes of a single request's path, on average.
+#: The maximum number of bytes of a single request's path, on average.
 SINGLE_PATH_BYTES = 1024
 
 
 class Pace:
-    """When the next refresh may leave: at once while changes are few, after a moment during a stream of them.
+    """When the next refresh may leave: immediately while changes are few, after a moment during a stream of them.
 
-    Callers give monotonic seconds.
+    Callers pass monotonic seconds.
     """
 
     #: Seconds between refreshes of a stream.
     _INTERVAL = 0.005
-    #: Changes a second that start a stream, those that keep it up, and the seconds over which they are counted: a short
-    #: burst is read at once, and a short lull ends no stream.
+    #: Changes a second that start a stream, changes a second that sustain it, and the seconds over which they are
+    #: counted: a short burst is read immediately, and a short lull ends no stream.
     _STREAM = 2000.0
     _STILL_STREAM = 800.0
     _WINDOW = 0.010
@@ -92,7 +93,7 @@ class Pace:
 
 
 class RateLimit:
-    """How many znodes may be read now, by a token bucket. Callers give monotonic seconds.
+    """How many znodes may be read now, by a token bucket. Callers pass monotonic seconds.
 
     Args:
         per_second: the rate; None for no limit.
@@ -151,12 +152,12 @@ class BatchSize:
         self._request_bytes = request_bytes
 
     def room(self, prefix: int, allowance: int | None = None) -> Room:
-        """The room of an empty batch for at most `allowance` paths, each behind a prefix of so many bytes."""
+        """The room of an empty batch for at most `allowance` paths, each behind a prefix of `prefix` bytes."""
         size = self._size if allowance is None else min(self._size, allowance)
         return Room(size, self._answer_bytes, prefix + READ_OVERHEAD, self._request_bytes - self._FRAME_BYTES)
 
     def takes(self, prefix: int, operations: int, size: int) -> bool:
-        """Whether one request may hold so many operations, on paths of `size` bytes, each behind the prefix."""
+        """Whether one request may hold this many operations, on paths of `size` bytes, each behind the prefix."""
         return size + operations * (prefix + READ_OVERHEAD) + self._FRAME_BYTES <= self._request_bytes
 
     def answered(self, operations: int, size: int | None) -> None:
@@ -170,7 +171,7 @@ class BatchSize:
 class Room:
     """The room left in one batch. The first operation always fits."""
 
-    #: The most bytes expected of an answer, and those expected of a child's name in it.
+    #: The expected maximum number of bytes of an answer, and of a child's name in it.
     _REPLY_BYTES = 1024 * 1024
     _NAME_BYTES = 24
 
@@ -196,11 +197,11 @@ class Room:
 
     @property
     def overhead(self) -> int:
-        """The bytes that each path takes besides its own."""
+        """The bytes that each path takes in addition to its length."""
         return self._overhead
 
     def fits(self, operations: int, size: int, names: int = 0) -> bool:
-        """Whether operations on paths of so many bytes in all still fit.
+        """Whether operations on paths of `size` bytes in all still fit.
 
         The `names` that they may list count only if they would fill an answer alone.
         """
@@ -209,7 +210,7 @@ class Room:
         )
 
     def take(self, operations: int, size: int, names: int = 0) -> None:
-        """Takes room for operations on paths of so many bytes in all, and for the names that they may list."""
+        """Takes room for operations on paths of `size` bytes in all, and for the names that they may list."""
         self._operations -= operations
         self._request_bytes -= size + operations * self._overhead
         self._reply_bytes -= operations * self._answer_bytes + names * self._NAME_BYTES

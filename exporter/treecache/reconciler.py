@@ -74,7 +74,7 @@ class Reconciler:
         self.others: frozenset[str] = frozenset()
         #: The unreadable znodes of the tree.
         self.hidden: set[str] = set()
-        #: Those that exceed the limits of requests or replies, see `leave_out`.
+        #: The znodes that exceed the limits of requests or replies, see `leave_out`.
         self.left_out: set[str] = set()
         self._shown_prefix = shown_prefix
         self._agenda = agenda
@@ -119,16 +119,16 @@ class Reconciler:
     # Results of reads
 
     def kept(self, results: list[ReadResult]) -> list[ReadResult]:
-        """The results without what the cache does not keep."""
+        """The results, without data if the cache keeps none."""
         if self._keep_data:
             return results
         return [without_data(result) if isinstance(result, bytes) else result for result in results]
 
     def apply_run(self, paths: Sequence[str], results: Sequence[ReadResult], start: int, loads: Loads) -> Run:
-        """Applies what was read of children of one znode, from position `start` on, if they are new or unchanged.
+        """Applies the records of children of one znode, from position `start` on, if they are new or unchanged.
 
         The results are `kept`. Does the same as `apply_record` for each, at a fraction of the cost; the caller applies
-        those at the positions ``odd`` of the run.
+        the results at the positions ``odd`` of the run.
         """
         run = self.tree.apply_run(paths, results, start)
         if run.are_new:
@@ -246,7 +246,7 @@ class Reconciler:
                 self._can_be_read(gone)
 
     def recheck_suspects(self, now: float, *, at_rest: bool) -> None:
-        """Lists suspects again that still differ when no pending event explains it: at rest, or after a while.
+        """Lists suspects again that still differ without a pending event that explains it: at rest, or after a delay.
 
         A list may not settle it: some servers list children but say that they do not exist. Such znodes are listed at
         growing intervals, and reported once.
@@ -283,7 +283,7 @@ class Reconciler:
         return None if self.scope.may_leave_out_children(path) else record
 
     def read_again(self, path: str, load: bool, now: float, evidence: object) -> None:
-        """Has a znode read about which two answers differ, with growing delays on the same `evidence`."""
+        """Requests a read of a znode about which two answers differ, with growing delays on the same `evidence`."""
         due_at = self._strike(path, now, evidence).due_at
         if due_at > now:
             self._agenda.put_off(path, load, due_at)
@@ -355,7 +355,7 @@ class Reconciler:
         return read < held and not self.syncing
 
     def _check_children(self, path: str, entry: Entry, record: bytes, load: bool) -> None:
-        """Has a known znode listed, or makes it a suspect, if its new record does not match the children held."""
+        """Requests the list of a known znode, or makes it a suspect, if its new record and children do not match."""
         count, held = child_count(record), _held(entry)
         if load:
             is_known = listed_pzxid_of(entry) == pzxid_of(record) and not self._lists_all
@@ -367,7 +367,7 @@ class Reconciler:
             self.contradictions.settled(path)
 
     def _is_listed(self, path: str, count: int) -> bool:
-        """Whether to list the children of a znode that has so many."""
+        """Whether to list the children of a znode that has `count` of them."""
         return self.lists_leaf(path) or (count > 0 and self.scope.descends(path))
 
     def _fault(self, kind: str, error: BaseException) -> None:

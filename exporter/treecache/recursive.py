@@ -17,8 +17,8 @@ class RecursiveStrategy:
 
     Args:
         root: the server's path of the root.
-        batch_size: the most operations in one request.
-        window: the most requests in flight.
+        batch_size: the maximum number of operations in one request.
+        window: the maximum number of requests in flight.
     """
 
     mode = "recursive"

@@ -1,4 +1,4 @@
-"""Refreshing: has znodes read that watch events mark. Only a read that is sent after the event counts."""
+"""Refreshing: requests reads of the znodes that watch events mark. Only a read that is sent after the event counts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Refreshing:
         self._strategies = strategies
         self._credibility = credibility
         self._pace = pace
-        #: By path that waits to be read: the first event since it was last read.
+        #: For each path that waits to be read, the first event since its last read.
         self._heard: dict[str, WatchEvent] = {}
 
     def on_event(self, event: WatchEvent) -> None:
@@ -71,14 +71,14 @@ class Refreshing:
         return path in self._agenda or self._in_flight.is_reading(path)
 
     def take_causes(self, request: ReadRequest) -> Mapping[str, WatchEvent]:
-        """Takes the events that a request follows."""
+        """Takes the events that caused a request."""
         heard = self._heard
         if not heard:
             return NO_CAUSES
         return {path: heard.pop(path) for path in (*request.reads, *request.lists) if path in heard}
 
     def put_back(self, causes: Mapping[str, WatchEvent]) -> None:
-        """Puts events back whose request brought nothing."""
+        """Puts back the events of a request that must be repeated."""
         self._heard.update(causes)
 
     def forget(self) -> None:

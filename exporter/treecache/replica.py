@@ -66,7 +66,7 @@ class Replica:
         root: the server's path of the root, chroot included.
         options: the options of the cache.
         shown_root: the same path as users see it, without the client's chroot; by default `root`.
-        jitter: gives a number from 0 to 1 that delays resyncs after a reconnect, since the clients of a server lose
+        jitter: returns a number from 0 to 1 that delays resyncs after a reconnect, since the clients of a server lose
             their connections at the same time.
     """
 

@@ -24,13 +24,13 @@ _RAISED = "a fault listener of the tree cache raised"
 class FaultReports:
     """Calls the fault listeners; logs faults if there are none, and the exceptions of listeners.
 
-    It logs the first fault of each kind (type of exception) with its traceback; for those that follow within
-    `INTERVAL`, `sum_up` logs their number.
+    It logs the first fault of each kind (type of exception) with its traceback; `sum_up` logs the number of faults that
+    follow within `INTERVAL`.
 
     Args:
         path: the cache's path, for the log.
         listeners: the fault listeners; the list may change.
-        clock: gives monotonic seconds.
+        clock: returns monotonic seconds.
     """
 
     def __init__(

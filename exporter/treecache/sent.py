@@ -53,7 +53,7 @@ class InFlight:
         return list(self._sent)
 
     def reads(self) -> Iterator[ReadRequest]:
-        """The requests whose results go into the tree, unlike those of audits."""
+        """The requests whose results go into the tree, which results of audits do not."""
         for request, sent in self._sent.items():
             if isinstance(request, ReadRequest) and sent.purpose != AUDIT:
                 yield request

@@ -23,8 +23,8 @@ class ShardedStrategy(RecursiveStrategy):
 
     Args:
         root: the server's path of the root.
-        batch_size: the most operations in one request.
-        window: the most requests in flight.
+        batch_size: the maximum number of operations in one request.
+        window: the maximum number of requests in flight.
     """
 
     def __init__(self, root: str, batch_size: int, window: int) -> None:
@@ -34,7 +34,7 @@ class ShardedStrategy(RecursiveStrategy):
         self._unsure: set[str] = set()
 
     def arm(self) -> None:
-        """Nothing: watches are sent with the reads, from now on anew."""
+        """Returns None: watches are sent with the reads, and all must be set again from now on."""
         self._unsure |= self._watched
         self._watched.clear()
 
@@ -81,7 +81,7 @@ class ShardedStrategy(RecursiveStrategy):
         return Sending(sending.request, sending.loads, tuple(self._watches(sending.request)))
 
     def belongs_in_batch(self, path: str) -> bool:
-        """True except for the root: its list is a request of its own, which sets a watch."""
+        """True except for the root: its list is a separate request, which sets a watch."""
         return bool(path)
 
     def _watches(self, request: ReadRequest) -> Iterator[Request]:

@@ -43,7 +43,7 @@ def _is_child_of(stem: str) -> Callable[[str], bool]:
 
 
 class Sums(NamedTuple):
-    """What records add up to: their number by kind of znode, their bytes of data, and the positions of parents."""
+    """The totals of records: their number by kind of znode, their bytes of data, and the positions of parents."""
 
     kinds: Mapping[str, int]
     data_bytes: int
@@ -51,7 +51,7 @@ class Sums(NamedTuple):
 
 
 def sums(records: Sequence[bytes]) -> Sums:
-    """What these records add up to; each has a stat."""
+    """The totals of these records; each has a stat."""
     if len(records) < MANY:
         parts = [OWNER_SIZE_AND_CHILDREN.unpack_from(record, len(record) - OWNER_FROM_END) for record in records]
         few = Counter(kind_of(owner) for owner, _, _ in parts)

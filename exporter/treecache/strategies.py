@@ -18,11 +18,11 @@ class UnsupportedServerError(KazooException):  # type: ignore[misc]
 
 
 class Strategies:
-    """The strategy in use. It depends on the mode, on what the server can do, and on the server's credibility.
+    """The strategy in use. It depends on the mode, on what the server supports, and on the server's credibility.
 
     Args:
         root: the server's path of the root.
-        options: have the mode, the shard and the sizes.
+        options: contain the mode, the shard and the sizes.
         credibility: knows whether a server's recursive watches say what changed.
     """
 
@@ -40,7 +40,7 @@ class Strategies:
 
     @property
     def depends_on_server(self) -> bool:
-        """Whether the choice depends on what the server can do."""
+        """Whether the choice depends on what the server supports."""
         return self._mode != "classic"
 
     def connected(self, message: Connected) -> None:
@@ -49,7 +49,7 @@ class Strategies:
         self._recursive.limit(message.request_bytes)
 
     def choose(self, recursive: bool | None) -> None:
-        """Chooses by what the server can do; `recursive` is None if that is unknown."""
+        """Chooses by what the server supports; `recursive` is None if that is unknown."""
         self._lacks = recursive is False
         if self._mode == "auto":
             believed = recursive and self._credibility.believes(self.server)

@@ -16,18 +16,18 @@ class Timer(Enum):
     PACING = auto()
     #: Until the rate limit allows the next read.
     RATE = auto()
-    #: Until the session asks the server again what it can do.
+    #: Until the session asks the server again what it supports.
     INQUIRY = auto()
 
 
 #: While one of these is pending, nothing is sent.
 _HOLDS = (Timer.BACK_OFF, Timer.SPREAD, Timer.PACING, Timer.RATE)
-#: These are computed anew when another hold ends.
+#: Timers that are computed anew when another hold ends.
 _PASSING = (Timer.PACING, Timer.RATE)
 
 
 class Timers:
-    """The pending timers. Callers give monotonic seconds."""
+    """The pending timers. Callers pass monotonic seconds."""
 
     def __init__(self) -> None:
         self._due: dict[Timer, float] = {}
@@ -35,8 +35,8 @@ class Timers:
     def set(self, timer: Timer, due_at: float) -> None:
         """Sets a timer, replacing its previous time.
 
-        A timer that holds reads back clears those that only space them out: these are computed anew when the next read
-        would leave.
+        A timer that holds reads back clears the timers that only space reads out: these are computed anew when the next
+        read would leave.
         """
         if timer is not Timer.INQUIRY:
             self._clear(_PASSING)

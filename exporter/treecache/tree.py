@@ -59,8 +59,8 @@ def listed_pzxid_of(entry: Entry) -> int:
 class Run(NamedTuple):
     """Children of one znode, those at the positions from ``start`` to ``end``, after `Tree.apply_run`.
 
-    Either all of them are new and were added; ``parents`` are the positions of those that have children on the server.
-    Or ``odd`` are the positions of those that are not held just as they are; nothing was changed.
+    Either all of them are new and were added; then ``parents`` are the positions of the znodes that have children on
+    the server. Or nothing was changed; then ``odd`` are the positions of the znodes that differ from the tree.
     """
 
     start: int
@@ -76,7 +76,7 @@ class OrphanError(LookupError):
 
 
 class Tree:
-    """The znodes of one cache. Totals count readable znodes; unreadable ones have a count of their own."""
+    """The znodes of one cache. Totals count readable znodes; unreadable ones are counted separately."""
 
     def __init__(self) -> None:
         self.root: Branch | None = None
@@ -101,7 +101,7 @@ class Tree:
         return entry
 
     def walk(self) -> Iterator[tuple[str, Entry]]:
-        """Every znode with its path, parents before children; the tree may change meanwhile."""
+        """Every znode with its path, parents before children; the tree may change during the iteration."""
         root = self.root
         if root is None:
             return
@@ -119,7 +119,7 @@ class Tree:
                 levels.pop()
 
     def paths(self) -> Iterator[str]:
-        """Every znode's path, parents before children; the tree may change meanwhile. Faster than `walk`."""
+        """Every znode's path, parents before children; the tree may change during the iteration. Faster than `walk`."""
         return chain.from_iterable(self._paths_by_parent())
 
     def _paths_by_parent(self) -> Iterator[Iterable[str]]:
@@ -148,7 +148,7 @@ class Tree:
         return None if parent is None else parent.children.get(path[cut + 1 :])
 
     def add(self, path: str, record: bytes) -> Entry | None:
-        """Adds a znode and returns None; if the tree has it already, changes nothing and returns what is held.
+        """Adds a znode and returns None; if the tree has it already, changes nothing and returns its entry.
 
         Raises:
             OrphanError: the znode's parent is not in the tree.
@@ -191,7 +191,7 @@ class Tree:
         return Run(start, end, head, False, (), [start + position for position in odd])
 
     def _add_siblings(self, children: dict[str, Entry], fresh: Mapping[str, bytes]) -> Sequence[int]:
-        """Adds children; returns the positions of those that have children themselves."""
+        """Adds children; returns the positions of the children that have children themselves."""
         children.update(fresh)
         added = sums(list(fresh.values()))
         for kind, count in added.kinds.items():
@@ -252,7 +252,7 @@ class Tree:
         return removed
 
     def clear(self) -> None:
-        """Drops every znode. Walks under way go on over the old znodes."""
+        """Drops every znode. Walks under way continue over the old znodes."""
         self.root = self._cursor = None
         self.kinds = dict.fromkeys(NODE_KINDS, 0)
         self.data_bytes = self.unreadable = 0

@@ -13,7 +13,7 @@ class Wakeup(Protocol):
     """A flag that any thread sets and one thread waits for; the wait clears it."""
 
     def set(self) -> None:
-        """Wakes the waiting thread, or lets its next wait return at once."""
+        """Wakes the waiting thread, or lets its next wait return immediately."""
 
     def is_set(self) -> bool:
         """Whether it was set and not cleared since."""

@@ -3,8 +3,8 @@
 Another thread may take a turn as a *guest*, which saves the time until the worker's own thread runs.
 
 Any exception of a turn, BaseExceptions included, is a *failure*: the worker counts as failed while it waits, longer
-each time, and recovers; then it goes on. A killed greenlet ends, since its killer may wait for that, and another takes
-over.
+each time, and recovers; then it continues. A killed greenlet ends, since its killer may wait for that, and another
+takes over.
 
 While it has nothing to do for a long time, the worker *rests*: it has no thread then, and gets one when it is woken.
 """
@@ -36,7 +36,7 @@ _SLICE = 0.25
 
 
 class Failure(NamedTuple):
-    """Why a worker cannot go on, and since when, in Unix seconds: since the first of several failures in a row."""
+    """Why a worker cannot continue, and since when, in Unix seconds: since the first of several failures in a row."""
 
     reason: str
     at: float
@@ -47,8 +47,8 @@ class Worker:
 
     Args:
         handler: kazoo's handler, which provides threads and events.
-        turn: does the waiting work; returns the seconds after which to call it even if nobody wakes the worker, None
-            for no limit, or `RESTS`.
+        turn: does the waiting work; returns the seconds after which to call it again without a wake-up, None for no
+            limit, or `RESTS`.
         recover: called before the first turn after a failure; an exception of it is the next failure.
         failed: called with the exception and the seconds until the restart.
         ended: called once after the last turn, in any thread.
@@ -87,10 +87,10 @@ class Worker:
         #: The worker's thread while it takes turns, and the guest during its turn.
         self._identity: Identity | None = None
         self._guest: Identity | None = None
-        #: When the worker's thread wants the next turn even if nobody wakes it.
+        #: When the worker's thread takes the next turn without a wake-up.
         self._due_at = math.inf
 
-    # What others may call
+    # For callers
 
     def start(self) -> None:
         """Starts the thread; raises the handler's error if it cannot make one."""
@@ -187,7 +187,7 @@ class Worker:
 
     @property
     def failure(self) -> Failure | None:
-        """Why it cannot go on at present, or None."""
+        """Why it cannot continue at present, or None."""
         failure = self._failure
         return _LOST if failure is None and self._is_lost and not self._stopping else failure
 

@@ -1,7 +1,7 @@
 """Accepting: takes new connections from listening sockets, and copes with running out of file descriptors.
 
 asyncio's own servers accept either one connection per turn of the event loop, so that many busy connections delay new
-ones, or as many as the backlog is long; then, without file descriptors, each of them starts a retry timer of its own.
+ones, or as many as the backlog is long; then, without file descriptors, each of them starts a separate retry timer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import structlog
 
 from exporter.process.repetitions import FAULT_INTERVAL, Repetitions
 
-#: Connections that may wait to be accepted; the kernel has a limit of its own.
+#: Connections that may wait to be accepted; the kernel has its own limit.
 BACKLOG = 1024
 #: Seconds until the next attempt after a connection could not be accepted.
 _PAUSE = 0.2

@@ -90,10 +90,10 @@ class PasswordCheck:
     """Checks passwords as exporter-toolkit does, so that guessing takes long and reveals nothing.
 
     An unknown user's password is hashed too, at the highest cost of any user. One thread does all hashing. Results are
-    remembered, as keyed hashes. Equal attempts share one hashing, which goes on even when their clients leave.
+    remembered, as keyed hashes. Equal attempts share one hashing, which continues even when their clients leave.
 
     Clients take turns, and so do the users that one client tries. So a right password is checked however many wrong
-    ones are tried, at the latest after all attempts that wait.
+    ones are tried, at the latest after all waiting attempts.
     """
 
     def __init__(self) -> None:

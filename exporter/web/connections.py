@@ -20,7 +20,7 @@ from exporter.web.lobby import Kind, Lobby
 from exporter.web.tls import has_allowed_name
 
 #: Seconds for a TLS handshake; for a request's headers, counted from the start of the connection or the first byte of a
-#: later request; and for a client to read what was written to it.
+#: later request; and for a client to read an answer.
 HANDSHAKE_TIMEOUT = 5.0
 REQUEST_TIMEOUT = 10.0
 WRITE_TIMEOUT = 30.0
@@ -190,7 +190,7 @@ class HttpProtocol(H11Protocol):
 class TlsGate(asyncio.Protocol):
     """One connection before and during its TLS handshake; after it, the protocol that `make` returns takes over.
 
-    `context` is called for each connection, so that renewed certificates are used at once. If there are
+    `context` is called for each connection, so that renewed certificates are used immediately. If there are
     `allowed_names`, a client's certificate must have one of them.
     """
 

@@ -1,4 +1,4 @@
-"""Current: reloads the web configuration when its files change; a bad file leaves the last good one in force.
+"""Current: reloads the web configuration when its files change; after a bad file, the last good one stays in use.
 
 A failed reload is retried even if nothing changes: the files may be good, and the process out of file descriptors.
 """
@@ -33,8 +33,7 @@ class CurrentConfig:
     """The last good configuration, and its TLS context.
 
     TLS cannot be switched on or off, and no protection can be removed, without a restart: such a change is refused like
-    any other bad configuration, which is logged once and leaves the last good one in force.
-
+    any other bad configuration: the problem is logged once, and the last good configuration stays in use.
 
     Raises SettingsError if a certificate, key or authority of the first configuration cannot be used.
     """
@@ -51,7 +50,7 @@ class CurrentConfig:
 
     @property
     def config(self) -> WebConfig:
-        """The configuration in force."""
+        """The configuration in use."""
         return self._config
 
     @property
@@ -117,7 +116,7 @@ class CurrentConfig:
 
 
 def _mark(file: Path) -> Mark | None:
-    """What changes when a file's content does; None for a missing file."""
+    """A mark that changes when a file's content does; None for a missing file."""
     try:
         found = os.stat(file)
     except OSError:

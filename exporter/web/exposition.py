@@ -16,7 +16,7 @@ _KNOWN_VERSIONS = ("version=0.0.4", "version=1.0.0")
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a request asks for: the samples of these names, or all if there are none, and their format."""
+    """The requested samples, by names or all if `names` is empty, and their format."""
 
     names: tuple[str, ...]
     content_type: str
@@ -36,7 +36,7 @@ class Wanted:
 
 
 def wanted_by(request: Request) -> Wanted:
-    """What a request asks for: the parameters `name[]` name the samples, the headers the format."""
+    """The requested samples, named by the parameters `name[]`, and their format, by the headers."""
     encode, content_type = choose_encoder(_formats(request.headers.getlist("accept")))
     return Wanted(
         names=tuple(sorted(set(request.query_params.getlist("name[]")))),

@@ -22,7 +22,7 @@ from exporter.web.probes import HEALTHY_PATH, READY_PATH, Probes
 
 @dataclass(frozen=True)
 class Context:
-    """What the routes are made with.
+    """The objects and options that the routes use.
 
     `history` covers all `ensembles`. `links` are this server's paths by their titles in the header; `dashboard_url` may
     be elsewhere. With `expose_data`, pages show znodes' data. `reload` is None if reloading is not allowed, `shard` if

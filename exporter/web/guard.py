@@ -32,7 +32,7 @@ _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 class Guard:
     """An ASGI app around another one.
 
-    `config` returns the web configuration in force. Paths in `open_to_all` need no password, so that probes do not.
+    `config` returns the web configuration in use. Paths in `open_to_all` need no password, so that probes do not.
     """
 
     def __init__(self, app: ASGIApp, config: Callable[[], WebConfig | None], open_to_all: frozenset[str]) -> None:

@@ -20,7 +20,7 @@ _UNIX_MODE = 0o660
 
 @contextlib.contextmanager
 def listening(addresses: Sequence[Address]) -> Iterator[list[socket.socket]]:
-    """Sockets that listen on these addresses; closed in the end, with the files of Unix sockets removed.
+    """Sockets that listen on these addresses; closed at the end of the block, with the files of Unix sockets removed.
 
     Raises SettingsError if it cannot listen on one of the addresses.
     """

@@ -29,14 +29,14 @@ import resource
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 
-#: The most connections; fewer if the process may open few files.
+#: The maximum number of connections; fewer if the process may open few files.
 LIMIT = 512
-#: The most unread bytes, of all clients together.
+#: The maximum number of unread bytes, of all clients together.
 UNREAD_LIMIT = 32 * 1024 * 1024
 
 
 class Kind(enum.Enum):
-    """What a connection is for."""
+    """The purpose of a connection."""
 
     STRANGER = "stranger"
     IDLE = "idle"
@@ -131,7 +131,7 @@ class Lobby:
             _abort(self._present[kind])
 
     def end_all(self) -> None:
-        """Ends every connection at once."""
+        """Ends every connection immediately."""
         _abort(self._kinds)
 
     def _is_taken(self, kind: Kind, transport: asyncio.Transport) -> bool:
@@ -185,7 +185,7 @@ def _address(transport: asyncio.Transport) -> str:
 
 
 def network_of(host: str) -> str:
-    """What counts as one client: an IPv4 address, also in IPv6 notation, or an IPv6 /64 network."""
+    """The address that counts as one client: an IPv4 address, also in IPv6 notation, or an IPv6 /64 network."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

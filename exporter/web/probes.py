@@ -22,7 +22,7 @@ from exporter.pages.standing import Standing
 HEALTHY_PATH, READY_PATH = "/-/healthy", "/-/ready"
 #: Seconds that a cache must have been failed before a restart of the process is due.
 LASTING = 300.0
-#: The most trees that the first line names, and the most lines after it.
+#: The maximum number of trees that the first line names, and the maximum number of lines after it.
 _NAMED, _LINES = 5, 100
 
 #: A tree with its ensemble's name.

@@ -1,7 +1,7 @@
 """Scrapes: answers at the telemetry path; one collection answers all scrapes that wait for the same samples.
 
-So many concurrent scrapes cost no more than sequential ones, and each waits at most for the collection in progress and
-the next one.
+Therefore concurrent scrapes cost no more than sequential ones, and each waits at most for the collection in progress
+and the next one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from exporter.web.exposition import Wanted, exposition, wanted_by
 
 #: Concurrent collections, and how many more may wait: more than there are formats.
 _WHOLE = (2, 40)
-#: The same for collections of selected samples, of which there can be any number, so that they do not delay the others.
+#: The same limits for collections of selected samples: a client can request any number of these, and the limits keep
+#: them from delaying the others.
 _SELECTED = (1, 16)
 
 

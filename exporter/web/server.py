@@ -1,4 +1,4 @@
-"""Server: uvicorn, without signal handling, and with an acceptor and connections of our own."""
+"""Server: uvicorn, without signal handling, and with its own acceptor and connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""BarrierRequest: a barrier that was sent, and what its answer means."""
+"""BarrierRequest: a barrier that was sent, and the meaning of its answer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class BarrierRequest(NamedTuple):
         return cls(kind, request, Moment.now())
 
     def verdict(self, answer: Message) -> Barrier | BarrierFailed:
-        """What the answer means, or the lack of one.
+        """The result of the barrier, by its answer or the lack of one.
 
         An error of the operation inside the multi counts as success. An error of the whole request does not: a server
         that throttles replies without asking the quorum.

@@ -82,7 +82,7 @@ ERRORS = (*_ERRORS.values(), OTHER)
 class Call:
     """One request of a client and its result.
 
-    ``request`` is kazoo's or one of ours. ``began_at`` and ``ended_at`` are monotonic times: a call begins when it is
+    ``request`` is kazoo's or a session's. ``began_at`` and ``ended_at`` are monotonic times: a call begins when it is
     made and ends with its reply, its error or the loss of its connection. ``server`` is at first the one that the
     client is connected to, if any, and then the one that the request is sent to. Until it is sent, ``xid`` and
     ``sent_bytes`` are 0. ``zxid`` and ``received_bytes`` are the reply's, 0 without one. ``error`` is one of `ERRORS`,
@@ -149,7 +149,7 @@ class Call:
 
     @property
     def watches(self) -> bool:
-        """Whether it sets a one-shot watch: kazoo's requests have a watcher then, ours a flag."""
+        """Whether it sets a one-shot watch: then kazoo's requests have a watcher, and a session's requests a flag."""
         return bool(getattr(self.request, "watcher", None) or getattr(self.request, "watch", None))
 
     @property
@@ -160,7 +160,7 @@ class Call:
 
 
 class ClientObserver:
-    """The notifications of a client; override those of interest. They come on any thread and must not block."""
+    """The notifications of a client; override the methods that you need. They run on any thread and must not block."""
 
     @property
     def follows_context(self) -> bool:

@@ -19,7 +19,7 @@ from exporter.zookeeper.wire import (
     Request,
 )
 
-#: Error codes besides ZooKeeper's own, for requests for one path (which cannot be made shorter) that are not sent: the
+#: Error codes that ZooKeeper lacks, for requests for one path (which cannot be made shorter) that are not sent: the
 #: server hangs up on such a request, or its reply exceeds the limit.
 TOO_LONG, TOO_MUCH = -10_000, -10_001
 #: The errors for a znode that exists but cannot be read.
@@ -101,7 +101,7 @@ class Capabilities:
         return None if known.recursive or self._is_settled else max(0.0, known.ask_at - now)
 
     def request_bytes(self, server: str) -> int:
-        """The most bytes of a bulk request."""
+        """The maximum number of bytes of a bulk request."""
         return self._of(server).request_bytes
 
     def refuses(self, request: Request, server: str, now: float) -> int | None:
@@ -200,7 +200,7 @@ class Capabilities:
     def answered_at_length(self, request: ReadRequest, server: str, now: float) -> int | None:
         """Notes that a reply exceeds the limit; returns a new, lower limit of requests.
 
-        Returns None if the request was for one znode: that znode is not read for a while, longer each time.
+        Returns None if the request was for one znode: that znode is not read for some time, longer each time.
         """
         known = self._of(server)
         if request.is_of_one_path:

@@ -21,10 +21,10 @@ class Methods(NamedTuple):
 
     - ``expand_hosts()`` returns the addresses to try, each as name, address and port;
     - ``connect(host, address, port)`` connects and opens or resumes the session;
-    - ``invoke(timeout, request, xid)`` makes one exchange meanwhile, ``read(length, timeout)`` reads bytes from the
-      socket for it, and ``read_header(timeout)`` a whole reply;
+    - ``invoke(timeout, request, xid)`` makes one exchange while connecting, ``read(length, timeout)`` reads bytes from
+      the socket for it, and ``read_header(timeout)`` a whole reply;
     - ``submit(request, timeout, xid)`` serializes and sends a request, ``write(message, timeout)`` sends bytes;
-    - ``read_socket(timeout)`` reads what has arrived; its return value says whether the session was closed.
+    - ``read_socket(timeout)`` reads the arrived messages; its return value says whether the session was closed.
     """
 
     call: Callable[[Any, Any], Any]
@@ -66,11 +66,11 @@ class Client(Protocol):
     last_zxid: int
     #: The servers of the connection string.
     hosts: Sequence[Any]
-    #: The xid of the connection's last request, not counting those with a fixed one.
+    #: The xid of the connection's last request, not counting requests with a fixed xid.
     xid: int
     #: Set while a ping waits for its answer.
     ping_outstanding: Any
-    #: Whether the client's thread is one of the operating system's, beside which others run while it waits.
+    #: Whether the client's thread is an operating system thread, so that other threads run while it waits.
     has_threads: bool
 
     @property
@@ -83,9 +83,9 @@ class Client(Protocol):
 
     @property
     def client_state(self) -> Any:
-        """One of kazoo's ``KeeperState``, which says more."""
+        """One of kazoo's ``KeeperState``, which has more detail."""
 
-    # Those of its `Methods` that the session calls, in their current form: others may have replaced them.
+    # The methods of `Methods` that the session calls, in their current form: other code may have replaced them.
     call: Callable[[Any, Any], Any]
     expand_hosts: Callable[[], list[Any]]
     connect: Callable[..., Any]
@@ -107,7 +107,7 @@ class Client(Protocol):
 
         Args:
             methods: the replacements.
-            pause: gives for how many seconds arriving messages may gather in the socket now.
+            pause: returns for how many seconds messages may now gather in the socket before they are read.
             on_state: called with each new ``KazooState``, on the connection's thread.
         """
 

@@ -1,4 +1,4 @@
-"""Connecting: connects a client, and knows its server and what the server decided about the session."""
+"""Connecting: connects a client, and keeps its server and the server's decision about the session."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Connecting:
         return _peer(self._client.socket) or self.server or ""
 
     def on_protocol_error(self, error: ProtocolError) -> None:
-        """Counts the error and delays the next connection to the server, which kazoo would make at once."""
+        """Counts the error and delays the next connection to the server, which kazoo would make immediately."""
         self._traffic.protocol_errors[error.reason] += 1
         server = self.server_now() or self.server or ""
         if self._mistrust.broken(server, time.monotonic(), self.granted_timeout):
@@ -173,7 +173,7 @@ class Connecting:
     def _is_given_up(self) -> bool:
         """Whether to give up a session that a server hangs up on.
 
-        A server hangs up while it has no quorum, which says nothing about the session, and, for ever, if it has lost
+        A server hangs up while it has no quorum, which says nothing about the session, and, forever, if it has lost
         transactions that the client has seen (ZooKeeperServer.processConnectRequest).
         """
         last_heard = self._traffic.last_heard

@@ -12,21 +12,21 @@ from kazoo.exceptions import ConnectionDropped
 from exporter.zookeeper.protocol import ProtocolError
 
 _READ_SIZE = 256 * 1024
-#: The most bytes to read in one turn of the connection's loop, which also sends requests and pings.
+#: The maximum number of bytes to read in one turn of the connection's loop, which also sends requests and pings.
 _READ_LIMIT = 1024 * 1024
 _LENGTH = struct.Struct("!i")
-#: The most bytes of one frame by default. ZooKeeper limits requests (``jute.maxbuffer``, 1 MiB by default) but not its
-#: replies: this fits the names of a few million children without exhausting memory.
+#: The maximum number of bytes of one frame by default. ZooKeeper limits requests (``jute.maxbuffer``, 1 MiB by default)
+#: but not its replies: this fits the names of a few million children without exhausting memory.
 MAX_FRAME = 256 * 1024 * 1024
-#: The range of that limit: any znode fits into the least; the most is the longest length that a frame can have.
+#: The range of that limit: any znode fits into the minimum; the maximum is the longest length that a frame can have.
 LEAST_MAX_FRAME, MOST_MAX_FRAME = 1024 * 1024, 2**31 - 1
 
 
 class FrameBuffer:
-    """The bytes received on a connection's current socket that are no whole frame yet. A frame follows its length.
+    """The bytes received on a connection's current socket that form no whole frame yet. A frame follows its length.
 
     Args:
-        limit: the most bytes of a frame.
+        limit: the maximum number of bytes of a frame.
     """
 
     def __init__(self, limit: int = MAX_FRAME) -> None:
@@ -37,7 +37,7 @@ class FrameBuffer:
         self._socket: Any = None
 
     def receive(self, sock: Any) -> int:
-        """Reads what the socket has; returns the number of bytes.
+        """Reads the bytes that the socket has; returns their number.
 
         Raises:
             ConnectionDropped: the other side has closed the connection, and no bytes came before that.
@@ -64,7 +64,7 @@ class FrameBuffer:
         return received
 
     def frames(self) -> Generator[bytes, None, None]:
-        """Yields and forgets the whole frames, also one that its reader fails on.
+        """Yields and forgets the whole frames, including one on which its reader fails.
 
         Raises:
             ProtocolError: a frame's length is negative or above the limit.

@@ -1,4 +1,4 @@
-"""Inquiries: finds out and remembers what each server can do, and reports it to the subscribers."""
+"""Inquiries: finds out and remembers what each server supports, and reports it to the subscribers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Inquiries:
     Args:
         asked: the application's client.
         client: the same, as a session sees it.
-        submit_through: gives a function that submits requests through a client of our own.
+        submit_through: returns a function that submits requests through a separate client.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Inquiries:
     # Connections
 
     def connected(self) -> Connected:
-        """The message that a connection stands, with what is known of its server."""
+        """The message about an established connection, with the known facts about its server."""
         read_only = self._client.client_state == KeeperState.CONNECTED_RO
         known, peer, now = self.capabilities, self._connecting.peer_now(), time.monotonic()
         server, recursive = self._connecting.server_now() or "", known.recursive(peer, now)
@@ -89,7 +89,7 @@ class Inquiries:
     # Inquiries
 
     def inquire(self) -> None:
-        """Finds out what the connected server can do, unless an inquiry is under way; see `Session.inquire`."""
+        """Finds out what the connected server supports, unless an inquiry is under way; see `Session.inquire`."""
         with self._stream.lock:
             if not self._client.connected or self._inquiring == self._connections:
                 return

@@ -3,8 +3,8 @@
 A server before ZooKeeper 3.6 answers an unknown opcode with UNIMPLEMENTED and closes the connection
 (``UnimplementedRequestProcessor``). On the application's connection, that would fail the application's calls. No
 harmless request distinguishes 3.6 from 3.5: the handshake has no version, ``srvr`` is often forbidden, a proxy forwards
-it to a server that supports more than the proxy, and ``/zookeeper/config`` exists from 3.5 on. So a client with a
-session of its own, which ends with the inquiry, tries both requests.
+it to a server that supports more than the proxy, and ``/zookeeper/config`` exists from 3.5 on. So a separate client,
+whose session ends with the inquiry, tries both requests.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from exporter.zookeeper.messages import Message, Reply
 from exporter.zookeeper.stream import Submit
 from exporter.zookeeper.wire import MARSHALLING_ERROR, UNIMPLEMENTED, AddWatch, MultiRead, Request
 
-#: The most seconds of an inquiry, without the end of its session.
+#: The maximum duration of an inquiry in seconds, without the end of its session.
 PATIENCE = 5.0
 #: Connections in a row that end without an answer: a proxy that hangs up on unknown requests.
 HANG_UPS = 3
@@ -45,7 +45,7 @@ class Inquiry:
         client: the application's client.
         sasl_options: the client's SASL options, if any.
         address: the server to ask: its name, its IP address and its port.
-        submit_through: gives a function that submits requests through a client.
+        submit_through: returns a function that submits requests through a client.
     """
 
     def __init__(

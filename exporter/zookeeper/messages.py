@@ -18,7 +18,7 @@ BARRIERS = ("quorum", "sync")
 
 
 class Connected(NamedTuple):
-    """A connection to a server stands.
+    """The client is connected to a server.
 
     ``read_only`` if the server has lost its quorum. ``recursive`` says whether it supports recursive watches and bulk
     reads; if it is None, a subscriber that needs to know asks, and `Capable` follows. ``ask_in`` is the seconds until
@@ -67,7 +67,7 @@ class WatchEvent(NamedTuple):
 class Reply(NamedTuple):
     """The answer to a request: an error code, or 0 and a body that starts at ``offset``.
 
-    ``exemplar`` is for observers, as the request's `Call` has it.
+    ``exemplar`` is for observers, as in the request's `Call`.
     """
 
     request: Request

@@ -1,6 +1,6 @@
 """Moderation: lets watch events in quick succession gather for a moment, so that one wake-up reads many.
 
-Network cards do the same with their interrupts. A server sends each event in a packet of its own; waking up for each
+Network cards do the same with their interrupts. A server sends each event in its own packet; waking up for each
 costs more than processing it.
 """
 
@@ -10,12 +10,12 @@ from __future__ import annotations
 _PAUSE = 0.002
 #: The average seconds between events below which a read counts as dense: more than 1,250 events a second.
 _DENSE = 0.0008
-#: Events gather after this many dense reads in a row. A shorter burst is read at once.
+#: Events gather after this many dense reads in a row. A shorter burst is read immediately.
 _PATIENCE = 4
 
 
 class Moderation:
-    """Measures how densely events come. Callers give monotonic seconds."""
+    """Measures how densely events come. Callers pass monotonic seconds."""
 
     def __init__(self) -> None:
         self._events = 0

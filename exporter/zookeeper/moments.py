@@ -10,10 +10,10 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
-#: The most seconds between a moment's two readings, unless the thread is interrupted at each attempt.
+#: The maximum number of seconds between a moment's two readings, unless the thread is interrupted at each attempt.
 _PRECISION = 0.0005
 _TRIES = 5
-#: The least number of seconds by which setting back the wall clock is noticed. NTP steps it by 128 ms and more; it
+#: The minimum number of seconds by which setting back the wall clock is noticed. NTP steps it by 128 ms and more; it
 #: slews smaller differences, and Linux slews the monotonic clock as well.
 _TOLERANCE = 2 * _PRECISION
 

@@ -107,7 +107,7 @@ class Observers:
         self._kazoo_calls[xid].append(call)
 
     def answered(self, xid: int, zxid: int, size: int, error: str | None = None) -> None:
-        """Ends such a call, if any, with a reply of so many bytes."""
+        """Ends such a call, if any, with a reply of `size` bytes."""
         calls = self._kazoo_calls.get(xid)
         if calls:
             call = calls.popleft()

@@ -10,7 +10,7 @@ from kazoo.exceptions import AuthFailedError, ConnectionDropped, KazooException,
 #: The kinds of violations.
 PROTOCOL_ERRORS = ("frame_too_large", "bad_frame", "bad_event", "bad_reply", "unexpected_reply")
 
-#: The most bytes of a message while a connection is made: ZooKeeper's own default for any message
+#: The maximum number of bytes of a message while a connection is made: ZooKeeper's own default for any message
 #: (``jute.maxbuffer``). The answer that opens a session has 41 bytes, and a token of SASL some thousands.
 MAX_HANDSHAKE = 1024 * 1024
 
@@ -42,10 +42,10 @@ def protocol_error_in(error: Exception) -> ProtocolError | None:
 class Mistrust:
     """How long to avoid servers that violate the protocol: longer each time, and not at all for the first time.
 
-    kazoo's own back-off restarts with each connection that was made. Callers give monotonic seconds.
+    kazoo's own back-off restarts with each connection that was made. Callers pass monotonic seconds.
     """
 
-    #: Seconds after which a violation is forgotten; of the first pause; and of the longest pause.
+    #: Seconds: after which a violation is forgotten, of the first pause, and of the longest pause.
     _MEMORY = 60.0
     _FIRST_PAUSE = 0.1
     _LONGEST_PAUSE = 2.0

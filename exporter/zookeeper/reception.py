@@ -94,7 +94,7 @@ class Reception:
         self._traffic.sent_bytes += len(message)
 
     def read_socket(self, read_timeout: float) -> Any:
-        """Reads what has arrived; kazoo's own reads one frame with several system calls."""
+        """Reads all arrived messages; kazoo's own method reads one frame with several system calls."""
         sock, handler = self._client.socket, self._client.handler
         if is_replaced(handler) and not handler.select([sock], [], [], read_timeout)[0]:
             raise handler.timeout_exception("socket time-out during read")
@@ -163,7 +163,7 @@ class Reception:
         return answer
 
     def _on_overtaking_reply(self, xid: int, error: int) -> None:
-        """A reply out of order ends the connection; if it answers a request of ours, its error is noted."""
+        """A reply out of order ends the connection; if it answers a session's request, its error is noted."""
         waiting = overtaken(self._client, xid)
         for request in waiting:
             if isinstance(request, Request):

@@ -12,7 +12,7 @@ from exporter.zookeeper.wire import Request
 
 
 class OwnResult:
-    """The result of a request of ours. The client completes it only if the request fails; the session does the rest."""
+    """The result of a session's request. The client completes it only if the request fails; else the session does."""
 
     def __init__(self, client: Client, request: Request, sink: Sink) -> None:
         self._client = client
@@ -21,7 +21,7 @@ class OwnResult:
         self.call: Call | None = None
 
     def set(self, value: object = None) -> None:
-        """Called by the client only for requests that it decodes; ours are not among them."""
+        """Called by the client only for requests that it decodes; it does not decode the session's."""
         raise AssertionError("kazoo answered a request that is not its own")
 
     def set_exception(self, exception: Exception) -> None:

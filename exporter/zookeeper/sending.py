@@ -1,7 +1,7 @@
-"""Sending: queues and sends requests, ours and those of the client's callers; each is a call.
+"""Sending: queues and sends requests, the session's own and those of the client's callers; each is a call.
 
-The client sends what its callers queue when its connection's thread wakes up for that. A request of ours that follows
-from what has just arrived is made on that very thread, and is sent at once.
+The client sends its callers' requests when its connection's thread wakes up for them. A request of the session that
+follows from a message that has just arrived is made on that very thread, and is sent immediately.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Sending:
     # On any thread
 
     def submit(self, request: Request, sink: Sink) -> None:
-        """Queues a request of ours; see `Session.submit`."""
+        """Queues a request of the session; see `Session.submit`."""
         refusal = self._capabilities.refuses(request, self._connecting.peer, time.monotonic())
         if refusal is not None:
             sink(Reply(request, -1, *request.refused(refusal), 0))
@@ -117,13 +117,13 @@ class Sending:
     # On the connection's thread
 
     def give_occasion(self, arrived: Arrived, timeout: float) -> None:
-        """Calls `arrived`; what it submits while it may is sent at once.
+        """Calls `arrived`, and immediately sends the requests that it submits.
 
-        It may as long as no other request waits to be sent, and nobody else is about to change recursive watches.
+        That is so as long as no other request waits to be sent, and nobody else is about to change recursive watches.
 
         Args:
             arrived: see `exporter.zookeeper.stream.Arrived`.
-            timeout: the most seconds that a request may take to be sent.
+            timeout: the maximum number of seconds for sending a request.
 
         Raises:
             ConnectionDropped: the connection was lost; requests from then on count as sent and get no answer.
@@ -193,7 +193,7 @@ class Sending:
 
 
 class _Occasion:
-    """A moment in which the connection's thread sends at once."""
+    """A moment in which the connection's thread sends immediately."""
 
     def __init__(self, timeout: float) -> None:
         self.thread = threading.get_ident()

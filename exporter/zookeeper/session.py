@@ -1,7 +1,7 @@
 """Session: everything that one kazoo client receives, as streams in the server's order, and its measurements.
 
 Its parts: `reception` reads messages, `watches` and `stream` pass them to subscribers; `sending` and `connecting` send
-and connect; `inquiries` knows what servers can do; `standing` and `traffic` keep states, counts and times.
+and connect; `inquiries` knows what servers support; `standing` and `traffic` keep states, counts and times.
 """
 
 from __future__ import annotations
@@ -138,8 +138,8 @@ class Session:
         """Streams to `sink` the watch events at and below the server's path `root`, and every state change.
 
         If the client is connected, the stream begins with `Connected`. On the connection's thread, `arrived` is called
-        after all messages that have arrived together, with a function that says whether what it submits now is sent at
-        once. If not, it must not submit anything.
+        after all messages that have arrived together, with a function that says whether a request that it submits now
+        is sent immediately. If not, it must not submit any.
         """
         subscription = Subscription(root, sink, arrived, self._stream, self._watches, self._sending.submit)
         self._stream.add(subscription, self._greeting)
@@ -190,7 +190,7 @@ class Session:
         self._connecting.gives_up = is_over
 
     def inquire(self) -> None:
-        """Finds out what the connected server can do, unless that is under way; `Capable` follows in every stream.
+        """Finds out what the connected server supports, unless that is under way; `Capable` follows in every stream.
 
         It asks the server on a separate connection, which disturbs nobody and takes a few seconds at most.
         """

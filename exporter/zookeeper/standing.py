@@ -1,4 +1,4 @@
-"""Standing: the state of a client, since when it is in it, and how its sessions end."""
+"""Standing: the state of a client, when it entered that state, and how its sessions end."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ class ClientStats:
 
     ``server`` is ``host:port`` of the connection, None without one. ``session_id`` is the session's id as ZooKeeper
     logs it, also while it has no connection, and empty without a session; it is never a label of a metric.
-    ``session_timeout`` is what the server granted. ``session_deadline_at`` is when the server may expire the session
-    unless it hears from the client. For a session that began before anyone attached, these two and
+    ``session_timeout`` is the timeout that the server granted. ``session_deadline_at`` is when the server may expire
+    the session unless it hears from the client. For a session that began before anyone attached, these two and
     ``session_started_at`` are unknown, and 0. ``last_zxid`` is the newest zxid in a reply of the session, replies to
     pings included.
     """

@@ -16,7 +16,7 @@ from exporter.zookeeper.statechange import StateChange
 from exporter.zookeeper.wire import AddWatch, RemoveWatches, Request
 
 Sink = Callable[[Message], None]
-#: Called after messages that arrived together, with a function that says whether requests may be sent at once now.
+#: Called after messages that arrived together, with a function that says whether a request would be sent immediately.
 Arrived = Callable[[Callable[[], bool]], None]
 #: Queues a request; its answer goes to the sink.
 Submit = Callable[[Request, Sink], None]
@@ -112,7 +112,7 @@ class Stream:
             subscription.sink(message)
 
     def arrived(self, may_send: Callable[[], bool]) -> None:
-        """Ends the messages that have arrived together; `may_send` says whether requests may be sent at once now."""
+        """Ends the messages that have arrived together; `may_send` says whether a request would be sent immediately."""
         for subscription in self.subscriptions:
             subscription.arrived(may_send)
 
@@ -150,12 +150,12 @@ class Stream:
 
 
 def never() -> bool:
-    """Requests may not be sent at once."""
+    """Requests may not be sent immediately."""
     return False
 
 
 def nothing(may_send: Callable[[], bool]) -> None:
-    """For a reader that does not wait for the end of what arrives together."""
+    """For a reader that does not wait for the end of messages that arrive together."""
 
 
 def _ignore(message: Message) -> None:

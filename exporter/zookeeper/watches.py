@@ -76,7 +76,7 @@ class Watches:
         return request
 
     def answered(self, request: Request, error: int) -> None:
-        """A request of ours was answered."""
+        """A request of the session was answered."""
         if request in self._unwatched:
             self._unwatched.discard(request)
         else:

@@ -1,4 +1,4 @@
-"""The jute requests that kazoo lacks (AddWatch, RemoveWatches, MultiRead), and those whose raw answers are needed.
+"""The jute requests that kazoo lacks (AddWatch, RemoveWatches, MultiRead), and requests whose raw answers are needed.
 
 Layouts and opcodes are those of ZooKeeper's ``zookeeper.jute`` and ``ZooDefs.OpCode``. A request has the interface that
 kazoo's connection needs: a ``type`` (the opcode) and ``serialize()``. Paths are the server's, chroot included.
@@ -26,7 +26,7 @@ NO_AUTH = -102
 NOT_READ_ONLY = -119
 THROTTLED = -127
 
-#: The bytes of one path in a MultiRead request besides its own: header, length and watch flag.
+#: The bytes that a path takes in a MultiRead request in addition to its length: header, length and watch flag.
 READ_OVERHEAD = 14
 
 _INT = struct.Struct("!i")
@@ -55,7 +55,7 @@ def encode_string(text: str) -> bytes:
 
 
 class Request:
-    """One request of ours, compared by identity and sent at most once."""
+    """One request of a session, compared by identity and sent at most once."""
 
     type: ClassVar[int]
 
@@ -111,7 +111,7 @@ class RemoveWatches(Request):
 
 
 class Sync(Request):
-    """Makes the connected server catch up with what its leader has committed."""
+    """Makes the connected server catch up with its leader's commits."""
 
     type = 9
 
@@ -351,9 +351,9 @@ def _decode_names(body: bytes, offset: int, count: int) -> tuple[list[str], int]
 
 
 def _decode_short_names(body: bytes, offset: int, count: int) -> tuple[list[str], int] | None:
-    """Does the same for names of less than 256 bytes, at a third of the cost; returns None unless all are.
+    """Decodes names of less than 256 bytes, at a third of the cost; returns None if a name is longer.
 
-    A name has no zero byte, so the three that begin its length, and nothing else, separate it from the one before.
+    A name has no zero byte, so the three zero bytes that begin its length, and nothing else, separate two names.
     """
     separator = b"\0\0\0"
     parts = body[offset : offset + count * _USUAL_NAME].split(separator, count)

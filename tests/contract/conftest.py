@@ -1,4 +1,4 @@
-"""The contract's implementations: kazoo's own cache and ours with either strategy, behind the same few calls."""
+"""The contract's implementations: kazoo's cache and the exporter's in both strategies, behind the same few calls."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IMPLEMENTATIONS: dict[str, Callable[..., Any]] = {
     "kazoo": kazoo.recipe.cache.TreeCache,
 }
 
-#: Seconds that what is expected to fail has for it, and what is expected to succeed.
+#: Seconds to wait for a condition that is expected to fail, and for one that is expected to hold.
 PATIENCE_TO_FAIL, PATIENCE = 1.5, 60.0
 
 Soon = Callable[[Callable[[], Any]], Any]
@@ -31,7 +31,7 @@ Soon = Callable[[Callable[[], Any]], Any]
 
 @dataclass
 class Program:
-    """A cache and all that it told: `events` and `faults`."""
+    """A cache and all `events` and `faults` that it published."""
 
     cache: Any
     events: list[Any] = field(default_factory=list)
@@ -72,13 +72,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(params=IMPLEMENTATIONS)
 def implementation(request: pytest.FixtureRequest) -> str:
-    """The name of the implementation that the contract is put to."""
+    """The name of the implementation under test."""
     return str(request.param)
 
 
 @pytest.fixture
 def soon(request: pytest.FixtureRequest) -> Soon:
-    """`eventually`, which does not wait long for what is expected to fail."""
+    """`eventually`, which does not wait long for a condition that is expected to fail."""
     fails = request.node.get_closest_marker("xfail") is not None
     return partial(eventually, timeout=PATIENCE_TO_FAIL if fails else PATIENCE)
 
@@ -99,7 +99,7 @@ def make(implementation: str, client: KazooClient) -> Iterator[Make]:
 
 @pytest.fixture
 def run(make: Make) -> Run:
-    """Makes a cache as `make` does, listens to it, starts it and waits until it told that it is initialized."""
+    """Makes a cache as `make` does, listens to it, starts it and waits until it is initialized."""
 
     def run(*args: Any, **options: Any) -> Program:
         program = Program(make(*args, **options))

@@ -9,7 +9,7 @@ KAZOO_FAILS = {
     ),
     "test_default_after_close": "The root's node stays; get_data returns None for it.",
     "test_default_for_a_node_that_may_not_be_read": (
-        "A child's node exists before its data; get_data returns None for it, for ever if the znode is unreadable."
+        "A child's node exists before its data; get_data returns None for it, forever if the znode is unreadable."
     ),
     "test_a_node_that_may_not_be_read_is_a_fault": (
         "Every error of a read but NoNode is silently dropped, and the read is not repeated."
@@ -27,7 +27,7 @@ KAZOO_FAILS = {
     ),
     "test_an_update_and_then_a_removal_end_in_the_removal": (
         "A watch event is applied immediately, a reply only after the listeners' queue: the update is applied to the "
-        "removed node and published as its addition. A program that follows the events keeps it for ever."
+        "removed node and published as its addition. A program that follows the events keeps the node forever."
     ),
     "test_a_slow_listener_does_not_hold_up_the_tree": (
         "The thread that applies replies calls the listeners, so the tree is not updated while one runs."
@@ -37,7 +37,7 @@ KAZOO_FAILS = {
         "listeners. The cache is never updated again."
     ),
     "test_a_cache_that_is_not_closed_ends_its_threads_with_its_client": (
-        "Its thread waits for ever and keeps the cache and its client in memory."
+        "Its thread waits forever and keeps the cache and its client in memory."
     ),
     "test_parents_stat_is_true": (
         "When a child is created or deleted, its parent is listed but not read: numChildren, cversion and pzxid keep "

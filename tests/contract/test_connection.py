@@ -1,4 +1,4 @@
-"""What a program hears when its client's connection or session is lost, and what its cache holds afterwards."""
+"""The events of a program whose client loses its connection or session, and the contents of its cache afterwards."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEPTH = 1_050
 
 
 def leave(program: Program, proxy: Proxy, soon: Soon) -> None:
-    """Cuts the connection, and forgets what was told until the program knew."""
+    """Cuts the connection, and forgets the events up to the program's notice of it."""
     shut(proxy)
     soon(lambda: SUSPENDED in program.kinds())
     del program.events[:]
@@ -126,7 +126,7 @@ def test_an_interruption_while_loading_does_not_make_it_initialized(
             known.append(program.kinds().count(ADDED))
 
     program.cache.listen(listen)
-    # Each level takes a fifth of a second, so the lowest is far away when the root is told.
+    # Each level takes a fifth of a second, so the lowest is still to come when the root's event arrives.
     proxy.delay = 0.1
     program.cache.start()
     soon(lambda: SUSPENDED in program.kinds())

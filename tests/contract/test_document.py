@@ -1,4 +1,4 @@
-"""docs/compatibility.md says of kazoo's cache what the tests find: the same failures, for the same reasons."""
+"""docs/compatibility.md lists the failures of kazoo's cache that the tests find, with the same reasons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a program hears while its client is connected: which events, with what, in which order."""
+"""The events of a program while its client is connected: which, with which data, in which order."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def test_nodes_directly_below_the_root_of_all_come_and_go(run: Run, client: Kazo
 
 
 def added(program: Program) -> list[str | None]:
-    """The paths that a program was told were added."""
+    """The paths of the NODE_ADDED events that a program received."""
     return [path for kind, path in program.told() if kind == TreeEvent.NODE_ADDED]
 
 
@@ -66,7 +66,7 @@ def test_paths_are_those_of_the_client_whatever_its_chroot(
         program = run(f"{prefix}/app", client_factory(hosts))
         client.create("/inner/app/b", b"1")
         soon(lambda prefix=prefix, program=program: program.data(f"{prefix}/app/b") == b"1")  # type: ignore[misc]
-        # Listeners are told a moment after the cache has changed.
+        # Listeners receive an event a moment after the cache has changed.
         soon(lambda program=program: len(added(program)) >= 3)  # type: ignore[misc]
         assert added(program) == [f"{prefix}/app", f"{prefix}/app/a", f"{prefix}/app/b"]
         client.delete("/inner/app/b")

@@ -72,7 +72,7 @@ def service_manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 @contextlib.contextmanager
 def meanwhile(act: Callable[[], None]) -> Iterator[None]:
-    """Runs `act` in a thread while the daemon runs in this one; its error is raised in the end."""
+    """Runs `act` in a thread while the daemon runs in this one; raises its error at the end of the block."""
     with ThreadPoolExecutor(1) as thread:
         acting = thread.submit(act)
         yield

@@ -1,4 +1,4 @@
-"""The dashboards follow the rules of Grafana's dashboard-linter (docs/rules) and some of ours.
+"""The dashboards follow the rules of Grafana's dashboard-linter (docs/rules) and some of this project's.
 
 The rules about Loki do not apply.
 """

@@ -48,7 +48,7 @@ def quick_client(hosts: str, timeout: float = LONG_SESSION) -> KazooClient:
 
 @contextlib.contextmanager
 def started(client: KazooClient) -> Iterator[KazooClient]:
-    """Starts a client, even if its server fails meanwhile, and stops and closes it afterwards."""
+    """Starts a client, even if its server fails during that, and stops and closes it afterwards."""
     try:
         client.start(timeout=60)
         yield client

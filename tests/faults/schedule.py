@@ -1,4 +1,4 @@
-"""Schedules: random faults from a seed, and writers that run meanwhile."""
+"""Schedules: random faults from a seed, and writers that run at the same time."""
 
 from __future__ import annotations
 

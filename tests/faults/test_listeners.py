@@ -163,7 +163,7 @@ client.start()
 with TreeCache(client, "/") as cache:
     assert cache.wait_initialized(60)
     cache.listen(lambda event: None)
-    # What looks into what the server can do has a client of its own, which may just be stopping.
+    # The inquiry about what the server supports has its own client, which may just be stopping.
     client.handler._state_change.acquire()
     child = os.fork()
     if child == 0:

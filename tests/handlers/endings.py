@@ -1,4 +1,4 @@
-"""A program whose greenlets are killed and whose listeners raise, for `test_handlers` to run in a process of its own.
+"""A program whose greenlets are killed and whose listeners raise, for `test_handlers` to run in its own process.
 
     python -m tests.handlers.endings HANDLER HOSTS
 
@@ -66,7 +66,7 @@ class Endings:
             print(step.__name__, flush=True)
 
     def listeners(self) -> None:
-        """Whatever a listener raises is a fault, and the others go on."""
+        """Any exception of a listener is a fault, and the others continue."""
         errors = raised()
         faults: list[BaseException] = []
 
@@ -85,7 +85,7 @@ class Endings:
         assert self.cache.stats().engine_restarts == 0
 
     def listener_killed(self) -> None:
-        """A greenlet that is killed in a listener ends; another goes on with the next event."""
+        """A greenlet that is killed in a listener ends; another continues with the next event."""
         kills = self.kills()
         self.cache.listen(lambda event: kills.pop()() if kills else None)
         self.change()
@@ -94,12 +94,12 @@ class Endings:
         self.until(lambda: self.cache.state == "in_sync" and self.cache.initialized)
 
     def engine(self) -> None:
-        """Whatever the engine raises, it comes back."""
+        """The engine restarts after any exception."""
         for error in raised():
             self.break_engine(error)
 
     def engine_killed(self) -> None:
-        """Killed, the engine's greenlet ends, and another goes on."""
+        """When the engine's greenlet is killed, another takes over."""
         for kill in self.kills():
             before = self.cache.stats().engine_restarts
             take = self.cache._replica.take
@@ -114,7 +114,7 @@ class Endings:
             self.comes_back()
 
     def all_killed(self) -> None:
-        """With every greenlet dead, the cache says that it has failed or is cut off, and closes at once."""
+        """With every greenlet dead, the cache says that it has failed or is cut off, and closes immediately."""
         greenlets = self.greenlets()
         if greenlets:
             importlib.import_module("gevent").killall(greenlets, timeout=30)
@@ -128,7 +128,7 @@ class Endings:
         assert self.cache.state == "closed"
 
     def break_engine(self, error: BaseException) -> None:
-        """Has the engine raise at its next turn, and waits until it is well again."""
+        """Makes the engine raise at its next turn, and waits until it has recovered."""
         before = self.cache.stats().engine_restarts
         take = self.cache._replica.take
 

@@ -1,4 +1,4 @@
-"""A program that keeps a cache under one of kazoo's handlers, for `test_handlers` to run in a process of its own.
+"""A program that keeps a cache under one of kazoo's handlers, for `test_handlers` to run in its own process.
 
     python -m tests.handlers.scenario HANDLER HOSTS MODE
 
@@ -94,7 +94,7 @@ class Scenario:
         self.until(lambda: self.kinds()[-1] == TreeEvent.NODE_UPDATED)
 
     def listen_badly(self) -> None:
-        """A listener that waits and then raises holds up neither the tree nor the connection."""
+        """A listener that waits and then raises delays neither the tree nor the connection."""
         faults: list[Exception] = []
         go_on = self.client.handler.event_object()
         self.cache.listen_fault(faults.append)
@@ -112,7 +112,7 @@ class Scenario:
         self.until(lambda: len(faults) == 2)
 
     def close(self) -> None:
-        """The cache is closed from one of its listeners and falls silent; the client goes on."""
+        """The cache is closed from one of its listeners and sends no more events; the client keeps working."""
         self.cache.listen(lambda event: self.cache.close())
         self.client.create("/app/d")
         self.until(lambda: len(self.cache) == 0)

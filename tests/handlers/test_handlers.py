@@ -1,4 +1,4 @@
-"""The cache under each of kazoo's handlers, in a process of its own: what one patches must not reach the others."""
+"""The cache under each of kazoo's handlers, in its own process: what one patches must not reach the others."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def of_idle_client(idle: KazooClient) -> None:
 
 
 def in_place_of_idle_client(idle_handle: instrumentation.Instrumentation) -> None:
-    """If the child makes a client of its own instead, that one has the name."""
+    """If the child makes its own client instead, that one has the name."""
     signal.alarm(PATIENCE)
     client = KazooClient(HOSTS)
     with instrument(client, ensemble="idle"), started(client):

@@ -308,7 +308,7 @@ def test_nothing_goes_on_counting(client: KazooClient, registry: CollectorRegist
         gc.collect()
         return (found for found in gc.get_objects() if isinstance(found, ClientInstruments | CacheInstruments))
 
-    # Those of earlier tests may end meanwhile.
+    # Threads of earlier tests may end at the same time.
     before = weakref.WeakSet(instruments())
     with TreeCache(client, "/app"):
         handle = instrument(client, registry=registry)

@@ -40,7 +40,7 @@ def watched(server: ZooKeeperServer, client: KazooClient) -> set[str]:
 
 @contextlib.contextmanager
 def sharded(client_factory: ClientFactory, total: int) -> Iterator[Mapping[TreeCache, KazooClient]]:
-    """A cache for each shard, on a client of its own, loaded."""
+    """A cache for each shard, on its own client, loaded."""
     with contextlib.ExitStack() as caches:
         clients = [client_factory() for _ in range(total)]
         found = {

@@ -219,7 +219,7 @@ def test_a_slow_collector_delays_nothing_and_takes_what_the_queue_has_room_for(
             eventually(lambda: exporter.metric("zookeeper_cache_data_bytes") == expected)
             eventually(lambda: exporter.metric("treecache_exporter_spans_dropped_total") > 0)
             assert scrapes_wait_for_no_export(exporter, delay)
-            # Dropping made room, so the spans of a late change arrive in the end.
+            # Dropping made room, so the spans of a late change eventually arrive.
             arrived = len(receiver.spans("treecache.refresh"))
 
             def another_arrives() -> bool:

@@ -59,7 +59,7 @@ class Traced(TestBase):
 
 @pytest.fixture
 def traced(zookeeper: ZooKeeper) -> Iterator[Traced]:
-    # The server's fixture comes first: it has a client of its own.
+    # The server's fixture comes first: it has its own client.
     test = Traced()
     test.setUp()  # type: ignore[no-untyped-call]
     yield test

@@ -49,7 +49,7 @@ def request(path: str, password: str = PASSWORD[1]) -> bytes:
 
 @contextlib.contextmanager
 def crowd(server: Server, asking: bytes) -> Iterator[dict[int, int]]:
-    """Runs this many clients that repeat requests; the block begins once all are connected, and counts in the end."""
+    """Runs this many clients that repeat requests; the block begins once all are connected, and counts at its end."""
     assert server.authority is not None
     command = [sys.executable, "-m", "tests.web.crowd", str(CLIENTS), str(server.port), str(server.authority.file)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as clients:

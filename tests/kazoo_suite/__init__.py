@@ -1,1 +1,1 @@
-"""kazoo's own tests, which its wheel brings along, run with ours on every client and without, and compared."""
+"""Runs the tests in kazoo's wheel with and without our instrumentation on every client, and compares the outcomes."""

@@ -1,7 +1,7 @@
-"""A pytest plugin for kazoo's own tests: puts ours on every client, and, if asked, one quick server under them all.
+"""A pytest plugin for kazoo's own tests: instruments every client, and can make all tests use one quick server.
 
-The environment says how: ``KAZOO_SUITE_CLIENTS`` is one of `CLIENTS`, ``KAZOO_SUITE_OUTCOMES`` the file that takes the
-outcomes, and ``KAZOO_SUITE_SERVER`` the address of a server that runs. Without the last one, kazoo's own harness starts
+The environment configures it: ``KAZOO_SUITE_CLIENTS`` is one of `CLIENTS`, ``KAZOO_SUITE_OUTCOMES`` the file for the
+outcomes, and ``KAZOO_SUITE_SERVER`` the address of a running server. Without the last one, kazoo's own harness starts
 an ensemble of three for each class.
 """
 
@@ -71,7 +71,7 @@ def put_on_every_client(attach: Callable[[KazooClient], object]) -> None:
 
 
 def use_server(address: str) -> None:
-    """Has the tests use a server that runs already, and lives on, in place of ensembles of their own."""
+    """Makes the tests use a running server, which they do not stop, instead of starting ensembles."""
     # kazoo's harness writes key stores of Java with them, which one server without TLS does not need.
     for name in ("OpenSSL", "jks"):
         sys.modules.setdefault(name, ModuleType(name))

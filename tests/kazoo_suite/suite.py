@@ -1,4 +1,4 @@
-"""Runs kazoo's own tests, and finds those that ours makes fail."""
+"""Runs kazoo's own tests, and finds the tests that our instrumentation makes fail."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-#: The tests that fail with ours on every client, and why they have to.
+#: The tests that fail with our instrumentation on every client, and why they must.
 KNOWN: Mapping[str, str] = {
     "test_connection.py::TestUnorderedXids::test_xids_mismatch": (
         "a reply with the wrong xid costs the connection, and its callers get ConnectionLoss; kazoo ends the client"
@@ -22,7 +22,7 @@ _ROOT = Path(__file__).parents[2]
 def run(
     python: str, clients: str, tests: Sequence[str], options: Sequence[str] = (), environment: Mapping[str, str] = {}
 ) -> dict[str, str]:
-    """Runs tests in a process of their own; gives their outcomes by pytest's names for them.
+    """Runs tests in their own process; returns their outcomes by pytest's names for them.
 
     Args:
         python: the interpreter, which has kazoo, pytest and what the exporter needs.
@@ -47,7 +47,7 @@ def run(
             "--tb=short",
         ]
         plugins = ["-p", "no:cacheprovider", "-p", "tests.kazoo_suite.plugin", "--timeout=90", "--pyargs"]
-        # Not in this folder, whose own conftest is none of theirs.
+        # Not in this folder, whose conftest kazoo's tests must not use.
         ended = subprocess.run(
             [*command, *plugins, *options, *tests],
             cwd=folder,
@@ -72,7 +72,7 @@ def failed(outcomes: Mapping[str, str]) -> list[str]:
 def harmed(
     python: str, folder: Path, suspects: Sequence[str], environment: Mapping[str, str] = {}
 ) -> dict[str, Mapping[str, str]]:
-    """Those suspects that fail with ours on every client and pass without, when they are run once more.
+    """The suspects that, run once more, fail with our instrumentation on every client and pass without it.
 
     Args:
         python, environment: as for `run`.

@@ -1,4 +1,4 @@
-"""A part of kazoo's own tests passes with ours on every client: that which breaks connections and ends sessions."""
+"""kazoo's own tests that break connections and end sessions pass with our instrumentation on every client."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.kazoo_suite.suite import KNOWN, failed, harmed, run
 
 FOLDER = Path(kazoo.__file__).parent / "tests"
 MODULES = ("test_client", "test_connection", "test_lock", "test_partitioner", "test_watchers")
-#: They need an ensemble, or a server that is theirs to stop, or take seconds each.
+#: These tests need an ensemble, or a server that they may stop, or take seconds each.
 LEFT_OUT = (
     "Reconfig or SSL or TestReadOnlyMode or update_host_list or request_queuing_session or race_condition or sasl"
     " or remove_session_watcher or stop_on_session_loss or lock_timeout or test_timeout or real_state_change"
     " or many_threads or watcher_exception"
 )
-#: kazoo's harness says so to its servers; its password is "test".
+#: kazoo's harness passes this to its servers; its password is "test".
 SUPERUSER = {"zookeeper.DigestAuthenticationProvider.superDigest": "super:D/InIHSb7yEEbrWz8b9l71RjZJU="}
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]

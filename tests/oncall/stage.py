@@ -1,7 +1,7 @@
 """Stage: two replicas for each of several causes, with Prometheus, Alertmanager and a webhook.
 
 Each cause has an ensemble with its own name, which is one session with two trees in each of two exporters. Causes that
-do not harm exporters share two exporters; others have two exporters and a job of their own.
+do not harm exporters share two exporters; others have two exporters and their own job.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A real receiver of OpenTelemetry's protocol, as a process of its own: decodes what it is sent and writes it down."""
+"""A real receiver of OpenTelemetry's protocol, as its own process: decodes what it is sent and writes it down."""
 
 from __future__ import annotations
 

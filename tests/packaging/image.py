@@ -1,6 +1,6 @@
 """`python -m tests.packaging.image ROOT IMAGE.json VERSION`: tests an image that is unpacked at ROOT; needs root.
 
-Runs the image as an engine would: the entry point with its environment as its user, in a mount namespace of its own
+Runs the image as an engine would: the entry point with its environment as its user, in a separate mount namespace
 where every file system is read-only, and in the machine's network namespace. It watches a real ZooKeeper. `make
 image-test` passes the arguments; IMAGE.json is the output of `buildah inspect --type image`.
 """

@@ -483,7 +483,7 @@ def test_the_schema_knows_the_values_and_no_others() -> None:
     assert schema["$schema"] == "http://json-schema.org/draft-07/schema#"
     defaults = yaml((CHART / "values.yaml").read_text())
     assert (schema["additionalProperties"], set(schema["properties"])) == (False, {*defaults, "global"})
-    # Kubernetes checks its own objects, and the configuration file has a schema of its own.
+    # Kubernetes checks its own objects, and the configuration file has its own schema.
     for name in set(defaults) - {"config", "resources", "affinity", "lifecycle", "dnsConfig"}:
         section = schema["properties"][name]
         if known := section.get("properties"):

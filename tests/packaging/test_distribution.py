@@ -81,7 +81,7 @@ def test_the_wheel_serves_its_documents(wheel: zipfile.ZipFile, tmp_path: Path) 
     wheel.extractall(tmp_path)
     script = "from exporter.pages.documents import packaged; print(*[one.name for one in packaged()])"
     command = [sys.executable, "-c", script]
-    # In a folder of its own, without the repository.
+    # In its own folder, without the repository.
     served = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60)
     assert served.stdout.split() == [document.name for document in packaged()]
 

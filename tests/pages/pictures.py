@@ -52,7 +52,7 @@ PICTURES = (
 
 
 def main() -> None:
-    """Lets the tree change for a while, kills its server halfway, and takes the pictures in the end."""
+    """Lets the tree change for some time, kills its server halfway, and takes the pictures at the end."""
     parser = argparse.ArgumentParser(prog="python -m tests.pages.pictures")
     parser.add_argument("--minutes", type=float, default=11.0, help="how long the tree lives, about (default 11)")
     parser.add_argument("--folder", type=Path, default=DOCS, metavar="FOLDER", help="where to write (default docs)")

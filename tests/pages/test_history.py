@@ -1,4 +1,4 @@
-"""What the page remembers: charts, and what changed between two looks."""
+"""The page's memory: charts, and the changes between two looks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log of trees' conditions: each change once, limited in number, and the actual state in the end."""
+"""The log of trees' conditions: each change once, limited in number, and finally the actual state."""
 
 from __future__ import annotations
 

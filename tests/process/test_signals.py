@@ -1,4 +1,4 @@
-"""Signals end the process at once, even the first one of a container, for which the kernel discards them by default."""
+"""Signals end the process immediately, even a container's first one, for which the kernel discards them by default."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ with ending_at_once():
     print(os.getpid(), flush=True)
     time.sleep(60)
 """
-#: Makes a command the first process of its own namespace.
+#: Makes a command the first process of a new namespace.
 FIRST = ["unshare", "--pid", "--fork", "--kill-child"]
 #: Without privileges that is not allowed: the tests then cover an ordinary process.
 CAN_BE_FIRST = subprocess.run([*FIRST, "true"], stderr=subprocess.DEVNULL).returncode == 0

@@ -30,7 +30,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 def handler(pipe: tuple[int, int]) -> Iterator[DescriptorHandler]:
     handler = DescriptorHandler(pipe[1], CAPACITY)
     yield handler
-    # Pending writes then fail at once, instead of going to the next owner of the descriptor's number.
+    # Pending writes then fail immediately, instead of going to the next owner of the descriptor's number.
     with contextlib.suppress(OSError):
         os.close(pipe[0])
     handler.flush()

@@ -9,7 +9,7 @@ Whenever a freshness check succeeds, each path must be in a state that it had at
 audit may find anything. Both checks are left out after a change that no watch reports, and the first also after answers
 overtook one another.
 
-    python -m tests.simulation 4711                          # carries out one seed, and makes it small if it fails
+    python -m tests.simulation 4711                          # carries out one seed, and shrinks it if it fails
     python -m tests.simulation --schedules 1000000 --jobs 2
 
 A replica cannot notice a change that no watch reports. `ModelServer.unreported` notes such a change since the

@@ -49,12 +49,12 @@ _PATIENCE = 2_000
 _EVERYTHING = 1_000_000
 #: Seconds. Anything due later than this is periodic: a replica that waits for it is at rest.
 _SOON = 6.0
-#: The same while the replica waits to learn what the server can do.
+#: The same while the replica waits to learn what the server supports.
 _FORGOTTEN = 20.0
 
 
 class Harness:
-    """Drives a replica as a `TreeCache` does, and checks what it holds."""
+    """Drives a replica as a `TreeCache` does, and checks its contents."""
 
     def __init__(
         self, root: str = "/app", *, glances: bool = False, jitter: Callable[[], float] = float, **options: Any
@@ -74,7 +74,7 @@ class Harness:
         self._read = 0
         self._barriers: dict[Request, BarrierRequest] = {}
         self._judged: Barrier | None = None
-        #: What the replica was last told about what the server can do, until the server refuses; whether that still
+        #: What the replica last learned that the server supports, until the server refuses; whether that still
         #: holds, and until when the replica must ask again.
         self.word: bool | None = None
         #: Whether all of that comes through the stream.
@@ -96,7 +96,7 @@ class Harness:
             self.server.requests.append(request)
 
     def deliver(self, count: int = 1) -> None:
-        """Passes the next messages of the stream to the replica, and if it is prompt, takes a short turn at once."""
+        """Passes the next messages of the stream to the replica; if it is prompt, takes a short turn immediately."""
         messages = [self._next_message() for _ in range(min(count, len(self.server.stream)))]
         takes_turn = self.is_prompt and bool(messages) and is_short(self.replica, messages, self.now)
         for message in messages:
@@ -112,10 +112,10 @@ class Harness:
         return message
 
     def _note_word(self, message: Message) -> None:
-        """Notes what the replica is told about what the server can do, and until when it must ask again."""
+        """Notes the report to the replica of what the server supports, and until when the replica must ask again."""
         if isinstance(message, Connected):
             self.word, self._is_sure = message.recursive, True
-            # With None it must ask at once.
+            # With None it must ask immediately.
             ask_in = 0.0 if message.recursive is None else message.ask_in
             self._ask_by = None if ask_in is None else self.now + ask_in
         elif isinstance(message, Capable) and self._is_attached:
@@ -131,7 +131,7 @@ class Harness:
             self._ask_by = None
 
     def take(self) -> None:
-        """Sends and publishes what the replica wants; requests without a connection wait for the next one."""
+        """Sends the replica's requests and publishes its events; requests wait for a connection if there is none."""
         self.now += _TURN
         outcome = self.replica.take(self.now)
         is_lost = self.judges_words and self._is_cut
@@ -204,7 +204,7 @@ class Harness:
 
     @property
     def _patience(self) -> float:
-        """How far ahead to wait for the replica: longer while a forgotten inquiry is to be made again."""
+        """How far ahead to wait for the replica: longer while it must repeat a forgotten inquiry."""
         return _FORGOTTEN if self.replica._attachment.phase is Phase.ASKING else _SOON
 
     def audit(self) -> None:

@@ -39,7 +39,7 @@ from tests.simulation.plan import Options, Plan
 
 
 class Mutation(NamedTuple):
-    """A broken rule: what then happens, as its name, and the code that replaces the right one."""
+    """A broken rule: its name says what then happens, and its code replaces the right one."""
 
     name: str
     owner: Any
@@ -266,7 +266,7 @@ def restored_ensemble_is_not_believed(original: Any) -> Any:
 @breaks(Replica, "receive")
 def deletion_is_not_final(original: Any) -> Any:
     def receive(self: Replica, message: Message, now: float) -> None:
-        """Believes the event at once, so that a read sent before it brings the znode back."""
+        """Believes the event immediately, so that a read sent before it brings the znode back."""
         path = message.path[self._refreshing._prefix_length :] if isinstance(message, WatchEvent) else ""
         if isinstance(message, WatchEvent) and message.kind == DELETED and path:
             self._reconciler.remove(path)
@@ -353,7 +353,7 @@ def _arm_without_a_watch(self: Attachment, now: float) -> None:
     self.phases.take(Step.ARMED)
 
 
-# What the server can do
+# What the server supports
 
 
 @breaks(Attachment, "_choose")

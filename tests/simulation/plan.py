@@ -65,7 +65,7 @@ FAULTS = {
     "stumble": 1,
 }
 
-#: The number of ways in which a session finds out, or fails to find out, what its server can do.
+#: The number of ways in which a session finds out, or fails to find out, what its server supports.
 HESITATIONS = 1 << 15
 
 _LONGEST = 48

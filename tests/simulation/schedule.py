@@ -345,7 +345,7 @@ class Schedule:
         self._server.swap(max(0, len(self._server.history) - number % 12))
 
     def _fail_to_queue(self, number: int, other: int) -> None:
-        """kazoo fails the next request although the connection stands. Not drawn: it happens as a connection ends."""
+        """kazoo fails the next request although the client is connected. Not drawn: it happens as a connection ends."""
         if self._server.connected and self._server.requests:
             self._server.stream.append(Unanswered(self._server.requests.popleft(), connected=True))
 

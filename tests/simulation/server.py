@@ -73,7 +73,7 @@ class ModelServer:
         self.closes_after_refusal = False
         self.reports_unreadable = False
         self.one_mode_a_path = False
-        #: The answers to inquiries, three bits each; 0 for the truth at once.
+        #: The answers to inquiries, three bits each; 0 for the truth without a delay.
         self.hesitation = 0
         # What the replica is to hold of it.
         self.selector: Selector | None = None
@@ -105,7 +105,7 @@ class ModelServer:
         self.ever_unreported = False
         #: Whether the replica was made to hold something wrong, or the server was changed behind its back.
         self.poisoned = False
-        #: Whether the watches set differ from those that the replica believes to be set.
+        #: Whether the watches set differ from the watches that the replica believes to be set.
         self.forgot_watches = False
         #: Whether answers overtook one another, which a session's order excludes.
         self.ever_overtook = False
@@ -179,7 +179,7 @@ class ModelServer:
     def swap(self, length: int) -> None:
         """Goes back under a living connection, as an admin's ``restore`` does: watches are gone, and no event is sent.
 
-        The zxids go on from where they were, so that no barrier goes backwards.
+        The zxids continue from where they were, so that no barrier goes backwards.
         """
         self.leader.zxid = self._go_back(length)
         for watches in (self.recursive_watches, self.data_watches, self.child_watches):
@@ -257,7 +257,7 @@ class ModelServer:
         return any(path == hidden or path.startswith(hidden.rstrip("/") + "/") for hidden in self.ever_unreadable)
 
     def expected(self) -> tuple[dict[str, bytes], dict[str, bytes]]:
-        """The records that a replica must hold at rest, and those that it may hold, below unlistable znodes."""
+        """The records that a replica at rest must hold, and the records below unlistable znodes, which it may hold."""
         required: dict[str, bytes] = {}
         allowed: dict[str, bytes] = {}
         nodes, selector = self.nodes, self.selector
@@ -307,7 +307,7 @@ class ModelServer:
     # The session
 
     def connect(self, *, read_only: bool = False, lag: int = 0) -> None:
-        """Accepts the session's connection, at a server that lags behind by so many changes."""
+        """Accepts the session's connection, at a server that is this many changes behind."""
         if lag or read_only:
             end = self._boundary(len(self.history) - lag)
             self.view, self.backlog = Znodes(self.history[:end]), deque(self.history[end:])
@@ -322,12 +322,12 @@ class ModelServer:
         self.stream.append(Connected(SERVER, read_only, *self._word()))
 
     def inquire(self) -> None:
-        """Asks what the server can do; `inform` gives the answer."""
+        """Asks what the server supports; `inform` gives the answer."""
         self.is_asked = True
         self.inquiries += 1
 
     def inform(self) -> None:
-        """Reports what the server can do, asked or not, since another cache on the session may have asked.
+        """Reports what the server supports, asked or not, since another cache on the session may have asked.
 
         A session does not report it after the connection is lost, but replicas must not rely on that.
         """
@@ -352,7 +352,7 @@ class ModelServer:
     def disconnect(self, arrived: int = 0, *, expire: bool = False) -> None:
         """Cuts the connection: requests get no answer and watches are gone.
 
-        Of the stream only the first `arrived` messages still arrive, and those that the client makes itself.
+        Of the stream only the first `arrived` messages still arrive, and the messages that the client makes itself.
         """
         messages = list(self.stream)
         states = [i for i, message in enumerate(messages, 1) if not isinstance(message, Reply | WatchEvent)]
@@ -375,7 +375,7 @@ class ModelServer:
             self.expire()
 
     def expire(self) -> None:
-        """Ends the session, whose connection is gone, with the requests made meanwhile."""
+        """Ends the session, whose connection is gone, with the requests made since."""
         self.stream.append(Lost())
         self._fail_requests()
 
@@ -458,7 +458,7 @@ class ModelServer:
         elif isinstance(request, Sync | Check):
             self.catch_up(len(self.backlog))
         if isinstance(request, Check):
-            # Committed as a transaction of its own.
+            # Committed as its own transaction.
             self.leader.zxid += 1
             self.view.zxid = self.leader.zxid
         return OK, b""

@@ -198,7 +198,7 @@ def busy_client_instruments() -> ClientInstruments:
 
 
 def busy_cache_instruments() -> CacheInstruments:
-    """Instruments that have counted one sync broken off, one completed, and one or two of everything else."""
+    """Instruments that have counted one interrupted sync, one completed, and one or two of everything else."""
     instruments = unused_cache_instruments()
     instruments.sync_ended(SyncBegun("start", 10), 11, False)
     instruments.sync_ended(SyncBegun("reconnect", 20), 20.25, True)

@@ -29,7 +29,7 @@ _SERVER = re.compile(r'server="[^"]*"')
 
 
 def exposition(hosts: str) -> str:
-    """A scrape after the first sync of a tree that is made for it; `hosts` ends in a chroot of its own.
+    """A scrape after the first sync of a tree that is made for it; `hosts` ends in its own chroot.
 
     `*` stands for numbers that differ.
     """
@@ -61,7 +61,7 @@ def _normalised(line: str) -> str:
 
 
 def texts() -> Mapping[Path, str]:
-    """The content of the file, from a server of its own."""
+    """The content of the file, from its own server."""
     with ZooKeeperServer(tick_time=TICK_TIME) as server:
         with connected(server.hosts) as admin:
             admin.create("/golden")

@@ -36,7 +36,7 @@ def made(
 
 
 def audited(harness: Harness, count: int = 1) -> None:
-    """Waits for so many audits to end."""
+    """Waits for this many audits to end."""
     audit = harness.replica.audit
     end = audit.completed + count
     while audit.completed < end:

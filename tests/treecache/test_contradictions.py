@@ -34,7 +34,7 @@ def made(mode: str, **options: Any) -> Harness:
 
 
 def run(harness: Harness, seconds: float) -> list[int]:
-    """Lets this much time pass, with a server that answers at once; returns the requests of each minute."""
+    """Lets this much time pass, with a server that answers immediately; returns the requests of each minute."""
     server, end, began = harness.server, harness.now + seconds, harness.now
     minutes: Counter[int] = Counter()
     while harness.now < end:

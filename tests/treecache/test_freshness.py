@@ -37,7 +37,7 @@ def barriers_requested(harness: Harness) -> int:
 
 
 def turn(harness: Harness) -> None:
-    """Delivers all messages, lets the replica go on, and lets the server execute all requests."""
+    """Delivers all messages, lets the replica continue, and lets the server execute all requests."""
     harness.deliver(len(harness.server.stream))
     harness.take()
     while harness.server.requests:
@@ -246,7 +246,7 @@ def test_sync_proves_too_much_at_a_deposed_leader_and_the_quorum_barrier_nothing
 
 
 def turn_without_quorum(harness: Harness) -> None:
-    """Lets the replica go on; requests that need a commit get no answer."""
+    """Lets the replica continue; requests that need a commit get no answer."""
     for _ in range(10):
         harness.deliver(len(harness.server.stream))
         harness.take()

@@ -1,4 +1,4 @@
-"""Inline listeners are called where the cache is kept up to date; other listeners on a thread of their own."""
+"""Inline listeners are called where the cache is kept up to date; other listeners on their own thread."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_one_may_close_the_cache(cache: TreeCache, client: KazooClient) -> None:
     assert cache.state == "closed"
     eventually(lambda: cache._engine.wait_over(0))
     assert [event.event_type for event in heard] == [TreeEvent.NODE_ADDED, TreeEvent.INITIALIZED]
-    # The session goes on.
+    # The session continues.
     assert client.get("/app")[0] == b"1"
 
 

@@ -1,4 +1,4 @@
-"""Which turns are short: those of a cache in sync with little to apply, and nothing that a timer brings."""
+"""Which turns are short: turns of a cache in sync with little to apply, and no work due by a timer."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def loaded() -> Harness:
 
 
 def sent_after(harness: Harness) -> list[Request]:
-    """Settles; returns the requests that were sent meanwhile."""
+    """Settles; returns the requests that were sent while settling."""
     sent: list[Request] = []
     take = harness.replica.take
 

@@ -1,4 +1,4 @@
-"""What is computed for many siblings at once equals what is computed for each."""
+"""Results computed for many siblings together equal the results computed for each."""
 
 from __future__ import annotations
 

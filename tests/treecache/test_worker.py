@@ -1,4 +1,4 @@
-"""Turns go on after any exception, each failure is noted, and no wait for the end lasts for ever."""
+"""Turns continue after any exception, each failure is noted, and no wait for the end lasts forever."""
 
 from __future__ import annotations
 

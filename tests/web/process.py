@@ -1,4 +1,4 @@
-"""The web server in a process of its own, for tests that attack it and measure the cost."""
+"""The web server in its own process, for tests that attack it and measure the cost."""
 
 from __future__ import annotations
 
@@ -107,6 +107,6 @@ def scrapes(server: Server, number: int = 5) -> list[float]:
 
 
 def assert_scrapes_are_quick(server: Server, number: int = 5) -> None:
-    """Scrapes are answered in time, whatever else happens."""
+    """Scrapes are answered in time under any other load."""
     taken = scrapes(server, number)
     assert max(taken) < SCRAPE_LIMIT, taken

@@ -1,4 +1,4 @@
-"""`python -m tests.web.serve [--config FILE] [--large]`: the app about known ensembles in a process of its own.
+"""`python -m tests.web.serve [--config FILE] [--large]`: the app about known ensembles in its own process.
 
 It ends on SIGTERM. Its timeouts for clients are shorter than the exporter's, so that tests can see them expire. With
 `--large` there are many trees, and one that takes a while to browse.

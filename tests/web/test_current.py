@@ -1,4 +1,4 @@
-"""The web configuration in force: failed reloads are retried, and logged once."""
+"""The web configuration in use: failed reloads are retried, and logged once."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ from tests.support import eventually
 
 PATH = Path(__file__).with_name("frames.json")
 
-#: The requests of ours whose answers are recorded, by the names of the recordings.
+#: The exporter's requests whose answers are recorded, by the names of the recordings.
 OWN: dict[str, Request] = {
     "addWatch": AddWatch("/tree"),
     "multiRead": MultiRead("/tree", ["", "/b", "/nothing"], ["", "/a"]),
@@ -89,7 +89,7 @@ def _name(client: Client, frame: bytes) -> str:
 
 
 def record() -> dict[str, bytes]:
-    """Makes a server send every kind of message to a client of ours."""
+    """Makes a server send every kind of message to one of our clients."""
     frames: dict[str, bytes] = {}
     with ZooKeeperServer(config={"tickTime": "200"}) as server:
         client = KazooClient(server.hosts, timeout=1.0, auth_data=[("digest", "user:secret")])

@@ -1,4 +1,4 @@
-"""What follows from messages that have arrived is sent at once, on the connection's thread, if nothing waits."""
+"""What follows from messages that have arrived is sent immediately, on the connection's thread, if nothing waits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support import eventually
 
 
 class Reader:
-    """Reads what an event names, as soon as all that came with it has arrived."""
+    """Reads the znode that an event names, as soon as all messages that came with it have arrived."""
 
     def __init__(self, session: Session, root: str) -> None:
         self.messages: list[Message] = []

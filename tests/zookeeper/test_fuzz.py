@@ -101,7 +101,7 @@ class Scene:
 
     @property
     def is_forgotten(self) -> bool:
-        """Whether the caller would wait for ever: its request is neither answered nor will fail with the connection."""
+        """Whether the caller would wait forever: its request is neither answered nor will fail with the connection."""
         return self.result is not None and not self.result.ready() and not self.client.pending
 
 

@@ -1,4 +1,4 @@
-"""Moments stay constant until something new happens, and never look younger than they are, whatever the clocks do."""
+"""Moments stay constant until something new happens, and never look younger than they are, even if clocks jump."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ def test_names_that_are_none_are_refused(count: int, wrong: bytes, at: float) ->
 
 @given(NAME_LISTS, st.integers(0, 200), st.binary(max_size=8))
 def test_names_that_are_cut_or_spoiled_are_decoded_as_one_by_one(names: list[str], at: int, spoiled: bytes) -> None:
-    """Whatever a server sends: many names are decoded at once only where that comes to the same."""
+    """For any bytes of a server: many names are decoded together only where the result is the same."""
     body = names_answer([name.encode() for name in names])
     start = len(result(4, string("data") + STAT)) + 13
     body = body[: start + at] + spoiled + body[start + at + len(spoiled) :]
@@ -158,7 +158,7 @@ def test_names_that_are_cut_or_spoiled_are_decoded_as_one_by_one(names: list[str
 
 
 def outcome(body: bytes, offset: int, count: int, many: int) -> object:
-    """What decoding names comes to, if as many as `many` are decoded at once."""
+    """The result of decoding names, if up to `many` are decoded together."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wire, "_MANY_NAMES", many)
         try:

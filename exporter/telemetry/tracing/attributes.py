@@ -1,4 +1,4 @@
-"""Attributes: those of spans, named by the stable semantic conventions for databases where these have a name.
+"""Attributes: the attributes of spans, named by the stable semantic conventions for databases where these have a name.
 
 See https://opentelemetry.io/docs/specs/semconv/db/database-spans/. Other names begin with ``zookeeper.`` or, about
 caches, with ``treecache.``.

@@ -17,7 +17,7 @@ from exporter.treecache.outcome import SyncBegun
 from exporter.treecache.sent import REFRESH, SYNC, Sent
 from exporter.zookeeper.wire import Request
 
-#: The most watch events that a refresh links to; OpenTelemetry's own default limit.
+#: The maximum number of watch events that a refresh links to; OpenTelemetry's own default limit.
 MAX_LINKS = 128
 
 #: The status of a span that did not end well.
@@ -29,7 +29,7 @@ class CacheSpans(CacheObserver):
     """The spans of one cache: ``treecache.sync`` or ``treecache.resync``, and ``treecache.refresh``.
 
     A sync is the parent of its requests. A refresh is the parent of one request and links to the watch events that
-    caused it. Requests for other reasons, such as freshness checks and audits, begin traces of their own.
+    caused it. Requests for other reasons, such as freshness checks and audits, begin new traces.
     """
 
     def __init__(self, tracer: Tracer, cache: TreeCache) -> None:

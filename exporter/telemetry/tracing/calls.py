@@ -32,7 +32,7 @@ _ANSWERS = (None, "NONODE", "NOAUTH")
 class CallSpans(ClientObserver):
     """Makes the spans of one client, and of the caches on its session.
 
-    A span's parent is the context of the call; a watch event begins a trace of its own. While nothing records, no
+    A span's parent is the context of the call; a watch event begins a new trace. While nothing records, no
     attribute is computed; a provider that is set later is noticed within `_IDLE` seconds. Pings are not traced.
     """
 

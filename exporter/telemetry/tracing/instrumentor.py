@@ -75,7 +75,7 @@ class KazooInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         self._traces(client, options)
 
     def uninstrument_client(self, client: KazooClient) -> None:
-        """Ends the tracing of one client for all who have it traced."""
+        """Ends the tracing of one client, for all callers that started it."""
         self._clients.discard(client)
         _end(client, _spans_of(client))
 
@@ -118,7 +118,7 @@ def _trace(
     request_hook: Hook | None = None,
     response_hook: Hook | None = None,
 ) -> CallSpans:
-    """Starts tracing a client, unless it is traced already, and counts one more caller who has it traced."""
+    """Starts tracing a client, unless it is traced already, and counts the caller."""
     with _changing:
         spans = _spans_of(client)
         if spans is None:

@@ -1,6 +1,6 @@
 """Continuations: runs the callbacks of results in the context in which they were registered, as asyncio does.
 
-kazoo runs them on a thread of its own, which has no context. `ensure_path` and `create(makepath=True)` make all of
+kazoo runs them on its own thread, which has no context. `ensure_path` and `create(makepath=True)` make all of
 their requests but the first there, and those would have no parent span.
 """
 

@@ -21,7 +21,7 @@ class PollingHandler:
 
     Args:
         handler: the other handler.
-        pause: gives for how many seconds arriving messages may gather now. A connection that waits for its socket and
+        pause: returns for how many seconds arriving messages may gather now. A connection that waits for its socket and
             for requests to send first waits that long for requests only.
     """
 

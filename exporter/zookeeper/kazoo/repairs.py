@@ -16,7 +16,7 @@ from kazoo.protocol.states import KeeperState
 from exporter.zookeeper.client import Client, Methods, Queued
 from exporter.zookeeper.protocol import MAX_HANDSHAKE, ProtocolError
 
-#: The states in which kazoo fails a request at once.
+#: The states in which kazoo fails a request immediately.
 OVER = (KeeperState.AUTH_FAILED, KeeperState.CLOSED, KeeperState.EXPIRED_SESSION)
 
 
@@ -51,14 +51,14 @@ def _take_out(queue: deque[Any], entry: object) -> bool:
 def overtaken(client: Client, xid: int) -> list[Any]:
     """The requests that wait for a reply with this xid, which is not the next one.
 
-    A server refuses an unknown request at once, before it answers earlier requests, and hangs up. kazoo would take
+    A server refuses an unknown request immediately, before it answers earlier requests, and hangs up. kazoo would take
     that reply for the answer to the oldest request.
     """
     return [request for request, _, pending_xid in client.pending if pending_xid == xid]
 
 
 def answer_auth(client: Client, error: int) -> None:
-    """Answers the auth request itself, whose reply the server may send before those of earlier requests.
+    """Answers the auth request itself, whose reply the server may send before the replies to earlier requests.
 
     kazoo would answer the oldest request instead. And if the credentials are refused, it would connect once more, to be
     refused again.
@@ -81,9 +81,9 @@ def answer_auth(client: Client, error: int) -> None:
 
 
 def answer_oldest(client: Client, header: tuple[int, int, int], frame: bytes, offset: int, result: Any) -> Any:
-    """Has kazoo answer the oldest request, by a header of xid, zxid and error; returns what kazoo's method returns.
+    """Makes kazoo answer the oldest request, by a header of xid, zxid and error; returns kazoo's result.
 
-    kazoo's client would die of a reply that it cannot decode, with the request removed already.
+    Without this, a reply that kazoo cannot decode would end its client, with the request removed already.
 
     Raises:
         ProtocolError: the reply cannot be decoded.
@@ -103,7 +103,7 @@ def answer_oldest(client: Client, header: tuple[int, int, int], frame: bytes, of
 
 
 def resolve(client: Client, expand_hosts: Callable[[], list[Any]]) -> list[Any]:
-    """The addresses to try; none on errors that would end kazoo's connection for ever.
+    """The addresses to try; none on errors that would end kazoo's connection forever.
 
     Those are too many open files, and an impossible host name.
     """

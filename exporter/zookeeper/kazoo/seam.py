@@ -1,4 +1,4 @@
-"""The seam: gives kazoo's private names public names of our own, for each generation of kazoo.
+"""The seam: gives kazoo's private names public names here, for each generation of kazoo.
 
 kazoo passes replies and watch events to different threads and so loses their order; it also drops the events of
 recursive watches. So a session steps in where the client's connection reads from its socket, which is private in kazoo.
@@ -33,7 +33,7 @@ class IncompatibleKazooError(KazooException):  # type: ignore[misc]
 
 
 class Name(property):
-    """One of kazoo's names, and the kazoo object that has it."""
+    """One of kazoo's names, and the kazoo object with that attribute."""
 
     owner: str
     name: str
@@ -43,7 +43,7 @@ def declare(owner: str, name: str) -> Any:
     """An attribute of a generation that reads and replaces one of kazoo's.
 
     Args:
-        owner: the kazoo object that has it: ``client``, ``connection`` or ``handler``.
+        owner: the kazoo object with that attribute: ``client``, ``connection`` or ``handler``.
         name: its name in kazoo.
     """
 
