@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.outcome import Event
 from exporter.treecache.tree import Tree
@@ -31,7 +33,7 @@ class EventLog:
         self._reconnects = 0
         self._excused: set[str] = set()
 
-    def extend(self, events: list[Event]) -> None:
+    def extend(self, events: Iterable[Event]) -> None:
         """Adds events that a replica published."""
         for event in events:
             self.events.append(event)
