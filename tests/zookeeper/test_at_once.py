@@ -11,6 +11,7 @@ import pytest
 from kazoo.client import KazooClient
 
 from exporter.zookeeper.calls import Call, ClientObserver
+from exporter.zookeeper.kazoo.seam import adapt
 from exporter.zookeeper.messages import Connected, Message, Reply, Suspended, Unanswered, WatchEvent
 from exporter.zookeeper.records import data_of
 from exporter.zookeeper.session import Session
@@ -129,9 +130,9 @@ def test_it_waits_for_nobody_who_waits_for_the_connections_thread(
             eventually(is_waiting)
 
     def is_waiting() -> bool:
-        queued = len(client._queue)
+        queued = len(adapt(client).queue)
         time.sleep(0.1)
-        return queued > 100 and len(client._queue) == queued
+        return queued > 100 and len(adapt(client).queue) == queued
 
     reader.before = fill
     writer.set("/a", b"1")
