@@ -62,6 +62,11 @@ def pytest_configure(config: pytest.Config) -> None:
         classarchive.use(folder / "classes.jsa")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Does not import what has no unit tests when only these are wanted."""
+    return True if config.option.markexpr == UNIT and not units.may_have_units(collection_path) else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Finds the unit tests, and begins with the long files: none is still under way when all others have ended."""

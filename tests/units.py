@@ -29,12 +29,19 @@ SERVERS = frozenset({"zookeeper_server", "zookeeper", "own_zookeeper", "client_f
 MARKS = ("starts", "long")
 
 
+def may_have_units(path: Path) -> bool:
+    """Whether a file or folder is tests/, one of the folders, below one, or a file directly in tests/."""
+    if not path.is_relative_to(TESTS):
+        return True
+    parts = path.relative_to(TESTS).parts
+    return not parts or parts[0] in FOLDERS or (len(parts) == 1 and path.is_file())
+
+
 def is_unit(test: pytest.Item) -> bool:
     """Whether a test is in one of the folders, has none of the marks, and takes no server."""
-    folder = test.path.relative_to(TESTS).parts[:-1]
-    is_there = not folder or folder[0] in FOLDERS
     takes_server = not SERVERS.isdisjoint(getattr(test, "fixturenames", ()))
-    return is_there and not takes_server and not any(test.get_closest_marker(mark) for mark in MARKS)
+    is_marked = any(test.get_closest_marker(mark) for mark in MARKS)
+    return may_have_units(test.path) and not takes_server and not is_marked
 
 
 def refuse_processes() -> None:

@@ -7,9 +7,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from typing import Any
 
 import anyio.to_thread
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, PackageLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -209,6 +211,24 @@ class Pages:
         }
 
 
+class _Compiled(BytecodeCache):
+    """Templates are compiled once in a process, however many servers it has."""
+
+    def __init__(self) -> None:
+        self._code: dict[str, Any] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Gives a bucket its code, if there is any."""
+        bucket.code = self._code.get(bucket.key)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keeps the code of a bucket."""
+        self._code[bucket.key] = bucket.code
+
+
+_COMPILED = _Compiled()
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("exporter.pages"),
@@ -217,6 +237,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        bytecode_cache=_COMPILED,
     )
     environment.filters.update(count=human_count, counted=counted, visible=visible, brief=brief)
     environment.globals.update(chart_width=status.CHART_WIDTH, chart_height=status.CHART_HEIGHT)
