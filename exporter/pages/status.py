@@ -148,13 +148,25 @@ def _ensemble(look: Look, history: History, places: Places) -> EnsembleStatus:
     )
 
 
+#: Why attempts to connect failed, by `FAILURE_REASONS`.
+_FAILED = {
+    "dns": "name not resolved",
+    "refused": "refused",
+    "timeout": "timed out",
+    "tls": "TLS failed",
+    "auth": "authentication failed",
+    "hung_up": "closed by the server, as without a quorum",
+    "other": "failed",
+}
+
+
 def _facts(key: str, client: ClientStats) -> dict[str, Cell]:
     now = time.time()
     stuck = "bad" if client.oldest_request_age > STUCK_AFTER else "plain"
     asked = counted(client.requests_outstanding, "request")
     oldest = f", the oldest for {human_duration(client.oldest_request_age)}" if client.requests_outstanding else ""
     return {
-        "Server": Cell(f"{key}-server", client.server or "none"),
+        "Server": Cell(f"{key}-server", client.server or _no_server(client.failed_attempts)),
         "Session": Cell(f"{key}-session-id", client.session_id or "none"),
         "Session age": Cell(f"{key}-session", _since(client.session_started_at, now) or "none yet"),
         "Session timeout": Cell(
@@ -164,6 +176,12 @@ def _facts(key: str, client: ClientStats) -> dict[str, Cell]:
         "Outstanding": Cell(f"{key}-outstanding", asked + oldest, stuck),
         "Sessions lost": Cell(f"{key}-lost", human_count(sum(client.sessions_lost.values()))),
     }
+
+
+def _no_server(failed_attempts: Mapping[str, int]) -> str:
+    """How often and why connecting failed since the last connection: the evidence of what is wrong."""
+    attempts = [f"{_FAILED[reason]} ({human_count(number)})" for reason, number in failed_attempts.items()]
+    return f"none; attempts: {', '.join(attempts)}" if attempts else "none"
 
 
 def _since(at: float, now: float) -> str:

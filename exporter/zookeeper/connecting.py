@@ -95,7 +95,7 @@ class Connecting:
         self.tried = None
         addresses = resolve(self._client, self._originals.expand_hosts)
         if not addresses:
-            self._traffic.connection_failures["dns"] += 1
+            self._traffic.failed("dns")
         return addresses
 
     def connect(self, host: str, *where: Any) -> Any:
@@ -108,7 +108,7 @@ class Connecting:
             raise
         except Exception as error:
             reason = _failure_reason(error, self._client.handler.timeout_exception)
-            self._traffic.connection_failures[reason] += 1
+            self._traffic.failed(reason)
             if reason == "hung_up" and self._is_given_up():
                 self.given_up = True
                 raise SessionExpiredError("the session is given up") from error

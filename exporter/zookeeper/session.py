@@ -219,6 +219,7 @@ class Session:
             last_zxid=traffic.last_zxid,
             connection_attempts=traffic.connection_attempts,
             connection_failures=dict(traffic.connection_failures),
+            failed_attempts=traffic.failed_attempts,
             requests_outstanding=traffic.outstanding(),
             oldest_request_age=traffic.oldest_request_age(),
             sent_bytes=traffic.sent_bytes,
@@ -237,6 +238,7 @@ class Session:
                     self._stream.send(Lost())
                 changes = [change for change in (replaced, self._standing.connected()) if change is not None]
                 self._inquiries.on_connection()
+                self._traffic.failed_attempts = {}
                 message: Message = self._inquiries.connected()
             else:
                 self._watches.connection_lost()

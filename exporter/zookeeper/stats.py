@@ -33,7 +33,7 @@ class ClientStats:
     ``session_timeout`` is the timeout that the server granted. ``session_deadline_at`` is when the server may expire
     the session unless it hears from the client. For a session that began before anyone attached, these two and
     ``session_started_at`` are unknown, and 0. ``last_zxid`` is the newest zxid in a reply of the session, replies to
-    pings included.
+    pings included. ``failed_attempts`` has the failures to connect since the last connection, without zeros.
     """
 
     state: str
@@ -55,4 +55,5 @@ class ClientStats:
     watch_events: Mapping[str, int]
     watches: Mapping[str, int]
     protocol_errors: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(PROTOCOL_ERRORS, 0))
+    failed_attempts: Mapping[str, int] = field(default_factory=dict)
     inquiries: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(INQUIRY_RESULTS, 0))

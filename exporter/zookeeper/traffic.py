@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 
 from exporter.zookeeper.client import Client
 from exporter.zookeeper.moments import Moment, SteadyTime
@@ -36,6 +37,8 @@ class Traffic:
         self._asking = threading.Lock()
         self.connection_attempts = 0
         self.connection_failures = dict.fromkeys(FAILURE_REASONS, 0)
+        #: The same since the last connection, without zeros.
+        self.failed_attempts: Mapping[str, int] = {}
         self.transitions = dict.fromkeys(ENTERED_STATES, 0)
         self.sessions_lost = dict.fromkeys(LOST_REASONS, 0)
         self.watch_events = dict.fromkeys(WATCH_EVENTS, 0)
@@ -51,6 +54,11 @@ class Traffic:
         self.received_bytes += size
         self._heard_at = heard = Moment.now()
         self.last_heard = heard.monotonic
+
+    def failed(self, reason: str) -> None:
+        """Counts a failed attempt to connect, by one of `FAILURE_REASONS`."""
+        self.connection_failures[reason] += 1
+        self.failed_attempts = {**self.failed_attempts, reason: self.failed_attempts.get(reason, 0) + 1}
 
     @property
     def last_heard_at(self) -> float:

@@ -25,6 +25,7 @@ from exporter.telemetry.sources import EnsembleSource, Fault
 from exporter.treecache import Shard
 from exporter.treecache.stats import CacheStats
 from exporter.web.app import create_app
+from exporter.zookeeper.stats import FAILURE_REASONS
 from tests.pages.znodes import STAT, Znodes
 from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT, NEW_CACHE, NEW_CLIENT, Source, ensemble
 from tests.web.running import fresh, loading
@@ -52,6 +53,16 @@ def test_metrics() -> None:
     response = get("/metrics")
     assert response.status_code == 200
     assert "\nzookeeper_client_up{" in response.text
+
+
+def test_a_disconnected_ensemble_shows_why_attempts_to_connect_fail() -> None:
+    attempts = {reason: number for number, reason in enumerate(FAILURE_REASONS, 1)}
+    away = replace(BUSY_CLIENT, state="suspended", server=None, failed_attempts=attempts)
+    page = html.unescape(get("/", ensemble(client=away)).text)
+    assert (
+        "none; attempts: name not resolved (1), refused (2), timed out (3), TLS failed (4), authentication failed (5), "
+        "closed by the server, as without a quorum (6), failed (7)" in page
+    )
 
 
 def test_metrics_under_another_path() -> None:
