@@ -131,9 +131,11 @@ class Reconciler:
         the results at the positions ``odd`` of the run.
         """
         run = self.tree.apply_run(paths, results, start)
+        if paths[start] and any(isinstance(result, bytes) for result in results[start : run.end]):
+            # Also if these children are as they were: others may be missing.
+            self._suspects.add(run.head)
         if run.are_new:
             self.events.append(AddedRun(paths[start : run.end], cast(Sequence[bytes], results[start : run.end])))
-            self._suspects.add(run.head)
         for position in run.parents:
             if self._is_listed(paths[position], 1):
                 self._agenda.want_list(paths[position], self.syncing or paths[position] in loads)

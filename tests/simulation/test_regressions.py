@@ -243,3 +243,8 @@ def test_check_waits_for_the_children_of_an_old_znode_that_a_later_event_led_to(
 def test_a_server_that_lags_is_not_read_before_a_barrier_when_it_turns_out_to_know_more(mode: str) -> None:
     begin = [("set", 24, 1), ("settle", 0, 0), ("cut", 0, 0), ("connect", 3, 3), ("inform", 0, 0)]
     run(Plan(Options(mode=mode, begins="loaded", hesitation=81), [*begin, *[("turn", 0, 0)] * 4]))
+
+
+def test_a_resync_finds_a_missing_child_of_a_znode_that_is_as_it_was() -> None:
+    steps = [("poison", 2, 0), ("cut", 0, 0), ("change_server", 1, 0)]
+    run(Plan(Options(audit_interval=30.0, begins="loaded"), steps))
