@@ -7,22 +7,19 @@ with the server that any cache makes for a change, and nothing else.
 from __future__ import annotations
 
 import json
-import socket
 import struct
 import sys
 import threading
 import time
 from typing import Any
 
-from kazoo.protocol.serialization import Connect
-
+from bench.raw import frame, request_session
 from bench.trees import ROOT
 from exporter.zookeeper import watchevent
 from exporter.zookeeper.records import data_of
 from exporter.zookeeper.wire import AddWatch, GetData, Request
 
 _INT = struct.Struct("!i")
-_REQUEST_HEADER = struct.Struct("!ii")
 _REPLY_HEADER = struct.Struct("!iqi")
 _WATCH_XID = -1
 
@@ -31,10 +28,7 @@ class Floor:
     """The commands, by name; see `bench.peer`."""
 
     def __init__(self, hosts: str) -> None:
-        host, port = hosts.split(":")
-        self._socket = socket.create_connection((host, int(port)))
-        connect = bytes(Connect(0, 0, 30_000, 0, b"\0" * 16, False).serialize())
-        self._socket.sendall(_INT.pack(len(connect)) + connect)
+        self._socket = request_session(hosts)
         self._received = b""
         self._ages: list[float] = []
         self._frame()
@@ -54,27 +48,26 @@ class Floor:
 
     def _follow(self) -> None:
         while True:
-            frame = self._frame()
-            xid, _, error = _REPLY_HEADER.unpack_from(frame)
+            message = self._frame()
+            xid, _, error = _REPLY_HEADER.unpack_from(message)
             if xid == _WATCH_XID:
-                _, path = watchevent.decode(frame, _REPLY_HEADER.size)
+                _, path = watchevent.decode(message, _REPLY_HEADER.size)
                 self._send(GetData("", path))
             elif not error:
-                data = data_of(frame[_REPLY_HEADER.size :]) or b""
+                data = data_of(message[_REPLY_HEADER.size :]) or b""
                 if data[:1] == b"T":
                     self._ages.append(time.time() - float(data[1:]))
 
     def _send(self, request: Request) -> None:
         self._xid += 1
-        body = _REQUEST_HEADER.pack(self._xid, request.type) + request.serialize()
-        self._socket.sendall(_INT.pack(len(body)) + body)
+        self._socket.sendall(frame(self._xid, request))
 
     def _frame(self) -> bytes:
         while len(self._received) < 4 or len(self._received) < 4 + _INT.unpack_from(self._received)[0]:
             self._received += self._socket.recv(1 << 16)
         end = 4 + _INT.unpack_from(self._received)[0]
-        frame, self._received = self._received[4:end], self._received[end:]
-        return frame
+        message, self._received = self._received[4:end], self._received[end:]
+        return message
 
 
 def main() -> None:

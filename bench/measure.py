@@ -164,16 +164,24 @@ def _ages(peer: PeerProcess, server: ZooKeeperServer, shape: Shape) -> Figures:
         deadline = time.monotonic() + 30
         while len(ages := peer.ask("ages")["ages"]) < count * 0.99 and time.monotonic() < deadline:
             time.sleep(0.1)
-    ages.sort()
-    return {"p50, ms": statistics.median(ages) * 1000, "p99, ms": ages[int(len(ages) * 0.99)] * 1000}
+    return _in_ms("", ages)
 
 
 def company(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Figures:
     """Other requests of the same client, one after another, while it loads the tree: milliseconds of one."""
     with PeerProcess(command, server.hosts) as peer:
-        others = sorted(peer.ask("load_in_company")["others"])
+        others = peer.ask("load_in_company")["others"]
         check(peer, server, shape)
-    return {"other p50, ms": statistics.median(others) * 1000, "other p99, ms": others[int(len(others) * 0.99)] * 1000}
+    return _in_ms("other ", others)
+
+
+def _in_ms(prefix: str, seconds: Sequence[float]) -> Figures:
+    """The median and the 99th percentile of durations, in milliseconds; the prefix begins their names."""
+    times = sorted(seconds)
+    return {
+        f"{prefix}p50, ms": statistics.median(times) * 1000,
+        f"{prefix}p99, ms": times[int(len(times) * 0.99)] * 1000,
+    }
 
 
 def kindness(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Figures:

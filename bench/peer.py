@@ -94,18 +94,17 @@ class Peer:
         return {"resident": resident_bytes() - self._resident, "live": live_bytes(self._held())}
 
     def wait(self, path: str, data: str) -> dict[str, Any]:
-        wanted = data.encode()
-        while True:
-            node = self._cache.get_data(path)
-            if node is not None and node.data == wanted:
-                return {"at": time.time()}
-            time.sleep(0.0005)
+        return self._wait([path], data, 0.0005)
 
     def wait_all(self, paths: list[str], data: str) -> dict[str, Any]:
+        # Less often, since there may be many such processes.
+        return self._wait(paths, data, 0.01)
+
+    def _wait(self, paths: list[str], data: str, interval: float) -> dict[str, Any]:
         wanted = data.encode()
         for path in paths:
             while (node := self._cache.get_data(path)) is None or node.data != wanted:
-                time.sleep(0.01)
+                time.sleep(interval)
         return {"at": time.time()}
 
     def reconnected(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from types import TracebackType
 from kazoo.protocol.serialization import Connect
 
 from bench.trees import Shape
-from exporter.zookeeper.wire import MultiRead
+from exporter.zookeeper.wire import MultiRead, Request
 
 _INT = struct.Struct("!i")
 _REQUEST_HEADER = struct.Struct("!ii")
@@ -24,16 +24,13 @@ class Reader:
     """A session, open within its block, that reads every znode of a tree, four requests at a time."""
 
     def __init__(self, hosts: str, shape: Shape) -> None:
-        host, port = hosts.split(":")
         paths = list(shape.paths())
         self._batches = [MultiRead("", paths[start : start + _BATCH], []) for start in range(0, len(paths), _BATCH)]
-        self._frames = [_frame(xid, batch) for xid, batch in enumerate(self._batches, 1)]
+        self._frames = [frame(xid, batch) for xid, batch in enumerate(self._batches, 1)]
         self._buffer = memoryview(bytearray(1 << 26))
-        self._connection = socket.create_connection((host, int(port)))
+        self._connection = request_session(hosts)
 
     def __enter__(self) -> Reader:
-        connect = bytes(Connect(0, 0, 10_000, 0, b"\0" * 16, False).serialize())
-        self._connection.sendall(_INT.pack(len(connect)) + connect)
         self._receive()
         return self
 
@@ -45,8 +42,8 @@ class Reader:
     def replies(self) -> Iterator[tuple[MultiRead, memoryview]]:
         """Each request with its reply, which is valid until the next one."""
         unanswered = iter(self._batches)
-        for sent, frame in enumerate(self._frames):
-            self._connection.sendall(frame)
+        for sent, batch_frame in enumerate(self._frames):
+            self._connection.sendall(batch_frame)
             if sent >= _WINDOW - 1:
                 yield next(unanswered), self._receive()
         for batch in unanswered:
@@ -59,6 +56,16 @@ class Reader:
         return self._buffer[:length]
 
 
-def _frame(xid: int, batch: MultiRead) -> bytes:
-    body = _REQUEST_HEADER.pack(xid, batch.type) + batch.serialize()
+def request_session(hosts: str) -> socket.socket:
+    """A connection on which a session was requested; the server's answer is the first frame."""
+    host, port = hosts.split(":")
+    connection = socket.create_connection((host, int(port)))
+    connect = bytes(Connect(0, 0, 30_000, 0, b"\0" * 16, False).serialize())
+    connection.sendall(_INT.pack(len(connect)) + connect)
+    return connection
+
+
+def frame(xid: int, request: Request) -> bytes:
+    """A request as it is sent."""
+    body = _REQUEST_HEADER.pack(xid, request.type) + request.serialize()
     return _INT.pack(len(body)) + body
