@@ -23,18 +23,17 @@ def siblings(paths: Sequence[str], start: int, stem: str) -> list[str]:
 
     `stem` is the znode's path and a slash; the first path begins with it.
     """
-    cut, end, step = len(stem), start, MANY
-    while end < len(paths):
-        # Further and further at once, so that in any order what is looked at in vain is less than what is found.
-        chunk = paths[end : end + step]
+    cut, step, names = len(stem), MANY, list[str]()
+    # Chunks double, so that in any order the paths looked at in vain are a few times the children found at most.
+    while chunk := paths[start + len(names) : start + len(names) + step]:
+        in_chunk = [path[cut:] for path in chunk]
         # A text between two others that begin with the stem begins with it as well.
         are_below = min(chunk).startswith(stem) and max(chunk).startswith(stem)
-        if not are_below or "/" in "".join([path[cut:] for path in chunk]):
-            end += sum(1 for _ in takewhile(_is_child_of(stem), chunk))
-            break
-        end += len(chunk)
+        if not are_below or "/" in "".join(in_chunk):
+            return names + in_chunk[: sum(1 for _ in takewhile(_is_child_of(stem), chunk))]
+        names += in_chunk
         step *= 2
-    return [path[cut:] for path in paths[start:end]]
+    return names
 
 
 def _is_child_of(stem: str) -> Callable[[str], bool]:

@@ -108,8 +108,8 @@ class Tree:
         yield "", root
         levels = [("/", _items(root))]
         while levels:
-            prefix, siblings = levels[-1]
-            for name, entry in siblings:
+            prefix, children = levels[-1]
+            for name, entry in children:
                 path = prefix + name
                 yield path, entry
                 if isinstance(entry, Branch):

@@ -40,11 +40,11 @@ from tests.simulation.eventlog import EventLog, gist
 from tests.simulation.server import SERVER, ModelServer
 from tests.simulation.znodes import STAT
 
-#: Rounds after which a replica that still has something to do is in an endless loop.
 #: Seconds that pass from one turn to the next.
 _TURN = 0.001
 #: Seconds that separate two moments.
 _INSTANT = 1e-7
+#: Rounds after which a replica that still has something to do is in an endless loop.
 _PATIENCE = 2_000
 _EVERYTHING = 1_000_000
 #: Seconds. Anything due later than this is periodic: a replica that waits for it is at rest.
