@@ -20,7 +20,7 @@ class Methods(NamedTuple):
     callers wait for. ``stop()`` ends the session. The others run on the connection's thread:
 
     - ``expand_hosts()`` returns the addresses to try, each as name, address and port;
-    - ``connect(host, address, port)`` connects and opens or resumes the session;
+    - ``connect(host, address, port)`` connects, opens or resumes the session, and authenticates;
     - ``invoke(timeout, request, xid)`` makes one exchange while connecting, ``read(length, timeout)`` reads bytes from
       the socket for it, and ``read_header(timeout)`` a whole reply;
     - ``submit(request, timeout, xid)`` serializes and sends a request, ``write(message, timeout)`` sends bytes;

@@ -50,6 +50,8 @@ class Connecting:
         self.server: str | None = None
         #: The server that the client is trying, or tried last.
         self.tried: str | None = None
+        #: Whether an attempt is under way. kazoo reports a connection before the server has answered to credentials.
+        self.is_under_way = False
         #: Whether the client ever had a connection.
         self.ever_connected = client.connected
         #: The address that the client is, or was last, connected to: a name may stand for several servers.
@@ -99,9 +101,10 @@ class Connecting:
         return addresses
 
     def connect(self, host: str, *where: Any) -> Any:
-        """Connects, and opens or resumes the session."""
+        """Connects, opens or resumes the session, and authenticates."""
         self._traffic.connection_attempts += 1
         self.server = self.tried = f"[{host}]:{where[-1]}" if ":" in host else f"{host}:{where[-1]}"
+        self.is_under_way = True
         try:
             return self._shake_hands(host, *where)
         except SessionExpiredError:
@@ -113,6 +116,8 @@ class Connecting:
                 self.given_up = True
                 raise SessionExpiredError("the session is given up") from error
             raise
+        finally:
+            self.is_under_way = False
 
     def read(self, length: int, timeout: Any) -> Any:
         """Reads `length` bytes."""

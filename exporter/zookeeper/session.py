@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 from weakref import WeakSet
 
 from kazoo.client import KazooClient
@@ -23,7 +24,7 @@ from exporter.zookeeper.heritage import Heritage
 from exporter.zookeeper.inquiries import Inquiries
 from exporter.zookeeper.kazoo.repairs import forget_end
 from exporter.zookeeper.kazoo.seam import IncompatibleKazooError, adapt
-from exporter.zookeeper.messages import Connected, Lost, Message, Suspended
+from exporter.zookeeper.messages import Connected, Lost, Suspended
 from exporter.zookeeper.observers import Observers
 from exporter.zookeeper.reception import Reception
 from exporter.zookeeper.sending import Sending
@@ -98,7 +99,7 @@ class Session:
                 async_result=sending.async_result,
                 stop=sending.stop,
                 expand_hosts=connecting.expand_hosts,
-                connect=connecting.connect,
+                connect=self._connect,
                 invoke=connecting.invoke,
                 read=connecting.read,
                 read_header=connecting.read_header,
@@ -109,6 +110,8 @@ class Session:
             reception.pause,
             self._on_state,
         )
+        with stream.lock:
+            self._standing.found()
 
     # Processes
 
@@ -146,7 +149,7 @@ class Session:
         return subscription
 
     def _greeting(self) -> Connected | None:
-        return self._inquiries.connected() if self._client.connected else None
+        return self._inquiries.connected() if self._standing.is_connected else None
 
     def submit(self, request: Request, sink: Sink) -> None:
         """Queues a request; its `Reply`, or `Unanswered`, goes to `sink`.
@@ -208,7 +211,7 @@ class Session:
         timeout, heard_at = connecting.granted_timeout, traffic.last_heard_at
         return ClientStats(
             state=self._standing.state,
-            server=connecting.server_now(),
+            server=connecting.server_now() if self._standing.is_connected else None,
             session_id=self._standing.session_id,
             transitions=dict(traffic.transitions),
             sessions_lost=dict(traffic.sessions_lost),
@@ -230,24 +233,48 @@ class Session:
             watches=self._watches.counts(),
         )
 
+    def _connect(self, host: str, *where: Any) -> Any:
+        """Connects, in place of ``connect``. The client is connected once the server has accepted its credentials."""
+        answer = self._connecting.connect(host, *where)
+        try:
+            self._on_connection()
+        except Exception:
+            # As kazoo treats its listeners: its thread would end.
+            self._client.logger.exception("Cannot report the connection")
+        return answer
+
     def _on_state(self, state: KazooState) -> None:
+        if state != KazooState.CONNECTED:
+            self._on_loss(state)
+        elif not self._connecting.is_under_way:
+            self._on_connection()
+
+    def _on_connection(self) -> None:
         with self._stream.lock:
-            if state == KazooState.CONNECTED:
-                replaced = self._standing.replacement()
-                if replaced is not None:
-                    self._stream.send(Lost())
-                changes = [change for change in (replaced, self._standing.connected()) if change is not None]
-                self._inquiries.on_connection()
-                self._traffic.failed_attempts = {}
-                message: Message = self._inquiries.connected()
-            else:
-                self._watches.connection_lost()
-                self._inquiries.on_hang_up()
-                self.observers.connection_lost()
-                changes = [self._standing.disconnected(self._why(state))]
-                message = Suspended() if state == KazooState.SUSPENDED else Lost()
+            replaced = self._standing.replacement()
+            if replaced is not None:
+                self._stream.send(Lost())
+            changes = [change for change in (replaced, self._standing.connected()) if change is not None]
+            self._inquiries.on_connection()
+            self._traffic.failed_attempts = {}
             self._traffic.transitions[self._standing.state] += 1
-            self._stream.send(message)
+            self._stream.send(self._inquiries.connected())
+        self._report(changes)
+
+    def _on_loss(self, state: KazooState) -> None:
+        if state == KazooState.SUSPENDED and not self._standing.is_connected:
+            # The attempt has failed before the server accepted the credentials.
+            return
+        with self._stream.lock:
+            self._watches.connection_lost()
+            self._inquiries.on_hang_up()
+            self.observers.connection_lost()
+            change = self._standing.disconnected(state, self._why(state))
+            self._traffic.transitions[self._standing.state] += 1
+            self._stream.send(Suspended() if state == KazooState.SUSPENDED else Lost())
+        self._report([change])
+
+    def _report(self, changes: Iterable[StateChange]) -> None:
         for change in changes:
             self._stream.report(change)
 

@@ -21,6 +21,7 @@ class Standing:
         self._connecting = connecting
         self._traffic = traffic
         self._heritage = heritage
+        self._state = client.state
         self._connected_at: float | None = None
         self._disconnected_at: float | None = None
 
@@ -29,26 +30,39 @@ class Standing:
         """One of `CLIENT_STATES`."""
         if self._heritage.is_dead:
             return "lost"
-        if self._client.state == KazooState.CONNECTED:
+        if self._state == KazooState.CONNECTED:
             return "connected_ro" if self._client.client_state == KeeperState.CONNECTED_RO else "connected"
-        if self._client.state == KazooState.SUSPENDED:
+        if self._state == KazooState.SUSPENDED:
             return "suspended"
         return "lost" if self._connecting.ever_connected else "connecting"
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the client has a connection, on which the server has accepted its credentials, if any."""
+        return not self._heritage.is_dead and self._state == KazooState.CONNECTED
 
     @property
     def session_id(self) -> str:
         """The session's id, as ZooKeeper logs it; "" without a session."""
         return session_in_hex(self._client.session_id)
 
+    def found(self) -> None:
+        """Notes the state in which the session finds the client; the state must not change meanwhile."""
+        self._state = self._client.state
+
     def connected(self) -> StateChange:
         """Notes a connection."""
+        self._state = KazooState.CONNECTED
         change = self._change("")
         self._connecting.ever_connected = True
         self._connected_at, self._disconnected_at = time.monotonic(), None
         return change
 
-    def disconnected(self, reason: str) -> StateChange:
+    def disconnected(self, state: KazooState, reason: str) -> StateChange:
         """Notes the loss of the connection, or of the session."""
+        self._state = state
+        # A session may be lost before the server has accepted the client's credentials for the first time.
+        self._connecting.ever_connected = True
         change = self._change(reason)
         self._disconnected_at = self._disconnected_at or time.monotonic()
         self._connected_at = None

@@ -15,6 +15,8 @@ from prometheus_client import CollectorRegistry
 
 from exporter import TreeCache, TreeEvent, instrument
 from exporter.demo.server import ZooKeeperServer
+from exporter.zookeeper.session import Session
+from exporter.zookeeper.statechange import StateChange
 from tests.conftest import ZooKeeper
 from tests.faults.conftest import quick_client
 from tests.faults.ensemble import Ensemble
@@ -230,6 +232,38 @@ def test_refused_credentials_end_the_session_for_good(zookeeper: ZooKeeper) -> N
 def silence(server: ZooKeeperServer) -> dict[str, Any]:
     server.suspend()
     return {"timeout": SHORT_TIMEOUT}
+
+
+def test_a_client_is_connected_once_a_server_accepts_its_credentials(zookeeper: ZooKeeper) -> None:
+    auth = 100
+    with Proxy(zookeeper.server.port) as proxy:
+        client = quick_client(proxy.hosts + zookeeper.root)
+        client.add_auth_async("digest", "user:password")
+        changes: list[StateChange] = []
+        Session.attach(client).listen(changes.append)
+
+        def failures() -> float:
+            return metrics("connection_failures_total", reason="hung_up")
+
+        with measured(client) as metrics:
+            proxy.refuse_requests({auth}, None, close=True)
+            client.start_async()
+            eventually(lambda: failures() >= 3)
+            assert metrics.state() == "connecting"
+            assert not changes
+
+            proxy.refuse_requests(set(), None, close=False)
+            eventually(lambda: metrics.state() == "connected")
+            assert metrics.server() == proxy.hosts
+
+            failed = failures()
+            proxy.refuse_requests({auth}, None, close=True)
+            proxy.cut()
+            eventually(lambda: failures() >= failed + 3)
+            assert metrics.state() == "suspended"
+            assert metrics.server() is None
+            assert [change.state for change in changes] == ["connected", "suspended"]
+            assert metrics.by("state_transitions_total", "state") == {"connected": 1, "suspended": 1}
 
 
 @pytest.mark.parametrize(
