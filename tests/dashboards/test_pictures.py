@@ -1,25 +1,18 @@
-"""The pictures show Prometheus' answers, in the units and colours of the JSON."""
+"""The pictures have the units and colours of the JSON."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from matplotlib import image
 
-from tests.dashboards.grafana import NAMES, Grafana, Panel, load
-from tests.dashboards.pictures import theme
-from tests.dashboards.pictures.answers import cell, table
-from tests.dashboards.pictures.draw import draw
+from tests.dashboards.grafana import NAMES, Panel, load
+from tests.dashboards.pictures.answers import cell
 from tests.dashboards.pictures.theme import NAMED
 from tests.dashboards.pictures.units import written
-from tests.dashboards.scene import Scene
 
 pytestmark = pytest.mark.long
-
-Asking = Callable[[str], Grafana]
 
 
 @pytest.mark.parametrize(
@@ -58,47 +51,6 @@ def test_states_are_named() -> None:
 
 def test_absent_values_have_a_text() -> None:
     assert cell(None, panel("tree", "Staleness").defaults, now=0).text == "never verified"
-
-
-def test_the_table_has_a_row_for_each_cache_the_stalest_first(grafana: Asking) -> None:
-    copies = panel("overview", "Caches, stalest first")
-    headings, rows = table(copies, grafana("overview"))
-    assert headings[:6] == ["Ensemble", "Tree", "Instance", "Staleness", "Of limit", "State"]
-    trees = [(row["Ensemble"].text, row["Tree"].text) for row in rows]
-    assert sorted(trees) == sorted(
-        [("shop", "services"), ("shop", "config")] * 4 + [("jobs", "tasks"), ("jobs", "locks")] * 2
-    )
-    found = grafana("overview").ask(copies.targets[0])
-    worst = max(found, key=lambda series: series.points[-1][1])
-    assert trees[0] == (worst.labels["ensemble"], worst.labels["tree"])
-
-
-def test_alerts_are_sorted_by_their_words(grafana: Asking) -> None:
-    headings, rows = table(panel("overview", "Firing alerts"), grafana("overview"))
-    assert headings == ["Alert", "Severity", "Ensemble", "Tree", "Instance", "Since"]
-    severities = [row["Severity"].text for row in rows]
-    assert severities == sorted(severities)
-    for row in rows:
-        assert row["Alert"].text.startswith("TreeCache")
-        assert row["Severity"].color == NAMED[{"critical": "red", "warning": "orange"}[row["Severity"].text]]
-        assert row["Since"].text.endswith("ago")
-
-
-def test_each_exporter_has_its_server(grafana: Asking, scene: Scene) -> None:
-    headings, rows = table(panel("client", "Server of each exporter"), grafana("client"))
-    assert headings == ["Instance", "Server", "State", "Session began", "Timeout"]
-    instances = [exporter.url.removeprefix("http://") for exporter in scene.exporters]
-    assert sorted(row["Instance"].text for row in rows) == sorted(instances)
-    assert {row["Server"].text for row in rows} == {scene.server.hosts, scene.proxy.hosts}
-
-
-def test_a_picture_is_as_large_as_its_grid(grafana: Asking, tmp_path: Path) -> None:
-    path = tmp_path / "client.png"
-    draw(load("client"), grafana("client"), path)
-    height, width, _ = image.imread(path).shape
-    rows = max(each.json["gridPos"]["y"] + each.json["gridPos"]["h"] for each in load("client").everything)
-    assert width == theme.WIDTH
-    assert abs(height - rows * theme.UNIT) < 200
 
 
 def test_every_picture_is_committed() -> None:

@@ -27,7 +27,7 @@ from tests.support import LONG_SESSIONS, eventually
 
 pytestmark = pytest.mark.long
 
-DEPTH = 2_000
+DEPTH = size(1_200, 2_000)
 WIDTH = size(10_000, 100_000)
 HEAVY = size(30, 1_000)
 DELETED = size(5_000, 50_000)

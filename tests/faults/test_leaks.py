@@ -21,7 +21,7 @@ from tests.faults.size import size
 from tests.support import LONG_SESSIONS, eventually
 
 CYCLES = size(50, 1_000)
-EVENTS = size(20_000, 1_000_000)
+EVENTS = size(10_000, 1_000_000)
 ZNODES = 100
 #: Concurrent changes, each of a different znode, so that each leads to an event.
 AT_ONCE = 1_000

@@ -122,7 +122,7 @@ def test_cache_equals_the_server_after_every_burst(client_factory: ClientFactory
     run_state_machine_as_test(
         ChangesHere,
         settings=settings(
-            max_examples=100,
+            max_examples=50,
             stateful_step_count=40,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
         ),
