@@ -22,6 +22,8 @@ STUCK_AFTER = 5.0
 UNDELIVERED_AFTER = 10.0
 #: Share of a tree's znodes that may be unreadable before the tree counts as bad; the paging alert has the same limit.
 UNREADABLE_SHARE = 0.2
+#: Without a quorum, servers close each new connection. A server that stops does that once or twice.
+TURNED_AWAY = 3
 
 _HOLDING = ("in_sync", "catching_up")
 
@@ -118,9 +120,20 @@ CONDITIONS: Sequence[Condition] = (
     ),
     Condition("closed", "bad", _is_in("closed"), "are closed", runbook="TreeCacheFailed"),
     Condition(
+        "without a quorum",
+        "bad",
+        lambda seen: seen.tree.state == "disconnected" and situation_of(seen.client) == "turned_away",
+        "are disconnected, as without a quorum",
+        detail=lambda _: "disconnected, as without a quorum",
+        runbook="TreeCacheQuorumLost",
+        is_of_connection=True,
+    ),
+    Condition(
         "disconnected",
         "bad",
-        lambda seen: seen.tree.state == "disconnected" and seen.client.state != "connecting",
+        lambda seen: (
+            seen.tree.state == "disconnected" and situation_of(seen.client) not in ("connecting", "turned_away")
+        ),
         "are disconnected",
         runbook="TreeCacheClientDown",
         is_of_connection=True,
@@ -144,7 +157,7 @@ CONDITIONS: Sequence[Condition] = (
     Condition(
         "waiting for a connection",
         "waiting",
-        lambda seen: seen.tree.state == "disconnected" and seen.client.state == "connecting",
+        lambda seen: seen.tree.state == "disconnected" and situation_of(seen.client) == "connecting",
         "wait for a connection",
         runbook="TreeCacheClientDown",
         is_of_connection=True,
@@ -215,24 +228,52 @@ CONDITIONS: Sequence[Condition] = (
     ),
 )
 
-#: The alert whose runbook says what to do about a broken connection.
-CONNECTION_RUNBOOK = "TreeCacheClientDown"
 
-#: For each state of a client: the level, the words, and the headline's words for one and for several such ensembles.
-_CONNECTIONS = {
-    "connecting": ("waiting", "connecting", ("is connecting", "are connecting")),
-    "connected": ("good", "connected", ("", "")),
-    "connected_ro": (
+class Connection(NamedTuple):
+    """The connection of an ensemble's client, in words.
+
+    Attributes:
+        level: one of `LEVELS`.
+        words: on the ensemble's own line.
+        one, many: the headline's words for one and for several such ensembles; "" if nothing is wrong.
+        runbook: the alert whose runbook says what to do; "" if there is none.
+    """
+
+    level: str
+    words: str
+    one: str = ""
+    many: str = ""
+    runbook: str = ""
+
+
+#: By what `situation_of` says.
+CONNECTIONS = {
+    "connecting": Connection("waiting", "connecting", "is connecting", "are connecting", "TreeCacheClientDown"),
+    "connected": Connection("good", "connected"),
+    "connected_ro": Connection(
         "waiting",
         "connected, read-only",
-        (
-            "is connected to a read-only server, which may lack changes",
-            "are connected to read-only servers, which may lack changes",
-        ),
+        "is connected to a read-only server, which may lack changes",
+        "are connected to read-only servers, which may lack changes",
     ),
-    "suspended": ("bad", "connection suspended", ("is disconnected", "are disconnected")),
-    "lost": ("bad", "session lost", ("is disconnected", "are disconnected")),
+    "suspended": Connection(
+        "bad", "connection suspended", "is disconnected", "are disconnected", "TreeCacheClientDown"
+    ),
+    "lost": Connection("bad", "session lost", "is disconnected", "are disconnected", "TreeCacheClientDown"),
+    "turned_away": Connection(
+        "bad",
+        "disconnected: servers close each new connection, as without a quorum",
+        "is disconnected: its servers close each new connection, as without a quorum",
+        "are disconnected: their servers close each new connection, as without a quorum",
+        "TreeCacheQuorumLost",
+    ),
 }
+
+
+def situation_of(client: ClientStats) -> str:
+    """The client's state; `turned_away` while it has no connection because servers close each new one."""
+    is_turned_away = client.server is None and client.failed_attempts.get("hung_up", 0) >= TURNED_AWAY
+    return "turned_away" if is_turned_away else client.state
 
 
 def found_in(seen: Seen) -> list[Condition]:
@@ -243,14 +284,3 @@ def found_in(seen: Seen) -> list[Condition]:
 def level_of(conditions: Sequence[Condition]) -> str:
     """The level of a tree in these conditions."""
     return max((condition.level for condition in conditions), key=LEVELS.index, default="good")
-
-
-def connection_in_words(state: str) -> tuple[str, str]:
-    """The level of a client's state, and the words for it."""
-    level, words, _ = _CONNECTIONS[state]
-    return level, words
-
-
-def connection_headline(state: str) -> tuple[str, str]:
-    """The headline's words for one and for several ensembles whose clients are in this state; "" for connected ones."""
-    return _CONNECTIONS[state][2]

@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from exporter.pages.conditions import (
-    CONDITIONS,
-    CONNECTION_RUNBOOK,
-    LEVELS,
-    Condition,
-    connection_headline,
-    connection_in_words,
-)
+from exporter.pages.conditions import CONDITIONS, CONNECTIONS, LEVELS, Condition
 from exporter.pages.format import brief, counted, human_count
 from exporter.pages.standing import Standing
 
 #: How many trees in the same condition are named.
 _NAMED = 3
+#: Situations without a connection: those that count as one in the headline, the worst first.
+_DISCONNECTED = (("turned_away",), ("suspended", "lost"))
 
 
 class Connected(NamedTuple):
-    """An ensemble: its client's state, the standings of its trees, and its name."""
+    """An ensemble: what `situation_of` says of its client, the standings of its trees, and its name."""
 
-    client_state: str
+    situation: str
     trees: Sequence[Standing]
     name: str = ""
 
@@ -57,16 +52,16 @@ def headline(ensembles: Sequence[Connected]) -> Headline:
 
 
 def _of_connections(ensembles: Sequence[Connected]) -> Iterator[Headline]:
-    for states in (("suspended", "lost"), ("connecting",), ("connected_ro",)):
-        of_them = [ensemble for ensemble in ensembles if ensemble.client_state in states]
+    for situations in (*_DISCONNECTED, ("connecting",), ("connected_ro",)):
+        of_them = [ensemble for ensemble in ensembles if ensemble.situation in situations]
         if not of_them:
             continue
-        level, _ = connection_in_words(states[0])
-        text = _about(len(of_them), len(ensembles), "ensemble", connection_headline(states[0]))
-        if states[0] == "suspended":
+        connection = CONNECTIONS[situations[0]]
+        text = _about(len(of_them), len(ensembles), "ensemble", (connection.one, connection.many))
+        if situations in _DISCONNECTED:
             is_known = any(tree.was_complete for ensemble in of_them for tree in ensemble.trees)
             text += "; showing the last known data" if is_known else "; no data loaded yet"
-        yield Headline(text, level, "" if states[0] == "connected_ro" else CONNECTION_RUNBOOK)
+        yield Headline(text, connection.level, connection.runbook)
 
 
 def _of_trees(ensembles: Sequence[Connected], total: int) -> Iterator[Headline]:
@@ -86,7 +81,7 @@ def _of_trees(ensembles: Sequence[Connected], total: int) -> Iterator[Headline]:
 
 
 def _is_said_of_the_ensemble(condition: Condition, ensemble: Connected) -> bool:
-    return condition.is_of_connection and ensemble.client_state in ("connecting", "suspended", "lost")
+    return condition.is_of_connection and ensemble.situation in ("connecting", "suspended", "lost", "turned_away")
 
 
 def _of_one(condition: Condition, tree: _Tree, several: bool) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from exporter.pages.conditions import connection_in_words
+from exporter.pages.conditions import CONNECTIONS, situation_of
 from exporter.pages.format import counted
 from exporter.pages.standing import Standing, standing_of, worst_first
 from exporter.pages.standinglog import StandingLog
@@ -175,8 +175,8 @@ def changes_of(tree: CacheStats) -> int:
 
 
 def _changes(before: Look, now: Look, at: float) -> Iterator[Change]:
-    if before.client.state != now.client.state:
-        level, words = connection_in_words(now.client.state)
+    if (situation := situation_of(now.client)) != situation_of(before.client):
+        level, words, *_ = CONNECTIONS[situation]
         server = f" to {now.client.server}" if now.client.server and level != "bad" else ""
         yield Change(at, now.name, words + server, level)
     for reason, number in now.client.sessions_lost.items():

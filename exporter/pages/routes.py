@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from exporter.pages import browser, documents, status
+from exporter.pages.conditions import situation_of
 from exporter.pages.format import brief, counted, human_count, visible
 from exporter.pages.headline import Connected, headline
 from exporter.pages.history import History, Look
@@ -131,7 +132,7 @@ class Pages:
     def _wrong_with(self, ensemble: str, tree: str) -> tuple[str, str]:
         """The problems of a tree whose znodes are shown, and their level; "" for a complete tree."""
         found = self._history.standing(ensemble, tree)
-        text, level, _ = headline([] if found is None else [Connected(found[0].state, [found[1]])])
+        text, level, _ = headline([] if found is None else [Connected(situation_of(found[0]), [found[1]])])
         return ("", level) if level == "good" else (text, level)
 
     def _trees(self, asked: Mapping[str, str]) -> Response:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from exporter.pages import documents
-from exporter.pages.conditions import LEVELS, STUCK_AFTER, connection_in_words
+from exporter.pages.conditions import CONNECTIONS, LEVELS, STUCK_AFTER, situation_of
 from exporter.pages.format import (
     counted,
     human_bytes,
@@ -115,7 +115,7 @@ def status(history: History, places: Places) -> Status:
     ensembles = sorted(
         (_ensemble(look, history, places) for look in looks), key=lambda one: (-LEVELS.index(one.level), one.name)
     )
-    text, level, alert = headline([Connected(look.client.state, look.standings, look.name) for look in looks])
+    text, level, alert = headline([Connected(situation_of(look.client), look.standings, look.name) for look in looks])
     runbook = Cell("verdict-runbook", f"Runbook: {alert}" if alert else "", href=documents.runbook(alert))
     return Status(Cell("verdict", text, level), runbook, ensembles, history.changes(), _faults(looks))
 
@@ -136,7 +136,7 @@ def _fault_in_words(fault: Fault) -> str:
 
 def _ensemble(look: Look, history: History, places: Places) -> EnsembleStatus:
     key = _key(look.name)
-    level, words = connection_in_words(look.client.state)
+    level, words, *_ = CONNECTIONS[situation_of(look.client)]
     trees = look.standings
     return EnsembleStatus(
         name=look.name,

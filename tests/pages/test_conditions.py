@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from dashboards.prometheus.parameters import Parameters
-from exporter.pages.conditions import CONDITIONS, LEVELS, UNREADABLE_SHARE
+from exporter.pages.conditions import CONDITIONS, LEVELS, UNREADABLE_SHARE, situation_of
 from exporter.pages.headline import Connected, headline
 from exporter.pages.standing import Standing, standing_of
 from exporter.treecache.stats import CACHE_STATES, ROOT_STATES, CacheStats
-from exporter.zookeeper.stats import CLIENT_STATES
+from exporter.zookeeper.stats import CLIENT_STATES, ClientStats
 from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT
 from tests.web.running import fresh
 
@@ -23,8 +23,14 @@ NEVER = dict.fromkeys(BUSY_CACHE.events, 0)
 EMPTY = dict.fromkeys(BUSY_CACHE.nodes, 0)
 
 
-def standing(tree: CacheStats, client_state: str = "connected", unverified_for: float = 0.0) -> Standing:
-    return standing_of("/services", replace(BUSY_CLIENT, state=client_state), tree, unverified_for)
+def client_in(situation: str) -> ClientStats:
+    if situation == "turned_away":
+        return replace(BUSY_CLIENT, state="suspended", server=None, failed_attempts={"refused": 9, "hung_up": 3})
+    return replace(BUSY_CLIENT, state=situation)
+
+
+def standing(tree: CacheStats, situation: str = "connected", unverified_for: float = 0.0) -> Standing:
+    return standing_of("/services", client_in(situation), tree, unverified_for)
 
 
 def well(**of_a: Any) -> CacheStats:
@@ -36,7 +42,7 @@ def combinations() -> Iterator[tuple[str, CacheStats, bool]]:
     """Every combination of a client's state, a cache's state and problems, and whether nothing is wrong."""
     now = time.time()
     axes = itertools.product(
-        CLIENT_STATES,
+        (*CLIENT_STATES, "turned_away"),
         CACHE_STATES,
         ROOT_STATES,
         (0, 1, 40),
@@ -109,7 +115,9 @@ EACH = {
 }
 
 
-@pytest.mark.parametrize("name", [one.name for one in CONDITIONS if one.name != "waiting for a connection"])
+@pytest.mark.parametrize(
+    "name", [one.name for one in CONDITIONS if one.name not in ("waiting for a connection", "without a quorum")]
+)
 def test_each_condition_alone(name: str) -> None:
     tree, level, words = EACH[name]
     one = standing(tree)
@@ -120,6 +128,23 @@ def test_each_condition_alone(name: str) -> None:
 def test_before_the_first_connection() -> None:
     one = standing(replace(well(), state="disconnected", events=NEVER), "connecting")
     assert (one.level, one.words) == ("waiting", "waiting for a connection")
+
+
+def test_servers_that_close_each_new_connection_have_no_quorum() -> None:
+    away = client_in("turned_away")
+    assert situation_of(away) == "turned_away"
+    assert situation_of(replace(away, state="connecting")) == "turned_away"
+    # So does a server that stops, once or twice.
+    assert situation_of(replace(away, failed_attempts={"refused": 9, "hung_up": 2})) == "suspended"
+    assert situation_of(replace(away, state="connected", server="host:2181", failed_attempts={})) == "connected"
+    one = standing(well(state="disconnected"), "turned_away")
+    assert (one.level, one.words, one.runbook) == ("bad", "disconnected, as without a quorum", "TreeCacheQuorumLost")
+    assert headline([Connected("turned_away", [one]), Connected("suspended", [])]) == (
+        "1 of 2 ensembles is disconnected: its servers close each new connection, as without a quorum; showing the "
+        "last known data. 1 of 2 ensembles is disconnected; no data loaded yet.",
+        "bad",
+        "TreeCacheQuorumLost",
+    )
 
 
 def test_the_worst_is_said_first_and_nothing_is_left_out() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from exporter.config.web import load
 from exporter.pages import documents
-from exporter.pages.conditions import CONDITIONS, CONNECTION_RUNBOOK
+from exporter.pages.conditions import CONDITIONS, CONNECTIONS
 from exporter.pages.documents import Documents
 from exporter.telemetry.catalogue import GROUPS
 from exporter.web.guard import SECURITY_HEADERS
@@ -47,11 +47,12 @@ def test_each_runbook_that_something_leads_to_is_there() -> None:
         served = httpx.get(f"{server.url}/docs/runbooks").text
     alerts = set(re.findall(r"alert: (\w+)", RULES))
     linked = set(re.findall(r"runbook_url: \S*#(\w+)", RULES))
-    conditions = {condition.runbook.lower() for condition in CONDITIONS if condition.runbook}
+    conditions = {one.runbook.lower() for one in CONDITIONS if one.runbook}
     # In lower case, and as Grafana writes them.
     assert {name.lower() for name in alerts} | alerts <= anchors(served)
-    assert linked | conditions | {CONNECTION_RUNBOOK.lower()} <= anchors(served)
-    assert {urldefrag(documents.runbook(condition.runbook))[1] for condition in CONDITIONS} - {""} == conditions
+    connections = {one.runbook.lower() for one in CONNECTIONS.values() if one.runbook}
+    assert linked | conditions | connections <= anchors(served)
+    assert {urldefrag(documents.runbook(one.runbook))[1] for one in CONDITIONS} - {""} == conditions
 
 
 @pytest.mark.starts
