@@ -182,12 +182,7 @@ SHAPES = {
 @pytest.mark.parametrize("shape", SHAPES)
 def test_scrapes_and_probes_get_through(shape: str, tmp_path: Path) -> None:
     sent, files = SHAPES[shape]
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (files, before[1]))
-    try:
-        server = Server(tmp_path / "log", ["--large"])
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    server = Server(tmp_path / "log", ["--large"], files=files)
     try:
         server.scrape()
         with server.memory_grows_by_less_than(4 * MEMORY_LIMIT), contextlib.ExitStack() as crowds:

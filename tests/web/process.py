@@ -24,7 +24,8 @@ MEMORY_LIMIT = 48 * 1024 * 1024
 class Server:
     """`tests.web.serve` with these arguments, logging to a file.
 
-    `authority` issued its certificate, if it has one; `auth` are the credentials that clients need.
+    `authority` issued its certificate, if it has one; `auth` are the credentials that clients need; `files` is how many
+    files it may have open, by default as many as the tests.
     """
 
     def __init__(
@@ -34,11 +35,13 @@ class Server:
         *,
         authority: Authority | None = None,
         auth: tuple[str, str] | None = None,
+        files: int | None = None,
     ) -> None:
         self._log = log
         self.authority, self.auth = authority, auth
         self.verify: ssl.SSLContext | bool = True if authority is None else authority.client_context()
-        command = [sys.executable, "-m", "tests.web.serve", *arguments]
+        limit = [] if files is None else ["prlimit", f"--nofile={files}:"]
+        command = [*limit, sys.executable, "-m", "tests.web.serve", *arguments]
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
         assert self.process.stdout is not None
