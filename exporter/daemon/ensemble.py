@@ -63,7 +63,8 @@ class WatchedEnsemble:
         self._caches = {tree.name: self._cache(tree) for tree in settings.trees}
         self._revival: threading.Timer | None = None
         self._revival_delay = FIRST_REVIVAL
-        self._connected_at = 0.0
+        #: When the last connection began, until the client is revived after it.
+        self._connected_at: float | None = None
         self._stopped = False
 
     @property
@@ -200,8 +201,9 @@ class WatchedEnsemble:
     # the server.
 
     def _revive_later(self, event: str, facts: Mapping[str, Any]) -> None:
-        if time.monotonic() - self._connected_at > LAST_REVIVAL:
+        if self._connected_at is not None and time.monotonic() - self._connected_at > LAST_REVIVAL:
             self._revival_delay = FIRST_REVIVAL
+        self._connected_at = None
         delay = self._revival_delay
         self._revival_delay = min(2 * delay, LAST_REVIVAL)
         self._log.warning(event, retry_in=f"{delay:g}s", **facts)
