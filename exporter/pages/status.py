@@ -235,7 +235,7 @@ def _work(tree: CacheStats) -> str:
     parts = [
         counted(number, *words)
         for number, words in (
-            (tree.outstanding_operations, ("operation in flight", "operations in flight")),
+            (tree.outstanding_operations, ("outstanding operation", "outstanding operations")),
             (tree.pending_paths, ("path to read", "paths to read")),
             (tree.undelivered_events, ("undelivered event", "undelivered events")),
             (sum(tree.faults.values()), ("fault so far", "faults so far")),

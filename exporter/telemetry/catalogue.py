@@ -403,7 +403,7 @@ CACHE_VERIFICATION_DURATION = _durations(
     "How long a successful freshness check took, from requesting its barrier.",
     Buckets(
         (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
-        "a check takes one commit of the quorum, and waits for reads that are still in flight",
+        "a check takes one commit of the quorum, and waits for outstanding reads",
     ),
 )
 

@@ -78,7 +78,7 @@ class TreeCache:
             ``"classic"`` for one-shot watches on each znode and single reads; ``"auto"`` for recursive if the server
             supports it, else classic.
         batch_size: the maximum number of operations in one request, at least 1.
-        window: the most bulk reads in flight, at least 1.
+        window: the maximum number of outstanding bulk reads, at least 1.
         selector: decides which znodes belong to the cache and which to descend into; None for all.
         max_depth: how far below the root znodes may be, 0 for the root alone; None for any depth.
         max_nodes_per_second: the maximum number of znodes to read in a second; None for no limit.

@@ -16,7 +16,7 @@ class ClassicStrategy:
 
     Args:
         root: the server's path of the root.
-        batch_size: the maximum number of requests in flight, if less than 256.
+        batch_size: the maximum number of outstanding requests, if less than 256.
     """
 
     mode = "classic"

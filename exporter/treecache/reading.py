@@ -12,8 +12,8 @@ them waits, for milliseconds. A change passes these decisions, in this order:
    the connection takes it (`exporter.treecache.placement`).
 3. *Pace* (`Pace`): more than 2,000 changes a second are a stream, until there are fewer than 800. A stream gets
    a refresh each 5 ms.
-4. *Window and company* (`window` of the options, `WORTHWHILE`): at most `window` bulk requests are in flight. While one
-   is, fewer than 64 paths wait for its answer, so that later ones may join them; a load does not wait.
+4. *Window and company* (`window` of the options, `WORTHWHILE`): at most `window` bulk requests are outstanding. While
+   one is, fewer than 64 paths wait for its answer, so that later ones may join them; a load does not wait.
 5. *Batch size* (`BatchSize`): starts at 64 operations and doubles with each batch that is at least half full, up to
    ``batch_size``; batches are smaller if paths or answers are long.
 6. *Rate limit* (`RateLimit`): at most ``max_nodes_per_second``, if set; unused reads of a tenth of a second may be
@@ -43,10 +43,10 @@ AUDITED = 128
 #: The maximum number of bytes of the requests, and of the answers, in one round of an audit.
 AUDIT_BYTES = 512 * 1024
 
-#: The maximum number of single requests in flight: enough to hide the round trip, few enough to let other requests
+#: The maximum number of outstanding single requests: enough to hide the round trip, few enough to let other requests
 #: pass.
 SINGLE_WINDOW = 256
-#: The maximum number of single requests of an audit in flight: few enough to delay no refresh.
+#: The maximum number of outstanding single requests of an audit: few enough to delay no refresh.
 SINGLE_AUDITED = 16
 #: The maximum number of bytes of a single request's path, on average.
 SINGLE_PATH_BYTES = 1024

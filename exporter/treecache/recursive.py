@@ -18,7 +18,7 @@ class RecursiveStrategy:
     Args:
         root: the server's path of the root.
         batch_size: the maximum number of operations in one request.
-        window: the maximum number of requests in flight.
+        window: the maximum number of outstanding requests.
     """
 
     mode = "recursive"

@@ -24,7 +24,7 @@ class ShardedStrategy(RecursiveStrategy):
     Args:
         root: the server's path of the root.
         batch_size: the maximum number of operations in one request.
-        window: the maximum number of requests in flight.
+        window: the maximum number of outstanding requests.
     """
 
     def __init__(self, root: str, batch_size: int, window: int) -> None:

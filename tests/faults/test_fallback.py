@@ -262,7 +262,7 @@ def test_each_server_is_asked_by_itself(old: Proxy, zookeeper: ZooKeeper) -> Non
 
 @pytest.fixture
 def busy(old: Proxy) -> Iterator[KazooClient]:
-    """A client that always has reads in flight, so that an old server's refusal overtakes their answers."""
+    """A client that always has outstanding reads, so that an old server's refusal overtakes their answers."""
     client = quick_client(old.hosts)
     stop = threading.Event()
 

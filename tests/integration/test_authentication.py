@@ -1,4 +1,4 @@
-"""Credentials that are added later: the cache then reads what it may, and no request in flight is lost or mixed up."""
+"""Credentials that are added later: the cache then reads what it may, and loses or mixes up no outstanding request."""
 
 from __future__ import annotations
 

@@ -192,7 +192,7 @@ class Schedule:
         self._harness.take()
         sent = sum(isinstance(request, ReadRequest) for request in self._harness.replica._in_flight.requests())
         # The watch for the root's creation may exceed the window.
-        assert sent <= self._window + 1, f"{sent} reads in flight"
+        assert sent <= self._window + 1, f"{sent} outstanding reads"
 
     def _execute(self, number: int, other: int) -> None:
         for _ in range(number % 3 + 1):

@@ -152,7 +152,7 @@ def test_the_page_tells_the_state_of_each_tree() -> None:
         assert told in busy
     assert "120.6 KiB" in busy
     assert re.search(r">≤ \d\.\d s<", busy)
-    assert "512 operations in flight, 7 paths to read, 2 undelivered events" in busy
+    assert "512 outstanding operations, 7 paths to read, 2 undelivered events" in busy
     for told in ("new", ">connecting<", "none granted", ">waiting for a connection<", "0 B"):
         assert told in new
 
