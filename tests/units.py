@@ -20,6 +20,7 @@ FOLDERS = (
     "simulation",
     "telemetry",
     "treecache",
+    "views",
     "web",
     "zookeeper",
 )
