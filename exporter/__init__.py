@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from exporter.telemetry.tracing import KazooInstrumentor
     from exporter.treecache import NodeData, Selector, Shard, TreeCache, TreeEvent, UnsupportedServerError
     from exporter.treecache.stats import CacheStats
+    from exporter.treecache.view import View
     from exporter.zookeeper.kazoo.seam import IncompatibleKazooError
     from exporter.zookeeper.session import ForkedClientError
 
@@ -29,6 +30,7 @@ __all__ = [
     "TreeCache",
     "TreeEvent",
     "UnsupportedServerError",
+    "View",
     "__version__",
     "instrument",
 ]
@@ -49,6 +51,7 @@ _LATER = {
     "TreeCache": "exporter.treecache",
     "TreeEvent": "exporter.treecache",
     "UnsupportedServerError": "exporter.treecache",
+    "View": "exporter.treecache.view",
 }
 
 

@@ -306,7 +306,7 @@ CACHE_FAULTS = _counter(
     "Faults of the cache. audit: an audit found differences; engine: an error restarted the engine; listener: a "
     "listener raised; no_auth: the client may not read a znode; request: a request failed; root: the root could not be "
     "created; selector: a selector raised; unsettled: ZooKeeper's answers about a znode keep failing or contradict "
-    "each other; unsupported: the server does not support the cache's mode.",
+    "each other; unsupported: the server does not support the cache's mode; view: a view raised, and ended.",
     {"kind": FAULT_KINDS},
 )
 CACHE_SYNCS = _counter(

@@ -111,7 +111,7 @@ class Audit:
         self._outbox = outbox
         self._interval = options.audit_interval
         self._sample = options.audit_sample
-        self._findings = Findings(prefix, reconciler, options)
+        self._findings = Findings(prefix, reconciler)
         #: The numbers of differences, by `MISMATCH_KINDS`.
         self.mismatches = self._findings.mismatches
         self._due_at: float | None = None

@@ -23,6 +23,7 @@ from exporter.process.forks import Home
 from exporter.process.repetitions import Repetitions
 from exporter.treecache.delivery import Listener
 from exporter.treecache.events import NodeData, TreeEvent
+from exporter.treecache.feed import Feed
 from exporter.treecache.freshness import Verified
 from exporter.treecache.lifecycle import state_of
 from exporter.treecache.observer import CacheObserver
@@ -37,6 +38,7 @@ from exporter.treecache.reports import INTERVAL
 from exporter.treecache.sent import Sent
 from exporter.treecache.stats import CacheStats
 from exporter.treecache.tree import Branch, Tree, record_of
+from exporter.treecache.view import View
 from exporter.treecache.worker import RESTS, Failure, Worker, in_words
 from exporter.zookeeper.messages import Connected, Lost, Message, Reply, Suspended, WatchEvent
 from exporter.zookeeper.moments import SteadyTime
@@ -61,6 +63,7 @@ _NO_ANSWER = (ConnectionLoss, ConnectionClosedError, SessionExpiredError)
 logger = logging.getLogger(__name__)
 
 AnyListener = TypeVar("AnyListener", bound=Listener)
+AnyView = TypeVar("AnyView", bound=View)
 
 
 class TreeCache:
@@ -152,6 +155,8 @@ class TreeCache:
             self._path, client.handler, self._tree_event, self._observers, self._may_rest, self._on_delivery_failure
         )
         self._delivery = self._publication.delivery
+        #: Passes changes to the views; None without any.
+        self._feed: Feed | None = None
 
     # Lifecycle
 
@@ -247,6 +252,22 @@ class TreeCache:
     def observe(self, observer: CacheObserver) -> None:
         """Notifies an observer of the cache's work from now on."""
         self._observers.add(observer)
+
+    def add_view(self, view: AnyView) -> AnyView:
+        """Feeds a view with the contents of the cache and their changes; returns it. Call it before `start`.
+
+        With ``keep_data=False`` the data that the view reads is kept all the same. An exception of the view ends the
+        view, and goes to the fault listeners.
+
+        Raises:
+            KazooException: the cache was started or closed before.
+        """
+        if self._state != self.STATE_LATENT:
+            raise KazooException("a view must be added before the cache is started")
+        self._feed = self._feed or Feed(self._publication.report)
+        self._feed.add(view)
+        self._replica.attend(self._feed)
+        return view
 
     def disregard(self, observer: CacheObserver) -> None:
         """Stops notifying an observer."""
@@ -484,6 +505,8 @@ class TreeCache:
         self._initialized.clear()
         for _, event in list(self._verifications):
             event.set()
+        if self._feed is not None:
+            self._feed.reset()
 
     def _recover(self) -> None:
         """After a failure, keeps the znodes, resets everything else and reads the tree again, by difference.
@@ -505,6 +528,8 @@ class TreeCache:
         if self._state == self.STATE_STARTED:
             self._log_failure("failed", error, delay)
         self._publication.report([Fault("engine", error)])
+        if self._feed is not None:
+            self._feed.interrupt()
 
     def _on_delivery_failure(self, error: BaseException, delay: float) -> None:
         self._log_failure("cannot call its listeners", error, delay)
@@ -537,10 +562,7 @@ class TreeCache:
             self._carry_out(outcome)
         finally:
             # Published even if the rest fails: the tree has these changes already.
-            try:
-                self._publication.publish(outcome.events)
-            finally:
-                self._publication.report(outcome.faults)
+            self._publish(outcome)
         self._gathering = replica.is_gathering
         if inbox:
             return 0.0
@@ -581,6 +603,17 @@ class TreeCache:
                 self._initialized.clear()
         if outcome.refreshed:
             self._observers.refreshed(outcome.refreshed, outcome.events)
+
+    def _publish(self, outcome: Outcome) -> None:
+        """Views first, so that they have a change when listeners get it."""
+        try:
+            if self._feed is not None:
+                self._feed.take(outcome.events, interrupted=bool(outcome.syncs), is_complete=self._replica.is_in_sync)
+        finally:
+            try:
+                self._publication.publish(outcome.events)
+            finally:
+                self._publication.report(outcome.faults)
 
     def _submit(self, sent: Sent) -> None:
         assert self._subscription is not None

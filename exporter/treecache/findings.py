@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from kazoo.exceptions import KazooException
 
-from exporter.treecache.options import CacheOptions
 from exporter.treecache.reconciler import Reconciler
 from exporter.treecache.stats import MISMATCH_KINDS
 from exporter.treecache.tree import record_of
 from exporter.zookeeper.capabilities import UNREADABLE_CODES
-from exporter.zookeeper.records import reported_part, version_of, without_data
+from exporter.zookeeper.records import STAT_SIZE, reported_part, version_of, without_data
 from exporter.zookeeper.wire import ReadResult
 
 #: A difference that is no mismatch, since ZooKeeper sends no event for it.
@@ -30,17 +29,15 @@ class Findings:
     Args:
         prefix: the server's path of the root, which precedes relative paths.
         reconciler: has the tree and its scope.
-        options: say whether the tree holds the znodes' data.
     """
 
-    def __init__(self, prefix: str, reconciler: Reconciler, options: CacheOptions) -> None:
+    def __init__(self, prefix: str, reconciler: Reconciler) -> None:
         #: The numbers of differences, by `MISMATCH_KINDS`.
         self.mismatches = dict.fromkeys(MISMATCH_KINDS, 0)
         #: How many the current audit has found.
         self.found = 0
         self._prefix = prefix
         self._reconciler = reconciler
-        self._keep_data = options.keep_data
         self._named: list[str] = []
         self._is_news = False
         #: By path: how many audits found the znode to differ, although everything was read again in between.
@@ -59,8 +56,9 @@ class Findings:
             return None if entry is None else "extra"
         if entry is None:
             return "missing"
-        record = result if self._keep_data else without_data(result)
         held = record_of(entry)
+        # Held without its data, it is compared without.
+        record = without_data(result) if len(held) == STAT_SIZE else result
         if record == held:
             return None
         goes_back = version_of(record) < version_of(held)

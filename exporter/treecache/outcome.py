@@ -36,6 +36,13 @@ class AddedRun(NamedTuple):
         )
 
 
+class Aside(NamedTuple):
+    """A change for views that is no tree event: ``after`` is how many events of the same turn came before it."""
+
+    after: int
+    change: Event
+
+
 def each(happened: Iterable[Event | AddedRun]) -> Iterator[Event]:
     """All events in order, those of runs one by one."""
     for one in happened:

@@ -15,10 +15,13 @@ from kazoo.exceptions import KazooException, NoAuthError
 from exporter.treecache.agenda import Agenda, Loads
 from exporter.treecache.backoff import PERSISTENT, Backoff, Strike, UnsettledError
 from exporter.treecache.events import TreeEvent
+from exporter.treecache.feed import Feed
+from exporter.treecache.keeping import Keeping
 from exporter.treecache.options import CacheOptions
-from exporter.treecache.outcome import AddedRun, Event, Fault, Outbox
+from exporter.treecache.outcome import AddedRun, Aside, Event, Fault, Outbox
 from exporter.treecache.scope import Scope
 from exporter.treecache.tree import NEVER_LISTED, Branch, Entry, OrphanError, Run, Tree, listed_pzxid_of, record_of
+from exporter.treecache.view import View
 from exporter.zookeeper.records import (
     UNREADABLE,
     child_count,
@@ -27,7 +30,6 @@ from exporter.zookeeper.records import (
     pzxid_of,
     reported_part,
     version_of,
-    without_data,
 )
 from exporter.zookeeper.wire import ReadResult
 
@@ -79,6 +81,10 @@ class Reconciler:
         self._shown_prefix = shown_prefix
         self._agenda = agenda
         self._keep_data = options.keep_data
+        self._keeping = Keeping(options.keep_data)
+        self._keeps_by_path = False
+        #: Takes the changes that are no events; None without views.
+        self._asides: list[Aside] | None = None
         #: Suspects: znodes whose number of children may differ from those held, and since when one waits to be checked.
         self._suspects: set[str] = set()
         self._suspected_at: float | None = None
@@ -109,6 +115,12 @@ class Reconciler:
         """Sets which znodes are listed even without children."""
         self.lists_leaf = lists_leaf
 
+    def attend(self, feed: Feed) -> None:
+        """Gives views also the changes that are no events, and keeps the data that they read."""
+        self._asides = feed.asides
+        self._keeping.follow(feed.views, feed.fail)
+        self._keeps_by_path = self._keeping.depends_on_path
+
     def forget(self) -> None:
         """Drops every znode, without events."""
         self.tree.clear()
@@ -119,18 +131,17 @@ class Reconciler:
     # Results of reads
 
     def kept(self, results: list[ReadResult]) -> list[ReadResult]:
-        """The results, without data if the cache keeps none."""
-        if self._keep_data:
-            return results
-        return [without_data(result) if isinstance(result, bytes) else result for result in results]
+        """The results, without data if the cache keeps that of no znode."""
+        return self._keeping.results(results)
 
-    def apply_run(self, paths: Sequence[str], results: Sequence[ReadResult], start: int, loads: Loads) -> Run:
+    def apply_run(self, paths: Sequence[str], results: list[ReadResult], start: int, loads: Loads) -> Run:
         """Applies the records of children of one znode, from position `start` on, if they are new or unchanged.
 
-        The results are `kept`. Does the same as `apply_record` for each, at a fraction of the cost; the caller applies
-        the results at the positions ``odd`` of the run.
+        The results are `kept`; if views read some data, those of the run are replaced by what is kept. Does the same as
+        `apply_record` for each, at a fraction of the cost; the caller applies the results at the positions ``odd`` of
+        the run.
         """
-        run = self.tree.apply_run(paths, results, start)
+        run = self.tree.apply_run(paths, results, start, self._keeping.run if self._keeps_by_path else None)
         if paths[start] and any(isinstance(result, bytes) for result in results[start : run.end]):
             # Also if these children are as they were: others may be missing.
             self._suspects.add(run.head)
@@ -147,7 +158,7 @@ class Reconciler:
         During a sync the load waits for everything that a new znode leads to, even if an event led to the znode first.
         """
         if not self._keep_data:
-            record = without_data(record)
+            record = self._keeping.one(path, record)
         try:
             entry = self.tree.add(path, record)
         except OrphanError:
@@ -222,6 +233,7 @@ class Reconciler:
             self.events.append(Event(TreeEvent.NODE_REMOVED, path, held, held))
         elif path and not load:
             self._suspects.add(_parent(path))
+        self._aside(View.NODE_UNREADABLE, path)
         self._fault(kind, error)
         return True
 
@@ -246,6 +258,7 @@ class Reconciler:
                 self.events.append(Event(TreeEvent.NODE_REMOVED, gone, record, record))
             else:
                 self._can_be_read(gone)
+                self._aside(TreeEvent.NODE_REMOVED, gone)
 
     def recheck_suspects(self, now: float, *, at_rest: bool) -> None:
         """Lists suspects again that still differ without a pending event that explains it: at rest, or after a delay.
@@ -347,6 +360,8 @@ class Reconciler:
         self.tree.replace(path, record)
         if held_change != change or reported_part(record) != reported_part(held):
             self.events.append(Event(TreeEvent.NODE_UPDATED, path, record, held))
+        else:
+            self._aside(TreeEvent.NODE_UPDATED, path, record, held)
         return True
 
     def _can_be_read(self, path: str) -> None:
@@ -371,6 +386,11 @@ class Reconciler:
     def _is_listed(self, path: str, count: int) -> bool:
         """Whether to list the children of a znode that has `count` of them."""
         return self.lists_leaf(path) or (count > 0 and self.scope.descends(path))
+
+    def _aside(self, kind: int, path: str, record: bytes | None = None, old: bytes | None = None) -> None:
+        """Notes a change for views that is no event."""
+        if self._asides is not None:
+            self._asides.append(Aside(len(self.events), Event(kind, path, record, old)))
 
     def _fault(self, kind: str, error: BaseException) -> None:
         self.faults.append(Fault(kind, error))

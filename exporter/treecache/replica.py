@@ -22,6 +22,7 @@ from exporter.treecache.attachment import Attachment
 from exporter.treecache.audit import Audit
 from exporter.treecache.credibility import Credibility
 from exporter.treecache.dispatch import Dispatch
+from exporter.treecache.feed import Feed
 from exporter.treecache.freshness import Freshness
 from exporter.treecache.loading import Loading
 from exporter.treecache.options import CacheOptions
@@ -188,6 +189,10 @@ class Replica:
     def detach(self, now: float) -> None:
         """Keeps the znodes and resets everything else, for a driver that recovers and starts anew with `Connected`."""
         self._attachment.detach(now)
+
+    def attend(self, feed: Feed) -> None:
+        """Adds to a feed the changes that are no events, and keeps the data that its views read."""
+        self._reconciler.attend(feed)
 
     def forget(self) -> None:
         """Drops every znode, without events."""

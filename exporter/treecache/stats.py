@@ -15,7 +15,18 @@ EVENT_NAMES = (
     "connection_lost",
     "initialized",
 )
-FAULT_KINDS = ("audit", "engine", "listener", "no_auth", "request", "root", "selector", "unsettled", "unsupported")
+FAULT_KINDS = (
+    "audit",
+    "engine",
+    "listener",
+    "no_auth",
+    "request",
+    "root",
+    "selector",
+    "unsettled",
+    "unsupported",
+    "view",
+)
 #: The states of a cache; `exporter.treecache.lifecycle` defines each.
 CACHE_STATES = ("loading", "in_sync", "catching_up", "disconnected", "failed", "closed")
 #: The states of a tree's root; unknown before the session's first sync.

@@ -232,7 +232,7 @@ class _Entry(NamedTuple):
     position: int
     test: _Test | None
     captures: bool
-    index: int
+    pattern: int
 
 
 class _Plan:
