@@ -1,0 +1,76 @@
+"""Counted: the states of the values ``count``, ``exists`` and ``info``, where znodes of one series simply add up."""
+
+from __future__ import annotations
+
+from exporter.views.rules.readings import UnusableError, labels_of
+from exporter.views.rules.rule import Rule
+from exporter.views.rules.series import Key, Least
+from exporter.views.rules.state import State
+from exporter.zookeeper.records import czxid_of
+
+
+class Counted(State):
+    """Counts the znodes of each series; for ``exists`` and ``info`` any number of them is 1."""
+
+    def __init__(self, rule: Rule) -> None:
+        super().__init__(rule)
+        self._is_number = rule.value == "count"
+        self._labels = labels_of(rule) if rule.value == "info" else None
+        #: The znodes of each series, by the zxids that created them.
+        self._znodes: dict[Key, Least] = {}
+        #: Their number, for a rule that has one series and needs no ages.
+        self._total = 0
+        self._is_single = not rule.label_names and self._labels is None
+        if self._is_single:
+            self._count(0)
+
+    def added(self, pattern: int, path: str, captured: Key, record: bytes) -> None:
+        if not self._concerns(record):
+            return
+        if self._is_single:
+            self._count(+1)
+            return
+        key = self._whole_key(path, captured, record, +1)
+        if key is not None:
+            znodes = self._znodes.get(key)
+            if znodes is None:
+                znodes = self._znodes[key] = Least()
+            znodes.add(czxid_of(record))
+            self._put(key, znodes)
+
+    def updated(self, pattern: int, path: str, captured: Key, record: bytes, old: bytes) -> None:
+        if self._labels is not None:
+            super().updated(pattern, path, captured, record, old)
+
+    def removed(self, pattern: int, path: str, captured: Key, record: bytes) -> None:
+        if not self._concerns(record):
+            return
+        if self._is_single:
+            self._count(-1)
+            return
+        key = self._whole_key(path, captured, record, -1)
+        if key is not None:
+            znodes = self._znodes[key]
+            znodes.remove(czxid_of(record))
+            if znodes:
+                self._put(key, znodes)
+            else:
+                del self._znodes[key]
+                self.series.remove(key)
+
+    def _count(self, change: int) -> None:
+        self._total += change
+        self.series.put((), 0, self._total if self._is_number else min(1, self._total))
+
+    def _put(self, key: Key, znodes: Least) -> None:
+        self.series.put(key, int(znodes.least), len(znodes) if self._is_number else 1)
+
+    def _whole_key(self, path: str, captured: Key, record: bytes, change: int) -> Key | None:
+        """The values of all labels; None if the data has none, which is counted, or counted no more."""
+        if self._labels is None:
+            return self._key(captured)
+        try:
+            return (*self._key(captured), *self._labels(record))
+        except UnusableError as error:
+            (self.unusable.add if change > 0 else self.unusable.remove)(path, error.reason)
+            return None

@@ -1,0 +1,167 @@
+"""Measured: the states of values that are a number of each znode: one znode a series, or an aggregate of several."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from exporter.views.rules.readings import UnusableError, number_of
+from exporter.views.rules.rule import Rule
+from exporter.views.rules.series import Bounded, Key, Least
+from exporter.views.rules.state import State
+from exporter.zookeeper.records import czxid_of
+
+
+class _Measuring(State):
+    """Reads the numbers; the znodes without one are unusable."""
+
+    def __init__(self, rule: Rule) -> None:
+        super().__init__(rule)
+        self._number = number_of(rule)
+
+    def added(self, pattern: int, path: str, captured: Key, record: bytes) -> None:
+        number = self._read(path, record, +1)
+        if number is not None:
+            self._put(path, self._key(captured), czxid_of(record), number)
+
+    def removed(self, pattern: int, path: str, captured: Key, record: bytes) -> None:
+        number = self._read(path, record, -1)
+        if number is not None:
+            self._drop(path, self._key(captured), czxid_of(record), number)
+
+    def updated(self, pattern: int, path: str, captured: Key, record: bytes, old: bytes) -> None:
+        """Its series, if it stays, is replaced without a moment in which it is missing."""
+        before, after = self._read(path, old, -1), self._read(path, record, +1)
+        if before is not None and after is not None:
+            self._change(path, self._key(captured), czxid_of(record), before, after)
+        elif before is not None:
+            self._drop(path, self._key(captured), czxid_of(old), before)
+        elif after is not None:
+            self._put(path, self._key(captured), czxid_of(record), after)
+
+    def _read(self, path: str, record: bytes, change: int) -> float | None:
+        """The number of a znode; None if it is of another kind, or unusable, which is counted, or counted no more."""
+        if not self._concerns(record):
+            return None
+        try:
+            return self._number(record)
+        except UnusableError as error:
+            (self.unusable.add if change > 0 else self.unusable.remove)(path, error.reason)
+            return None
+
+    def _put(self, path: str, key: Key, czxid: int, number: float) -> None:
+        raise NotImplementedError
+
+    def _drop(self, path: str, key: Key, czxid: int, number: float) -> None:
+        raise NotImplementedError
+
+    def _change(self, path: str, key: Key, czxid: int, before: float, after: float) -> None:
+        raise NotImplementedError
+
+
+class Measured(_Measuring):
+    """The number of one znode for each series; if several znodes would be one series, all of them are unusable."""
+
+    def __init__(self, rule: Rule) -> None:
+        super().__init__(rule)
+        #: The znodes of each series, with the zxids that created them and their numbers.
+        self._znodes: dict[Key, dict[str, tuple[int, float]]] = {}
+
+    def _put(self, path: str, key: Key, czxid: int, number: float) -> None:
+        znodes = self._znodes.setdefault(key, {})
+        znodes[path] = (czxid, number)
+        if len(znodes) == 1:
+            self.series.put(key, czxid, number)
+            return
+        self.series.remove(key)
+        for one in znodes if len(znodes) == 2 else (path,):
+            self.unusable.add(one, "duplicate")
+
+    def _drop(self, path: str, key: Key, czxid: int, number: float) -> None:
+        znodes = self._znodes[key]
+        if len(znodes) > 1:
+            for one in znodes if len(znodes) == 2 else (path,):
+                self.unusable.remove(one, "duplicate")
+        del znodes[path]
+        if len(znodes) == 1:
+            self.series.put(key, *next(iter(znodes.values())))
+        elif not znodes:
+            del self._znodes[key]
+            self.series.remove(key)
+
+    def _change(self, path: str, key: Key, czxid: int, before: float, after: float) -> None:
+        znodes = self._znodes[key]
+        znodes[path] = (czxid, after)
+        if len(znodes) == 1:
+            self.series.put(key, czxid, after)
+
+
+class Aggregated(_Measuring):
+    """The sum, least, largest or average number of the znodes of each series."""
+
+    def __init__(self, rule: Rule) -> None:
+        super().__init__(rule)
+        self._groups: dict[Key, _Group] = {}
+
+    def _put(self, path: str, key: Key, czxid: int, number: float) -> None:
+        group = self._groups.get(key)
+        if group is None:
+            assert self.rule.aggregate is not None
+            group = self._groups[key] = _Group(self.rule.aggregate)
+        group.add(czxid, number)
+        group.show(self.series, key)
+
+    def _drop(self, path: str, key: Key, czxid: int, number: float) -> None:
+        group = self._groups[key]
+        group.remove(czxid, number)
+        if group.czxids:
+            group.show(self.series, key)
+        else:
+            del self._groups[key]
+            self.series.remove(key)
+
+    def _change(self, path: str, key: Key, czxid: int, before: float, after: float) -> None:
+        group = self._groups[key]
+        group.remove(czxid, before)
+        group.add(czxid, after)
+        group.show(self.series, key)
+
+
+class _Group:
+    """The znodes of a series. Sums are exact, so that they do not depend on the order of changes."""
+
+    def __init__(self, aggregate: str) -> None:
+        self.czxids = Least()
+        self._aggregate = aggregate
+        #: For the largest number, the numbers are negated.
+        self._numbers = Least() if aggregate in ("min", "max") else None
+        self._sum = Fraction(0)
+
+    def add(self, czxid: int, number: float) -> None:
+        self.czxids.add(czxid)
+        if self._numbers is None:
+            self._sum += Fraction(number)
+        else:
+            self._numbers.add(-number if self._aggregate == "max" else number)
+
+    def remove(self, czxid: int, number: float) -> None:
+        self.czxids.remove(czxid)
+        if self._numbers is None:
+            self._sum -= Fraction(number)
+        else:
+            self._numbers.remove(-number if self._aggregate == "max" else number)
+
+    def show(self, series: Bounded[float], key: Key) -> None:
+        series.put(key, int(self.czxids.least), self._value())
+
+    def _value(self) -> float:
+        if self._numbers is not None:
+            return -self._numbers.least if self._aggregate == "max" else self._numbers.least
+        try:
+            return float(self._sum / len(self.czxids) if self._aggregate == "avg" else self._sum)
+        except OverflowError:
+            return float("inf") if self._sum > 0 else float("-inf")
+
+
+def measured(rule: Rule) -> State:
+    """The state of a rule whose value is a number of each znode."""
+    return Measured(rule) if rule.aggregate is None else Aggregated(rule)

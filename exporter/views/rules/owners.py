@@ -1,0 +1,267 @@
+"""Owners: the states of ``owner`` and ``election``: who holds a znode, since when, and how often that changed.
+
+An election is a directory of sequential ephemeral znodes; the one that was created first leads. So do kazoo's Election
+and Lock, and Curator's LeaderLatch, LeaderSelector and InterProcessMutex
+(https://zookeeper.apache.org/doc/current/recipes.html#sc_leaderElection): what precedes the number, such as a GUID,
+does not matter.
+
+Who holds what is decided when a batch is over: what came and went between two reads was never seen.
+"""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from exporter.views.rules.readings import UnusableError, owner_of
+from exporter.views.rules.rule import Family, Rule
+from exporter.views.rules.series import PAST, Key
+from exporter.views.rules.state import State
+from exporter.zookeeper.records import czxid_of, kind_of, modified_at, owner_and_size
+
+#: How ZooKeeper ends the name of a sequential znode: ``%010d`` of a 32-bit number, which may overflow.
+_SEQUENCE = re.compile(r"(?:-[0-9]{9}|[0-9]{10})\Z")
+
+
+class _Holder(NamedTuple):
+    """Who holds: the zxid that created its znode, what it is called, and since when it holds."""
+
+    czxid: int
+    label: str
+    since: float
+
+
+class _Standing(NamedTuple):
+    """A series: the holder, if there is one, the last one, the changes, and the candidates of an election."""
+
+    holder: _Holder | None
+    last: _Holder | None
+    changes: int
+    candidates: int | None
+
+
+class _Owning(State):
+    """What owners and elections have in common."""
+
+    def __init__(self, rule: Rule, wall: Callable[[], float]) -> None:
+        super().__init__(rule)
+        self._owner = owner_of(rule)
+        self._wall = wall
+        #: The series that changes of this batch concern.
+        self._touched: set[Key] = set()
+        #: The holder that cannot be named, and why, by series.
+        self._nameless: dict[Key, tuple[str, str]] = {}
+
+    def settle(self) -> None:
+        touched, self._touched = self._touched, set()
+        for key in touched:
+            self._settle(key)
+
+    def _settle(self, key: Key) -> None:
+        raise NotImplementedError
+
+    def _stand(self, key: Key, age: int, holding: tuple[str, bytes] | None, candidates: int | None) -> None:
+        """Notes who holds now: path and record of the znode, or None."""
+        before: _Standing | None = self.series.get(key)
+        holder = self._holder(key, holding)
+        last, changes = (before.last, before.changes) if before is not None else (None, 0)
+        if holder is not None and last is not None:
+            if holder[:2] != last[:2]:
+                changes += 1
+                holder = holder._replace(since=self._since(holder, last, before, holding))
+            else:
+                holder = last
+        self.series.put(key, age, _Standing(holder, holder or last, changes, candidates))
+
+    def _holder(self, key: Key, holding: tuple[str, bytes] | None) -> _Holder | None:
+        nameless, owner = None, None
+        if holding is not None:
+            path, record = holding
+            try:
+                owner = self._owner(record)
+            except UnusableError as error:
+                nameless = (path, error.reason)
+        if nameless != self._nameless.get(key):
+            self._rename(key, nameless)
+        if holding is None or owner is None:
+            return None
+        return _Holder(czxid_of(holding[1]), owner.label, owner.since)
+
+    def _rename(self, key: Key, nameless: tuple[str, str] | None) -> None:
+        before = self._nameless.pop(key, None)
+        if before is not None:
+            self.unusable.remove(*before)
+        if nameless is not None:
+            self.unusable.add(*nameless)
+            self._nameless[key] = nameless
+
+    def _since(
+        self, holder: _Holder, last: _Holder, before: _Standing | None, holding: tuple[str, bytes] | None
+    ) -> float:
+        """When a new holder began to hold."""
+        raise NotImplementedError
+
+    def _samples(self, is_known: bool) -> Sequence[tuple[Family, Mapping[Key, float]]]:
+        standings: dict[Key, _Standing] = self.series.values.copy()
+        holders = {key: one.holder for key, one in standings.items() if one.holder is not None} if is_known else {}
+        info: dict[Key, float] = {(*key, holder.label): 1 for key, holder in holders.items()}
+        changes: dict[Key, float] = {key: one.changes for key, one in standings.items()}
+        since: dict[Key, float] = {key: holder.since for key, holder in holders.items()}
+        candidates: dict[Key, float] = {
+            key: one.candidates for key, one in standings.items() if one.candidates is not None and is_known
+        }
+        return tuple(zip(self.rule.families, (info, changes, since, candidates), strict=False))
+
+
+class Owners(_Owning):
+    """The owner of each series is its one znode; if there are several, all are unusable."""
+
+    def __init__(self, rule: Rule, wall: Callable[[], float]) -> None:
+        super().__init__(rule, wall)
+        self._znodes: dict[Key, dict[str, bytes]] = {}
+
+    def added(self, pattern: int, path: str, captured: Key, record: bytes) -> None:
+        if not self._concerns(record):
+            return
+        key = self._key(captured)
+        znodes = self._znodes.setdefault(key, {})
+        znodes[path] = record
+        if len(znodes) > 1:
+            for one in znodes if len(znodes) == 2 else (path,):
+                self.unusable.add(one, "duplicate")
+        self._touched.add(key)
+
+    def updated(self, pattern: int, path: str, captured: Key, record: bytes, old: bytes) -> None:
+        if self._concerns(record):
+            key = self._key(captured)
+            self._znodes[key][path] = record
+            self._touched.add(key)
+
+    def removed(self, pattern: int, path: str, captured: Key, record: bytes) -> None:
+        if not self._concerns(record):
+            return
+        key = self._key(captured)
+        znodes = self._znodes[key]
+        if len(znodes) > 1:
+            for one in znodes if len(znodes) == 2 else (path,):
+                self.unusable.remove(one, "duplicate")
+        del znodes[path]
+        if not znodes:
+            del self._znodes[key]
+        self._touched.add(key)
+
+    def _settle(self, key: Key) -> None:
+        znodes = self._znodes.get(key, {})
+        if znodes or self.series.get(key) is not None:
+            age = min(map(czxid_of, znodes.values()), default=PAST)
+            self._stand(key, age, next(iter(znodes.items())) if len(znodes) == 1 else None, None)
+        else:
+            self._rename(key, None)
+
+    def _since(
+        self, holder: _Holder, last: _Holder, before: _Standing | None, holding: tuple[str, bytes] | None
+    ) -> float:
+        if holder.czxid == last.czxid and holding is not None:
+            # It handed over in the same znode.
+            return modified_at(holding[1])
+        return holder.since
+
+
+class _Candidates:
+    """The candidates of one directory, in the order of their creation."""
+
+    def __init__(self) -> None:
+        self.by_path: dict[str, bytes] = {}
+        self._order: list[tuple[int, int, str]] = []
+
+    def put(self, path: str, record: bytes) -> None:
+        if path not in self.by_path or czxid_of(self.by_path[path]) != czxid_of(record):
+            heapq.heappush(self._order, (czxid_of(record), _number(path), path))
+        self.by_path[path] = record
+        if len(self._order) > 2 * len(self.by_path) + 64:
+            self._order = sorted((czxid_of(one), _number(path), path) for path, one in self.by_path.items())
+
+    def first(self) -> tuple[str, bytes] | None:
+        """Path and record of the first one."""
+        while self._order:
+            czxid, _, path = self._order[0]
+            record = self.by_path.get(path)
+            if record is not None and czxid_of(record) == czxid:
+                return path, record
+            heapq.heappop(self._order)
+        return None
+
+
+class Elections(_Owning):
+    """The owner of each series is the first candidate in its one directory."""
+
+    def __init__(self, rule: Rule, wall: Callable[[], float]) -> None:
+        super().__init__(rule, wall)
+        self.patterns = (rule.match, rule.match.rstrip("/") + "/*")
+        self.reads = self.patterns[1:]
+        #: The directories of each series, with the zxids that created them.
+        self._directories: dict[Key, dict[str, int]] = {}
+        self._candidates: dict[str, _Candidates] = {}
+
+    def added(self, pattern: int, path: str, captured: Key, record: bytes) -> None:
+        key = self._key(captured)
+        if pattern == 0:
+            directories = self._directories.setdefault(key, {})
+            directories[path] = czxid_of(record)
+            if len(directories) > 1:
+                for one in directories if len(directories) == 2 else (path,):
+                    self.unusable.add(one, "duplicate")
+        elif self._is_candidate(path, record):
+            self._candidates.setdefault(path[: path.rindex("/")], _Candidates()).put(path, record)
+        self._touched.add(key)
+
+    def updated(self, pattern: int, path: str, captured: Key, record: bytes, old: bytes) -> None:
+        if pattern == 1 and self._is_candidate(path, record):
+            self._candidates[path[: path.rindex("/")]].put(path, record)
+            self._touched.add(self._key(captured))
+
+    def removed(self, pattern: int, path: str, captured: Key, record: bytes) -> None:
+        key = self._key(captured)
+        if pattern == 0:
+            directories = self._directories[key]
+            if len(directories) > 1:
+                for one in directories if len(directories) == 2 else (path,):
+                    self.unusable.remove(one, "duplicate")
+            del directories[path]
+            if not directories:
+                del self._directories[key]
+        elif self._is_candidate(path, record):
+            head = path[: path.rindex("/")]
+            del self._candidates[head].by_path[path]
+            if not self._candidates[head].by_path:
+                del self._candidates[head]
+        self._touched.add(key)
+
+    def _is_candidate(self, path: str, record: bytes) -> bool:
+        kind = kind_of(owner_and_size(record)[0])
+        return kind == (self.rule.kind or "ephemeral") and _SEQUENCE.search(path) is not None
+
+    def _settle(self, key: Key) -> None:
+        directories = self._directories.get(key, {})
+        if len(directories) == 1:
+            ((path, age),) = directories.items()
+            candidates = self._candidates.get(path)
+            first = candidates.first() if candidates is not None else None
+            self._stand(key, age, first, len(candidates.by_path) if candidates is not None else 0)
+        elif directories or self.series.get(key) is not None:
+            self._stand(key, min(directories.values(), default=PAST), None, None)
+        else:
+            self._rename(key, None)
+
+    def _since(
+        self, holder: _Holder, last: _Holder, before: _Standing | None, holding: tuple[str, bytes] | None
+    ) -> float:
+        # A candidate that waited has led since the one before it went, which no stat says.
+        return self._wall() if before is not None and before.holder is not None else holder.since
+
+
+def _number(path: str) -> int:
+    match = _SEQUENCE.search(path)
+    return int(match.group()) if match is not None else 0

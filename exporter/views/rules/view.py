@@ -1,0 +1,166 @@
+"""RulesView: the view that keeps the metrics of rules up to date with a tree."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from exporter.treecache.events import TreeEvent
+from exporter.treecache.outcome import AddedRun, Event
+from exporter.treecache.view import Batch, View
+from exporter.views.patterns import Matches, Patterns
+from exporter.views.rules.changes import Changes
+from exporter.views.rules.counted import Counted
+from exporter.views.rules.measured import measured
+from exporter.views.rules.owners import Elections, Owners
+from exporter.views.rules.rule import Rule, check_rules
+from exporter.views.rules.state import Snapshot, State
+
+
+class RulesView(View):
+    """The metrics of some rules about one tree.
+
+    There is no snapshot before the tree is complete for the first time, nor after it is forgotten. While it is away or
+    read again, snapshots stay as they were when it was last complete. Who holds ephemeral znodes is then known for the
+    session timeout: after it, the ensemble has ended the sessions of clients that are cut off as we are.
+
+    Args:
+        rules: of different names and metrics.
+        session_timeout: gives the session timeout in seconds.
+        clock: gives monotonic seconds.
+        wall: gives Unix seconds.
+
+    Raises:
+        ValueError: two rules have the same name, or metrics that collide.
+    """
+
+    def __init__(
+        self,
+        rules: Iterable[Rule],
+        *,
+        session_timeout: Callable[[], float] = lambda: math.inf,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.rules = tuple(rules)
+        check_rules(self.rules)
+        self._session_timeout = session_timeout
+        self._clock = clock
+        self._wall = wall
+        self._begin()
+        #: Which state, and which of its patterns, each index of the patterns is.
+        self._roles = [(place, number) for place, one in enumerate(self._states) for number in range(len(one.patterns))]
+        self._patterns = Patterns(pattern for state in self._states for pattern in state.patterns)
+        self._data = Patterns(pattern for state in self._states for pattern in state.reads)
+
+    def _begin(self) -> None:
+        self._states = [_state(rule, self._wall) for rule in self.rules]
+        #: The unreadable znodes that a pattern matches.
+        self._unreadable: set[str] = set()
+        self._is_complete = self._was_complete = False
+        #: The snapshots of the last complete tree, with who holds what and without, and since when it is incomplete.
+        self._kept: tuple[Sequence[Snapshot], Sequence[Snapshot], float] | None = None
+
+    # What the cache calls
+
+    def reads(self, path: str) -> bool:
+        return bool(self._data.match(path))
+
+    def reads_below(self, path: str) -> bool:
+        return not self._data.head(path).is_barren
+
+    def changed(self, batch: Batch) -> None:
+        match = self._patterns.match
+        for one in batch:
+            if isinstance(one, AddedRun):
+                for position, matches in self._patterns.match_run(one.paths):
+                    self._added(one.paths[position], matches, one.records[position])
+            else:
+                matches = match(one.path)
+                if matches:
+                    self._change(one, matches)
+        if self._is_complete:
+            self._settle()
+
+    def complete(self) -> None:
+        self._settle()
+        self._is_complete = self._was_complete = True
+        self._kept = None
+
+    def incomplete(self) -> None:
+        self._kept = (self._snapshots(is_known=True), self._snapshots(is_known=False), self._clock())
+        self._is_complete = False
+
+    def reset(self) -> None:
+        self._begin()
+
+    # What others may call
+
+    def snapshots(self) -> Sequence[Snapshot]:
+        """What each rule says; nothing before the tree is complete, nor if the view has failed. From any thread."""
+        kept = self._kept
+        if kept is not None:
+            known, unknown, since = kept
+            is_known = self._clock() - since <= self._session_timeout()
+            snapshots = known if is_known else unknown
+        else:
+            snapshots = self._snapshots(is_known=True) if self._was_complete else ()
+        return snapshots if self.failure is None else ()
+
+    def _snapshots(self, *, is_known: bool) -> Sequence[Snapshot]:
+        return [state.snapshot(is_known=is_known) for state in self._states]
+
+    # Changes
+
+    def _settle(self) -> None:
+        for state in self._states:
+            state.settle()
+
+    def _added(self, path: str, matches: Matches, record: bytes) -> None:
+        for index, captured in matches:
+            place, pattern = self._roles[index]
+            self._states[place].added(pattern, path, captured, record)
+
+    def _change(self, event: Event, matches: Matches) -> None:
+        kind, path, record, old = event
+        if path in self._unreadable:
+            self._show(path, matches, is_gone=kind == TreeEvent.NODE_REMOVED)
+        if kind == self.NODE_UNREADABLE:
+            self._unreadable.add(path)
+            for state in self._matching(matches):
+                state.hidden(path)
+        elif record is None:
+            pass
+        elif kind == TreeEvent.NODE_ADDED:
+            self._added(path, matches, record)
+        else:
+            for index, captured in matches:
+                place, pattern = self._roles[index]
+                if kind == TreeEvent.NODE_UPDATED and old is not None:
+                    self._states[place].updated(pattern, path, captured, record, old)
+                else:
+                    self._states[place].removed(pattern, path, captured, record)
+
+    def _matching(self, matches: Matches) -> list[State]:
+        """The states of which a pattern matches, each once."""
+        return [self._states[place] for place in sorted({self._roles[index][0] for index, _ in matches})]
+
+    def _show(self, path: str, matches: Matches, *, is_gone: bool) -> None:
+        self._unreadable.remove(path)
+        for state in self._matching(matches):
+            state.shown(path)
+            if is_gone:
+                state.gone(path)
+
+
+def _state(rule: Rule, wall: Callable[[], float]) -> State:
+    if rule.value in ("count", "exists", "info"):
+        return Counted(rule)
+    if rule.value in ("changes", "child_changes"):
+        return Changes(rule)
+    if rule.value == "owner":
+        return Owners(rule, wall)
+    if rule.value == "election":
+        return Elections(rule, wall)
+    return measured(rule)
