@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from exporter.treecache import NodeData, Selector, Shard, TreeCache, TreeEvent, UnsupportedServerError
     from exporter.treecache.stats import CacheStats
     from exporter.treecache.view import View
+    from exporter.views.metrics import ZnodeMetrics
+    from exporter.views.rules.rule import Rule
     from exporter.zookeeper.kazoo.seam import IncompatibleKazooError
     from exporter.zookeeper.session import ForkedClientError
 
@@ -25,12 +27,14 @@ __all__ = [
     "KazooInstrumentor",
     "MultiprocessModeError",
     "NodeData",
+    "Rule",
     "Selector",
     "Shard",
     "TreeCache",
     "TreeEvent",
     "UnsupportedServerError",
     "View",
+    "ZnodeMetrics",
     "__version__",
     "instrument",
 ]
@@ -46,12 +50,14 @@ _LATER = {
     "MultiprocessModeError": "exporter.telemetry.instruments",
     "instrument": "exporter.telemetry.instrumentation",
     "NodeData": "exporter.treecache",
+    "Rule": "exporter.views.rules.rule",
     "Selector": "exporter.treecache",
     "Shard": "exporter.treecache",
     "TreeCache": "exporter.treecache",
     "TreeEvent": "exporter.treecache",
     "UnsupportedServerError": "exporter.treecache",
     "View": "exporter.treecache.view",
+    "ZnodeMetrics": "exporter.views.metrics",
 }
 
 

@@ -411,6 +411,11 @@ class TreeCache:
         is_started = self._state == self.STATE_STARTED and self._is_open
         return is_started and verified is not None and verified.asked_at >= called
 
+    @property
+    def session_timeout(self) -> float:
+        """The session timeout in seconds that the server granted; 0.0 before the first session."""
+        return 0.0 if self._session is None else self._session.stats().session_timeout
+
     def stats(self) -> CacheStats:
         """A snapshot of the cache; costs the same for any number of znodes."""
         self._revive()
