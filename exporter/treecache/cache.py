@@ -261,6 +261,7 @@ class TreeCache:
 
         Raises:
             KazooException: the cache was started or closed before.
+            ValueError: the cache has this view already.
         """
         if self._state != self.STATE_LATENT:
             raise KazooException("a view must be added before the cache is started")

@@ -27,7 +27,13 @@ class Feed:
         self._is_complete = False
 
     def add(self, view: View) -> None:
-        """Adds a view; it must have missed no change."""
+        """Adds a view; it must have missed no change.
+
+        Raises:
+            ValueError: it was added before.
+        """
+        if any(other is view for other in self.views):
+            raise ValueError("the cache has this view already")
         self.views = (*self.views, view)
         self._fed = (*self._fed, view)
 

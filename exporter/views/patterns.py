@@ -396,10 +396,11 @@ class Patterns:
         head = path[:cut]
         return (self._heads.get(head) or self.head(head)).match(path[cut + 1 :])
 
-    def match_run(self, paths: Sequence[str]) -> Iterator[tuple[int, Matches]]:
+    def match_run(self, paths: Sequence[str]) -> Iterable[tuple[int, Matches]]:
         """The positions of the paths that match, each with what matches; all are paths of children of one znode."""
-        head = paths[0][: paths[0].rindex("/")]
-        return self.head(head).match_run(head + "/", paths)
+        path = paths[0][: paths[0].rindex("/")]
+        head = self._heads.get(path) or self.head(path)
+        return () if head.is_barren else head.match_run(path + "/", paths)
 
     def head(self, path: str) -> Head:
         """What the path of a parent has reached; remembered, for a bounded number of parents."""

@@ -312,6 +312,8 @@ def test_a_view_is_added_before_the_start() -> None:
     cache = TreeCache(KazooClient(), "/app")
     view = Mirror()
     assert cache.add_view(view) is view
+    with pytest.raises(ValueError, match="has this view already"):
+        cache.add_view(view)
     cache._state = cache.STATE_STARTED
     with pytest.raises(KazooException, match="before the cache is started"):
         cache.add_view(Mirror())

@@ -29,9 +29,10 @@ class Changes(State):
         self._before: dict[str, bytes] = {}
 
     def added(self, pattern: int, path: str, captured: Key, record: bytes) -> None:
+        before = self._before.pop(path, None)
         if not self._concerns(record):
             return
-        key, before = self._key(captured), self._before.pop(path, None)
+        key = self._key(captured)
         self._znodes.setdefault(key, Least()).add(czxid_of(record))
         if before is None:
             self._add(key, self._version(record))

@@ -90,7 +90,11 @@ class Rule:
 
     Args:
         name: the metric is ``zookeeper_znode_<name>``, with a suffix that depends on the value.
-        match: the pattern of the znodes' paths, see `exporter.views.patterns`; its captures are labels.
+        match: the pattern of the znodes' paths, relative to the root of the tree: ``/services/{service}/config``. A
+            part is text, ``*`` for any one part, ``**`` for any number of parts, or has captures, which are labels:
+            ``{name}``, with text around it (``lock-{seq}``) or restricted by a regular expression
+            (``{broker:[0-9]+}``); at most three. Prometheus renames the labels ``instance`` and ``job`` of a scrape to
+            ``exported_instance`` and ``exported_job``, since it has its own.
         value: one of `VALUES`:
 
             - ``count``: how many znodes match. A rule without labels has its 0, too; one with labels has a series while
@@ -232,6 +236,8 @@ class Rule:
             raise ValueError(f"rule {self.name}: {field} {error}") from None
 
     def _check_labels(self, pattern: Pattern) -> None:
+        if isinstance(self.by, str):
+            self._refuse("by", "must be a list of captures, not", self.by)
         unknown = [name for name in self.by or () if name not in pattern.captures]
         if unknown:
             captures = ", ".join(pattern.captures) or "none"
@@ -271,7 +277,7 @@ def check_rules(rules: Iterable[Rule]) -> None:
     Raises:
         ValueError: two have the same name, or metrics whose names collide.
     """
-    names: set[str] = set()
+    rules, names = tuple(rules), set[str]()
     for rule in rules:
         if rule.name in names:
             raise ValueError(f"rule {rule.name}: another rule of the tree has this name")

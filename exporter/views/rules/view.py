@@ -58,7 +58,9 @@ class RulesView(View):
         self._states = [_state(rule, self._wall) for rule in self.rules]
         #: The unreadable znodes that a pattern matches.
         self._unreadable: set[str] = set()
-        self._is_complete = self._was_complete = False
+        self._is_complete = False
+        #: The states to take snapshots of; None before the tree is complete. Readers see it change as a whole.
+        self._live: Sequence[State] | None = None
         #: The snapshots of the last complete tree, with who holds what and without, and since when it is incomplete.
         self._kept: tuple[Sequence[Snapshot], Sequence[Snapshot], float] | None = None
 
@@ -85,31 +87,30 @@ class RulesView(View):
 
     def complete(self) -> None:
         self._settle()
-        self._is_complete = self._was_complete = True
+        self._is_complete = True
+        self._live = self._states
         self._kept = None
 
     def incomplete(self) -> None:
-        self._kept = (self._snapshots(is_known=True), self._snapshots(is_known=False), self._clock())
+        known, unknown = _snapshots(self._states, is_known=True), _snapshots(self._states, is_known=False)
+        self._kept = (known, unknown, self._clock())
         self._is_complete = False
 
     def reset(self) -> None:
+        self._live = None
         self._begin()
 
     # What others may call
 
     def snapshots(self) -> Sequence[Snapshot]:
         """What each rule says; nothing before the tree is complete, nor if the view has failed. From any thread."""
-        kept = self._kept
-        if kept is not None:
-            known, unknown, since = kept
-            is_known = self._clock() - since <= self._session_timeout()
-            snapshots = known if is_known else unknown
-        else:
-            snapshots = self._snapshots(is_known=True) if self._was_complete else ()
-        return snapshots if self.failure is None else ()
-
-    def _snapshots(self, *, is_known: bool) -> Sequence[Snapshot]:
-        return [state.snapshot(is_known=is_known) for state in self._states]
+        live, kept = self._live, self._kept
+        if live is None or self.failure is not None:
+            return ()
+        if kept is None:
+            return _snapshots(live, is_known=True)
+        known, unknown, since = kept
+        return known if self._clock() - since <= self._session_timeout() else unknown
 
     # Changes
 
@@ -152,6 +153,10 @@ class RulesView(View):
             state.shown(path)
             if is_gone:
                 state.gone(path)
+
+
+def _snapshots(states: Sequence[State], *, is_known: bool) -> Sequence[Snapshot]:
+    return [state.snapshot(is_known=is_known) for state in states]
 
 
 def _state(rule: Rule, wall: Callable[[], float]) -> State:
