@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from exporter.treecache import findings, reconciler, recursive
+from exporter.treecache import findings, keeping, reconciler, recursive
 from exporter.treecache.agenda import NO_LOADS, Agenda, Loads, Wanted
 from exporter.treecache.answers import Answers, Verdict
 from exporter.treecache.attachment import Attachment
@@ -566,7 +566,7 @@ def events_outside_of_the_scope_are_followed(original: Any) -> Any:
     return lambda self, path: True
 
 
-@breaks(reconciler, "without_data")
+@breaks(keeping, "without_data")
 def data_is_kept(original: Any) -> Any:
     return lambda record: record
 
