@@ -21,6 +21,7 @@ RECIPES = (
     "A collector",
     "An alert",
     "A kazoo release that renames a private attribute",
+    "A value of rules",
     "A strategy",
 )
 

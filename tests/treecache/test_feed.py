@@ -331,6 +331,18 @@ def test_a_cache_counts_the_faults_of_its_views() -> None:
     assert isinstance(view.failure, ValueError)
 
 
+def test_a_cache_that_fails_or_ends_says_so_to_its_views() -> None:
+    cache = TreeCache(KazooClient(), "/app")
+    view = cache.add_view(Mirror())
+    assert cache._feed is not None
+    cache._feed.take([Event(ADDED, "", b"1")], interrupted=True, is_complete=True)
+    cache._on_engine_failure(ValueError(), 0.1)
+    assert view.marks == ["complete", "incomplete"]
+    cache._forget()
+    assert view.marks == ["complete", "incomplete", "reset"]
+    assert view.held == {}
+
+
 def replica_outcome(events: Sequence[Event]) -> Outcome:
     outcome = Replica("/app", CacheOptions()).take(0.0)
     outcome.events.extend(events)

@@ -75,6 +75,15 @@ _HELP = {
 }
 
 
+class RuleError(ValueError):
+    """A rule is wrong: ``rule`` is its name, and ``field`` the field whose value is not accepted."""
+
+    def __init__(self, rule: str, field: str, problem: str) -> None:
+        super().__init__(f"rule {rule}: {problem}")
+        self.rule = rule
+        self.field = field
+
+
 class Family(NamedTuple):
     """A metric of a rule: its name as queries use it, its type, its help, and the labels besides ensemble and tree."""
 
@@ -124,7 +133,8 @@ class Rule:
             them.
 
     Raises:
-        ValueError: a field is wrong; the message names the rule and the field, and says what is accepted.
+        RuleError: a field is wrong. It is a ValueError whose message names the rule and the field, and says what is
+            accepted.
     """
 
     name: str
@@ -150,7 +160,7 @@ class Rule:
         try:
             pattern = self.pattern
         except ValueError as error:
-            raise ValueError(f"rule {self.name}: match: {error}") from None
+            raise RuleError(self.name, "match", f"match: {error}") from None
         self._check_key()
         self._check_labels(pattern)
         if self.aggregate is not None:
@@ -213,7 +223,7 @@ class Rule:
     # Checks
 
     def _refuse(self, field: str, problem: str, value: Any) -> NoReturn:
-        raise ValueError(f"rule {self.name}: {field} {problem} {value!r}")
+        raise RuleError(str(self.name), field, f"{field} {problem} {value!r}")
 
     def _check_choice(self, field: str, choices: Iterable[str]) -> None:
         value = getattr(self, field)
@@ -227,13 +237,13 @@ class Rule:
             return
         if self.value not in _KEYED:
             self._refuse("key", f"is for the values {', '.join(_KEYED)}, not for", self.value)
-        self._check_pointer("key", self.key)
+        self._check_pointer("key", "key", self.key)
 
-    def _check_pointer(self, field: str, pointer: str) -> None:
+    def _check_pointer(self, field: str, where: str, pointer: str) -> None:
         try:
             Pointer(pointer)
         except ValueError as error:
-            raise ValueError(f"rule {self.name}: {field} {error}") from None
+            raise RuleError(self.name, field, f"{where} {error}") from None
 
     def _check_labels(self, pattern: Pattern) -> None:
         if isinstance(self.by, str):
@@ -249,7 +259,7 @@ class Rule:
         for label, pointer in (self.labels or {}).items():
             if not _LABEL.fullmatch(label):
                 self._refuse("labels", "must be named by letters, digits and _, without a digit first, not", label)
-            self._check_pointer(f"labels: {label}", pointer)
+            self._check_pointer("labels", f"labels: {label}", pointer)
         for family in self.families:
             for label in family.labels:
                 if label in _TAKEN or label.startswith("__"):
@@ -275,12 +285,12 @@ def check_rules(rules: Iterable[Rule]) -> None:
     """Checks that the rules of one tree can stand side by side.
 
     Raises:
-        ValueError: two have the same name, or metrics whose names collide.
+        RuleError: two have the same name, or metrics whose names collide.
     """
     rules, names = tuple(rules), set[str]()
     for rule in rules:
         if rule.name in names:
-            raise ValueError(f"rule {rule.name}: another rule of the tree has this name")
+            raise RuleError(rule.name, "name", "another rule of the tree has this name")
         names.add(rule.name)
     check_collisions(rules)
 
@@ -289,7 +299,7 @@ def check_collisions(rules: Iterable[Rule]) -> None:
     """Checks that metrics of the same name are of the same type and mean the same labels, also in several trees.
 
     Raises:
-        ValueError: they are not.
+        RuleError: they are not.
     """
     known: dict[str, tuple[str, Family]] = {}
     for rule in rules:
@@ -298,6 +308,6 @@ def check_collisions(rules: Iterable[Rule]) -> None:
             bare = family.name.removesuffix("_total").removesuffix("_info")
             other, before = known.setdefault(bare, (rule.name, family))
             if (before.name, before.kind, before.labels) != (family.name, family.kind, family.labels):
-                raise ValueError(
-                    f"rule {rule.name}: the metric {family.name} collides with {before.name} of the rule {other}"
-                )
+                field = "name" if rule.metric is None else "metric"
+                problem = f"the metric {family.name} collides with {before.name} of the rule {other}"
+                raise RuleError(rule.name, field, problem)

@@ -112,6 +112,11 @@ class RulesView(View):
         known, unknown, since = kept
         return known if self._clock() - since <= self._session_timeout() else unknown
 
+    def using(self, path: str) -> Sequence[Rule]:
+        """The rules whose pattern matches a path below the root. From any thread."""
+        places = {self._roles[index][0] for index, _ in self._patterns.match(path)}
+        return [self.rules[place] for place in sorted(places)]
+
     # Changes
 
     def _settle(self) -> None:

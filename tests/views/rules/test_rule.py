@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from exporter.views.rules.pointer import MissingError, Pointer
-from exporter.views.rules.rule import VALUES, Rule, check_collisions, check_rules
+from exporter.views.rules.rule import VALUES, Rule, RuleError, check_collisions, check_rules
 
 
 def rule(**fields: Any) -> Rule:
@@ -48,9 +48,11 @@ def rule(**fields: Any) -> Rule:
     ],
 )
 def test_what_is_wrong_is_named_with_its_rule(fields: dict[str, Any], problem: str) -> None:
-    with pytest.raises(ValueError, match=r".") as refusal:
+    with pytest.raises(RuleError) as refusal:
         rule(**fields)
     assert str(refusal.value).startswith(problem)
+    assert refusal.value.rule == fields.get("name", "things")
+    assert refusal.value.field == problem.split(":")[1].split()[0]
     assert "\n" not in str(refusal.value)
 
 

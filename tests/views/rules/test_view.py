@@ -79,6 +79,7 @@ def test_a_rule_gets_only_what_it_matches() -> None:
         {("1",): 7},
         {(): 5},
     ]
+    assert [rule.name for rule in tree.view.using("/b/1")] == ["b", "all"]
 
 
 # After any history.
