@@ -66,7 +66,7 @@ class Changes(State):
         """An unreadable znode was removed."""
         self._before.pop(path, None)
 
-    def settle(self) -> None:
+    def settle(self, *, is_live: bool) -> None:
         self._counts = True
 
     def _add(self, key: Key, gap: int) -> None:

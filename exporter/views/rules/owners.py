@@ -5,7 +5,9 @@ and Lock, and Curator's LeaderLatch, LeaderSelector and InterProcessMutex
 (https://zookeeper.apache.org/doc/current/recipes.html#sc_leaderElection): what precedes the number, such as a GUID,
 does not matter.
 
-Who holds what is decided when a batch is over: what came and went between two reads was never seen.
+Who holds what is decided when a batch is over. If several candidates went between two reads, those that were next in
+turn have led in between, as far as anybody can tell; but not those of the same session, which went at the same moment.
+What both came and went between two reads, or while the connection was lost, was never seen and is not counted.
 """
 
 from __future__ import annotations
@@ -54,19 +56,21 @@ class _Owning(State):
         #: The holder that cannot be named, and why, by series.
         self._nameless: dict[Key, tuple[str, str]] = {}
 
-    def settle(self) -> None:
+    def settle(self, *, is_live: bool) -> None:
         touched, self._touched = self._touched, set()
         for key in touched:
-            self._settle(key)
+            self._settle(key, is_live)
 
-    def _settle(self, key: Key) -> None:
+    def _settle(self, key: Key, is_live: bool) -> None:
         raise NotImplementedError
 
-    def _stand(self, key: Key, age: int, holding: tuple[str, bytes] | None, candidates: int | None) -> None:
-        """Notes who holds now: path and record of the znode, or None."""
+    def _stand(
+        self, key: Key, age: int, holding: tuple[str, bytes] | None, candidates: int | None, passed: int = 0
+    ) -> None:
+        """Notes who holds now: path and record of the znode, or None; `passed` others held since the last time."""
         before: _Standing | None = self.series.get(key)
         holder = self._holder(key, holding)
-        last, changes = (before.last, before.changes) if before is not None else (None, 0)
+        last, changes = (before.last, before.changes + passed) if before is not None else (None, 0)
         if holder is not None and last is not None:
             if holder[:2] != last[:2]:
                 changes += 1
@@ -152,7 +156,7 @@ class Owners(_Owning):
             del self._znodes[key]
         self._touched.add(key)
 
-    def _settle(self, key: Key) -> None:
+    def _settle(self, key: Key, is_live: bool) -> None:
         znodes = self._znodes.get(key, {})
         if znodes or self.series.get(key) is not None:
             age = min(map(czxid_of, znodes.values()), default=PAST)
@@ -174,6 +178,8 @@ class _Candidates:
 
     def __init__(self) -> None:
         self.by_path: dict[str, bytes] = {}
+        #: Those that went since the last decision.
+        self.gone: list[bytes] = []
         self._order: list[tuple[int, int, str]] = []
 
     def put(self, path: str, record: bytes) -> None:
@@ -182,6 +188,21 @@ class _Candidates:
         self.by_path[path] = record
         if len(self._order) > 2 * len(self.by_path) + 64:
             self._order = sorted((czxid_of(one), _number(path), path) for path, one in self.by_path.items())
+
+    def remove(self, path: str) -> None:
+        self.gone.append(self.by_path.pop(path))
+
+    def take_passed(self, holder: int, first: tuple[str, bytes] | None) -> int:
+        """How many of those that went led after the holder, whose znode this zxid created, and before the first."""
+        gone, self.gone = self.gone, []
+        until = czxid_of(first[1]) if first is not None else None
+        sessions = {
+            owner_and_size(record)[0]
+            for record in gone
+            if czxid_of(record) > holder and (until is None or czxid_of(record) < until)
+        }
+        of_holder = {owner_and_size(record)[0] for record in gone if czxid_of(record) == holder}
+        return len(sessions - of_holder) if of_holder else 0
 
     def first(self) -> tuple[str, bytes] | None:
         """Path and record of the first one."""
@@ -232,24 +253,36 @@ class Elections(_Owning):
             del directories[path]
             if not directories:
                 del self._directories[key]
+            self._forget(path)
         elif self._is_candidate(path, record):
             head = path[: path.rindex("/")]
-            del self._candidates[head].by_path[path]
-            if not self._candidates[head].by_path:
-                del self._candidates[head]
+            self._candidates[head].remove(path)
+            if head not in self._directories.get(key, {}):
+                self._forget(head)
         self._touched.add(key)
+
+    def _forget(self, directory: str) -> None:
+        """Forgets the candidates of a directory that is gone; if there are some, it is just unreadable."""
+        candidates = self._candidates.get(directory)
+        if candidates is not None and not candidates.by_path:
+            del self._candidates[directory]
 
     def _is_candidate(self, path: str, record: bytes) -> bool:
         kind = kind_of(owner_and_size(record)[0])
         return kind == (self.rule.kind or "ephemeral") and _SEQUENCE.search(path) is not None
 
-    def _settle(self, key: Key) -> None:
+    def _settle(self, key: Key, is_live: bool) -> None:
         directories = self._directories.get(key, {})
         if len(directories) == 1:
             ((path, age),) = directories.items()
             candidates = self._candidates.get(path)
-            first = candidates.first() if candidates is not None else None
-            self._stand(key, age, first, len(candidates.by_path) if candidates is not None else 0)
+            if candidates is None:
+                self._stand(key, age, None, 0)
+                return
+            first, before = candidates.first(), self.series.get(key)
+            holder = before.holder if before is not None else None
+            passed = candidates.take_passed(holder.czxid if holder is not None else 0, first)
+            self._stand(key, age, first, len(candidates.by_path), passed if is_live else 0)
         elif directories or self.series.get(key) is not None:
             self._stand(key, min(directories.values(), default=PAST), None, None)
         else:

@@ -97,8 +97,8 @@ class State:
     def gone(self, path: str) -> None:
         """An unreadable znode, `shown` just before, was removed."""
 
-    def settle(self) -> None:
-        """A batch is over, of a complete tree, or the tree has become complete."""
+    def settle(self, *, is_live: bool) -> None:
+        """A batch of changes of a complete tree is over; or if it is not live, the tree has become complete."""
 
     def snapshot(self, *, is_known: bool) -> Snapshot:
         """What the rule says now; `is_known` is False if who holds ephemeral znodes is unknown. From any thread."""

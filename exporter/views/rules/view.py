@@ -83,10 +83,10 @@ class RulesView(View):
                 if matches:
                     self._change(one, matches)
         if self._is_complete:
-            self._settle()
+            self._settle(is_live=True)
 
     def complete(self) -> None:
-        self._settle()
+        self._settle(is_live=False)
         self._is_complete = True
         self._live = self._states
         self._kept = None
@@ -119,9 +119,9 @@ class RulesView(View):
 
     # Changes
 
-    def _settle(self) -> None:
+    def _settle(self, *, is_live: bool) -> None:
         for state in self._states:
-            state.settle()
+            state.settle(is_live=is_live)
 
     def _added(self, path: str, matches: Matches, record: bytes) -> None:
         for index, captured in matches:

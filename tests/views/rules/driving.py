@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from exporter.treecache.events import TreeEvent
@@ -30,6 +32,8 @@ class Driving:
         )
         self.nodes: dict[str, Znode] = {}
         self.zxid = 0
+        self.unreadable: set[str] = set()
+        self._held: list[Event] | None = None
         self.create("")
 
     def create(self, path: str, data: bytes = b"", owner: int = 0, **stat: Any) -> None:
@@ -61,25 +65,49 @@ class Driving:
     def delete(self, path: str) -> None:
         """Deletes a znode."""
         self.zxid += 1
-        record = self.nodes.pop(path).record
+        record = self.nodes.pop(path).record if path not in self.unreadable else None
+        self.nodes.pop(path, None)
+        self.unreadable.discard(path)
         self._pass(Event(TreeEvent.NODE_REMOVED, path, record, record))
         self._count(path, -1)
 
     def hide(self, path: str) -> None:
         """Makes a znode unreadable."""
         record = self.nodes[path].record
+        self.unreadable.add(path)
         self._pass(Event(TreeEvent.NODE_REMOVED, path, record, record), Event(View.NODE_UNREADABLE, path))
 
     def show(self, path: str) -> None:
         """Makes an unreadable znode readable."""
+        self.unreadable.remove(path)
         self._pass(Event(TreeEvent.NODE_ADDED, path, self.nodes[path].record))
 
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """A context whose changes arrive together."""
+        self._held = []
+        yield
+        held, self._held = self._held, None
+        self.view.changed(held)
+
+    def from_scratch(self) -> RulesView:
+        """A view that has seen nothing but the tree as it is."""
+        view = RulesView(self.view.rules)
+        for path in sorted(self.nodes):
+            record = None if path in self.unreadable else self.nodes[path].record
+            view.changed([Event(TreeEvent.NODE_ADDED if record else View.NODE_UNREADABLE, path, record)])
+        view.complete()
+        return view
+
     def _pass(self, *events: Event) -> None:
-        self.view.changed(events)
+        if self._held is None:
+            self.view.changed(events)
+        else:
+            self._held += events
 
     def _count(self, path: str, change: int) -> None:
         parent = path.rpartition("/")[0] if path else None
-        if parent is not None and parent in self.nodes:
+        if parent is not None and parent in self.nodes and parent not in self.unreadable:
             node, old = self.nodes[parent], self.nodes[parent].record
             node.cversion, node.pzxid = node.cversion + 1, self.zxid
             (node.children.add if change > 0 else node.children.discard)(path.rpartition("/")[2])

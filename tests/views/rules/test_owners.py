@@ -117,6 +117,50 @@ def test_a_leader_that_is_killed_20_times_counts_20() -> None:
     assert tree.families["candidates"] == {(): 3}
 
 
+@pytest.mark.parametrize(
+    ("sessions", "goes", "live", "changes"),
+    [
+        ([1, 2, 3, 4], [0, 1], True, 2),
+        ([1, 2, 3, 4], [1, 0], True, 2),
+        ([1, 2, 3, 4], [0, 1], False, 1),
+        ([1, 2, 3, 4], [1, 2], True, 0),
+        ([1, 2, 3, 4], [0, 2], True, 1),
+        ([1, 1, 1, 2], [0, 1, 2], True, 1),
+        ([1, 2, 2, 3], [0, 1, 2], True, 2),
+    ],
+)
+def test_those_that_went_together_have_led_in_turn(
+    sessions: list[int], goes: list[int], live: bool, changes: int
+) -> None:
+    tree = driving("/e", "election")
+    tree.create("/e")
+    for number, session in enumerate(sessions):
+        tree.create(f"/e/n-{number:010d}", b"", session)
+    if not live:
+        tree.view.incomplete()
+    with tree.batch():
+        for number in goes:
+            tree.delete(f"/e/n-{number:010d}")
+    if not live:
+        tree.view.complete()
+    assert tree.families["owner_changes_total"] == {(): changes}
+    assert tree.families["candidates"] == {(): len(sessions) - len(goes)}
+
+
+def test_after_all_have_gone_the_next_one_is_a_change() -> None:
+    tree = driving("/e", "election")
+    tree.create("/e")
+    for number in range(3):
+        tree.create(f"/e/n-{number:010d}", b"", number + 1)
+    with tree.batch():
+        for number in range(3):
+            tree.delete(f"/e/n-{number:010d}")
+    assert tree.families["info"] == {}
+    assert tree.families["owner_changes_total"] == {(): 2}
+    tree.create("/e/n-0000000003", b"", 7)
+    assert tree.families["owner_changes_total"] == {(): 3}
+
+
 def test_after_the_session_timeout_without_a_connection_nobody_knows_the_owner() -> None:
     tree = driving("/e", "election")
     tree.create("/e")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.feed import Feed
@@ -13,7 +16,7 @@ from exporter.treecache.outcome import Event, Fault, Outcome
 from exporter.treecache.replica import Replica
 from exporter.treecache.tree import record_of
 from exporter.treecache.view import View
-from exporter.views.rules.rule import VALUES, Rule
+from exporter.views.rules.rule import AGGREGATES, KINDS, MEASURED, VALUES, Rule
 from exporter.views.rules.state import Snapshot
 from exporter.views.rules.view import RulesView
 from exporter.zookeeper.records import kind_of, owner_and_size, stat_of
@@ -181,3 +184,82 @@ def test_incremental_equals_from_scratch_after_any_schedule(first: int, monkeypa
         # What these steps do to the tree is a bug's doing, or a flipped bit's: nobody is told.
         Schedule(options).run(plan._replace(steps=[step for step in plan.steps if step[0] != "poison"]))
     assert FedReplica.compared > before
+
+
+HEADS = st.sampled_from(["/a", "/b"])
+CHILDREN = st.sampled_from([f"n-{number:010d}" for number in range(3)])
+PATHS = st.one_of(HEADS, st.builds("{}/{}".format, HEADS, CHILDREN))
+DATA = st.sampled_from([b"", b"1", b"2.5", b"no", b'{"a": 1}', b'{"a": "x"}', b"\xff", b"9" * 200])
+PUTS = st.tuples(st.just("put"), PATHS, DATA, st.integers(0, 3))
+STEPS = st.one_of(
+    PUTS,
+    PUTS,
+    st.tuples(st.sampled_from(["delete", "hide", "show"]), PATHS, st.none(), st.none()),
+    st.tuples(st.sampled_from(["incomplete", "complete", "batch"]), st.none(), st.none(), st.none()),
+)
+
+
+def rules_about(match: str, by: Sequence[str] | None) -> Iterator[Rule]:
+    """Rules of each value, which may have two series."""
+    for value in VALUES:
+        key = "/a" if value == "json" or (value == "owner" and by is None) else None
+        yield Rule(name=value, match=match, value=value, by=by, key=key, max_series=2)
+    for number, aggregate in enumerate(AGGREGATES):
+        value = MEASURED[-number]
+        key = "/a" if value == "json" else None
+        yield Rule(name=aggregate, match=match, value=value, by=by, key=key, aggregate=aggregate, max_series=2)
+        yield Rule(name=f"number_{aggregate}", match=match, value="number", by=by, aggregate=aggregate, max_series=2)
+    for kind in KINDS:
+        yield Rule(name=kind, match=match, value="count", by=by, kind=kind, max_series=2)
+    yield Rule(name="labels", match=match, value="info", by=by, labels={"a": "/a"}, max_series=2)
+
+
+#: By two labels, by one of them, and by none.
+ABOUT = st.sampled_from([("/{x}", None), ("/{x}/{y}", None), ("/{x}/{y}", ["x"]), ("/**", [])])
+
+
+@given(ABOUT, st.lists(STEPS, min_size=20, max_size=40))
+@settings(deadline=None)
+def test_incremental_equals_from_scratch_after_any_history(
+    about: tuple[str, Sequence[str] | None], steps: list[tuple[str, Any, Any, Any]]
+) -> None:
+    tree = Driving(*rules_about(*about))
+    tree.view.complete()
+    is_complete = True
+    with contextlib.ExitStack() as batch:
+        for step, path, data, owner in steps:
+            if step in ("incomplete", "complete"):
+                batch.close()
+                if is_complete != (step == "complete"):
+                    getattr(tree.view, step)()
+                    is_complete = step == "complete"
+            elif step == "batch":
+                batch.close()
+                batch.enter_context(tree.batch())
+            elif step == "put":
+                put(tree, path, data, owner)
+            elif path in tree.nodes:
+                take(tree, step, path)
+    if not is_complete:
+        tree.view.complete()
+    assert tree.view.failure is None
+    compare(tree.view.snapshots(), tree.from_scratch().snapshots())
+
+
+def put(tree: Driving, path: str, data: bytes, owner: int) -> None:
+    """Creates a znode, or writes it."""
+    if path.rpartition("/")[0] not in tree.nodes or path in tree.unreadable:
+        return
+    if path in tree.nodes:
+        tree.set(path, data)
+    else:
+        tree.create(path, data, owner)
+
+
+def take(tree: Driving, step: str, path: str) -> None:
+    """Deletes a znode with all below it, or makes it unreadable, or readable."""
+    if step == "delete":
+        for gone in sorted((one for one in tree.nodes if f"{one}/".startswith(f"{path}/")), reverse=True):
+            tree.delete(gone)
+    elif (step == "show") == (path in tree.unreadable):
+        (tree.show if step == "show" else tree.hide)(path)
