@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.treecache.events import TreeEvent
@@ -219,7 +219,6 @@ ABOUT = st.sampled_from([("/{x}", None), ("/{x}/{y}", None), ("/{x}/{y}", ["x"])
 
 
 @given(ABOUT, st.lists(STEPS, min_size=20, max_size=40))
-@settings(deadline=None)
 def test_incremental_equals_from_scratch_after_any_history(
     about: tuple[str, Sequence[str] | None], steps: list[tuple[str, Any, Any, Any]]
 ) -> None:
