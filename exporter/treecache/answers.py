@@ -173,7 +173,7 @@ class Answers:
     def _apply_multi_read(self, request: MultiRead, results: list[ReadResult], loads: Loads) -> Verdict:
         reads, reconciler = request.reads, self._reconciler
         verdicts: list[Verdict] = []
-        results = reconciler.kept(results)
+        results = reconciler.kept(reads, results)
         # Paths of events are mostly known and have changed: one by one is faster for them.
         in_runs = loads.everything or loads.count > 0
         position = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from exporter.treecache.siblings import siblings
 from exporter.treecache.view import View
 from exporter.zookeeper.observers import overriding
 from exporter.zookeeper.records import without_data
@@ -27,28 +28,34 @@ class Keeping:
         self._readers = overriding(View, "reads", views)
         self._failed = failed
 
-    @property
-    def depends_on_path(self) -> bool:
-        """Whether some data is held and some is not, so that `run` and `one` decide, and `results` cannot."""
-        return not self._keeps_all and bool(self._readers)
-
-    def results(self, results: list[ReadResult]) -> list[ReadResult]:
-        """The results of reads, without data if that is so for all paths."""
-        if self._keeps_all or self._readers:
+    def results(self, paths: Sequence[str], results: list[ReadResult]) -> list[ReadResult]:
+        """The results of reading these paths, and others after them, with the data to hold of these paths."""
+        if self._keeps_all:
             return results
-        return [without_data(result) if isinstance(result, bytes) else result for result in results]
+        if not self._readers:
+            return _stripped(results)
+        held: list[ReadResult] = []
+        while len(held) < len(paths):
+            path, start = paths[len(held)], len(held)
+            if not path:
+                held += self._of_each((path,), results[start : start + 1])
+                continue
+            head = path[: path.rindex("/")]
+            end = start + len(siblings(paths, start, head + "/"))
+            if any(self._asks(view, view.reads_below, head) for view in self._readers):
+                held += self._of_each(paths[start:end], results[start:end])
+            else:
+                held += _stripped(results[start:end])
+        return held + results[len(paths) :]
 
-    def one(self, path: str, record: bytes) -> bytes:
+    def record(self, path: str, record: bytes) -> bytes:
         """The record to hold of a path."""
         return record if self._keeps_all or self._reads(path) else without_data(record)
 
-    def run(self, head: str, names: Sequence[str], results: Sequence[ReadResult]) -> list[ReadResult]:
-        """The results to apply of children of the znode at `head`, one for each name."""
-        if not any(self._asks(view, view.reads_below, head) for view in self._readers):
-            return [without_data(result) if isinstance(result, bytes) else result for result in results]
+    def _of_each(self, paths: Sequence[str], results: Sequence[ReadResult]) -> list[ReadResult]:
         return [
-            self.one(f"{head}/{name}", result) if isinstance(result, bytes) else result
-            for name, result in zip(names, results, strict=True)
+            self.record(path, result) if isinstance(result, bytes) else result
+            for path, result in zip(paths, results, strict=True)
         ]
 
     def _reads(self, path: str) -> bool:
@@ -60,3 +67,7 @@ class Keeping:
         except BaseException as error:
             self._failed(view, error)
             return False
+
+
+def _stripped(results: Sequence[ReadResult]) -> list[ReadResult]:
+    return [without_data(result) if isinstance(result, bytes) else result for result in results]

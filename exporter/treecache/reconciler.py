@@ -82,7 +82,6 @@ class Reconciler:
         self._agenda = agenda
         self._keep_data = options.keep_data
         self._keeping = Keeping(options.keep_data)
-        self._keeps_by_path = False
         #: Takes the changes that are no events; None without views.
         self._asides: list[Aside] | None = None
         #: Suspects: znodes whose number of children may differ from those held, and since when one waits to be checked.
@@ -119,7 +118,6 @@ class Reconciler:
         """Gives views also the changes that are no events, and keeps the data that they read."""
         self._asides = feed.asides
         self._keeping.follow(feed.views, feed.fail)
-        self._keeps_by_path = self._keeping.depends_on_path
 
     def forget(self) -> None:
         """Drops every znode, without events."""
@@ -130,18 +128,17 @@ class Reconciler:
 
     # Results of reads
 
-    def kept(self, results: list[ReadResult]) -> list[ReadResult]:
-        """The results, without data if the cache keeps that of no znode."""
-        return self._keeping.results(results)
+    def kept(self, paths: Sequence[str], results: list[ReadResult]) -> list[ReadResult]:
+        """The results of reading these paths, and others after them, with the data of the paths that the cache keeps."""
+        return self._keeping.results(paths, results)
 
-    def apply_run(self, paths: Sequence[str], results: list[ReadResult], start: int, loads: Loads) -> Run:
+    def apply_run(self, paths: Sequence[str], results: Sequence[ReadResult], start: int, loads: Loads) -> Run:
         """Applies the records of children of one znode, from position `start` on, if they are new or unchanged.
 
-        The results are `kept`; if views read some data, those of the run are replaced by what is kept. Does the same as
-        `apply_record` for each, at a fraction of the cost; the caller applies the results at the positions ``odd`` of
-        the run.
+        The results are `kept`. Does the same as `apply_record` for each, at a fraction of the cost; the caller applies
+        the results at the positions ``odd`` of the run.
         """
-        run = self.tree.apply_run(paths, results, start, self._keeping.run if self._keeps_by_path else None)
+        run = self.tree.apply_run(paths, results, start)
         if paths[start] and any(isinstance(result, bytes) for result in results[start : run.end]):
             # Also if these children are as they were: others may be missing.
             self._suspects.add(run.head)
@@ -158,7 +155,7 @@ class Reconciler:
         During a sync the load waits for everything that a new znode leads to, even if an event led to the znode first.
         """
         if not self._keep_data:
-            record = self._keeping.one(path, record)
+            record = self._keeping.record(path, record)
         try:
             entry = self.tree.add(path, record)
         except OrphanError:

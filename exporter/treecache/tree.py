@@ -9,7 +9,7 @@ notice is a single assignment to, deletion from, or update of one table, which n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple, cast
 
@@ -21,7 +21,6 @@ from exporter.zookeeper.records import (
     owner_and_size,
     pzxid_of,
 )
-from exporter.zookeeper.wire import ReadResult
 
 #: The `listed_pzxid` of a znode that was never listed.
 NEVER_LISTED = -1
@@ -43,8 +42,6 @@ class Branch:
 
 
 Entry = bytes | Branch
-#: What to hold of the children of the znode at a path, by their names and what was read of them.
-Keep = Callable[[str, Sequence[str], Sequence[ReadResult]], list[ReadResult]]
 
 
 def record_of(entry: Entry) -> bytes:
@@ -170,11 +167,10 @@ class Tree:
         self._count(record, +1)
         return None
 
-    def apply_run(self, paths: Sequence[str], records: list[ReadResult], start: int, keep: Keep | None = None) -> Run:
+    def apply_run(self, paths: Sequence[str], records: Sequence[object], start: int) -> Run:
         """Adds children of one znode, from position `start` on, if all of them are new; else compares them.
 
-        Does the same as `add` for each, or as a comparison of each, at a fraction of the cost. With `keep`, the records
-        are first replaced by what is to be held of them.
+        Does the same as `add` for each, or as a comparison of each, at a fraction of the cost.
         """
         if not paths[start]:
             return Run(start, start + 1, "", False, (), (start,))
@@ -182,8 +178,6 @@ class Tree:
         names = siblings(paths, start, head + "/")
         end = start + len(names)
         answers = records[start:end]
-        if keep is not None:
-            answers = records[start:end] = keep(head, names, answers)
         parent = self._parent(head)
         held: Mapping[str, Entry] = {} if parent is None else parent.children
         fresh = dict(zip(names, answers, strict=True))

@@ -186,6 +186,6 @@ def test_a_count_of_children_that_depth_explains_is_not() -> None:
 def test_data_is_not_kept_where_it_is_not_wanted() -> None:
     reconciler = Reconciling(keep_data=False).reconciler
     reconciler.apply_record("/a", record(b"12345"), False)
-    reconciler.apply_run(["/b"], reconciler.kept([record(b"12345")]), 0, NO_LOADS)
+    reconciler.apply_run(["/b"], reconciler.kept(["/b"], [record(b"12345")]), 0, NO_LOADS)
     assert reconciler.tree.data_bytes == 10
     assert [data_of(reconciler.tree.find(path)) for path in ("/a", "/b")] == [None, None]  # type: ignore[arg-type]
