@@ -16,6 +16,8 @@ from exporter.config.document import Document, Location
 from exporter.config.globs import Pattern
 from exporter.config.problems import Problem
 from exporter.treecache.options import CacheOptions
+from exporter.views.patterns import Patterns
+from exporter.views.rules.rule import Rule, RuleError, check_collisions, check_rules
 
 #: The maximum number of characters that a secret may have.
 _SECRET_LIMIT = 64 * 1024
@@ -44,6 +46,7 @@ class _Reader:
         self._folder = document.path.absolute().parent
         self._written = document.written
         self._files = document.files
+        self._all_rules: list[Rule] = []
         self.problems: list[Problem] = []
 
     def once(self, names: Iterable[tuple[Location, Hashable]], what: str) -> None:
@@ -90,8 +93,27 @@ class _Reader:
             path=section.path,
             include=tuple(section.include),
             exclude=tuple(section.exclude),
+            rules=tuple(self._rules(section, (*at, "metrics"))),
             options=_options(section),
         )
+
+    def _rules(self, tree: schema.Tree, at: Location) -> list[Rule]:
+        """The rules of a tree that can stand beside each other, and beside those of the trees before it."""
+        rules: list[Rule] = []
+        for i, section in enumerate(tree.metrics):
+            try:
+                rule = Rule(**section.model_dump(exclude_none=True))
+                check_rules((*rules, rule))
+                check_collisions((*self._all_rules, rule))
+            except RuleError as error:
+                self._refuse((*at, i, error.field), error.problem)
+                continue
+            rules.append(rule)
+            self._all_rules.append(rule)
+            if Patterns([rule.pattern], tree.path).is_idle:
+                problem = f"matches nothing in the tree {tree.path}; accepted: a pattern of absolute paths in the tree"
+                self._refuse((*at, i, "match"), problem)
+        return rules
 
     def _sasl(
         self, section: schema.DigestMd5 | schema.Gssapi | None, at: Location
@@ -191,7 +213,7 @@ def _options(section: schema.Tree) -> CacheOptions:
     A key that is not an option of a cache raises TypeError, as it would otherwise be accepted and ignored.
     """
     given: dict[str, Any] = {}
-    for key, value in section.model_dump(exclude={"name", "path", "include", "exclude"}).items():
+    for key, value in section.model_dump(exclude={"name", "path", "include", "exclude", "metrics"}).items():
         if isinstance(value, dict):
             given.update({f"{key}_{inner}": of_it for inner, of_it in value.items()})
         else:

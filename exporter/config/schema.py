@@ -14,6 +14,7 @@ from exporter.config import settings
 from exporter.config.globs import Pattern
 from exporter.config.scalars import FromEnvironment, plain
 from exporter.config.settings import OPTIONS, parse_duration, parse_hosts, parse_name, parse_path
+from exporter.views.rules.rule import AGGREGATES, KINDS, MAX_SERIES, VALUES
 from exporter.zookeeper.frames import LEAST_MAX_FRAME, MOST_MAX_FRAME
 
 _DURATION_PATTERN = "^(0|([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$"
@@ -124,8 +125,42 @@ class Audit(Section):
     )
 
 
-# Every key of a tree but the first four is an option of its cache. The option of a section's key has the name of the
-# section before the key's: `audit_sample`.
+class Rule(Section):
+    """A metric of what is in znodes."""
+
+    name: Text = Field(description="The metric is `zookeeper_znode_<name>`, with a suffix that depends on the value.")
+    match: Text = Field(
+        description="Pattern of absolute paths: a part is text, `*` for any one part, `**` for any number of parts, or "
+        "has captures, which become labels: `{name}`, or `{name:REGEX}` to restrict one. Text may stand around a "
+        "capture, as in `lock-{seq}`."
+    )
+    value: Literal[VALUES] = Field(description="What to measure; docs/znodes.md describes each value.")  # type: ignore[valid-type]
+    help: Text | None = Field(default=None, description="Help text of the metric; by default it describes the rule.")
+    key: str | None = Field(
+        default=None, description="JSON pointer (RFC 6901) to the value in the data; required for `json`."
+    )
+    labels: dict[str, str] | None = Field(
+        default=None,
+        description="Labels of `info` with the JSON pointers of their values; by default `value` is the data.",
+    )
+    by: list[Text] | None = Field(
+        default=None, description="Captures that become labels; by default all. Znodes that share them share a series."
+    )
+    kind: Literal[KINDS] | None = Field(default=None, description="Only znodes of this kind; by default all.")  # type: ignore[valid-type]
+    aggregate: Literal[AGGREGATES] | None = Field(  # type: ignore[valid-type]
+        default=None,
+        description="How several znodes of one series make one number; by default such znodes are unusable.",
+    )
+    max_series: Positive = Field(
+        default=MAX_SERIES, description="Maximum number of series; those of the oldest znodes stay."
+    )
+    metric: Text | None = Field(
+        default=None, description="Name of the metric, in place of `zookeeper_znode_<name>`; gets the same suffix."
+    )
+
+
+# Every key of a tree but the first four and `metrics` is an option of its cache. The option of a section's key has the
+# name of the section before the key's: `audit_sample`.
 
 
 class Tree(Section):
@@ -154,6 +189,7 @@ class Tree(Section):
     )
     freshness: Freshness = Field(default=Freshness(), description="How the staleness of the tree is measured.")
     audit: Audit = Field(default=Audit(), description="How the tree is compared with what ZooKeeper holds.")
+    metrics: list[Rule] = Field(default=[], description="Metrics of what is in the znodes.")
 
 
 class Password(Section):
@@ -270,7 +306,7 @@ def _published(schema: dict[str, Any]) -> dict[str, Any]:
 def _published_part(keyword: str, value: Any) -> Any:
     if keyword in ("properties", "$defs"):
         return {name: _published(schema) for name, schema in value.items()}
-    if keyword == "items":
+    if keyword == "items" or (keyword == "additionalProperties" and isinstance(value, dict)):
         return _published(value)
     return value
 

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from exporter.treecache import Shard
 from exporter.treecache.options import CacheOptions
+from exporter.views.rules.rule import Rule
 from exporter.zookeeper.frames import MAX_FRAME
 
 HOSTS_ACCEPTED = "accepted: HOST[:PORT][,HOST[:PORT]...][/CHROOT], an IPv6 address in brackets"
@@ -74,13 +75,14 @@ class Tree:
     """One subtree to watch.
 
     `path` is its root inside the ensemble's chroot, `name` its value of the label `tree`. `include` and `exclude` are
-    globs (see `exporter.config.globs`), `options` those of its cache.
+    globs (see `exporter.config.globs`), `rules` the metrics made from its znodes, `options` those of its cache.
     """
 
     name: str
     path: str
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = ()
     options: CacheOptions = OPTIONS
 
 

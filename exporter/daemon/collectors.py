@@ -10,6 +10,7 @@ from exporter.config.settings import Settings
 from exporter.telemetry.collecting import Collector
 from exporter.telemetry.collectors import caches_collector, clients_collector, exporter_collector
 from exporter.telemetry.sources import EnsembleSource, ReloadSource
+from exporter.views.collector import ZnodesCollector
 
 
 def collectors(
@@ -29,6 +30,7 @@ def collectors(
     return [
         caches_collector(ensembles),
         clients_collector(ensembles),
+        ZnodesCollector(ensembles),
         exporter_collector(__version__, reloads, spans_dropped, settings.shard),
     ]
 

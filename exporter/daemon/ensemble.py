@@ -27,6 +27,8 @@ from exporter.treecache import Shard, TreeCache
 from exporter.treecache.observer import CacheObserver
 from exporter.treecache.options import CacheOptions
 from exporter.treecache.outcome import SyncBegun
+from exporter.treecache.view import View
+from exporter.views.rules.view import RulesView
 from exporter.zookeeper.session import Session
 from exporter.zookeeper.statechange import StateChange
 
@@ -60,6 +62,7 @@ class WatchedEnsemble:
         self._instruments = ClientInstruments(settings.name, self._session)
         self._instruments.start()
         self._faults: dict[str, FaultMemory] = {}
+        self._views: dict[str, View] = {}
         self._caches = {tree.name: self._cache(tree) for tree in settings.trees}
         self._revival: threading.Timer | None = None
         self._revival_delay = FIRST_REVIVAL
@@ -74,6 +77,7 @@ class WatchedEnsemble:
             self._instruments.source,
             caches=self._caches,
             faults=dict(self._faults),
+            views=dict(self._views),
         )
 
     @property
@@ -124,6 +128,8 @@ class WatchedEnsemble:
             self._log.info("tree removed", tree=name)
             if name not in after:
                 del self._faults[name]
+            if name not in after or not after[name].rules:
+                self._views.pop(name, None)
         self._caches = {name: caches.get(name) or new[name] for name in after}
         self._settings = settings
         failures = {name: failure for name in added if (failure := self._failure_to_add(after[name]))}
@@ -165,6 +171,9 @@ class WatchedEnsemble:
         self._faults[tree.name] = faults = FaultMemory()
         cache.listen_fault(faults)
         cache.observe(_SyncLog(tree_log, cache, self._flood))
+        if tree.rules:
+            view = RulesView(tree.rules, tree.path, session_timeout=lambda: cache.session_timeout)
+            self._views[tree.name] = cache.add_view(view)
         return cache
 
     def _hear_state(self, change: StateChange) -> None:

@@ -9,6 +9,7 @@ from typing import Protocol
 from prometheus_client.registry import Collector
 
 from exporter.treecache.stats import CacheStats
+from exporter.treecache.view import View
 from exporter.zookeeper.stats import ClientStats
 
 #: Instruments by the name of their metric.
@@ -49,7 +50,8 @@ class FaultSource(Protocol):
 class EnsembleSource:
     """One observed ensemble: its configured name, its client, and its tree caches by configured name.
 
-    It has the instruments of the client and of each cache, if any, and the recent faults by tree, if known.
+    It has the instruments of the client and of each cache, if any, the recent faults by tree, if known, and the views
+    by tree, for trees that have one.
     """
 
     name: str
@@ -58,6 +60,7 @@ class EnsembleSource:
     client_counted: Counted = field(default_factory=dict)
     caches_counted: Mapping[str, Counted] = field(default_factory=dict)
     faults: Mapping[str, FaultSource] = field(default_factory=dict)
+    views: Mapping[str, View] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ class Reconciler:
     # Results of reads
 
     def kept(self, paths: Sequence[str], results: list[ReadResult]) -> list[ReadResult]:
-        """The results of reading these paths, and others after them, with the data of the paths that the cache keeps."""
+        """The results of reading these paths, and others after them, without data that the cache does not keep."""
         return self._keeping.results(paths, results)
 
     def apply_run(self, paths: Sequence[str], results: Sequence[ReadResult], start: int, loads: Loads) -> Run:

@@ -9,7 +9,8 @@ A pattern such as ``/services/{service}/instances/{instance}`` has these parts:
 - ``*``, which matches one part, and ``**``, which matches any number of parts, none included, and takes as few as it
   can.
 
-Paths are those of views: relative to the root of a tree, which is ``""``; the pattern ``/`` matches it.
+Patterns are of absolute paths, inside the client's chroot. The paths to match are those of views: relative to the root
+of a tree, which itself is ``""``.
 
 All patterns are one trie of parts, and what a path has reached is a set of its nodes, as in Thompson's and Pike's
 simulations of regular expressions (https://swtch.com/~rsc/regexp/regexp2.html): nothing is tried again. What the path
@@ -363,12 +364,13 @@ class Patterns:
 
     Args:
         patterns: as texts, or compiled.
+        root: the absolute path of the tree's root; ``/`` or ``""`` for the root of all.
 
     Raises:
         ValueError: a pattern is wrong.
     """
 
-    def __init__(self, patterns: Iterable[str | Pattern]) -> None:
+    def __init__(self, patterns: Iterable[str | Pattern], root: str = "") -> None:
         self.patterns = tuple(Pattern(one) if isinstance(one, str) else one for one in patterns)
         self._tests: dict[_Part, _Test] = {}
         self._plans: dict[tuple[_Node, ...], _Plan] = {}
@@ -387,6 +389,14 @@ class Patterns:
         self._top = self._head_of(nodes)
         #: What matches the root itself.
         self._root: Matches = tuple((index, ()) for index in sorted({*trie.all_ends}))
+        for name in root.strip("/").split("/") if root.strip("/") else ():
+            self._root = self._top.match(name)
+            self._top = self._head_of(self._top.reached(name))
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether none of them matches the root, nor anything below it."""
+        return not self._root and self._top.is_dead
 
     def match(self, path: str) -> Matches:
         """The patterns that match a path."""

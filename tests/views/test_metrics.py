@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
+import weakref
 
 import pytest
 from kazoo.client import KazooClient
@@ -43,9 +44,9 @@ def test_a_scrape_has_the_series_and_what_is_left_out() -> None:
     metrics = ZnodeMetrics(
         cache_of(),
         [
-            Rule(name="replicas", match="/{service}", value="number", max_series=1, help="Replicas."),
-            Rule(name="leader", match="/{service}", value="owner", kind="ephemeral"),
-            Rule(name="changes", match="/web", value="changes"),
+            Rule(name="replicas", match="/app/{service}", value="number", max_series=1, help="Replicas."),
+            Rule(name="leader", match="/app/{service}", value="owner", kind="ephemeral"),
+            Rule(name="changes", match="/app/web", value="changes"),
         ],
         registry=registry,
         ensemble="main",
@@ -72,7 +73,7 @@ def test_a_scrape_has_the_series_and_what_is_left_out() -> None:
 def test_both_formats_have_every_value() -> None:
     registry = CollectorRegistry()
     rules = [
-        Rule(name=f"of_{value}", match="/{service}", value=value, key="/a" if value == "json" else None)
+        Rule(name=f"of_{value}", match="/app/{service}", value=value, key="/a" if value == "json" else None)
         for value in VALUES
     ]
     fill(ZnodeMetrics(cache_of(), rules, registry=registry))
@@ -90,7 +91,7 @@ def test_both_formats_have_every_value() -> None:
 
 
 def test_caches_of_a_registry_share_metrics() -> None:
-    registry, rule = CollectorRegistry(), Rule(name="services", match="/{service}", value="count", by=[])
+    registry, rule = CollectorRegistry(), Rule(name="services", match="/*/{service}", value="count", by=[])
     first = ZnodeMetrics(cache_of("/a"), [rule], registry=registry)
     second = ZnodeMetrics(cache_of("/b"), [rule], registry=registry)
     fill(first)
@@ -110,7 +111,7 @@ def test_caches_of_a_registry_share_metrics() -> None:
 
 
 def test_what_collides_is_refused_and_changes_nothing() -> None:
-    registry, rule = CollectorRegistry(), Rule(name="services", match="/{service}", value="count", by=[])
+    registry, rule = CollectorRegistry(), Rule(name="services", match="/*/{service}", value="count", by=[])
     Gauge("taken", "An application's own.", registry=registry)
     metrics = ZnodeMetrics(cache_of("/a"), [rule], registry=registry)
     fill(metrics)
@@ -118,10 +119,10 @@ def test_what_collides_is_refused_and_changes_nothing() -> None:
     with pytest.raises(ValueError, match=re.escape("has the rules of the tree '/a' of ensemble 'default' already")):
         ZnodeMetrics(cache_of("/a"), [rule], registry=registry)
     with pytest.raises(ValueError, match="collides with zookeeper_znode_services"):
-        ZnodeMetrics(cache_of("/b"), [Rule(name="services", match="/{service}", value="count")], registry=registry)
+        ZnodeMetrics(cache_of("/b"), [Rule(name="services", match="/*/{service}", value="count")], registry=registry)
     with pytest.raises(ValueError, match="taken"):
         ZnodeMetrics(
-            cache_of("/b"), [Rule(name="x", match="/{service}", value="count", metric="taken")], registry=registry
+            cache_of("/b"), [Rule(name="x", match="/*/{service}", value="count", metric="taken")], registry=registry
         )
     started = cache_of("/b")
     started._state = started.STATE_STARTED
@@ -132,18 +133,16 @@ def test_what_collides_is_refused_and_changes_nothing() -> None:
 
 def test_a_closed_cache_has_no_metrics() -> None:
     registry, cache = CollectorRegistry(), cache_of("/a")
-    fill(ZnodeMetrics(cache, [Rule(name="x", match="/{x}", value="count")], registry=registry))
+    fill(ZnodeMetrics(cache, [Rule(name="x", match="/*/{x}", value="count")], registry=registry))
     assert scraped(registry)
     cache._state = cache.STATE_CLOSED
     assert scraped(registry) == []
 
 
 def test_a_registry_that_is_gone_leaves_nothing() -> None:
-    from exporter.views import metrics as module
-
     registry = CollectorRegistry()
-    ZnodeMetrics(cache_of("/a"), [Rule(name="x", match="/{x}", value="count")], registry=registry)
-    before = len(module._registries)
+    ZnodeMetrics(cache_of("/a"), [Rule(name="x", match="/*/{x}", value="count")], registry=registry)
+    gone = weakref.ref(registry)
     del registry
     gc.collect()
-    assert len(module._registries) == before - 1
+    assert gone() is None

@@ -188,3 +188,18 @@ def test_they_match_and_capture_as_regular_expressions_do(texts: list[str], name
         assert list(patterns.match_run(run)) == [
             (position, tuple(wanted(child))) for position, child in enumerate(run) if wanted(child)
         ]
+
+
+@given(st.lists(texts(), max_size=6), st.lists(NAMES, max_size=3), st.lists(NAMES, max_size=4))
+def test_below_a_root_they_match_as_the_absolute_path_does(texts: list[str], root: list[str], names: list[str]) -> None:
+    above, path = ("".join(f"/{name}" for name in parts) for parts in (root, names))
+    patterns, absolute = Patterns(texts, above or "/"), Patterns(texts)
+    assert patterns.match(path) == absolute.match(above + path)
+    if patterns.is_idle:
+        assert absolute.match(above + path) == ()
+
+
+def test_patterns_that_can_match_nothing_in_a_tree_are_idle() -> None:
+    assert Patterns(["/other/{x}", "/services"], "/services/web").is_idle
+    assert not Patterns(["/services/web"], "/services/web").is_idle
+    assert not Patterns(["/{x}/*/*"], "/services/web").is_idle

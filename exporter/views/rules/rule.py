@@ -76,12 +76,13 @@ _HELP = {
 
 
 class RuleError(ValueError):
-    """A rule is wrong: ``rule`` is its name, and ``field`` the field whose value is not accepted."""
+    """A rule is wrong: its name, the field whose value is not accepted, and the ``problem`` with it."""
 
     def __init__(self, rule: str, field: str, problem: str) -> None:
-        super().__init__(f"rule {rule}: {problem}")
+        super().__init__(f"rule {rule}: {field}: {problem}")
         self.rule = rule
         self.field = field
+        self.problem = problem
 
 
 class Family(NamedTuple):
@@ -99,7 +100,7 @@ class Rule:
 
     Args:
         name: the metric is ``zookeeper_znode_<name>``, with a suffix that depends on the value.
-        match: the pattern of the znodes' paths, relative to the root of the tree: ``/services/{service}/config``. A
+        match: the pattern of the znodes' absolute paths, inside the client's chroot: ``/services/{service}/config``. A
             part is text, ``*`` for any one part, ``**`` for any number of parts, or has captures, which are labels:
             ``{name}``, with text around it (``lock-{seq}``) or restricted by a regular expression
             (``{broker:[0-9]+}``); at most three. Prometheus renames the labels ``instance`` and ``job`` of a scrape to
@@ -160,7 +161,7 @@ class Rule:
         try:
             pattern = self.pattern
         except ValueError as error:
-            raise RuleError(self.name, "match", f"match: {error}") from None
+            raise RuleError(self.name, "match", str(error)) from None
         self._check_key()
         self._check_labels(pattern)
         if self.aggregate is not None:
@@ -223,7 +224,7 @@ class Rule:
     # Checks
 
     def _refuse(self, field: str, problem: str, value: Any) -> NoReturn:
-        raise RuleError(str(self.name), field, f"{field} {problem} {value!r}")
+        raise RuleError(str(self.name), field, f"{problem} {value!r}")
 
     def _check_choice(self, field: str, choices: Iterable[str]) -> None:
         value = getattr(self, field)
@@ -237,13 +238,13 @@ class Rule:
             return
         if self.value not in _KEYED:
             self._refuse("key", f"is for the values {', '.join(_KEYED)}, not for", self.value)
-        self._check_pointer("key", "key", self.key)
+        self._check_pointer("key", self.key)
 
-    def _check_pointer(self, field: str, where: str, pointer: str) -> None:
+    def _check_pointer(self, field: str, pointer: str, of_label: str = "") -> None:
         try:
             Pointer(pointer)
         except ValueError as error:
-            raise RuleError(self.name, field, f"{where} {error}") from None
+            raise RuleError(self.name, field, f"{of_label}{error}") from None
 
     def _check_labels(self, pattern: Pattern) -> None:
         if isinstance(self.by, str):
@@ -259,7 +260,7 @@ class Rule:
         for label, pointer in (self.labels or {}).items():
             if not _LABEL.fullmatch(label):
                 self._refuse("labels", "must be named by letters, digits and _, without a digit first, not", label)
-            self._check_pointer("labels", f"labels: {label}", pointer)
+            self._check_pointer("labels", pointer, f"{label}: ")
         for family in self.families:
             for label in family.labels:
                 if label in _TAKEN or label.startswith("__"):

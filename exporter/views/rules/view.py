@@ -27,6 +27,7 @@ class RulesView(View):
 
     Args:
         rules: of different names and metrics.
+        root: the absolute path of the tree's root, inside the client's chroot.
         session_timeout: gives the session timeout in seconds.
         clock: gives monotonic seconds.
         wall: gives Unix seconds.
@@ -38,6 +39,7 @@ class RulesView(View):
     def __init__(
         self,
         rules: Iterable[Rule],
+        root: str = "/",
         *,
         session_timeout: Callable[[], float] = lambda: math.inf,
         clock: Callable[[], float] = time.monotonic,
@@ -51,8 +53,8 @@ class RulesView(View):
         self._begin()
         #: Which state, and which of its patterns, each index of the patterns is.
         self._roles = [(place, number) for place, one in enumerate(self._states) for number in range(len(one.patterns))]
-        self._patterns = Patterns(pattern for state in self._states for pattern in state.patterns)
-        self._data = Patterns(pattern for state in self._states for pattern in state.reads)
+        self._patterns = Patterns((pattern for state in self._states for pattern in state.patterns), root)
+        self._data = Patterns((pattern for state in self._states for pattern in state.reads), root)
 
     def _begin(self) -> None:
         self._states = [_state(rule, self._wall) for rule in self.rules]

@@ -63,7 +63,7 @@ def test_a_view_that_has_failed_says_nothing() -> None:
 
 
 def test_two_rules_of_one_name_are_refused() -> None:
-    with pytest.raises(ValueError, match="rule x: another rule of the tree has this name"):
+    with pytest.raises(ValueError, match="rule x: name: another rule of the tree has this name"):
         Driving(*[Rule(name="x", match="/a", value="count")] * 2)
 
 
