@@ -70,6 +70,8 @@ KEYS = {
 }
 #: Keys that say which znodes belong to the tree; `include` and `exclude` become the selector.
 OF_ZNODES = {"path", "include", "exclude"}
+#: The rules, which are options of a view.
+OF_VIEWS = {"metrics"}
 #: The same of flags.
 FLAGS = {
     "--freshness.interval": ("freshness_interval", "1m30s"),
@@ -99,7 +101,7 @@ def keys_of(section: type[schema.Section], prefix: str = "") -> Iterator[str]:
 def test_every_option_is_tried() -> None:
     assert list(OTHER) == NAMES
     assert {option for option, _ in KEYS.values()} | NOT_ASKED_FOR == set(NAMES)
-    assert set(keys_of(schema.Tree)) == set(KEYS) | OF_ZNODES
+    assert set(keys_of(schema.Tree)) == set(KEYS) | OF_ZNODES | OF_VIEWS
 
 
 def test_the_keywords_are_the_options() -> None:

@@ -32,6 +32,9 @@ from exporter.zookeeper.stats import (
     WATCH_KINDS,
 )
 
+#: Why a rule cannot use a znode.
+UNUSABLE_REASONS = ("not_a_number", "not_json", "no_key", "duplicate", "too_large", "unreadable")
+
 Kind = Literal["gauge", "counter", "info", "histogram"]
 #: Label names with their possible values; an empty tuple if these are not known beforehand.
 Labels = Mapping[str, tuple[str, ...]]
@@ -477,6 +480,18 @@ CLIENT = Group(
         CLIENT_LAST_ZXID,
     ),
 )
+RULE_DROPPED_SERIES = _gauge(
+    "zookeeper_znode_rule_dropped_series",
+    "Series that a rule leaves out because it has more than max_series: those of the youngest znodes.",
+)
+RULE_UNUSABLE = _gauge(
+    "zookeeper_znode_rule_unusable",
+    "Znodes that match a rule and that it cannot use. not_a_number: the data, or the value at the key, is no number; "
+    "not_json: the data is no JSON; no_key: the JSON has nothing at the key; duplicate: several znodes share a series; "
+    "too_large: the data is too long; unreadable: the client may not read the znode.",
+    {"reason": UNUSABLE_REASONS},
+)
+
 CACHE = Group(
     title="Tree cache",
     labels=("ensemble", "tree"),
@@ -532,4 +547,11 @@ COLLECTORS = Group(
     metrics=(COLLECTOR_SUCCESS, COLLECTOR_DURATION),
 )
 
-GROUPS = (CACHE, CLIENT, EXPORTER, COLLECTORS)
+#: The metrics that rules make are not here: their names are in the configuration.
+RULES = Group(
+    title="Rules for znodes",
+    labels=("ensemble", "tree", "rule"),
+    metrics=(RULE_DROPPED_SERIES, RULE_UNUSABLE),
+)
+
+GROUPS = (CACHE, CLIENT, RULES, EXPORTER, COLLECTORS)

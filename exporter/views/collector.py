@@ -7,10 +7,10 @@ from typing import cast
 
 from prometheus_client import Metric as Exposed
 
-from exporter.telemetry.catalogue import Kind, Metric
+from exporter.telemetry.catalogue import RULES, Kind, Metric
 from exporter.telemetry.collecting import Collector
 from exporter.telemetry.sources import EnsembleSource
-from exporter.views.metrics import RULES, Source, families
+from exporter.views.metrics import Source, families
 from exporter.views.rules.rule import Family
 from exporter.views.rules.view import RulesView
 

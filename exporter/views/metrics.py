@@ -11,28 +11,10 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client import Metric as Exposed
 from prometheus_client.registry import Collector
 
-from exporter.telemetry.catalogue import Group, Metric
+from exporter.telemetry.catalogue import RULE_DROPPED_SERIES, RULE_UNUSABLE, RULES
 from exporter.treecache import TreeCache
-from exporter.views.rules.readings import REASONS
 from exporter.views.rules.rule import Family, Rule, check_collisions
 from exporter.views.rules.view import RulesView
-
-DROPPED = Metric(
-    "zookeeper_znode_rule_dropped_series",
-    "gauge",
-    "Series of a rule above its max_series, which are left out: those of the youngest znodes.",
-    {"rule": ()},
-)
-UNUSABLE = Metric(
-    "zookeeper_znode_rule_unusable",
-    "gauge",
-    "Znodes that match a rule, and that it cannot use. not_a_number: the data, or the value at its key, is no number; "
-    "not_json: the data is no JSON; no_key: it has nothing at the key; duplicate: several znodes would be one series; "
-    "too_large: the data is too long to be read; unreadable: the client may not read the znode.",
-    {"rule": (), "reason": REASONS},
-)
-#: The metrics of the rules themselves.
-RULES = Group("Rules", ("ensemble", "tree"), (DROPPED, UNUSABLE))
 
 
 class Source(NamedTuple):
@@ -49,7 +31,7 @@ def families(sources: Iterable[Source]) -> Iterator[Exposed]:
     Takes no lock, and costs what the series cost.
     """
     found: dict[str, Exposed] = {}
-    dropped, unusable = DROPPED.family(), UNUSABLE.family()
+    dropped, unusable = RULE_DROPPED_SERIES.family(), RULE_UNUSABLE.family()
     for ensemble, tree, view in sources:
         for snapshot in view.snapshots():
             for family, series in snapshot.series:
@@ -60,9 +42,9 @@ def families(sources: Iterable[Source]) -> Iterator[Exposed]:
                 for key, value in series.items():
                     exposed.add_sample(family.name, dict(zip(names, (ensemble, tree, *key), strict=True)), float(value))
             labels = {"ensemble": ensemble, "tree": tree, "rule": snapshot.rule.name}
-            dropped.add_sample(DROPPED.name, labels, float(snapshot.dropped))
+            dropped.add_sample(RULE_DROPPED_SERIES.name, labels, float(snapshot.dropped))
             for reason, count in snapshot.unusable.items():
-                unusable.add_sample(UNUSABLE.name, {**labels, "reason": reason}, float(count))
+                unusable.add_sample(RULE_UNUSABLE.name, {**labels, "reason": reason}, float(count))
     yield from found.values()
     yield dropped
     yield unusable

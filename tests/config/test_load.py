@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import re
 from dataclasses import replace
@@ -18,12 +19,15 @@ from pydantic import SecretStr
 from ruamel.yaml import YAML
 
 from exporter.config.problems import ConfigError
+from exporter.config.schema import Rule as RuleSection
 from exporter.config.settings import OPTIONS, Digest, DigestMd5, Ensemble, Tls, Tree
 from exporter.config.source import load
+from exporter.views.rules.rule import Rule
 from tests.faults.size import size
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SECRET = "hunter2"
+INSTANCES = "/services/{service}/instances/{id}"
 
 ENOUGH = """\
 ensembles:
@@ -91,6 +95,18 @@ def test_the_annotated_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         "/services",
         include=("/services/*/instances",),
         exclude=("/services/**/locks",),
+        rules=(
+            Rule(
+                name="instances",
+                help="Live instances of each service.",
+                match=INSTANCES,
+                value="count",
+                by=["service"],
+                kind="ephemeral",
+            ),
+            Rule(name="ports", match=INSTANCES, value="json", key="/port", by=["service"], aggregate="max"),
+            Rule(name="versions", match=INSTANCES, value="info", labels={"version": "/version"}),
+        ),
         options=replace(OPTIONS, max_depth=8, max_nodes_per_second=20000),
     )
     tls = tmp_path / "tls"
@@ -103,6 +119,63 @@ def test_the_annotated_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     )
     assert legacy.sasl == DigestMd5("exporter", SecretStr("l"))
     assert legacy.trees == (Tree("/", "/", exclude=("/zookeeper",)),)
+
+
+# Rules
+
+
+def test_every_field_of_a_rule_is_a_key() -> None:
+    fields = dataclasses.fields(Rule)
+    assert list(RuleSection.model_fields) == [field.name for field in fields]
+    required = {field.name for field in fields if field.default is dataclasses.MISSING}
+    assert {name for name, field in RuleSection.model_fields.items() if field.is_required()} == required
+
+
+def test_every_key_of_a_rule_has_an_effect(tmp_path: Path) -> None:
+    given: dict[str, Any] = {
+        "name": "a",
+        "match": "/a/{x}/{y}",
+        "value": "json",
+        "help": "Help.",
+        "key": "/k",
+        "by": ["x"],
+        "kind": "persistent",
+        "aggregate": "sum",
+        "max_series": 7,
+        "metric": "own",
+    }
+    labels = {"name": "b", "match": "/a", "value": "info", "labels": {"l": "/k"}}
+    trees = [{"path": "/a", "metrics": [given, labels]}]
+    (ensemble,) = loaded(tmp_path, json.dumps({"ensembles": [{"name": "main", "hosts": "a", "trees": trees}]}))
+    assert ensemble.trees[0].rules == (Rule(**given), Rule(**labels))
+
+
+@pytest.mark.parametrize(
+    ("rules", "complaint"),
+    [
+        ([{"match": "a"}], "[0].match=a: the pattern 'a' is not absolute; accepted: an absolute path whose parts are "),
+        (
+            [{"match": "/b/{x}"}],
+            "[0].match=/b/{x}: matches nothing in the tree /a; accepted: a pattern of absolute paths",
+        ),
+        ([{"value": "size"}], "[0].value=size: unknown; accepted: count, exists, children, bytes, number, json"),
+        ([{"value": "json"}], "[0].key: required for the value json; accepted: a JSON pointer"),
+        ([{"max_series": 0}], "[0].max_series=0: too small; accepted: a whole number from 1 on"),
+        ([{"metric": "zookeeper_client_up"}], "[0].metric=zookeeper_client_up: a name of the exporter's own metrics; "),
+        ([{"by": ["y"]}], "[0].by: 'y' is not a capture of the pattern; accepted: none"),
+        ([{}, {}], "[1].name=a: another rule of the tree has this name; accepted: each name once"),
+        (
+            [{}, {"name": "b", "metric": "zookeeper_znode_a", "value": "info"}],
+            "[1].metric=zookeeper_znode_a: the metric zookeeper_znode_a_info collides with zookeeper_znode_a of the rule a; ",
+        ),
+        ([{"values": 1}], "[0].values: unknown key, did you mean value; accepted: name, match, value"),
+    ],
+)
+def test_mistakes_in_rules(tmp_path: Path, rules: list[dict[str, Any]], complaint: str) -> None:
+    metrics = [{"name": "a", "match": "/a", "value": "count", **rule} for rule in rules]
+    trees = [{"path": "/a", "metrics": metrics}]
+    lines = refused(tmp_path, json.dumps({"ensembles": [{"name": "main", "hosts": "a", "trees": trees}]}))
+    assert [line for line in lines if line.startswith(f":1: ensembles[0].trees[0].metrics{complaint}")], lines
 
 
 def test_every_value_of_the_annotated_example_may_come_from_the_environment(

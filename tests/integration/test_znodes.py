@@ -27,9 +27,12 @@ from exporter.treecache.outcome import Event
 from exporter.views.rules.view import RulesView
 from tests.conftest import ClientFactory, ZooKeeper
 from tests.faults.conftest import BRIEF_SESSION, quick_client, started
+from tests.faults.size import size
 from tests.integration.processes import Exporter, configured_exporter
 from tests.support import eventually, expire
 
+#: Znodes of a rule that shows 100 of them.
+MANY = size(2_000, 10_000)
 OWNS = """
 import sys, time
 from kazoo.client import KazooClient
@@ -41,11 +44,11 @@ time.sleep(600)
 """
 
 
-def configured(folder: Path, hosts: str, *rules: Mapping[str, Any], **tree: Any) -> Path:
+def configured(folder: Path, hosts: str, *rules: Mapping[str, Any], **ensemble: Any) -> Path:
     """A configuration of one tree, called tree, with these rules."""
-    trees = [{"path": "/", "name": "tree", "metrics": rules, **tree}]
+    trees = [{"path": "/", "name": "tree", "metrics": rules}]
     (config := folder / "config.yml").write_text(
-        json.dumps({"ensembles": [{"name": "main", "hosts": hosts, "trees": trees}]})
+        json.dumps({"ensembles": [{"name": "main", "hosts": hosts, "trees": trees, **ensemble}]})
     )
     return config
 
@@ -111,16 +114,16 @@ def test_the_oldest_of_too_many_znodes_stay(
 ) -> None:
     client = client_factory()
     client.ensure_path("/many")
-    for result in [client.create_async(f"/many/{number:05}", b"%d" % number) for number in range(10_000)]:
+    for result in [client.create_async(f"/many/{number:05}", b"%d" % number) for number in range(MANY)]:
         result.get(timeout=60)
     rule = {"name": "size", "match": "/many/{number}", "value": "number", "max_series": 100}
     with configured_exporter(configured(tmp_path, zookeeper.hosts, rule)) as exporter:
         exporter.wait_ready()
         assert series(exporter, "size", "number") == {(f"{number:05}",): number for number in range(100)}
-        assert series(exporter, "rule_dropped_series", "rule") == {("size",): 9900}
+        assert series(exporter, "rule_dropped_series", "rule") == {("size",): MANY - 100}
         client.delete("/many/00000")
         eventually(lambda: ("00100",) in series(exporter, "size", "number"))
-        assert series(exporter, "rule_dropped_series", "rule") == {("size",): 9899}
+        assert series(exporter, "rule_dropped_series", "rule") == {("size",): MANY - 101}
 
 
 def test_what_a_rule_cannot_use_is_counted_by_its_reason(
@@ -158,7 +161,8 @@ def test_values_stay_while_zookeeper_stands_still(tmp_path: Path, own_zookeeper:
         client.create("/queue", b"7")
         client.create("/queue/task")
     rules = [{"name": value, "match": "/queue", "value": value} for value in ("children", "number", "child_changes")]
-    with configured_exporter(configured(tmp_path, own_zookeeper.hosts, *rules)) as exporter:
+    config = configured(tmp_path, own_zookeeper.hosts, *rules, session_timeout=f"{1000 * BRIEF_SESSION:g}ms")
+    with configured_exporter(config) as exporter:
         exporter.wait_ready()
         own_zookeeper.suspend()
         try:

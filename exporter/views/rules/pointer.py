@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 #: What a pointer must be, for messages.
-POINTER_ACCEPTED = 'a JSON pointer (RFC 6901) such as /replicas, or "" for the whole document'
+POINTER_ACCEPTED = 'accepted: a JSON pointer (RFC 6901) such as /replicas, or "" for the whole document'
 
 #: RFC 6901, section 3: tokens after slashes; a tilde is written ~0 and a slash ~1.
 _POINTER = re.compile(r"(?:/(?:[^/~]|~[01])*)*")
@@ -29,7 +29,7 @@ class Pointer:
 
     def __init__(self, text: str) -> None:
         if not _POINTER.fullmatch(text):
-            raise ValueError(f"must be {POINTER_ACCEPTED}, not {text!r}")
+            raise ValueError(f"{text!r} is not a JSON pointer; {POINTER_ACCEPTED}")
         # In this order, so that ~01 becomes ~1.
         self._tokens = [token.replace("~1", "/").replace("~0", "~") for token in text.split("/")[1:]]
 

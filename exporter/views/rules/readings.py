@@ -12,9 +12,6 @@ from exporter.views.rules.pointer import MissingError, Pointer
 from exporter.views.rules.rule import Rule
 from exporter.zookeeper.records import data_of, owner_and_size, stat_of
 
-#: Why a rule cannot use a znode.
-REASONS = ("not_a_number", "not_json", "no_key", "duplicate", "too_large", "unreadable")
-
 #: The most bytes of a label's value, and of the label that names an owner.
 MOST_LABEL, MOST_OWNER = 128, 64
 #: The most bytes of data that are read as JSON, or as a number: the engine waits for it.
@@ -24,7 +21,7 @@ _NUMBER = re.compile(rb"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)
 
 
 class UnusableError(ValueError):
-    """The rule cannot use the znode; ``reason`` is one of `REASONS`."""
+    """The rule cannot use the znode; ``reason`` is one of the catalogue's `UNUSABLE_REASONS`."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

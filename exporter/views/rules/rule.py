@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 from exporter.views.patterns import Pattern
-from exporter.views.rules.pointer import Pointer
+from exporter.views.rules.pointer import POINTER_ACCEPTED, Pointer
 
 #: The values of a rule; docs and `Rule` say what each is.
 VALUES = (
@@ -76,10 +76,11 @@ _HELP = {
 
 
 class RuleError(ValueError):
-    """A rule is wrong: its name, the field whose value is not accepted, and the ``problem`` with it."""
+    """A rule is wrong: its name, the field whose value is not accepted, and the ``problem``, with what is accepted."""
 
-    def __init__(self, rule: str, field: str, problem: str) -> None:
-        super().__init__(f"rule {rule}: {field}: {problem}")
+    def __init__(self, rule: str, field: str, problem: str, value: object = None) -> None:
+        shown = field if value is None else f"{field}={value!r}"
+        super().__init__(f"rule {rule}: {shown}: {problem}")
         self.rule = rule
         self.field = field
         self.problem = problem
@@ -152,9 +153,9 @@ class Rule:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
-            self._refuse("name", "must be letters, digits and _, with a letter first", self.name)
+            self._refuse("name", "not a name; accepted: letters, digits and _, with a letter first")
         if (PREFIX + self.name).startswith(RESERVED):
-            self._refuse("name", "must not begin with rule_, which the exporter's own metrics do", self.name)
+            self._refuse("name", "begins with rule_, as metrics of the exporter do; accepted: another name")
         self._check_choice("value", VALUES)
         if self.kind is not None:
             self._check_choice("kind", KINDS)
@@ -167,14 +168,14 @@ class Rule:
         if self.aggregate is not None:
             self._check_choice("aggregate", AGGREGATES)
             if self.value not in MEASURED:
-                self._refuse("aggregate", f"is for the values {', '.join(MEASURED)}, not for", self.value)
+                self._refuse("aggregate", f"not for the value {self.value}; accepted: with {', '.join(MEASURED)}")
         if not isinstance(self.max_series, int) or isinstance(self.max_series, bool) or self.max_series < 1:
-            self._refuse("max_series", "must be at least 1, not", self.max_series)
+            self._refuse("max_series", "too small; accepted: a whole number from 1 on")
         if self.metric is not None and not _METRIC.fullmatch(self.metric):
-            self._refuse("metric", "must be letters, digits, _ and :, without a digit first, not", self.metric)
+            self._refuse("metric", "not a metric name; accepted: letters, digits, _ and :, without a digit first")
         if self.metric is not None and self.metric.startswith(RESERVED):
             own = ", ".join(f"{prefix}*" for prefix in RESERVED)
-            self._refuse("metric", f"must not be one of the exporter's own ({own}), like", self.metric)
+            self._refuse("metric", f"a name of the exporter's own metrics; accepted: other names than {own}")
 
     @cached_property
     def pattern(self) -> Pattern:
@@ -223,21 +224,20 @@ class Rule:
 
     # Checks
 
-    def _refuse(self, field: str, problem: str, value: Any) -> NoReturn:
-        raise RuleError(str(self.name), field, f"{problem} {value!r}")
+    def _refuse(self, field: str, problem: str) -> NoReturn:
+        raise RuleError(str(self.name), field, problem, getattr(self, field))
 
     def _check_choice(self, field: str, choices: Iterable[str]) -> None:
-        value = getattr(self, field)
-        if value not in choices:
-            self._refuse(field, f"must be one of {', '.join(choices)}, not", value)
+        if getattr(self, field) not in choices:
+            self._refuse(field, f"unknown; accepted: {', '.join(choices)}")
 
     def _check_key(self) -> None:
         if self.key is None:
             if self.value == "json":
-                self._refuse("key", "must be given for the value", self.value)
+                self._refuse("key", f"required for the value json; {POINTER_ACCEPTED}")
             return
         if self.value not in _KEYED:
-            self._refuse("key", f"is for the values {', '.join(_KEYED)}, not for", self.value)
+            self._refuse("key", f"not for the value {self.value}; accepted: with {', '.join(_KEYED)}")
         self._check_pointer("key", self.key)
 
     def _check_pointer(self, field: str, pointer: str, of_label: str = "") -> None:
@@ -248,27 +248,27 @@ class Rule:
 
     def _check_labels(self, pattern: Pattern) -> None:
         if isinstance(self.by, str):
-            self._refuse("by", "must be a list of captures, not", self.by)
+            self._refuse("by", "not a list; accepted: a list of captures")
         unknown = [name for name in self.by or () if name not in pattern.captures]
         if unknown:
             captures = ", ".join(pattern.captures) or "none"
-            self._refuse("by", f"must name captures of the pattern ({captures}), not", unknown[0])
+            self._refuse("by", f"{unknown[0]!r} is not a capture of the pattern; accepted: {captures}")
         if len(set(self.label_names)) < len(self.label_names):
-            self._refuse("by", "must name each capture once, not", list(self.label_names))
+            self._refuse("by", "a capture twice; accepted: each capture once")
         if self.labels is not None and (self.value != "info" or not self.labels):
-            self._refuse("labels", "must be labels with JSON pointers, for the value info, not", self.labels)
+            self._refuse("labels", "empty, or not for the value info; accepted: labels with JSON pointers, for info")
         for label, pointer in (self.labels or {}).items():
             if not _LABEL.fullmatch(label):
-                self._refuse("labels", "must be named by letters, digits and _, without a digit first, not", label)
+                problem = f"{label!r} is not a label name; accepted: letters, digits and _, without a digit first"
+                self._refuse("labels", problem)
             self._check_pointer("labels", pointer, f"{label}: ")
         for family in self.families:
             for label in family.labels:
                 if label in _TAKEN or label.startswith("__"):
-                    self._refuse(
-                        "match", "must not capture, nor info label, what Prometheus or each series has:", label
-                    )
+                    reserved = f"{', '.join(_TAKEN)} and names that begin with __"
+                    self._refuse("match", f"the label {label!r} is reserved; accepted: other names than {reserved}")
                 if family.labels.count(label) > 1:
-                    self._refuse("match", "must not capture what is another label of the metric:", label)
+                    self._refuse("match", f"the metric has the label {label!r} twice; accepted: another name for it")
 
 
 def _types() -> Mapping[str, tuple[str, str]]:
@@ -291,7 +291,7 @@ def check_rules(rules: Iterable[Rule]) -> None:
     rules, names = tuple(rules), set[str]()
     for rule in rules:
         if rule.name in names:
-            raise RuleError(rule.name, "name", "another rule of the tree has this name")
+            raise RuleError(rule.name, "name", "another rule of the tree has this name; accepted: each name once")
         names.add(rule.name)
     check_collisions(rules)
 
@@ -310,5 +310,5 @@ def check_collisions(rules: Iterable[Rule]) -> None:
             other, before = known.setdefault(bare, (rule.name, family))
             if (before.name, before.kind, before.labels) != (family.name, family.kind, family.labels):
                 field = "name" if rule.metric is None else "metric"
-                problem = f"the metric {family.name} collides with {before.name} of the rule {other}"
+                problem = f"the metric {family.name} collides with {before.name} of the rule {other}; accepted: another"
                 raise RuleError(rule.name, field, problem)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from exporter.views.rules.readings import REASONS
+from exporter.telemetry.catalogue import UNUSABLE_REASONS
 from exporter.views.rules.rule import Family, Rule
 from exporter.views.rules.series import Bounded, Key
 from exporter.zookeeper.records import kind_of, owner_and_size
@@ -18,8 +18,8 @@ class Snapshot(NamedTuple):
     """What a rule says at one moment.
 
     ``series`` has the samples of each of the rule's families, by the values of the family's labels; ``dropped`` is how
-    many series exceed ``max_series``; ``unusable`` counts the znodes that it cannot use, by `REASONS`, and ``named``
-    has the paths of some of them, below the tree's root.
+    many series exceed ``max_series``; ``unusable`` counts the znodes that it cannot use, by `UNUSABLE_REASONS`, and
+    ``named`` has the paths of some of them, below the tree's root.
     """
 
     rule: Rule
@@ -33,8 +33,8 @@ class Unusable:
     """Znodes that a rule cannot use: how many for each reason, and some of them by path."""
 
     def __init__(self) -> None:
-        self.counts = dict.fromkeys(REASONS, 0)
-        self._named: dict[str, dict[str, None]] = {reason: {} for reason in REASONS}
+        self.counts = dict.fromkeys(UNUSABLE_REASONS, 0)
+        self._named: dict[str, dict[str, None]] = {reason: {} for reason in UNUSABLE_REASONS}
 
     @property
     def named(self) -> Mapping[str, Sequence[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -20,39 +21,54 @@ def rule(**fields: Any) -> Rule:
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"name": "1st"}, "rule 1st: name: must be letters, digits and _, with a letter first '1st'"),
-        ({"name": "rule_x"}, "rule rule_x: name: must not begin with rule_, which"),
-        ({"value": "sum"}, "rule things: value: must be one of count, exists, "),
-        ({"match": "things"}, "rule things: match: the pattern 'things' is not absolute; accepted: "),
-        ({"match": "/{ensemble}"}, "rule things: match: must not capture, nor info label, "),
-        ({"match": "/{__a}"}, "rule things: match: must not capture, nor info label, "),
-        ({"match": "/{owner}", "value": "owner"}, "rule things: match: must not capture what is another label"),
-        ({"match": "/{value}", "value": "info"}, "rule things: match: must not capture what is another label"),
-        ({"kind": "container"}, "rule things: kind: must be one of ephemeral, persistent, not 'container'"),
-        ({"key": "/a"}, "rule things: key: is for the values json, owner, election, not for 'count'"),
-        ({"value": "json", "key": None}, "rule things: key: must be given for the value 'json'"),
-        ({"value": "json", "key": "a"}, "rule things: key: must be a JSON pointer (RFC 6901)"),
-        ({"value": "json", "key": "/~2"}, "rule things: key: must be a JSON pointer (RFC 6901)"),
-        ({"labels": {"a": "/a"}}, "rule things: labels: must be labels with JSON pointers, for the value info, not"),
-        ({"value": "info", "labels": {}}, "rule things: labels: must be labels with JSON pointers"),
-        ({"value": "info", "labels": {"a-b": "/a"}}, "rule things: labels: must be named by letters"),
-        ({"value": "info", "labels": {"a": "b"}}, "rule things: labels: a: must be a JSON pointer"),
-        ({"by": ["other"]}, "rule things: by: must name captures of the pattern (thing), not 'other'"),
-        ({"by": ["thing", "thing"]}, "rule things: by: must name each capture once"),
-        ({"aggregate": "median", "value": "bytes"}, "rule things: aggregate: must be one of sum, min, max, avg, not"),
-        ({"aggregate": "sum"}, "rule things: aggregate: is for the values children, "),
-        ({"max_series": 0}, "rule things: max_series: must be at least 1, not 0"),
-        ({"max_series": True}, "rule things: max_series: must be at least 1, not True"),
-        ({"metric": "a-b"}, "rule things: metric: must be letters, digits, _ and :, without a digit first, not 'a-b'"),
-        ({"metric": "zookeeper_cache_nodes"}, "rule things: metric: must not be one of the exporter's own ("),
+        ({"name": "1st"}, "name='1st': not a name; accepted: letters, digits and _, with a letter first"),
+        ({"name": "rule_x"}, "name='rule_x': begins with rule_"),
+        ({"value": "sum"}, "value='sum': unknown; accepted: count, exists, "),
+        ({"match": "things"}, "match: the pattern 'things' is not absolute; accepted: "),
+        ({"match": "/{ensemble}"}, "match='/{ensemble}': the label 'ensemble' is reserved; accepted: "),
+        ({"match": "/{__a}"}, "match='/{__a}': the label '__a' is reserved; accepted: "),
+        (
+            {"match": "/{owner}", "value": "owner"},
+            "match='/{owner}': the metric has the label 'owner' twice; accepted: ",
+        ),
+        (
+            {"match": "/{value}", "value": "info"},
+            "match='/{value}': the metric has the label 'value' twice; accepted: ",
+        ),
+        ({"kind": "container"}, "kind='container': unknown; accepted: ephemeral, persistent"),
+        ({"key": "/a"}, "key='/a': not for the value count; accepted: with json, owner, election"),
+        ({"value": "json", "key": None}, "key: required for the value json; accepted: a JSON pointer (RFC 6901)"),
+        ({"value": "json", "key": "a"}, "key: 'a' is not a JSON pointer; accepted: a JSON pointer (RFC 6901)"),
+        ({"value": "json", "key": "/~2"}, "key: '/~2' is not a JSON pointer; accepted: "),
+        ({"labels": {"a": "/a"}}, "labels={'a': '/a'}: empty, or not for the value info; accepted: "),
+        ({"value": "info", "labels": {}}, "labels={}: empty, or not for the value info; accepted: "),
+        (
+            {"value": "info", "labels": {"a-b": "/a"}},
+            "labels={'a-b': '/a'}: 'a-b' is not a label name; accepted: letters",
+        ),
+        ({"value": "info", "labels": {"a": "b"}}, "labels: a: 'b' is not a JSON pointer; accepted: "),
+        ({"by": ["other"]}, "by=['other']: 'other' is not a capture of the pattern; accepted: thing"),
+        ({"by": ["thing", "thing"]}, "by=['thing', 'thing']: a capture twice; accepted: each capture once"),
+        ({"by": "thing"}, "by='thing': not a list; accepted: a list of captures"),
+        ({"aggregate": "median", "value": "bytes"}, "aggregate='median': unknown; accepted: sum, min, max, avg"),
+        ({"aggregate": "sum"}, "aggregate='sum': not for the value count; accepted: with children, "),
+        ({"max_series": 0}, "max_series=0: too small; accepted: a whole number from 1 on"),
+        ({"max_series": True}, "max_series=True: too small; accepted: a whole number from 1 on"),
+        (
+            {"metric": "a-b"},
+            "metric='a-b': not a metric name; accepted: letters, digits, _ and :, without a digit first",
+        ),
+        ({"metric": "zookeeper_cache_nodes"}, "metric='zookeeper_cache_nodes': a name of the exporter's own metrics; "),
     ],
 )
 def test_what_is_wrong_is_named_with_its_rule(fields: dict[str, Any], problem: str) -> None:
     with pytest.raises(RuleError) as refusal:
         rule(**fields)
-    assert str(refusal.value).startswith(problem)
-    assert refusal.value.rule == fields.get("name", "things")
-    assert refusal.value.field == problem.split(":")[1].split()[0]
+    name = fields.get("name", "things")
+    assert str(refusal.value).startswith(f"rule {name}: {problem}")
+    assert "; accepted: " in refusal.value.problem
+    assert refusal.value.rule == name
+    assert refusal.value.field == re.split("[=:]", problem)[0]
     assert "\n" not in str(refusal.value)
 
 
