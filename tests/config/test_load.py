@@ -144,7 +144,7 @@ def test_every_key_of_a_rule_has_an_effect(tmp_path: Path) -> None:
         "max_series": 7,
         "metric": "own",
     }
-    labels = {"name": "b", "match": "/a", "value": "info", "labels": {"l": "/k"}}
+    labels: dict[str, Any] = {"name": "b", "match": "/a", "value": "info", "labels": {"l": "/k"}}
     trees = [{"path": "/a", "metrics": [given, labels]}]
     (ensemble,) = loaded(tmp_path, json.dumps({"ensembles": [{"name": "main", "hosts": "a", "trees": trees}]}))
     assert ensemble.trees[0].rules == (Rule(**given), Rule(**labels))
@@ -166,7 +166,7 @@ def test_every_key_of_a_rule_has_an_effect(tmp_path: Path) -> None:
         ([{}, {}], "[1].name=a: another rule of the tree has this name; accepted: each name once"),
         (
             [{}, {"name": "b", "metric": "zookeeper_znode_a", "value": "info"}],
-            "[1].metric=zookeeper_znode_a: the metric zookeeper_znode_a_info collides with zookeeper_znode_a of the rule a; ",
+            "[1].metric=zookeeper_znode_a: the metric zookeeper_znode_a_info collides with zookeeper_znode_a of ",
         ),
         ([{"values": 1}], "[0].values: unknown key, did you mean value; accepted: name, match, value"),
     ],
