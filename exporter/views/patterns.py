@@ -285,16 +285,13 @@ def _one_test(nodes: Sequence[_Node]) -> _Test | None:
 class Head:
     """What the path of a parent has reached: which of its children match which patterns."""
 
-    __slots__ = ("_captured", "_plan")
+    __slots__ = ("_captured", "_plan", "is_barren")
 
     def __init__(self, plan: _Plan, captured: tuple[tuple[str, ...], ...]) -> None:
         self._plan = plan
         self._captured = captured
-
-    @property
-    def is_barren(self) -> bool:
-        """Whether no child matches, whatever its name."""
-        return not self._plan.others and not self._plan.exact
+        #: Whether no child matches, whatever its name.
+        self.is_barren = not plan.others and not plan.exact
 
     @property
     def is_dead(self) -> bool:
@@ -403,8 +400,9 @@ class Patterns:
         if not path:
             return self._root
         cut = path.rindex("/")
-        head = path[:cut]
-        return (self._heads.get(head) or self.head(head)).match(path[cut + 1 :])
+        parent = path[:cut]
+        head = self._heads.get(parent) or self.head(parent)
+        return () if head.is_barren else head.match(path[cut + 1 :])
 
     def match_run(self, paths: Sequence[str]) -> Iterable[tuple[int, Matches]]:
         """The positions of the paths that match, each with what matches; all are paths of children of one znode."""

@@ -16,6 +16,7 @@ from exporter.views.rules.measured import measured
 from exporter.views.rules.owners import Elections, Owners
 from exporter.views.rules.rule import Rule, check_rules
 from exporter.views.rules.state import Snapshot, State
+from exporter.zookeeper.observers import overriding
 
 
 class RulesView(View):
@@ -58,6 +59,8 @@ class RulesView(View):
 
     def _begin(self) -> None:
         self._states = [_state(rule, self._wall) for rule in self.rules]
+        #: Those that decide something when a batch is over.
+        self._settling = overriding(State, "settle", self._states)
         #: The unreadable znodes that a pattern matches.
         self._unreadable: set[str] = set()
         self._is_complete = False
@@ -75,16 +78,18 @@ class RulesView(View):
         return not self._data.head(path).is_barren
 
     def changed(self, batch: Batch) -> None:
-        match = self._patterns.match
+        match, is_concerned = self._patterns.match, False
         for one in batch:
             if isinstance(one, AddedRun):
                 for position, matches in self._patterns.match_run(one.paths):
                     self._added(one.paths[position], matches, one.records[position])
+                    is_concerned = True
             else:
                 matches = match(one.path)
                 if matches:
                     self._change(one, matches)
-        if self._is_complete:
+                    is_concerned = True
+        if is_concerned and self._is_complete:
             self._settle(is_live=True)
 
     def complete(self) -> None:
@@ -122,7 +127,7 @@ class RulesView(View):
     # Changes
 
     def _settle(self, *, is_live: bool) -> None:
-        for state in self._states:
+        for state in self._settling:
             state.settle(is_live=is_live)
 
     def _added(self, path: str, matches: Matches, record: bytes) -> None:
