@@ -15,6 +15,7 @@ from exporter.pages.standing import Standing, standing_of, worst_first
 from exporter.pages.standinglog import StandingLog
 from exporter.telemetry.sources import EnsembleSource, Fault
 from exporter.treecache.stats import CacheStats
+from exporter.treecache.view import View
 from exporter.zookeeper.stats import ClientStats
 
 #: Seconds between two points of a chart, and the number of points.
@@ -26,7 +27,7 @@ _REMEMBERED = 30
 
 @dataclass(frozen=True)
 class Look:
-    """One ensemble at one moment: its client's stats, and its trees' stats, known faults and standings.
+    """One ensemble at one moment: its client's stats, and its trees' stats, known faults, views and standings.
 
     The standings are sorted, the worst first.
     """
@@ -35,6 +36,7 @@ class Look:
     client: ClientStats
     trees: Mapping[str, CacheStats]
     faults: Mapping[str, Sequence[Fault]]
+    views: Mapping[str, View] = field(default_factory=dict)
     standings: Sequence[Standing] = ()
 
 
@@ -166,6 +168,7 @@ def _look(ensemble: EnsembleSource) -> Look:
         client=ensemble.client.stats(),
         trees={name: cache.stats() for name, cache in ensemble.caches.items()},
         faults={name: memory.recent() for name, memory in ensemble.faults.items()},
+        views=ensemble.views,
     )
 
 

@@ -23,6 +23,7 @@ from exporter.pages.headline import Connected, headline
 from exporter.pages.history import History, Look
 from exporter.pages.live import Live, TooManyPagesError
 from exporter.pages.prefix import relative
+from exporter.pages.rules import metrics_from
 from exporter.pages.standing import Places, Standing
 from exporter.pages.turns import Turns, endings
 from exporter.telemetry.sources import EnsembleSource
@@ -126,8 +127,20 @@ class Pages:
         znode = browser.look_up(cache, asked["path"], after=asked["after"], view=view, expose_data=self._expose_data)
         wrong, level = self._wrong_with(asked["ensemble"], asked["tree"])
         return self._page(
-            "browse.html", asked=asked, znode=znode, view=view, views=browser.VIEWS, wrong=wrong, level=level
+            "browse.html",
+            asked=asked,
+            znode=znode,
+            view=view,
+            views=browser.VIEWS,
+            wrong=wrong,
+            level=level,
+            metrics=self._metrics_from(asked["ensemble"], asked["tree"], znode.path),
         )
+
+    def _metrics_from(self, ensemble: str, tree: str, path: str) -> list[str]:
+        """The metrics that rules make from a znode."""
+        views = next((one.views for one in self._ensembles if one.name == ensemble), {})
+        return metrics_from(views.get(tree), path)
 
     def _wrong_with(self, ensemble: str, tree: str) -> tuple[str, str]:
         """The problems of a tree whose znodes are shown, and their level; "" for a complete tree."""

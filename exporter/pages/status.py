@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from exporter.pages import documents
+from exporter.pages.cells import Cell, cells_of, element_id
 from exporter.pages.conditions import CONNECTIONS, LEVELS, STUCK_AFTER, situation_of
 from exporter.pages.format import (
     counted,
@@ -22,6 +22,7 @@ from exporter.pages.format import (
 )
 from exporter.pages.headline import Connected, headline
 from exporter.pages.history import INTERVAL, POINTS, Change, History, Look
+from exporter.pages.rules import RULES_SHOWN, RuleStatus, rules_of
 from exporter.pages.standing import Places, Standing
 from exporter.telemetry.sources import Fault
 from exporter.treecache.stats import NODE_KINDS, CacheStats
@@ -31,24 +32,6 @@ from exporter.zookeeper.stats import ClientStats
 _FAULTS_SHOWN = 20
 
 CHART_WIDTH, CHART_HEIGHT = 2 * (POINTS - 1), 28
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A part of the page that is updated alone: its text and attributes; "" and None if it lacks one."""
-
-    id: str
-    text: str = ""
-    level: str = ""
-    value: int | None = None
-    maximum: int | None = None
-    points: str = ""
-    href: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        """The cell as it is sent to a page."""
-        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "id"}
-        return {name: value for name, value in values.items() if value not in ("", None)} or {"text": ""}
 
 
 @dataclass(frozen=True)
@@ -75,7 +58,10 @@ class TreeStatus:
 
 @dataclass(frozen=True)
 class EnsembleStatus:
-    """One ensemble on the page: the standings of all its trees, and the details of the trees that have a place."""
+    """One ensemble on the page: the standings of its trees, details of those that have a place, and its rules.
+
+    Of the rules, the first ones are shown; `more_rules` is the number of others.
+    """
 
     name: str
     level: str
@@ -83,6 +69,8 @@ class EnsembleStatus:
     facts: Mapping[str, Cell]
     standings: Sequence[Standing]
     trees: Sequence[TreeStatus]
+    rules: Sequence[RuleStatus]
+    more_rules: int
 
 
 @dataclass(frozen=True)
@@ -100,13 +88,15 @@ class Status:
         cells = [self.verdict, self.runbook]
         for ensemble in self.ensembles:
             cells += [ensemble.state, *ensemble.facts.values()]
-            for tree in ensemble.trees:
-                cells += [value for field in fields(tree) if isinstance(value := getattr(tree, field.name), Cell)]
+            for row in (*ensemble.trees, *ensemble.rules):
+                cells += cells_of(row)
         return {cell.id: cell.as_json() for cell in cells}
 
     def outline(self) -> str:
         """Identifies the page's elements; if it changes, the page has to be reloaded."""
-        return _key(*sorted(tree.state.id for ensemble in self.ensembles for tree in ensemble.trees))
+        rows = [tree.state.id for ensemble in self.ensembles for tree in ensemble.trees]
+        rows += [rule.value.id for ensemble in self.ensembles for rule in ensemble.rules]
+        return element_id(*sorted(rows))
 
 
 def status(history: History, places: Places) -> Status:
@@ -135,16 +125,19 @@ def _fault_in_words(fault: Fault) -> str:
 
 
 def _ensemble(look: Look, history: History, places: Places) -> EnsembleStatus:
-    key = _key(look.name)
+    row = element_id(look.name)
     level, words, *_ = CONNECTIONS[situation_of(look.client)]
     trees = look.standings
+    rules = rules_of(look.name, {name: tree.path for name, tree in look.trees.items()}, look.views)
     return EnsembleStatus(
         name=look.name,
         level=_worst([level, *(tree.level for tree in trees)]),
-        state=Cell(f"{key}-state", words, level),
-        facts=_facts(key, look.client),
+        state=Cell(f"{row}-state", words, level),
+        facts=_facts(row, look.client),
         standings=trees,
         trees=[_tree(look, tree, history) for tree in places.allot(look.name, trees)],
+        rules=rules[:RULES_SHOWN],
+        more_rules=max(0, len(rules) - RULES_SHOWN),
     )
 
 
@@ -160,21 +153,21 @@ _FAILED = {
 }
 
 
-def _facts(key: str, client: ClientStats) -> dict[str, Cell]:
+def _facts(row: str, client: ClientStats) -> dict[str, Cell]:
     now = time.time()
     stuck = "bad" if client.oldest_request_age > STUCK_AFTER else "plain"
     asked = counted(client.requests_outstanding, "request")
     oldest = f", the oldest for {human_duration(client.oldest_request_age)}" if client.requests_outstanding else ""
     return {
-        "Server": Cell(f"{key}-server", client.server or _no_server(client.failed_attempts)),
-        "Session": Cell(f"{key}-session-id", client.session_id or "none"),
-        "Session age": Cell(f"{key}-session", _since(client.session_started_at, now) or "none yet"),
+        "Server": Cell(f"{row}-server", client.server or _no_server(client.failed_attempts)),
+        "Session": Cell(f"{row}-session-id", client.session_id or "none"),
+        "Session age": Cell(f"{row}-session", _since(client.session_started_at, now) or "none yet"),
         "Session timeout": Cell(
-            f"{key}-timeout", f"{client.session_timeout:g} s" if client.session_timeout else "none granted"
+            f"{row}-timeout", f"{client.session_timeout:g} s" if client.session_timeout else "none granted"
         ),
-        "Last heard": Cell(f"{key}-heard", f"{since} ago" if (since := _since(client.last_heard_at, now)) else "never"),
-        "Outstanding": Cell(f"{key}-outstanding", asked + oldest, stuck),
-        "Sessions lost": Cell(f"{key}-lost", human_count(sum(client.sessions_lost.values()))),
+        "Last heard": Cell(f"{row}-heard", f"{since} ago" if (since := _since(client.last_heard_at, now)) else "never"),
+        "Outstanding": Cell(f"{row}-outstanding", asked + oldest, stuck),
+        "Sessions lost": Cell(f"{row}-lost", human_count(sum(client.sessions_lost.values()))),
     }
 
 
@@ -190,7 +183,7 @@ def _since(at: float, now: float) -> str:
 
 def _tree(look: Look, standing: Standing, history: History) -> TreeStatus:
     name, tree = standing.name, look.trees[standing.name]
-    key = _key(look.name, name)
+    row = element_id(look.name, name)
     total = sum(tree.nodes.values())
     rates, staleness = history.charts(look.name, name)
     left = tree.pending_paths + tree.outstanding_operations
@@ -199,28 +192,28 @@ def _tree(look: Look, standing: Standing, history: History) -> TreeStatus:
         name=name,
         path=tree.path,
         level=standing.level,
-        state=Cell(f"{key}-state", standing.words, standing.level),
-        runbook=Cell(f"{key}-runbook", "Runbook" if standing.runbook else "", href=documents.runbook(standing.runbook)),
+        state=Cell(f"{row}-state", standing.words, standing.level),
+        runbook=Cell(f"{row}-runbook", "Runbook" if standing.runbook else "", href=documents.runbook(standing.runbook)),
         progress=Cell(
-            f"{key}-progress",
+            f"{row}-progress",
             # The style hides it if the level is good.
             level="good" if tree.initialized and standing.state != "catching_up" else "waiting",
             value=total,
             maximum=max(1, total + left),
         ),
-        nodes=Cell(f"{key}-nodes", human_count(total)),
-        kinds=Cell(f"{key}-kinds", _kinds(tree)),
-        data=Cell(f"{key}-data", human_bytes(tree.data_bytes)),
+        nodes=Cell(f"{row}-nodes", human_count(total)),
+        kinds=Cell(f"{row}-kinds", _kinds(tree)),
+        data=Cell(f"{row}-data", human_bytes(tree.data_bytes)),
         staleness=Cell(
-            f"{key}-stale",
+            f"{row}-stale",
             "never verified" if standing.staleness is None else f"≤ {human_duration(standing.staleness)}",
             "bad" if standing.is_stale else "plain",
         ),
-        check=Cell(f"{key}-check", f"verified in {human_latency(tree.verified_in)}" if tree.verified_at else ""),
-        staleness_chart=_chart(f"{key}-stale-chart", "Staleness", staleness, human_duration, 15.0),
-        rate=Cell(f"{key}-rate", human_rate(rates[-1]) if rates else ""),
-        rate_chart=_chart(f"{key}-rate-chart", "Events per second", rates, human_rate, 1.0),
-        work=Cell(f"{key}-work", _work(tree), "bad" if tree.oldest_operation_age > STUCK_AFTER else "plain"),
+        check=Cell(f"{row}-check", f"verified in {human_latency(tree.verified_in)}" if tree.verified_at else ""),
+        staleness_chart=_chart(f"{row}-stale-chart", "Staleness", staleness, human_duration, 15.0),
+        rate=Cell(f"{row}-rate", human_rate(rates[-1]) if rates else ""),
+        rate_chart=_chart(f"{row}-rate-chart", "Events per second", rates, human_rate, 1.0),
+        work=Cell(f"{row}-work", _work(tree), "bad" if tree.oldest_operation_age > STUCK_AFTER else "plain"),
     )
 
 
@@ -265,11 +258,6 @@ def _chart(key: str, what: str, values: Sequence[float], in_words: Callable[[flo
 
 def _worst(levels: Iterable[str]) -> str:
     return max(levels, key=LEVELS.index, default="good")
-
-
-def _key(*names: str) -> str:
-    """An element's id, derived from these names."""
-    return "x" + hashlib.sha256("\0".join(names).encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def as_json(changes: Sequence[Change]) -> list[dict[str, str]]:

@@ -16,8 +16,12 @@ from playwright.sync_api import Browser, Page
 from exporter.daemon.faults import FaultMemory
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import Shard
-from exporter.treecache.events import NodeData
+from exporter.treecache.events import NodeData, TreeEvent
+from exporter.treecache.outcome import Event
 from exporter.treecache.stats import CacheStats
+from exporter.views.rules.rule import Rule
+from exporter.views.rules.view import RulesView
+from tests.simulation.znodes import Znode
 from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT, NEW_CACHE, NEW_CLIENT, Source
 from tests.web.running import Running, fresh, loading, running
 
@@ -64,8 +68,24 @@ def ensembles() -> Iterator[EnsembleSource]:
         faults = FaultMemory()
         faults(ValueError(f"/{LONG} cannot be read"))
         yield EnsembleSource(
-            f"the-{state}", Source(client), {name: Tree(told) for name, told in trees.items()}, faults={"/": faults}
+            f"the-{state}",
+            Source(client),
+            {name: Tree(told) for name, told in trees.items()},
+            faults={"/": faults},
+            views={name: rules() for name in list(trees)[:2]},
         )
+
+
+def rules() -> RulesView:
+    """Rules with one series, several, none, and znodes that they cannot use."""
+    matches = {"one": "/**/a", "several": "/**/{name}", "none": "/nothing", LONG.replace("-", "_"): "/**/{name}"}
+    view = RulesView([Rule(name=name, match=match, value="number", max_series=2) for name, match in matches.items()])
+    znodes = {"a": b"1", "b": b"2", "c": b"3", LONG: b"word", "word": b"word"}
+    view.changed(
+        [Event(TreeEvent.NODE_ADDED, f"/{name}", Znode(data, 2, 2, 2).record) for name, data in znodes.items()]
+    )
+    view.complete()
+    return view
 
 
 @pytest.fixture(scope="module")

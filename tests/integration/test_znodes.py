@@ -145,6 +145,9 @@ def test_what_a_rule_cannot_use_is_counted_by_its_reason(
 
         assert series(exporter, "value", "name") == {("number",): 3}
         assert unusable() == {("not_json",): 1, ("too_large",): 1, ("unreadable",): 1}
+        page = exporter.get("/").text
+        assert all(f"1 znode {words}" in page for words in ("not JSON: /app/word", "too large: /app/huge"))
+        assert "zookeeper_znode_value" in exporter.get("/browse?ensemble=main&tree=tree&path=/app/word").text
         client.delete("/app/number")
         client.create("/app/number", b"5")
         client.set("/app/word", b"6.5")

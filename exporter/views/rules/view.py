@@ -48,6 +48,7 @@ class RulesView(View):
     ) -> None:
         self.rules = tuple(rules)
         check_rules(self.rules)
+        self._root = root.rstrip("/")
         self._session_timeout = session_timeout
         self._clock = clock
         self._wall = wall
@@ -120,8 +121,9 @@ class RulesView(View):
         return known if self._clock() - since <= self._session_timeout() else unknown
 
     def using(self, path: str) -> Sequence[Rule]:
-        """The rules whose pattern matches a path below the root. From any thread."""
-        places = {self._roles[index][0] for index, _ in self._patterns.match(path)}
+        """The rules whose pattern matches an absolute path in the tree. From any thread."""
+        below = path.rstrip("/").removeprefix(self._root)
+        places = {self._roles[index][0] for index, _ in self._patterns.match(below)}
         return [self.rules[place] for place in sorted(places)]
 
     # Changes
