@@ -6,12 +6,52 @@ import contextlib
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 from exporter.config.settings import Address, Ensemble, Settings, Web, parse_trees
 from exporter.daemon.run import run as run_daemon
 from exporter.demo.java import LaunchError
 from exporter.demo.server import ZooKeeperServer
 from exporter.demo.world import ROOTS, World
+from exporter.views.rules.rule import Rule
+
+#: The metrics made from the demo's znodes, by tree.
+RULES = {
+    "/services": (
+        Rule(
+            name="instances",
+            help="Live instances of each service.",
+            match="/services/{service}/instances/{id}",
+            value="count",
+            by=("service",),
+            kind="ephemeral",
+        ),
+        Rule(
+            name="instance_weight",
+            help="Weight of all instances of each service.",
+            match="/services/{service}/instances/{id}",
+            value="json",
+            key="/weight",
+            by=("service",),
+            aggregate="sum",
+        ),
+    ),
+    "/config": (
+        Rule(
+            name="settings_modified",
+            help="When the settings of each environment were last changed, in Unix time.",
+            match="/config/{environment}/{service}/{setting}",
+            value="modified",
+            by=("environment",),
+            aggregate="max",
+        ),
+    ),
+    "/tasks": (
+        Rule(name="queue_length", help="Tasks that wait in each queue.", match="/tasks/{queue}", value="children"),
+        Rule(name="queue_changes", help="Tasks added and taken.", match="/tasks/{queue}", value="child_changes"),
+    ),
+    "/locks": (Rule(name="lock", help="Who holds each lock.", match="/locks/{lock}", value="election"),),
+}
 
 
 def run(listen_address: Address, *, zookeeper_home: str | None = None) -> int:
@@ -31,7 +71,8 @@ def run(listen_address: Address, *, zookeeper_home: str | None = None) -> int:
 
 
 def _export(server: ZooKeeperServer, listen_address: Address) -> int:
-    ensemble = Ensemble(name="demo", hosts=server.hosts, trees=parse_trees(ROOTS))
+    trees = tuple(replace(tree, rules=RULES.get(tree.path, ())) for tree in parse_trees(ROOTS))
+    ensemble = Ensemble(name="demo", hosts=server.hosts, trees=trees)
     settings = Settings(ensembles=(ensemble,), web=Web(listen_addresses=(listen_address,)))
 
     def print_addresses(url: str) -> None:

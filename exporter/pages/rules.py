@@ -61,7 +61,7 @@ def _rule(ensemble: str, tree: str, root: str, view: RulesView, rule: Rule, snap
     elif snapshot is not None:
         value = Cell(value.id, _value(*snapshot.series[0]), "plain")
         parts = list(_left_out(rule, snapshot, root))
-        left_out = Cell(left_out.id, "; ".join(parts), "waiting" if parts else "plain")
+        left_out = Cell(left_out.id, "; ".join(parts) or "nothing", "waiting" if parts else "plain")
     return RuleStatus(tree, rule.families[0].name, value, left_out)
 
 

@@ -22,6 +22,7 @@ from playwright.sync_api import Browser, ViewportSize, sync_playwright
 from exporter import __version__
 from exporter.config.settings import OPTIONS, Ensemble, Tree
 from exporter.daemon.fleet import Fleet
+from exporter.demo.command import RULES
 from exporter.demo.server import ZooKeeperServer
 from exporter.demo.world import ROOTS, World
 from tests.web.running import Running, running
@@ -73,7 +74,7 @@ def scene(seconds: float) -> Iterator[Running]:
         try:
             close(zookeeper.hosts)
             options = replace(OPTIONS, keep_data=True)
-            trees = tuple(Tree(root, root, options=options) for root in ROOTS)
+            trees = tuple(Tree(root, root, rules=RULES.get(root, ()), options=options) for root in ROOTS)
             fleet = Fleet([Ensemble("shop", zookeeper.hosts, trees)])
             with running(*fleet, expose_data=True, version=__version__) as server:
                 fleet.start()

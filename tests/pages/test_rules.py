@@ -37,12 +37,12 @@ def rule(**fields: Any) -> Rule:
 
 def test_one_value_is_shown_and_of_several_their_number() -> None:
     name = "zookeeper_znode_value"
-    assert shown(view_of(rule())) == [(name, "no series", "plain", "")]
-    assert shown(view_of(rule(), a=b"3")) == [(name, "a: 3", "plain", "")]
-    assert shown(view_of(rule(by=[], aggregate="sum"), a=b"3", b=b"0.5")) == [(name, "3.5", "plain", "")]
-    assert shown(view_of(rule(), a=b"3", b=b"4")) == [(name, "2 series", "plain", "")]
+    assert shown(view_of(rule())) == [(name, "no series", "plain", "nothing")]
+    assert shown(view_of(rule(), a=b"3")) == [(name, "a: 3", "plain", "nothing")]
+    assert shown(view_of(rule(by=[], aggregate="sum"), a=b"3", b=b"0.5")) == [(name, "3.5", "plain", "nothing")]
+    assert shown(view_of(rule(), a=b"3", b=b"4")) == [(name, "2 series", "plain", "nothing")]
     assert shown(view_of(rule(match="/app/leader", value="owner"), leader=b"host-1")) == [
-        ("zookeeper_znode_value_info", "host-1", "plain", "")
+        ("zookeeper_znode_value_info", "host-1", "plain", "nothing")
     ]
 
 
