@@ -67,6 +67,7 @@ def combinations() -> Iterator[tuple[str, CacheStats, bool]]:
         yield client, tree, is_well and (unreadable, age, reading_for, undelivered_for) == (0, 1.0, 0.5, 0.0)
 
 
+@pytest.mark.long
 def test_all_is_well_only_where_nothing_is_wrong() -> None:
     """Thousands of combinations, alone and next to a tree without problems."""
     fine = standing(well())

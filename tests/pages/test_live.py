@@ -102,6 +102,7 @@ def test_the_messages_end_with_the_server() -> None:
     assert asyncio.run(asyncio.wait_for(listen(), 10)) == []
 
 
+@pytest.mark.long
 def test_there_may_be_so_many_pages_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "PAGES", 2)
 

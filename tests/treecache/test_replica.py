@@ -867,6 +867,7 @@ STEPS = st.one_of(
 )
 
 
+@pytest.mark.long
 @given(st.lists(STEPS, max_size=80), st.integers(1, 8), st.integers(1, 3), MODES)
 @settings(max_examples=400)
 def test_every_schedule_ends_in_the_servers_tree(

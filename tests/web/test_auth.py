@@ -85,6 +85,7 @@ def test_what_was_right_once_is_not_hashed_again_until_the_hash_changes() -> Non
     assert checking(ask) < 0.1
 
 
+@pytest.mark.long
 def test_attempts_do_not_pile_up_and_keep_nobody_out_who_was_right() -> None:
     users = {"alice": bcrypt.hashpw(b"secret", bcrypt.gensalt(6))}
 

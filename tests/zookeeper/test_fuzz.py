@@ -105,6 +105,7 @@ class Scene:
         return self.result is not None and not self.result.ready() and not self.client.pending
 
 
+@pytest.mark.long
 @EXAMPLES
 @given(st.sampled_from([name for name in FRAMES if name not in HANDSHAKES]), MUTATIONS)
 def test_a_message_is_understood_or_costs_the_connection(name: str, mutations: list[Any]) -> None:
@@ -161,6 +162,7 @@ def shake_hands(data: bytes, **options: Any) -> None:
         adapt(client).connect("127.0.0.1", "127.0.0.1", 1)
 
 
+@pytest.mark.long
 @EXAMPLES
 @given(st.sampled_from([0, 1]), MUTATIONS, st.one_of(st.none(), NUMBERS))
 def test_a_handshake_succeeds_or_costs_the_connection(which: int, mutations: list[Any], length: int | None) -> None:

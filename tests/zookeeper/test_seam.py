@@ -95,6 +95,7 @@ def test_a_name_of_kazoos_is_found(source: str) -> None:
     assert list(names_of_kazoos(source))
 
 
+@pytest.mark.long
 def test_nothing_names_what_kazoo_keeps_to_itself() -> None:
     """Not even the seam does, except in its declarations."""
     folders = ("exporter", "tests", "bench", "scripts", "examples", "dashboards")

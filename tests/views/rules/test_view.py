@@ -173,6 +173,7 @@ def compare(incremental: Sequence[Snapshot], expected: Sequence[Snapshot]) -> No
         assert one.dropped == other.dropped, one.rule
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("first", range(0, 60, 20))
 def test_incremental_equals_from_scratch_after_any_schedule(first: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.simulation.harness.Replica", FedReplica)
@@ -218,6 +219,7 @@ def rules_about(match: str, by: Sequence[str] | None) -> Iterator[Rule]:
 ABOUT = st.sampled_from([("/{x}", None), ("/{x}/{y}", None), ("/{x}/{y}", ["x"]), ("/**", [])])
 
 
+@pytest.mark.long
 @given(ABOUT, st.lists(STEPS, min_size=20, max_size=40))
 def test_incremental_equals_from_scratch_after_any_history(
     about: tuple[str, Sequence[str] | None], steps: list[tuple[str, Any, Any, Any]]
