@@ -109,6 +109,7 @@ class Parameters:
     root_missing_for: str = _wait(
         "5m", "How long the root of a tree may be missing, from the start or since it was deleted, before it alerts."
     )
+    rule_for: str = _wait("15m", "How long a rule must leave something out of its metric to alert.")
     failed_for: str = _wait("15s", "How long a cache must have failed to alert ...")
     failed_restarts: float = _threshold(3, "... or how often its engine must have restarted ...")
     failed_window: str = _wait("5m", "... within this window.")
