@@ -282,6 +282,14 @@ def _one_test(nodes: Sequence[_Node]) -> _Test | None:
     return _compiled("|".join(f"(?:{source})" for source in sorted(sources))).fullmatch if len(sources) > 1 else None
 
 
+class RunMatch(NamedTuple):
+    """A pattern that matches some of several siblings: at which positions, and what it captures of each."""
+
+    pattern: int
+    positions: Sequence[int]
+    captures: Sequence[tuple[str, ...]]
+
+
 class Head:
     """What the path of a parent has reached: which of its children match which patterns."""
 
@@ -315,19 +323,39 @@ class Head:
                 found[index] = (*self._captured[position], name) if captures else self._captured[position]
         return tuple(sorted(found.items())) if len(found) > 1 else tuple(found.items())
 
-    def match_run(self, stem: str, paths: Sequence[str]) -> Iterator[tuple[int, Matches]]:
-        """The positions of those of its children that match, each with what matches; paths begin with `stem`."""
-        plan = self._plan
+    def match_run(self, stem: str, paths: Sequence[str]) -> Iterator[RunMatch]:
+        """The patterns that match some of its children, whose paths begin with `stem`."""
+        plan, cut = self._plan, len(stem)
+        if not plan.exact and len(plan.others) == 1:
+            yield from self._one_entry(plan.others[0], [path[cut:] for path in paths])
+            return
         if plan.others:
-            cut = len(stem)
-            for position, path in enumerate(paths):
-                matches = self.match(path[cut:])
-                if matches:
-                    yield position, matches
-        elif plan.exact:
+            found = [(position, self.match(path[cut:])) for position, path in enumerate(paths)]
+        else:
             wanted = {stem + name: name for name in plan.exact}
-            for position, path in sorted((paths.index(path), path) for path in set(wanted).intersection(paths)):
-                yield position, self.match(wanted[path])
+            found = sorted((paths.index(path), self.match(wanted[path])) for path in set(wanted).intersection(paths))
+        of_each: dict[int, tuple[list[int], list[tuple[str, ...]]]] = {}
+        for position, matches in found:
+            for index, captured in matches:
+                positions, captures = of_each.setdefault(index, ([], []))
+                positions.append(position)
+                captures.append(captured)
+        for index in sorted(of_each):
+            yield RunMatch(index, *of_each[index])
+
+    def _one_entry(self, entry: _Entry, names: Sequence[str]) -> Iterator[RunMatch]:
+        """The same where one pattern can match: without a loop over each name, as far as possible."""
+        position, test, captures, index = entry
+        before = self._captured[position]
+        if test is not None:
+            matches = list(map(test, names))
+            positions = [number for number, match in enumerate(matches) if match is not None]
+            if positions:
+                yield RunMatch(index, positions, [before + match.groups() for match in matches if match is not None])
+        elif captures:
+            yield RunMatch(index, range(len(names)), [(*before, name) for name in names])
+        else:
+            yield RunMatch(index, range(len(names)), [before] * len(names))
 
     def reached(self, name: str) -> dict[_Node, tuple[str, ...]]:
         """The nodes that the child of this name reaches, in order of preference, with what is captured on the way."""
@@ -404,8 +432,8 @@ class Patterns:
         head = self._heads.get(parent) or self.head(parent)
         return () if head.is_barren else head.match(path[cut + 1 :])
 
-    def match_run(self, paths: Sequence[str]) -> Iterable[tuple[int, Matches]]:
-        """The positions of the paths that match, each with what matches; all are paths of children of one znode."""
+    def match_run(self, paths: Sequence[str]) -> Iterable[RunMatch]:
+        """The patterns that match some of these paths, which are of children of one znode, in order."""
         path = paths[0][: paths[0].rindex("/")]
         head = self._heads.get(path) or self.head(path)
         return () if head.is_barren else head.match_run(path + "/", paths)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from operator import itemgetter
+
+from exporter.treecache.siblings import sums
 from exporter.views.rules.readings import UnusableError, labels_of
 from exporter.views.rules.rule import Rule
 from exporter.views.rules.series import Key, Least
@@ -21,6 +25,7 @@ class Counted(State):
         #: Their number, for a rule that has one series and needs no ages.
         self._total = 0
         self._is_single = not rule.label_names and self._labels is None
+        self._chosen = itemgetter(*self._places) if self._places else len
         if self._is_single:
             self._count(0)
 
@@ -36,6 +41,22 @@ class Counted(State):
             if znodes is None:
                 znodes = self._znodes[key] = Least()
             znodes.add(czxid_of(record))
+            self._put(key, znodes)
+
+    def added_run(self, pattern: int, paths: Sequence[str], captures: Sequence[Key], records: Sequence[bytes]) -> None:
+        """All at once, if they are of one series."""
+        kind = self.rule.kind
+        if self._is_single:
+            self._count(len(records) if kind is None else sums(records).kinds[kind])
+            return
+        if self._labels is not None or len(set(map(self._chosen, captures))) > 1:
+            super().added_run(pattern, paths, captures, records)
+            return
+        czxids = [czxid_of(record) for record in records if self._concerns(record)]
+        if czxids:
+            key = self._key(captures[0])
+            znodes = self._znodes.setdefault(key, Least())
+            znodes.extend(czxids)
             self._put(key, znodes)
 
     def updated(self, pattern: int, path: str, captured: Key, record: bytes, old: bytes) -> None:

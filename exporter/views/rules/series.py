@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 #: The values of a series' labels.
@@ -14,6 +15,8 @@ Value = TypeVar("Value")
 PAST = 1 << 63
 #: Entries of a heap that may be out of date before it is built anew, besides as many as there are valid ones.
 _LEFT_OVER = 64
+#: A heap that grows by less than this fraction takes numbers one by one: to build it anew costs more.
+_FEW = 16
 
 
 class Least:
@@ -37,6 +40,16 @@ class Least:
             self._take(number)
         else:
             heapq.heappush(self._heap, number)
+
+    def extend(self, numbers: Sequence[float]) -> None:
+        """Adds several numbers."""
+        if self._gone or len(numbers) < len(self._heap) // _FEW:
+            for number in numbers:
+                self.add(number)
+            return
+        self._size += len(numbers)
+        self._heap += numbers
+        heapq.heapify(self._heap)
 
     def remove(self, number: float) -> None:
         """Removes a number that is in it."""

@@ -77,6 +77,11 @@ class State:
         """A znode was added."""
         raise NotImplementedError
 
+    def added_run(self, pattern: int, paths: Sequence[str], captures: Sequence[Key], records: Sequence[bytes]) -> None:
+        """Siblings were added; by default one by one."""
+        for path, captured, record in zip(paths, captures, records, strict=True):
+            self.added(pattern, path, captured, record)
+
     def updated(self, pattern: int, path: str, captured: Key, record: bytes, old: bytes) -> None:
         """A znode was updated; by default as if it was removed and added."""
         self.removed(pattern, path, captured, old)

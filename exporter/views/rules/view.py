@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.outcome import AddedRun, Event
 from exporter.treecache.view import Batch, View
-from exporter.views.patterns import Matches, Patterns
+from exporter.views.patterns import Matches, Patterns, RunMatch
 from exporter.views.rules.changes import Changes
 from exporter.views.rules.counted import Counted
 from exporter.views.rules.measured import measured
@@ -82,8 +82,8 @@ class RulesView(View):
         match, is_concerned = self._patterns.match, False
         for one in batch:
             if isinstance(one, AddedRun):
-                for position, matches in self._patterns.match_run(one.paths):
-                    self._added(one.paths[position], matches, one.records[position])
+                for matched in self._patterns.match_run(one.paths):
+                    self._added_run(one, matched)
                     is_concerned = True
             else:
                 matches = match(one.path)
@@ -136,6 +136,14 @@ class RulesView(View):
         for index, captured in matches:
             place, pattern = self._roles[index]
             self._states[place].added(pattern, path, captured, record)
+
+    def _added_run(self, run: AddedRun, matched: RunMatch) -> None:
+        place, pattern = self._roles[matched.pattern]
+        paths, records = run.paths, run.records
+        if len(matched.positions) < len(paths):
+            paths = [paths[position] for position in matched.positions]
+            records = [records[position] for position in matched.positions]
+        self._states[place].added_run(pattern, paths, matched.captures, records)
 
     def _change(self, event: Event, matches: Matches) -> None:
         kind, path, record, old = event
