@@ -115,6 +115,10 @@ class WatchedEnsemble:
         """
         before = {tree.name: tree for tree in self._settings.trees}
         after = {tree.name: tree for tree in settings.trees}
+        for name in before.keys() & after.keys():
+            if _differ_in_rules(before[name], after[name]):
+                self._change_rules(after[name])
+                before[name] = after[name]
         removed = [name for name, tree in before.items() if after.get(name) != tree]
         added = [name for name, tree in after.items() if before.get(name) != tree]
         new = {name: self._cache(after[name]) for name in added}
@@ -138,6 +142,15 @@ class WatchedEnsemble:
             trees = tuple(tree for tree in settings.trees if tree.name not in failures)
             self._settings = replace(settings, trees=trees)
             raise next(iter(failures.values()))
+
+    def _change_rules(self, tree: Tree) -> None:
+        """Gives a tree other rules. The cache goes on as it is."""
+        cache, before = self._caches[tree.name], self._views.pop(tree.name, None)
+        if before is not None:
+            cache.remove_view(before)
+        if tree.rules:
+            self._views[tree.name] = cache.add_view(_view(tree, cache))
+        self._log.info("rules changed", tree=tree.name, rules=len(tree.rules))
 
     def _failure_to_add(self, tree: Tree) -> Exception | None:
         cache = self._caches[tree.name]
@@ -172,8 +185,7 @@ class WatchedEnsemble:
         cache.listen_fault(faults)
         cache.observe(_SyncLog(tree_log, cache, self._flood))
         if tree.rules:
-            view = RulesView(tree.rules, tree.path, session_timeout=lambda: cache.session_timeout)
-            self._views[tree.name] = cache.add_view(view)
+            self._views[tree.name] = cache.add_view(_view(tree, cache))
         return cache
 
     def _hear_state(self, change: StateChange) -> None:
@@ -224,6 +236,18 @@ class WatchedEnsemble:
         # Without stopping it first: kazoo's stop would queue a close request, which the next connection would send.
         if not self._stopped:
             self._client.start_async()
+
+
+def _view(tree: Tree, cache: TreeCache) -> RulesView:
+    return RulesView(tree.rules, tree.path, session_timeout=lambda: cache.session_timeout)
+
+
+def _differ_in_rules(before: Tree, after: Tree) -> bool:
+    """Whether only the rules of a tree differ, and the cache keeps the data that the new ones read."""
+    if before.rules == after.rules or replace(before, rules=after.rules) != after:
+        return False
+    kept = {rule.match for rule in before.rules if rule.reads_data}
+    return after.options.keep_data or kept >= {rule.match for rule in after.rules if rule.reads_data}
 
 
 class _SyncLog(CacheObserver):

@@ -157,6 +157,9 @@ class TreeCache:
         self._delivery = self._publication.delivery
         #: Passes changes to the views; None without any.
         self._feed: Feed | None = None
+        self._views: tuple[View, ...] = ()
+        #: Views to add to the feed, and to remove from it, by a turn of the engine.
+        self._view_changes: deque[tuple[View, bool]] = deque()
 
     # Lifecycle
 
@@ -254,21 +257,38 @@ class TreeCache:
         self._observers.add(observer)
 
     def add_view(self, view: AnyView) -> AnyView:
-        """Feeds a view with the contents of the cache and their changes; returns it. Call it before `start`.
+        """Feeds a view with the contents of the cache and their changes; returns it.
 
-        With ``keep_data=False`` the data that the view reads is kept all the same. An exception of the view ends the
-        view, and goes to the fault listeners.
+        With ``keep_data=False`` the data that the view reads is kept all the same. If the cache runs already, the view
+        first gets what it holds, soon after this call; data that was not kept before it gets when the znode changes or
+        the tree is read again. An exception of the view ends the view, and goes to the fault listeners.
 
         Raises:
-            KazooException: the cache was started or closed before.
+            KazooException: the cache was closed before.
             ValueError: the cache has this view already.
         """
-        if self._state != self.STATE_LATENT:
-            raise KazooException("a view must be added before the cache is started")
-        self._feed = self._feed or Feed(self._publication.report)
-        self._feed.add(view)
-        self._replica.attend(self._feed)
+        if self._state == self.STATE_CLOSED:
+            raise KazooException("a view cannot be added to a closed cache")
+        if any(other is view for other in self._views):
+            raise ValueError("the cache has this view already")
+        self._views = (*self._views, view)
+        if self._state == self.STATE_LATENT:
+            self._feed = self._feed or Feed(self._publication.report)
+            self._feed.add(view)
+            self._replica.attend(self._feed)
+        else:
+            self._view_changes.append((view, True))
+            self._engine.wake()
         return view
+
+    def remove_view(self, view: View) -> None:
+        """Stops feeding a view; a call that is under way may still end. One that the cache does not have is ignored."""
+        self._views = tuple(other for other in self._views if other is not view)
+        self._view_changes.append((view, False))
+        if self._state == self.STATE_LATENT:
+            self._change_views()
+        else:
+            self._engine.wake()
 
     def disregard(self, observer: CacheObserver) -> None:
         """Stops notifying an observer."""
@@ -493,6 +513,8 @@ class TreeCache:
         # A selector is the application's: it may take its time, or call the client.
         if self._options.selector is not None or (self._replica.tree.unreadable and now >= self._poll_at):
             return False
+        if self._view_changes:
+            return False
         return is_short(self._replica, tuple(self._inbox), now)
 
     def _may_rest(self) -> bool:
@@ -569,6 +591,7 @@ class TreeCache:
         finally:
             # Published even if the rest fails: the tree has these changes already.
             self._publish(outcome)
+        self._change_views()
         self._gathering = replica.is_gathering
         if inbox:
             return 0.0
@@ -620,6 +643,19 @@ class TreeCache:
                 self._publication.publish(outcome.events)
             finally:
                 self._publication.report(outcome.faults)
+
+    def _change_views(self) -> None:
+        """Adds and removes views, when the feed has all that the tree has."""
+        changes = self._view_changes
+        while changes:
+            view, is_new = changes.popleft()
+            if is_new:
+                self._feed = self._feed or Feed(self._publication.report)
+                self._feed.join(view, self._replica.tree, is_complete=self._replica.is_in_sync)
+            elif self._feed is not None:
+                self._feed.remove(view)
+            if self._feed is not None:
+                self._replica.attend(self._feed)
 
     def _submit(self, sent: Sent) -> None:
         assert self._subscription is not None

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from exporter.process.greenlets import is_kill
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.outcome import AddedRun, Aside, Event, Fault
+from exporter.treecache.tree import Branch, Entry, Tree, record_of
 from exporter.treecache.view import View
 
 
@@ -36,6 +37,20 @@ class Feed:
             raise ValueError("the cache has this view already")
         self.views = (*self.views, view)
         self._fed = (*self._fed, view)
+
+    def join(self, view: View, tree: Tree, *, is_complete: bool) -> None:
+        """Adds a view to a cache that runs, between two turns: it first gets all that the tree holds."""
+        self.add(view)
+        self._is_complete = is_complete
+        if batch := _contents(tree):
+            self._call(view, lambda view: view.changed(batch))
+        if is_complete:
+            self._call(view, lambda view: view.complete())
+
+    def remove(self, view: View) -> None:
+        """Removes a view, which gets no more calls; one that it does not have is ignored."""
+        self.views = tuple(other for other in self.views if other is not view)
+        self._fed = tuple(other for other in self._fed if other is not view)
 
     def take(self, events: list[Event | AddedRun], *, interrupted: bool, is_complete: bool) -> None:
         """Passes on what happened in a turn of the engine.
@@ -85,6 +100,14 @@ class Feed:
         except Exception as another:
             self._report([Fault("view", another)])
 
+    def _call(self, view: View, call: Callable[[View], None]) -> None:
+        """Calls a view that has not failed."""
+        if view in self._fed:
+            try:
+                call(view)
+            except BaseException as error:
+                self.fail(view, error)
+
     def _each(self, call: Callable[[View], None]) -> None:
         """Calls each view; one that kills the greenlet does so after the others have got theirs."""
         kill: BaseException | None = None
@@ -96,6 +119,29 @@ class Feed:
                 kill = error if is_kill(error) else kill
         if kill is not None:
             raise kill
+
+
+def _contents(tree: Tree) -> list[Event | AddedRun]:
+    """The additions that lead to a tree, parents first."""
+    if tree.root is None:
+        return []
+    batch = [_addition("", record_of(tree.root))]
+    left: list[tuple[str, Entry]] = [("", tree.root)]
+    while left:
+        head, branch = left.pop()
+        if not isinstance(branch, Branch):
+            continue
+        records = {f"{head}/{name}": record_of(entry) for name, entry in branch.children.items()}
+        readable = {path: record for path, record in records.items() if record}
+        if readable:
+            batch.append(AddedRun(list(readable), list(readable.values())))
+        batch += [_addition(path, record) for path, record in records.items() if not record]
+        left += [(f"{head}/{name}", entry) for name, entry in branch.children.items()]
+    return batch
+
+
+def _addition(path: str, record: bytes) -> Event | AddedRun:
+    return Event(TreeEvent.NODE_ADDED, path, record) if record else Event(View.NODE_UNREADABLE, path)
 
 
 def _merged(events: Sequence[Event | AddedRun], asides: Sequence[Aside]) -> Iterator[Event | AddedRun]:

@@ -53,15 +53,16 @@ def families(sources: Iterable[Source]) -> Iterator[Exposed]:
 class ZnodeMetrics:
     """Metrics of what is in the znodes of a cache, by rules, in a registry.
 
-    Make it before the cache starts. Each metric has the labels ``ensemble`` and ``tree``, the cache's name, and those
-    of its rule. Before the tree is complete there are none; while ZooKeeper is away the last values stay, and
+    Make it before the cache starts, or with rules that need no data that the cache does not keep; see
+    `TreeCache.add_view`. Each metric has the labels ``ensemble`` and ``tree``, the cache's name, and those of its rule.
+    Before the tree is complete there are none; while ZooKeeper is away the last values stay, and
     `TreeCache.verified_at` says how old they are. ``zookeeper_znode_rule_dropped_series`` and
     ``zookeeper_znode_rule_unusable`` say what a rule leaves out.
 
     With ``keep_data=False`` the cache keeps the data that the rules read, and no other.
 
     Args:
-        cache: the cache, not yet started.
+        cache: the cache.
         rules: of different names and metrics. Caches of one registry may share metrics with the same labels.
         registry: takes the metrics; by default prometheus_client's own.
         ensemble: the value of the label `ensemble`.
@@ -69,7 +70,7 @@ class ZnodeMetrics:
     Raises:
         ValueError: rules collide with each other, with those of another cache or with other metrics of the registry;
             or the registry has the rules of a cache of this ensemble and name already.
-        KazooException: the cache was started or closed before.
+        KazooException: the cache was closed before.
     """
 
     def __init__(
@@ -94,9 +95,10 @@ class ZnodeMetrics:
                 raise
 
     def close(self) -> None:
-        """Removes the metrics from the registry; again does nothing."""
+        """Removes the metrics from the registry, and the view from the cache; again does nothing."""
         with _changing:
             _registries[self._registry].remove(self._tree, self._registry)
+            self._tree.cache.remove_view(self.view)
 
 
 class _Tree(NamedTuple):

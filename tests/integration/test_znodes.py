@@ -201,6 +201,28 @@ def test_a_reload_changes_the_rules(tmp_path: Path, zookeeper: ZooKeeper, client
         assert exporter.metric("zookeeper_client_sessions_lost_total") == 0
 
 
+def test_other_rules_for_the_same_data_do_not_read_the_tree_again(
+    tmp_path: Path, zookeeper: ZooKeeper, client_factory: ClientFactory
+) -> None:
+    client = client_factory()
+    client.create("/config", b"3")
+    first = {"name": "first", "match": "/config", "value": "number"}
+    with configured_exporter(configured(tmp_path, zookeeper.hosts, first)) as exporter:
+        exporter.wait_ready()
+        second = {"name": "second", "match": "/{any}", "value": "created"}
+        configured(tmp_path, zookeeper.hosts, {**first, "name": "renamed"}, second)
+        exporter.send_signal(signal.SIGHUP)
+        eventually(lambda: series(exporter, "renamed") == {(): 3})
+        assert ("config",) in series(exporter, "second_timestamp_seconds", "any")
+        client.set("/config", b"4")
+        eventually(lambda: series(exporter, "renamed") == {(): 4})
+        assert exporter.metric("zookeeper_cache_syncs_total") == 1
+        # That of the config is not kept for a rule that reads all data.
+        configured(tmp_path, zookeeper.hosts, {**first, "match": "/{any}"})
+        exporter.send_signal(signal.SIGHUP)
+        eventually(lambda: series(exporter, "first", "any") == {("config",): 4})
+
+
 # Every kind of cache
 
 #: Rules whose series add up over shards: each znode below the root is in one of them.

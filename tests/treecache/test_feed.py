@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from exporter.treecache.feed import Feed
 from exporter.treecache.options import CacheOptions
 from exporter.treecache.outcome import AddedRun, Event, Fault, Outcome
 from exporter.treecache.replica import Replica
-from exporter.treecache.tree import record_of
+from exporter.treecache.tree import Tree, record_of
 from exporter.treecache.view import Batch, View
 from exporter.zookeeper.records import UNREADABLE, child_count, data_of
 from tests.simulation.harness import Harness
@@ -75,7 +76,10 @@ class Mirror(View):
 
 
 class FedReplica(Replica):
-    """A replica with a mirror, fed as a `TreeCache` does it, and compared with the tree after each turn."""
+    """A replica with a mirror, fed as a `TreeCache` does it, and compared with the tree after each turn.
+
+    Every few turns another mirror joins, and takes the place of the one that joined before.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -84,14 +88,22 @@ class FedReplica(Replica):
         self.feed = Feed(self.faults.extend)
         self.feed.add(self.mirror)
         self.attend(self.feed)
+        self.late = Mirror()
+        self._turns = itertools.count(1)
 
     def take(self, now: float) -> Outcome:
         outcome = super().take(now)
         self.feed.take(outcome.events, interrupted=bool(outcome.syncs), is_complete=self.is_in_sync)
         if self.faults:
             raise self.faults[0].error
-        assert self.mirror.held == {path: record_of(entry) for path, entry in self.tree.walk()}
-        assert self.mirror.is_complete == self.is_in_sync
+        if next(self._turns) % 3 == 0:
+            self.feed.remove(self.late)
+            self.late = Mirror()
+            self.feed.join(self.late, self.tree, is_complete=self.is_in_sync)
+        for mirror in self.feed.views:
+            assert isinstance(mirror, Mirror)
+            assert mirror.held == {path: record_of(entry) for path, entry in self.tree.walk()}
+            assert mirror.is_complete == self.is_in_sync
         return outcome
 
 
@@ -308,15 +320,31 @@ def test_a_view_that_raises_when_asked_reads_nothing(question: str) -> None:
 # The cache.
 
 
-def test_a_view_is_added_before_the_start() -> None:
+def test_a_view_is_added_once_and_not_to_a_closed_cache() -> None:
     cache = TreeCache(KazooClient(), "/app")
     view = Mirror()
     assert cache.add_view(view) is view
     with pytest.raises(ValueError, match="has this view already"):
         cache.add_view(view)
-    cache._state = cache.STATE_STARTED
-    with pytest.raises(KazooException, match="before the cache is started"):
+    cache.remove_view(view)
+    cache.remove_view(view)
+    assert cache.add_view(view) is view
+    cache._state = cache.STATE_CLOSED
+    with pytest.raises(KazooException, match="closed cache"):
         cache.add_view(Mirror())
+
+
+def test_a_view_that_joins_and_raises_ends_alone() -> None:
+    faults: list[Fault] = []
+    feed, mirror, broken = Feed(faults.extend), Mirror(), Broken("changed", ValueError("no"))
+    tree = Tree()
+    tree.add("", b"\0" * 68)
+    feed.join(mirror, tree, is_complete=True)
+    feed.join(broken, tree, is_complete=True)
+    assert [fault.kind for fault in faults] == ["view"]
+    feed.take([Event(ADDED, "/a", b"1")], interrupted=False, is_complete=True)
+    assert set(mirror.held) == {"", "/a"}
+    assert mirror.marks == ["complete"]
 
 
 def test_a_cache_counts_the_faults_of_its_views() -> None:

@@ -124,10 +124,10 @@ def test_what_collides_is_refused_and_changes_nothing() -> None:
         ZnodeMetrics(
             cache_of("/b"), [Rule(name="x", match="/*/{service}", value="count", metric="taken")], registry=registry
         )
-    started = cache_of("/b")
-    started._state = started.STATE_STARTED
-    with pytest.raises(KazooException, match="before the cache is started"):
-        ZnodeMetrics(started, [rule], registry=registry)
+    closed = cache_of("/b")
+    closed._state = closed.STATE_CLOSED
+    with pytest.raises(KazooException, match="closed cache"):
+        ZnodeMetrics(closed, [rule], registry=registry)
     assert scraped(registry) == before
 
 
