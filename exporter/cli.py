@@ -42,7 +42,7 @@ from exporter.config.settings import (
     parse_trees,
 )
 from exporter.config.source import Source
-from exporter.daemon import healthcheck, logs, tracing
+from exporter.daemon import healthcheck, logs, preview, tracing
 from exporter.daemon.autoreload import AutoReload
 from exporter.daemon.run import run as run_daemon
 from exporter.demo.command import run as run_demo
@@ -112,6 +112,8 @@ def _run(words: Sequence[str]) -> int:
         return _demo(words[1:])
     if words[:1] == ["healthcheck"]:
         return _healthcheck(words[1:])
+    if words[:1] == ["preview"]:
+        return _preview(words[1:])
     return _export(words)
 
 
@@ -157,6 +159,15 @@ def _healthcheck(arguments: Sequence[str]) -> int:
         ready=given["--ready"],
         certificate=None if cert is None else healthcheck.Certificate(Path(cert), Path(key)),
     )
+
+
+def _preview(arguments: Sequence[str]) -> int:
+    given = _given(_preview_parser(), arguments)
+    _configure_logs(given)
+    source = _source(given)
+    if source is None:
+        raise SettingsError("--config.file", None, "required; accepted: a YAML file with ensembles and trees")
+    return preview.run(source.load(), _parsed(given, "--timeout", lambda text: parse_duration(text, least=1.0)))
 
 
 def _settings(given: Mapping[str, Any], source: Source | None) -> Settings:
@@ -482,6 +493,17 @@ def _healthcheck_parser() -> _Parser:
     return parser
 
 
+def _preview_parser() -> _Parser:
+    parser = _Parser(
+        f"{PROGRAM} preview",
+        "Loads the trees, prints the series that each rule makes of them and the znodes that it cannot use, and ends.",
+    )
+    parser.flag("--config.file", "FILE", "YAML file with ensembles, trees and their rules")
+    parser.flag("--timeout", "DURATION", "how long to wait for the trees, at least 1s", "30s")
+    _add_common_flags(parser, level="error")
+    return parser
+
+
 def _add_listen_flag(parser: _Parser, help: str) -> None:
     by_default = [str(DEFAULT_LISTEN_ADDRESS)]
     parser.flag("--web.listen-address", "[HOST]:PORT", help, by_default, action=_Repeatable)
@@ -492,8 +514,8 @@ def _add_prefix_flags(parser: _Parser) -> None:
     parser.flag("--web.route-prefix", "PATH", "prefix of every served path; by default the path of the external URL")
 
 
-def _add_common_flags(parser: _Parser) -> None:
-    parser.flag("--log.level", "LEVEL", f"lowest level to log: {', '.join(LEVELS)}", "info")
+def _add_common_flags(parser: _Parser, level: str = "info") -> None:
+    parser.flag("--log.level", "LEVEL", f"lowest level to log: {', '.join(LEVELS)}", level)
     parser.flag("--log.format", "FORMAT", f"format of the log: {' or '.join(FORMATS)}", "logfmt")
     _add_version(parser)
 

@@ -55,14 +55,14 @@ def metrics_from(view: View | None, path: str) -> list[str]:
 
 def _rule(ensemble: str, tree: str, root: str, view: RulesView, rule: Rule, snapshot: Snapshot | None) -> RuleStatus:
     row = element_id(ensemble, tree, "rule", rule.name)
-    value, left_out = Cell(f"{row}-value", "waiting for the tree", "waiting"), Cell(f"{row}-left-out", "", "plain")
+    value, omitted = Cell(f"{row}-value", "waiting for the tree", "waiting"), Cell(f"{row}-left-out", "", "plain")
     if view.failure is not None:
         value = Cell(value.id, f"failed: {visible(repr(view.failure))}", "bad")
     elif snapshot is not None:
         value = Cell(value.id, _value(*snapshot.series[0]), "plain")
-        parts = list(_left_out(rule, snapshot, root))
-        left_out = Cell(left_out.id, "; ".join(parts) or "nothing", "waiting" if parts else "plain")
-    return RuleStatus(tree, rule.families[0].name, value, left_out)
+        parts = list(left_out(rule, snapshot, root))
+        omitted = Cell(omitted.id, "; ".join(parts) or "nothing", "waiting" if parts else "plain")
+    return RuleStatus(tree, rule.families[0].name, value, omitted)
 
 
 def _value(family: Family, series: Mapping[tuple[str, ...], float]) -> str:
@@ -74,7 +74,8 @@ def _value(family: Family, series: Mapping[tuple[str, ...], float]) -> str:
     return shown if family.kind == "info" else f"{shown}: {value:g}" if shown else f"{value:g}"
 
 
-def _left_out(rule: Rule, snapshot: Snapshot, root: str) -> Iterator[str]:
+def left_out(rule: Rule, snapshot: Snapshot, root: str) -> Iterator[str]:
+    """What a rule leaves out, in words; `root` is the path of the tree's root, "" for the root of all."""
     if snapshot.dropped:
         yield f"{counted(snapshot.dropped, 'series', 'series')} above the limit of {human_count(rule.max_series)}"
     for reason, number in snapshot.unusable.items():

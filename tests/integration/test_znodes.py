@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -221,6 +222,53 @@ def test_other_rules_for_the_same_data_do_not_read_the_tree_again(
         configured(tmp_path, zookeeper.hosts, {**first, "match": "/{any}"})
         exporter.send_signal(signal.SIGHUP)
         eventually(lambda: series(exporter, "first", "any") == {("config",): 4})
+
+
+# The preview
+
+
+def preview(config: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "exporter", "preview", f"--config.file={config}", *flags]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_a_preview_says_what_rules_make_and_what_they_leave_out(
+    tmp_path: Path, zookeeper: ZooKeeper, client_factory: ClientFactory
+) -> None:
+    client = client_factory()
+    for name, data in {"a": b"1", "b": b"2.5", "c": b"word"}.items():
+        client.create(f"/app/{name}", data, makepath=True)
+    rules: list[dict[str, Any]] = [
+        {"name": "value", "match": "/app/{name}", "value": "number", "max_series": 1},
+        {"name": "all", "match": "/app/*", "value": "count"},
+    ]
+    ended = preview(configured(tmp_path, zookeeper.hosts, *rules))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.splitlines() == [
+        "main tree: 5 znodes",
+        "  value: 1 series",
+        '    zookeeper_znode_value{name="a"} 1',
+        "    left out: 1 series above the limit of 1",
+        "    left out: 1 znode not a number: /app/c",
+        "  all: 1 series",
+        "    zookeeper_znode_all 3",
+    ]
+    assert client.get("/app")[1].cversion == 3
+
+
+def test_a_preview_of_a_tree_that_does_not_load_says_why(tmp_path: Path) -> None:
+    ended = preview(
+        configured(tmp_path, "127.0.0.1:1", {"name": "x", "match": "/x", "value": "exists"}), "--timeout=1s"
+    )
+    assert ended.returncode == 1
+    assert re.fullmatch(
+        r"main tree: not complete \(disconnected; connecting failed: refused \([0-9]+\)\)\n", ended.stdout
+    )
+
+
+def test_a_preview_needs_rules(tmp_path: Path) -> None:
+    ended = preview(configured(tmp_path, "127.0.0.1:1"))
+    assert (ended.returncode, ended.stdout) == (0, "No tree has rules.\n")
 
 
 # Every kind of cache
