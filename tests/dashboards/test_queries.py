@@ -24,8 +24,6 @@ PROVIDED = {"up", "process_resident_memory_bytes", "process_cpu_seconds_total", 
 UNUSED: dict[str, str] = {
     "treecache_exporter_collector_success": "the log has the error; only a bug makes a collector fail",
     "treecache_exporter_collector_duration_seconds": "scrape_duration_seconds of Prometheus is the sum",
-    "zookeeper_znode_rule_dropped_series": "the rules are the user's, and so are the dashboards of their metrics",
-    "zookeeper_znode_rule_unusable": "the rules are the user's, and so are the dashboards of their metrics",
 }
 #: Prometheus' own series of alerts; they have only the labels of their alert.
 ALERTS = {"ALERTS", "ALERTS_FOR_STATE"}
