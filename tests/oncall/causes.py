@@ -273,7 +273,10 @@ def unlimit_memory(place: Place) -> None:
 
 
 def connect_slowly(place: Place) -> None:
-    """Delays each connection by more than a second, and cuts it as often as possible without flapping."""
+    """Delays each connection by more than a second, and cuts it as often as possible without flapping.
+
+    Each window of ten minutes has at least two cuts of each of the two clients, also with a pause between the scrapes.
+    """
     for proxy in place.proxies:
         proxy.answers_after = 1.5
 
@@ -281,7 +284,7 @@ def connect_slowly(place: Place) -> None:
         for proxy in place.proxies:
             proxy.cut()
 
-    place.stack.enter_context(place.repeating(place.form.seconds("5m"), cut))
+    place.stack.enter_context(place.repeating(place.form.seconds("270s"), cut))
 
 
 def connect_quickly(place: Place) -> None:
