@@ -42,6 +42,8 @@ class Feed:
         """Adds a view to a cache that runs, between two turns: it first gets all that the tree holds."""
         self.add(view)
         self._is_complete = is_complete
+        # It may have been fed before.
+        self._call(view, lambda view: view.reset())
         if batch := _contents(tree):
             self._call(view, lambda view: view.changed(batch))
         if is_complete:

@@ -5,7 +5,8 @@ A pattern such as ``/services/{service}/instances/{instance}`` has these parts:
 - text, which matches itself;
 - ``{name}``, which captures a whole part, or with text around it some of it: ``lock-{seq}``, ``{host}:{port}``. Several
   captures of a part take as much as they can, the first one first, and one character at least;
-- ``{name:regex}``, a capture of what Python's regular expression matches, as ``{broker:[0-9]+}``;
+- ``{name:regex}``, a capture of what Python's regular expression matches, as ``{broker:[0-9]+}``. The expression is
+  trusted not to take exponential time;
 - ``*``, which matches one part, and ``**``, which matches any number of parts, none included, and takes as few as it
   can.
 
@@ -31,6 +32,8 @@ PATTERN_ACCEPTED = (
 )
 #: The most captures of a pattern: each is a label.
 MOST_CAPTURES = 3
+#: The most characters of a name that is matched with text or regular expressions around captures.
+LONGEST_TESTED = 255
 #: How many parents are remembered, twice: those of late, and those before.
 _REMEMBERED = 4096
 
@@ -165,7 +168,8 @@ class Pattern:
         if not restricts:
             return _Capture(name)
         try:
-            groups = _compiled(regex).groups
+            # Alone: in a group, the brackets of a)|(b would come in pairs.
+            groups = re.compile(regex, re.DOTALL).groups
         except (re.error, OverflowError, RecursionError) as error:
             raise self._refusal(f"has a wrong regular expression in {written!r} ({error})") from None
         if not regex or groups:
@@ -279,7 +283,14 @@ def _ways(nodes: Sequence[_Node], tests: dict[_Part, _Test]) -> Iterator[_Way]:
 def _one_test(nodes: Sequence[_Node]) -> _Test | None:
     """One test instead of several for a name that none of them matches."""
     sources = {part.source for node in nodes for part, then in node.shapes.items() if then.all_ends}
-    return _compiled("|".join(f"(?:{source})" for source in sorted(sources))).fullmatch if len(sources) > 1 else None
+    if len(sources) < 2:
+        return None
+    return _bounded(_compiled("|".join(f"(?:{source})" for source in sorted(sources))).fullmatch)
+
+
+def _bounded(test: _Test) -> _Test:
+    """The test, which no longer name passes: to match it may take time that grows faster than its length."""
+    return lambda name: test(name) if len(name) <= LONGEST_TESTED else None
 
 
 class RunMatch(NamedTuple):
@@ -406,7 +417,7 @@ class Patterns:
             node = trie
             for part in pattern.parts:
                 if part.kind is _Kind.SHAPE and part not in self._tests:
-                    self._tests[part] = _compiled(part.source).fullmatch
+                    self._tests[part] = _bounded(_compiled(part.source).fullmatch)
                 node = node.follow(part)
             node.ends.append(index)
         nodes: dict[_Node, tuple[str, ...]] = {}

@@ -262,13 +262,13 @@ class Session:
         self._report(changes)
 
     def _on_loss(self, state: KazooState) -> None:
-        if state == KazooState.SUSPENDED and not self._standing.is_connected:
-            # The attempt has failed before the server accepted the credentials.
-            return
         with self._stream.lock:
             self._watches.connection_lost()
             self._inquiries.on_hang_up()
             self.observers.connection_lost()
+            if state == KazooState.SUSPENDED and not self._standing.is_connected:
+                # The attempt has failed before the server accepted the credentials: nobody was told of a connection.
+                return
             change = self._standing.disconnected(state, self._why(state))
             self._traffic.transitions[self._standing.state] += 1
             self._stream.send(Suspended() if state == KazooState.SUSPENDED else Lost())

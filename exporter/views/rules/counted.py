@@ -10,7 +10,7 @@ from exporter.views.rules.readings import UnusableError, labels_of
 from exporter.views.rules.rule import Rule
 from exporter.views.rules.series import Key, Least
 from exporter.views.rules.state import State
-from exporter.zookeeper.records import czxid_of
+from exporter.zookeeper.records import czxid_of, data_of
 
 
 class Counted(State):
@@ -47,7 +47,7 @@ class Counted(State):
         """All at once, if they are of one series."""
         kind = self.rule.kind
         if self._is_single:
-            self._count(len(records) if kind is None else sums(records).kinds[kind])
+            self._count(len(records) if kind is None else sums(records).kinds.get(kind, 0))
             return
         if self._labels is not None or len(set(map(self._chosen, captures))) > 1:
             super().added_run(pattern, paths, captures, records)
@@ -60,7 +60,7 @@ class Counted(State):
             self._put(key, znodes)
 
     def updated(self, pattern: int, path: str, captured: Key, record: bytes, old: bytes) -> None:
-        if self._labels is not None:
+        if self._labels is not None and data_of(record) != data_of(old):
             super().updated(pattern, path, captured, record, old)
 
     def removed(self, pattern: int, path: str, captured: Key, record: bytes) -> None:

@@ -8,7 +8,7 @@ from exporter.views.rules.readings import UnusableError, number_of
 from exporter.views.rules.rule import Rule
 from exporter.views.rules.series import Bounded, Key, Least
 from exporter.views.rules.state import State
-from exporter.zookeeper.records import czxid_of
+from exporter.zookeeper.records import czxid_of, data_of
 
 
 class _Measuring(State):
@@ -30,6 +30,9 @@ class _Measuring(State):
 
     def updated(self, pattern: int, path: str, captured: Key, record: bytes, old: bytes) -> None:
         """Its series, if it stays, is replaced without a moment in which it is missing."""
+        if self.rule.reads_data and data_of(record) == data_of(old):
+            # To read the same data again may take long.
+            return
         before, after = self._read(path, old, -1), self._read(path, record, +1)
         if before is not None and after is not None:
             self._change(path, self._key(captured), czxid_of(record), before, after)

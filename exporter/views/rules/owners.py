@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import heapq
 import re
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -25,6 +26,8 @@ from exporter.zookeeper.records import czxid_of, kind_of, modified_at, owner_and
 
 #: How ZooKeeper ends the name of a sequential znode: ``%010d`` of a 32-bit number, which may overflow.
 _SEQUENCE = re.compile(r"(?:-[0-9]{9}|[0-9]{10})\Z")
+#: How many candidates that went between two decisions are looked at.
+_MOST_GONE = 1000
 
 
 class _Holder(NamedTuple):
@@ -178,8 +181,8 @@ class _Candidates:
 
     def __init__(self) -> None:
         self.by_path: dict[str, bytes] = {}
-        #: Those that went since the last decision.
-        self.gone: list[bytes] = []
+        #: Those that went since the last decision; without one, the last of them.
+        self.gone: deque[bytes] = deque(maxlen=_MOST_GONE)
         self._order: list[tuple[int, int, str]] = []
 
     def put(self, path: str, record: bytes) -> None:
@@ -194,7 +197,8 @@ class _Candidates:
 
     def take_passed(self, holder: int, first: tuple[str, bytes] | None) -> int:
         """How many of those that went led after the holder, whose znode this zxid created, and before the first."""
-        gone, self.gone = self.gone, []
+        gone = list(self.gone)
+        self.gone.clear()
         until = czxid_of(first[1]) if first is not None else None
         sessions = {
             owner_and_size(record)[0]
@@ -221,7 +225,6 @@ class Elections(_Owning):
     def __init__(self, rule: Rule, wall: Callable[[], float]) -> None:
         super().__init__(rule, wall)
         self.patterns = (rule.match, rule.match.rstrip("/") + "/*")
-        self.reads = self.patterns[1:]
         #: The directories of each series, with the zxids that created them.
         self._directories: dict[Key, dict[str, int]] = {}
         self._candidates: dict[str, _Candidates] = {}

@@ -122,7 +122,10 @@ def _value(document: Any, pointer: Pointer) -> Any:
 
 
 def _in_words(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    try:
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        raise UnusableError("not_json") from None
 
 
 def _text(data: bytes) -> str:

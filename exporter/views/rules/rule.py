@@ -152,7 +152,8 @@ class Rule:
     metric: str | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+        self._check_types()
+        if not _NAME.fullmatch(self.name):
             self._refuse("name", "not a name; accepted: letters, digits and _, with a letter first")
         if (PREFIX + self.name).startswith(RESERVED):
             self._refuse("name", "begins with rule_, as metrics of the exporter do; accepted: another name")
@@ -173,9 +174,13 @@ class Rule:
             self._refuse("max_series", "too small; accepted: a whole number from 1 on")
         if self.metric is not None and not _METRIC.fullmatch(self.metric):
             self._refuse("metric", "not a metric name; accepted: letters, digits, _ and :, without a digit first")
-        if self.metric is not None and self.metric.startswith(RESERVED):
-            own = ", ".join(f"{prefix}*" for prefix in RESERVED)
-            self._refuse("metric", f"a name of the exporter's own metrics; accepted: other names than {own}")
+        for family in self.families:
+            # With its suffix: python and info are python_info.
+            if self.metric is not None and family.name.startswith(RESERVED):
+                own = ", ".join(f"{prefix}*" for prefix in RESERVED)
+                self._refuse("metric", f"a name of the exporter's own metrics; accepted: other names than {own}")
+            if family.name.removesuffix("_total").removesuffix("_info") == "":
+                self._refuse("metric", "nothing but a suffix; accepted: a name before it")
 
     @cached_property
     def pattern(self) -> Pattern:
@@ -222,7 +227,24 @@ class Rule:
         name = base if base.endswith(suffix) else base + suffix
         return (Family(name, kind, text, (*labels, *self.data_labels)),)
 
+    @property
+    def read_patterns(self) -> tuple[str, ...]:
+        """The patterns of the paths whose data it reads."""
+        if not self.reads_data:
+            return ()
+        return (self.match if self.value != "election" else self.match.rstrip("/") + "/*",)
+
     # Checks
+
+    def _check_types(self) -> None:
+        for field in ("name", "match", "value", "help"):
+            if not isinstance(getattr(self, field), str):
+                self._refuse(field, "not a text; accepted: a string")
+        for field in ("key", "kind", "aggregate", "metric"):
+            if not isinstance(getattr(self, field), str | None):
+                self._refuse(field, "not a text; accepted: a string")
+        if self.labels is not None and not all(isinstance(one, str) for item in self.labels.items() for one in item):
+            self._refuse("labels", "not texts; accepted: labels with JSON pointers")
 
     def _refuse(self, field: str, problem: str) -> NoReturn:
         raise RuleError(str(self.name), field, problem, getattr(self, field))

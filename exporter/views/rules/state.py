@@ -12,6 +12,8 @@ from exporter.zookeeper.records import kind_of, owner_and_size
 
 #: How many znodes are named for each reason.
 MOST_NAMED = 10
+#: How many are remembered, so that others can be named when these are usable.
+_MOST_REMEMBERED = 1000
 
 
 class Snapshot(NamedTuple):
@@ -39,13 +41,13 @@ class Unusable:
     @property
     def named(self) -> Mapping[str, Sequence[str]]:
         """Some of them by reason; from any thread."""
-        return {reason: tuple(paths.copy()) for reason, paths in self._named.items() if paths}
+        return {reason: tuple(paths.copy())[:MOST_NAMED] for reason, paths in self._named.items() if paths}
 
     def add(self, path: str, reason: str) -> None:
         """Counts a znode."""
         self.counts[reason] += 1
         named = self._named[reason]
-        if len(named) < MOST_NAMED:
+        if len(named) < _MOST_REMEMBERED:
             named[path] = None
 
     def remove(self, path: str, reason: str) -> None:
@@ -65,7 +67,7 @@ class State:
         #: The patterns of the paths whose changes it gets; their captures begin with the rule's.
         self.patterns: Sequence[str] = (rule.match,)
         #: Those of the paths whose data it reads.
-        self.reads: Sequence[str] = (rule.match,) if rule.reads_data else ()
+        self.reads: Sequence[str] = rule.read_patterns
         self.series: Bounded[Any] = Bounded(rule.max_series)
         self.unusable = Unusable()
         captures = rule.pattern.captures
