@@ -106,12 +106,13 @@ class _Reader:
                 check_rules((*rules, rule))
                 check_collisions((*self._all_rules, rule))
             except RuleError as error:
-                self._refuse((*at, i, error.field), error.problem)
+                self._refuse((*at, i, error.field), self._without_environment((*at, i), error.problem))
                 continue
             rules.append(rule)
             self._all_rules.append(rule)
             if Patterns([rule.pattern], tree.path).is_idle:
-                problem = f"matches nothing in the tree {tree.path}; accepted: a pattern of absolute paths in the tree"
+                root = self._as_written((*at[:-1], "path"))
+                problem = f"matches nothing in the tree {root}; accepted: a pattern of absolute paths in the tree"
                 self._refuse((*at, i, "match"), problem)
         return rules
 
@@ -201,6 +202,13 @@ class _Reader:
 
     def _refuse(self, location: Location, problem: str) -> None:
         self.problems.append(Problem(location, problem, None, self._as_written(location)))
+
+    def _without_environment(self, section: Location, problem: str) -> str:
+        """A problem of a section without values, if one of the section's may come from the environment."""
+        places = [place for place in self._written if place[: len(section)] == section]
+        if not any("${" in (self._written.get(place) or "") for place in places):
+            return problem
+        return f"a value from the environment does not fit{problem[problem.rfind('; accepted:') :]}"
 
     def _as_written(self, location: Location) -> str | None:
         """A value as a complaint may show it: without text from the environment, which may be a misplaced secret."""

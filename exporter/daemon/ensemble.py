@@ -27,7 +27,6 @@ from exporter.treecache import Shard, TreeCache
 from exporter.treecache.observer import CacheObserver
 from exporter.treecache.options import CacheOptions
 from exporter.treecache.outcome import SyncBegun
-from exporter.treecache.view import View
 from exporter.views.rules.view import RulesView
 from exporter.zookeeper.session import Session
 from exporter.zookeeper.statechange import StateChange
@@ -62,7 +61,9 @@ class WatchedEnsemble:
         self._instruments = ClientInstruments(settings.name, self._session)
         self._instruments.start()
         self._faults: dict[str, FaultMemory] = {}
-        self._views: dict[str, View] = {}
+        self._views: dict[str, RulesView] = {}
+        #: The views that those replace, by tree.
+        self._replaced: dict[str, RulesView] = {}
         self._caches = {tree.name: self._cache(tree) for tree in settings.trees}
         self._revival: threading.Timer | None = None
         self._revival_delay = FIRST_REVIVAL
@@ -77,7 +78,7 @@ class WatchedEnsemble:
             self._instruments.source,
             caches=self._caches,
             faults=dict(self._faults),
-            views=dict(self._views),
+            views={name: self._shown(name) for name in dict(self._views)},
         )
 
     @property
@@ -116,7 +117,8 @@ class WatchedEnsemble:
         before = {tree.name: tree for tree in self._settings.trees}
         after = {tree.name: tree for tree in settings.trees}
         for name in before.keys() & after.keys():
-            if _differ_in_rules(before[name], after[name]):
+            has_failed = name in self._views and self._views[name].failure is not None
+            if _differ_in_rules(before[name], after[name]) or (has_failed and before[name] == after[name]):
                 self._change_rules(after[name])
                 before[name] = after[name]
         removed = [name for name, tree in before.items() if after.get(name) != tree]
@@ -134,6 +136,7 @@ class WatchedEnsemble:
                 del self._faults[name]
             if name not in after or not after[name].rules:
                 self._views.pop(name, None)
+                self._replaced.pop(name, None)
         self._caches = {name: caches.get(name) or new[name] for name in after}
         self._settings = settings
         failures = {name: failure for name in added if (failure := self._failure_to_add(after[name]))}
@@ -145,12 +148,24 @@ class WatchedEnsemble:
 
     def _change_rules(self, tree: Tree) -> None:
         """Gives a tree other rules. The cache goes on as it is."""
-        cache, before = self._caches[tree.name], self._views.pop(tree.name, None)
+        cache, before = self._caches[tree.name], self._views.get(tree.name)
         if before is not None:
             cache.remove_view(before)
         if tree.rules:
+            if before is not None:
+                self._replaced[tree.name] = before
             self._views[tree.name] = cache.add_view(_view(tree, cache))
+        else:
+            self._views.pop(tree.name, None)
         self._log.info("rules changed", tree=tree.name, rules=len(tree.rules))
+
+    def _shown(self, tree: str) -> RulesView:
+        """The view of a tree; the one that it replaces, until it knows the whole tree."""
+        view, before = self._views[tree], self._replaced.get(tree)
+        if before is None or view.is_known or view.failure is not None:
+            self._replaced.pop(tree, None)
+            return view
+        return before
 
     def _failure_to_add(self, tree: Tree) -> Exception | None:
         cache = self._caches[tree.name]
@@ -239,15 +254,20 @@ class WatchedEnsemble:
 
 
 def _view(tree: Tree, cache: TreeCache) -> RulesView:
-    return RulesView(tree.rules, tree.path, session_timeout=lambda: cache.session_timeout)
+    return RulesView(
+        tree.rules,
+        tree.path,
+        session_timeout=lambda: cache.session_timeout,
+        unheard_for=lambda: cache.unheard_for,
+    )
 
 
 def _differ_in_rules(before: Tree, after: Tree) -> bool:
     """Whether only the rules of a tree differ, and the cache keeps the data that the new ones read."""
     if before.rules == after.rules or replace(before, rules=after.rules) != after:
         return False
-    kept = {rule.match for rule in before.rules if rule.reads_data}
-    return after.options.keep_data or kept >= {rule.match for rule in after.rules if rule.reads_data}
+    kept, wanted = ({path for rule in tree.rules for path in rule.read_patterns} for tree in (before, after))
+    return after.options.keep_data or kept >= wanted
 
 
 class _SyncLog(CacheObserver):

@@ -38,22 +38,23 @@ class Collector:
 
     Args:
         name: its value of the label ``collector``, unique in the list.
-        metrics: the metrics that it collects; no other collector of the list may collect any of them.
+        metrics: the metrics that it collects; no other collector of the list may collect any of them. A collector whose
+            metrics depend on the configuration overrides `gives`.
     """
 
     def __init__(self, name: str, metrics: Iterable[Metric]) -> None:
         self.name = name
-        self._metrics = tuple(metrics)
+        self.metrics = tuple(metrics)
+        self._names = {metric.family().name for metric in self.metrics}
         self._failures = Repetitions(FAULT_INTERVAL)
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """The metrics that it collects. They may change from one scrape to the next."""
-        return self._metrics
 
     def collect(self) -> Iterable[Family]:
         """Yields families of `metrics`, made by `Metric.family`, with their samples. May raise any error."""
         raise NotImplementedError
+
+    def gives(self, family: Family) -> bool:
+        """Whether a family is one of those that it may give."""
+        return family.name in self._names
 
     def scraped(self) -> Collection:
         """The collection for a scrape; runs on the scrape's thread."""
@@ -67,10 +68,9 @@ class Collector:
 
     def _collection(self) -> Collection:
         seconds, began = 0.0, time.perf_counter()
-        names = {metric.family().name for metric in self.metrics}
         try:
             for family in self.collect():
-                if family.name not in names:
+                if not self.gives(family):
                     raise ValueError(f"gave {family.name}, which is not among the metrics that it names")
                 seconds += time.perf_counter() - began
                 yield family
@@ -147,7 +147,7 @@ def registry_of(collectors: Sequence[Collector]) -> CollectorRegistry:
     registry = CollectorRegistry(auto_describe=True)
     latest: dict[str, Outcome] = {}
     for collector in collectors:
-        _Measured(collector, latest.__setitem__, registry).register()
+        registry.register(_Measured(collector, latest.__setitem__))
     # Last, since a registry collects in the order of registration.
     registry.register(_Outcomes(latest))
     ProcessCollector(registry=registry)
@@ -159,37 +159,16 @@ def registry_of(collectors: Sequence[Collector]) -> CollectorRegistry:
 class _Measured(Registered):
     """One collector in the form that a registry takes; passes on the outcome of each collection."""
 
-    def __init__(self, collector: Collector, note: Callable[[str, Outcome], None], registry: CollectorRegistry) -> None:
+    def __init__(self, collector: Collector, note: Callable[[str, Outcome], None]) -> None:
         self._collector = collector
         self._note = note
-        self._registry = registry
-        self._registering = threading.Lock()
-        self._registered: tuple[Metric, ...] = ()
-
-    def register(self) -> None:
-        """Registers its current metrics, for scrapes that choose by name. Raises ValueError if a name is taken."""
-        with self._registering:
-            before, metrics = self._registered, self._collector.metrics
-            if metrics == before:
-                return
-            if before:
-                self._registry.unregister(self)
-            try:
-                self._registered = metrics
-                self._registry.register(self)
-            except ValueError:
-                self._registered = before
-                if before:
-                    self._registry.register(self)
-                raise
 
     def describe(self) -> Iterator[Family]:
         """The families without samples, so that registering reads no state."""
-        return (metric.family() for metric in self._registered)
+        return (metric.family() for metric in self._collector.metrics)
 
     def collect(self) -> Iterator[Family]:
         """The families as they are now."""
-        self.register()
         outcome = yield from self._collector.scraped()
         self._note(self._collector.name, outcome)
 

@@ -24,8 +24,7 @@ the client. The daemon also has those of the exporter and of its collectors, and
 The daemon's collectors are `caches`, `clients`, `znodes` and `exporter`. A collector that fails does not fail the
 scrape: the scrape has the metrics that the collector finished and lacks the others,
 `treecache_exporter_collector_success` is 0, and the error is logged, at most once a minute. A collector that runs in
-the background then has no metrics at all. A scrape of chosen metrics (`name[]`) shows the outcomes of the collectors'
-latest collections.
+the background then has no metrics at all.
 
 In the OpenMetrics format, histograms carry exemplars (`trace_id`, `span_id`) of sampled spans:
 

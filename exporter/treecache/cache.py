@@ -437,6 +437,12 @@ class TreeCache:
         """The session timeout in seconds that the server granted; 0.0 before the first session."""
         return 0.0 if self._session is None else self._session.stats().session_timeout
 
+    @property
+    def unheard_for(self) -> float:
+        """The seconds since the client last heard from a server; 0.0 before the first time."""
+        heard_at = 0.0 if self._session is None else self._session.stats().last_heard_at
+        return max(0.0, time.time() - heard_at) if heard_at else 0.0
+
     def stats(self) -> CacheStats:
         """A snapshot of the cache; costs the same for any number of znodes."""
         self._revive()

@@ -83,7 +83,12 @@ class ZnodeMetrics:
     ) -> None:
         self._registry = registry
         #: The view, for other readers than Prometheus.
-        self.view = RulesView(rules, cache.stats().path, session_timeout=lambda: cache.session_timeout)
+        self.view = RulesView(
+            rules,
+            cache.stats().path,
+            session_timeout=lambda: cache.session_timeout,
+            unheard_for=lambda: cache.unheard_for,
+        )
         self._tree = _Tree(Source(ensemble, cache.name, self.view), cache)
         with _changing:
             trees = _registries.setdefault(registry, _Trees())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import choose_encoder
 from starlette.requests import Request
 
@@ -49,9 +50,29 @@ def wanted_by(request: Request) -> Wanted:
 def exposition(registry: CollectorRegistry, wanted: Wanted) -> bytes:
     """Collects and encodes `registry`; blocks meanwhile."""
     # prometheus_client's encoders are typed for a registry, but use only its collect().
-    source: CollectorRegistry = registry.restricted_registry(wanted.names) if wanted.names else registry  # type: ignore[assignment]
+    source = cast(CollectorRegistry, _Chosen(registry, wanted.names)) if wanted.names else registry
     body = wanted.encode(source)
     return gzip.compress(body) if wanted.is_compressed else body
+
+
+class _Chosen:
+    """The samples of a registry that have one of the names.
+
+    The registry's own selection knows only the names that existed when a collector was registered.
+    """
+
+    def __init__(self, registry: CollectorRegistry, names: Sequence[str]) -> None:
+        self._registry = registry
+        self._names = frozenset(names)
+
+    def collect(self) -> Iterator[Metric]:
+        """The families of these samples."""
+        for family in self._registry.collect():
+            samples = [sample for sample in family.samples if sample.name in self._names]
+            if samples:
+                chosen = Metric(family.name, family.documentation, family.type, family.unit)
+                chosen.samples = samples
+                yield chosen
 
 
 def _formats(accept: Sequence[str]) -> str:

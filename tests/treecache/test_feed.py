@@ -139,7 +139,7 @@ def test_a_view_equals_the_tree_after_each_turn_of_any_schedule(first: int) -> N
 
 def test_the_marks_follow_connections_and_syncs(harness: Harness) -> None:
     mirror = fed_replica(harness).mirror
-    assert mirror.marks == ["reset", "complete"]
+    assert mirror.marks == ["complete"]
     harness.server.disconnect()
     harness.deliver(len(harness.server.stream))
     harness.take()
@@ -171,7 +171,7 @@ def test_an_interruption_within_a_turn_is_no_secret() -> None:
     root: list[Event | AddedRun] = [Event(ADDED, "", b"1"), Event(TreeEvent.INITIALIZED)]
     feed.take(root, interrupted=True, is_complete=True)
     feed.take([], interrupted=False, is_complete=True)
-    assert mirror.marks == ["reset", "complete"]
+    assert mirror.marks == ["complete"]
     feed.take([Event(TreeEvent.CONNECTION_SUSPENDED)], interrupted=True, is_complete=True)
     assert mirror.marks == ["complete", "incomplete", "complete"]
     feed.interrupt()

@@ -18,19 +18,22 @@ from exporter.views.rules.rule import Rule, check_rules
 from exporter.views.rules.state import Snapshot, State
 from exporter.zookeeper.observers import overriding
 
+#: Seconds: the session timeout that kazoo requests by default.
+DEFAULT_TIMEOUT = 10.0
+
 
 class RulesView(View):
     """The metrics of some rules about one tree.
 
     There is no snapshot before the tree is complete for the first time, nor after it is forgotten. While it is away or
-    read again, snapshots stay as they were when it was last complete. Who holds ephemeral znodes is then known for the
-    session timeout: after it, the ensemble has ended the sessions of clients that are cut off as we are.
+    read again, snapshots stay as they were when it was last complete. Who holds ephemeral znodes is then known until no
+    server was heard for the session timeout: the ensemble has ended the sessions of clients that are cut off as we are.
 
     Args:
         rules: of different names and metrics.
         root: the absolute path of the tree's root, inside the client's chroot.
-        session_timeout: gives the session timeout in seconds.
-        clock: gives monotonic seconds.
+        session_timeout: gives the session timeout in seconds; 0 if it is unknown, which counts as `DEFAULT_TIMEOUT`.
+        unheard_for: gives the seconds since the client last heard from a server.
         wall: gives Unix seconds.
 
     Raises:
@@ -43,14 +46,14 @@ class RulesView(View):
         root: str = "/",
         *,
         session_timeout: Callable[[], float] = lambda: math.inf,
-        clock: Callable[[], float] = time.monotonic,
+        unheard_for: Callable[[], float] = lambda: 0.0,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.rules = tuple(rules)
         check_rules(self.rules)
         self._root = root.rstrip("/")
         self._session_timeout = session_timeout
-        self._clock = clock
+        self._unheard_for = unheard_for
         self._wall = wall
         self._begin()
         #: Which state, and which of its patterns, each index of the patterns is.
@@ -67,8 +70,8 @@ class RulesView(View):
         self._is_complete = False
         #: The states to take snapshots of; None before the tree is complete. Readers see it change as a whole.
         self._live: Sequence[State] | None = None
-        #: The snapshots of the last complete tree, with who holds what and without, and since when it is incomplete.
-        self._kept: tuple[Sequence[Snapshot], Sequence[Snapshot], float] | None = None
+        #: While the tree is incomplete, the snapshots of the last complete one, with who holds what and without.
+        self._kept: tuple[Sequence[Snapshot], Sequence[Snapshot]] | None = None
 
     # What the cache calls
 
@@ -101,7 +104,7 @@ class RulesView(View):
 
     def incomplete(self) -> None:
         known, unknown = _snapshots(self._states, is_known=True), _snapshots(self._states, is_known=False)
-        self._kept = (known, unknown, self._clock())
+        self._kept = (known, unknown)
         self._is_complete = False
 
     def reset(self) -> None:
@@ -117,8 +120,13 @@ class RulesView(View):
             return ()
         if kept is None:
             return _snapshots(live, is_known=True)
-        known, unknown, since = kept
-        return known if self._clock() - since <= self._session_timeout() else unknown
+        known, unknown = kept
+        return known if self._unheard_for() <= (self._session_timeout() or DEFAULT_TIMEOUT) else unknown
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the tree was complete since the view has it, so that there are snapshots. From any thread."""
+        return self._live is not None and self.failure is None
 
     def using(self, path: str) -> Sequence[Rule]:
         """The rules whose pattern matches an absolute path in the tree. From any thread."""

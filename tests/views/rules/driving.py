@@ -27,7 +27,7 @@ class Driving:
         self.view = RulesView(
             rules,
             session_timeout=lambda: SESSION_TIMEOUT,
-            clock=lambda: self.now,
+            unheard_for=lambda: self.now,
             wall=lambda: EPOCH / 1000 + self.now,
         )
         self.nodes: dict[str, Znode] = {}
