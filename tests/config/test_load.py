@@ -178,6 +178,19 @@ def test_mistakes_in_rules(tmp_path: Path, rules: list[dict[str, Any]], complain
     assert [line for line in lines if line.startswith(f":1: ensembles[0].trees[0].metrics{complaint}")], lines
 
 
+@pytest.mark.parametrize("key", ["match", "key", "by", "metric"])
+def test_complaints_about_rules_show_nothing_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("RULE", SECRET)
+    given: Any = "${RULE}-" if key != "by" else ["${RULE}"]
+    rule = {"name": "a", "match": "/a", "value": "json", "key": "/a", key: given}
+    trees = [{"path": "/a", "metrics": [rule]}]
+    lines = refused(tmp_path, json.dumps({"ensembles": [{"name": "main", "hosts": "a", "trees": trees}]}))
+    assert lines
+    assert not any(SECRET in line for line in lines)
+
+
 def test_every_value_of_the_annotated_example_may_come_from_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

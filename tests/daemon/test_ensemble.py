@@ -10,9 +10,10 @@ import pytest
 from pydantic import SecretStr
 
 from exporter.config.settings import OPTIONS, Digest, DigestMd5, Ensemble, Gssapi, Tls, Tree
-from exporter.daemon.ensemble import cache_options, client_options
+from exporter.daemon.ensemble import _differ_in_rules, cache_options, client_options
 from exporter.treecache import Shard
 from exporter.treecache.options import CacheOptions
+from exporter.views.rules.rule import Rule
 
 
 def test_what_kazoo_is_given() -> None:
@@ -68,3 +69,29 @@ def test_only_a_tree_that_is_shared_is_sharded() -> None:
     tree = Tree("a", "/a")
     assert cache_options(tree, Shard(1, 2)).shard == Shard(1, 2)
     assert cache_options(tree, Shard(0, 1)) == cache_options(tree)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "keeps_data", "stays"),
+    [
+        ("count", "exists", False, True),
+        ("number", "exists", False, True),
+        ("number", "info", False, True),
+        ("count", "number", False, False),
+        # An election reads the candidates, not their directory.
+        ("election", "number", False, False),
+        ("number", "election", False, False),
+        ("count", "number", True, True),
+    ],
+)
+def test_other_rules_leave_the_cache_alone_if_it_has_their_data(
+    before: str, after: str, keeps_data: bool, stays: bool
+) -> None:
+    options = replace(OPTIONS, keep_data=keeps_data)
+    trees = [
+        Tree("/a", "/a", rules=(Rule(name="x", match="/a/{y}", value=value),), options=options)
+        for value in (before, after)
+    ]
+    assert _differ_in_rules(*trees) == stays
+    assert not _differ_in_rules(trees[0], replace(trees[1], exclude=("/a/b",)))
+    assert not _differ_in_rules(trees[0], trees[0])

@@ -334,6 +334,15 @@ def test_a_view_is_added_once_and_not_to_a_closed_cache() -> None:
         cache.add_view(Mirror())
 
 
+def test_a_view_that_joins_again_begins_anew() -> None:
+    feed, mirror, tree = Feed(lambda faults: None), Mirror(), Tree()
+    tree.add("", b"\0" * 68)
+    for _ in range(2):
+        feed.join(mirror, tree, is_complete=True)
+        assert set(mirror.held) == {""}
+        feed.remove(mirror)
+
+
 def test_a_view_that_joins_and_raises_ends_alone() -> None:
     faults: list[Fault] = []
     feed, mirror, broken = Feed(faults.extend), Mirror(), Broken("changed", ValueError("no"))

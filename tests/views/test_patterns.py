@@ -212,3 +212,19 @@ def test_patterns_that_can_match_nothing_in_a_tree_are_idle() -> None:
     assert Patterns(["/other/{x}", "/services"], "/services/web").is_idle
     assert not Patterns(["/services/web"], "/services/web").is_idle
     assert not Patterns(["/{x}/*/*"], "/services/web").is_idle
+
+
+@pytest.mark.parametrize("pattern", ["/q/{a}-{b}.json", "/q/{a}-{b}-{c}.x", "/q/{a:(?:-*)*}x"])
+def test_a_long_name_takes_no_time(pattern: str) -> None:
+    patterns = Patterns([pattern])
+    assert patterns.match("/q/" + "-" * 100_000) == ()
+    assert list(patterns.match_run(["/q/" + "-" * 100_000] * 20)) == []
+
+
+def test_names_of_any_length_match_without_a_test() -> None:
+    assert Patterns(["/q/{a}"]).match("/q/" + "-" * 1000) == ((0, ("-" * 1000,)),)
+
+
+def test_a_regular_expression_is_one_by_itself() -> None:
+    with pytest.raises(ValueError, match="has a wrong regular expression"):
+        Pattern("/x/{v:a)|(?:b}")

@@ -58,8 +58,8 @@ class Changes(State):
             del self._znodes[key]
         self._add(key, 0)
 
-    def hidden(self, path: str) -> None:
-        super().hidden(path)
+    def hidden(self, pattern: int, path: str, captured: Key) -> None:
+        super().hidden(pattern, path, captured)
         self._before[path] = self._removed[1] if self._removed[0] == path else b""
 
     def gone(self, path: str) -> None:

@@ -12,6 +12,9 @@ from exporter.views.rules.series import Key, Least
 from exporter.views.rules.state import State
 from exporter.zookeeper.records import czxid_of, data_of
 
+#: The zxid that created an unreadable znode.
+_UNKNOWN = 0
+
 
 class Counted(State):
     """Counts the znodes of each series; for ``exists`` and ``info`` any number of them is 1."""
@@ -71,13 +74,38 @@ class Counted(State):
             return
         key = self._whole_key(path, captured, record, -1)
         if key is not None:
-            znodes = self._znodes[key]
-            znodes.remove(czxid_of(record))
-            if znodes:
-                self._put(key, znodes)
-            else:
-                del self._znodes[key]
-                self.series.remove(key)
+            self._drop(key, czxid_of(record))
+
+    def hidden(self, pattern: int, path: str, captured: Key) -> None:
+        """A znode is unreadable: that it exists is known, and all that some rules need."""
+        super().hidden(pattern, path, captured)
+        self._count_hidden(captured, +1)
+
+    def shown(self, pattern: int, path: str, captured: Key) -> None:
+        super().shown(pattern, path, captured)
+        self._count_hidden(captured, -1)
+
+    def _count_hidden(self, captured: Key, change: int) -> None:
+        if self.rule.kind is not None or self._labels is not None:
+            return
+        if self._is_single:
+            self._count(change)
+        elif change > 0:
+            key = self._key(captured)
+            znodes = self._znodes.setdefault(key, Least())
+            znodes.add(_UNKNOWN)
+            self._put(key, znodes)
+        else:
+            self._drop(self._key(captured), _UNKNOWN)
+
+    def _drop(self, key: Key, czxid: int) -> None:
+        znodes = self._znodes[key]
+        znodes.remove(czxid)
+        if znodes:
+            self._put(key, znodes)
+        else:
+            del self._znodes[key]
+            self.series.remove(key)
 
     def _count(self, change: int) -> None:
         self._total += change

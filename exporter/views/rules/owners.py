@@ -228,6 +228,24 @@ class Elections(_Owning):
         #: The directories of each series, with the zxids that created them.
         self._directories: dict[Key, dict[str, int]] = {}
         self._candidates: dict[str, _Candidates] = {}
+        #: The unreadable candidates of each directory.
+        self._hidden: dict[str, set[str]] = {}
+
+    def hidden(self, pattern: int, path: str, captured: Key) -> None:
+        """Nobody knows who leads while a candidate is unreadable: it may be the first."""
+        super().hidden(pattern, path, captured)
+        if pattern == 1:
+            self._hidden.setdefault(path[: path.rindex("/")], set()).add(path)
+            self._touched.add(self._key(captured))
+
+    def shown(self, pattern: int, path: str, captured: Key) -> None:
+        super().shown(pattern, path, captured)
+        if pattern == 1:
+            head = path[: path.rindex("/")]
+            self._hidden[head].remove(path)
+            if not self._hidden[head]:
+                del self._hidden[head]
+            self._touched.add(self._key(captured))
 
     def added(self, pattern: int, path: str, captured: Key, record: bytes) -> None:
         key = self._key(captured)
@@ -278,7 +296,13 @@ class Elections(_Owning):
         directories = self._directories.get(key, {})
         if len(directories) == 1:
             ((path, age),) = directories.items()
-            candidates = self._candidates.get(path)
+            candidates, hidden = self._candidates.get(path), len(self._hidden.get(path, ()))
+            if hidden:
+                if candidates is not None:
+                    candidates.gone.clear()
+                known = 0 if candidates is None else len(candidates.by_path)
+                self._stand(key, age, None, known + hidden)
+                return
             if candidates is None:
                 self._stand(key, age, None, 0)
                 return

@@ -93,11 +93,11 @@ class State:
         """A znode was removed."""
         raise NotImplementedError
 
-    def hidden(self, path: str) -> None:
+    def hidden(self, pattern: int, path: str, captured: Key) -> None:
         """A znode is there, but unreadable."""
         self.unusable.add(path, "unreadable")
 
-    def shown(self, path: str) -> None:
+    def shown(self, pattern: int, path: str, captured: Key) -> None:
         """That is no longer so: it is added next, or gone."""
         self.unusable.remove(path, "unreadable")
 

@@ -15,6 +15,7 @@ from exporter.views.rules.counted import Counted
 from exporter.views.rules.measured import measured
 from exporter.views.rules.owners import Elections, Owners
 from exporter.views.rules.rule import Rule, check_rules
+from exporter.views.rules.series import Key
 from exporter.views.rules.state import Snapshot, State
 from exporter.zookeeper.observers import overriding
 
@@ -159,8 +160,8 @@ class RulesView(View):
             self._show(path, matches, is_gone=kind == TreeEvent.NODE_REMOVED)
         if kind == self.NODE_UNREADABLE:
             self._unreadable.add(path)
-            for state in self._matching(matches):
-                state.hidden(path)
+            for state, pattern, captured in self._matching(matches):
+                state.hidden(pattern, path, captured)
         elif record is None:
             pass
         elif kind == TreeEvent.NODE_ADDED:
@@ -173,14 +174,15 @@ class RulesView(View):
                 else:
                     self._states[place].removed(pattern, path, captured, record)
 
-    def _matching(self, matches: Matches) -> list[State]:
-        """The states of which a pattern matches, each once."""
-        return [self._states[place] for place in sorted({self._roles[index][0] for index, _ in matches})]
+    def _matching(self, matches: Matches) -> list[tuple[State, int, Key]]:
+        """The states of which a pattern matches, each once, with its first one and what that captures."""
+        first = {self._roles[index][0]: (self._roles[index][1], captured) for index, captured in reversed(matches)}
+        return [(self._states[place], *first[place]) for place in sorted(first)]
 
     def _show(self, path: str, matches: Matches, *, is_gone: bool) -> None:
         self._unreadable.remove(path)
-        for state in self._matching(matches):
-            state.shown(path)
+        for state, pattern, captured in self._matching(matches):
+            state.shown(pattern, path, captured)
             if is_gone:
                 state.gone(path)
 

@@ -178,3 +178,28 @@ def test_after_the_session_timeout_without_a_connection_nobody_knows_the_owner()
     }
     tree.view.complete()
     assert tree.families == known
+
+
+def test_nobody_is_said_to_lead_while_a_candidate_is_unreadable() -> None:
+    tree = driving("/e", "election")
+    tree.create("/e")
+    tree.create("/e/n-0000000001", b"alice", owner=1)
+    tree.create("/e/n-0000000002", b"bob", owner=2)
+    assert tree.families["info"] == {("alice",): 1}
+    tree.hide("/e/n-0000000001")
+    assert tree.families["info"] == {}
+    assert tree.families["candidates"] == {(): 2}
+    tree.show("/e/n-0000000001")
+    assert tree.families["info"] == {("alice",): 1}
+    assert tree.families["owner_changes_total"] == {(): 0}
+
+
+def test_what_went_without_a_decision_is_forgotten() -> None:
+    tree = driving("/*", "election", by=())
+    for directory in ("/a", "/b"):
+        tree.create(directory)
+    for number in range(3000):
+        tree.create(f"/a/n-{number:010}", b"alice", owner=1)
+        tree.delete(f"/a/n-{number:010}")
+    (state,) = tree.view._states
+    assert len(state._candidates["/a"].gone) <= 1000  # type: ignore[attr-defined]

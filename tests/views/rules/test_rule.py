@@ -58,6 +58,16 @@ def rule(**fields: Any) -> Rule:
             {"metric": "a-b"},
             "metric='a-b': not a metric name; accepted: letters, digits, _ and :, without a digit first",
         ),
+        ({"metric": "python", "value": "info"}, "metric='python': a name of the exporter's own metrics; "),
+        (
+            {"metric": "zookeeper_cache", "value": "info"},
+            "metric='zookeeper_cache': a name of the exporter's own metrics; ",
+        ),
+        ({"metric": "_info", "value": "info"}, "metric='_info': nothing but a suffix; accepted: "),
+        ({"key": 5, "value": "json"}, "key=5: not a text; accepted: a string"),
+        ({"match": 5}, "match=5: not a text; accepted: a string"),
+        ({"help": 5}, "help=5: not a text; accepted: a string"),
+        ({"value": "info", "labels": {"a": 1}}, "labels={'a': 1}: not texts; accepted: "),
         ({"metric": "zookeeper_cache_nodes"}, "metric='zookeeper_cache_nodes': a name of the exporter's own metrics; "),
     ],
 )

@@ -243,3 +243,47 @@ def test_data_is_read_only_where_a_value_needs_it() -> None:
     election = driving("/e/{name}", "election").view
     assert election.reads("/e/x/lock-0000000001")
     assert not election.reads("/e/x")
+
+
+# Many at once, and what is odd
+
+
+@pytest.mark.parametrize("by", [None, ()])
+@pytest.mark.parametrize("kind", [None, "ephemeral", "persistent"])
+def test_many_siblings_count_as_one_by_one_do(by: tuple[str, ...] | None, kind: str | None) -> None:
+    """Of as many as are counted together, all are of one kind."""
+    for owner in (0, 7):
+        tree = driving("/{directory}/*", "count", by=by, kind=kind)
+        tree.create("/a")
+        tree.create_all("/a", [f"n{number}" for number in range(40)], owner=owner)
+        number = 40 if kind is None or (kind == "ephemeral") == bool(owner) else 0
+        series = {("a",) if by is None else (): number}
+        assert tree.series == (series if number or by is not None else {})
+        for name in range(20):
+            tree.delete(f"/a/n{name}")
+        assert sum(tree.series.values()) == number // 2
+
+
+def test_json_of_any_depth_costs_no_more_than_its_znode() -> None:
+    tree = driving("/{x}", "info", labels={"l": ""})
+    for depth in (*range(900, 1100, 7), 30_000):
+        tree.create(f"/z{depth}", b"[" * depth + b"]" * depth)
+    assert tree.view.failure is None
+    assert sum(tree.unusable.values()) + len(tree.series) == 30
+
+
+def test_an_unreadable_znode_exists() -> None:
+    tree = driving("/a", "exists")
+    tree.create("/a")
+    tree.hide("/a")
+    assert tree.series == {(): 1}
+    tree.delete("/a")
+    assert tree.series == {(): 0}
+    counted = driving("/{x}", "count")
+    counted.create("/a")
+    counted.hide("/a")
+    assert counted.series == {("a",): 1}
+    counted.show("/a")
+    assert counted.series == {("a",): 1}
+    counted.delete("/a")
+    assert counted.series == {}
