@@ -28,6 +28,7 @@ class Counted(State):
         #: Their number, for a rule that has one series and needs no ages.
         self._total = 0
         self._is_single = not rule.label_names and self._labels is None
+        self._needs_records = rule.kind is not None or self._labels is not None
         self._chosen = itemgetter(*self._places) if self._places else len
         if self._is_single:
             self._count(0)
@@ -78,16 +79,18 @@ class Counted(State):
 
     def hidden(self, pattern: int, path: str, captured: Key) -> None:
         """A znode is unreadable: that it exists is known, and all that some rules need."""
-        super().hidden(pattern, path, captured)
-        self._count_hidden(captured, +1)
+        if self._needs_records:
+            super().hidden(pattern, path, captured)
+        else:
+            self._count_hidden(captured, +1)
 
     def shown(self, pattern: int, path: str, captured: Key) -> None:
-        super().shown(pattern, path, captured)
-        self._count_hidden(captured, -1)
+        if self._needs_records:
+            super().shown(pattern, path, captured)
+        else:
+            self._count_hidden(captured, -1)
 
     def _count_hidden(self, captured: Key, change: int) -> None:
-        if self.rule.kind is not None or self._labels is not None:
-            return
         if self._is_single:
             self._count(change)
         elif change > 0:

@@ -277,6 +277,7 @@ def test_an_unreadable_znode_exists() -> None:
     tree.create("/a")
     tree.hide("/a")
     assert tree.series == {(): 1}
+    assert tree.unusable == {}
     tree.delete("/a")
     assert tree.series == {(): 0}
     counted = driving("/{x}", "count")
