@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from fractions import Fraction
 
 from exporter.views.rules.readings import UnusableError, number_of
@@ -68,33 +70,70 @@ class Measured(_Measuring):
         super().__init__(rule)
         #: The znodes of each series, with the zxids that created them and their numbers.
         self._znodes: dict[Key, dict[str, tuple[int, float]]] = {}
+        #: How many unreadable znodes each series has, if they are certainly of it.
+        self._unread: Counter[Key] = Counter()
+
+    def hidden(self, pattern: int, path: str, captured: Key) -> None:
+        """A znode is unreadable; it makes the other one of its series a duplicate all the same."""
+        super().hidden(pattern, path, captured)
+        if self.rule.kind is None:
+            key = self._key(captured)
+            if self._total(key) == 1:
+                self._mark(key, self._znodes.get(key, {}))
+            self._unread[key] += 1
+
+    def shown(self, pattern: int, path: str, captured: Key) -> None:
+        super().shown(pattern, path, captured)
+        if self.rule.kind is None:
+            key = self._key(captured)
+            self._unread[key] -= 1
+            if not self._unread[key]:
+                del self._unread[key]
+            if self._total(key) == 1:
+                self._unmark(key, self._znodes.get(key, {}))
+
+    def _total(self, key: Key) -> int:
+        return len(self._znodes.get(key, ())) + self._unread[key]
+
+    def _mark(self, key: Key, paths: Iterable[str]) -> None:
+        """These are now duplicates."""
+        self.series.remove(key)
+        for path in paths:
+            self.unusable.add(path, "duplicate")
+
+    def _unmark(self, key: Key, paths: Iterable[str]) -> None:
+        """These are no longer duplicates; the only znode left is the series."""
+        for path in paths:
+            self.unusable.remove(path, "duplicate")
+        znodes = self._znodes.get(key, {})
+        if len(znodes) == 1:
+            self.series.put(key, *next(iter(znodes.values())))
 
     def _put(self, path: str, key: Key, czxid: int, number: float) -> None:
         znodes = self._znodes.setdefault(key, {})
         znodes[path] = (czxid, number)
-        if len(znodes) == 1:
+        total = self._total(key)
+        if total == 1:
             self.series.put(key, czxid, number)
-            return
-        self.series.remove(key)
-        for one in znodes if len(znodes) == 2 else (path,):
-            self.unusable.add(one, "duplicate")
+        else:
+            self._mark(key, znodes if total == 2 else (path,))
 
     def _drop(self, path: str, key: Key, czxid: int, number: float) -> None:
-        znodes = self._znodes[key]
-        if len(znodes) > 1:
-            for one in znodes if len(znodes) == 2 else (path,):
-                self.unusable.remove(one, "duplicate")
+        znodes, total = self._znodes[key], self._total(key)
+        marked = list(znodes)
         del znodes[path]
-        if len(znodes) == 1:
-            self.series.put(key, *next(iter(znodes.values())))
-        elif not znodes:
+        if not znodes:
             del self._znodes[key]
+        if total == 1:
             self.series.remove(key)
+        elif total == 2:
+            self._unmark(key, marked)
+        else:
+            self.unusable.remove(path, "duplicate")
 
     def _change(self, path: str, key: Key, czxid: int, before: float, after: float) -> None:
-        znodes = self._znodes[key]
-        znodes[path] = (czxid, after)
-        if len(znodes) == 1:
+        self._znodes[key][path] = (czxid, after)
+        if self._total(key) == 1:
             self.series.put(key, czxid, after)
 
 

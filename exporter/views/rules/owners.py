@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -128,6 +128,22 @@ class Owners(_Owning):
     def __init__(self, rule: Rule, wall: Callable[[], float]) -> None:
         super().__init__(rule, wall)
         self._znodes: dict[Key, dict[str, bytes]] = {}
+        #: How many unreadable znodes each series has.
+        self._unread: Counter[Key] = Counter()
+
+    def hidden(self, pattern: int, path: str, captured: Key) -> None:
+        """A znode is unreadable: whether it, or the other one of its series, is what is held is unknown."""
+        super().hidden(pattern, path, captured)
+        self._unread[self._key(captured)] += 1
+        self._touched.add(self._key(captured))
+
+    def shown(self, pattern: int, path: str, captured: Key) -> None:
+        super().shown(pattern, path, captured)
+        key = self._key(captured)
+        self._unread[key] -= 1
+        if not self._unread[key]:
+            del self._unread[key]
+        self._touched.add(key)
 
     def added(self, pattern: int, path: str, captured: Key, record: bytes) -> None:
         if not self._concerns(record):
@@ -163,7 +179,8 @@ class Owners(_Owning):
         znodes = self._znodes.get(key, {})
         if znodes or self.series.get(key) is not None:
             age = min(map(czxid_of, znodes.values()), default=PAST)
-            self._stand(key, age, next(iter(znodes.items())) if len(znodes) == 1 else None, None)
+            is_single = len(znodes) == 1 and not self._unread[key]
+            self._stand(key, age, next(iter(znodes.items())) if is_single else None, None)
         else:
             self._rename(key, None)
 

@@ -288,3 +288,24 @@ def test_an_unreadable_znode_exists() -> None:
     assert counted.series == {("a",): 1}
     counted.delete("/a")
     assert counted.series == {}
+
+
+def test_a_znode_beside_an_unreadable_one_of_its_series_stays_a_duplicate() -> None:
+    tree = driving("/{x}/*", "number")
+    tree.create("/a")
+    tree.create("/a/1", b"1")
+    tree.create("/a/2", b"2")
+    assert (tree.series, tree.unusable) == ({}, {"duplicate": 2})
+    tree.hide("/a/2")
+    assert (tree.series, tree.unusable) == ({}, {"duplicate": 1, "unreadable": 1})
+    tree.delete("/a/2")
+    assert (tree.series, tree.unusable) == ({("a",): 1}, {})
+    tree.create("/a/2", b"2")
+    tree.hide("/a/1")
+    tree.hide("/a/2")
+    assert (tree.series, tree.unusable) == ({}, {"unreadable": 2})
+    tree.show("/a/1")
+    assert (tree.series, tree.unusable) == ({}, {"duplicate": 1, "unreadable": 1})
+    tree.show("/a/2")
+    tree.delete("/a/1")
+    assert (tree.series, tree.unusable) == ({("a",): 2}, {})
