@@ -23,15 +23,13 @@ from exporter.treecache.scope import Scope
 from exporter.treecache.tree import NEVER_LISTED, Branch, Entry, OrphanError, Run, Tree, listed_pzxid_of, record_of
 from exporter.treecache.view import View
 from exporter.zookeeper.records import (
-    STAT_SIZE,
     UNREADABLE,
     child_count,
     czxid_of,
+    is_reported,
     origin_and_change,
     pzxid_of,
-    reported_part,
     version_of,
-    without_data,
 )
 from exporter.zookeeper.wire import ReadResult
 
@@ -357,12 +355,7 @@ class Reconciler:
         if self._goes_back(version_of(record), version_of(held)):
             return False
         self.tree.replace(path, record)
-        if (len(held) == STAT_SIZE) != (len(record) == STAT_SIZE):
-            # Views that read other data have come or gone: the data is kept only now, or no more.
-            is_reported = reported_part(without_data(record)) != reported_part(without_data(held))
-        else:
-            is_reported = reported_part(record) != reported_part(held)
-        if held_change != change or is_reported:
+        if held_change != change or is_reported(held, record):
             self.events.append(Event(TreeEvent.NODE_UPDATED, path, record, held))
         else:
             self._aside(TreeEvent.NODE_UPDATED, path, record, held)

@@ -81,6 +81,16 @@ def reported_part(record: bytes) -> bytes:
     return record[:-32] + record[-OWNER_FROM_END:-12]
 
 
+def is_reported(held: bytes, record: bytes) -> bool:
+    """Whether a watch event reports that the first record became the second.
+
+    If only one of them has its data, which somebody has begun or ceased to keep, the data does not count.
+    """
+    if (len(held) == STAT_SIZE) != (len(record) == STAT_SIZE):
+        held, record = without_data(held), without_data(record)
+    return reported_part(held) != reported_part(record)
+
+
 def pzxid_of(record: bytes) -> int:
     """The zxid of the transaction that last created or deleted a child of the znode."""
     return int.from_bytes(record[-8:], "big", signed=True)
