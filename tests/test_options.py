@@ -114,7 +114,9 @@ def test_the_keywords_are_the_options() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_option_is_explained_and_read_by_the_engine(name: str) -> None:
-    explained = [line for line in (TreeCache.__doc__ or "").splitlines() if line.startswith(f"        {name}: ")]
+    # Python 3.13 dedents docstrings itself.
+    lines = inspect.cleandoc(TreeCache.__doc__ or "").splitlines()
+    explained = [line for line in lines if line.startswith(f"    {name}: ")]
     assert len(explained) == 1
     modules = [path for path in ENGINE.glob("*.py") if path.name != "options.py"]
     readers = [
