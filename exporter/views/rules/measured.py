@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
 from fractions import Fraction
 
 from exporter.views.rules.readings import UnusableError, number_of
@@ -70,71 +68,57 @@ class Measured(_Measuring):
         super().__init__(rule)
         #: The znodes of each series, with the zxids that created them and their numbers.
         self._znodes: dict[Key, dict[str, tuple[int, float]]] = {}
-        #: How many unreadable znodes each series has, if they are certainly of it.
-        self._unread: Counter[Key] = Counter()
 
     def hidden(self, pattern: int, path: str, captured: Key) -> None:
         """A znode is unreadable; it makes the other one of its series a duplicate all the same."""
         super().hidden(pattern, path, captured)
-        if self.rule.kind is None:
-            key = self._key(captured)
-            if self._total(key) == 1:
-                self._mark(key, self._znodes.get(key, {}))
-            self._unread[key] += 1
+        key = self._key(captured)
+        if self._total(key) == 2:
+            self.series.remove(key)
+            for one in self._znodes.get(key, ()):
+                self.unusable.join(one, (one,), unread=1)
 
     def shown(self, pattern: int, path: str, captured: Key) -> None:
+        key = self._key(captured)
+        if self._total(key) == 2:
+            for one in self._znodes.get(key, ()):
+                self.unusable.leave(one, (one,), unread=1)
         super().shown(pattern, path, captured)
-        if self.rule.kind is None:
-            key = self._key(captured)
-            self._unread[key] -= 1
-            if not self._unread[key]:
-                del self._unread[key]
-            if self._total(key) == 1:
-                self._unmark(key, self._znodes.get(key, {}))
+        self._show_single(key)
+
+    def _unread_of(self, key: Key) -> int:
+        """How many unreadable znodes a series has: none for sure, if the rule is about znodes of one kind."""
+        return self._unread[key] if self.rule.kind is None else 0
 
     def _total(self, key: Key) -> int:
-        return len(self._znodes.get(key, ())) + self._unread[key]
+        return len(self._znodes.get(key, ())) + self._unread_of(key)
 
-    def _mark(self, key: Key, paths: Iterable[str]) -> None:
-        """These are now duplicates."""
-        self.series.remove(key)
-        for path in paths:
-            self.unusable.add(path, "duplicate")
-
-    def _unmark(self, key: Key, paths: Iterable[str]) -> None:
-        """These are no longer duplicates; the only znode left is the series."""
-        for path in paths:
-            self.unusable.remove(path, "duplicate")
-        znodes = self._znodes.get(key, {})
-        if len(znodes) == 1:
+    def _show_single(self, key: Key) -> None:
+        """Shows the only znode of a series, if it has just one."""
+        znodes = self._znodes.get(key)
+        if znodes and self._total(key) == 1:
             self.series.put(key, *next(iter(znodes.values())))
 
     def _put(self, path: str, key: Key, czxid: int, number: float) -> None:
         znodes = self._znodes.setdefault(key, {})
         znodes[path] = (czxid, number)
-        total = self._total(key)
-        if total == 1:
-            self.series.put(key, czxid, number)
-        else:
-            self._mark(key, znodes if total == 2 else (path,))
+        self.unusable.join(path, znodes, self._unread_of(key))
+        if self._total(key) > 1:
+            self.series.remove(key)
+        self._show_single(key)
 
     def _drop(self, path: str, key: Key, czxid: int, number: float) -> None:
-        znodes, total = self._znodes[key], self._total(key)
-        marked = list(znodes)
+        znodes = self._znodes[key]
+        self.unusable.leave(path, znodes, self._unread_of(key))
         del znodes[path]
         if not znodes:
             del self._znodes[key]
-        if total == 1:
             self.series.remove(key)
-        elif total == 2:
-            self._unmark(key, marked)
-        else:
-            self.unusable.remove(path, "duplicate")
+        self._show_single(key)
 
     def _change(self, path: str, key: Key, czxid: int, before: float, after: float) -> None:
         self._znodes[key][path] = (czxid, after)
-        if self._total(key) == 1:
-            self.series.put(key, czxid, after)
+        self._show_single(key)
 
 
 class Aggregated(_Measuring):

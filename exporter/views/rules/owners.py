@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from exporter.views.rules.readings import UnusableError, owner_of
 from exporter.views.rules.rule import Family, Rule
-from exporter.views.rules.series import PAST, Key
+from exporter.views.rules.series import PAST, Key, take_one
 from exporter.views.rules.state import State
 from exporter.zookeeper.records import czxid_of, kind_of, modified_at, owner_and_size
 
@@ -58,6 +58,15 @@ class _Owning(State):
         self._touched: set[Key] = set()
         #: The holder that cannot be named, and why, by series.
         self._nameless: dict[Key, tuple[str, str]] = {}
+
+    def hidden(self, pattern: int, path: str, captured: Key) -> None:
+        """A znode is unreadable: it may be the one that counts, so nobody knows who holds."""
+        super().hidden(pattern, path, captured)
+        self._touched.add(self._key(captured))
+
+    def shown(self, pattern: int, path: str, captured: Key) -> None:
+        super().shown(pattern, path, captured)
+        self._touched.add(self._key(captured))
 
     def settle(self, *, is_live: bool) -> None:
         touched, self._touched = self._touched, set()
@@ -128,22 +137,6 @@ class Owners(_Owning):
     def __init__(self, rule: Rule, wall: Callable[[], float]) -> None:
         super().__init__(rule, wall)
         self._znodes: dict[Key, dict[str, bytes]] = {}
-        #: How many unreadable znodes each series has.
-        self._unread: Counter[Key] = Counter()
-
-    def hidden(self, pattern: int, path: str, captured: Key) -> None:
-        """A znode is unreadable: whether it, or the other one of its series, is what is held is unknown."""
-        super().hidden(pattern, path, captured)
-        self._unread[self._key(captured)] += 1
-        self._touched.add(self._key(captured))
-
-    def shown(self, pattern: int, path: str, captured: Key) -> None:
-        super().shown(pattern, path, captured)
-        key = self._key(captured)
-        self._unread[key] -= 1
-        if not self._unread[key]:
-            del self._unread[key]
-        self._touched.add(key)
 
     def added(self, pattern: int, path: str, captured: Key, record: bytes) -> None:
         if not self._concerns(record):
@@ -151,9 +144,7 @@ class Owners(_Owning):
         key = self._key(captured)
         znodes = self._znodes.setdefault(key, {})
         znodes[path] = record
-        if len(znodes) > 1:
-            for one in znodes if len(znodes) == 2 else (path,):
-                self.unusable.add(one, "duplicate")
+        self.unusable.join(path, znodes)
         self._touched.add(key)
 
     def updated(self, pattern: int, path: str, captured: Key, record: bytes, old: bytes) -> None:
@@ -167,9 +158,7 @@ class Owners(_Owning):
             return
         key = self._key(captured)
         znodes = self._znodes[key]
-        if len(znodes) > 1:
-            for one in znodes if len(znodes) == 2 else (path,):
-                self.unusable.remove(one, "duplicate")
+        self.unusable.leave(path, znodes)
         del znodes[path]
         if not znodes:
             del self._znodes[key]
@@ -245,55 +234,45 @@ class Elections(_Owning):
         #: The directories of each series, with the zxids that created them.
         self._directories: dict[Key, dict[str, int]] = {}
         self._candidates: dict[str, _Candidates] = {}
-        #: The unreadable candidates of each directory.
-        self._hidden: dict[str, set[str]] = {}
+        #: How many unreadable candidates each directory has.
+        self._hidden: Counter[str] = Counter()
 
     def hidden(self, pattern: int, path: str, captured: Key) -> None:
-        """Nobody knows who leads while a candidate is unreadable: it may be the first."""
         super().hidden(pattern, path, captured)
         if pattern == 1:
-            self._hidden.setdefault(path[: path.rindex("/")], set()).add(path)
-            self._touched.add(self._key(captured))
+            self._hidden[_parent(path)] += 1
 
     def shown(self, pattern: int, path: str, captured: Key) -> None:
         super().shown(pattern, path, captured)
         if pattern == 1:
-            head = path[: path.rindex("/")]
-            self._hidden[head].remove(path)
-            if not self._hidden[head]:
-                del self._hidden[head]
-            self._touched.add(self._key(captured))
+            take_one(self._hidden, _parent(path))
 
     def added(self, pattern: int, path: str, captured: Key, record: bytes) -> None:
         key = self._key(captured)
         if pattern == 0:
             directories = self._directories.setdefault(key, {})
             directories[path] = czxid_of(record)
-            if len(directories) > 1:
-                for one in directories if len(directories) == 2 else (path,):
-                    self.unusable.add(one, "duplicate")
+            self.unusable.join(path, directories)
         elif self._is_candidate(path, record):
-            self._candidates.setdefault(path[: path.rindex("/")], _Candidates()).put(path, record)
+            self._candidates.setdefault(_parent(path), _Candidates()).put(path, record)
         self._touched.add(key)
 
     def updated(self, pattern: int, path: str, captured: Key, record: bytes, old: bytes) -> None:
         if pattern == 1 and self._is_candidate(path, record):
-            self._candidates[path[: path.rindex("/")]].put(path, record)
+            self._candidates[_parent(path)].put(path, record)
             self._touched.add(self._key(captured))
 
     def removed(self, pattern: int, path: str, captured: Key, record: bytes) -> None:
         key = self._key(captured)
         if pattern == 0:
             directories = self._directories[key]
-            if len(directories) > 1:
-                for one in directories if len(directories) == 2 else (path,):
-                    self.unusable.remove(one, "duplicate")
+            self.unusable.leave(path, directories)
             del directories[path]
             if not directories:
                 del self._directories[key]
             self._forget(path)
         elif self._is_candidate(path, record):
-            head = path[: path.rindex("/")]
+            head = _parent(path)
             self._candidates[head].remove(path)
             if head not in self._directories.get(key, {}):
                 self._forget(head)
@@ -313,7 +292,7 @@ class Elections(_Owning):
         directories = self._directories.get(key, {})
         if len(directories) == 1:
             ((path, age),) = directories.items()
-            candidates, hidden = self._candidates.get(path), len(self._hidden.get(path, ()))
+            candidates, hidden = self._candidates.get(path), self._hidden[path]
             if hidden:
                 if candidates is not None:
                     candidates.gone.clear()
@@ -342,3 +321,7 @@ class Elections(_Owning):
 def _number(path: str) -> int:
     match = _SEQUENCE.search(path)
     return int(match.group()) if match is not None else 0
+
+
+def _parent(path: str) -> str:
+    return path[: path.rindex("/")]

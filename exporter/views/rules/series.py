@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 #: The values of a series' labels.
 Key = tuple[str, ...]
 Value = TypeVar("Value")
+Item = TypeVar("Item")
 
 #: The age of a series that no znode has any more. It makes room for any other, and is forgotten then.
 PAST = 1 << 63
@@ -17,6 +18,13 @@ PAST = 1 << 63
 _LEFT_OVER = 64
 #: A heap that grows by less than this fraction takes numbers one by one: to build it anew costs more.
 _FEW = 16
+
+
+def take_one(counter: Counter[Item], item: Item) -> None:
+    """Counts one less of an item that is counted, and forgets it at 0."""
+    counter[item] -= 1
+    if not counter[item]:
+        del counter[item]
 
 
 class Least:
@@ -37,7 +45,7 @@ class Least:
         """Adds a number."""
         self._size += 1
         if self._gone[number]:
-            self._take(number)
+            take_one(self._gone, number)
         else:
             heapq.heappush(self._heap, number)
 
@@ -63,13 +71,8 @@ class Least:
     def least(self) -> float:
         """The least number. There must be one."""
         while self._gone and self._gone[self._heap[0]]:
-            self._take(heapq.heappop(self._heap))
+            take_one(self._gone, heapq.heappop(self._heap))
         return self._heap[0]
-
-    def _take(self, number: float) -> None:
-        self._gone[number] -= 1
-        if not self._gone[number]:
-            del self._gone[number]
 
 
 class _Youngest:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from exporter.telemetry.catalogue import UNUSABLE_REASONS
 from exporter.views.rules.rule import Family, Rule
-from exporter.views.rules.series import Bounded, Key
+from exporter.views.rules.series import Bounded, Key, take_one
 from exporter.zookeeper.records import kind_of, owner_and_size
 
 #: How many znodes are named for each reason.
@@ -55,6 +56,22 @@ class Unusable:
         self.counts[reason] -= 1
         self._named[reason].pop(path, None)
 
+    def join(self, path: str, series: Collection[str], unread: int = 0) -> None:
+        """Counts duplicates: a znode has joined these of its series, itself included, and so many unreadable ones."""
+        for one in _duplicates(path, series, unread):
+            self.add(one, "duplicate")
+
+    def leave(self, path: str, series: Collection[str], unread: int = 0) -> None:
+        """The opposite: a znode is about to leave these of its series, itself included."""
+        for one in _duplicates(path, series, unread):
+            self.remove(one, "duplicate")
+
+
+def _duplicates(path: str, series: Collection[str], unread: int) -> Collection[str]:
+    """Those that become duplicates, or cease to be: the first two together, others one by one."""
+    number = len(series) + unread
+    return () if number < 2 else series if number == 2 else (path,)
+
 
 class State:
     """What a rule keeps; subclasses say how znodes make series. One thread changes it, any thread takes snapshots.
@@ -70,6 +87,8 @@ class State:
         self.reads: Sequence[str] = rule.read_patterns
         self.series: Bounded[Any] = Bounded(rule.max_series)
         self.unusable = Unusable()
+        #: How many unreadable znodes each series has.
+        self._unread: Counter[Key] = Counter()
         captures = rule.pattern.captures
         self._places = tuple(captures.index(name) for name in rule.label_names)
 
@@ -96,10 +115,12 @@ class State:
     def hidden(self, pattern: int, path: str, captured: Key) -> None:
         """A znode is there, but unreadable."""
         self.unusable.add(path, "unreadable")
+        self._unread[self._key(captured)] += 1
 
     def shown(self, pattern: int, path: str, captured: Key) -> None:
         """That is no longer so: it is added next, or gone."""
         self.unusable.remove(path, "unreadable")
+        take_one(self._unread, self._key(captured))
 
     def gone(self, path: str) -> None:
         """An unreadable znode, `shown` just before, was removed."""
