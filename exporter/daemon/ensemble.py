@@ -78,7 +78,7 @@ class WatchedEnsemble:
             self._instruments.source,
             caches=self._caches,
             faults=dict(self._faults),
-            views={name: self._shown(name) for name in dict(self._views)},
+            views={name: self._shown(name, view) for name, view in dict(self._views).items()},
         )
 
     @property
@@ -134,9 +134,9 @@ class WatchedEnsemble:
             self._log.info("tree removed", tree=name)
             if name not in after:
                 del self._faults[name]
+            self._replaced.pop(name, None)
             if name not in after or not after[name].rules:
                 self._views.pop(name, None)
-                self._replaced.pop(name, None)
         self._caches = {name: caches.get(name) or new[name] for name in after}
         self._settings = settings
         failures = {name: failure for name in added if (failure := self._failure_to_add(after[name]))}
@@ -153,15 +153,16 @@ class WatchedEnsemble:
             cache.remove_view(before)
         if tree.rules:
             if before is not None:
-                self._replaced[tree.name] = before
-            self._views[tree.name] = cache.add_view(_view(tree, cache))
+                self._replaced[tree.name] = self._shown(tree.name, before)
+            self._views[tree.name] = cache.add_view(RulesView.of(cache, tree.rules))
         else:
             self._views.pop(tree.name, None)
+            self._replaced.pop(tree.name, None)
         self._log.info("rules changed", tree=tree.name, rules=len(tree.rules))
 
-    def _shown(self, tree: str) -> RulesView:
+    def _shown(self, tree: str, view: RulesView) -> RulesView:
         """The view of a tree; the one that it replaces, until it knows the whole tree."""
-        view, before = self._views[tree], self._replaced.get(tree)
+        before = self._replaced.get(tree)
         if before is None or view.is_known or view.failure is not None:
             self._replaced.pop(tree, None)
             return view
@@ -200,7 +201,7 @@ class WatchedEnsemble:
         cache.listen_fault(faults)
         cache.observe(_SyncLog(tree_log, cache, self._flood))
         if tree.rules:
-            self._views[tree.name] = cache.add_view(_view(tree, cache))
+            self._views[tree.name] = cache.add_view(RulesView.of(cache, tree.rules))
         return cache
 
     def _hear_state(self, change: StateChange) -> None:
@@ -251,15 +252,6 @@ class WatchedEnsemble:
         # Without stopping it first: kazoo's stop would queue a close request, which the next connection would send.
         if not self._stopped:
             self._client.start_async()
-
-
-def _view(tree: Tree, cache: TreeCache) -> RulesView:
-    return RulesView(
-        tree.rules,
-        tree.path,
-        session_timeout=lambda: cache.session_timeout,
-        unheard_for=lambda: cache.unheard_for,
-    )
 
 
 def _differ_in_rules(before: Tree, after: Tree) -> bool:

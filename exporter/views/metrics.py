@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client import Metric as Exposed
 from prometheus_client.registry import Collector
 
-from exporter.telemetry.catalogue import RULE_DROPPED_SERIES, RULE_UNUSABLE, RULES
+from exporter.telemetry.catalogue import RULE_DROPPED_SERIES, RULE_UNUSABLE, RULES, Metric
 from exporter.treecache import TreeCache
 from exporter.views.rules.rule import Family, Rule, check_collisions
 from exporter.views.rules.view import RulesView
@@ -83,12 +83,7 @@ class ZnodeMetrics:
     ) -> None:
         self._registry = registry
         #: The view, for other readers than Prometheus.
-        self.view = RulesView(
-            rules,
-            cache.stats().path,
-            session_timeout=lambda: cache.session_timeout,
-            unheard_for=lambda: cache.unheard_for,
-        )
+        self.view = RulesView.of(cache, rules)
         self._tree = _Tree(Source(ensemble, cache.name, self.view), cache)
         with _changing:
             trees = _registries.setdefault(registry, _Trees())
@@ -158,8 +153,7 @@ class _Trees(Collector):
 
 
 def _empty(family: Family) -> Exposed:
-    suffix = {"counter": "_total", "info": "_info"}.get(family.kind, "")
-    return Exposed(family.name.removesuffix(suffix), family.help, family.kind)
+    return Metric(family.name, family.kind, family.help).family()
 
 
 #: Held while trees are added and removed; scrapes do not take it.

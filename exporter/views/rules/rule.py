@@ -6,10 +6,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from exporter.views.patterns import Pattern
 from exporter.views.rules.pointer import POINTER_ACCEPTED, Pointer
+
+if TYPE_CHECKING:
+    from exporter.telemetry.catalogue import Kind
 
 #: The values of a rule; docs and `Rule` say what each is.
 VALUES = (
@@ -90,9 +93,14 @@ class Family(NamedTuple):
     """A metric of a rule: its name as queries use it, its type, its help, and the labels besides ensemble and tree."""
 
     name: str
-    kind: str
+    kind: Kind
     help: str
     labels: tuple[str, ...]
+
+    @property
+    def bare(self) -> str:
+        """The name without a suffix of its type; for OpenMetrics, two families of one bare name are one."""
+        return self.name.removesuffix("_total").removesuffix("_info")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +187,7 @@ class Rule:
             if self.metric is not None and family.name.startswith(RESERVED):
                 own = ", ".join(f"{prefix}*" for prefix in RESERVED)
                 self._refuse("metric", f"a name of the exporter's own metrics; accepted: other names than {own}")
-            if family.name.removesuffix("_total").removesuffix("_info") == "":
+            if not family.bare:
                 self._refuse("metric", "nothing but a suffix; accepted: a name before it")
 
     @cached_property
@@ -293,7 +301,7 @@ class Rule:
                     self._refuse("match", f"the metric has the label {label!r} twice; accepted: another name for it")
 
 
-def _types() -> Mapping[str, tuple[str, str]]:
+def _types() -> Mapping[str, tuple[Kind, str]]:
     """Type and suffix of the values that are no plain gauges."""
     return {
         "created": ("gauge", "_timestamp_seconds"),
@@ -327,9 +335,7 @@ def check_collisions(rules: Iterable[Rule]) -> None:
     known: dict[str, tuple[str, Family]] = {}
     for rule in rules:
         for family in rule.families:
-            # OpenMetrics names a family without these suffixes, so that two of one name are one family.
-            bare = family.name.removesuffix("_total").removesuffix("_info")
-            other, before = known.setdefault(bare, (rule.name, family))
+            other, before = known.setdefault(family.bare, (rule.name, family))
             if (before.name, before.kind, before.labels) != (family.name, family.kind, family.labels):
                 field = "name" if rule.metric is None else "metric"
                 problem = f"the metric {family.name} collides with {before.name} of the rule {other}; accepted: another"

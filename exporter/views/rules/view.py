@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+from exporter.treecache import TreeCache
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.outcome import AddedRun, Event
 from exporter.treecache.view import Batch, View
@@ -62,13 +63,22 @@ class RulesView(View):
         self._patterns = Patterns((pattern for state in self._states for pattern in state.patterns), root)
         self._data = Patterns((pattern for state in self._states for pattern in state.reads), root)
 
+    @classmethod
+    def of(cls, cache: TreeCache, rules: Iterable[Rule]) -> RulesView:
+        """The view for a cache, which it still has to be added to. Raises as the constructor does."""
+        return cls(
+            rules,
+            cache.stats().path,
+            session_timeout=lambda: cache.session_timeout,
+            unheard_for=lambda: cache.unheard_for,
+        )
+
     def _begin(self) -> None:
         self._states = [_state(rule, self._wall) for rule in self.rules]
         #: Those that decide something when a batch is over.
         self._settling = overriding(State, "settle", self._states)
         #: The unreadable znodes that a pattern matches.
         self._unreadable: set[str] = set()
-        self._is_complete = False
         #: The states to take snapshots of; None before the tree is complete. Readers see it change as a whole.
         self._live: Sequence[State] | None = None
         #: While the tree is incomplete, the snapshots of the last complete one, with who holds what and without.
@@ -94,19 +104,18 @@ class RulesView(View):
                 if matches:
                     self._change(one, matches)
                     is_concerned = True
-        if is_concerned and self._is_complete:
+        is_complete = self._live is not None and self._kept is None
+        if is_concerned and is_complete:
             self._settle(is_live=True)
 
     def complete(self) -> None:
         self._settle(is_live=False)
-        self._is_complete = True
         self._live = self._states
         self._kept = None
 
     def incomplete(self) -> None:
         known, unknown = _snapshots(self._states, is_known=True), _snapshots(self._states, is_known=False)
         self._kept = (known, unknown)
-        self._is_complete = False
 
     def reset(self) -> None:
         self._live = None
