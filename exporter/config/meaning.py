@@ -205,8 +205,8 @@ class _Reader:
 
     def _without_environment(self, section: Location, problem: str) -> str:
         """A problem of a section without values, if one of the section's may come from the environment."""
-        places = [place for place in self._written if place[: len(section)] == section]
-        if not any("${" in (self._written.get(place) or "") for place in places):
+        written = (text for place, text in self._written.items() if place[: len(section)] == section)
+        if not any("${" in (text or "") for text in written):
             return problem
         return f"a value from the environment does not fit{problem[problem.rfind('; accepted:') :]}"
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from exporter.config.settings import Ensemble, Tree, one_line
 from exporter.daemon.fleet import Fleet
+from exporter.pages.conditions import attempts_in_words
 from exporter.pages.format import counted
 from exporter.pages.rules import left_out
 from exporter.telemetry.sources import EnsembleSource
@@ -62,11 +63,10 @@ def _say_tree(source: EnsembleSource, tree: Tree, deadline: float, say: Callable
     name = one_line(f"{source.name} {tree.name}")
     cache.wait_initialized(max(0.0, deadline - time.monotonic()))
     # The view gets the whole tree a moment later.
-    while not view.snapshots() and time.monotonic() < deadline:
+    while not view.is_known and time.monotonic() < deadline:
         time.sleep(_PAUSE)
-    if not view.snapshots():
-        failures = source.client.stats().failed_attempts
-        why = ", ".join(f"{reason} ({number})" for reason, number in failures.items())
+    if not view.is_known:
+        why = attempts_in_words(source.client.stats().failed_attempts)
         say(f"{name}: not complete ({cache.state}{f'; connecting failed: {why}' if why else ''})")
         return False
     say(f"{name}: {counted(len(cache), 'znode')}")

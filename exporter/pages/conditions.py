@@ -7,7 +7,7 @@ none of the conditions is complete: every znode of the tree is in the cache and 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -270,10 +270,27 @@ CONNECTIONS = {
 }
 
 
+#: Why attempts to connect failed, by `FAILURE_REASONS`.
+_FAILED_ATTEMPTS = {
+    "dns": "name not resolved",
+    "refused": "refused",
+    "timeout": "timed out",
+    "tls": "TLS failed",
+    "auth": "authentication failed",
+    "hung_up": "closed by the server, as without a quorum",
+    "other": "failed",
+}
+
+
 def situation_of(client: ClientStats) -> str:
     """The client's state; `turned_away` while it has no connection because servers close each new one."""
     is_turned_away = client.server is None and client.failed_attempts.get("hung_up", 0) >= TURNED_AWAY
     return "turned_away" if is_turned_away else client.state
+
+
+def attempts_in_words(failed: Mapping[str, int]) -> str:
+    """How often and why attempts to connect failed; `failed` counts them by `FAILURE_REASONS`."""
+    return ", ".join(f"{_FAILED_ATTEMPTS[reason]} ({human_count(number)})" for reason, number in failed.items())
 
 
 def found_in(seen: Seen) -> list[Condition]:

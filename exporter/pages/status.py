@@ -9,7 +9,7 @@ from typing import Any
 
 from exporter.pages import documents
 from exporter.pages.cells import Cell, cells_of, element_id
-from exporter.pages.conditions import CONNECTIONS, LEVELS, STUCK_AFTER, situation_of
+from exporter.pages.conditions import CONNECTIONS, LEVELS, STUCK_AFTER, attempts_in_words, situation_of
 from exporter.pages.format import (
     counted,
     human_bytes,
@@ -141,18 +141,6 @@ def _ensemble(look: Look, history: History, places: Places) -> EnsembleStatus:
     )
 
 
-#: Why attempts to connect failed, by `FAILURE_REASONS`.
-_FAILED = {
-    "dns": "name not resolved",
-    "refused": "refused",
-    "timeout": "timed out",
-    "tls": "TLS failed",
-    "auth": "authentication failed",
-    "hung_up": "closed by the server, as without a quorum",
-    "other": "failed",
-}
-
-
 def _facts(row: str, client: ClientStats) -> dict[str, Cell]:
     now = time.time()
     stuck = "bad" if client.oldest_request_age > STUCK_AFTER else "plain"
@@ -173,8 +161,7 @@ def _facts(row: str, client: ClientStats) -> dict[str, Cell]:
 
 def _no_server(failed_attempts: Mapping[str, int]) -> str:
     """How often and why connecting failed since the last connection: the evidence of what is wrong."""
-    attempts = [f"{_FAILED[reason]} ({human_count(number)})" for reason, number in failed_attempts.items()]
-    return f"none; attempts: {', '.join(attempts)}" if attempts else "none"
+    return f"none; attempts: {attempts_in_words(failed_attempts)}" if failed_attempts else "none"
 
 
 def _since(at: float, now: float) -> str:

@@ -1,4 +1,4 @@
-"""View: the base class of whatever is derived from the contents of a tree, and kept up to date by its cache.
+"""View: the base class of objects that are derived from the contents of a tree; its cache keeps them up to date.
 
 It is here, and not with the views in `exporter.views`, because the cache drives it.
 """

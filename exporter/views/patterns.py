@@ -309,7 +309,7 @@ class Head:
     def __init__(self, plan: _Plan, captured: tuple[tuple[str, ...], ...]) -> None:
         self._plan = plan
         self._captured = captured
-        #: Whether no child matches, whatever its name.
+        #: Whether no child can match.
         self.is_barren = not plan.others and not plan.exact
 
     @property

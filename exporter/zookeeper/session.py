@@ -267,7 +267,7 @@ class Session:
             self._inquiries.on_hang_up()
             self.observers.connection_lost()
             if state == KazooState.SUSPENDED and not self._standing.is_connected:
-                # The attempt has failed before the server accepted the credentials: nobody was told of a connection.
+                # The attempt failed before the server accepted the credentials, so no connection was reported.
                 return
             change = self._standing.disconnected(state, self._why(state))
             self._traffic.transitions[self._standing.state] += 1
