@@ -44,7 +44,8 @@ class Parameters:
     )
 
     copies: str = _text(
-        "instance, pod", "Labels that distinguish the caches of one tree: the labels that replicas do not share."
+        "instance, pod",
+        "Labels that distinguish the caches of one tree: the labels that replicas do not share, nor most alerts have.",
     )
 
     memory: str = _wait(

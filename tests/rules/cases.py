@@ -44,8 +44,12 @@ def cases(*stems: str) -> list[Any]:
 
 def run(path: Path, number: int, folder: Path) -> None:
     """Runs promtool with one case of a file, in its own folder."""
+    run_case(path, load(path)["tests"][number], folder)
+
+
+def run_case(path: Path, case: Any, folder: Path) -> None:
+    """Runs promtool with a case that is evaluated as those of a file are, in its own folder."""
     document = load(path)
-    case = document["tests"][number]
     evaluated = groups() if os.environ.get("SOAK") else needed(groups(), case)
     (folder / "rules.yml").write_text(json.dumps({"groups": evaluated}))
     (folder / "case.yml").write_text(json.dumps({**document, "rule_files": ["rules.yml"], "tests": [case]}))
