@@ -68,7 +68,7 @@ class Form:
 REAL = Form(1, "15s", "10s", {}, hour=3600, changes=50_000)
 #: Trees are stale after 30 seconds, as by default, so that alerts of causes fire first. A scrape may take its whole
 #: interval, which a busy machine needs.
-SHORT = Form(10, "5s", "4s", {"freshness": {"interval": "3s", "timeout": "12s"}}, hour=40, changes=2000)
+SHORT = Form(10, "5s", "10s", {"freshness": {"interval": "3s", "timeout": "12s"}}, hour=40, changes=2000)
 
 
 class Replica:

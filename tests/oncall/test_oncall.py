@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import pytest
 
 from dashboards.prometheus.parameters import Parameters
+from tests.integration.alerting import Alert
 from tests.oncall import runbook, timeline
 from tests.oncall.causes import CAUSES, Cause
 from tests.oncall.run import own_folder, run
@@ -65,13 +66,15 @@ def happened() -> Run:
 
 
 def wait_for(alert: str, place: Place) -> Mapping[str, str]:
-    """The labels of the first firing alert, once it fires."""
+    """The labels of the first firing alert, once it fires, and the instance that its summary names."""
 
-    def fired() -> list[Mapping[str, str]]:
+    def fired() -> list[Alert]:
         alerts = [one for sent in place.received() if sent.name == alert for one in sent.alerts]
-        return [one.labels for one in alerts if one.status == "firing"]
+        return [one for one in alerts if one.status == "firing"]
 
-    return eventually(fired, timeout=SLACK, interval=0.2)[0]
+    first = eventually(fired, timeout=SLACK, interval=0.2)[0]
+    named = next((replica.instance for replica in place.replicas if replica.instance in first.summary), None)
+    return first.labels if named is None else {**first.labels, "instance": named}
 
 
 @pytest.mark.parametrize("cause", CAUSED, ids=lambda cause: cause.name)
