@@ -1,4 +1,4 @@
-"""What views cost: an event, a load and a scrape with 0, 1 and 20 rules, in processor time.
+"""What views cost, in processor time: an event and a load with 1 and 20 rules and with the sizes, and a scrape.
 
     python -m bench.views [--znodes 100000] [--series 10000] [--rounds 5]
 
@@ -11,7 +11,8 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client import Metric as Family
@@ -20,6 +21,8 @@ from prometheus_client.registry import Collector
 from exporter import Rule
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.outcome import AddedRun, Event
+from exporter.treecache.view import View
+from exporter.views.limits.view import Limits, LimitsView
 from exporter.views.metrics import Source, families
 from exporter.views.rules.view import RulesView
 from tests.simulation.znodes import Znode
@@ -36,6 +39,17 @@ def rules_for(number: int, *, matching: bool) -> list[Rule]:
         Rule(name=f"of_{index}", match=match, value="count", by=[], kind="persistent")
         for index, match in enumerate([*matches, *others])
     ]
+
+
+def views() -> Iterator[tuple[str, Callable[[], View]]]:
+    """What is measured: its name, and how to make it."""
+    for number, matching in ((1, False), (20, False), (1, True), (20, True)):
+        rules = rules_for(number, matching=matching)
+        named = "rule" if number == 1 else "rules"
+        what = "1 matches" if matching else "none matches"
+        yield f"{number} {named}, of which {what}", partial(RulesView, rules, "/app")
+    for subtrees in (0, 50):
+        yield f"sizes, {subtrees or 'no'} subtrees", partial(LimitsView, Limits(subtrees=subtrees), lambda _: ())
 
 
 def load(znodes: int) -> list[AddedRun]:
@@ -66,11 +80,11 @@ def seconds(work: Callable[[], object], rounds: int) -> float:
     return statistics.median(times)
 
 
-def of_a_load(rules: Sequence[Rule], runs: Sequence[AddedRun], rounds: int) -> float:
+def of_a_load(make: Callable[[], View], runs: Sequence[AddedRun], rounds: int) -> float:
     """Seconds that a view adds to a load."""
 
     def work() -> None:
-        view = RulesView(rules, "/app")
+        view = make()
         for run in runs:
             view.changed([run])
         view.complete()
@@ -78,9 +92,10 @@ def of_a_load(rules: Sequence[Rule], runs: Sequence[AddedRun], rounds: int) -> f
     return seconds(work, rounds)
 
 
-def of_updates(rules: Sequence[Rule], events: Sequence[Event], rounds: int) -> float:
-    """Seconds that a view adds to updates that come one by one."""
-    view = RulesView(rules, "/app")
+def of_updates(make: Callable[[], View], runs: Sequence[AddedRun], events: Sequence[Event], rounds: int) -> float:
+    """Seconds that a view of the tree adds to updates that come one by one."""
+    view = make()
+    view.changed(runs)
     view.complete()
 
     def work() -> None:
@@ -118,12 +133,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     runs, events = load(given.znodes), updates(given.znodes)
-    print("| rules | a znode of a load, us | an event, us |\n|---|---|---|")
-    for number, matching in ((1, False), (20, False), (1, True), (20, True)):
-        rules = rules_for(number, matching=matching)
-        loading = of_a_load(rules, runs, given.rounds) / given.znodes * 1e6
-        updating = of_updates(rules, events, given.rounds) / given.znodes * 1e6
-        name = f"{number}, of which 1 matches" if matching else f"{number}, none matches"
+    print("| view | a znode of a load, us | an event, us |\n|---|---|---|")
+    for name, make in views():
+        loading = of_a_load(make, runs, given.rounds) / given.znodes * 1e6
+        updating = of_updates(make, runs, events, given.rounds) / given.znodes * 1e6
         print(f"| {name} | {loading:.2f} | {updating:.2f} |", flush=True)
     collecting, scraping = of_a_scrape(given.series, given.rounds)
     print(

@@ -16,6 +16,7 @@ from exporter.config.document import Document, Location
 from exporter.config.globs import Pattern
 from exporter.config.problems import Problem
 from exporter.treecache.options import CacheOptions
+from exporter.views.limits.view import Limits
 from exporter.views.patterns import Patterns
 from exporter.views.rules.rule import Rule, RuleError, check_collisions, check_rules
 
@@ -94,6 +95,7 @@ class _Reader:
             include=tuple(section.include),
             exclude=tuple(section.exclude),
             rules=tuple(self._rules(section, (*at, "metrics"))),
+            limits=Limits(**section.limits.model_dump()),
             options=_options(section),
         )
 
@@ -221,7 +223,7 @@ def _options(section: schema.Tree) -> CacheOptions:
     A key that is not an option of a cache raises TypeError, as it would otherwise be accepted and ignored.
     """
     given: dict[str, Any] = {}
-    for key, value in section.model_dump(exclude={"name", "path", "include", "exclude", "metrics"}).items():
+    for key, value in section.model_dump(exclude={"name", "path", "include", "exclude", "metrics", "limits"}).items():
         if isinstance(value, dict):
             given.update({f"{key}_{inner}": of_it for inner, of_it in value.items()})
         else:

@@ -14,6 +14,7 @@ from exporter.config import settings
 from exporter.config.globs import Pattern
 from exporter.config.scalars import FromEnvironment, plain
 from exporter.config.settings import OPTIONS, parse_duration, parse_hosts, parse_name, parse_path
+from exporter.views.limits.view import Limits
 from exporter.views.rules.rule import AGGREGATES, KINDS, MAX_SERIES, VALUES
 from exporter.zookeeper.frames import LEAST_MAX_FRAME, MOST_MAX_FRAME
 
@@ -159,7 +160,20 @@ class Rule(Section):
     )
 
 
-# Every key of a tree but the first four and `metrics` is an option of its cache. The option of a section's key has the
+class SizeLimits(Section):
+    """What the sizes of a tree's znodes are compared with."""
+
+    jute_maxbuffer: Positive = Field(
+        default=Limits.jute_maxbuffer,
+        description="The servers' `jute.maxbuffer` in bytes, which limits a znode's data and its list of children.",
+    )
+    subtrees: WholeNumber = Field(
+        default=Limits.subtrees,
+        description="For how many children of the root to count the znodes and bytes below them; 0 for none.",
+    )
+
+
+# Every key of a tree but the first four, `metrics` and `limits` is an option of its cache. That of a section's key has the
 # name of the section before the key's: `audit_sample`.
 
 
@@ -190,6 +204,7 @@ class Tree(Section):
     freshness: Freshness = Field(default=Freshness(), description="How the staleness of the tree is measured.")
     audit: Audit = Field(default=Audit(), description="How the tree is compared with what ZooKeeper holds.")
     metrics: list[Rule] = Field(default=[], description="Metrics of what is in the znodes.")
+    limits: SizeLimits = Field(default=SizeLimits(), description="What the sizes of znodes are compared with.")
 
 
 class Password(Section):

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from exporter.treecache import Shard
 from exporter.treecache.options import CacheOptions
+from exporter.views.limits.view import Limits
 from exporter.views.rules.rule import Rule
 from exporter.zookeeper.frames import MAX_FRAME
 
@@ -69,13 +70,17 @@ OPTIONS = CacheOptions(
     create_root=False, keep_data=False, freshness_interval=5.0, audit_interval=300.0, audit_sample=1000
 )
 
+#: What the sizes of a tree are compared with by default.
+LIMITS = Limits()
+
 
 @dataclass(frozen=True)
 class Tree:
     """One subtree to watch.
 
     `path` is its root inside the ensemble's chroot, `name` its value of the label `tree`. `include` and `exclude` are
-    globs (see `exporter.config.globs`), `rules` the metrics made from its znodes, `options` those of its cache.
+    globs (see `exporter.config.globs`), `rules` the metrics made from its znodes, `limits` what its sizes are compared
+    with, `options` those of its cache.
     """
 
     name: str
@@ -83,6 +88,7 @@ class Tree:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
+    limits: Limits = LIMITS
     options: CacheOptions = OPTIONS
 
 

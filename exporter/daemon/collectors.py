@@ -11,6 +11,7 @@ from exporter.telemetry.collecting import Collector
 from exporter.telemetry.collectors import caches_collector, clients_collector, exporter_collector
 from exporter.telemetry.sources import EnsembleSource, ReloadSource
 from exporter.views.collector import ZnodesCollector
+from exporter.views.limits.collector import limits_collector
 
 
 def collectors(
@@ -31,6 +32,7 @@ def collectors(
         caches_collector(ensembles),
         clients_collector(ensembles),
         ZnodesCollector(ensembles),
+        limits_collector(ensembles),
         exporter_collector(__version__, reloads, spans_dropped, settings.shard),
     ]
 

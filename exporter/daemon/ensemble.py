@@ -19,6 +19,7 @@ from exporter.config.settings import DigestMd5, Ensemble, Gssapi, Tls, Tree
 from exporter.daemon.faults import FaultLog, FaultMemory
 from exporter.daemon.logs import OfEnsemble
 from exporter.daemon.losthistory import LostHistory, newest_zxid
+from exporter.daemon.views import Views
 from exporter.process.logs import Flood
 from exporter.telemetry.instruments import ClientInstruments
 from exporter.telemetry.sources import EnsembleSource
@@ -27,6 +28,7 @@ from exporter.treecache import Shard, TreeCache
 from exporter.treecache.observer import CacheObserver
 from exporter.treecache.options import CacheOptions
 from exporter.treecache.outcome import SyncBegun
+from exporter.views.limits.view import LimitsView
 from exporter.views.rules.view import RulesView
 from exporter.zookeeper.session import Session
 from exporter.zookeeper.statechange import StateChange
@@ -61,9 +63,8 @@ class WatchedEnsemble:
         self._instruments = ClientInstruments(settings.name, self._session)
         self._instruments.start()
         self._faults: dict[str, FaultMemory] = {}
-        self._views: dict[str, RulesView] = {}
-        #: The views that those replace, by tree.
-        self._replaced: dict[str, RulesView] = {}
+        self._rules = Views[RulesView]()
+        self._limits = Views[LimitsView]()
         self._caches = {tree.name: self._cache(tree) for tree in settings.trees}
         self._revival: threading.Timer | None = None
         self._revival_delay = FIRST_REVIVAL
@@ -78,7 +79,8 @@ class WatchedEnsemble:
             self._instruments.source,
             caches=self._caches,
             faults=dict(self._faults),
-            views={name: self._shown(name, view) for name, view in dict(self._views).items()},
+            views=self._rules.shown(),
+            limits=self._limits.shown(),
         )
 
     @property
@@ -117,9 +119,8 @@ class WatchedEnsemble:
         before = {tree.name: tree for tree in self._settings.trees}
         after = {tree.name: tree for tree in settings.trees}
         for name in before.keys() & after.keys():
-            has_failed = name in self._views and self._views[name].failure is not None
-            if _differ_in_rules(before[name], after[name]) or (has_failed and before[name] == after[name]):
-                self._change_rules(after[name])
+            if before[name] == after[name] or _differ_in_views(before[name], after[name]):
+                self._change_views(before[name], after[name])
                 before[name] = after[name]
         removed = [name for name, tree in before.items() if after.get(name) != tree]
         added = [name for name, tree in after.items() if before.get(name) != tree]
@@ -134,9 +135,8 @@ class WatchedEnsemble:
             self._log.info("tree removed", tree=name)
             if name not in after:
                 del self._faults[name]
-            self._replaced.pop(name, None)
-            if name not in after or not after[name].rules:
-                self._views.pop(name, None)
+                self._rules.end(name)
+                self._limits.end(name)
         self._caches = {name: caches.get(name) or new[name] for name in after}
         self._settings = settings
         failures = {name: failure for name in added if (failure := self._failure_to_add(after[name]))}
@@ -146,27 +146,15 @@ class WatchedEnsemble:
             self._settings = replace(settings, trees=trees)
             raise next(iter(failures.values()))
 
-    def _change_rules(self, tree: Tree) -> None:
-        """Gives a tree other rules. The cache goes on as it is."""
-        cache, before = self._caches[tree.name], self._views.get(tree.name)
-        if before is not None:
-            cache.remove_view(before)
-        if tree.rules:
-            if before is not None:
-                self._replaced[tree.name] = self._shown(tree.name, before)
-            self._views[tree.name] = cache.add_view(RulesView.of(cache, tree.rules))
-        else:
-            self._views.pop(tree.name, None)
-            self._replaced.pop(tree.name, None)
-        self._log.info("rules changed", tree=tree.name, rules=len(tree.rules))
-
-    def _shown(self, tree: str, view: RulesView) -> RulesView:
-        """The view of a tree; the one that it replaces, until it knows the whole tree."""
-        before = self._replaced.get(tree)
-        if before is None or view.is_known or view.failure is not None:
-            self._replaced.pop(tree, None)
-            return view
-        return before
+    def _change_views(self, before: Tree, after: Tree) -> None:
+        """Replaces the views of a tree that differ, or have failed. The cache goes on as it is."""
+        cache = self._caches[after.name]
+        if before.rules != after.rules or self._rules.has_failed(after.name):
+            self._rules.change(after.name, cache, _rules_of(cache, after))
+            self._log.info("rules changed", tree=after.name, rules=len(after.rules))
+        if before.limits != after.limits or self._limits.has_failed(after.name):
+            self._limits.change(after.name, cache, LimitsView.of(cache, after.limits))
+            self._log.info("limits changed", tree=after.name)
 
     def _failure_to_add(self, tree: Tree) -> Exception | None:
         cache = self._caches[tree.name]
@@ -200,8 +188,8 @@ class WatchedEnsemble:
         self._faults[tree.name] = faults = FaultMemory()
         cache.listen_fault(faults)
         cache.observe(_SyncLog(tree_log, cache, self._flood))
-        if tree.rules:
-            self._views[tree.name] = cache.add_view(RulesView.of(cache, tree.rules))
+        self._rules.begin(tree.name, cache, _rules_of(cache, tree))
+        self._limits.begin(tree.name, cache, LimitsView.of(cache, tree.limits))
         return cache
 
     def _hear_state(self, change: StateChange) -> None:
@@ -254,9 +242,13 @@ class WatchedEnsemble:
             self._client.start_async()
 
 
-def _differ_in_rules(before: Tree, after: Tree) -> bool:
-    """Whether only the rules of a tree differ, and the cache keeps the data that the new ones read."""
-    if before.rules == after.rules or replace(before, rules=after.rules) != after:
+def _rules_of(cache: TreeCache, tree: Tree) -> RulesView | None:
+    return RulesView.of(cache, tree.rules) if tree.rules else None
+
+
+def _differ_in_views(before: Tree, after: Tree) -> bool:
+    """Whether only the views of a tree differ, and the cache keeps the data that the new ones read."""
+    if replace(before, rules=after.rules, limits=after.limits) != after:
         return False
     kept, wanted = ({path for rule in tree.rules for path in rule.read_patterns} for tree in (before, after))
     return after.options.keep_data or kept >= wanted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -27,6 +27,8 @@ PATH_SHOWN = 256 * 1024
 #: How many of a path's names are shown, the first and the last ones.
 _FIRST_STEPS, _LAST_STEPS = 4, 12
 VIEWS = ("text", "json", "hex")
+#: By what the children are sorted; by size and by children, the largest come first.
+ORDERS = ("name", "size", "children")
 
 
 @runtime_checkable
@@ -61,6 +63,7 @@ class Znode:
 
     `link` is its path for a link, `whole` its path if that is too long for a heading. Steps are names and links.
     `is_held` says whether the cache has the znode, or at least its name; `heading` is the heading of its children.
+    `omitted` is how many children the page leaves out, which has only the largest ones if they are sorted by that.
     """
 
     path: str
@@ -75,6 +78,7 @@ class Znode:
     begins_with: str
     after: str
     next_after: str
+    omitted: int = 0
 
 
 def find(ensembles: Iterable[EnsembleSource], ensemble: str, tree: str) -> Browsable | None:
@@ -86,11 +90,19 @@ def find(ensembles: Iterable[EnsembleSource], ensemble: str, tree: str) -> Brows
     return None
 
 
-def look_up(cache: Browsable, path: str, *, after: str = "", view: str = "text", expose_data: bool = False) -> Znode:
+def look_up(
+    cache: Browsable,
+    path: str,
+    *,
+    after: str = "",
+    view: str = "text",
+    order: str = "name",
+    expose_data: bool = False,
+) -> Znode:
     """The znode at `path`; if there is none, its nearest ancestor, with the children that match the rest of `path`.
 
-    The page of children starts after the name `after`. A `path` outside the tree means the root. Names may be
-    shortened as by `links`.
+    The page of children starts after the name `after`; in another `order` than by name it has the first ones. A `path`
+    outside the tree means the root. Names may be shortened as by `links`.
     """
     root = cache.stats().path
     path = path.lstrip()
@@ -99,11 +111,15 @@ def look_up(cache: Browsable, path: str, *, after: str = "", view: str = "text",
     names = held or frozenset()
     if rest and path != path.rstrip() and not any(name.startswith(rest) for name in names):
         # No znode here has a name that ends in spaces: they were pasted with the path.
-        return look_up(cache, path.rstrip(), after=after, view=view, expose_data=expose_data)
+        return look_up(cache, path.rstrip(), after=after, view=view, order=order, expose_data=expose_data)
     after = meant(after, names) or after
     link = short_path(found)
-    matching = [name for name in names if name.startswith(rest) and name > after]
-    shown = heapq.nsmallest(PAGE + 1, matching)
+    if order == "name":
+        shown = heapq.nsmallest(PAGE + 1, [name for name in names if name.startswith(rest) and name > after])
+    else:
+        shown = heapq.nsmallest(
+            PAGE, [name for name in names if name.startswith(rest)], key=_weight(cache, found, order)
+        )
     node = cache.get_data(found)
     return Znode(
         path=found,
@@ -118,7 +134,19 @@ def look_up(cache: Browsable, path: str, *, after: str = "", view: str = "text",
         begins_with=rest,
         after=after,
         next_after=short_name(shown[PAGE - 1]) if len(shown) > PAGE else "",
+        omitted=0 if order == "name" else len(names) - len(shown),
     )
+
+
+def _weight(cache: Browsable, parent: str, order: str) -> Callable[[str], tuple[int, str]]:
+    """A key that sorts the children of a znode, the largest first and equals by name."""
+
+    def key(name: str) -> tuple[int, str]:
+        node = cache.get_data(f"{parent.rstrip('/')}/{name}")
+        size = 0 if node is None else node.stat.numChildren if order == "children" else node.stat.dataLength
+        return -size, name
+
+    return key
 
 
 def _nearest(cache: Browsable, root: str, path: str) -> tuple[str, str]:

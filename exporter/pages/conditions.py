@@ -6,13 +6,15 @@ none of the conditions is complete: every znode of the tree is in the cache and 
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from exporter.pages.format import counted, human_count, human_duration, roughly
+from exporter.pages.format import brief, counted, human_bytes, human_count, human_duration, roughly
 from exporter.treecache.stats import CacheStats
+from exporter.views.limits.view import Weighed
 from exporter.zookeeper.stats import ClientStats
 
 #: From the best to the worst.
@@ -22,6 +24,8 @@ STUCK_AFTER = 5.0
 UNDELIVERED_AFTER = 10.0
 #: Share of a tree's znodes that may be unreadable before the tree counts as bad; the paging alert has the same limit.
 UNREADABLE_SHARE = 0.2
+#: How many znodes near the size limit are named, and how many at most are logged.
+NAMED, LOGGED = 3, 20
 #: Without a quorum, servers close each new connection. A server that stops does that once or twice.
 TURNED_AWAY = 3
 
@@ -29,16 +33,22 @@ _HOLDING = ("in_sync", "catching_up")
 
 
 class Seen(NamedTuple):
-    """A tree at one moment: the stats of its client and cache, and the seconds since it was last verified."""
+    """A tree at one moment: the stats of its client and cache, the seconds since it was last verified, its sizes."""
 
     client: ClientStats
     tree: CacheStats
     unverified_for: float
+    weighed: Weighed | None = None
 
     @property
     def is_stale(self) -> bool:
         """Whether the staleness is above the limit; False if the tree has no limit."""
         return 0 < self.tree.stale_after < self.unverified_for
+
+    @property
+    def near_limit(self) -> Sequence[str]:
+        """The absolute paths of some znodes whose data or list of children is near the limit, the largest first."""
+        return () if self.weighed is None else largest(self.weighed.near, self.tree.path)
 
     @property
     def znodes(self) -> int:
@@ -106,6 +116,19 @@ def _unreadable(seen: Seen) -> str:
 def _stale(seen: Seen) -> str:
     ago = f"last verified {roughly(seen.unverified_for)} ago" if seen.tree.verified_at else "never verified"
     return f"stale, {ago}"
+
+
+def _near_limit(seen: Seen) -> str:
+    assert seen.weighed is not None
+    number, named = len(seen.weighed.near), ", ".join(brief(path) for path in seen.near_limit[:NAMED])
+    more = f" and {human_count(number - NAMED)} more" if number > NAMED else ""
+    return f"{counted(number, 'znode')} near the size limit of {human_bytes(seen.weighed.limit)}: {named}{more}"
+
+
+def largest(sizes: Mapping[str, int], root: str) -> Sequence[str]:
+    """The absolute paths of the largest of these, at most `LOGGED`; the given ones are below the root of the tree."""
+    below = heapq.nlargest(LOGGED, sizes, key=sizes.__getitem__)
+    return [f"{root.rstrip('/')}{path}" or "/" for path in below]
 
 
 #: The conditions of a tree, the worst first.
@@ -225,6 +248,14 @@ CONDITIONS: Sequence[Condition] = (
         ),
         alone=lambda seen: f"listeners have taken no event for {roughly(seen.tree.undelivered_for)}",
         runbook="TreeCacheListenerSlow",
+    ),
+    Condition(
+        "near the size limit",
+        "waiting",
+        lambda seen: bool(seen.near_limit),
+        "have znodes near the size limit",
+        detail=_near_limit,
+        runbook="TreeCacheNearSizeLimit",
     ),
 )
 

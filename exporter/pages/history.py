@@ -37,6 +37,7 @@ class Look:
     trees: Mapping[str, CacheStats]
     faults: Mapping[str, Sequence[Fault]]
     views: Mapping[str, View] = field(default_factory=dict)
+    limits: Mapping[str, View] = field(default_factory=dict)
     standings: Sequence[Standing] = ()
 
 
@@ -122,7 +123,8 @@ class History:
             cache = source.caches.get(tree) if source.name == ensemble else None
             if cache is not None:
                 client = source.client.stats()
-                return client, standing_of(tree, client, cache.stats(), self._unverified_for(ensemble, tree))
+                unverified_for, sizes = self._unverified_for(ensemble, tree), source.limits.get(tree)
+                return client, standing_of(tree, client, cache.stats(), unverified_for, sizes)
         return None
 
     def charts(self, ensemble: str, tree: str) -> Charts:
@@ -151,7 +153,8 @@ class History:
                 one = self._series.get((look.name, name)) or Series(changes_of(tree), moment)
                 one.add(tree, moment)
                 series[look.name, name] = one
-                standings.append(standing_of(name, look.client, tree, one.unverified_for(moment)))
+                sizes = look.limits.get(name)
+                standings.append(standing_of(name, look.client, tree, one.unverified_for(moment), sizes))
             noted.append(replace(look, standings=worst_first(standings)))
             before = self._before.get(look.name)
             if before is not None:
@@ -169,6 +172,7 @@ def _look(ensemble: EnsembleSource) -> Look:
         trees={name: cache.stats() for name, cache in ensemble.caches.items()},
         faults={name: memory.recent() for name, memory in ensemble.faults.items()},
         views=ensemble.views,
+        limits=ensemble.limits,
     )
 
 

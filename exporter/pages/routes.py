@@ -119,12 +119,17 @@ class Pages:
         return {(one.name, name) for one in self._ensembles for name in one.caches if self._find(one.name, name)}
 
     def _browse(self, request: Request) -> Response:
-        asked = {name: request.query_params.get(name, "") for name in ("ensemble", "tree", "path", "after", "view")}
+        asked = {
+            name: request.query_params.get(name, "") for name in ("ensemble", "tree", "path", "after", "view", "sort")
+        }
         cache = self._find(asked["ensemble"], asked["tree"])
         if cache is None:
             return self._trees(asked)
         view = asked["view"] if asked["view"] in browser.VIEWS else "text"
-        znode = browser.look_up(cache, asked["path"], after=asked["after"], view=view, expose_data=self._expose_data)
+        order = asked["sort"] if asked["sort"] in browser.ORDERS else "name"
+        znode = browser.look_up(
+            cache, asked["path"], after=asked["after"], view=view, order=order, expose_data=self._expose_data
+        )
         wrong, level = self._wrong_with(asked["ensemble"], asked["tree"])
         return self._page(
             "browse.html",
@@ -132,6 +137,8 @@ class Pages:
             znode=znode,
             view=view,
             views=browser.VIEWS,
+            order=order,
+            orders=browser.ORDERS,
             wrong=wrong,
             level=level,
             metrics=self._metrics_from(asked["ensemble"], asked["tree"], znode.path),

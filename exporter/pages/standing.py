@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from exporter.pages.conditions import LEVELS, Condition, Seen, found_in, level_of
 from exporter.treecache.stats import CacheStats
+from exporter.treecache.view import View
+from exporter.views.limits.view import LimitsView
 from exporter.zookeeper.stats import ClientStats
 
 COMPLETE = "complete"
@@ -30,6 +32,7 @@ class Standing:
         was_complete: whether it was ever complete.
         failure, failed_at: while it is failed, why and since when (Unix time, 0 if unknown).
         unreadable, znodes: the number of unreadable znodes, and of all known znodes.
+        near_limit: the paths of some znodes near the size limit, the largest first.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Standing:
     failed_at: float = 0.0
     unreadable: int = 0
     znodes: int = 0
+    near_limit: Sequence[str] = ()
 
     @property
     def own_conditions(self) -> tuple[Condition, ...]:
@@ -63,10 +67,13 @@ class Standing:
         return not self.conditions
 
 
-def standing_of(name: str, client: ClientStats, tree: CacheStats, unverified_for: float = 0.0) -> Standing:
+def standing_of(
+    name: str, client: ClientStats, tree: CacheStats, unverified_for: float = 0.0, sizes: View | None = None
+) -> Standing:
     """The standing of a tree; `unverified_for` is how long a never verified one has been complete, in seconds."""
+    weighed = sizes.weighed() if isinstance(sizes, LimitsView) else None
     staleness = max(0.0, time.time() - tree.verified_at) if tree.verified_at else None
-    seen = Seen(client, tree, unverified_for if staleness is None else staleness)
+    seen = Seen(client, tree, unverified_for if staleness is None else staleness, weighed)
     conditions = found_in(seen)
     return Standing(
         name=name,
@@ -83,6 +90,7 @@ def standing_of(name: str, client: ClientStats, tree: CacheStats, unverified_for
         failed_at=tree.failed_at,
         unreadable=tree.unreadable_nodes,
         znodes=seen.znodes,
+        near_limit=seen.near_limit,
     )
 
 

@@ -24,9 +24,10 @@ log = structlog.stdlib.get_logger("exporter")
 
 @dataclass
 class _Logged:
-    """The last log line about a tree, and its time."""
+    """The last log line about a tree, its time, and the znodes near the size limit that were logged."""
 
     conditions: tuple[Condition, ...] = ()
+    near_limit: frozenset[str] = frozenset()
     at: deque[float] = field(default_factory=lambda: deque(maxlen=LIMIT))
 
 
@@ -51,6 +52,7 @@ class StandingLog:
                 self._note(ensemble, standing, logged)
 
     def _note(self, ensemble: str, standing: Standing, logged: _Logged) -> None:
+        self._note_sizes(ensemble, standing, logged)
         now = self._clock()
         conditions = tuple(one for one in standing.own_conditions if one.name not in _UNLOGGED)
         is_flood = len(logged.at) == LIMIT and now - logged.at[0] < INTERVAL
@@ -65,6 +67,14 @@ class StandingLog:
                 of_tree.info("tree condition ended", condition=condition.name, **_facts(standing))
         logged.conditions = conditions
         logged.at.append(now)
+
+    def _note_sizes(self, ensemble: str, standing: Standing, logged: _Logged) -> None:
+        """Logs each znode near the size limit once, for as long as the tree has any."""
+        of_tree = log.bind(ensemble=ensemble, tree=standing.name)
+        for path in standing.near_limit:
+            if path not in logged.near_limit:
+                of_tree.warning("znode near the size limit", path=path)
+        logged.near_limit = logged.near_limit.union(standing.near_limit) if standing.near_limit else frozenset()
 
     def _is_undecided(self, standing: Standing, conditions: Sequence[Condition], logged: _Logged) -> bool:
         """Whether a condition seems to have ended only because the tree's state is unknown for now."""

@@ -480,6 +480,42 @@ CLIENT = Group(
         CLIENT_LAST_ZXID,
     ),
 )
+LARGEST_NODE = _gauge(
+    "zookeeper_cache_largest_node_bytes",
+    "Size of the data of the tree's largest znode.",
+    unit="bytes",
+)
+LARGEST_CHILDREN_COUNT = _gauge(
+    "zookeeper_cache_largest_children_count",
+    "Number of children of the znode that has most.",
+)
+LARGEST_CHILDREN_LIST = _gauge(
+    "zookeeper_cache_largest_children_list_bytes",
+    "Size of the largest list of children, as a server sends it in reply to getChildren; 0 if no znode has 128 "
+    "children. Children outside the tree count as the average of the others.",
+    unit="bytes",
+)
+SIZE_LIMIT = _gauge(
+    "zookeeper_cache_limit_bytes",
+    "The servers' jute.maxbuffer as configured: larger data is refused, and a larger list of children cannot be read.",
+    unit="bytes",
+)
+NODES_NEAR_LIMIT = _gauge(
+    "zookeeper_cache_nodes_near_limit",
+    "Znodes whose data, or whose list of children, has more than 80 % of the limit. The page names them.",
+    {"limit": ("data", "children_list")},
+)
+SUBTREE_NODES = _gauge(
+    "zookeeper_cache_subtree_nodes",
+    "Znodes at and below a child of the root; `other` are those of all children without a series of their own.",
+    {"child": ()},
+)
+SUBTREE_BYTES = _gauge(
+    "zookeeper_cache_subtree_bytes",
+    "Size of the data of the znodes at and below a child of the root.",
+    {"child": ()},
+    unit="bytes",
+)
 RULE_DROPPED_SERIES = _gauge(
     "zookeeper_znode_rule_dropped_series",
     "Series that a rule leaves out because it has more than max_series: those of the youngest znodes.",
@@ -548,10 +584,23 @@ COLLECTORS = Group(
 )
 
 #: The metrics that rules make are not here: their names are in the configuration.
+LIMITS = Group(
+    title="Sizes of a tree",
+    labels=("ensemble", "tree"),
+    metrics=(
+        LARGEST_NODE,
+        LARGEST_CHILDREN_COUNT,
+        LARGEST_CHILDREN_LIST,
+        SIZE_LIMIT,
+        NODES_NEAR_LIMIT,
+        SUBTREE_NODES,
+        SUBTREE_BYTES,
+    ),
+)
 RULES = Group(
     title="Rules for znodes",
     labels=("ensemble", "tree", "rule"),
     metrics=(RULE_DROPPED_SERIES, RULE_UNUSABLE),
 )
 
-GROUPS = (CACHE, CLIENT, RULES, EXPORTER, COLLECTORS)
+GROUPS = (CACHE, LIMITS, CLIENT, RULES, EXPORTER, COLLECTORS)

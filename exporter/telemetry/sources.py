@@ -50,8 +50,8 @@ class FaultSource(Protocol):
 class EnsembleSource:
     """One observed ensemble: its configured name, its client, and its tree caches by configured name.
 
-    It has the instruments of the client and of each cache, if any, the recent faults by tree, if known, and the views
-    by tree, for trees that have one.
+    It has the instruments of the client and of each cache, if any, the recent faults by tree, if known, and by tree the
+    views of rules and of sizes, for trees that have one.
     """
 
     name: str
@@ -61,6 +61,7 @@ class EnsembleSource:
     caches_counted: Mapping[str, Counted] = field(default_factory=dict)
     faults: Mapping[str, FaultSource] = field(default_factory=dict)
     views: Mapping[str, View] = field(default_factory=dict)
+    limits: Mapping[str, View] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

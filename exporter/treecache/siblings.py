@@ -12,7 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
 from typing import NamedTuple
 
-from exporter.zookeeper.records import OWNER_FROM_END, OWNER_SIZE_AND_CHILDREN, kind_of, owner_and_size
+from exporter.zookeeper.records import (
+    OWNER_FROM_END,
+    OWNER_SIZE_AND_CHILDREN,
+    SIZE_AND_CHILDREN,
+    SIZE_FROM_END,
+    STAT_SIZE,
+    kind_of,
+    owner_and_size,
+)
 
 #: For fewer siblings than these, a loop costs less.
 MANY = 16
@@ -62,3 +70,19 @@ def sums(records: Sequence[bytes]) -> Sums:
     owned, counts = any(numbers[0::4]) or any(numbers[1::4]), numbers[3::4]
     kinds = Counter(kind_of(owner_and_size(record)[0]) for record in records) if owned else {kind_of(0): len(records)}
     return Sums(kinds, sum(numbers[2::4]), [at for at, count in enumerate(counts) if count] if any(counts) else [])
+
+
+def sizes(records: Sequence[bytes]) -> tuple[Sequence[int], Sequence[int]]:
+    """The lengths of the records' data in bytes, and their numbers of children; each has a stat."""
+    if len(records) < MANY:
+        pairs = [SIZE_AND_CHILDREN.unpack_from(record, len(record) - SIZE_FROM_END) for record in records]
+        return [size for size, _ in pairs], [count for _, count in pairs]
+    ends, each = b"".join(records), STAT_SIZE
+    if len(ends) > len(records) * STAT_SIZE:
+        ends, each = b"".join([record[-SIZE_FROM_END:] for record in records]), SIZE_FROM_END
+    # As numbers of four bytes; big-endian, as all of jute.
+    numbers = array("i", ends)
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    step, at = each // 4, (each - SIZE_FROM_END) // 4
+    return numbers[at::step], numbers[at + 1 :: step]

@@ -24,6 +24,9 @@ _AGE = struct.Struct("!qqqqiii")
 #: A stat's ephemeralOwner, dataLength and numChildren, which stand together, and how far from its end they begin.
 OWNER_SIZE_AND_CHILDREN = struct.Struct("!qii")
 OWNER_FROM_END = 24
+#: The last two of those alone.
+SIZE_AND_CHILDREN = struct.Struct("!ii")
+SIZE_FROM_END = 16
 
 #: ``ephemeralOwner`` values that are not a session's id (ZooKeeper's ``EphemeralType``).
 _CONTAINER = -(1 << 63)

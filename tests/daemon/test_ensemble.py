@@ -10,9 +10,10 @@ import pytest
 from pydantic import SecretStr
 
 from exporter.config.settings import OPTIONS, Digest, DigestMd5, Ensemble, Gssapi, Tls, Tree
-from exporter.daemon.ensemble import _differ_in_rules, cache_options, client_options
+from exporter.daemon.ensemble import _differ_in_views, cache_options, client_options
 from exporter.treecache import Shard
 from exporter.treecache.options import CacheOptions
+from exporter.views.limits.view import Limits
 from exporter.views.rules.rule import Rule
 
 
@@ -92,6 +93,11 @@ def test_other_rules_leave_the_cache_alone_if_it_has_their_data(
         Tree("/a", "/a", rules=(Rule(name="x", match="/a/{y}", value=value),), options=options)
         for value in (before, after)
     ]
-    assert _differ_in_rules(*trees) == stays
-    assert not _differ_in_rules(trees[0], replace(trees[1], exclude=("/a/b",)))
-    assert not _differ_in_rules(trees[0], trees[0])
+    assert _differ_in_views(*trees) == stays
+    assert not _differ_in_views(trees[0], replace(trees[1], exclude=("/a/b",)))
+
+
+def test_other_limits_leave_the_cache_alone() -> None:
+    tree = Tree("/a", "/a")
+    assert _differ_in_views(tree, replace(tree, limits=Limits(subtrees=7)))
+    assert not _differ_in_views(tree, replace(tree, limits=Limits(subtrees=7), path="/b"))

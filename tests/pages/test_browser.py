@@ -96,6 +96,16 @@ def test_long_names_page_by_page() -> None:
     ]
 
 
+def test_the_largest_children_come_first_if_asked_for() -> None:
+    sizes = {f"/app/{number}": STAT._replace(dataLength=number % 500, numChildren=number) for number in range(PAGE + 9)}
+    tree = Znodes("/app", {"/app": STAT, **sizes, "/app/secret": None})
+    by_size = look_up(tree, "/app", order="size")
+    assert [child.name for child in by_size.children[:2]] == ["208", "207"]
+    assert (len(by_size.children), by_size.omitted, by_size.next_after) == (PAGE, 10, "")
+    assert look_up(tree, "/app", order="children").children[0].name == "208"
+    assert look_up(tree, "/app").children[0].name == "0"
+
+
 def test_the_whole_of_a_long_path_is_there_up_to_a_limit() -> None:
     for length, said in ((100_000, "x"), (PATH_SHOWN + 1_999, "… and 2\u202f000 more characters")):
         znode = look_up(

@@ -15,8 +15,10 @@ from exporter.pages.conditions import CONDITIONS, LEVELS, UNREADABLE_SHARE, situ
 from exporter.pages.headline import Connected, headline
 from exporter.pages.standing import Standing, standing_of
 from exporter.treecache.stats import CACHE_STATES, ROOT_STATES, CacheStats
+from exporter.treecache.view import View
 from exporter.zookeeper.stats import CLIENT_STATES, ClientStats
 from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT
+from tests.views.limits.driving import sized
 from tests.web.running import fresh
 
 NEVER = dict.fromkeys(BUSY_CACHE.events, 0)
@@ -29,8 +31,10 @@ def client_in(situation: str) -> ClientStats:
     return replace(BUSY_CLIENT, state=situation)
 
 
-def standing(tree: CacheStats, situation: str = "connected", unverified_for: float = 0.0) -> Standing:
-    return standing_of("/services", client_in(situation), tree, unverified_for)
+def standing(
+    tree: CacheStats, situation: str = "connected", unverified_for: float = 0.0, sizes: View | None = None
+) -> Standing:
+    return standing_of("/services", client_in(situation), tree, unverified_for, sizes)
 
 
 def well(**of_a: Any) -> CacheStats:
@@ -116,14 +120,25 @@ EACH = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [one.name for one in CONDITIONS if one.name not in ("waiting for a connection", "without a quorum")]
-)
+#: Those that stats of a connected client's tree do not show.
+NOT_IN_STATS = ("waiting for a connection", "without a quorum", "near the size limit")
+
+
+@pytest.mark.parametrize("name", [one.name for one in CONDITIONS if one.name not in NOT_IN_STATS])
 def test_each_condition_alone(name: str) -> None:
     tree, level, words = EACH[name]
     one = standing(tree)
     assert name in [condition.name for condition in one.conditions]
     assert (one.level, one.words) == (level, words)
+
+
+def test_znodes_near_the_size_limit_are_named_the_largest_first() -> None:
+    sizes = {f"/{size}": b"x" * size for size in (799, 800, 810, 820, 830)}
+    one = standing(well(), sizes=sized(sizes, limit=1000))
+    assert (one.level, one.runbook) == ("waiting", "TreeCacheNearSizeLimit")
+    root = BUSY_CACHE.path
+    assert one.words == (f"4 znodes near the size limit of 1000 B: {root}/830, {root}/820, {root}/810 and 1 more")
+    assert standing(well(), sizes=sized({"/a": b"x" * 799}, limit=1000)).is_complete
 
 
 def test_before_the_first_connection() -> None:

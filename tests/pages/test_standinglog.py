@@ -12,6 +12,7 @@ from exporter.pages.standing import standing_of
 from exporter.pages.standinglog import INTERVAL, LIMIT, StandingLog
 from exporter.treecache.stats import CacheStats
 from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT
+from tests.views.limits.driving import sized
 from tests.web.running import fresh
 
 BEGAN, ENDED = "tree condition began", "tree condition ended"
@@ -55,6 +56,16 @@ def test_a_condition_begins_changes_and_ends(watched: Watched) -> None:
     assert all(of_tree.items() <= line.items() for line in watched.logged)
     assert watched.logged[0]["unreadable"] == 2
     assert watched.logged[1]["reason"] == "MemoryError"
+
+
+def test_each_znode_near_the_size_limit_is_named_once() -> None:
+    with structlog.testing.capture_logs() as logged:
+        log = StandingLog(lambda: 0.0)
+        for large in (["/a"], ["/a", "/b"], ["/b"], [], ["/a"]):
+            sizes = sized(dict.fromkeys(large, b"x" * 900), limit=1000)
+            log.note({"main": [standing_of("services", BUSY_CLIENT, fresh(stale_after=0.0), sizes=sizes)]})
+    named = [line["path"] for line in logged if line["event"] == "znode near the size limit"]
+    assert named == ["/services/a", "/services/b", "/services/a"]
 
 
 def test_a_read_that_waits_is_no_news(watched: Watched) -> None:

@@ -1,0 +1,201 @@
+"""LimitsView: the view that knows the largest znodes and lists of children of a tree, and its subtrees."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from exporter.treecache import TreeCache
+from exporter.treecache.events import TreeEvent
+from exporter.treecache.outcome import AddedRun, Event
+from exporter.treecache.siblings import sizes
+from exporter.treecache.view import Batch, View
+from exporter.views.limits.extremes import Extremes
+from exporter.views.limits.listings import Listings
+from exporter.views.limits.subtrees import Subtrees
+from exporter.zookeeper.records import SIZE_AND_CHILDREN, SIZE_FROM_END
+
+#: ZooKeeper's default of `jute.maxbuffer` in bytes: 1 MiB less one (its Administrator's Guide).
+JUTE_MAXBUFFER = 0xFFFFF
+#: The share of the limit from which on a size is near it.
+NEAR = 0.8
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What to compare a tree with: the servers' `jute.maxbuffer` in bytes, and how many subtrees have series."""
+
+    jute_maxbuffer: int = JUTE_MAXBUFFER
+    subtrees: int = 0
+
+    @property
+    def mark(self) -> int:
+        """The bytes from which on a znode or a list is near the limit."""
+        return math.ceil(NEAR * self.jute_maxbuffer)
+
+
+class Weighed(NamedTuple):
+    """The sizes of a tree. Sizes are bytes; those near the limit are by path, below the root."""
+
+    limit: int
+    largest_node: int
+    largest_children_count: int
+    largest_children_list: int
+    near_data: Mapping[str, int]
+    near_children_list: Mapping[str, int]
+    subtrees: Mapping[str, tuple[int, int]]
+
+    @property
+    def near(self) -> Mapping[str, int]:
+        """Those near the limit by either."""
+        return {**self.near_data, **self.near_children_list}
+
+
+class LimitsView(View):
+    """The sizes of one tree; there are none before it is complete, and the last ones stay while it is read again.
+
+    Args:
+        limits: what to compare with.
+        names: gives the names of a znode's children in the tree, by its path below the root; called while the tree is
+            as after the changes that the view got.
+    """
+
+    def __init__(self, limits: Limits, names: Callable[[str], Collection[str]]) -> None:
+        self.limits = limits
+        self._names = names
+        self._begin()
+
+    @classmethod
+    def of(cls, cache: TreeCache, limits: Limits) -> LimitsView:
+        """The view for a cache, which it still has to be added to."""
+        root = cache.stats().path.rstrip("/")
+        return cls(limits, lambda path: cache.get_children(f"{root}{path}" or "/", frozenset()))
+
+    def _begin(self) -> None:
+        self._mark = self.limits.mark
+        self._data = Extremes()
+        self._children = Extremes()
+        self._near_data: dict[str, int] = {}
+        self._listings = Listings(self._names, self._mark)
+        self._subtrees = Subtrees(self.limits.subtrees) if self.limits.subtrees else None
+        #: The children of these count in their parents' lists, and nowhere else.
+        self._unreadable: set[str] = set()
+        self._largest = (0, 0, 0)
+        self._is_complete_once = False
+        self._kept: Weighed | None = None
+
+    # What the cache calls
+
+    def changed(self, batch: Batch) -> None:
+        for one in batch:
+            if isinstance(one, AddedRun):
+                self._added_run(one.paths, one.records)
+            else:
+                self._change(one)
+        self._settle()
+
+    def complete(self) -> None:
+        if self._subtrees is not None:
+            self._subtrees.choose()
+        self._is_complete_once, self._kept = True, None
+
+    def incomplete(self) -> None:
+        self._kept = self._weighed()
+
+    def reset(self) -> None:
+        self._begin()
+
+    # What others may call
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the tree was complete since the view has it. From any thread."""
+        return self._is_complete_once and self.failure is None
+
+    def weighed(self) -> Weighed | None:
+        """The sizes now, from any thread; None before the tree is complete, or if the view has failed."""
+        if not self.is_known:
+            return None
+        return self._kept or self._weighed()
+
+    # Changes
+
+    def _added_run(self, paths: Sequence[str], records: Sequence[bytes]) -> None:
+        lengths, counts = sizes(records)
+        head = paths[0][: paths[0].rindex("/")]
+        self._data.add_all(lengths)
+        if self._data.largest >= self._mark:
+            self._near_data.update(
+                {path: size for path, size in zip(paths, lengths, strict=True) if size >= self._mark}
+            )
+        if any(counts):
+            for path, children in zip(paths, counts, strict=True):
+                if children:
+                    self._children.add(children)
+                    self._listings.counted(path, children)
+        self._listings.children(head, paths)
+        if self._subtrees is not None:
+            self._subtrees.added_run(head, paths, lengths)
+
+    def _change(self, event: Event) -> None:
+        kind, path, record, old = event
+        if kind == TreeEvent.NODE_UPDATED and record is not None and old is not None:
+            if record[-SIZE_FROM_END:] != old[-SIZE_FROM_END:]:
+                self._measure(path, old, -1)
+                self._measure(path, record, +1)
+                if self._subtrees is not None:
+                    self._subtrees.changed(path, 0, _size(record) - _size(old))
+        elif kind == TreeEvent.NODE_ADDED and record is not None:
+            self._measure(path, record, +1)
+            if path in self._unreadable:
+                self._unreadable.remove(path)
+            else:
+                self._listings.child(path, +1)
+            if self._subtrees is not None:
+                self._subtrees.changed(path, +1, _size(record))
+        elif kind == TreeEvent.NODE_REMOVED:
+            self._removed(path, record)
+        elif kind == self.NODE_UNREADABLE and path not in self._unreadable:
+            self._unreadable.add(path)
+            self._listings.child(path, +1)
+
+    def _removed(self, path: str, record: bytes | None) -> None:
+        self._unreadable.discard(path)
+        self._listings.child(path, -1)
+        if record is not None:
+            self._measure(path, record, -1)
+            self._listings.gone(path)
+            if self._subtrees is not None:
+                self._subtrees.changed(path, -1, -_size(record))
+
+    def _measure(self, path: str, record: bytes, sign: int) -> None:
+        """Adds the sizes of a znode, or takes them away."""
+        size, children = SIZE_AND_CHILDREN.unpack_from(record, len(record) - SIZE_FROM_END)
+        if sign > 0:
+            self._data.add(size)
+            if size >= self._mark:
+                self._near_data[path] = size
+            if children:
+                self._children.add(children)
+            self._listings.counted(path, children)
+        else:
+            self._data.remove(size)
+            self._near_data.pop(path, None)
+            if children:
+                self._children.remove(children)
+
+    def _settle(self) -> None:
+        self._listings.settle()
+        self._largest = (self._data.largest, self._children.largest, self._listings.largest)
+
+    def _weighed(self) -> Weighed:
+        near_data, near_lists = self._near_data.copy(), self._listings.near.copy()
+        subtrees = {} if self._subtrees is None else self._subtrees.shown()
+        return Weighed(self.limits.jute_maxbuffer, *self._largest, near_data, near_lists, subtrees)
+
+
+def _size(record: bytes) -> int:
+    size: int = SIZE_AND_CHILDREN.unpack_from(record, len(record) - SIZE_FROM_END)[0]
+    return size
