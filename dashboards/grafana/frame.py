@@ -1,4 +1,4 @@
-"""Frame: what the three dashboards share: variables, annotations, links, time range and rows."""
+"""Frame: what the dashboards share: variables, annotations, links, time range and rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ from dashboards.prometheus.parameters import Parameters
 #: The runbooks in the repository, if no other address is set.
 _DOCUMENT = "docs/runbooks.md"
 #: Never change a UID: bookmarks, links and annotations of alerts lead to /d/UID.
-UIDS = {"Overview": "treecache-overview", "Tree": "treecache-tree", "Client": "treecache-client"}
+UIDS = {
+    "Overview": "treecache-overview",
+    "Tree": "treecache-tree",
+    "Client": "treecache-client",
+    "Znodes": "treecache-znodes",
+}
 #: A hidden variable: one exporter, which serves the runbooks.
 _EXPORTER = "exporter"
 _SEVERITIES = {"critical": State("critical", BAD), "warning": State("warning", WARNING)}

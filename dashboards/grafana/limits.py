@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dashboards.prometheus.parameters import Parameters
+from exporter.views.limits.view import NEAR
 
 
 class Limit(NamedTuple):
@@ -68,6 +69,11 @@ class Limits:
     def silence(self) -> Limit:
         """Share of the session timeout since the server was last heard; at 1 the ensemble may expire the session."""
         return Limit(self.parameters.near_timeout_ratio, 0.9)
+
+    @property
+    def near(self) -> float:
+        """Share of ZooKeeper's size limit from which on a znode is near it, as the exporter counts them."""
+        return NEAR
 
     @property
     def errors(self) -> Limit:

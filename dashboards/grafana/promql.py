@@ -14,6 +14,8 @@ COMMITS = f'operation=~"{_COMMITS}"'
 READS = f'operation!~"createSession|closeSession|sync|{_COMMITS}"'
 #: Some errors are answers: applications read znodes that do not exist, create ones that do, and lose races on purpose.
 FAILED = 'error!~"NONODE|NODEEXISTS|BADVERSION"'
+#: Series of rules that say who holds something; other texts have no such label.
+OWNERS = 'owner!=""'
 #: Tree events that are about znodes, not about the connection.
 CHANGES = 'event=~"node_.+"'
 
@@ -23,6 +25,7 @@ _TIMEOUT = "zookeeper_client_session_timeout_seconds"
 _ORDINAL = "treecache_exporter_shard_ordinal"
 _LABELS = {
     "zookeeper_cache_": ("job", "instance", "ensemble", "tree"),
+    "zookeeper_znode_": ("job", "instance", "ensemble", "tree"),
     "zookeeper_client_": ("job", "instance", "ensemble"),
 }
 
@@ -103,6 +106,25 @@ def whole(labels: tuple[str, ...], expression: str) -> str:
     """A value of whole trees by these labels: the maximum of a shard's replicas, summed over a job's shards."""
     shards = over("max", ("job", *labels, "shard"), _by_shard(expression))
     return over("max", labels, over("sum", ("job", *labels), shards))
+
+
+def made(names: str, *, but: str = "", where: str = "", rate: bool = False, increase: bool = False) -> str:
+    """The metrics of rules whose names match, but for `zookeeper_znode_`, in whole trees, by all labels of the rules.
+
+    The name becomes the label `metric`, since a rate, an increase and an aggregation drop it.
+    """
+    excluded = [f'__name__!~"zookeeper_znode_{but}"'] if but else []
+    narrowed = [f'{label}=~"${label}"' for label in _LABELS["zookeeper_znode_"]]
+    matchers = ", ".join([f'__name__=~"zookeeper_znode_{names}"', *excluded, *narrowed, *_given(where)])
+    named = f'label_replace({{{matchers}}}, "metric", "$1", "__name__", "zookeeper_znode_(.+)")'
+    if rate or increase:
+        named = f"{'rate' if rate else 'increase'}({named}[$__rate_interval:])"
+    return f"sum without (job, shard) (max without (instance, pod) ({_by_shard(named)}))"
+
+
+def near_limit(size: str, *labels: str) -> str:
+    """The largest size by these labels, as a share of the limit."""
+    return over("max", labels, f"{select(size)} / {select('zookeeper_cache_limit_bytes')}")
 
 
 def missing_shards() -> str:

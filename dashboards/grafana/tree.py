@@ -44,8 +44,6 @@ ALERTS = {
     "TreeCacheNodesGrown": "Znodes of each cache",
     "TreeCacheUnreadableNodes": "Unreadable znodes and faults",
     "TreeCacheListenerSlow": "Listeners busy",
-    "TreeCacheRuleUnusable": "Unreadable znodes and faults",
-    "TreeCacheRuleSeriesDropped": "Unreadable znodes and faults",
 }
 
 

@@ -16,6 +16,7 @@ CHOSEN: Mapping[str, Mapping[str, str]] = {
     "overview": {"ensemble": ALL, "tree": ALL},
     "tree": {"ensemble": "shop", "tree": "services"},
     "client": {"ensemble": "shop", "tree": ALL},
+    "znodes": {"ensemble": ALL, "tree": ALL},
 }
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 FOLDER = Path(__file__).parents[2] / "dashboards" / "grafana"
-NAMES = ("overview", "tree", "client")
+NAMES = ("overview", "tree", "client", "znodes")
 #: The variables of a newly opened dashboard; one ensemble and one tree if only one may be selected.
 ALL = ".+"
 
@@ -117,7 +117,7 @@ def _http() -> httpx.Client:
 
 @functools.cache
 def load(name: str) -> Dashboard:
-    """One of the three dashboards."""
+    """One of the dashboards."""
     return Dashboard(name, json.loads((FOLDER / f"{name}.json").read_text("utf-8")))
 
 

@@ -9,14 +9,16 @@ exporter's, and one does not answer.
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 
+from exporter.demo.command import RULES as RULES_OF_DEMO
 from exporter.demo.server import NETTY, ZooKeeperServer
 from exporter.demo.world import World
 from tests.faults.proxy import UP, Proxy
@@ -45,6 +47,8 @@ TREE = """
         path: {path}
         freshness: {{interval: 1s, timeout: 3s}}
         audit: {{interval: 2s, sample: 200}}
+        limits: {{subtrees: 5}}
+        metrics: {metrics}
 """
 
 
@@ -172,7 +176,13 @@ def _config(folder: Path, ensembles: Mapping[str, tuple[str, tuple[str, ...]]]) 
     text = "ensembles:"
     for name, (hosts, trees) in ensembles.items():
         text += ENSEMBLE.format(name=name, hosts=hosts)
-        text += "".join(TREE.format(name=tree, path=f"/{tree}") for tree in trees)
+        text += "".join(TREE.format(name=tree, path=f"/{tree}", metrics=_metrics(f"/{tree}")) for tree in trees)
     config = folder / "exporter.yml"
     config.write_text(textwrap.dedent(text))
     return config
+
+
+def _metrics(tree: str) -> str:
+    """The demo's rules of a tree, as they are written in a configuration."""
+    rules = [{key: of_it for key, of_it in asdict(rule).items() if of_it is not None} for rule in RULES_OF_DEMO[tree]]
+    return json.dumps(rules)

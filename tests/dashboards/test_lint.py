@@ -84,7 +84,7 @@ def test_panel_no_targets_rule(board: Dashboard) -> None:
 
 def test_their_addresses_stay() -> None:
     uids = {load(name).json["uid"] for name in NAMES}
-    assert uids == {"treecache-overview", "treecache-tree", "treecache-client"}
+    assert uids == {"treecache-overview", "treecache-tree", "treecache-client", "treecache-znodes"}
 
 
 @pytest.mark.parametrize("board", DASHBOARDS)
@@ -146,7 +146,7 @@ def test_staleness_is_coloured_where_it_is_a_number() -> None:
     """As a share of the tree's own limit, since limits differ between trees."""
     shares = [panel for name in NAMES for panel in load(name).panels if "stale_after" in str(panel.targets)]
     colored = [panel for panel in shares if panel.kind == "stat" and panel.defaults["unit"] == "percentunit"]
-    assert [panel.title for panel in colored] == ["Staleness", "Fresh in the time range"]
+    assert [panel.title for panel in colored] == ["Staleness", "Fresh in the time range", "Age of the numbers"]
     for panel in colored:
         assert len(panel.defaults["thresholds"]["steps"]) == 3
 
