@@ -27,6 +27,7 @@ _LABELS = {
     "zookeeper_cache_": ("job", "instance", "ensemble", "tree"),
     "zookeeper_znode_": ("job", "instance", "ensemble", "tree"),
     "zookeeper_client_": ("job", "instance", "ensemble"),
+    "zookeeper_quota_": ("job", "instance", "ensemble"),
 }
 
 
@@ -125,6 +126,12 @@ def made(names: str, *, but: str = "", where: str = "", rate: bool = False, incr
 def near_limit(size: str, *labels: str) -> str:
     """The largest size by these labels, as a share of the limit."""
     return over("max", labels, f"{select(size)} / {select('zookeeper_cache_limit_bytes')}")
+
+
+def used_quota(used: str, limit: str) -> str:
+    """The share of each limit of each quota that is used."""
+    share = f"{select(f'zookeeper_quota_{used}')} / on (job, instance, ensemble, quota) group_right () "
+    return over("max", ("ensemble", "quota", "kind"), f"{share}({select(f'zookeeper_quota_{limit}')} > 0)")
 
 
 def missing_shards() -> str:

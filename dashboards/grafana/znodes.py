@@ -14,6 +14,7 @@ from dashboards.grafana.promql import (
     over,
     select,
     staleness_ratio,
+    used_quota,
     whole,
 )
 
@@ -29,6 +30,7 @@ ALERTS = {
     "TreeCacheNearSizeLimit": "Znodes near the size limit",
     "TreeCacheSizeLimitAhead": "Largest znodes and lists of children",
     "TreeCacheSubtreeVanished": "Znodes by subtree",
+    "TreeCacheQuotaNearlyUsed": "Quotas used",
 }
 
 
@@ -214,5 +216,19 @@ def _sizes(limits: Limits) -> list[Panel]:
             Query(whole(subtree, select("zookeeper_cache_subtree_bytes")), "{{child}}"),
             stacked=True,
             absent="no tree has limits.subtrees",
+        ),
+        graph(
+            "Quotas used",
+            "The share of each quota's limits that is used, as the servers count. At the dashed line the alert fires. "
+            "Above 100 % of a soft limit the servers log a warning; what exceeds a hard limit they refuse.",
+            "percentunit",
+            Query(used_quota("nodes", "nodes_limit"), "znodes {{ensemble}} {{quota}} ({{kind}})"),
+            Query(used_quota("bytes", "limit_bytes"), "bytes {{ensemble}} {{quota}} ({{kind}})"),
+            Query(
+                f"vector({limits.parameters.quota_ratio:g}) < 4 * max({used_quota('nodes', 'nodes_limit')})", "alert"
+            ),
+            lines={"alert": BAD},
+            absent="no quotas",
+            width=24,
         ),
     ]

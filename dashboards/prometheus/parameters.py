@@ -119,6 +119,8 @@ class Parameters:
     subtree_window: str = _wait("1h", "A child of the root that vanishes with all below it alerts for this long ...")
     subtree_share: float = _threshold(0.01, "... if it had this share of the tree's znodes ...")
     subtree_for: str = _wait("5m", "... and does not come back within this time.")
+    quota_ratio: float = _threshold(0.8, "Share of a quota's limit that may be used ...")
+    quota_for: str = _wait("5m", "... for this long.")
     failed_for: str = _wait("15s", "How long a cache must have failed to alert ...")
     failed_restarts: float = _threshold(3, "... or how often its engine must have restarted ...")
     failed_window: str = _wait("5m", "... within this window.")

@@ -69,6 +69,7 @@ class _Reader:
             trees=trees,
             session_timeout=section.session_timeout,
             max_reply_bytes=section.max_reply_bytes,
+            quotas=section.quotas,
             digest=tuple(
                 settings.Digest(user.username, self._password(user, (*at, "digest", i)))
                 for i, user in enumerate(section.digest)

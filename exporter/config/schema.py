@@ -173,8 +173,8 @@ class SizeLimits(Section):
     )
 
 
-# Every key of a tree but the first four, `metrics` and `limits` is an option of its cache. That of a section's key has the
-# name of the section before the key's: `audit_sample`.
+# Every key of a tree but the first four, `metrics` and `limits` is an option of its cache. The name of a section comes
+# before that of its key: `audit_sample`.
 
 
 class Tree(Section):
@@ -269,6 +269,9 @@ class Ensemble(Section):
     max_reply_bytes: ReplyBytes = Field(
         default=settings.Ensemble.max_reply_bytes,
         description="Maximum size of one reply in bytes; a larger reply closes the connection.",
+    )
+    quotas: Boolean = Field(
+        default=settings.Ensemble.quotas, description="Whether to read the ensemble's quotas, once a minute."
     )
     digest: list[Digest] = Field(default=[], description="Users to authenticate as, all at once.")
     sasl: Annotated[DigestMd5 | Gssapi, Field(discriminator="mechanism")] | None = Field(

@@ -133,7 +133,7 @@ class Ensemble:
     """One ZooKeeper ensemble: how to connect and authenticate, and the trees to watch.
 
     `name` is its value of the label `ensemble`; `session_timeout` the timeout to request, in seconds;
-    `max_reply_bytes` the limit of one reply.
+    `max_reply_bytes` the limit of one reply; `quotas` whether to read the ensemble's quotas.
     """
 
     name: str
@@ -144,6 +144,7 @@ class Ensemble:
     sasl: DigestMd5 | Gssapi | None = None
     tls: Tls | None = None
     max_reply_bytes: int = MAX_FRAME
+    quotas: bool = True
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from exporter import __version__
 from exporter.config.settings import Settings
 from exporter.telemetry.collecting import Collector
 from exporter.telemetry.collectors import caches_collector, clients_collector, exporter_collector
+from exporter.telemetry.quotas import QuotasCollector
 from exporter.telemetry.sources import EnsembleSource, ReloadSource
 from exporter.views.collector import ZnodesCollector
 from exporter.views.limits.collector import limits_collector
@@ -33,6 +34,7 @@ def collectors(
         clients_collector(ensembles),
         ZnodesCollector(ensembles),
         limits_collector(ensembles),
+        QuotasCollector(ensembles),
         exporter_collector(__version__, reloads, spans_dropped, settings.shard),
     ]
 

@@ -30,6 +30,7 @@ from exporter.treecache.options import CacheOptions
 from exporter.treecache.outcome import SyncBegun
 from exporter.views.limits.view import LimitsView
 from exporter.views.rules.view import RulesView
+from exporter.zookeeper import quotas
 from exporter.zookeeper.session import Session
 from exporter.zookeeper.statechange import StateChange
 
@@ -81,6 +82,7 @@ class WatchedEnsemble:
             faults=dict(self._faults),
             views=self._rules.shown(),
             limits=self._limits.shown(),
+            quotas=partial(quotas.read, self._client) if self._settings.quotas else None,
         )
 
     @property

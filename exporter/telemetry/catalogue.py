@@ -516,6 +516,26 @@ SUBTREE_BYTES = _gauge(
     {"child": ()},
     unit="bytes",
 )
+QUOTA_NODES = _gauge(
+    "zookeeper_quota_nodes",
+    "Znodes that count against a quota, as the servers count them; read once a minute, of 100 quotas at most.",
+)
+QUOTA_BYTES = _gauge(
+    "zookeeper_quota_bytes",
+    "Bytes of data that count against a quota.",
+    unit="bytes",
+)
+QUOTA_NODES_LIMIT = _gauge(
+    "zookeeper_quota_nodes_limit",
+    "How many znodes a quota allows. The servers log what exceeds a soft limit, and refuse what exceeds a hard one.",
+    {"kind": ("soft", "hard")},
+)
+QUOTA_BYTES_LIMIT = _gauge(
+    "zookeeper_quota_limit_bytes",
+    "How many bytes of data a quota allows.",
+    {"kind": ("soft", "hard")},
+    unit="bytes",
+)
 RULE_DROPPED_SERIES = _gauge(
     "zookeeper_znode_rule_dropped_series",
     "Series that a rule leaves out because it has more than max_series: those of the youngest znodes.",
@@ -597,10 +617,15 @@ LIMITS = Group(
         SUBTREE_BYTES,
     ),
 )
+QUOTAS = Group(
+    title="Quotas",
+    labels=("ensemble", "quota"),
+    metrics=(QUOTA_NODES, QUOTA_BYTES, QUOTA_NODES_LIMIT, QUOTA_BYTES_LIMIT),
+)
 RULES = Group(
     title="Rules for znodes",
     labels=("ensemble", "tree", "rule"),
     metrics=(RULE_DROPPED_SERIES, RULE_UNUSABLE),
 )
 
-GROUPS = (CACHE, LIMITS, CLIENT, RULES, EXPORTER, COLLECTORS)
+GROUPS = (CACHE, LIMITS, CLIENT, QUOTAS, RULES, EXPORTER, COLLECTORS)

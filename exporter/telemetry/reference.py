@@ -13,7 +13,8 @@ INTRODUCTION = """\
 
 Every gauge is read when Prometheus scrapes, and a scrape costs the same for any number of znodes. The first scrape has
 a sample, at 0, for every known label value; of a metric that adds two labels, a combination appears when it first
-occurs, and the sizes of a tree appear when the tree is complete. Points in time are Unix time, by the clock of the machine that runs the exporter.
+occurs, and the sizes of a tree appear when the tree is complete. Points in time are Unix time, by the clock of the
+machine that runs the exporter.
 
 The label `ensemble` is the name of the ensemble: `--zookeeper.name`, `name` in the configuration file, or
 `instrument(client, ensemble=...)`. The label `tree` is the name of the tree: its path, `name` in the configuration
@@ -21,10 +22,10 @@ file, or `TreeCache(..., name=...)`. An application that calls `instrument` gets
 the client. The daemon also has those of the exporter and of its collectors, and prometheus_client's own `process_*`,
 `python_gc_*` and `python_info`.
 
-The daemon's collectors are `caches`, `clients`, `znodes`, `limits` and `exporter`. A collector that fails does not fail the
-scrape: the scrape has the metrics that the collector finished and lacks the others,
+The daemon's collectors are `caches`, `clients`, `znodes`, `limits`, `quotas` and `exporter`. A collector that fails
+does not fail the scrape: the scrape has the metrics that the collector finished and lacks the others,
 `treecache_exporter_collector_success` is 0, and the error is logged, at most once a minute. A collector that runs in
-the background then has no metrics at all.
+the background, as `quotas` does, then has no metrics at all.
 
 In the OpenMetrics format, histograms carry exemplars (`trace_id`, `span_id`) of sampled spans:
 

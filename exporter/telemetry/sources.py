@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from exporter.treecache.stats import CacheStats
 from exporter.treecache.view import View
+from exporter.zookeeper.quotas import Quota
 from exporter.zookeeper.stats import ClientStats
 
 #: Instruments by the name of their metric.
@@ -51,7 +52,7 @@ class EnsembleSource:
     """One observed ensemble: its configured name, its client, and its tree caches by configured name.
 
     It has the instruments of the client and of each cache, if any, the recent faults by tree, if known, and by tree the
-    views of rules and of sizes, for trees that have one.
+    views of rules and of sizes, for trees that have one. `quotas` reads those of the ensemble, and blocks.
     """
 
     name: str
@@ -62,6 +63,7 @@ class EnsembleSource:
     faults: Mapping[str, FaultSource] = field(default_factory=dict)
     views: Mapping[str, View] = field(default_factory=dict)
     limits: Mapping[str, View] = field(default_factory=dict)
+    quotas: Callable[[], Mapping[str, Quota]] | None = None
 
 
 @dataclass(frozen=True)

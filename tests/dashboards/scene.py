@@ -21,6 +21,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector, start_http_se
 from exporter.demo.command import RULES as RULES_OF_DEMO
 from exporter.demo.server import NETTY, ZooKeeperServer
 from exporter.demo.world import World
+from exporter.zookeeper import quotas
+from tests.conftest import connected
 from tests.faults.proxy import UP, Proxy
 from tests.integration.processes import Exporter, Prometheus, configured_exporter, running_prometheus
 from tests.otlp import running_receiver
@@ -116,6 +118,7 @@ def playing(folder: Path, *, writes_per_second: float = 60.0) -> Iterator[Scene]
         world = World(server.hosts, writes_per_second=writes_per_second)
         stack.callback(world.stop)
         world.start()
+        _limit(server.hosts, "/tasks")
         proxy = stack.enter_context(Proxy(server.port))
         traces = stack.enter_context(running_receiver(folder)).environment("http/protobuf")
         shop, jobs = {"shop": (server.hosts, ("services", "config"))}, {"jobs": (server.hosts, ("tasks", "locks"))}
@@ -165,6 +168,14 @@ def _stranger() -> Iterator[int]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def _limit(hosts: str, path: str) -> None:
+    """Sets a quota, as zkCli's setquota does."""
+    with connected(hosts) as client:
+        limits = b"count=2000,bytes=100000=;byteHardLimit=-1;countHardLimit=-1"
+        client.create(f"{quotas.ROOT}{path}/{quotas.LIMITS}", limits, makepath=True)
+        client.create(f"{quotas.ROOT}{path}/{quotas.STATS}", b"count=0,bytes=0")
 
 
 def _wait_serving(exporter: Exporter) -> None:

@@ -122,8 +122,8 @@ def test_selectors_match_labels_and_values_that_exist(expressions: list[str]) ->
                         f"no {matcher.name} {matcher.value}"
                     )
             variables = {matcher.name for matcher in selector.matchers.matchers if matcher.value.startswith("$")}
-            # A rule is no variable: its name may be one of hundreds.
-            assert variables == {"job", "instance", *group.labels} - {"rule"}
+            # Rules and quotas are no variables: there may be hundreds.
+            assert variables == {"job", "instance", *group.labels} - {"rule", "quota"}
 
 
 def is_made_by_rules(selector: promql_parser.VectorSelector) -> bool:
