@@ -10,7 +10,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from exporter.zookeeper.records import (
     OWNER_FROM_END,
@@ -72,7 +72,11 @@ def sums(records: Sequence[bytes]) -> Sums:
     return Sums(kinds, sum(numbers[2::4]), [at for at, count in enumerate(counts) if count] if any(counts) else [])
 
 
-def sizes(records: Sequence[bytes]) -> tuple[Sequence[int], Sequence[int]]:
+#: Whole numbers that can be cut and compared at once.
+Numbers: TypeAlias = "list[int] | array[int]"
+
+
+def sizes(records: Sequence[bytes]) -> tuple[Numbers, Numbers]:
     """The lengths of the records' data in bytes, and their numbers of children; each has a stat."""
     if len(records) < MANY:
         pairs = [SIZE_AND_CHILDREN.unpack_from(record, len(record) - SIZE_FROM_END) for record in records]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable
 from itertools import islice
+
+from exporter.treecache.siblings import Numbers
 
 
 class Extremes:
@@ -16,16 +17,20 @@ class Extremes:
         #: The distinct numbers, negated; also some that are gone.
         self._heap: list[int] = []
 
-    def add(self, number: int) -> None:
-        """Adds a number."""
+    def add(self, number: int, times: int = 1) -> None:
+        """Adds a number, so many times."""
         counts = self._counts
         held = counts.get(number, 0)
-        counts[number] = held + 1
+        counts[number] = held + times
         if not held:
             self._push(number)
 
-    def add_all(self, numbers: Iterable[int]) -> None:
-        """Adds many numbers, by a loop in C."""
+    def add_all(self, numbers: Numbers) -> None:
+        """Adds many numbers, at least one, without a loop in Python."""
+        if numbers == numbers[:1] * len(numbers):
+            # Siblings often have the same size; arrays are compared and repeated like memory.
+            self.add(numbers[0], len(numbers))
+            return
         before = len(self._counts)
         self._counts.update(numbers)
         # A dict keeps the order of insertion, so the new ones are the last ones.

@@ -12,7 +12,11 @@ from exporter.views.limits.extremes import Extremes
 NUMBERS = st.integers(0, 6)
 
 
-@given(st.lists(st.one_of(st.tuples(st.sampled_from(["add", "remove"]), NUMBERS), st.lists(NUMBERS)), max_size=60))
+@given(
+    st.lists(
+        st.one_of(st.tuples(st.sampled_from(["add", "remove"]), NUMBERS), st.lists(NUMBERS, min_size=1)), max_size=60
+    )
+)
 def test_the_largest_is_that_of_a_plain_list(steps: list[tuple[str, int] | list[int]]) -> None:
     extremes, held = Extremes(), Counter[int]()
     for step in steps:
