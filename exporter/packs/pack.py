@@ -56,9 +56,13 @@ class Pack:
     sources: Mapping[str, str]
     text: str
 
+    def is_in(self, path: str) -> bool:
+        """Whether the default root is in the tree at a path."""
+        return posixpath.commonpath((self.root, path)) == path
+
     def root_in(self, path: str) -> str:
         """The system's root in the tree at a path: the default root if the tree has it, else the root of the tree."""
-        return self.root if posixpath.commonpath((self.root, path)) == path else path
+        return self.root if self.is_in(path) else path
 
     def rules_in(self, path: str) -> tuple[Rule, ...]:
         """The rules for the tree at a path.
