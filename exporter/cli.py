@@ -47,6 +47,7 @@ from exporter.daemon.autoreload import AutoReload
 from exporter.daemon.run import run as run_daemon
 from exporter.demo.command import run as run_demo
 from exporter.packs import listing as packs
+from exporter.packs.alerts import rule_file
 from exporter.packs.library import NAMES as PACKS
 from exporter.packs.library import load as load_pack
 from exporter.process import signals
@@ -179,12 +180,15 @@ def _preview(arguments: Sequence[str]) -> int:
 def _packs(arguments: Sequence[str]) -> int:
     given = _given(_packs_parser(), arguments)
     name = given["NAME"]
+    if name is not None and name not in PACKS:
+        raise SettingsError("packs", name, f"unknown; accepted: {', '.join(PACKS)}")
+    if name is None and given["--alerts"]:
+        raise SettingsError("--alerts", None, f"the pack is missing; accepted: with one of {', '.join(PACKS)}")
     if name is None:
         print(*packs.lines(), sep="\n")
-    elif name in PACKS:
-        print(load_pack(name).text, end="")
     else:
-        raise SettingsError("packs", name, f"unknown; accepted: {', '.join(PACKS)}")
+        pack = load_pack(name)
+        print(rule_file(pack) if given["--alerts"] else pack.text, end="")
     return 0
 
 
@@ -534,8 +538,9 @@ def _packs_parser() -> _Parser:
         f"{PROGRAM} packs",
         "Lists the shipped metrics of known systems, or prints one pack: its rules, with the sources of their paths.",
     )
-    parser.usage = "%(prog)s [NAME]"
+    parser.usage = "%(prog)s [NAME [--alerts]]"
     parser.add_argument("NAME", nargs="?", help="the pack to print")
+    parser.switch("--alerts", "print its alerts, as a rule file for Prometheus")
     _add_version(parser)
     return parser
 

@@ -1,4 +1,4 @@
-"""Packs: the part of docs/packs.md that describes each pack, from the packs' files."""
+"""Packs: what is made of the packs' files: their descriptions in docs/packs.md, and the rule files of their alerts."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from exporter.packs.alerts import rule_file
 from exporter.packs.library import NAMES, load
 from exporter.packs.pack import Pack
 from exporter.views.rules.rule import Rule
 
-PATH = Path(__file__).resolve().parents[1] / "docs" / "packs.md"
+_ROOT = Path(__file__).resolve().parents[1]
+_DOCUMENT = _ROOT / "docs" / "packs.md"
+_RULES = _ROOT / "dashboards" / "prometheus" / "packs"
 _BEGIN, _END = "<!-- packs -->\n", "<!-- end of packs -->"
 
 
 def texts() -> Mapping[Path, str]:
-    """The document with this part up to date."""
-    before, _, rest = PATH.read_text("utf-8").partition(_BEGIN)
-    return {PATH: "".join((before, _BEGIN, *_part(), _END, rest.partition(_END)[2]))}
+    """The document with this part up to date, and the rule files."""
+    before, _, rest = _DOCUMENT.read_text("utf-8").partition(_BEGIN)
+    document = "".join((before, _BEGIN, *_part(), _END, rest.partition(_END)[2]))
+    return {_DOCUMENT: document, **{_RULES / f"{name}.yml": rule_file(load(name)) for name in NAMES}}
 
 
 def _part() -> Iterator[str]:
@@ -35,6 +39,9 @@ def _section(pack: Pack) -> Iterator[str]:
     for rule in pack.rules:
         metrics, labels = _metrics(rule)
         yield f"| {metrics} | {labels} | {rule.help} | `{rule.match}` |\n"
+    yield "\n| alert | severity | after | what to look at |\n|---|---|---|---|\n"
+    for alert in pack.alerts:
+        yield f"| `{alert.name}` | {alert.severity} | {alert.wait} | {alert.look} |\n"
     if pack.omits:
         yield "\nRules cannot say:\n\n"
         yield from (f"- {omitted.strip()}\n" for omitted in pack.omits)

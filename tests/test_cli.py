@@ -22,6 +22,7 @@ from tests.untouched import untouched_logging  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.usefixtures("untouched_logging")
 
+ROOT = Path(__file__).parents[1]
 ENOUGH = ["--zookeeper.hosts=zk", "--treecache.path=/a"]
 SHARDS = ["--shard.total=2"]
 
@@ -193,6 +194,12 @@ def test_the_packs_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_pack_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["packs", "kafka"]) == 0
     assert capsys.readouterr() == (load("kafka").text, "")
+
+
+def test_the_alerts_of_a_pack_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["packs", "kafka", "--alerts"]) == 0
+    assert capsys.readouterr() == ((ROOT / "dashboards" / "prometheus" / "packs" / "kafka.yml").read_text(), "")
+    assert complaint(capsys, "packs", "--alerts").startswith("--alerts: the pack is missing; accepted: with one of ")
 
 
 def test_a_pack_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:

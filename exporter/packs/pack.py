@@ -1,4 +1,4 @@
-"""Pack: the rules for one known system, read from its YAML file, and their place in a tree.
+"""Pack: the rules and alerts for one known system, read from its YAML file, and their place in a tree.
 
 In a file, paths are below the system's root: the path that its own configuration sets, as HBase's
 ``zookeeper.znode.parent``, or its chroot. Each rule names the source of its path: a file of that system's code, whose
@@ -8,6 +8,7 @@ address is in the pack, and the name that writes the path there.
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any, NoReturn
@@ -18,7 +19,8 @@ from ruamel.yaml.error import YAMLError
 from exporter.views.rules.rule import Rule, RuleError, check_rules
 
 _TEXTS = ("title", "description", "root", "root_is")
-_KEYS = (*_TEXTS, "sources", "omits", "rules")
+_KEYS = (*_TEXTS, "sources", "omits", "rules", "alerts")
+_ALERT_KEYS = ("alert", "expr", "for", "severity", "summary", "look")
 #: The keys of a rule: those of `Rule`, and where its path is from.
 _RULE_KEYS = (*(field.name for field in fields(Rule)), "source")
 _REQUIRED = (*(field.name for field in fields(Rule) if field.default is MISSING), "help", "source")
@@ -26,13 +28,40 @@ _REQUIRED = (*(field.name for field in fields(Rule) if field.default is MISSING)
 _NOT_TEXT = frozenset("{}*")
 
 
+_ALERT_NAME = re.compile(r"([A-Z][A-Za-z]*)+")
+_WAIT = re.compile("[0-9]+[smhd]")
+_SEVERITIES = ("warning", "critical")
+_METRIC = re.compile(r"\bzookeeper_znode_\w+")
+
+
 class PackError(ValueError):
     """A pack's file is wrong; the text names the pack, the key, and what is accepted."""
 
 
 @dataclass(frozen=True)
+class Alert:
+    """An alert about the metrics of a pack.
+
+    Attributes:
+        name: its name in Prometheus.
+        expr: a query that is true of a tree about which the alert fires; that the copy is fresh is added to it.
+        wait: how long the query must be true.
+        severity: ``warning`` or ``critical``.
+        summary: what is wrong, as a template of Prometheus' in which ``{tree}`` and ``{value}`` stand for both.
+        look: what to look at first.
+    """
+
+    name: str
+    expr: str
+    wait: str
+    severity: str
+    summary: str
+    look: str
+
+
+@dataclass(frozen=True)
 class Pack:
-    """The rules for one system.
+    """The rules and alerts for one system.
 
     Attributes:
         name: its name in `packs`; the names of its rules begin with it.
@@ -42,6 +71,7 @@ class Pack:
         root_is: what in the system's own configuration the root is.
         omits: what one would ask for, and rules cannot say.
         rules: the rules, with patterns below the root.
+        alerts: the alerts about their metrics.
         sources: the addresses of the files that their paths are from, by the names of the files.
         text: the file.
     """
@@ -53,6 +83,7 @@ class Pack:
     root_is: str
     omits: tuple[str, ...]
     rules: tuple[Rule, ...]
+    alerts: tuple[Alert, ...]
     sources: Mapping[str, str]
     text: str
 
@@ -108,6 +139,7 @@ class _Reader:
             self._refuse("root", "not an absolute path; accepted: a path such as /hbase")
         self._check_list("omits", content["omits"])
         self._check_list("rules", content["rules"])
+        self._check_list("alerts", content["alerts"])
         for index, omitted in enumerate(content["omits"]):
             self._check_text(f"omits[{index}]", omitted)
         sources = self._sources(content["sources"])
@@ -116,9 +148,17 @@ class _Reader:
             check_rules(rules)
         except RuleError as error:
             self._refuse("rules", str(error))
-        texts = {key: content[key].strip() for key in _TEXTS}
+        metrics = {family.name for rule in rules for family in rule.families}
         return Pack(
-            name=self._name, **texts, omits=tuple(content["omits"]), rules=tuple(rules), sources=sources, text=text
+            name=self._name,
+            **{key: content[key].strip() for key in _TEXTS},
+            omits=tuple(content["omits"]),
+            rules=tuple(rules),
+            alerts=tuple(
+                self._alert(f"alerts[{index}]", given, metrics) for index, given in enumerate(content["alerts"])
+            ),
+            sources=sources,
+            text=text,
         )
 
     def _sources(self, given: Any) -> Mapping[str, str]:
@@ -144,6 +184,23 @@ class _Reader:
         if not rule.name.startswith(f"{self._name}_"):
             self._refuse(f"{place}.name", f"{rule.name}: accepted: a name that begins with {self._name}_")
         return rule
+
+    def _alert(self, place: str, given: Any, metrics: set[str]) -> Alert:
+        self._check_keys(place, given, _ALERT_KEYS, _ALERT_KEYS)
+        for key in _ALERT_KEYS:
+            self._check_text(f"{place}.{key}", given[key])
+        name, expr, wait, severity, summary, look = (given[key].strip() for key in _ALERT_KEYS)
+        if not _ALERT_NAME.fullmatch(name):
+            self._refuse(f"{place}.alert", f"{name}: accepted: a name such as KafkaControllerMissing")
+        if not _WAIT.fullmatch(wait):
+            self._refuse(f"{place}.for", f"{wait}: accepted: a duration of one unit, such as 10m")
+        if severity not in _SEVERITIES:
+            self._refuse(f"{place}.severity", f"{severity}: accepted: {', '.join(_SEVERITIES)}")
+        used = set(_METRIC.findall(expr))
+        if not used or not used <= metrics:
+            strange = ", ".join(sorted(used - metrics)) or "no metric"
+            self._refuse(f"{place}.expr", f"{strange}: accepted: the metrics of the pack's rules")
+        return Alert(name, expr, wait, severity, summary, look)
 
     def _check_keys(self, place: str, given: Any, known: tuple[str, ...], required: tuple[str, ...]) -> None:
         if not isinstance(given, dict):

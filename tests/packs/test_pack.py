@@ -57,6 +57,14 @@ RULE: dict[str, Any] = {
     "value": "children",
     "source": "App.java, QUEUE",
 }
+ALERT: dict[str, Any] = {
+    "alert": "AppQueueLong",
+    "expr": "zookeeper_znode_app_queue > 9",
+    "for": "5m",
+    "severity": "warning",
+    "summary": "Tasks of {tree}: {value}.",
+    "look": "Look first at the workers.",
+}
 PACK: dict[str, Any] = {
     "title": "App",
     "description": "Its queue.",
@@ -65,6 +73,7 @@ PACK: dict[str, Any] = {
     "sources": {"App.java": "https://example.org/App.java"},
     "omits": [],
     "rules": [RULE],
+    "alerts": [ALERT],
 }
 
 
@@ -77,6 +86,7 @@ def test_the_least(tmp_path: Path) -> None:
     pack = parse("app", written(PACK, tmp_path))
     assert (pack.name, pack.title, pack.root, pack.root_is) == ("app", "App", "/app", "its chroot")
     assert [rule.match for rule in pack.rules] == ["/queue"]
+    assert [alert.name for alert in pack.alerts] == ["AppQueueLong"]
 
 
 @pytest.mark.parametrize(
@@ -119,11 +129,32 @@ def test_mistakes_in_a_rule(tmp_path: Path, change: dict[str, Any], complaint: s
     assert str(refusal.value).startswith(complaint)
 
 
-@pytest.mark.parametrize("key", sorted(RULE.keys() - {"match", "value"} | PACK.keys()))
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"labels": {}}, "pack app: alerts[0].labels: unknown key; accepted: alert, expr, for"),
+        ({"alert": "app queue"}, "pack app: alerts[0].alert: app queue: accepted: a name such as "),
+        ({"for": "1h30m"}, "pack app: alerts[0].for: 1h30m: accepted: a duration of one unit, such as 10m"),
+        ({"severity": "page"}, "pack app: alerts[0].severity: page: accepted: warning, critical"),
+        (
+            {"expr": "zookeeper_znode_app_queues > 9"},
+            "pack app: alerts[0].expr: zookeeper_znode_app_queues: accepted: ",
+        ),
+        ({"expr": "up == 0"}, "pack app: alerts[0].expr: no metric: accepted: the metrics of the pack's rules"),
+        ({"look": None}, "pack app: alerts[0].look: not a text, or empty; accepted: "),
+    ],
+)
+def test_mistakes_in_an_alert(tmp_path: Path, change: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(PackError) as refusal:
+        parse("app", written({**PACK, "alerts": [ALERT | change]}, tmp_path))
+    assert str(refusal.value).startswith(complaint)
+
+
+@pytest.mark.parametrize("key", sorted(RULE.keys() | ALERT.keys() | PACK.keys()))
 def test_what_is_missing(tmp_path: Path, key: str) -> None:
-    rule = {name: value for name, value in RULE.items() if name != key}
-    content = {name: value for name, value in (PACK | {"rules": [rule]}).items() if name != key}
-    with pytest.raises(PackError, match=rf"^pack app: (rules\[0\]\.)?{key}: missing; accepted: "):
+    rule, alert = ({name: value for name, value in given.items() if name != key} for given in (RULE, ALERT))
+    content = {name: value for name, value in (PACK | {"rules": [rule], "alerts": [alert]}).items() if name != key}
+    with pytest.raises(PackError, match=rf"^pack app: ((rules|alerts)\[0\]\.)?{key}: missing; accepted: "):
         parse("app", written(content, tmp_path))
 
 
