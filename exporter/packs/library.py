@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from exporter.packs.pack import Pack, parse
+from exporter.packs.pack import Pack
+from exporter.packs.parsing import parse
 
 _FILES = Path(__file__).parent / "files"
 

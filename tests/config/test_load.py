@@ -201,6 +201,13 @@ def test_a_pack_may_be_in_several_trees(tmp_path: Path) -> None:
     )
 
 
+def test_the_file_in_the_document_about_packs(tmp_path: Path) -> None:
+    block = (EXAMPLES.parent / "docs" / "packs.md").read_text("utf-8").partition("```yaml\n")[2].partition("```")[0]
+    (ensemble,) = loaded(tmp_path, block)
+    begin = {tree.path: {rule.match.split("/")[1] for rule in tree.rules} for tree in ensemble.trees}
+    assert begin == {"/": {"hbase", "hadoop-ha", "yarn-leader-election"}, "/kafka": {"kafka"}}
+
+
 OWN = {"name": "kafka_brokers", "match": "/a", "value": "count"}
 METRIC = {"name": "own", "match": "/a", "value": "info", "metric": "zookeeper_znode_kafka_brokers"}
 

@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from exporter.packs.library import NAMES, load
-from exporter.packs.pack import PackError, parse
+from exporter.packs.parsing import PackError, parse
 from exporter.views.patterns import Patterns
 from exporter.views.rules.rule import check_rules
 
