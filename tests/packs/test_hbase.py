@@ -57,3 +57,14 @@ def test_another_master() -> None:
     master(system, 2)
     assert system.said["active_master"] == {(): 1}
     assert system.said["active_master_since_timestamp_seconds"][()] > first[()]
+
+
+def test_servers_that_may_not_be_read_are_counted() -> None:
+    """In a secured cluster everyone may read which region servers there are, but not the znodes of these."""
+    system = System("hbase")
+    for number in (1, 2):
+        system.write(f"/hbase/rs/host-{number},16020,1700000000001", MESSAGE, owner=number)
+        system.hide(f"/hbase/rs/host-{number},16020,1700000000001")
+    counts = {snapshot.rule.name: dict(snapshot.series[0][1]) for snapshot in system.view.snapshots()}
+    assert counts["hbase_regionservers"] == {(): 2}
+    assert counts["hbase_regionserver_registered"] == {}
