@@ -17,6 +17,7 @@ from typing import Any, NoReturn, TypeVar
 
 from exporter import __version__
 from exporter.config import web as web_config
+from exporter.config.packed import packed
 from exporter.config.settings import (
     DASHBOARD_ACCEPTED,
     DEFAULT_LISTEN_ADDRESS,
@@ -39,13 +40,16 @@ from exporter.config.settings import (
     parse_ordinal_of_host,
     parse_route_prefix,
     parse_telemetry_path,
-    parse_trees,
 )
 from exporter.config.source import Source
 from exporter.daemon import healthcheck, logs, preview, tracing
 from exporter.daemon.autoreload import AutoReload
 from exporter.daemon.run import run as run_daemon
 from exporter.demo.command import run as run_demo
+from exporter.packs import listing as packs
+from exporter.packs.alerts import rule_file
+from exporter.packs.library import NAMES as PACKS
+from exporter.packs.library import load as load_pack
 from exporter.process import signals
 from exporter.process.logs import FORMATS, LEVELS
 from exporter.treecache import Shard
@@ -59,6 +63,7 @@ _OF_ONE_ENSEMBLE = (
     "--zookeeper.hosts",
     "--zookeeper.name",
     "--treecache.path",
+    "--pack",
     "--freshness.interval",
     "--freshness.timeout",
     "--freshness.barrier",
@@ -114,6 +119,8 @@ def _run(words: Sequence[str]) -> int:
         return _healthcheck(words[1:])
     if words[:1] == ["preview"]:
         return _preview(words[1:])
+    if words[:1] == ["packs"]:
+        return _packs(words[1:])
     return _export(words)
 
 
@@ -170,6 +177,21 @@ def _preview(arguments: Sequence[str]) -> int:
     return preview.run(source.load(), _parsed(given, "--timeout", lambda text: parse_duration(text, least=1.0)))
 
 
+def _packs(arguments: Sequence[str]) -> int:
+    given = _given(_packs_parser(), arguments)
+    name = given["NAME"]
+    if name is not None and name not in PACKS:
+        raise SettingsError("packs", name, f"unknown; accepted: {', '.join(PACKS)}")
+    if name is None and given["--alerts"]:
+        raise SettingsError("--alerts", None, f"the pack is missing; accepted: with one of {', '.join(PACKS)}")
+    if name is None:
+        print(*packs.lines(), sep="\n")
+    else:
+        pack = load_pack(name)
+        print(rule_file(pack) if given["--alerts"] else pack.text, end="")
+    return 0
+
+
 def _settings(given: Mapping[str, Any], source: Source | None) -> Settings:
     ensembles = (_ensemble(given),) if source is None else _ensembles_of_file(given, source)
     return Settings(ensembles=ensembles, web=_web(given), shard=_shard(given))
@@ -199,8 +221,8 @@ def _ensembles_of_file(given: Mapping[str, Any], source: Source) -> tuple[Ensemb
 def _ensemble(given: Mapping[str, Any]) -> Ensemble:
     if given["--zookeeper.hosts"] is None:
         raise SettingsError("--zookeeper.hosts", None, f"required without --config.file; {HOSTS_ACCEPTED}")
-    if not given["--treecache.path"]:
-        raise SettingsError("--treecache.path", None, f"required without --config.file; {PATH_ACCEPTED}")
+    if not given["--treecache.path"] and not given["--pack"]:
+        raise SettingsError("--treecache.path", None, f"required without --config.file and --pack; {PATH_ACCEPTED}")
     options = replace(
         OPTIONS,
         keep_data=given["--web.expose-data"],
@@ -213,7 +235,7 @@ def _ensemble(given: Mapping[str, Any]) -> Ensemble:
     return Ensemble(
         name=_parsed(given, "--zookeeper.name", parse_name),
         hosts=_parsed(given, "--zookeeper.hosts", parse_hosts),
-        trees=parse_trees(given["--treecache.path"], options),
+        trees=packed(given["--treecache.path"], given["--pack"], options),
     )
 
 
@@ -428,7 +450,14 @@ def _exporter_parser() -> _Parser:
     parser.flag(
         "--treecache.path",
         "PATH",
-        "root of a tree to watch, inside the chroot; may be repeated",
+        "root of a tree to watch, inside the chroot; may be repeated; by default the roots of the packs",
+        [],
+        action=_Repeatable,
+    )
+    parser.flag(
+        "--pack",
+        "NAME",
+        f"metrics of a known system in the tree, see `{PROGRAM} packs`; may be repeated",
         [],
         action=_Repeatable,
     )
@@ -501,6 +530,18 @@ def _preview_parser() -> _Parser:
     parser.flag("--config.file", "FILE", "YAML file with ensembles, trees and their rules")
     parser.flag("--timeout", "DURATION", "how long to wait for the trees, at least 1s", "30s")
     _add_common_flags(parser, level="error")
+    return parser
+
+
+def _packs_parser() -> _Parser:
+    parser = _Parser(
+        f"{PROGRAM} packs",
+        "Lists the shipped metrics of known systems, or prints one pack: its rules, with the sources of their paths.",
+    )
+    parser.usage = "%(prog)s [NAME [--alerts]]"
+    parser.add_argument("NAME", nargs="?", help="the pack to print")
+    parser.switch("--alerts", "print its alerts, as a rule file for Prometheus")
+    _add_version(parser)
     return parser
 
 

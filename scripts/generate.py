@@ -67,6 +67,12 @@ def _alerting() -> Texts:
     return {document.PATH: document.current(document.PATH.read_text("utf-8"))}
 
 
+def _packs() -> Texts:
+    from scripts import packs
+
+    return packs.texts()
+
+
 def _dashboards() -> Texts:
     from dashboards.grafana.generate import documents
 
@@ -109,6 +115,7 @@ GENERATED = (
     Generated("schema", _schema),
     Generated("rules", _rules),
     Generated("alerting", _alerting),
+    Generated("packs", _packs),
     Generated("dashboards", _dashboards),
     Generated("chart", _chart),
     Generated("scrapes", _scrapes),

@@ -16,11 +16,13 @@ import exporter
 from exporter import cli
 from exporter.cli import main, parse_settings
 from exporter.config.settings import OPTIONS, Ensemble, ListenAddress, Settings, Tree, UnixAddress, Web
+from exporter.packs.library import NAMES, load
 from exporter.treecache import Shard
 from tests.untouched import untouched_logging  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.usefixtures("untouched_logging")
 
+ROOT = Path(__file__).parents[1]
 ENOUGH = ["--zookeeper.hosts=zk", "--treecache.path=/a"]
 SHARDS = ["--shard.total=2"]
 
@@ -131,6 +133,7 @@ def test_a_configuration_file_replaces_the_flags_about_ensembles(tmp_path: Path)
         "--zookeeper.hosts=zk",
         "--zookeeper.name=default",
         "--treecache.path=/a",
+        "--pack=kafka",
         "--freshness.interval=5s",
         "--freshness.timeout=5s",
         "--freshness.barrier=quorum",
@@ -174,6 +177,36 @@ def test_a_check_looks_at_the_web_configuration_too(capsys: pytest.CaptureFixtur
     assert "none.pem" in said
 
 
+def test_the_packs_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["packs"]) == 0
+    output, errors = capsys.readouterr()
+    assert errors == ""
+    lines = output.splitlines()
+    assert [line.partition(":")[0] for line in lines if not line.startswith(" ")] == list(NAMES)
+    assert lines[lines.index("spark: Spark's standalone masters") :][3:] == [
+        "  root: /spark (`spark.deploy.zookeeper.dir`)",
+        "  rules: spark_master, spark_workers, spark_applications, spark_drivers",
+        *lines[lines.index("yarn: YARN ResourceManagers") :],
+    ]
+    assert all(len(line) <= 100 for line in lines)
+
+
+def test_a_pack_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["packs", "kafka"]) == 0
+    assert capsys.readouterr() == (load("kafka").text, "")
+
+
+def test_the_alerts_of_a_pack_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["packs", "kafka", "--alerts"]) == 0
+    assert capsys.readouterr() == ((ROOT / "dashboards" / "prometheus" / "packs" / "kafka.yml").read_text(), "")
+    assert complaint(capsys, "packs", "--alerts").startswith("--alerts: the pack is missing; accepted: with one of ")
+
+
+def test_a_pack_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    assert complaint(capsys, "packs", "kafca").startswith("packs=kafca: unknown; accepted: bookkeeper, clickhouse, ")
+    assert complaint(capsys, "packs", "kafka", "solr").startswith("solr: unexpected argument; accepted: ")
+
+
 def test_defaults() -> None:
     settings = parse_settings(ENOUGH)
     assert settings.ensembles[0].name == "default"
@@ -184,7 +217,7 @@ def test_defaults() -> None:
     ("arguments", "line"),
     [
         ([], "--zookeeper.hosts: required without --config.file; accepted: HOST"),
-        (["--zookeeper.hosts=zk"], "--treecache.path: required without --config.file; accepted: an absolute path"),
+        (["--zookeeper.hosts=zk"], "--treecache.path: required without --config.file and --pack; accepted: an"),
         ([*ENOUGH, "--zookeeper.hosts=zk"], "--zookeeper.hosts=zk: the flag is given twice; accepted: once"),
         ([*ENOUGH, "--treecache.path=/a/"], "--treecache.path=/a/: /a is given twice; accepted: each path once"),
         ([*ENOUGH, "--treecache.path=b"], "--treecache.path=b: the path is not absolute; accepted: an absolute path"),
@@ -192,7 +225,10 @@ def test_defaults() -> None:
         (["--zookeeper.hosts=zk:x", "--treecache.path=/a"], "--zookeeper.hosts=zk:x: 'x' is not a port"),
         (["--zookeeper.hosts=zk/..", "--treecache.path=/a"], "--zookeeper.hosts=zk/..: the chroot has the relative"),
         (["--zookeeper.hosts=", "--treecache.path=/a"], "--zookeeper.hosts: required without --config.file; "),
-        (["--zookeeper.hosts=zk", "--treecache.path="], "--treecache.path: required without --config.file; "),
+        (
+            ["--zookeeper.hosts=zk", "--treecache.path="],
+            "--treecache.path: required without --config.file and --pack; ",
+        ),
         ([*ENOUGH, "--web.listen-address=80"], "--web.listen-address=80: the port is missing; accepted: [HOST]:PORT"),
         (
             [*ENOUGH, "--web.listen-address=:http"],

@@ -24,6 +24,7 @@ ORDER = (
     ("treecache",),
     ("telemetry",),
     ("views",),
+    ("packs",),
     ("config",),
     ("pages",),
     ("web",),
@@ -35,8 +36,9 @@ ORDER = (
 #: What each of them may import of the others.
 LAYERS: Mapping[str, set[str]] = {
     **{layer: set(itertools.chain(*ORDER[:place])) for place, group in enumerate(ORDER) for layer in group},
-    # It checks the rules of views, and knows nothing of metrics.
-    "config": {"process", "zookeeper", "treecache", "views"},
+    # They check the rules of views, and know nothing of metrics.
+    "config": {"process", "zookeeper", "treecache", "views", "packs"},
+    "packs": {"process", "zookeeper", "treecache", "views"},
     # The public names, each imported on first use.
     "__init__": {"zookeeper", "treecache", "telemetry", "views"},
 }
@@ -47,6 +49,7 @@ LIBRARIES: Mapping[str, set[str]] = {
     "treecache": {"kazoo"},
     "telemetry": {"kazoo", "opentelemetry", "prometheus_client", "wrapt"},
     "views": {"prometheus_client"},
+    "packs": {"ruamel"},
     "config": {"pydantic", "pydantic_core", "ruamel"},
     # markupsafe comes with jinja2.
     "pages": {"anyio", "jinja2", "markdown_it", "markupsafe", "starlette", "structlog"},

@@ -71,7 +71,7 @@ KEYS = {
 #: Keys that say which znodes belong to the tree; `include` and `exclude` become the selector.
 OF_ZNODES = {"path", "include", "exclude"}
 #: The rules and the limits, which are options of views.
-OF_VIEWS = {"metrics", "limits.jute_maxbuffer", "limits.subtrees"}
+OF_VIEWS = {"packs", "metrics", "limits.jute_maxbuffer", "limits.subtrees"}
 #: The same of flags.
 FLAGS = {
     "--freshness.interval": ("freshness_interval", "1m30s"),

@@ -22,6 +22,7 @@ RECIPES = (
     "An alert",
     "A kazoo release that renames a private attribute",
     "A value of rules",
+    "A pack",
     "A strategy",
 )
 

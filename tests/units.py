@@ -14,6 +14,7 @@ TESTS = Path(__file__).parent
 FOLDERS = (
     "config",
     "daemon",
+    "packs",
     "pages",
     "process",
     "rules",

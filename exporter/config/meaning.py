@@ -15,6 +15,7 @@ from exporter.config import schema, settings
 from exporter.config.document import Document, Location
 from exporter.config.globs import Pattern
 from exporter.config.problems import Problem
+from exporter.packs.library import load
 from exporter.treecache.options import CacheOptions
 from exporter.views.limits.view import Limits
 from exporter.views.patterns import Patterns
@@ -48,6 +49,8 @@ class _Reader:
         self._written = document.written
         self._files = document.files
         self._all_rules: list[Rule] = []
+        #: The pack of each rule that is of one, by the rule's identity.
+        self._packs: dict[int, str] = {}
         self.problems: list[Problem] = []
 
     def once(self, names: Iterable[tuple[Location, Hashable]], what: str) -> None:
@@ -95,29 +98,65 @@ class _Reader:
             path=section.path,
             include=tuple(section.include),
             exclude=tuple(section.exclude),
-            rules=tuple(self._rules(section, (*at, "metrics"))),
+            rules=tuple(self._rules(section, at)),
             limits=Limits(**section.limits.model_dump()),
             options=_options(section),
         )
 
     def _rules(self, tree: schema.Tree, at: Location) -> list[Rule]:
         """The rules of a tree that can stand beside each other, and beside those of the trees before it."""
-        rules: list[Rule] = []
+        rules = self._rules_of_packs(tree, at)
         for i, section in enumerate(tree.metrics):
+            place = (*at, "metrics", i)
             try:
                 rule = Rule(**section.model_dump(exclude_none=True))
-                check_rules((*rules, rule))
-                check_collisions((*self._all_rules, rule))
+                self._check_beside(rule, rules)
             except RuleError as error:
-                self._refuse((*at, i, error.field), self._without_environment((*at, i), error.problem))
+                self._refuse((*place, error.field), self._without_environment(place, self._problem_of(error)))
                 continue
             rules.append(rule)
             self._all_rules.append(rule)
             if Patterns([rule.pattern], tree.path).is_idle:
-                root = self._as_written((*at[:-1], "path"))
+                root = self._as_written((*at, "path"))
                 problem = f"matches nothing in the tree {root}; accepted: a pattern of absolute paths in the tree"
-                self._refuse((*at, i, "match"), problem)
+                self._refuse((*place, "match"), problem)
         return rules
+
+    def _rules_of_packs(self, tree: schema.Tree, at: Location) -> list[Rule]:
+        """The rules of a tree's packs; these never collide with each other, but with those of the trees before it."""
+        self.once((((*at, "packs", i), name) for i, name in enumerate(tree.packs)), "pack of the tree")
+        rules: list[Rule] = []
+        for i, name in enumerate(tree.packs):
+            if name in tree.packs[:i]:
+                continue
+            place = (*at, "packs", i)
+            try:
+                placed = load(name).rules_in(tree.path)
+                check_collisions((*self._all_rules, *placed))
+            except RuleError as error:
+                said = error.problem.partition("; accepted: ")[0]
+                self._refuse(place, f"{said}; accepted: another name for the metric of that rule")
+            except ValueError:
+                root = self._as_written((*at, "path"))
+                self._refuse(place, f"no pattern can begin with the path {root}; accepted: a path without {{, }} and *")
+            else:
+                rules += placed
+                self._all_rules += placed
+                self._packs.update((id(rule), name) for rule in placed)
+        return rules
+
+    def _check_beside(self, rule: Rule, rules: list[Rule]) -> None:
+        """Raises RuleError if a rule cannot stand beside these of its tree, or beside those of the trees before it."""
+        check_rules((*rules, rule))
+        check_collisions((*self._all_rules, rule))
+
+    def _problem_of(self, error: RuleError) -> str:
+        """The problem of a rule, which says so if it is with a rule that nobody wrote."""
+        pack = self._packs.get(id(error.other))
+        if pack is None:
+            return error.problem
+        said, accepted, what = error.problem.partition("; accepted: ")
+        return f"{said}, which is of the pack {pack}{accepted}{what}"
 
     def _sasl(
         self, section: schema.DigestMd5 | schema.Gssapi | None, at: Location
@@ -224,7 +263,8 @@ def _options(section: schema.Tree) -> CacheOptions:
     A key that is not an option of a cache raises TypeError, as it would otherwise be accepted and ignored.
     """
     given: dict[str, Any] = {}
-    for key, value in section.model_dump(exclude={"name", "path", "include", "exclude", "metrics", "limits"}).items():
+    defining = {"name", "path", "include", "exclude", "packs", "metrics", "limits"}
+    for key, value in section.model_dump(exclude=defining).items():
         if isinstance(value, dict):
             given.update({f"{key}_{inner}": of_it for inner, of_it in value.items()})
         else:

@@ -14,6 +14,7 @@ from exporter.config import settings
 from exporter.config.globs import Pattern
 from exporter.config.scalars import FromEnvironment, plain
 from exporter.config.settings import OPTIONS, parse_duration, parse_hosts, parse_name, parse_path
+from exporter.packs.library import NAMES
 from exporter.views.limits.view import Limits
 from exporter.views.rules.rule import AGGREGATES, KINDS, MAX_SERIES, VALUES
 from exporter.zookeeper.frames import LEAST_MAX_FRAME, MOST_MAX_FRAME
@@ -173,8 +174,8 @@ class SizeLimits(Section):
     )
 
 
-# Every key of a tree but the first four, `metrics` and `limits` is an option of its cache. The name of a section comes
-# before that of its key: `audit_sample`.
+# Every key of a tree but the first four, `packs`, `metrics` and `limits` is an option of its cache. That of a section's
+# key has the name of the section before the key's: `audit_sample`.
 
 
 class Tree(Section):
@@ -203,6 +204,9 @@ class Tree(Section):
     )
     freshness: Freshness = Field(default=Freshness(), description="How the staleness of the tree is measured.")
     audit: Audit = Field(default=Audit(), description="How the tree is compared with what ZooKeeper holds.")
+    packs: list[Literal[NAMES]] = Field(  # type: ignore[valid-type]
+        default=[], description="Shipped metrics of known systems; docs/packs.md describes each."
+    )
     metrics: list[Rule] = Field(default=[], description="Metrics of what is in the znodes.")
     limits: SizeLimits = Field(default=SizeLimits(), description="What the sizes of znodes are compared with.")
 

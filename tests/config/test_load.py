@@ -22,6 +22,7 @@ from exporter.config.problems import ConfigError
 from exporter.config.schema import Rule as RuleSection
 from exporter.config.settings import OPTIONS, Digest, DigestMd5, Ensemble, Tls, Tree
 from exporter.config.source import load
+from exporter.packs.library import load as load_pack
 from exporter.views.rules.rule import Rule
 from tests.faults.size import size
 
@@ -176,6 +177,86 @@ def test_mistakes_in_rules(tmp_path: Path, rules: list[dict[str, Any]], complain
     trees = [{"path": "/a", "metrics": metrics}]
     lines = refused(tmp_path, json.dumps({"ensembles": [{"name": "main", "hosts": "a", "trees": trees}]}))
     assert [line for line in lines if line.startswith(f":1: ensembles[0].trees[0].metrics{complaint}")], lines
+
+
+# Packs
+
+
+@pytest.mark.parametrize(("path", "begin"), [("/", ""), ("/kafka", "/kafka")])
+def test_the_rules_of_a_pack_are_those_of_the_tree(tmp_path: Path, path: str, begin: str) -> None:
+    own: dict[str, Any] = {"name": "own", "match": f"{begin}/brokers", "value": "children"}
+    trees = [{"path": path, "packs": ["kafka"], "metrics": [own]}]
+    (ensemble,) = loaded(tmp_path, json.dumps({"ensembles": [{"name": "main", "hosts": "a", "trees": trees}]}))
+    *rules, last = ensemble.trees[0].rules
+    assert tuple(rules) == load_pack("kafka").rules_in(path)
+    assert rules[0].match == f"{begin}/brokers/ids/{{broker:[0-9]+}}"
+    assert last == Rule(**own)
+
+
+def test_a_pack_may_be_in_several_trees(tmp_path: Path) -> None:
+    trees = [{"path": path, "packs": ["kafka", "hbase"]} for path in ("/a", "/b")]
+    ensembles = [{"name": name, "hosts": "a", "trees": trees} for name in ("one", "two")]
+    assert all(
+        tree.rules for ensemble in loaded(tmp_path, json.dumps({"ensembles": ensembles})) for tree in ensemble.trees
+    )
+
+
+def test_the_file_in_the_document_about_packs(tmp_path: Path) -> None:
+    block = (EXAMPLES.parent / "docs" / "packs.md").read_text("utf-8").partition("```yaml\n")[2].partition("```")[0]
+    (ensemble,) = loaded(tmp_path, block)
+    begin = {tree.path: {rule.match.split("/")[1] for rule in tree.rules} for tree in ensemble.trees}
+    assert begin == {"/": {"hbase", "hadoop-ha", "yarn-leader-election"}, "/kafka": {"kafka"}}
+
+
+OWN = {"name": "kafka_brokers", "match": "/a", "value": "count"}
+METRIC = {"name": "own", "match": "/a", "value": "info", "metric": "zookeeper_znode_kafka_brokers"}
+
+
+@pytest.mark.parametrize(
+    ("trees", "complaint"),
+    [
+        (
+            [{"path": "/a", "packs": ["kafca"]}],
+            "[0].packs[0]=kafca: unknown; accepted: bookkeeper, clickhouse, curator, ",
+        ),
+        (
+            [{"path": "/a", "packs": ["hbase", "kafka", "kafka"]}],
+            "[0].packs[2]=kafka: another pack of the tree has this name; accepted: each name once",
+        ),
+        (
+            [{"path": "/a{b}", "packs": ["kafka"]}],
+            "[0].packs[0]=kafka: no pattern can begin with the path /a{b}; accepted: a path without {, } and *",
+        ),
+        (
+            [{"path": "/a", "packs": ["kafka"], "metrics": [OWN]}],
+            "[0].metrics[0].name=kafka_brokers: another rule of the tree has this name, which is of the pack kafka; "
+            "accepted: each name once",
+        ),
+        (
+            [{"path": "/a", "packs": ["kafka"], "metrics": [METRIC]}],
+            "[0].metrics[0].metric=zookeeper_znode_kafka_brokers: the metric zookeeper_znode_kafka_brokers_info "
+            "collides with zookeeper_znode_kafka_brokers of the rule kafka_brokers, which is of the pack kafka; ",
+        ),
+        (
+            [{"path": "/a", "metrics": [METRIC]}, {"path": "/b", "packs": ["kafka"]}],
+            "[1].packs[0]=kafka: the metric zookeeper_znode_kafka_brokers collides with "
+            "zookeeper_znode_kafka_brokers_info of the rule own; accepted: another name for the metric of that rule",
+        ),
+        ([{"path": "/a", "packs": "kafka"}], "[0].packs: not a list; accepted: a list"),
+        ([{"path": "/a", "pack": ["kafka"]}], "[0].pack: unknown key, did you mean packs; accepted: "),
+    ],
+)
+def test_mistakes_about_packs(tmp_path: Path, trees: list[dict[str, Any]], complaint: str) -> None:
+    lines = refused(tmp_path, json.dumps({"ensembles": [{"name": "main", "hosts": "a", "trees": trees}]}))
+    assert [line for line in lines if line.startswith(f":1: ensembles[0].trees{complaint}")], lines
+
+
+def test_the_line_of_a_mistake_about_packs(tmp_path: Path) -> None:
+    (line,) = refused(tmp_path, f"{ENOUGH}    packs:\n    - kafka\n    - kafka\n")
+    assert line.startswith(":8: ensembles[0].trees[0].packs[1]=kafka: another pack of the tree has this name; ")
+
+
+# Secrets in rules
 
 
 @pytest.mark.parametrize("key", ["match", "key", "by", "metric"])

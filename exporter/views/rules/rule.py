@@ -79,14 +79,18 @@ _HELP = {
 
 
 class RuleError(ValueError):
-    """A rule is wrong: its name, the field whose value is not accepted, and the ``problem``, with what is accepted."""
+    """A rule is wrong: its name, the field whose value is not accepted, and the ``problem``, with what is accepted.
 
-    def __init__(self, rule: str, field: str, problem: str, value: object = None) -> None:
+    ``other`` is the rule that it cannot stand beside, if that is the problem.
+    """
+
+    def __init__(self, rule: str, field: str, problem: str, value: object = None, *, other: Rule | None = None) -> None:
         shown = field if value is None else f"{field}={value!r}"
         super().__init__(f"rule {rule}: {shown}: {problem}")
         self.rule = rule
         self.field = field
         self.problem = problem
+        self.other = other
 
 
 class Family(NamedTuple):
@@ -318,11 +322,12 @@ def check_rules(rules: Iterable[Rule]) -> None:
     Raises:
         RuleError: two have the same name, or metrics whose names collide.
     """
-    rules, names = tuple(rules), set[str]()
+    rules, named = tuple(rules), dict[str, Rule]()
     for rule in rules:
-        if rule.name in names:
-            raise RuleError(rule.name, "name", "another rule of the tree has this name; accepted: each name once")
-        names.add(rule.name)
+        if rule.name in named:
+            problem = "another rule of the tree has this name; accepted: each name once"
+            raise RuleError(rule.name, "name", problem, other=named[rule.name])
+        named[rule.name] = rule
     check_collisions(rules)
 
 
@@ -332,11 +337,11 @@ def check_collisions(rules: Iterable[Rule]) -> None:
     Raises:
         RuleError: they are not.
     """
-    known: dict[str, tuple[str, Family]] = {}
+    known: dict[str, tuple[Rule, Family]] = {}
     for rule in rules:
         for family in rule.families:
-            other, before = known.setdefault(family.bare, (rule.name, family))
+            other, before = known.setdefault(family.bare, (rule, family))
             if (before.name, before.kind, before.labels) != (family.name, family.kind, family.labels):
                 field = "name" if rule.metric is None else "metric"
-                problem = f"the metric {family.name} collides with {before.name} of the rule {other}; accepted: another"
-                raise RuleError(rule.name, field, problem)
+                collides = f"the metric {family.name} collides with {before.name} of the rule {other.name}"
+                raise RuleError(rule.name, field, f"{collides}; accepted: another", other=other)

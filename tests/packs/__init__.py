@@ -1,0 +1,1 @@
+"""Tests of the packs: each with the znodes of its system, as that writes them."""
