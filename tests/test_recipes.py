@@ -272,10 +272,10 @@ def test_a_collector(copy: Copy) -> None:
         {
             "exporter/telemetry/catalogue.py": [
                 (
-                    "\nGROUPS = (CACHE, CLIENT, RULES, EXPORTER,",
+                    "\nGROUPS = (CACHE,",
                     '\nTHREADS = _gauge("treecache_exporter_threads", "Threads of Python.")\n'
                     'THREADS_GROUP = Group(title="Threads", labels=(), metrics=(THREADS,))\n'
-                    "GROUPS = (CACHE, CLIENT, RULES, EXPORTER, THREADS_GROUP,",
+                    "GROUPS = (THREADS_GROUP, CACHE,",
                 )
             ],
             "exporter/threads/__init__.py": [("", '"""Threads of this process."""\n')],
