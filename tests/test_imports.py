@@ -25,6 +25,7 @@ ORDER = (
     ("telemetry",),
     ("views",),
     ("config",),
+    ("servers",),
     ("pages",),
     ("web",),
     ("daemon",),
@@ -48,6 +49,7 @@ LIBRARIES: Mapping[str, set[str]] = {
     "telemetry": {"kazoo", "opentelemetry", "prometheus_client", "wrapt"},
     "views": {"prometheus_client"},
     "config": {"pydantic", "pydantic_core", "ruamel"},
+    "servers": {"h11", "prometheus_client", "structlog"},
     # markupsafe comes with jinja2.
     "pages": {"anyio", "jinja2", "markdown_it", "markupsafe", "starlette", "structlog"},
     "web": {"anyio", "bcrypt", "h11", "prometheus_client", "starlette", "structlog", "uvicorn"},

@@ -271,10 +271,10 @@ def test_a_collector(copy: Copy) -> None:
         {
             "exporter/telemetry/catalogue.py": [
                 (
-                    "\nGROUPS = (CACHE, CLIENT, RULES, EXPORTER,",
+                    "\nGROUPS = (CACHE, CLIENT, SERVERS, RULES, EXPORTER,",
                     '\nTHREADS = _gauge("treecache_exporter_threads", "Threads of Python.")\n'
                     'THREADS_GROUP = Group(title="Threads", labels=(), metrics=(THREADS,))\n'
-                    "GROUPS = (CACHE, CLIENT, RULES, EXPORTER, THREADS_GROUP,",
+                    "GROUPS = (CACHE, CLIENT, SERVERS, RULES, EXPORTER, THREADS_GROUP,",
                 )
             ],
             "exporter/threads/__init__.py": [("", '"""Threads of this process."""\n')],

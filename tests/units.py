@@ -17,6 +17,7 @@ FOLDERS = (
     "pages",
     "process",
     "rules",
+    "servers",
     "simulation",
     "telemetry",
     "treecache",

@@ -123,11 +123,28 @@ class Tls:
 
 
 @dataclass(frozen=True)
+class Servers:
+    """How to ask the servers of an ensemble for their own numbers.
+
+    Attributes:
+        interval: seconds from the beginning of a poll to that of the next.
+        timeout: seconds that the poll of one server may take.
+        admin: the address of AdminServer, with `{host}` for the server; None if there is none.
+        all_names: whether to give every number, not only those of the list.
+    """
+
+    interval: float = 15.0
+    timeout: float = 3.0
+    admin: str | None = None
+    all_names: bool = False
+
+
+@dataclass(frozen=True)
 class Ensemble:
-    """One ZooKeeper ensemble: how to connect and authenticate, and the trees to watch.
+    """One ZooKeeper ensemble: how to connect and authenticate, the trees to watch, and how to ask its servers.
 
     `name` is its value of the label `ensemble`; `session_timeout` the timeout to request, in seconds;
-    `max_reply_bytes` the limit of one reply.
+    `max_reply_bytes` the limit of one reply. `servers` is None if the servers are not asked.
     """
 
     name: str
@@ -138,6 +155,7 @@ class Ensemble:
     sasl: DigestMd5 | Gssapi | None = None
     tls: Tls | None = None
     max_reply_bytes: int = MAX_FRAME
+    servers: Servers | None = None
 
 
 @dataclass(frozen=True)

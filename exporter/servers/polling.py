@@ -1,0 +1,146 @@
+"""Polling: polls the servers of one ensemble at an interval, each by itself, in a thread with its own event loop.
+
+So neither a scrape nor the web server waits for a server, nor does one server wait for another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Sequence
+
+import structlog
+
+from exporter.config.settings import Servers, Tls
+from exporter.process.executor import ThreadExecutor
+from exporter.servers.failures import PollError
+from exporter.servers.poll import Options
+from exporter.servers.server import Server
+from exporter.servers.targets import Named, Target, addresses_of, named, targets_of
+from exporter.servers.tls import Context
+from exporter.telemetry.sources import ServerStats
+
+#: Seconds that `stop` waits for the thread, which closes the connections and has nothing else to wait for.
+_STOPPING = 1.0
+
+log = structlog.stdlib.get_logger("exporter")
+
+
+class Polling:
+    """The servers of one ensemble, polled from `start` to `stop`. `stats` may be called from any thread at any time.
+
+    Args:
+        ensemble: the ensemble's name, for the log.
+        hosts: its connection string; its names are resolved at each poll.
+        settings: how to ask.
+        tls: how to speak TLS with the servers; None for plain TCP.
+    """
+
+    def __init__(self, ensemble: str, hosts: str, settings: Servers, tls: Tls | None = None) -> None:
+        #: Whether every number is wanted, not only those of the list.
+        self.wants_all = settings.all_names
+        self._name = ensemble
+        self._settings = settings
+        self._options = Options(settings.timeout, settings.admin, tls is not None, Context(tls))
+        #: The servers behind each name. The keys never change, so that other threads can read it at any time.
+        self._servers: dict[Named, tuple[Server, ...]] = dict.fromkeys(named(hosts), ())
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._stopping = asyncio.Event()
+
+    def stats(self) -> Sequence[ServerStats]:
+        """Each server as it is known now. What an old poll said counts no more."""
+        oldest = time.monotonic() - 2 * (self._settings.interval + self._settings.timeout)
+        found = {server.target.zk_host: server for servers in self._servers.values() for server in servers}
+        return [server.stats(oldest) for server in found.values()]
+
+    def start(self) -> None:
+        """Starts polling. Raises OSError or RuntimeError if the process is out of file descriptors or threads."""
+        self._loop = loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, args=(loop,), name=f"servers of {self._name}", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._thread = None
+            loop.close()
+            raise
+
+    def stop(self) -> None:
+        """Stops polling and closes all connections; again, or before the start, does nothing."""
+        if self._loop is not None and self._thread is not None:
+            # The loop is closed if it was stopped before.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join(_STOPPING)
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            loop.run_until_complete(self._poll_until_stopped())
+        finally:
+            loop.close()
+
+    async def _poll_until_stopped(self) -> None:
+        tasks = [asyncio.ensure_future(self._keep_up(name)) for name in self._servers]
+        await self._stopping.wait()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _keep_up(self, name: Named) -> None:
+        """Polls the servers behind a name until cancelled."""
+        clock = asyncio.get_running_loop().time
+        resolver = ThreadExecutor(f"address of {name}")
+        try:
+            while True:
+                due = clock() + self._settings.interval
+                try:
+                    await self._poll_all(name, resolver)
+                except Exception:
+                    log.exception("servers not polled", ensemble=self._name, server=str(name))
+                await asyncio.sleep(due - clock())
+        finally:
+            resolver.shutdown()
+
+    async def _poll_all(self, name: Named, resolver: ThreadExecutor) -> None:
+        try:
+            targets = targets_of(name, await self._addresses(name, resolver))
+        except PollError as failure:
+            # Those that are known already may still be where they were.
+            targets = tuple(server.target for server in self._servers[name] if server.target.addresses)
+            if not targets:
+                self._become(name, (Target(str(name), name.host, name.port, ()),))
+                self._servers[name][0].fail(failure.reason, failure.text)
+                return
+        self._become(name, targets)
+        await asyncio.gather(*(self._poll(server) for server in self._servers[name]))
+
+    def _become(self, name: Named, targets: Sequence[Target]) -> None:
+        """Notes which servers there are now; those that were there before stay what they are."""
+        known = {server.target.zk_host: server for server in self._servers[name]}
+        servers = [known.get(target.zk_host) or Server(target, self._options) for target in targets]
+        for server, target in zip(servers, targets, strict=True):
+            server.target = target
+        self._servers[name] = tuple(servers)
+
+    async def _addresses(self, name: Named, resolver: ThreadExecutor) -> tuple[str, ...]:
+        """The addresses of a name. Raises PollError if they cannot be found out."""
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                return await addresses_of(name, resolver)
+        except TimeoutError:
+            raise PollError("dns", "the name cannot be resolved in time") from None
+        except OSError as error:
+            raise PollError("dns", f"the name cannot be resolved: {error.strerror or error}") from None
+
+    async def _poll(self, server: Server) -> None:
+        before = server.stats(0.0)
+        await server.poll()
+        now = server.stats(0.0)
+        if before.is_up != now.is_up or before.source != now.source:
+            zk_host, of = now.zk_host, {"source": now.source} if now.source else {}
+            event = "server answers" if now.is_up else "server does not answer"
+            log.debug(
+                event, ensemble=self._name, zk_host=zk_host, **of, **({"reason": now.problem} if now.problem else {})
+            )
