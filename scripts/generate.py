@@ -85,6 +85,12 @@ def _scrapes() -> Texts:
     return {path: text.decode() for path, text in known.expositions().items()}
 
 
+def _scrapes_of_servers() -> Texts:
+    from tests.servers import known
+
+    return known.expositions()
+
+
 def _scrape_of_a_server() -> Texts:
     from tests.telemetry import real
 
@@ -112,6 +118,7 @@ GENERATED = (
     Generated("dashboards", _dashboards),
     Generated("chart", _chart),
     Generated("scrapes", _scrapes),
+    Generated("scrapes-of-servers", _scrapes_of_servers),
     Generated("scrape-of-a-server", _scrape_of_a_server),
     Generated("public", _public),
     Generated("hooks", _hooks),
