@@ -26,6 +26,7 @@ from exporter.config.settings import (
     PATH_ACCEPTED,
     Address,
     Ensemble,
+    Servers,
     Settings,
     SettingsError,
     Web,
@@ -58,6 +59,7 @@ PROGRAM = "treecache-exporter"
 _OF_ONE_ENSEMBLE = (
     "--zookeeper.hosts",
     "--zookeeper.name",
+    "--zookeeper.servers",
     "--treecache.path",
     "--freshness.interval",
     "--freshness.timeout",
@@ -214,6 +216,7 @@ def _ensemble(given: Mapping[str, Any]) -> Ensemble:
         name=_parsed(given, "--zookeeper.name", parse_name),
         hosts=_parsed(given, "--zookeeper.hosts", parse_hosts),
         trees=parse_trees(given["--treecache.path"], options),
+        servers=Servers() if _parsed(given, "--zookeeper.servers", _one_of(("on", "off"))) == "on" else None,
     )
 
 
@@ -425,6 +428,7 @@ def _exporter_parser() -> _Parser:
     parser.flag("--config.auto-reload-interval", "DURATION", "how often to check for changes, at least 1s", "30s")
     parser.flag("--zookeeper.hosts", "HOSTS", f"the ensemble to connect to; {HOSTS_ACCEPTED}")
     parser.flag("--zookeeper.name", "NAME", "value of the label `ensemble`", "default")
+    parser.flag("--zookeeper.servers", "ON|OFF", "whether to ask its servers for their own numbers: on or off", "on")
     parser.flag(
         "--treecache.path",
         "PATH",

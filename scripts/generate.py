@@ -48,6 +48,13 @@ def _metrics() -> Texts:
     return {ROOT / "docs" / "metrics.md": reference()}
 
 
+def _servers() -> Texts:
+    from exporter.servers.reference import current
+
+    path = ROOT / "docs" / "servers.md"
+    return {path: current(path.read_text("utf-8"))}
+
+
 def _schema() -> Texts:
     from exporter.config.schema import json_schema
 
@@ -112,6 +119,7 @@ def _hooks() -> Texts:
 #: The order matters: the chart's schema includes the configuration's schema from the disk.
 GENERATED = (
     Generated("metrics", _metrics),
+    Generated("servers", _servers),
     Generated("schema", _schema),
     Generated("rules", _rules),
     Generated("alerting", _alerting),

@@ -26,6 +26,7 @@ EXTERNAL_URL_ACCEPTED = (
 )
 ROUTE_PREFIX_ACCEPTED = "accepted: / for none, or a path such as /zk, with letters, digits and . _ ~ -"
 DASHBOARD_ACCEPTED = "accepted: an absolute URL such as https://grafana.example/dashboards, without credentials"
+ADMIN_ACCEPTED = "accepted: http://{host}:8080, https://{host}:8443 or the like, with {host} for each server"
 NAME_ACCEPTED = "accepted: any printable text"
 DURATION_ACCEPTED = "accepted: a duration such as 500ms, 10s, 5m or 1h30m"
 COUNT_ACCEPTED = "accepted: a whole number from 0 on"
@@ -48,6 +49,7 @@ _NOT_IN_ZNODE_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff]
 _DURATION = re.compile("".join(rf"(?:([0-9]{{1,9}}){unit})?" for unit in ("d", "h", "m", "s", "ms")))
 _DURATION_UNITS = (86_400.0, 3_600.0, 60.0, 1.0, 0.001)
 _ORDINAL = re.compile(r"[^.]*-(?P<ordinal>[0-9]{1,9})(?:\..*)?")
+_ADMIN_URL = re.compile(r"https?://\{host\}(?::(?P<port>[0-9]+))?(?:/[A-Za-z0-9._~-]+)*/?")
 _SERVED_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 
 
@@ -155,7 +157,7 @@ class Ensemble:
     sasl: DigestMd5 | Gssapi | None = None
     tls: Tls | None = None
     max_reply_bytes: int = MAX_FRAME
-    servers: Servers | None = None
+    servers: Servers | None = Servers()
 
 
 @dataclass(frozen=True)
@@ -362,6 +364,19 @@ def parse_dashboard_url(text: str) -> str:
     if not _is_absolute_url(text):
         raise ValueError(f"not an absolute HTTP URL; {DASHBOARD_ACCEPTED}")
     return text
+
+
+def parse_admin_url(text: str) -> str:
+    """The address of AdminServer, with `{host}` for the server, without a trailing slash.
+
+    Raises ValueError, saying what is wrong and what is accepted.
+    """
+    match = _ADMIN_URL.fullmatch(text)
+    if match is None:
+        raise ValueError(f"not such an address; {ADMIN_ACCEPTED}")
+    if match["port"] is not None:
+        _checked_port(match["port"], range(1, 65536), ADMIN_ACCEPTED)
+    return text.rstrip("/")
 
 
 def in_brackets(host: str) -> str:

@@ -1,4 +1,7 @@
-"""Ensemble: watches one ZooKeeper ensemble with a client that keeps trying to connect, and a cache for each tree."""
+"""Ensemble: watches one ZooKeeper ensemble with a client that keeps trying to connect, and a cache for each tree.
+
+It polls the ensemble's servers too; of exporters that share trees, only the first does.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from exporter.daemon.faults import FaultLog, FaultMemory
 from exporter.daemon.logs import OfEnsemble
 from exporter.daemon.losthistory import LostHistory, newest_zxid
 from exporter.process.logs import Flood
+from exporter.servers.polling import Polling
 from exporter.telemetry.instruments import ClientInstruments
 from exporter.telemetry.sources import EnsembleSource
 from exporter.telemetry.tracing import trace_client
@@ -65,6 +69,7 @@ class WatchedEnsemble:
         #: The views that those replace, by tree.
         self._replaced: dict[str, RulesView] = {}
         self._caches = {tree.name: self._cache(tree) for tree in settings.trees}
+        self._servers = self._polling(settings)
         self._revival: threading.Timer | None = None
         self._revival_delay = FIRST_REVIVAL
         #: When the last connection began, until the client is revived after it.
@@ -79,6 +84,7 @@ class WatchedEnsemble:
             caches=self._caches,
             faults=dict(self._faults),
             views={name: self._shown(name, view) for name, view in dict(self._views).items()},
+            servers=self._servers,
         )
 
     @property
@@ -96,6 +102,8 @@ class WatchedEnsemble:
                 cache.start()
             self._log.info("connecting", hosts=self._settings.hosts, trees=", ".join(self._caches))
             self._client.start_async()
+            if self._servers is not None:
+                self._servers.start()
         except Exception:
             # kazoo's stop fails if its start has failed.
             with contextlib.suppress(Exception):
@@ -103,17 +111,18 @@ class WatchedEnsemble:
             raise
 
     def can_become(self, settings: Ensemble) -> bool:
-        """Whether it can keep its session with these settings: only trees have changed."""
-        return replace(self._settings, trees=()) == replace(settings, trees=())
+        """Whether it can keep its session with these settings: only trees have changed, or how servers are polled."""
+        return replace(self._settings, trees=(), servers=None) == replace(settings, trees=(), servers=None)
 
     def update(self, settings: Ensemble) -> None:
         """Removes, adds and replaces trees as the settings have changed, and leaves all other trees alone.
 
         `can_become(settings)` must hold.
 
-        Raises the error if a cache cannot start, because it is out of threads. All other trees are updated; the next
-        update retries this one.
+        Raises the error if a cache or the polling of servers cannot start, because it is out of threads or file
+        descriptors. All other trees are updated; the next update retries this one.
         """
+        settings, failure = self._change_servers(settings)
         before = {tree.name: tree for tree in self._settings.trees}
         after = {tree.name: tree for tree in settings.trees}
         for name in before.keys() & after.keys():
@@ -145,6 +154,29 @@ class WatchedEnsemble:
             trees = tuple(tree for tree in settings.trees if tree.name not in failures)
             self._settings = replace(settings, trees=trees)
             raise next(iter(failures.values()))
+        if failure is not None:
+            raise failure
+
+    def _polling(self, settings: Ensemble) -> Polling | None:
+        if settings.servers is None or self._shard.ordinal > 0:
+            return None
+        return Polling(settings.name, settings.hosts, settings.servers, settings.tls)
+
+    def _change_servers(self, settings: Ensemble) -> tuple[Ensemble, Exception | None]:
+        """Polls the servers as the settings say from now on; returns the settings in effect, and why others failed."""
+        if settings.servers == self._settings.servers:
+            return settings, None
+        before, self._servers = self._servers, self._polling(settings)
+        if before is not None:
+            before.stop()
+        try:
+            if self._servers is not None:
+                self._servers.start()
+        except Exception as failure:
+            self._servers = None
+            return replace(settings, servers=None), failure
+        self._log.info("polling of servers changed", on=settings.servers is not None)
+        return settings, None
 
     def _change_rules(self, tree: Tree) -> None:
         """Gives a tree other rules. The cache goes on as it is."""
@@ -185,6 +217,8 @@ class WatchedEnsemble:
         if self._revival is not None:
             self._revival.cancel()
             self._revival.join()
+        if self._servers is not None:
+            self._servers.stop()
         for cache in self._caches.values():
             cache.close()
         try:

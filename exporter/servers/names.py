@@ -6,7 +6,6 @@ ZooKeeper 3.9; the names of 3.4 and of `srvr` are among them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 Kind = Literal["counter", "gauge", "summary"]
@@ -213,9 +212,3 @@ def described_summary(base: str) -> Described:
 def is_listed(name: str) -> bool:
     """Whether a number or a summary is given by default, by its name without `zk_`."""
     return name in BY_NAME
-
-
-def reference() -> Iterator[str]:
-    """The rows of the table in docs/servers.md: the numbers that are given by default."""
-    for number in LISTED:
-        yield f"| `zk_{number.name}` | {number.kind} | {number.meaning} | {number.unit} |"

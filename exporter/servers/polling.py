@@ -114,7 +114,7 @@ class Polling:
                 self._servers[name][0].fail(failure.reason, failure.text)
                 return
         self._become(name, targets)
-        await asyncio.gather(*(self._poll(server) for server in self._servers[name]))
+        await asyncio.gather(*(server.poll() for server in self._servers[name]))
 
     def _become(self, name: Named, targets: Sequence[Target]) -> None:
         """Notes which servers there are now; those that were there before stay what they are."""
@@ -133,14 +133,3 @@ class Polling:
             raise PollError("dns", "the name cannot be resolved in time") from None
         except OSError as error:
             raise PollError("dns", f"the name cannot be resolved: {error.strerror or error}") from None
-
-    async def _poll(self, server: Server) -> None:
-        before = server.stats(0.0)
-        await server.poll()
-        now = server.stats(0.0)
-        if before.is_up != now.is_up or before.source != now.source:
-            zk_host, of = now.zk_host, {"source": now.source} if now.source else {}
-            event = "server answers" if now.is_up else "server does not answer"
-            log.debug(
-                event, ensemble=self._name, zk_host=zk_host, **of, **({"reason": now.problem} if now.problem else {})
-            )
