@@ -233,6 +233,7 @@ def _web(given: Mapping[str, Any]) -> Web:
         expose_data=given["--web.expose-data"],
         dashboard_url=_parsed_url(given, "--web.dashboard-url", parse_dashboard_url, DASHBOARD_ACCEPTED),
         systemd_socket=given["--web.systemd-socket"],
+        probe_any_target=given["--probe.any-target"],
     )
 
 
@@ -450,6 +451,7 @@ def _exporter_parser() -> _Parser:
         "--web.expose-data", "show znodes' data on the pages; trees of a configuration file also need keep_data"
     )
     parser.flag("--web.dashboard-url", "URL", "address of the Grafana dashboards, which the pages link to")
+    parser.switch("--probe.any-target", "let /probe ask any address for ZooKeeper's numbers, not only polled servers")
     _add_common_flags(parser)
     return parser
 

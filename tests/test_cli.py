@@ -112,7 +112,7 @@ SWITCHES = ["--web.enable-lifecycle", "--web.systemd-socket", "--web.expose-data
 
 
 def test_a_negated_switch_is_as_if_it_were_not_given() -> None:
-    switches = [*SWITCHES, "--config.auto-reload", "--shard.from-hostname"]
+    switches = [*SWITCHES, "--config.auto-reload", "--shard.from-hostname", "--probe.any-target"]
     assert parse_settings([*ENOUGH, *(f"--no-{flag[2:]}" for flag in switches)]) == parse_settings(ENOUGH)
 
 

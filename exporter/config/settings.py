@@ -199,6 +199,7 @@ class Web:
         systemd_socket: whether to serve on the sockets that systemd passes.
         expose_data: whether pages show the data of znodes.
         dashboard_url: address of the dashboards, which the pages link to.
+        probe_any_target: whether `/probe` asks any server, not only those of the configuration.
     """
 
     listen_addresses: tuple[Address, ...] = (DEFAULT_LISTEN_ADDRESS,)
@@ -209,6 +210,7 @@ class Web:
     systemd_socket: bool = False
     expose_data: bool = False
     dashboard_url: str | None = None
+    probe_any_target: bool = False
 
 
 @dataclass(frozen=True)

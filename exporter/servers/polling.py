@@ -17,6 +17,7 @@ from exporter.config.settings import Servers, Tls
 from exporter.process.executor import ThreadExecutor
 from exporter.servers.failures import PollError
 from exporter.servers.poll import Options
+from exporter.servers.probe import probe
 from exporter.servers.server import Server
 from exporter.servers.targets import Named, Target, addresses_of, named, targets_of
 from exporter.servers.tls import Context
@@ -55,6 +56,20 @@ class Polling:
         oldest = time.monotonic() - 2 * (self._settings.interval + self._settings.timeout)
         found = {server.target.zk_host: server for servers in self._servers.values() for server in servers}
         return [server.stats(oldest) for server in found.values()]
+
+    async def probe(self, zk_host: str, timeout: float) -> ServerStats | None:
+        """What one of the servers says now, within `timeout` seconds; None if it is none of them.
+
+        Runs in the caller's event loop. A name that stands for several servers is one of them, whichever answers.
+        """
+        for name, servers in self._servers.items():
+            for server in servers:
+                if server.target.zk_host == zk_host:
+                    return await probe(server.target, self._options, timeout)
+            if str(name) == zk_host:
+                addresses = tuple(address for server in servers for address in server.target.addresses)
+                return await probe(Target(zk_host, name.host, name.port, addresses), self._options, timeout)
+        return None
 
     def start(self) -> None:
         """Starts polling. Raises OSError or RuntimeError if the process is out of file descriptors or threads."""

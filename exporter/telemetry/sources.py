@@ -80,6 +80,9 @@ class ServersSource(Protocol):
     def stats(self) -> Sequence[ServerStats]:
         """A snapshot of each server, from any thread."""
 
+    async def probe(self, zk_host: str, timeout: float) -> ServerStats | None:
+        """What one of the servers says now, within `timeout` seconds; None if it is none of them."""
+
 
 @dataclass(frozen=True)
 class EnsembleSource:

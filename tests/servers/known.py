@@ -58,6 +58,9 @@ class Servers:
     def stats(self) -> Sequence[ServerStats]:
         return self._servers
 
+    async def probe(self, zk_host: str, _timeout: float) -> ServerStats | None:
+        return next((server for server in self._servers if server.zk_host == zk_host), None)
+
 
 def ensemble(name: str, *servers: ServerStats, wants_all: bool = False) -> EnsembleSource:
     """An ensemble with these servers, and no tree."""
