@@ -79,4 +79,8 @@ class Server:
 
 
 def _in_words(problems: Sequence[Problem]) -> str:
-    return "; ".join(f"{problem.source}: {problem.text}" if problem.source else problem.text for problem in problems)
+    """What happened at which sources; those where the same happened are named together."""
+    sources: dict[str, list[str]] = {}
+    for problem in problems:
+        sources.setdefault(problem.text, []).append(problem.source)
+    return "; ".join(f"{', '.join(of)}: {text}" if any(of) else text for text, of in sources.items())

@@ -85,6 +85,15 @@ def test_a_server_that_allows_no_word_is_there_too() -> None:
     assert reasons(found) == dict.fromkeys(["mntr", "srvr", "ruok"], "not_allowed")
 
 
+def test_the_same_problem_is_named_once() -> None:
+    async def script(_fake: Fake, server: Server, clock: Clock) -> None:
+        await server.poll()
+        problem = "mntr, srvr, ruok: the server's 4lw.commands.whitelist does not have the word"
+        assert server.stats(clock()).problem == problem
+
+    following(words({}), script)
+
+
 def test_a_server_without_a_quorum_is_asked_once() -> None:
     found = run(polled(words({"mntr": NOT_SERVING})))
     assert (found.source, found.is_up, reasons(found)) == (None, False, {"mntr": "not_serving"})
