@@ -220,7 +220,7 @@ def _servers(section: schema.Servers) -> settings.Servers | None:
     """How to ask the servers; None if they are not asked."""
     if section.interval is None:
         return None
-    return settings.Servers(section.interval, section.timeout, section.admin, section.names == "all")
+    return settings.Servers(section.interval, section.timeout, section.admin, section.names == "all", section.discover)
 
 
 def _options(section: schema.Tree) -> CacheOptions:

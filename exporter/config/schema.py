@@ -260,6 +260,10 @@ class Servers(Section):
     names: Literal["default", "all"] = Field(
         default="default", description="Which numbers to give: about sixty, or everything that a server says."
     )
+    discover: Boolean = Field(
+        default=settings.Servers.discover,
+        description="Whether to ask the servers of ZooKeeper's dynamic configuration, instead of those of `hosts`.",
+    )
 
 
 class Ensemble(Section):

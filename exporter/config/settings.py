@@ -133,12 +133,14 @@ class Servers:
         timeout: seconds that the poll of one server may take.
         admin: the address of AdminServer, with `{host}` for the server; None if there is none.
         all_names: whether to give every number, not only those of the list.
+        discover: whether to ask the servers of the dynamic configuration instead of those of the connection string.
     """
 
     interval: float = 15.0
     timeout: float = 3.0
     admin: str | None = None
     all_names: bool = False
+    discover: bool = False
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from exporter.daemon.faults import FaultLog, FaultMemory
 from exporter.daemon.logs import OfEnsemble
 from exporter.daemon.losthistory import LostHistory, newest_zxid
 from exporter.process.logs import Flood
+from exporter.servers.discovery import read_config
 from exporter.servers.polling import Polling
 from exporter.telemetry.instruments import ClientInstruments
 from exporter.telemetry.sources import EnsembleSource
@@ -160,7 +161,8 @@ class WatchedEnsemble:
     def _polling(self, settings: Ensemble) -> Polling | None:
         if settings.servers is None or self._shard.ordinal > 0:
             return None
-        return Polling(settings.name, settings.hosts, settings.servers, settings.tls)
+        discovering = partial(read_config, self._session) if settings.servers.discover else None
+        return Polling(settings.name, settings.hosts, settings.servers, settings.tls, discovering)
 
     def _change_servers(self, settings: Ensemble) -> tuple[Ensemble, Exception | None]:
         """Polls the servers as the settings say from now on; returns the settings in effect, and why others failed."""

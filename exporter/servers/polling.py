@@ -15,6 +15,7 @@ import structlog
 
 from exporter.config.settings import Servers, Tls
 from exporter.process.executor import ThreadExecutor
+from exporter.servers.discovery import ReadConfig, servers_in
 from exporter.servers.failures import PollError
 from exporter.servers.poll import Options
 from exporter.servers.probe import probe
@@ -37,16 +38,29 @@ class Polling:
         hosts: its connection string; its names are resolved at each poll.
         settings: how to ask.
         tls: how to speak TLS with the servers; None for plain TCP.
+        read_config: reads the ensemble's dynamic configuration, whose servers then take the place of those of `hosts`;
+            None to leave it alone.
     """
 
-    def __init__(self, ensemble: str, hosts: str, settings: Servers, tls: Tls | None = None) -> None:
+    def __init__(
+        self,
+        ensemble: str,
+        hosts: str,
+        settings: Servers,
+        tls: Tls | None = None,
+        read_config: ReadConfig | None = None,
+    ) -> None:
         #: Whether every number is wanted, not only those of the list.
         self.wants_all = settings.all_names
         self._name = ensemble
         self._settings = settings
         self._options = Options(settings.timeout, settings.admin, tls is not None, Context(tls))
-        #: The servers behind each name. The keys never change, so that other threads can read it at any time.
+        self._read_config = read_config
+        #: The servers behind each name. Other names come with another object, so that any thread can read this.
         self._servers: dict[Named, tuple[Server, ...]] = dict.fromkeys(named(hosts), ())
+        #: The client ports of a dynamic configuration are not those for TLS.
+        self._tls_port = None if tls is None else next(iter(self._servers)).port
+        self._tasks: dict[Named, asyncio.Task[None]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._stopping = asyncio.Event()
@@ -97,11 +111,37 @@ class Polling:
             loop.close()
 
     async def _poll_until_stopped(self) -> None:
-        tasks = [asyncio.ensure_future(self._keep_up(name)) for name in self._servers]
+        self._follow(tuple(self._servers))
+        discovering = [] if self._read_config is None else [asyncio.ensure_future(self._discover(self._read_config))]
         await self._stopping.wait()
+        tasks = [*discovering, *self._tasks.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _follow(self, names: Sequence[Named]) -> None:
+        """Polls the servers behind these names from now on, and no others."""
+        for name in self._tasks.keys() - set(names):
+            self._tasks.pop(name).cancel()
+        self._servers = {name: self._servers.get(name, ()) for name in names}
+        for name in names:
+            if name not in self._tasks:
+                self._tasks[name] = asyncio.ensure_future(self._keep_up(name))
+
+    async def _discover(self, read_config: ReadConfig) -> None:
+        """Follows the ensemble's dynamic configuration until cancelled; while it cannot be read, nothing changes."""
+        while True:
+            try:
+                async with asyncio.timeout(self._settings.timeout):
+                    config = await read_config()
+                names = servers_in(config or b"", self._tls_port)
+                if names and names != tuple(self._servers):
+                    self._follow(names)
+            except TimeoutError:
+                pass
+            except Exception:
+                log.exception("servers not discovered", ensemble=self._name)
+            await asyncio.sleep(self._settings.interval)
 
     async def _keep_up(self, name: Named) -> None:
         """Polls the servers behind a name until cancelled."""

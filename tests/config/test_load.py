@@ -116,7 +116,7 @@ def test_the_annotated_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         (services, Tree("/config", "/config")),
         digest=(Digest("reader", SecretStr("r")), Digest("auditor", SecretStr("a"))),
         tls=Tls(tls / "ca.pem", tls / "client.pem", tls / "client-key.pem", SecretStr("of the key")),
-        servers=Servers(30.0, 2.0, "http://{host}:8080", all_names=True),
+        servers=Servers(30.0, 2.0, "http://{host}:8080", all_names=True, discover=True),
     )
     assert legacy.sasl == DigestMd5("exporter", SecretStr("l"))
     assert legacy.trees == (Tree("/", "/", exclude=("/zookeeper",)),)
@@ -132,6 +132,7 @@ def test_the_annotated_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ('{admin: "https://{host}/zk/"}', Servers(admin="https://{host}/zk")),
         ("{names: default}", Servers()),
         ("{names: all}", Servers(all_names=True)),
+        ("{discover: true}", Servers(discover=True)),
     ],
 )
 def test_how_servers_are_asked(tmp_path: Path, written: str, meant: Servers | None) -> None:

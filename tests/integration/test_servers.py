@@ -162,6 +162,21 @@ def test_a_server_that_hangs_delays_no_scrape(ensemble: Ensemble, watched: Watch
     until(watched, lambda found: sum(up(found).values()) == 3)
 
 
+def test_servers_are_those_of_the_dynamic_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    def with_client_port(member: Member) -> str:
+        return f"{plain(member)}{':participant' if member.number < 3 else ''};127.0.0.1:{member.port}"
+
+    plain = Member.address.fget  # type: ignore[attr-defined]
+    monkeypatch.setattr(Member, "address", property(with_client_port))
+    with Ensemble(voters=2, observer=True) as ensemble:
+        hosts = host(ensemble.members[0]) + "/chroot/that/does/not/exist"
+        settings = Settings("discovering", hosts, (Tree("/", "/"),), servers=replace(OFTEN, discover=True))
+        with watching(settings) as watched:
+            found = until(watched, lambda found: sum(up(found).values()) == 3)
+            assert up(found).keys() == {host(member) for member in ensemble.members}
+            assert leaders(found) == 1
+
+
 def test_a_reload_changes_polls_without_a_new_session(zookeeper: ZooKeeper) -> None:
     settings = Settings("alone", zookeeper.hosts, (Tree("/", "/"),), servers=None)
     with watching(settings) as watched:

@@ -157,6 +157,38 @@ def test_servers_follow_dns(monkeypatch: pytest.MonkeyPatch) -> None:
             assert by_host(running).keys() == both
 
 
+def test_servers_follow_the_dynamic_configuration() -> None:
+    with fakes(ANSWERS, ANSWERS) as (one, two):
+        configs: list[bytes | Exception | None] = [None]
+
+        async def read_config() -> bytes | None:
+            config = configs[-1]
+            if isinstance(config, Exception):
+                raise config
+            return config
+
+        line = "server.{0.port}=127.0.0.1:1:2;{0.port}\n"
+        running = Polling("main", one.target.zk_host, OFTEN, read_config=read_config)
+        running.start()
+        try:
+            until(running, lambda servers: servers.keys() == {one.target.zk_host})
+            configs.append((line.format(one) + line.format(two)).encode())
+            both = until(running, lambda servers: len(servers) == 2 and all(one.is_up for one in servers.values()))
+            assert both.keys() == {one.target.zk_host, two.target.zk_host}
+            configs.append(line.format(two).encode())
+            until(running, lambda servers: servers.keys() == {two.target.zk_host})
+            eventually(lambda: not one.open)
+            asked = len(one.asked)
+            for nothing in (None, b"", b"version=1", OSError("odd")):
+                configs.append(nothing)
+                two.asked.clear()
+                eventually(lambda: len(two.asked) >= 3)
+                assert by_host(running).keys() == {two.target.zk_host}
+            assert len(one.asked) == asked
+        finally:
+            running.stop()
+
+
 def test_a_look_up_that_hangs_delays_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     dns, hung = Dns(monkeypatch), threading.Event()
     dns.names["hung.example"] = hung
