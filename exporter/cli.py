@@ -27,6 +27,7 @@ from exporter.config.settings import (
     PATH_ACCEPTED,
     Address,
     Ensemble,
+    Servers,
     Settings,
     SettingsError,
     Web,
@@ -62,6 +63,7 @@ PROGRAM = "treecache-exporter"
 _OF_ONE_ENSEMBLE = (
     "--zookeeper.hosts",
     "--zookeeper.name",
+    "--zookeeper.servers",
     "--treecache.path",
     "--pack",
     "--freshness.interval",
@@ -236,6 +238,7 @@ def _ensemble(given: Mapping[str, Any]) -> Ensemble:
         name=_parsed(given, "--zookeeper.name", parse_name),
         hosts=_parsed(given, "--zookeeper.hosts", parse_hosts),
         trees=packed(given["--treecache.path"], given["--pack"], options),
+        servers=Servers() if _parsed(given, "--zookeeper.servers", _one_of(("on", "off"))) == "on" else None,
     )
 
 
@@ -252,6 +255,7 @@ def _web(given: Mapping[str, Any]) -> Web:
         expose_data=given["--web.expose-data"],
         dashboard_url=_parsed_url(given, "--web.dashboard-url", parse_dashboard_url, DASHBOARD_ACCEPTED),
         systemd_socket=given["--web.systemd-socket"],
+        probe_any_target=given["--probe.any-target"],
     )
 
 
@@ -447,6 +451,7 @@ def _exporter_parser() -> _Parser:
     parser.flag("--config.auto-reload-interval", "DURATION", "how often to check for changes, at least 1s", "30s")
     parser.flag("--zookeeper.hosts", "HOSTS", f"the ensemble to connect to; {HOSTS_ACCEPTED}")
     parser.flag("--zookeeper.name", "NAME", "value of the label `ensemble`", "default")
+    parser.flag("--zookeeper.servers", "ON|OFF", "whether to ask its servers for their own numbers: on or off", "on")
     parser.flag(
         "--treecache.path",
         "PATH",
@@ -475,6 +480,7 @@ def _exporter_parser() -> _Parser:
         "--web.expose-data", "show znodes' data on the pages; trees of a configuration file also need keep_data"
     )
     parser.flag("--web.dashboard-url", "URL", "address of the Grafana dashboards, which the pages link to")
+    parser.switch("--probe.any-target", "let /probe ask any address for ZooKeeper's numbers, not only polled servers")
     _add_common_flags(parser)
     return parser
 

@@ -48,6 +48,13 @@ def _metrics() -> Texts:
     return {ROOT / "docs" / "metrics.md": reference()}
 
 
+def _servers() -> Texts:
+    from exporter.servers.reference import current
+
+    path = ROOT / "docs" / "servers.md"
+    return {path: current(path.read_text("utf-8"))}
+
+
 def _schema() -> Texts:
     from exporter.config.schema import json_schema
 
@@ -91,6 +98,12 @@ def _scrapes() -> Texts:
     return {path: text.decode() for path, text in known.expositions().items()}
 
 
+def _scrapes_of_servers() -> Texts:
+    from tests.servers import known
+
+    return known.expositions()
+
+
 def _scrape_of_a_server() -> Texts:
     from tests.telemetry import real
 
@@ -112,6 +125,7 @@ def _hooks() -> Texts:
 #: The order matters: the chart's schema includes the configuration's schema from the disk.
 GENERATED = (
     Generated("metrics", _metrics),
+    Generated("servers", _servers),
     Generated("schema", _schema),
     Generated("rules", _rules),
     Generated("alerting", _alerting),
@@ -119,6 +133,7 @@ GENERATED = (
     Generated("dashboards", _dashboards),
     Generated("chart", _chart),
     Generated("scrapes", _scrapes),
+    Generated("scrapes-of-servers", _scrapes_of_servers),
     Generated("scrape-of-a-server", _scrape_of_a_server),
     Generated("public", _public),
     Generated("hooks", _hooks),

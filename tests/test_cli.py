@@ -15,7 +15,7 @@ import pytest
 import exporter
 from exporter import cli
 from exporter.cli import main, parse_settings
-from exporter.config.settings import OPTIONS, Ensemble, ListenAddress, Settings, Tree, UnixAddress, Web
+from exporter.config.settings import OPTIONS, Ensemble, ListenAddress, Servers, Settings, Tree, UnixAddress, Web
 from exporter.packs.library import NAMES, load
 from exporter.treecache import Shard
 from tests.untouched import untouched_logging  # noqa: F401 - a fixture
@@ -54,6 +54,13 @@ def test_flags_become_settings() -> None:
         ensembles=(Ensemble("main", "a:2181,b:2182/apps", trees),),
         web=Web((ListenAddress("127.0.0.1", 0),), "/telemetry", dashboard_url="https://grafana.example/d/x?orgId=1"),
     )
+
+
+@pytest.mark.parametrize(("flags", "servers"), [([], Servers()), (["=on"], Servers()), (["=off"], None)])
+def test_servers_can_be_left_alone(flags: list[str], servers: Servers | None) -> None:
+    given = [f"--zookeeper.servers{value}" for value in flags]
+    (ensemble,) = parse_settings([*ENOUGH, *given]).ensembles
+    assert ensemble.servers == servers
 
 
 def test_freshness_and_audit_are_the_same_for_each_tree_of_the_flags() -> None:
@@ -107,7 +114,7 @@ SWITCHES = ["--web.enable-lifecycle", "--web.systemd-socket", "--web.expose-data
 
 
 def test_a_negated_switch_is_as_if_it_were_not_given() -> None:
-    switches = [*SWITCHES, "--config.auto-reload", "--shard.from-hostname"]
+    switches = [*SWITCHES, "--config.auto-reload", "--shard.from-hostname", "--probe.any-target"]
     assert parse_settings([*ENOUGH, *(f"--no-{flag[2:]}" for flag in switches)]) == parse_settings(ENOUGH)
 
 
@@ -132,6 +139,7 @@ def test_a_configuration_file_replaces_the_flags_about_ensembles(tmp_path: Path)
     [
         "--zookeeper.hosts=zk",
         "--zookeeper.name=default",
+        "--zookeeper.servers=on",
         "--treecache.path=/a",
         "--pack=kafka",
         "--freshness.interval=5s",
@@ -272,6 +280,7 @@ def test_defaults() -> None:
         ([*ENOUGH, "--freshness.timeout=1ms"], "--freshness.timeout=1ms: not between 0.1s and 1d; accepted:"),
         ([*ENOUGH, "--freshness.barrier=best"], "--freshness.barrier=best: accepted: quorum, sync"),
         ([*ENOUGH, "--audit.interval=1w"], "--audit.interval=1w: not a duration; accepted:"),
+        ([*ENOUGH, "--zookeeper.servers=no"], "--zookeeper.servers=no: accepted: on, off"),
         ([*ENOUGH, "--audit.sample=-1"], "--audit.sample=-1: not a count; accepted: a whole number from 0 on"),
         ([*ENOUGH, "--shard.total=many"], "--shard.total=many: not a count; accepted: a whole number from 0 on"),
         ([*ENOUGH, "--shard.total=0"], "--shard.total=0: must be at least 1; accepted: the number of"),

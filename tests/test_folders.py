@@ -11,7 +11,7 @@ import pytest
 from tests.units import SERVERS, TESTS
 
 #: Folders whose tests start no server and no browser; a test that needs one belongs in tests/integration.
-WITHOUT = ("config", "daemon", "packs", "pages", "process", "telemetry", "views", "web")
+WITHOUT = ("config", "daemon", "packs", "pages", "process", "servers", "telemetry", "views", "web")
 #: Modules that start a server or a browser.
 STARTERS = ("exporter.demo.server", "tests.faults.ensemble", "playwright")
 

@@ -26,6 +26,7 @@ ORDER = (
     ("views",),
     ("packs",),
     ("config",),
+    ("servers",),
     ("pages",),
     ("web",),
     ("daemon",),
@@ -51,6 +52,7 @@ LIBRARIES: Mapping[str, set[str]] = {
     "views": {"prometheus_client"},
     "packs": {"ruamel"},
     "config": {"pydantic", "pydantic_core", "ruamel"},
+    "servers": {"h11", "prometheus_client", "structlog"},
     # markupsafe comes with jinja2.
     "pages": {"anyio", "jinja2", "markdown_it", "markupsafe", "starlette", "structlog"},
     "web": {"anyio", "bcrypt", "h11", "prometheus_client", "starlette", "structlog", "uvicorn"},

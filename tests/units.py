@@ -18,6 +18,7 @@ FOLDERS = (
     "pages",
     "process",
     "rules",
+    "servers",
     "simulation",
     "telemetry",
     "treecache",

@@ -79,6 +79,7 @@ class _Reader:
             ),
             sasl=self._sasl(section.sasl, (*at, "sasl")),
             tls=None if section.tls is None else self._tls(section.tls, (*at, "tls")),
+            servers=_servers(section.servers),
         )
 
     def _tree(self, section: schema.Tree, at: Location) -> settings.Tree:
@@ -255,6 +256,13 @@ class _Reader:
     def _as_written(self, location: Location) -> str | None:
         """A value as a complaint may show it: without text from the environment, which may be a misplaced secret."""
         return self._written.get(location)
+
+
+def _servers(section: schema.Servers) -> settings.Servers | None:
+    """How to ask the servers; None if they are not asked."""
+    if section.interval is None:
+        return None
+    return settings.Servers(section.interval, section.timeout, section.admin, section.names == "all", section.discover)
 
 
 def _options(section: schema.Tree) -> CacheOptions:

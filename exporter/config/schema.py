@@ -13,7 +13,7 @@ from pydantic_core import core_schema
 from exporter.config import settings
 from exporter.config.globs import Pattern
 from exporter.config.scalars import FromEnvironment, plain
-from exporter.config.settings import OPTIONS, parse_duration, parse_hosts, parse_name, parse_path
+from exporter.config.settings import OPTIONS, parse_admin_url, parse_duration, parse_hosts, parse_name, parse_path
 from exporter.packs.library import NAMES
 from exporter.views.limits.view import Limits
 from exporter.views.rules.rule import AGGREGATES, KINDS, MAX_SERIES, VALUES
@@ -85,6 +85,9 @@ Text = Annotated[str, AfterValidator(_not_empty), WithJsonSchema({"type": "strin
 UserName = Annotated[str, AfterValidator(_user_name), WithJsonSchema({"type": "string", "pattern": "^[^:]+$"})]
 Name = Annotated[str, AfterValidator(parse_name), WithJsonSchema({"type": "string", "minLength": 1})]
 Hosts = Annotated[str, AfterValidator(parse_hosts), WithJsonSchema({"type": "string", "minLength": 1})]
+AdminUrl = Annotated[
+    str, AfterValidator(parse_admin_url), WithJsonSchema({"type": "string", "pattern": r"^https?://\{host\}(:|/|$)"})
+]
 ZnodePath = Annotated[str, AfterValidator(parse_path), WithJsonSchema({"type": "string", "pattern": "^/"})]
 Glob = Annotated[str, _checked(Pattern), WithJsonSchema({"type": "string", "pattern": "^/"})]
 Secret = Annotated[SecretStr, BeforeValidator(_hidden), WithJsonSchema({"type": "string", "minLength": 1})]
@@ -262,6 +265,26 @@ class Tls(Section):
     )
 
 
+class Servers(Section):
+    """How the servers are asked for their own numbers."""
+
+    interval: Interval = _seconds(
+        settings.Servers.interval, "Time from one poll of a server to the next; 0 for no polls."
+    )
+    timeout: Timeout = _seconds(settings.Servers.timeout, "Time that a poll of one server may take.")
+    admin: AdminUrl | None = Field(
+        default=None,
+        description="Address of AdminServer, with `{host}` for each server; by default it is not asked.",
+    )
+    names: Literal["default", "all"] = Field(
+        default="default", description="Which numbers to give: about sixty, or everything that a server says."
+    )
+    discover: Boolean = Field(
+        default=settings.Servers.discover,
+        description="Whether to ask the servers of ZooKeeper's dynamic configuration, instead of those of `hosts`.",
+    )
+
+
 class Ensemble(Section):
     """A ZooKeeper ensemble and the trees to hold there, all in one session."""
 
@@ -282,6 +305,7 @@ class Ensemble(Section):
         default=None, description="SASL authentication."
     )
     tls: Tls | None = Field(default=None, description="By default no TLS; `{}` trusts the system's authorities.")
+    servers: Servers = Field(default=Servers(), description="How the servers are asked for their own numbers.")
     trees: Annotated[list[Tree], Field(min_length=1)] = Field(description="The trees to hold.")
 
 

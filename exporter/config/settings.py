@@ -27,6 +27,7 @@ EXTERNAL_URL_ACCEPTED = (
 )
 ROUTE_PREFIX_ACCEPTED = "accepted: / for none, or a path such as /zk, with letters, digits and . _ ~ -"
 DASHBOARD_ACCEPTED = "accepted: an absolute URL such as https://grafana.example/dashboards, without credentials"
+ADMIN_ACCEPTED = "accepted: http://{host}:8080, https://{host}:8443 or the like, with {host} for each server"
 NAME_ACCEPTED = "accepted: any printable text"
 DURATION_ACCEPTED = "accepted: a duration such as 500ms, 10s, 5m or 1h30m"
 COUNT_ACCEPTED = "accepted: a whole number from 0 on"
@@ -49,6 +50,7 @@ _NOT_IN_ZNODE_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff]
 _DURATION = re.compile("".join(rf"(?:([0-9]{{1,9}}){unit})?" for unit in ("d", "h", "m", "s", "ms")))
 _DURATION_UNITS = (86_400.0, 3_600.0, 60.0, 1.0, 0.001)
 _ORDINAL = re.compile(r"[^.]*-(?P<ordinal>[0-9]{1,9})(?:\..*)?")
+_ADMIN_URL = re.compile(r"https?://\{host\}(?::(?P<port>[0-9]+))?(?:/[A-Za-z0-9._~-]+)*/?")
 _SERVED_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 
 
@@ -129,11 +131,31 @@ class Tls:
 
 
 @dataclass(frozen=True)
+class Servers:
+    """How to ask the servers of an ensemble for their own numbers.
+
+    Attributes:
+        interval: seconds from the beginning of a poll to that of the next.
+        timeout: seconds that the poll of one server may take.
+        admin: the address of AdminServer, with `{host}` for the server; None if there is none.
+        all_names: whether to give every number, not only those of the list.
+        discover: whether to ask the servers of the dynamic configuration instead of those of the connection string.
+    """
+
+    interval: float = 15.0
+    timeout: float = 3.0
+    admin: str | None = None
+    all_names: bool = False
+    discover: bool = False
+
+
+@dataclass(frozen=True)
 class Ensemble:
-    """One ZooKeeper ensemble: how to connect and authenticate, and the trees to watch.
+    """One ZooKeeper ensemble: how to connect and authenticate, the trees to watch, and how to ask its servers.
 
     `name` is its value of the label `ensemble`; `session_timeout` the timeout to request, in seconds;
-    `max_reply_bytes` the limit of one reply; `quotas` whether to read the ensemble's quotas.
+    `max_reply_bytes` the limit of one reply; `quotas` whether to read the ensemble's quotas. `servers` is None if the
+    servers are not asked.
     """
 
     name: str
@@ -145,6 +167,7 @@ class Ensemble:
     tls: Tls | None = None
     max_reply_bytes: int = MAX_FRAME
     quotas: bool = True
+    servers: Servers | None = Servers()
 
 
 @dataclass(frozen=True)
@@ -186,6 +209,7 @@ class Web:
         systemd_socket: whether to serve on the sockets that systemd passes.
         expose_data: whether pages show the data of znodes.
         dashboard_url: address of the dashboards, which the pages link to.
+        probe_any_target: whether `/probe` asks any server, not only those of the configuration.
     """
 
     listen_addresses: tuple[Address, ...] = (DEFAULT_LISTEN_ADDRESS,)
@@ -196,6 +220,7 @@ class Web:
     systemd_socket: bool = False
     expose_data: bool = False
     dashboard_url: str | None = None
+    probe_any_target: bool = False
 
 
 @dataclass(frozen=True)
@@ -351,6 +376,19 @@ def parse_dashboard_url(text: str) -> str:
     if not _is_absolute_url(text):
         raise ValueError(f"not an absolute HTTP URL; {DASHBOARD_ACCEPTED}")
     return text
+
+
+def parse_admin_url(text: str) -> str:
+    """The address of AdminServer, with `{host}` for the server, without a trailing slash.
+
+    Raises ValueError, saying what is wrong and what is accepted.
+    """
+    match = _ADMIN_URL.fullmatch(text)
+    if match is None:
+        raise ValueError(f"not such an address; {ADMIN_ACCEPTED}")
+    if match["port"] is not None:
+        _checked_port(match["port"], range(1, 65536), ADMIN_ACCEPTED)
+    return text.rstrip("/")
 
 
 def in_brackets(host: str) -> str:

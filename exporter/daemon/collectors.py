@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from exporter import __version__
 from exporter.config.settings import Settings
+from exporter.servers.collector import ServersCollector
 from exporter.telemetry.collecting import Collector
 from exporter.telemetry.collectors import caches_collector, clients_collector, exporter_collector
 from exporter.telemetry.quotas import QuotasCollector
@@ -32,6 +33,7 @@ def collectors(
     return [
         caches_collector(ensembles),
         clients_collector(ensembles),
+        ServersCollector(ensembles),
         ZnodesCollector(ensembles),
         limits_collector(ensembles),
         QuotasCollector(ensembles),

@@ -1,4 +1,7 @@
-"""Ensemble: watches one ZooKeeper ensemble with a client that keeps trying to connect, and a cache for each tree."""
+"""Ensemble: watches one ZooKeeper ensemble with a client that keeps trying to connect, and a cache for each tree.
+
+It polls the ensemble's servers too; of exporters that share trees, only the first does.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,8 @@ from exporter.daemon.logs import OfEnsemble
 from exporter.daemon.losthistory import LostHistory, newest_zxid
 from exporter.daemon.views import Views
 from exporter.process.logs import Flood
+from exporter.servers.discovery import read_config
+from exporter.servers.polling import Polling
 from exporter.telemetry.instruments import ClientInstruments
 from exporter.telemetry.sources import EnsembleSource
 from exporter.telemetry.tracing import trace_client
@@ -67,6 +72,7 @@ class WatchedEnsemble:
         self._rules = Views[RulesView]()
         self._limits = Views[LimitsView]()
         self._caches = {tree.name: self._cache(tree) for tree in settings.trees}
+        self._servers = self._polling(settings)
         self._revival: threading.Timer | None = None
         self._revival_delay = FIRST_REVIVAL
         #: When the last connection began, until the client is revived after it.
@@ -83,6 +89,7 @@ class WatchedEnsemble:
             views=self._rules.shown(),
             limits=self._limits.shown(),
             quotas=partial(quotas.read, self._client) if self._settings.quotas else None,
+            servers=self._servers,
         )
 
     @property
@@ -100,6 +107,8 @@ class WatchedEnsemble:
                 cache.start()
             self._log.info("connecting", hosts=self._settings.hosts, trees=", ".join(self._caches))
             self._client.start_async()
+            if self._servers is not None:
+                self._servers.start()
         except Exception:
             # kazoo's stop fails if its start has failed.
             with contextlib.suppress(Exception):
@@ -107,17 +116,19 @@ class WatchedEnsemble:
             raise
 
     def can_become(self, settings: Ensemble) -> bool:
-        """Whether it can keep its session with these settings: only trees have changed."""
-        return replace(self._settings, trees=()) == replace(settings, trees=())
+        """Whether it can keep its session with these settings: only what it watches and reads has changed."""
+        before, after = (replace(one, trees=(), servers=None, quotas=True) for one in (self._settings, settings))
+        return before == after
 
     def update(self, settings: Ensemble) -> None:
         """Removes, adds and replaces trees as the settings have changed, and leaves all other trees alone.
 
         `can_become(settings)` must hold.
 
-        Raises the error if a cache cannot start, because it is out of threads. All other trees are updated; the next
-        update retries this one.
+        Raises the error if a cache or the polling of servers cannot start, because it is out of threads or file
+        descriptors. All other trees are updated; the next update retries this one.
         """
+        settings, failure = self._change_servers(settings)
         before = {tree.name: tree for tree in self._settings.trees}
         after = {tree.name: tree for tree in settings.trees}
         for name in before.keys() & after.keys():
@@ -147,6 +158,30 @@ class WatchedEnsemble:
             trees = tuple(tree for tree in settings.trees if tree.name not in failures)
             self._settings = replace(settings, trees=trees)
             raise next(iter(failures.values()))
+        if failure is not None:
+            raise failure
+
+    def _polling(self, settings: Ensemble) -> Polling | None:
+        if settings.servers is None or self._shard.ordinal > 0:
+            return None
+        discovering = partial(read_config, self._session) if settings.servers.discover else None
+        return Polling(settings.name, settings.hosts, settings.servers, settings.tls, discovering)
+
+    def _change_servers(self, settings: Ensemble) -> tuple[Ensemble, Exception | None]:
+        """Polls the servers as the settings say from now on; returns the settings in effect, and why others failed."""
+        if settings.servers == self._settings.servers:
+            return settings, None
+        before, self._servers = self._servers, self._polling(settings)
+        if before is not None:
+            before.stop()
+        try:
+            if self._servers is not None:
+                self._servers.start()
+        except Exception as failure:
+            self._servers = None
+            return replace(settings, servers=None), failure
+        self._log.info("polling of servers changed", on=settings.servers is not None)
+        return settings, None
 
     def _change_views(self, before: Tree, after: Tree) -> None:
         """Replaces the views of a tree that differ, or have failed. The cache goes on as it is."""
@@ -175,6 +210,8 @@ class WatchedEnsemble:
         if self._revival is not None:
             self._revival.cancel()
             self._revival.join()
+        if self._servers is not None:
+            self._servers.stop()
         for cache in self._caches.values():
             cache.close()
         try:

@@ -86,6 +86,7 @@ async def _run(
             dashboard_url=web.dashboard_url,
             reload=reloader.reload if web.enable_lifecycle else None,
             shard=settings.shard,
+            probe_any_target=web.probe_any_target,
         )
         with _reloading_on_hangup(reloader), reloading_changes(auto_reload, reloader), running(gathered):
             kind_of = kinds(web.telemetry_path, web.route_prefix)

@@ -13,7 +13,7 @@ from exporter.pages.conditions import CONNECTIONS, situation_of
 from exporter.pages.format import counted
 from exporter.pages.standing import Standing, standing_of, worst_first
 from exporter.pages.standinglog import StandingLog
-from exporter.telemetry.sources import EnsembleSource, Fault
+from exporter.telemetry.sources import EnsembleSource, Fault, ServerStats
 from exporter.treecache.stats import CacheStats
 from exporter.treecache.view import View
 from exporter.zookeeper.stats import ClientStats
@@ -27,9 +27,9 @@ _REMEMBERED = 30
 
 @dataclass(frozen=True)
 class Look:
-    """One ensemble at one moment: its client's stats, and its trees' stats, known faults, views and standings.
+    """One ensemble at one moment: its client's stats, its trees' stats, known faults, views and standings, its servers.
 
-    The standings are sorted, the worst first.
+    The standings are sorted, the worst first. Servers that are not polled are not there.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Look:
     views: Mapping[str, View] = field(default_factory=dict)
     limits: Mapping[str, View] = field(default_factory=dict)
     standings: Sequence[Standing] = ()
+    servers: Sequence[ServerStats] = ()
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,7 @@ def _look(ensemble: EnsembleSource) -> Look:
         faults={name: memory.recent() for name, memory in ensemble.faults.items()},
         views=ensemble.views,
         limits=ensemble.limits,
+        servers=ensemble.servers.stats() if ensemble.servers is not None else (),
     )
 
 

@@ -23,6 +23,7 @@ from exporter.pages.format import (
 from exporter.pages.headline import Connected, headline
 from exporter.pages.history import INTERVAL, POINTS, Change, History, Look
 from exporter.pages.rules import RULES_SHOWN, RuleStatus, rules_of
+from exporter.pages.servers import SERVERS_SHOWN, ServerStatus, servers_of
 from exporter.pages.standing import Places, Standing
 from exporter.telemetry.sources import Fault
 from exporter.treecache.stats import NODE_KINDS, CacheStats
@@ -58,9 +59,9 @@ class TreeStatus:
 
 @dataclass(frozen=True)
 class EnsembleStatus:
-    """One ensemble on the page: the standings of its trees, details of those that have a place, and its rules.
+    """One ensemble on the page: the standings of its trees, details of those that have a place, its rules and servers.
 
-    Of the rules, the first ones are shown; `more_rules` is the number of others.
+    Of rules and servers, the first ones are shown; `more_rules` and `more_servers` are the numbers of others.
     """
 
     name: str
@@ -71,6 +72,8 @@ class EnsembleStatus:
     trees: Sequence[TreeStatus]
     rules: Sequence[RuleStatus]
     more_rules: int
+    servers: Sequence[ServerStatus]
+    more_servers: int
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class Status:
         cells = [self.verdict, self.runbook]
         for ensemble in self.ensembles:
             cells += [ensemble.state, *ensemble.facts.values()]
-            for row in (*ensemble.trees, *ensemble.rules):
+            for row in (*ensemble.trees, *ensemble.rules, *ensemble.servers):
                 cells += cells_of(row)
         return {cell.id: cell.as_json() for cell in cells}
 
@@ -96,6 +99,7 @@ class Status:
         """Identifies the page's elements; if it changes, the page has to be reloaded."""
         rows = [tree.state.id for ensemble in self.ensembles for tree in ensemble.trees]
         rows += [rule.value.id for ensemble in self.ensembles for rule in ensemble.rules]
+        rows += [server.role.id for ensemble in self.ensembles for server in ensemble.servers]
         return element_id(*sorted(rows))
 
 
@@ -138,6 +142,8 @@ def _ensemble(look: Look, history: History, places: Places) -> EnsembleStatus:
         trees=[_tree(look, tree, history) for tree in places.allot(look.name, trees)],
         rules=rules[:RULES_SHOWN],
         more_rules=max(0, len(rules) - RULES_SHOWN),
+        servers=servers_of(look.name, look.servers[:SERVERS_SHOWN]),
+        more_servers=max(0, len(look.servers) - SERVERS_SHOWN),
     )
 
 

@@ -35,6 +35,9 @@ from exporter.zookeeper.stats import (
 #: Why a rule cannot use a znode.
 UNUSABLE_REASONS = ("not_a_number", "not_json", "no_key", "duplicate", "too_large", "unreadable")
 
+#: Why a server gives no numbers, or not at the best source.
+SERVER_FAILURES = ("not_allowed", "refused", "timeout", "tls", "dns", "not_serving", "other")
+
 Kind = Literal["gauge", "counter", "info", "histogram"]
 #: Label names with their possible values; an empty tuple if these are not known beforehand.
 Labels = Mapping[str, tuple[str, ...]]
@@ -547,6 +550,22 @@ RULE_UNUSABLE = _gauge(
     "too_large: the data is too long; unreadable: the client may not read the znode.",
     {"reason": UNUSABLE_REASONS},
 )
+SERVER_SOURCE = _info(
+    "zookeeper_server_source_info",
+    "Where the server's own numbers come from: AdminServer (admin), or the four-letter word mntr, srvr (few numbers) "
+    "or ruok (none); absent if it does not answer.",
+    {"source": ()},
+)
+SERVER_POLL_FAILURES = _counter(
+    "zookeeper_server_poll_failures_total",
+    "Questions that a server did not answer with its numbers. not_allowed: its whitelist does not have the four-letter "
+    "word; not_serving: it has no quorum, or hangs up; other: also an answer that is not ZooKeeper's.",
+    {"reason": SERVER_FAILURES},
+)
+SERVER_MALFORMED_LINES = _counter(
+    "zookeeper_server_malformed_lines_total",
+    "Lines of a server's answers that cannot be read; all others are used.",
+)
 
 CACHE = Group(
     title="Tree cache",
@@ -628,4 +647,11 @@ RULES = Group(
     metrics=(RULE_DROPPED_SERIES, RULE_UNUSABLE),
 )
 
-GROUPS = (CACHE, LIMITS, CLIENT, QUOTAS, RULES, EXPORTER, COLLECTORS)
+#: The servers' own numbers are not here: their names are ZooKeeper's. docs/servers.md has them.
+SERVERS = Group(
+    title="ZooKeeper server",
+    labels=("ensemble", "zk_host"),
+    metrics=(SERVER_SOURCE, SERVER_POLL_FAILURES, SERVER_MALFORMED_LINES),
+)
+
+GROUPS = (CACHE, LIMITS, CLIENT, QUOTAS, SERVERS, RULES, EXPORTER, COLLECTORS)

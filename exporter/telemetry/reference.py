@@ -19,11 +19,11 @@ machine that runs the exporter.
 The label `ensemble` is the name of the ensemble: `--zookeeper.name`, `name` in the configuration file, or
 `instrument(client, ensemble=...)`. The label `tree` is the name of the tree: its path, `name` in the configuration
 file, or `TreeCache(..., name=...)`. An application that calls `instrument` gets the metrics of its tree caches and of
-the client. The daemon also has those of the exporter and of its collectors, and prometheus_client's own `process_*`,
-`python_gc_*` and `python_info`.
+the client. The daemon also has the [servers' own numbers](servers.md) (`zk_*`), those of the exporter and of its
+collectors, and prometheus_client's own `process_*`, `python_gc_*` and `python_info`.
 
-The daemon's collectors are `caches`, `clients`, `znodes`, `limits`, `quotas` and `exporter`. A collector that fails
-does not fail the scrape: the scrape has the metrics that the collector finished and lacks the others,
+The daemon's collectors are `caches`, `clients`, `servers`, `znodes`, `limits`, `quotas` and `exporter`. A collector
+that fails does not fail the scrape: the scrape has the metrics that the collector finished and lacks the others,
 `treecache_exporter_collector_success` is 0, and the error is logged, at most once a minute. A collector that runs in
 the background, as `quotas` does, then has no metrics at all.
 

@@ -48,11 +48,50 @@ class FaultSource(Protocol):
 
 
 @dataclass(frozen=True)
+class ServerStats:
+    """One server of an ensemble, as it described itself at the last poll.
+
+    Attributes:
+        zk_host: its value of that label.
+        is_up: whether it answered; None before the first poll.
+        source: where its numbers come from; None if it gave none.
+        numbers: its numbers by the names of ``mntr``, labels included; empty if it gave none.
+        texts: its version and its state, likewise.
+        problem: why it, or a better source, gave nothing, in words; empty if all is well.
+        failures: questions without an answer, by the catalogue's ``SERVER_FAILURES``.
+        malformed_lines: lines of its answers that cannot be read.
+    """
+
+    zk_host: str
+    is_up: bool | None = None
+    source: str | None = None
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    problem: str = ""
+    failures: Mapping[str, int] = field(default_factory=dict)
+    malformed_lines: int = 0
+
+
+class ServersSource(Protocol):
+    """Gives the stats of an ensemble's servers; a Polling is one."""
+
+    #: Whether every number is wanted, not only those of the list.
+    wants_all: bool
+
+    def stats(self) -> Sequence[ServerStats]:
+        """A snapshot of each server, from any thread."""
+
+    async def probe(self, zk_host: str, timeout: float) -> ServerStats | None:
+        """What one of the servers says now, within `timeout` seconds; None if it is none of them."""
+
+
+@dataclass(frozen=True)
 class EnsembleSource:
     """One observed ensemble: its configured name, its client, and its tree caches by configured name.
 
     It has the instruments of the client and of each cache, if any, the recent faults by tree, if known, and by tree the
-    views of rules and of sizes, for trees that have one. `quotas` reads those of the ensemble, and blocks.
+    views of rules and of sizes, for trees that have one. `quotas` reads those of the ensemble, and blocks. `servers`
+    are those that are polled.
     """
 
     name: str
@@ -64,6 +103,7 @@ class EnsembleSource:
     views: Mapping[str, View] = field(default_factory=dict)
     limits: Mapping[str, View] = field(default_factory=dict)
     quotas: Callable[[], Mapping[str, Quota]] | None = None
+    servers: ServersSource | None = None
 
 
 @dataclass(frozen=True)

@@ -35,12 +35,14 @@ def create_app(
     dashboard_url: str | None = None,
     reload: Reload | None = None,
     shard: Shard | None = None,
+    probe_any_target: bool = False,
     groups: Sequence[RouteGroup] = GROUPS,
 ) -> Starlette:
     """The exporter's application. Each scrape of `telemetry_path` collects `registry`; `POST /-/reload` calls `reload`.
 
     All paths start with `route_prefix`; `/` and the prefix without a slash redirect to the first page. With
     `expose_data`, the pages show znodes' data if the caches keep it. They link to `dashboard_url` and name the `shard`.
+    With `probe_any_target`, `/probe` asks any server, not only those of `ensembles`.
     """
     context = Context(
         ensembles,
@@ -51,6 +53,7 @@ def create_app(
         dashboard_url=dashboard_url,
         reload=reload,
         shard=shard,
+        probe_any_target=probe_any_target,
     )
     made = [group.make(context) for group in groups]
     # The telemetry path comes first, because it may be below the path of the documents.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,8 @@ from typing import cast
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import choose_encoder
 from starlette.requests import Request
+
+from exporter.telemetry.given import Noting
 
 #: Served versions of the text formats, as an Accept header names them.
 _KNOWN_VERSIONS = ("version=0.0.4", "version=1.0.0")
@@ -50,8 +53,8 @@ def wanted_by(request: Request) -> Wanted:
 def exposition(registry: CollectorRegistry, wanted: Wanted) -> bytes:
     """Collects and encodes `registry`; blocks meanwhile."""
     # prometheus_client's encoders are typed for a registry, but use only its collect().
-    source = cast(CollectorRegistry, _Chosen(registry, wanted.names)) if wanted.names else registry
-    body = wanted.encode(source)
+    source = Noting(_Chosen(registry, wanted.names) if wanted.names else registry)
+    body = source.typed(wanted.encode(cast(CollectorRegistry, source)))
     return gzip.compress(body) if wanted.is_compressed else body
 
 
@@ -70,7 +73,7 @@ class _Chosen:
         for family in self._registry.collect():
             samples = [sample for sample in family.samples if sample.name in self._names]
             if samples:
-                chosen = Metric(family.name, family.documentation, family.type, family.unit)
+                chosen = copy.copy(family)
                 chosen.samples = samples
                 yield chosen
 

@@ -18,6 +18,7 @@ from exporter.treecache import Shard
 from exporter.web.lifecycle import RELOAD_PATH, Reload, reload_route
 from exporter.web.lobby import Kind
 from exporter.web.probes import HEALTHY_PATH, READY_PATH, Probes
+from exporter.web.serverprobes import PROBE_PATH, ServerProbes
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Context:
 
     `history` covers all `ensembles`. `links` are this server's paths by their titles in the header; `dashboard_url` may
     be elsewhere. With `expose_data`, pages show znodes' data. `reload` is None if reloading is not allowed, `shard` if
-    this exporter holds whole trees.
+    this exporter holds whole trees. With `probe_any_target`, probes may name servers that the configuration does not.
     """
 
     ensembles: Sequence[EnsembleSource]
@@ -37,6 +38,7 @@ class Context:
     dashboard_url: str | None = None
     reload: Reload | None = None
     shard: Shard | None = None
+    probe_any_target: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,11 @@ GROUPS: tuple[RouteGroup, ...] = (
         "lifecycle",
         (Place(RELOAD_PATH, Kind.ESSENTIAL),),
         lambda context: Made([reload_route(context.reload)]),
+    ),
+    RouteGroup(
+        "server probes",
+        (Place(PROBE_PATH, Kind.ESSENTIAL),),
+        lambda context: Made([ServerProbes(context.ensembles, context.probe_any_target).route]),
     ),
 )
 

@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 
 from exporter.config.problems import ConfigError
 from exporter.config.schema import Rule as RuleSection
-from exporter.config.settings import OPTIONS, Digest, DigestMd5, Ensemble, Tls, Tree
+from exporter.config.settings import OPTIONS, Digest, DigestMd5, Ensemble, Servers, Tls, Tree
 from exporter.config.source import load
 from exporter.packs.library import load as load_pack
 from exporter.views.rules.rule import Rule
@@ -117,9 +117,53 @@ def test_the_annotated_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         (services, Tree("/config", "/config")),
         digest=(Digest("reader", SecretStr("r")), Digest("auditor", SecretStr("a"))),
         tls=Tls(tls / "ca.pem", tls / "client.pem", tls / "client-key.pem", SecretStr("of the key")),
+        servers=Servers(30.0, 2.0, "http://{host}:8080", all_names=True, discover=True),
     )
     assert legacy.sasl == DigestMd5("exporter", SecretStr("l"))
     assert legacy.trees == (Tree("/", "/", exclude=("/zookeeper",)),)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("{}", Servers()),
+        ("{interval: 0}", None),
+        ("{interval: 0, timeout: 1s}", None),
+        ("{interval: 1m, timeout: 500ms}", Servers(60.0, 0.5)),
+        ('{admin: "https://{host}/zk/"}', Servers(admin="https://{host}/zk")),
+        ("{names: default}", Servers()),
+        ("{names: all}", Servers(all_names=True)),
+        ("{discover: true}", Servers(discover=True)),
+    ],
+)
+def test_how_servers_are_asked(tmp_path: Path, written: str, meant: Servers | None) -> None:
+    (ensemble,) = loaded(tmp_path, ENOUGH + f"  servers: {written}\n")
+    assert ensemble.servers == meant
+
+
+@pytest.mark.parametrize(
+    ("written", "complaint"),
+    [
+        ("on", ":6: ensembles[0].servers"),
+        ("{timeout: 50ms}", ":6: ensembles[0].servers.timeout=50ms: not between 0.1s and 1d"),
+        ("{interval: 15}", ":6: ensembles[0].servers.interval"),
+        ("{names: few}", ":6: ensembles[0].servers.names=few"),
+        (
+            '{admin: "http://zk1:8080"}',
+            ":6: ensembles[0].servers.admin=http://zk1:8080: not such an address; accepted: http",
+        ),
+        ('{admin: "ftp://{host}"}', ":6: ensembles[0].servers.admin"),
+        (
+            '{admin: "http://{host}:0"}',
+            ":6: ensembles[0].servers.admin=http://{host}:0: '0' is not a port between 1 and",
+        ),
+        ('{admin: "http://u:p@{host}"}', ":6: ensembles[0].servers.admin"),
+        ("{words: [mntr]}", ":6: ensembles[0].servers.words"),
+    ],
+)
+def test_what_is_refused_of_servers(tmp_path: Path, written: str, complaint: str) -> None:
+    (line,) = refused(tmp_path, ENOUGH + f"  servers: {written}\n")
+    assert line.startswith(complaint)
 
 
 # Rules

@@ -40,7 +40,8 @@ class Noting(Collector):
 
 def test_the_list_follows_the_settings() -> None:
     found = collectors(Settings((), shard=Shard(1, 3)), [], Reloads(), lambda: 7)
-    assert [collector.name for collector in found] == ["caches", "clients", "znodes", "limits", "quotas", "exporter"]
+    names = ["caches", "clients", "servers", "znodes", "limits", "quotas", "exporter"]
+    assert [collector.name for collector in found] == names
     registry = registry_of(found)
     values = {
         name: registry.get_sample_value(f"treecache_exporter_{name}")

@@ -21,6 +21,7 @@ from exporter.telemetry.catalogue import (
     LIMITS,
     QUOTAS,
     RULES,
+    SERVERS,
     Group,
     Metric,
 )
@@ -42,8 +43,8 @@ from tests.telemetry.known import (
 
 #: The collectors of every exporter, and the groups that they collect.
 COLLECTORS = ("caches", "clients", "exporter")
-#: Views have no series before their tree is complete, and an ensemble may have no quota.
-COLLECTED = [group for group in GROUPS if group not in (RULES, LIMITS, QUOTAS)]
+#: Views have no series before their tree is complete; an ensemble may have no quota, and its servers may not be polled.
+COLLECTED = [group for group in GROUPS if group not in (RULES, LIMITS, QUOTAS, SERVERS)]
 
 
 def test_each_metric_of_the_catalogue_is_read_or_counted() -> None:

@@ -21,12 +21,13 @@ from exporter.pages.format import visible
 from exporter.pages.links import short_path
 from exporter.pages.routes import TREES_SHOWN
 from exporter.telemetry.collectors import build_registry
-from exporter.telemetry.sources import EnsembleSource, Fault
+from exporter.telemetry.sources import EnsembleSource, Fault, ServerStats
 from exporter.treecache import Shard
 from exporter.treecache.stats import CacheStats
 from exporter.web.app import create_app
 from exporter.zookeeper.stats import FAILURE_REASONS
 from tests.pages.znodes import STAT, Znodes
+from tests.servers.known import Servers, by_mntr
 from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT, NEW_CACHE, NEW_CLIENT, Source, ensemble
 from tests.web.running import fresh, loading
 
@@ -53,6 +54,18 @@ def test_metrics() -> None:
     response = get("/metrics")
     assert response.status_code == 200
     assert "\nzookeeper_client_up{" in response.text
+
+
+def test_the_servers_of_an_ensemble_are_on_the_page() -> None:
+    down = ServerStats("<zk2>:2181", False, problem="mntr: connection refused")
+    page = get("/", replace(ensemble(), servers=Servers(by_mntr("3.9.5", "leader"), down))).text
+    table = page.partition("Servers of main")[2].partition("</table>")[0]
+    rows = re.findall(r"<tr><th scope=\"row\">(.*?)</tr>", table)
+    assert [re.sub("(<[^>]*>)+", "|", row) for row in rows] == [
+        "leader:2181|leader|3.9.5|4.04 ms, at most 36 ms|2|",
+        "&lt;zk2&gt;:2181|no answer|mntr: connection refused|",
+    ]
+    assert "Servers of" not in get("/").text
 
 
 def test_a_disconnected_ensemble_shows_why_attempts_to_connect_fail() -> None:

@@ -42,13 +42,15 @@ _KEYED = ("json", "owner", "election")
 MAX_SERIES = 1000
 
 PREFIX = "zookeeper_znode_"
-#: Metrics of these prefixes are the exporter's own, or its client library's.
+#: Metrics of these prefixes are the exporter's own, ZooKeeper's, or its client library's.
 RESERVED = (
     "zookeeper_cache_",
     "zookeeper_client_",
     "zookeeper_quota_",
+    "zookeeper_server_",
     "zookeeper_znode_rule_",
     "treecache_exporter_",
+    "zk_",
     "process_",
     "python_",
 )

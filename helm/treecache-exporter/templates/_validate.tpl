@@ -90,6 +90,7 @@
     "--config.auto-reload-interval" "autoReload.interval"
     "--zookeeper.hosts" "config"
     "--zookeeper.name" "config"
+    "--zookeeper.servers" "config"
     "--treecache.path" "config"
     "--freshness.interval" "config"
     "--freshness.timeout" "config"

@@ -68,6 +68,7 @@ def rule(**fields: Any) -> Rule:
         ({"match": 5}, "match=5: not a text; accepted: a string"),
         ({"help": 5}, "help=5: not a text; accepted: a string"),
         ({"value": "info", "labels": {"a": 1}}, "labels={'a': 1}: not texts; accepted: "),
+        ({"metric": "zk_nodes"}, "metric='zk_nodes': a name of the exporter's own metrics; "),
         ({"metric": "zookeeper_cache_nodes"}, "metric='zookeeper_cache_nodes': a name of the exporter's own metrics; "),
     ],
 )

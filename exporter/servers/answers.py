@@ -1,0 +1,160 @@
+"""Answers: what a server says to `mntr`, to `srvr` and at AdminServer's `/commands/monitor`, as numbers and texts.
+
+All three give the same numbers, of which `srvr` has only a few. Here each has the name that `mntr` gives it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from exporter.servers.failures import HUNG_UP, PollError
+
+#: What is not a number in ZooKeeper's answers.
+VERSION, STATE, PEER_STATE = "zk_version", "zk_server_state", "zk_peer_state"
+_TEXTS = (VERSION, STATE, PEER_STATE)
+#: What a server answers to a word that its `4lw.commands.whitelist` does not have (``NopCommand``).
+_NOT_ALLOWED = "is not executed because it is not in the whitelist."
+#: What it answers without a quorum (``AbstractFourLetterCommand.ZK_NOT_SERVING``).
+_NOT_SERVING = "This ZooKeeper instance is not currently serving requests"
+#: The maximum number of characters before either.
+_SENTENCE = 100
+#: A number as Java writes it.
+_NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]+)?(?:E-?[0-9]+)?|Infinity)|NaN")
+#: The names of the numbers in a line of `srvr`, by what is before its colon (``StatCommand``).
+_SRVR: Mapping[str, tuple[str, ...]] = {
+    "Latency min/avg/max": ("zk_min_latency", "zk_avg_latency", "zk_max_latency"),
+    "Received": ("zk_packets_received",),
+    "Sent": ("zk_packets_sent",),
+    "Connections": ("zk_num_alive_connections",),
+    "Outstanding": ("zk_outstanding_requests",),
+    "Node count": ("zk_znode_count",),
+    "Proposal sizes last/min/max": ("zk_last_proposal_size", "zk_min_proposal_size", "zk_max_proposal_size"),
+}
+_SRVR_TEXTS = {"Zookeeper version": VERSION, "Mode": STATE}
+#: Lines of `srvr` without a number that `mntr` has.
+_SRVR_OTHERS = ("Zxid: ", "READ-ONLY mode")
+#: What AdminServer adds to each answer.
+_OF_ADMIN_SERVER = ("command", "error")
+
+
+@dataclass
+class Answer:
+    """The numbers and texts of one answer, by the names that `mntr` gives them; how many of its lines are malformed."""
+
+    numbers: dict[str, float] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    malformed: int = 0
+
+    def take(self, name: str, value: str) -> None:
+        """Takes what one line says. A gauge without a value, which is null in Java, says nothing."""
+        if name in _TEXTS:
+            self.texts[name] = value
+        elif _NUMBER.fullmatch(value):
+            self.numbers[name] = float(value)
+        elif value != "null":
+            self.malformed += 1
+
+    def take_json(self, name: str, value: object) -> None:
+        """Takes what one key of a JSON object says; its numbers are JSON's, except those that JSON does not have."""
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            # A whole number may be too large for a float.
+            with contextlib.suppress(OverflowError):
+                self.numbers[name] = float(value)
+        elif value is not None and not isinstance(value, bool):
+            self.take(name, value if isinstance(value, str) else "")
+
+
+def parse_mntr(text: str) -> Answer:
+    """The answer to `mntr`: a line for each number, with a tab between name and value.
+
+    Raises PollError if the answer is a refusal, or has no number.
+    """
+    _check(text)
+    answer = Answer()
+    for line in _lines(text):
+        name, tab, value = line.partition("\t")
+        if tab and name.startswith("zk_") and name != "zk_":
+            answer.take(name, value)
+        else:
+            answer.malformed += 1
+    return _with_numbers(answer)
+
+
+def parse_srvr(text: str) -> Answer:
+    """The answer to `srvr`, lines of words for people.
+
+    Raises PollError if the answer is a refusal, or has no number.
+    """
+    _check(text)
+    answer = Answer()
+    for line in _lines(text):
+        label, colon, said = line.partition(": ")
+        names, values = _SRVR.get(label, ()), said.split("/")
+        if label in _SRVR_TEXTS and colon:
+            answer.take(_SRVR_TEXTS[label], said)
+        elif names and len(names) == len(values):
+            for name, value in zip(names, values, strict=True):
+                answer.take(name, value)
+        elif not line.startswith(_SRVR_OTHERS):
+            answer.malformed += 1
+    return _with_numbers(answer)
+
+
+def check_ruok(text: str) -> None:
+    """Raises PollError unless the answer to `ruok` is `imok`."""
+    _check(text)
+    if text != "imok":
+        raise PollError("other", f"answered {_quoted(text)} to ruok")
+
+
+def parse_monitor(status: int, body: bytes) -> Answer:
+    """The answer of AdminServer: an object that has the names of `mntr` without `zk_`.
+
+    Raises PollError if the answer is a refusal, or has no number.
+    """
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        said = None
+    if isinstance(said, dict) and said.get("error"):
+        error = str(said["error"])
+        raise PollError("not_serving" if _NOT_SERVING in error else "other", f"answered {_quoted(error)}")
+    if status != 200:
+        raise PollError("not_allowed" if status in (401, 403) else "other", f"answered with HTTP status {status}")
+    if not isinstance(said, dict):
+        raise PollError("other", f"answered {_quoted(body[:_SENTENCE].decode(errors='replace'))}")
+    answer = Answer()
+    for key, value in said.items():
+        if key not in _OF_ADMIN_SERVER:
+            answer.take_json(f"zk_{key}", value)
+    return _with_numbers(answer)
+
+
+def _lines(text: str) -> list[str]:
+    """The lines of an answer. Names may have characters that end a line for Python's `splitlines`."""
+    return [line for line in text.replace("\r\n", "\n").split("\n") if line]
+
+
+def _check(text: str) -> None:
+    """Raises PollError for an answer that is a refusal."""
+    sentence = text[:_SENTENCE]
+    if _NOT_ALLOWED in sentence:
+        raise PollError("not_allowed", "the server's 4lw.commands.whitelist does not have the word")
+    if _NOT_SERVING in sentence:
+        raise PollError("not_serving", "the server says that it does not serve: it has no quorum")
+    if not text:
+        raise PollError("not_serving", HUNG_UP)
+
+
+def _with_numbers(answer: Answer) -> Answer:
+    if not answer.numbers:
+        raise PollError("other", f"the answer has no number in {answer.malformed} lines; is it ZooKeeper?")
+    return answer
+
+
+def _quoted(text: str) -> str:
+    return ascii(text[:_SENTENCE])

@@ -1,0 +1,126 @@
+"""Asking: one question on a connection of its own, over TCP, TLS or HTTP, and the whole answer, bounded in bytes.
+
+ZooKeeper closes the connection after it has answered a four-letter word. The time is bounded by whoever asks: each
+function may be cancelled, and then closes its connection at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import h11
+
+from exporter.servers.failures import HUNG_UP, PollError
+from exporter.servers.targets import Target
+
+#: The maximum size of an answer in bytes. `mntr` has 20 KB, and half a kilobyte more for each znode below the root, by
+#: which ZooKeeper counts reads and writes.
+LIMIT = 4 * 1024 * 1024
+_CHUNK = 64 * 1024
+#: Seconds to connect to an address of a server that has another.
+_CONNECTING = 1.0
+#: Seconds that a server may take to close a connection after its answer.
+_CLOSING = 0.5
+
+
+async def four_letter_word(target: Target, word: str, tls: ssl.SSLContext | None) -> str:
+    """The answer to a four-letter word.
+
+    Raises OSError if the server does not answer, PollError if the answer is too long.
+    """
+    async with _connected(target, target.port, tls) as (reader, writer):
+        writer.write(word.encode())
+        answer = bytearray()
+        while chunk := await reader.read(_CHUNK):
+            answer += chunk
+            _check_size(answer)
+    return answer.decode(errors="replace")
+
+
+async def http_get(target: Target, url: str, tls: ssl.SSLContext | None) -> tuple[int, bytes]:
+    """The status and the body of the answer to a GET of `url` at the server; `tls` is for an https URL.
+
+    Raises OSError if the server does not answer, PollError if the answer is too long or is not HTTP.
+    """
+    parts = urlsplit(url)
+    is_https = parts.scheme == "https"
+    request = h11.Request(
+        method="GET",
+        target=parts.path or "/",
+        headers=[("Host", parts.netloc), ("Accept", "application/json"), ("Connection", "close")],
+    )
+    async with _connected(target, parts.port or (443 if is_https else 80), tls if is_https else None) as (
+        reader,
+        writer,
+    ):
+        connection = h11.Connection(h11.CLIENT)
+        try:
+            writer.write(connection.send(request) + connection.send(h11.EndOfMessage()))
+            return await _response(connection, reader)
+        except h11.ProtocolError as error:
+            raise PollError("other", f"the answer is not HTTP: {error}") from None
+
+
+async def _response(connection: h11.Connection, reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    status, body, is_answering = 0, bytearray(), False
+    while True:
+        event = connection.next_event()
+        if event is h11.NEED_DATA:
+            chunk = await reader.read(_CHUNK)
+            if not chunk and not is_answering:
+                raise PollError("not_serving", HUNG_UP)
+            is_answering = True
+            connection.receive_data(chunk)
+        elif isinstance(event, h11.Response):
+            status = event.status_code
+        elif isinstance(event, h11.Data):
+            body += event.data
+            _check_size(body)
+        elif not isinstance(event, h11.InformationalResponse):
+            return status, bytes(body)
+
+
+def _check_size(answer: bytearray) -> None:
+    if len(answer) > LIMIT:
+        raise PollError("other", f"the answer has more than {LIMIT} bytes")
+
+
+@contextlib.asynccontextmanager
+async def _connected(
+    target: Target, port: int, tls: ssl.SSLContext | None
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection to the server, which is closed at the end of the block; after an error, without a farewell."""
+    reader, writer = await _open(target, port, tls)
+    try:
+        yield reader, writer
+        writer.close()
+        with contextlib.suppress(OSError):
+            async with asyncio.timeout(_CLOSING):
+                await writer.wait_closed()
+    finally:
+        writer.transport.abort()
+
+
+async def _open(
+    target: Target, port: int, tls: ssl.SSLContext | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    *others, last = target.addresses
+    for address in others:
+        with contextlib.suppress(OSError):
+            async with asyncio.timeout(_CONNECTING):
+                return await _open_at(address, target, port, tls)
+    return await _open_at(last, target, port, tls)
+
+
+async def _open_at(
+    address: str, target: Target, port: int, tls: ssl.SSLContext | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if tls is None:
+        return await asyncio.open_connection(address, port, limit=_CHUNK)
+    return await asyncio.open_connection(
+        address, port, limit=_CHUNK, ssl=tls, server_hostname=target.host, ssl_shutdown_timeout=_CLOSING
+    )

@@ -1,0 +1,72 @@
+"""ServersCollector: the numbers of all servers, as their last polls brought them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from prometheus_client import Metric as Exposed
+
+from exporter.servers.readings import readings
+from exporter.telemetry.catalogue import SERVER_MALFORMED_LINES, SERVER_POLL_FAILURES, SERVER_SOURCE, SERVERS
+from exporter.telemetry.collecting import Collector
+from exporter.telemetry.given import GivenCounter
+from exporter.telemetry.sources import EnsembleSource, ServerStats
+
+#: A server, the labels of its samples, and whether all of its numbers are wanted.
+Labelled = tuple[ServerStats, Mapping[str, str], bool]
+
+
+class ServersCollector(Collector):
+    """Collects what the servers' polls brought; waits for none.
+
+    Args:
+        ensembles: the watched ensembles, current at each iteration.
+    """
+
+    def __init__(self, ensembles: Iterable[EnsembleSource]) -> None:
+        super().__init__("servers", SERVERS.metrics)
+        self._ensembles = ensembles
+
+    def gives(self, family: Exposed) -> bool:
+        """Besides its own, all with ZooKeeper's prefix: what there is depends on the servers."""
+        return super().gives(family) or family.name.startswith("zk_")
+
+    def collect(self) -> Iterator[Exposed]:
+        """The numbers of the latest polls."""
+        servers = list(self._labelled())
+        yield from families(servers)
+        yield from _of_polls(servers)
+
+    def _labelled(self) -> Iterator[Labelled]:
+        for ensemble in self._ensembles:
+            if ensemble.servers is not None:
+                for server in ensemble.servers.stats():
+                    labels = {"ensemble": ensemble.name, "zk_host": server.zk_host}
+                    yield server, labels, ensemble.servers.wants_all
+
+
+def families(servers: Sequence[Labelled]) -> Iterator[Exposed]:
+    """The servers' own numbers; those of one name are one family."""
+    found: dict[str, Exposed] = {}
+    for server, labels, wants_all in servers:
+        for family, name, own, value in readings(server, wants_all):
+            exposed = found.setdefault(family.name, _empty(*family))
+            # A server could say that a summary is a number; a family has one type.
+            if exposed.type == _empty(*family).type:
+                exposed.add_sample(name, {**own, **labels}, value)
+    yield from found.values()
+
+
+def _empty(name: str, kind: str, help: str) -> Exposed:
+    return GivenCounter(name, help) if kind == "counter" else Exposed(name, help, kind)
+
+
+def _of_polls(servers: Sequence[Labelled]) -> Iterator[Exposed]:
+    source, failures, malformed = (metric.family() for metric in SERVERS.metrics)
+    for server, labels, _ in servers:
+        if server.source is not None:
+            source.add_sample(SERVER_SOURCE.name, {**labels, "source": server.source}, 1)
+        for reason, count in server.failures.items():
+            failures.add_sample(SERVER_POLL_FAILURES.name, {**labels, "reason": reason}, count)
+        malformed.add_sample(SERVER_MALFORMED_LINES.name, {**labels}, server.malformed_lines)
+    yield from (source, failures, malformed)

@@ -1,0 +1,86 @@
+"""Server: one server between its polls: what the last one brought, what was counted, and where to ask next."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from exporter.servers.poll import Options, Poll, Problem, poll
+from exporter.servers.targets import Target
+from exporter.telemetry.catalogue import SERVER_FAILURES
+from exporter.telemetry.sources import ServerStats
+
+#: Seconds until a better source is tried again while a lesser one answers: somebody may have changed the whitelist.
+RETRY_AFTER = 300.0
+
+
+class Server:
+    """One server. All methods but `stats` are for one thread; `clock` returns seconds."""
+
+    def __init__(self, target: Target, options: Options, clock: Callable[[], float] = time.monotonic) -> None:
+        #: Its addresses may change, its name does not.
+        self.target = target
+        self._options = options
+        self._clock = clock
+        self._failures: Counter[str] = Counter(dict.fromkeys(SERVER_FAILURES, 0))
+        self._malformed = 0
+        #: The source that answered last, and when to try better ones; None if none did.
+        self._source: str | None = None
+        self._retry_at = 0.0
+        #: Why the better sources gave nothing.
+        self._passed_over: Sequence[Problem] = ()
+        self._latest = ServerStats(target.zk_host), clock()
+
+    async def poll(self) -> None:
+        """Polls it once."""
+        sources = self._sources()
+        self._take(await poll(self.target, self._options, sources), tried_all=sources == self._options.sources)
+
+    def fail(self, reason: str, text: str) -> None:
+        """Notes that it cannot be asked, since its address is unknown."""
+        self._take(Poll(None, problems=[Problem("", reason, text)]), tried_all=True)
+
+    def stats(self, oldest: float) -> ServerStats:
+        """What is known, from any thread. What was found before `oldest`, by the clock, counts no more."""
+        stats, at = self._latest
+        if at >= oldest:
+            return stats
+        gone = ServerStats(stats.zk_host, problem="not polled in time")
+        return replace(gone, failures=stats.failures, malformed_lines=stats.malformed_lines)
+
+    def _sources(self) -> tuple[str, ...]:
+        """One connection a poll is enough while the source that answered last still answers."""
+        sources = self._options.sources
+        if self._source is None or self._clock() >= self._retry_at:
+            return sources
+        return sources[sources.index(self._source) :]
+
+    def _take(self, found: Poll, tried_all: bool) -> None:
+        self._failures.update(problem.reason for problem in found.problems)
+        self._malformed += found.answer.malformed
+        if tried_all:
+            self._passed_over = found.problems
+            self._retry_at = self._clock() + RETRY_AFTER
+        self._source = found.source
+        problems = found.problems if found.source is None else self._passed_over
+        stats = ServerStats(
+            self.target.zk_host,
+            is_up=found.is_up,
+            source=found.source,
+            numbers=found.answer.numbers,
+            texts=found.answer.texts,
+            problem=_in_words(problems),
+            failures=dict(self._failures),
+            malformed_lines=self._malformed,
+        )
+        self._latest = stats, self._clock()
+
+
+def _in_words(problems: Sequence[Problem]) -> str:
+    """What happened at which sources; those where the same happened are named together."""
+    sources: dict[str, list[str]] = {}
+    for problem in problems:
+        sources.setdefault(problem.text, []).append(problem.source)
+    return "; ".join(f"{', '.join(of)}: {text}" if any(of) else text for text, of in sources.items())

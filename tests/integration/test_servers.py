@@ -1,0 +1,196 @@
+"""The servers' own numbers, from real servers: the same that mntr says, through elections, reloads and hangs."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from kazoo.client import KazooClient
+
+from exporter.config.settings import Ensemble as Settings
+from exporter.config.settings import Servers, Tree
+from exporter.daemon.ensemble import WatchedEnsemble
+from exporter.demo.server import mntr
+from exporter.servers.collector import ServersCollector
+from exporter.telemetry.collecting import registry_of
+from exporter.telemetry.sources import EnsembleSource
+from tests.conftest import ZooKeeper
+from tests.faults.ensemble import Ensemble, Member
+from tests.support import eventually
+
+#: Often enough to see an election; patient enough for a busy machine.
+OFTEN = Servers(interval=0.1, timeout=5.0)
+#: Numbers that no poll changes, and nothing else while a test looks on.
+STEADY = (
+    "zk_znode_count",
+    "zk_ephemerals_count",
+    "zk_watch_count",
+    "zk_approximate_data_size",
+    "zk_max_file_descriptor_count",
+    "zk_global_sessions",
+    "zk_quorum_size",
+)
+
+Samples = Mapping[tuple[str, str], float]
+
+
+@contextmanager
+def watching(settings: Settings) -> Iterator[WatchedEnsemble]:
+    watched = WatchedEnsemble(settings)
+    watched.start()
+    try:
+        yield watched
+    finally:
+        watched.stop()
+
+
+def samples(source: EnsembleSource) -> Samples:
+    """The values of the samples that have no labels of their own, by name and server."""
+    families = ServersCollector([source]).collect()
+    return {
+        (sample.name, sample.labels["zk_host"]): sample.value
+        for family in families
+        for sample in family.samples
+        if sample.labels.keys() == {"ensemble", "zk_host"}
+    }
+
+
+def leaders(found: Samples) -> float:
+    """The sum of `zk_server_leader`."""
+    return sum(value for (name, _), value in found.items() if name == "zk_server_leader")
+
+
+def up(found: Samples) -> dict[str, float]:
+    return {host: value for (name, host), value in found.items() if name == "zk_up"}
+
+
+@contextmanager
+def history(look: Callable[[], float]) -> Iterator[list[float]]:
+    """The values that are seen within the block, each once in a row."""
+    seen, ended = list[float](), threading.Event()
+
+    def keep_looking() -> None:
+        while not ended.wait(0.02):
+            seen.append(look())
+
+    thread = threading.Thread(target=keep_looking)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        thread.join()
+        seen[:] = [value for value, _ in itertools.groupby(seen)]
+
+
+@pytest.fixture(scope="module")
+def ensemble() -> Iterator[Ensemble]:
+    with Ensemble() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def watched(ensemble: Ensemble) -> Iterator[WatchedEnsemble]:
+    client = KazooClient(ensemble.hosts)
+    client.start(30)
+    client.create("/services", b"x" * 100)
+    client.stop()
+    client.close()
+    with watching(Settings("main", ensemble.hosts, (Tree("/", "/"),), servers=OFTEN)) as watched:
+        yield watched
+
+
+def host(member: Member) -> str:
+    return f"127.0.0.1:{member.port}"
+
+
+def until(watched: WatchedEnsemble, condition: Callable[[Samples], bool]) -> Samples:
+    return eventually(lambda: found if condition(found := samples(watched.source)) else {}, timeout=60)
+
+
+def test_numbers_are_those_of_mntr(ensemble: Ensemble, watched: WatchedEnsemble) -> None:
+    def all_equal() -> bool:
+        found = samples(watched.source)
+        for member in ensemble.members:
+            said = mntr(member.port)
+            for name in STEADY:
+                assert found.get((name, host(member))) == float(said[name]), name
+        return True
+
+    assert eventually(all_equal, timeout=60)
+    assert up(samples(watched.source)) == {host(member): 1 for member in ensemble.members}
+
+
+def test_a_killed_leader_is_missed_and_replaced(ensemble: Ensemble, watched: WatchedEnsemble) -> None:
+    until(watched, lambda found: leaders(found) == 1 and sum(up(found).values()) == 3)
+    leader = ensemble.leader
+    with history(lambda: leaders(samples(watched.source))) as seen:
+        leader.kill()
+        eventually(lambda: 0 in seen and seen[-1] == 1, timeout=60)
+    assert seen == [1, 0, 1]
+    found = samples(watched.source)
+    # Nothing but this of the server that is gone.
+    assert {name: value for (name, of), value in found.items() if of == host(leader)} == {
+        "zk_up": 0,
+        "zookeeper_server_malformed_lines_total": 0,
+    }
+    ensemble.heal()
+    until(watched, lambda found: sum(up(found).values()) == 3)
+
+
+def test_a_server_that_hangs_delays_no_scrape(ensemble: Ensemble, watched: WatchedEnsemble) -> None:
+    until(watched, lambda found: sum(up(found).values()) == 3)
+    registry = registry_of([ServersCollector([watched.source])])
+    follower = ensemble.followers[0]
+    follower.suspend()
+    try:
+        began = time.monotonic()
+        list(registry.collect())
+        assert time.monotonic() - began < 1
+        until(watched, lambda found: not up(found)[host(follower)])
+        others = [member for member in ensemble.members if member is not follower]
+        assert all(up(samples(watched.source))[host(member)] for member in others)
+        (stats,) = (server for server in watched.source.servers.stats() if server.zk_host == host(follower))  # type: ignore[union-attr]
+        assert stats.problem == "mntr: no answer in time"
+    finally:
+        follower.resume()
+    until(watched, lambda found: sum(up(found).values()) == 3)
+
+
+def test_servers_are_those_of_the_dynamic_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    def with_client_port(member: Member) -> str:
+        return f"{plain(member)}{':participant' if member.number < 3 else ''};127.0.0.1:{member.port}"
+
+    plain = Member.address.fget  # type: ignore[attr-defined]
+    monkeypatch.setattr(Member, "address", property(with_client_port))
+    with Ensemble(voters=2, observer=True) as ensemble:
+        hosts = host(ensemble.members[0]) + "/chroot/that/does/not/exist"
+        settings = Settings("discovering", hosts, (Tree("/", "/"),), servers=replace(OFTEN, discover=True))
+        with watching(settings) as watched:
+            found = until(watched, lambda found: sum(up(found).values()) == 3)
+            assert up(found).keys() == {host(member) for member in ensemble.members}
+            assert leaders(found) == 1
+
+
+def test_a_reload_changes_polls_without_a_new_session(zookeeper: ZooKeeper) -> None:
+    settings = Settings("alone", zookeeper.hosts, (Tree("/", "/"),), servers=None)
+    with watching(settings) as watched:
+        eventually(lambda: watched.source.client.stats().session_id)
+        session = watched.source.client.stats().session_id
+        assert watched.source.servers is None
+        wanted = replace(settings, servers=OFTEN)
+        assert watched.can_become(wanted)
+        watched.update(wanted)
+        until(watched, lambda found: list(up(found).values()) == [1])
+        watched.update(replace(settings, servers=replace(OFTEN, all_names=True)))
+        until(watched, lambda found: any(name == "zk_response_packet_cache_hits" for name, _ in found))
+        watched.update(settings)
+        assert watched.source.servers is None
+        assert samples(watched.source) == {}
+        assert watched.source.client.stats().session_id == session
+    assert "servers of alone" not in {thread.name for thread in threading.enumerate()}
