@@ -66,7 +66,7 @@ def by_host(running: Polling) -> Mapping[str, ServerStats]:
 
 
 def until(running: Polling, condition: Callable[[Mapping[str, ServerStats]], bool]) -> Mapping[str, ServerStats]:
-    return eventually(lambda: servers if condition(servers := by_host(running)) else {})
+    return eventually(lambda: servers if (servers := by_host(running)) and condition(servers) else {})
 
 
 def test_each_server_is_polled_at_an_interval_whatever_others_do() -> None:
