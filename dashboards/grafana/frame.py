@@ -23,6 +23,7 @@ UIDS = {
     "Tree": "treecache-tree",
     "Client": "treecache-client",
     "Znodes": "treecache-znodes",
+    "Ensemble": "treecache-ensemble",
 }
 #: A hidden variable: one exporter, which serves the runbooks.
 _EXPORTER = "exporter"

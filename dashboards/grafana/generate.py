@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from dashboards.grafana.client import client
+from dashboards.grafana.ensemble import ensemble
 from dashboards.grafana.limits import Limits
 from dashboards.grafana.overview import overview
 from dashboards.grafana.tree import tree
@@ -23,6 +24,7 @@ def documents(parameters: Parameters | None = None) -> Mapping[str, str]:
         "tree.json": tree(limits),
         "client.json": client(limits),
         "znodes.json": znodes(limits),
+        "ensemble.json": ensemble(limits),
     }
     return {
         name: json.dumps(board, cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -14,6 +14,8 @@ COMMITS = f'operation=~"{_COMMITS}"'
 READS = f'operation!~"createSession|closeSession|sync|{_COMMITS}"'
 #: Some errors are answers: applications read znodes that do not exist, create ones that do, and lose races on purpose.
 FAILED = 'error!~"NONODE|NODEEXISTS|BADVERSION"'
+#: The states of a server, in ZooKeeper's words.
+SERVER_STATES = ("leader", "standalone", "follower", "observer", "read-only")
 #: Series of rules that say who holds something; other texts have no such label.
 OWNERS = 'owner!=""'
 #: Tree events that are about znodes, not about the connection.
@@ -28,6 +30,7 @@ _LABELS = {
     "zookeeper_znode_": ("job", "instance", "ensemble", "tree"),
     "zookeeper_client_": ("job", "instance", "ensemble"),
     "zookeeper_quota_": ("job", "instance", "ensemble"),
+    "zk_": ("job", "instance", "ensemble"),
 }
 
 
@@ -126,6 +129,21 @@ def made(names: str, *, but: str = "", where: str = "", rate: bool = False, incr
 def near_limit(size: str, *labels: str) -> str:
     """The largest size by these labels, as a share of the limit."""
     return over("max", labels, f"{select(size)} / {select('zookeeper_cache_limit_bytes')}")
+
+
+def by_server(name: str) -> str:
+    """A server's own number; several exporters may poll it."""
+    return over("max", ("ensemble", "zk_host"), select(name))
+
+
+def server_state(*labels: str) -> str:
+    """The state of each server as the position of its name in `SERVER_STATES`, 0 if it is down."""
+    selectors = [select("zk_server_state", f'state="{name}"') for name in SERVER_STATES]
+    known = " or ignoring (state) ".join(f"{number} * {selector}" for number, selector in enumerate(selectors, 1))
+    if "version" in labels:
+        version = select("zk_version")
+        known = f"({known}) * on (job, instance, ensemble, zk_host) group_left (version) {version}"
+    return over("max", labels, f"{known} or {select('zk_up')} == 0")
 
 
 def used_quota(used: str, limit: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dashboards.grafana.limits import Limits
 from dashboards.grafana.panels import BAD, GOOD, NOTED, WARNING, State
+from dashboards.grafana.promql import SERVER_STATES as SERVERS
 from dashboards.grafana.promql import beyond, in_state, over, position, select
 from exporter.zookeeper.stats import CLIENT_STATES
 
@@ -31,6 +32,15 @@ CACHE_STATES = {
     11: State("closed", BAD),
     12: State("failed", BAD),
 }
+_SERVER = {
+    "leader": State("leads", GOOD),
+    "standalone": State("standalone", GOOD),
+    "follower": State("follows", NOTED),
+    "observer": State("observes", "purple"),
+    "read-only": State("read-only", WARNING),
+}
+#: By the number that `promql.server_state` returns.
+SERVER_STATES = {0: State("down", BAD), **{number: _SERVER[name] for number, name in enumerate(SERVERS, 1)}}
 UP = {0: State("down", BAD), 1: State("up", GOOD)}
 
 

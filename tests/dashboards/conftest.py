@@ -17,6 +17,7 @@ CHOSEN: Mapping[str, Mapping[str, str]] = {
     "tree": {"ensemble": "shop", "tree": "services"},
     "client": {"ensemble": "shop", "tree": ALL},
     "znodes": {"ensemble": ALL, "tree": ALL},
+    "ensemble": {"ensemble": "shop", "tree": ALL},
 }
 
 

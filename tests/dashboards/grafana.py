@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 FOLDER = Path(__file__).parents[2] / "dashboards" / "grafana"
-NAMES = ("overview", "tree", "client", "znodes")
+NAMES = ("overview", "tree", "client", "znodes", "ensemble")
 #: The variables of a newly opened dashboard; one ensemble and one tree if only one may be selected.
 ALL = ".+"
 

@@ -31,6 +31,8 @@ from tests.support import LONG_SESSIONS, eventually
 RULES = Path(__file__).parents[2] / "dashboards" / "prometheus"
 #: Milliseconds; the exporters' session timeout is ten ticks.
 TICK_TIME = 200
+#: The server says all its numbers, also how long its JVM pauses.
+ALL_WORDS = {"4lw.commands.whitelist": "*", "jvm.pause.monitor": "true"}
 #: Seconds until a change is visible: Prometheus begins to scrape some seconds after its start.
 SHOWN_WITHIN = 40.0
 #: Seconds until an alert fires: Prometheus evaluates the rules every 15 seconds, first the recording rules.
@@ -113,7 +115,7 @@ def playing(folder: Path, *, writes_per_second: float = 60.0) -> Iterator[Scene]
     """A scene whose exporters have loaded their trees and have been scraped."""
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(
-            ZooKeeperServer(tick_time=TICK_TIME, system_properties=NETTY, config=LONG_SESSIONS)
+            ZooKeeperServer(tick_time=TICK_TIME, system_properties=NETTY, config={**LONG_SESSIONS, **ALL_WORDS})
         )
         world = World(server.hosts, writes_per_second=writes_per_second)
         stack.callback(world.stop)

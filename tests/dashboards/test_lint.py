@@ -84,7 +84,13 @@ def test_panel_no_targets_rule(board: Dashboard) -> None:
 
 def test_their_addresses_stay() -> None:
     uids = {load(name).json["uid"] for name in NAMES}
-    assert uids == {"treecache-overview", "treecache-tree", "treecache-client", "treecache-znodes"}
+    assert uids == {
+        "treecache-overview",
+        "treecache-tree",
+        "treecache-client",
+        "treecache-znodes",
+        "treecache-ensemble",
+    }
 
 
 @pytest.mark.parametrize("board", DASHBOARDS)

@@ -9,6 +9,7 @@ from pathlib import Path
 import promql_parser
 import pytest
 
+from exporter.servers.names import MADE, is_listed
 from exporter.telemetry.catalogue import GROUPS, Metric
 from tests.dashboards.grafana import NAMES, load
 from tests.dashboards.queries import INTERVALS, metrics, nodes, parsed, selectors
@@ -112,6 +113,9 @@ def test_selectors_match_labels_and_values_that_exist(expressions: list[str]) ->
             if is_made_by_rules(selector):
                 continue
             name = str(selector.name)
+            if name.startswith("zk_"):
+                check_server_number(name, selector)
+                continue
             assert name in QUERIED or name in PROVIDED or name in ALERTS
             if name not in QUERIED:
                 continue
@@ -127,6 +131,15 @@ def test_selectors_match_labels_and_values_that_exist(expressions: list[str]) ->
             variables = {matcher.name for matcher in selector.matchers.matchers if matcher.value.startswith("$")}
             # Rules and quotas are no variables: there may be hundreds.
             assert variables == {"job", "instance", *group.labels} - {"rule", "quota"}
+
+
+def check_server_number(name: str, selector: promql_parser.VectorSelector) -> None:
+    """A number of servers that the exporter has by default, or makes itself, by the variables."""
+    statistic = re.fullmatch("zk_(?:avg|min|max|cnt|sum|p50|p95|p99|p999)_(.+)", name)
+    bare = name.removeprefix("zk_")
+    assert name in MADE or is_listed(bare) or (statistic and is_listed(statistic[1])), name
+    variables = {matcher.name for matcher in selector.matchers.matchers if matcher.value.startswith("$")}
+    assert variables == {"job", "instance", "ensemble"}
 
 
 def is_made_by_rules(selector: promql_parser.VectorSelector) -> bool:

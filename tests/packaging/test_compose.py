@@ -187,12 +187,8 @@ def test_grafana_finds_its_dashboards_and_exemplars_open_traces(tmp_path: Path) 
     assert read_file(provisioning / "datasources" / "datasources.yml") == read("compose/grafana/datasources.yml")
     (provider,) = read_file(provisioning / "dashboards" / "dashboards.yml")["providers"]
     dashboards = folder / provider["options"]["path"].lstrip("/")
-    assert {path.name for path in dashboards.glob("*.json")} == {
-        "overview.json",
-        "tree.json",
-        "client.json",
-        "znodes.json",
-    }
+    names = {"overview", "tree", "client", "znodes", "ensemble"}
+    assert {path.stem for path in dashboards.glob("*.json")} == names
     environment = SERVICES["grafana"]["environment"]
     assert (folder / environment["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"].lstrip("/")).exists()
     sources = {source["type"]: source for source in read("compose/grafana/datasources.yml")["datasources"]}
