@@ -142,6 +142,12 @@ def _seconds(milliseconds: str) -> str:
     return f"({milliseconds}) / 1000"
 
 
+def _average(summary: str) -> str:
+    """The average of a summary of each server around each point; no value without observations."""
+    total, number = (f"rate({select(f'zk_{of}_{summary}')}[$__rate_interval])" for of in ("sum", "cnt"))
+    return over("max", SERVER, f"{total} / ({number} > 0)")
+
+
 def _versioned(name: str) -> str:
     """A number of each server, with its version as a label."""
     labels = ("zk_host", "version")
@@ -236,11 +242,13 @@ def _load() -> list[Panel]:
 def _machines() -> list[Panel]:
     return [
         graph(
-            "Slowest writes of the log",
-            "How long the slowest writes of the transaction log take; every commit waits for a majority of them. Above "
-            "100 ms look at what else uses the disk: the log needs one of its own.",
+            "Writes of the log",
+            "How long a write of the transaction log takes on average, and the longest one since the server's start; "
+            "every commit waits for a majority of them. Above 100 ms look at what else uses the disk: the log needs "
+            "its own.",
             "s",
-            Query(_seconds(over("max", SERVER, select("zk_fsynctime", 'quantile="0.99"'))), NAME),
+            Query(_seconds(_average("fsynctime")), NAME),
+            Query(_seconds(over("max", SERVER, select("zk_max_fsynctime"))), f"longest {NAME}"),
             log_above=0.001,
             width=8,
         ),

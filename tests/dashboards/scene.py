@@ -31,8 +31,8 @@ from tests.support import LONG_SESSIONS, eventually
 RULES = Path(__file__).parents[2] / "dashboards" / "prometheus"
 #: Milliseconds; the exporters' session timeout is ten ticks.
 TICK_TIME = 200
-#: The server says all its numbers, also how long its JVM pauses.
-ALL_WORDS = {"4lw.commands.whitelist": "*", "jvm.pause.monitor": "true"}
+#: The server has all numbers of one in production: it waits for its disk, and notes the pauses of its JVM.
+SYNCING, NOTING_PAUSES = {"zookeeper.forceSync": "yes"}, {"jvm.pause.monitor": "true"}
 #: Seconds until a change is visible: Prometheus begins to scrape some seconds after its start.
 SHOWN_WITHIN = 40.0
 #: Seconds until an alert fires: Prometheus evaluates the rules every 15 seconds, first the recording rules.
@@ -115,7 +115,11 @@ def playing(folder: Path, *, writes_per_second: float = 60.0) -> Iterator[Scene]
     """A scene whose exporters have loaded their trees and have been scraped."""
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(
-            ZooKeeperServer(tick_time=TICK_TIME, system_properties=NETTY, config={**LONG_SESSIONS, **ALL_WORDS})
+            ZooKeeperServer(
+                tick_time=TICK_TIME,
+                system_properties={**NETTY, **SYNCING},
+                config={**LONG_SESSIONS, **NOTING_PAUSES},
+            )
         )
         world = World(server.hosts, writes_per_second=writes_per_second)
         stack.callback(world.stop)
