@@ -13,8 +13,11 @@ from exporter.daemon.run import run as run_daemon
 from exporter.demo.java import LaunchError
 from exporter.demo.server import ZooKeeperServer
 from exporter.demo.world import ROOTS, World
+from exporter.views.limits.view import Limits
 from exporter.views.rules.rule import Rule
 
+#: How many children of each root have series of their own: all services, queues and locks.
+SUBTREES = 30
 #: The metrics made from the demo's znodes, by tree.
 RULES = {
     "/services": (
@@ -71,7 +74,8 @@ def run(listen_address: Address, *, zookeeper_home: str | None = None) -> int:
 
 
 def _export(server: ZooKeeperServer, listen_address: Address) -> int:
-    trees = tuple(replace(tree, rules=RULES.get(tree.path, ())) for tree in parse_trees(ROOTS))
+    limits = Limits(subtrees=SUBTREES)
+    trees = tuple(replace(tree, rules=RULES.get(tree.path, ()), limits=limits) for tree in parse_trees(ROOTS))
     ensemble = Ensemble(name="demo", hosts=server.hosts, trees=trees)
     settings = Settings(ensembles=(ensemble,), web=Web(listen_addresses=(listen_address,)))
 
