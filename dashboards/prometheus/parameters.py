@@ -114,6 +114,7 @@ class Parameters:
     near_limit_for: str = _wait("5m", "How long a znode or a list of children must be near the size limit to alert.")
     limit_within: str = _wait("7d", "Alerts if the largest one will reach the limit within this time ...")
     limit_window: str = _wait("1d", "... at the growth rate over this window ...")
+    limit_gap: str = _wait("30m", "... without regard to gaps of this length ...")
     limit_start: float = _threshold(0.3, "... and has this share of the limit already ...")
     limit_for: str = _wait("1h", "... for this long.")
     subtree_window: str = _wait("1h", "A child of the root that vanishes with all below it alerts for this long ...")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Generic, Protocol, TypeVar
 
@@ -23,43 +24,59 @@ AnyKnown = TypeVar("AnyKnown", bound=_Known)
 
 
 class Views(Generic[AnyKnown]):
-    """The views of one kind, by tree. A view that is replaced is shown until the new one knows the whole tree."""
+    """The views of one kind, by tree. A view that is replaced is shown until the new one knows the whole tree.
+
+    Thread-safe: a scrape finds each tree either as before a change or as after it.
+    """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._current: dict[str, AnyKnown] = {}
         self._replaced: dict[str, AnyKnown] = {}
 
     def has_failed(self, tree: str) -> bool:
         """Whether the view of this tree has failed; False without one."""
-        return tree in self._current and self._current[tree].failure is not None
+        view = self._current.get(tree)
+        return view is not None and view.failure is not None
 
     def begin(self, tree: str, cache: TreeCache, view: AnyKnown | None) -> None:
         """Gives the cache of a tree its view, or none; what another cache of this tree had is forgotten."""
-        self.end(tree)
+        with self._lock:
+            self._forget(tree)
+            self._add(tree, cache, view)
+
+    def change(self, tree: str, cache: TreeCache, view: AnyKnown | None) -> None:
+        """Replaces the view of a cache, which goes on as it is."""
+        with self._lock:
+            before = self._current.get(tree)
+            if before is not None:
+                assert isinstance(before, View)
+                cache.remove_view(before)
+                before = self._shown(tree, before)
+            self._forget(tree)
+            self._add(tree, cache, view)
+            if before is not None and view is not None:
+                self._replaced[tree] = before
+
+    def end(self, tree: str) -> None:
+        """Forgets the view of a tree."""
+        with self._lock:
+            self._forget(tree)
+
+    def shown(self) -> Mapping[str, AnyKnown]:
+        """The view to show of each tree. From any thread."""
+        with self._lock:
+            return {tree: self._shown(tree, view) for tree, view in self._current.items()}
+
+    def _forget(self, tree: str) -> None:
+        self._current.pop(tree, None)
+        self._replaced.pop(tree, None)
+
+    def _add(self, tree: str, cache: TreeCache, view: AnyKnown | None) -> None:
         if view is not None:
             assert isinstance(view, View)
             cache.add_view(view)
             self._current[tree] = view
-
-    def change(self, tree: str, cache: TreeCache, view: AnyKnown | None) -> None:
-        """Replaces the view of a cache, which goes on as it is."""
-        before = self._current.get(tree)
-        if before is not None:
-            assert isinstance(before, View)
-            cache.remove_view(before)
-            before = self._shown(tree, before)
-        self.begin(tree, cache, view)
-        if before is not None and view is not None:
-            self._replaced[tree] = before
-
-    def end(self, tree: str) -> None:
-        """Forgets the view of a tree."""
-        self._current.pop(tree, None)
-        self._replaced.pop(tree, None)
-
-    def shown(self) -> Mapping[str, AnyKnown]:
-        """The view to show of each tree. From any thread."""
-        return {tree: self._shown(tree, view) for tree, view in self._current.copy().items()}
 
     def _shown(self, tree: str, view: AnyKnown) -> AnyKnown:
         before = self._replaced.get(tree)

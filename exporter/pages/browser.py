@@ -29,6 +29,8 @@ _FIRST_STEPS, _LAST_STEPS = 4, 12
 VIEWS = ("text", "json", "hex")
 #: By what the children are sorted; by size and by children, the largest come first.
 ORDERS = ("name", "size", "children")
+#: The most children that are sorted by anything but their names, since each has to be looked at.
+SORTED = 20_000
 
 
 @runtime_checkable
@@ -63,7 +65,8 @@ class Znode:
 
     `link` is its path for a link, `whole` its path if that is too long for a heading. Steps are names and links.
     `is_held` says whether the cache has the znode, or at least its name; `heading` is the heading of its children.
-    `omitted` is how many children the page leaves out, which has only the largest ones if they are sorted by that.
+    `order` is by what the children are sorted, one of `ORDERS`; `omitted` is how many a page leaves out that is not
+    sorted by name, and so has only the largest ones.
     """
 
     path: str
@@ -78,6 +81,7 @@ class Znode:
     begins_with: str
     after: str
     next_after: str
+    order: str = "name"
     omitted: int = 0
 
 
@@ -101,8 +105,8 @@ def look_up(
 ) -> Znode:
     """The znode at `path`; if there is none, its nearest ancestor, with the children that match the rest of `path`.
 
-    The page of children starts after the name `after`; in another `order` than by name it has the first ones. A `path`
-    outside the tree means the root. Names may be shortened as by `links`.
+    The page of children starts after the name `after`. In another `order` than by name it has the first ones; more than
+    `SORTED` children come by name. A `path` outside the tree means the root. Names may be shortened as by `links`.
     """
     root = cache.stats().path
     path = path.lstrip()
@@ -112,15 +116,14 @@ def look_up(
     if rest and path != path.rstrip() and not any(name.startswith(rest) for name in names):
         # No znode here has a name that ends in spaces: they were pasted with the path.
         return look_up(cache, path.rstrip(), after=after, view=view, order=order, expose_data=expose_data)
-    after = meant(after, names) or after
-    link = short_path(found)
-    if order == "name":
-        shown = heapq.nsmallest(PAGE + 1, [name for name in names if name.startswith(rest) and name > after])
+    matching = [name for name in names if name.startswith(rest)]
+    if order == "name" or len(matching) > SORTED:
+        order, after = "name", meant(after, names) or after
+        shown = heapq.nsmallest(PAGE + 1, [name for name in matching if name > after])
     else:
-        shown = heapq.nsmallest(
-            PAGE, [name for name in names if name.startswith(rest)], key=_weight(cache, found, order)
-        )
-    node = cache.get_data(found)
+        after = ""
+        shown = heapq.nsmallest(PAGE, matching, key=_weight(cache, found, order))
+    node, link = cache.get_data(found), short_path(found)
     return Znode(
         path=found,
         link=link,
@@ -134,7 +137,8 @@ def look_up(
         begins_with=rest,
         after=after,
         next_after=short_name(shown[PAGE - 1]) if len(shown) > PAGE else "",
-        omitted=0 if order == "name" else len(names) - len(shown),
+        order=order,
+        omitted=0 if order == "name" else len(matching) - len(shown),
     )
 
 

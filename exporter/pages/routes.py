@@ -137,7 +137,6 @@ class Pages:
             znode=znode,
             view=view,
             views=browser.VIEWS,
-            order=order,
             orders=browser.ORDERS,
             wrong=wrong,
             level=level,

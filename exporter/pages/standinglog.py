@@ -24,11 +24,13 @@ log = structlog.stdlib.get_logger("exporter")
 
 @dataclass
 class _Logged:
-    """The last log line about a tree, its time, and the znodes near the size limit that were logged."""
+    """The last log line about a tree, its time, and the znodes that were near the size limit at the last look."""
 
     conditions: tuple[Condition, ...] = ()
     near_limit: frozenset[str] = frozenset()
     at: deque[float] = field(default_factory=lambda: deque(maxlen=LIMIT))
+    #: The times of the lines about such znodes.
+    near_at: deque[float] = field(default_factory=lambda: deque(maxlen=LIMIT))
 
 
 class StandingLog:
@@ -52,10 +54,10 @@ class StandingLog:
                 self._note(ensemble, standing, logged)
 
     def _note(self, ensemble: str, standing: Standing, logged: _Logged) -> None:
-        self._note_sizes(ensemble, standing, logged)
         now = self._clock()
+        self._note_sizes(ensemble, standing, logged, now)
         conditions = tuple(one for one in standing.own_conditions if one.name not in _UNLOGGED)
-        is_flood = len(logged.at) == LIMIT and now - logged.at[0] < INTERVAL
+        is_flood = _is_flood(logged.at, now)
         if conditions == logged.conditions or is_flood or self._is_undecided(standing, conditions, logged):
             return
         of_tree = log.bind(ensemble=ensemble, tree=standing.name, path=standing.path)
@@ -68,17 +70,23 @@ class StandingLog:
         logged.conditions = conditions
         logged.at.append(now)
 
-    def _note_sizes(self, ensemble: str, standing: Standing, logged: _Logged) -> None:
-        """Logs each znode near the size limit once, for as long as the tree has any."""
+    def _note_sizes(self, ensemble: str, standing: Standing, logged: _Logged, now: float) -> None:
+        """Logs each znode that comes near the size limit, a limited number of them."""
         of_tree = log.bind(ensemble=ensemble, tree=standing.name)
         for path in standing.near_limit:
-            if path not in logged.near_limit:
+            if path not in logged.near_limit and not _is_flood(logged.near_at, now):
                 of_tree.warning("znode near the size limit", path=path)
-        logged.near_limit = logged.near_limit.union(standing.near_limit) if standing.near_limit else frozenset()
+                logged.near_at.append(now)
+        logged.near_limit = frozenset(standing.near_limit)
 
     def _is_undecided(self, standing: Standing, conditions: Sequence[Condition], logged: _Logged) -> bool:
         """Whether a condition seems to have ended only because the tree's state is unknown for now."""
         return standing.state in ("loading", "disconnected") and not set(logged.conditions) <= set(conditions)
+
+
+def _is_flood(lines: deque[float], now: float) -> bool:
+    """Whether the last `LIMIT` lines, whose times these are, came within the interval."""
+    return len(lines) == LIMIT and now - lines[0] < INTERVAL
 
 
 def _facts(standing: Standing) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Asking: one question on a connection of its own, over TCP, TLS or HTTP, and the whole answer, bounded in bytes.
 
-ZooKeeper closes the connection after it has answered a four-letter word. The time is bounded by whoever asks: each
+ZooKeeper closes the connection after it has answered a four-letter word. The time is bounded by the caller: each
 function may be cancelled, and then closes its connection at once.
 """
 

@@ -1,4 +1,4 @@
-"""Probe: polls one server now, for whoever asks, with a deadline of its own."""
+"""Probe: polls one server now, with a deadline of its own."""
 
 from __future__ import annotations
 

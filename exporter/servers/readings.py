@@ -53,7 +53,7 @@ _NUMBER_OF_EACH = re.compile(
 )
 _OF_A_SUMMARY = re.compile(rf"zk_(?P<statistic>{_STATISTIC})_(?P<base>[A-Za-z0-9_]+)")
 _PLAIN = re.compile("zk_(?P<name>[A-Za-z0-9_]+)")
-#: What must not be a name, whoever it is from: the znode's name cannot be told apart from the rest.
+#: What must not be a name: the znode's name cannot be told apart from the rest.
 _WITH_ZNODE = "per_namespace"
 _WITH_LABELS = re.compile(r'zk_(?P<name>[A-Za-z0-9_]+)\{(?P<labels>(?:[A-Za-z][A-Za-z0-9_]*="[^"]*",?)+)\}', re.DOTALL)
 _LABEL = re.compile(r'([A-Za-z][A-Za-z0-9_]*)="([^"]*)"', re.DOTALL)
@@ -65,7 +65,7 @@ _SYNONYMS = {"zk_followers": "zk_learners", "zk_learners": "zk_followers"}
 def readings(server: ServerStats, wants_all: bool) -> Iterator[Reading]:
     """The samples of one server; with `wants_all`, of everything that it says.
 
-    Each sample comes once, whatever the server says.
+    Each sample comes once, also if the server repeats itself.
     """
     seen: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
     for reading in (*_made(server, wants_all), *_numbers(server.numbers, wants_all)):

@@ -110,10 +110,6 @@ class BackgroundCollector(Collector):
         yield from families
         return outcome
 
-    def pause(self) -> float:
-        """Seconds until the next collection."""
-        return self._interval
-
     def start(self) -> None:
         """Starts collecting. Raises RuntimeError if no thread can be started."""
         threading.Thread(target=self._run, name=f"collector-{self.name}", daemon=True).start()
@@ -126,7 +122,7 @@ class BackgroundCollector(Collector):
         while not self._stopped.is_set():
             families, outcome = _whole(self._collection())
             self._latest = (families if outcome.succeeded else (), outcome)
-            self._stopped.wait(self.pause())
+            self._stopped.wait(self._interval)
 
 
 def _whole(collection: Collection) -> tuple[Sequence[Family], Outcome]:

@@ -1,13 +1,14 @@
-"""QuotasCollector: the quotas of each ensemble, read at intervals, since no event tells of their changes."""
+"""QuotasCollector: the quotas of each ensemble, read at intervals, since no event reports their changes."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from kazoo.exceptions import NoAuthError
 from prometheus_client import Metric as Family
 
-from exporter.process.repetitions import FAULT_INTERVAL, Repetitions
 from exporter.telemetry.catalogue import (
     QUOTA_BYTES,
     QUOTA_BYTES_LIMIT,
@@ -19,8 +20,10 @@ from exporter.telemetry.collecting import BackgroundCollector
 from exporter.telemetry.sources import EnsembleSource
 from exporter.zookeeper.quotas import Quota
 
-#: Seconds between two readings, and after one that some ensemble did not answer.
-INTERVAL, RETRY = 60.0, 5.0
+#: Seconds between two readings of an ensemble, and after one that it forbade, whose error counts as a failed request.
+INTERVAL, FORBIDDEN = 60.0, 3600.0
+#: Seconds between two looks whether a reading is due.
+TICK = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -30,21 +33,23 @@ class QuotasCollector(BackgroundCollector):
 
     Args:
         ensembles: the watched ensembles, current at each iteration.
-        interval: seconds between two readings.
+        clock: gives monotonic seconds.
     """
 
-    def __init__(self, ensembles: Iterable[EnsembleSource], interval: float = INTERVAL) -> None:
-        super().__init__("quotas", QUOTAS.metrics, interval)
+    def __init__(self, ensembles: Iterable[EnsembleSource], clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__("quotas", QUOTAS.metrics, TICK)
         self._ensembles = ensembles
-        self._failures_to_read = Repetitions(FAULT_INTERVAL)
-        self._has_read_all = False
+        self._clock = clock
+        #: What was read last of each ensemble, and when it is to be read again.
+        self._known: dict[str, Mapping[str, Quota]] = {}
+        self._due: dict[str, float] = {}
 
     def collect(self) -> Iterator[Family]:
-        """The families, after reading from ZooKeeper."""
-        self._has_read_all = True
+        """The families, after reading from ZooKeeper what is due."""
         families = {metric.name: metric.family() for metric in QUOTAS.metrics}
         for ensemble in self._ensembles:
-            for path, quota in self._read(ensemble):
+            self._read(ensemble)
+            for path, quota in self._known.get(ensemble.name, {}).items():
                 labels = {"ensemble": ensemble.name, "quota": path}
                 families[QUOTA_NODES.name].add_sample(QUOTA_NODES.name, labels, float(quota.nodes))
                 families[QUOTA_BYTES.name].add_sample(QUOTA_BYTES.name, labels, float(quota.bytes))
@@ -56,27 +61,19 @@ class QuotasCollector(BackgroundCollector):
                         families[metric.name].add_sample(metric.name, {**labels, "kind": kind}, float(limit))
         yield from families.values()
 
-    def pause(self) -> float:
-        """Seconds until the next reading."""
-        return self._interval if self._has_read_all else min(RETRY, self._interval)
-
-    def _read(self, ensemble: EnsembleSource) -> Iterator[tuple[str, Quota]]:
-        """The quotas of an ensemble; none if it cannot be asked, which concerns no other ensemble."""
-        if ensemble.quotas is None:
-            return
-        if not ensemble.client.stats().state.startswith("connected"):
-            self._has_read_all = False
-            return
-        try:
-            quotas = ensemble.quotas()
-        except Exception as error:
-            self._has_read_all = False
-            self._log_failure(ensemble.name, error)
-            return
-        yield from quotas.items()
-
-    def _log_failure(self, ensemble: str, error: Exception) -> None:
-        held_back = self._failures_to_read.admit(ensemble)
-        if held_back is not None:
-            extra = {"held_back": held_back} if held_back else {}
-            logger.warning("quotas of %s were not read: %r", ensemble, error, extra=extra)
+    def _read(self, ensemble: EnsembleSource) -> None:
+        """Reads the quotas of an ensemble if that is due; without a connection, none are known."""
+        name = ensemble.name
+        if ensemble.quotas is None or not ensemble.client.stats().state.startswith("connected"):
+            self._known.pop(name, None)
+            self._due.pop(name, None)
+        elif self._clock() >= self._due.get(name, 0.0):
+            self._due[name] = self._clock() + INTERVAL
+            self._known.pop(name, None)
+            try:
+                self._known[name] = ensemble.quotas()
+            except NoAuthError:
+                self._due[name] = self._clock() + FORBIDDEN
+                logger.info("quotas of %s may not be read", name)
+            except Exception as error:
+                logger.warning("quotas of %s were not read: %r", name, error)

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kazoo.client import KazooClient
-from kazoo.exceptions import NoNodeError
+from kazoo.exceptions import NoAuthError, NoNodeError
 
 ROOT = "/zookeeper/quota"
 LIMITS, STATS = "zookeeper_limits", "zookeeper_stats"
 #: At most so many quotas are read, and so many znodes looked at for them.
 MOST_QUOTAS, MOST_ZNODES = 100, 2000
-#: Seconds to wait for the answers of one level.
+#: Seconds to wait for each answer.
 PATIENCE = 5.0
 
 _NUMBER = re.compile(rb"(\w+)=(-?[0-9]+)")
@@ -41,16 +41,19 @@ class Quota:
 def read(client: KazooClient) -> Mapping[str, Quota]:
     """The quotas by path, in the order of their paths level by level; none if the client has a chroot.
 
-    Blocks for a round trip for each level, `PATIENCE` at most for each.
+    Blocks for a round trip for each level, `PATIENCE` at most for each answer. What may not be read is left out.
 
     Raises:
-        KazooException: a read failed, other than for a znode that is gone.
+        NoAuthError: the root of all quotas may not be read.
+        KazooException: another read failed, other than for a znode that is gone.
         Exception: an answer did not come in time (the handler's timeout).
     """
     if client.chroot:
         # The client's paths begin inside of the chroot, and the quotas are outside.
         return {}
     quotas: dict[str, Quota] = {}
+    if not client.get_children_async(ROOT).get(timeout=PATIENCE):
+        return {}
     level, looked_at = [ROOT], 0
     while level and len(quotas) < MOST_QUOTAS and looked_at < MOST_ZNODES:
         level = level[: MOST_ZNODES - looked_at]
@@ -87,11 +90,11 @@ def _below(level: Sequence[str], children: Sequence[Sequence[str]]) -> Iterator[
 
 
 def _answers(asked: Sequence[Any], if_gone: Any) -> list[Any]:
-    """The answers in order; `if_gone` for a znode that is gone."""
+    """The answers in order; `if_gone` for a znode that is gone, or may not be read."""
     found = []
     for answer in asked:
         try:
             found.append(answer.get(timeout=PATIENCE))
-        except NoNodeError:
+        except (NoNodeError, NoAuthError):
             found.append(if_gone)
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from kazoo.client import KazooClient
 
@@ -37,6 +39,27 @@ def test_one_that_never_knew_the_tree_is_not_shown_for_long(cache: TreeCache) ->
     views.change("/a", cache, second)
     views.change("/a", cache, third)
     assert views.shown() == {"/a": first}
+
+
+def test_no_scrape_finds_a_tree_without_its_views(cache: TreeCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scrape that comes while the cache gets its new view waits for it."""
+    views, first, second, found = Views[Knowing](), Knowing(), Knowing(), []
+    views.begin("/a", cache, first)
+    first.is_known = True
+    add = cache.add_view
+
+    def scraped_meanwhile(view: Knowing) -> Knowing:
+        scrape = threading.Thread(target=lambda: found.append(views.shown()))
+        scrape.start()
+        threads.append(scrape)
+        return add(view)
+
+    threads: list[threading.Thread] = []
+    monkeypatch.setattr(cache, "add_view", scraped_meanwhile)
+    views.change("/a", cache, second)
+    for thread in threads:
+        thread.join()
+    assert found == [{"/a": first}]
 
 
 def test_one_that_fails_is_shown_at_once(cache: TreeCache) -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 from kazoo.client import KazooClient
+from kazoo.exceptions import NoAuthError
+from kazoo.security import make_digest_acl
 
 from exporter.demo.server import ZooKeeperServer
-from exporter.telemetry.quotas import QuotasCollector
+from exporter.telemetry.quotas import FORBIDDEN, INTERVAL, QuotasCollector
 from exporter.telemetry.sources import EnsembleSource
 from exporter.zookeeper import quotas
 from exporter.zookeeper.quotas import MOST_QUOTAS, Quota
@@ -69,14 +71,45 @@ def test_an_ensemble_that_cannot_be_asked_concerns_no_other(client: KazooClient)
         EnsembleSource("off", session, {}),
         EnsembleSource("good", session, {}, quotas=lambda: quotas.read(client)),
     ]
-    collector = QuotasCollector(sources, interval=60)
-    samples = [sample for family in collector.collect() for sample in family.samples]
+    samples = [sample for family in QuotasCollector(sources).collect() for sample in family.samples]
     assert {sample.labels["ensemble"] for sample in samples} == {"good"}
-    # Somebody did not answer: it asks again soon.
-    assert collector.pause() < 60
-    good = QuotasCollector(sources[-1:], interval=60)
-    assert len(list(good.collect())) == 4
-    assert good.pause() == 60
+
+
+def test_what_is_forbidden_is_not_asked_for_again_soon(client: KazooClient) -> None:
+    """Each refusal counts as a failed request, for which an alert fires."""
+    session, asked, now = Session.attach(client), [], [1000.0]
+
+    def refuse() -> dict[str, Quota]:
+        asked.append(now[0])
+        raise NoAuthError
+
+    collector = QuotasCollector([EnsembleSource("main", session, {}, quotas=refuse)], lambda: now[0])
+    for _ in range(4):
+        list(collector.collect())
+        now[0] += FORBIDDEN / 2
+    assert asked == [1000.0, 1000.0 + FORBIDDEN]
+
+
+def test_quotas_are_read_once_a_minute_and_shown_meanwhile(client: KazooClient) -> None:
+    session, asked, now = Session.attach(client), [], [1000.0]
+
+    def read() -> dict[str, Quota]:
+        asked.append(now[0])
+        return {"/app": Quota(1, 2)}
+
+    collector = QuotasCollector([EnsembleSource("main", session, {}, quotas=read)], lambda: now[0])
+    for _ in range(4):
+        assert sum(len(family.samples) for family in collector.collect()) == 2
+        now[0] += INTERVAL / 2
+    assert asked == [1000.0, 1000.0 + INTERVAL]
+
+
+def test_a_quota_that_may_not_be_read_is_left_out(client: KazooClient) -> None:
+    limit(client, "/app", b"count=5,bytes=-1")
+    limit(client, "/locked", b"count=5,bytes=-1")
+    client.set_acls(f"{quotas.ROOT}/locked/{quotas.LIMITS}", [make_digest_acl("reader", "secret", read=True)])
+    assert quotas.read(client)["/app"].nodes_limits == {"soft": 5}
+    assert quotas.read(client)["/locked"].nodes_limits == {}
 
 
 def test_the_daemon_shows_them(tmp_path: Path, client: KazooClient, own_zookeeper: ZooKeeperServer) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from exporter.pages import browser
 from exporter.pages.browser import DATA_SHOWN, JSON_SHOWN, PAGE, PATH_SHOWN, Browsable, find, look_up
 from exporter.pages.links import short_path
 from exporter.telemetry.sources import EnsembleSource
@@ -97,13 +98,26 @@ def test_long_names_page_by_page() -> None:
 
 
 def test_the_largest_children_come_first_if_asked_for() -> None:
-    sizes = {f"/app/{number}": STAT._replace(dataLength=number % 500, numChildren=number) for number in range(PAGE + 9)}
+    sizes = {f"/app/n{number:03}": STAT._replace(dataLength=number, numChildren=number) for number in range(PAGE + 9)}
     tree = Znodes("/app", {"/app": STAT, **sizes, "/app/secret": None})
     by_size = look_up(tree, "/app", order="size")
-    assert [child.name for child in by_size.children[:2]] == ["208", "207"]
+    assert [child.name for child in by_size.children[:2]] == ["n208", "n207"]
     assert (len(by_size.children), by_size.omitted, by_size.next_after) == (PAGE, 10, "")
-    assert look_up(tree, "/app", order="children").children[0].name == "208"
-    assert look_up(tree, "/app").children[0].name == "0"
+    assert look_up(tree, "/app", order="children").children[0].name == "n208"
+    # Those that do not match are not left out of anything; a page has no place to begin.
+    some = look_up(tree, "/app/n20", order="size", after="n203")
+    assert [child.name for child in some.children] == [f"n{number}" for number in range(208, 199, -1)]
+    assert (some.omitted, some.after) == (0, "")
+    assert look_up(tree, "/app").children[0].name == "n000"
+
+
+def test_very_many_children_come_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browser, "SORTED", 2)
+    tree = Znodes(
+        "/app", {"/app": STAT, **{f"/app/{name}": STAT._replace(dataLength=len(name)) for name in ("a", "bb", "ccc")}}
+    )
+    found = look_up(tree, "/app", order="size", after="a")
+    assert (found.order, [child.name for child in found.children]) == ("name", ["bb", "ccc"])
 
 
 def test_the_whole_of_a_long_path_is_there_up_to_a_limit() -> None:

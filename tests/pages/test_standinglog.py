@@ -68,6 +68,15 @@ def test_each_znode_near_the_size_limit_is_named_once() -> None:
     assert named == ["/services/a", "/services/b", "/services/a"]
 
 
+def test_many_znodes_near_the_size_limit_are_no_flood() -> None:
+    with structlog.testing.capture_logs() as logged:
+        log = StandingLog(lambda: 0.0)
+        for number in range(100):
+            sizes = sized({f"/{number}-{each}": b"x" * 900 for each in range(9)}, limit=1000)
+            log.note({"main": [standing_of("services", BUSY_CLIENT, fresh(stale_after=0.0), sizes=sizes)]})
+    assert len([line for line in logged if line["event"] == "znode near the size limit"]) == LIMIT
+
+
 def test_a_read_that_waits_is_no_news(watched: Watched) -> None:
     assert watched.step(oldest_operation_age=60.0) == []
 

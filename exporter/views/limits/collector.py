@@ -19,8 +19,12 @@ READERS: Mapping[str, Reader[Weighed]] = {
         ("data",): len(weighed.near_data),
         ("children_list",): len(weighed.near_children_list),
     },
-    catalogue.SUBTREE_NODES.name: lambda weighed: {(child,): znodes for child, (znodes, _) in weighed.subtrees.items()},
-    catalogue.SUBTREE_BYTES.name: lambda weighed: {(child,): size for child, (_, size) in weighed.subtrees.items()},
+    catalogue.SUBTREE_NODES.name: lambda weighed: {
+        (child,): weight.znodes for child, weight in weighed.subtrees.items()
+    },
+    catalogue.SUBTREE_BYTES.name: lambda weighed: {
+        (child,): weight.data_bytes for child, weight in weighed.subtrees.items()
+    },
 }
 
 

@@ -14,7 +14,7 @@ from exporter.treecache.siblings import sizes
 from exporter.treecache.view import Batch, View
 from exporter.views.limits.extremes import Extremes
 from exporter.views.limits.listings import Listings
-from exporter.views.limits.subtrees import Subtrees
+from exporter.views.limits.subtrees import Subtrees, Weight
 from exporter.zookeeper.records import SIZE_AND_CHILDREN, SIZE_FROM_END
 
 #: ZooKeeper's default of `jute.maxbuffer` in bytes: 1 MiB less one (its Administrator's Guide).
@@ -45,7 +45,7 @@ class Weighed(NamedTuple):
     largest_children_list: int
     near_data: Mapping[str, int]
     near_children_list: Mapping[str, int]
-    subtrees: Mapping[str, tuple[int, int]]
+    subtrees: Mapping[str, Weight]
 
     @property
     def near(self) -> Mapping[str, int]:
@@ -74,6 +74,8 @@ class LimitsView(View):
         return cls(limits, lambda path: cache.get_children(f"{root}{path}" or "/", frozenset()))
 
     def _begin(self) -> None:
+        # First, so that readers in other threads see nothing of what follows.
+        self._is_complete_once = False
         self._mark = self.limits.mark
         self._data = Extremes()
         self._children = Extremes()
@@ -83,7 +85,6 @@ class LimitsView(View):
         #: The children of these count in their parents' lists, and nowhere else.
         self._unreadable: set[str] = set()
         self._largest = (0, 0, 0)
-        self._is_complete_once = False
         self._kept: Weighed | None = None
 
     # What the cache calls
@@ -97,7 +98,7 @@ class LimitsView(View):
         self._settle()
 
     def complete(self) -> None:
-        if self._subtrees is not None:
+        if self._subtrees is not None and not self._is_complete_once:
             self._subtrees.choose()
         self._is_complete_once, self._kept = True, None
 
@@ -137,54 +138,66 @@ class LimitsView(View):
                     self._listings.counted(path, children)
         self._listings.children(head, paths)
         if self._subtrees is not None:
-            self._subtrees.added_run(head, paths, lengths)
+            self._subtrees.added_run(head, list(paths), lengths)
 
     def _change(self, event: Event) -> None:
         kind, path, record, old = event
         if kind == TreeEvent.NODE_UPDATED and record is not None and old is not None:
-            if record[-SIZE_FROM_END:] != old[-SIZE_FROM_END:]:
-                self._measure(path, old, -1)
-                self._measure(path, record, +1)
-                if self._subtrees is not None:
-                    self._subtrees.changed(path, 0, _size(record) - _size(old))
+            self._updated(path, record, old)
         elif kind == TreeEvent.NODE_ADDED and record is not None:
-            self._measure(path, record, +1)
+            self._added(path, record)
             if path in self._unreadable:
                 self._unreadable.remove(path)
             else:
                 self._listings.child(path, +1)
             if self._subtrees is not None:
-                self._subtrees.changed(path, +1, _size(record))
+                self._subtrees.changed(path, +1, _sizes(record)[0])
         elif kind == TreeEvent.NODE_REMOVED:
             self._removed(path, record)
         elif kind == self.NODE_UNREADABLE and path not in self._unreadable:
             self._unreadable.add(path)
             self._listings.child(path, +1)
 
+    def _updated(self, path: str, record: bytes, old: bytes) -> None:
+        """What did not change keeps its place, so that no reader misses it."""
+        (size, children), (size_before, children_before) = _sizes(record), _sizes(old)
+        if size != size_before:
+            self._data.remove(size_before)
+            self._data.add(size)
+            if size >= self._mark:
+                self._near_data[path] = size
+            else:
+                self._near_data.pop(path, None)
+            if self._subtrees is not None:
+                self._subtrees.changed(path, 0, size - size_before)
+        if children != children_before:
+            if children_before:
+                self._children.remove(children_before)
+            if children:
+                self._children.add(children)
+            self._listings.counted(path, children)
+
     def _removed(self, path: str, record: bytes | None) -> None:
         self._unreadable.discard(path)
         self._listings.child(path, -1)
         if record is not None:
-            self._measure(path, record, -1)
-            self._listings.gone(path)
-            if self._subtrees is not None:
-                self._subtrees.changed(path, -1, -_size(record))
-
-    def _measure(self, path: str, record: bytes, sign: int) -> None:
-        """Adds the sizes of a znode, or takes them away."""
-        size, children = SIZE_AND_CHILDREN.unpack_from(record, len(record) - SIZE_FROM_END)
-        if sign > 0:
-            self._data.add(size)
-            if size >= self._mark:
-                self._near_data[path] = size
-            if children:
-                self._children.add(children)
-            self._listings.counted(path, children)
-        else:
+            size, children = _sizes(record)
             self._data.remove(size)
             self._near_data.pop(path, None)
             if children:
                 self._children.remove(children)
+            self._listings.gone(path)
+            if self._subtrees is not None:
+                self._subtrees.changed(path, -1, -size)
+
+    def _added(self, path: str, record: bytes) -> None:
+        size, children = _sizes(record)
+        self._data.add(size)
+        if size >= self._mark:
+            self._near_data[path] = size
+        if children:
+            self._children.add(children)
+            self._listings.counted(path, children)
 
     def _settle(self) -> None:
         self._listings.settle()
@@ -196,6 +209,7 @@ class LimitsView(View):
         return Weighed(self.limits.jute_maxbuffer, *self._largest, near_data, near_lists, subtrees)
 
 
-def _size(record: bytes) -> int:
-    size: int = SIZE_AND_CHILDREN.unpack_from(record, len(record) - SIZE_FROM_END)[0]
-    return size
+def _sizes(record: bytes) -> tuple[int, int]:
+    """The length of a znode's data, and how many children it has."""
+    size, children = SIZE_AND_CHILDREN.unpack_from(record, len(record) - SIZE_FROM_END)
+    return size, children

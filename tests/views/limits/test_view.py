@@ -11,7 +11,8 @@ from exporter.treecache.feed import Feed
 from exporter.treecache.outcome import AddedRun, Event, Fault, Outcome
 from exporter.treecache.replica import Replica
 from exporter.treecache.tree import Branch, Tree, record_of
-from exporter.views.limits import listings
+from exporter.views.limits import listings, subtrees
+from exporter.views.limits.subtrees import Weight
 from exporter.views.limits.view import JUTE_MAXBUFFER, Limits, LimitsView, Weighed
 from exporter.zookeeper.records import stat_of
 from tests.simulation.plan import draw
@@ -142,23 +143,32 @@ def test_each_child_of_the_root_has_its_znodes_and_bytes() -> None:
     tree = Driven(Limits(subtrees=2))
     tree.fill("/a", ["x", "y"])
     tree.add("/b", b"123")
-    assert tree.weighed.subtrees == {"a": (3, 2), "b": (1, 3)}
+    assert tree.weighed.subtrees == {"a": (3, 2), "b": (1, 3), "other": (0, 0)}
     tree.update("/a/x", b"1", b"12")
     tree.remove("/b", b"123")
-    assert tree.weighed.subtrees == {"a": (3, 3)}
+    assert tree.weighed.subtrees == {"a": (3, 3), "other": (0, 0)}
 
 
-def test_the_heaviest_subtrees_have_series_as_long_as_they_exist() -> None:
-    tree = Driven(Limits(subtrees=2))
+def of_four(limit: int) -> Driven:
+    """A complete tree whose children a, b, c and d have 1, 2, 3 and 4 znodes."""
+    tree = Driven(Limits(subtrees=limit))
+    tree.view.reset()
     for number, name in enumerate("abcd"):
         tree.add(f"/{name}")
         for child in range(number):
             tree.add(f"/{name}/{child}")
     tree.view.complete()
+    return tree
+
+
+def test_the_heaviest_subtrees_have_series_as_long_as_they_exist() -> None:
+    tree = of_four(2)
     assert tree.weighed.subtrees == {"d": (4, 0), "c": (3, 0), "other": (3, 0)}
-    # Others that grow take no place; that of one which goes is free.
+    # Others that grow take no place, also when the tree is read again; that of one which goes is free.
     for child in range(9):
         tree.add(f"/a/{child}")
+    tree.view.incomplete()
+    tree.view.complete()
     assert set(tree.weighed.subtrees) == {"d", "c", "other"}
     for path in ("/c/0", "/c/1", "/c"):
         tree.remove(path)
@@ -166,8 +176,14 @@ def test_the_heaviest_subtrees_have_series_as_long_as_they_exist() -> None:
     assert tree.weighed.subtrees == {"d": (4, 0), "e": (1, 0), "other": (12, 0)}
 
 
+def test_of_very_many_subtrees_the_first_ones_have_series(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subtrees, "COMPARED", 3)
+    assert of_four(2).weighed.subtrees == {"a": (1, 0), "b": (2, 0), "other": (7, 0)}
+
+
 def test_a_subtree_that_is_called_other_counts_with_the_others() -> None:
     tree = Driven(Limits(subtrees=1))
+    tree.view.reset()
     for path in ("/other", "/other/x", "/a"):
         tree.add(path)
     tree.view.complete()
@@ -217,11 +233,11 @@ def plain(tree: Tree, limits: Limits) -> Weighed:
         if stat.numChildren >= listings.WIDE:
             name_bytes = sum(len(name.encode()) for name in names)
             lists[path] = 20 + (round(stat.numChildren * (4 + name_bytes / len(names))) if names else 0)
-    subtrees: dict[str, tuple[int, int]] = {}
+    weights = {"other": Weight()}
     for path, stat in stats.items():
         if path:
-            znodes, size = subtrees.get(path.split("/")[1], (0, 0))
-            subtrees[path.split("/")[1]] = (znodes + 1, size + stat.dataLength)
+            child = path.split("/")[1]
+            weights[child] = weights.get(child, Weight()).plus(1, stat.dataLength)
     return Weighed(
         limits.jute_maxbuffer,
         max((stat.dataLength for stat in stats.values()), default=0),
@@ -229,7 +245,7 @@ def plain(tree: Tree, limits: Limits) -> Weighed:
         max(lists.values(), default=0),
         {path: stat.dataLength for path, stat in stats.items() if stat.dataLength >= limits.mark},
         {path: weight for path, weight in lists.items() if weight >= limits.mark},
-        subtrees,
+        weights,
     )
 
 
