@@ -16,6 +16,8 @@ from exporter.servers.failures import HUNG_UP, PollError
 #: What is not a number in ZooKeeper's answers.
 VERSION, STATE, PEER_STATE = "zk_version", "zk_server_state", "zk_peer_state"
 _TEXTS = (VERSION, STATE, PEER_STATE)
+#: The maximum number of characters of a text that is kept.
+_LONGEST_TEXT = 200
 #: What a server answers to a word that its `4lw.commands.whitelist` does not have (``NopCommand``).
 _NOT_ALLOWED = "is not executed because it is not in the whitelist."
 #: What it answers without a quorum (``AbstractFourLetterCommand.ZK_NOT_SERVING``).
@@ -52,7 +54,7 @@ class Answer:
     def take(self, name: str, value: str) -> None:
         """Takes what one line says. A gauge without a value, which is null in Java, says nothing."""
         if name in _TEXTS:
-            self.texts[name] = value
+            self.texts[name] = value[:_LONGEST_TEXT]
         elif _NUMBER.fullmatch(value):
             self.numbers[name] = float(value)
         elif value != "null":

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from exporter.servers.answers import PEER_STATE, STATE, VERSION
 from exporter.servers.names import (
+    LISTED_IN_MNTR,
     MADE,
     QUANTILES,
     STATISTICS,
@@ -108,6 +109,9 @@ def _of(name: str, value: bool, **labels: str) -> Reading:
 
 def _numbers(numbers: Mapping[str, float], wants_all: bool) -> Iterator[Reading]:
     found = {synonym: numbers[name] for name, synonym in _SYNONYMS.items() if name in numbers} | dict(numbers)
+    if not wants_all and "zk_cnt_readlatency" in found:
+        # Most of the numbers are not wanted. ZooKeeper's endpoint has no such name: there, more have to be looked at.
+        found = {name: value for name, value in found.items() if name in LISTED_IN_MNTR}
     of_endpoint = {match["name"] for name in found if (match := _WITH_LABELS.fullmatch(name))}
     for name, value in found.items():
         if name in MADE:
