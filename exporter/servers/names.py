@@ -173,7 +173,7 @@ MADE = {
     "zk_server_leader": "1 if the server leads, or serves alone (standalone); 0 for followers and observers.",
     "zk_server_state": "1 for the server's state: leader, follower, observer, standalone or read-only.",
     "zk_peer_state": "1 for the state of the server's part in the quorum, in ZooKeeper's words.",
-    "zk_version": "1 for the version that the server says it has.",
+    "zk_version": "1 for the version and the revision (a commit) that the server says it has.",
 }
 
 

@@ -76,9 +76,13 @@ def readings(server: ServerStats, wants_all: bool) -> Iterator[Reading]:
             yield reading
 
 
-def version_of(server: ServerStats) -> str:
-    """The version that the server says it has, with its commit: `3.9.5-293c895a...`; empty if it does not say."""
-    return server.texts.get(VERSION, "").partition(",")[0]
+def version_of(server: ServerStats) -> tuple[str, str]:
+    """The version that the server says it has, such as `3.9.5`, and its revision, a commit; empty if it does not say.
+
+    It writes them as `3.9.5-293c895a..., built on ...`, some releases with two hyphens.
+    """
+    version, _, revision = server.texts.get(VERSION, "").partition(",")[0].partition("-")
+    return version, revision.lstrip("-")
 
 
 def state_of(server: ServerStats) -> str:
@@ -97,8 +101,9 @@ def _made(server: ServerStats, wants_all: bool) -> Iterator[Reading]:
     if state := state_of(server):
         yield _of("zk_server_leader", state in ("leader", "standalone"))
         yield _of("zk_server_state", True, state=state)
-    if version := version_of(server):
-        yield _of("zk_version", True, version=version)
+    version, revision = version_of(server)
+    if version:
+        yield _of("zk_version", True, version=version, revision=revision)
     if wants_all and PEER_STATE in server.texts:
         yield _of("zk_peer_state", True, state=server.texts[PEER_STATE])
 
