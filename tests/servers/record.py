@@ -18,9 +18,8 @@ from unittest.mock import patch
 from kazoo.client import KazooClient
 
 from exporter.demo.ports import free_port
-from exporter.demo.server import ZooKeeperServer, four_letter_word
+from exporter.demo.server import NETTY, ZooKeeperServer, four_letter_word
 from tests.conftest import connected
-from tests.faults import ensemble
 from tests.faults.ensemble import Ensemble, Member
 from tests.servers.recorded import ANSWERS
 from tests.support import eventually
@@ -42,7 +41,7 @@ def record(home: str) -> None:
         print(f"record: wrote {folder.name}/{name}")
 
     # By default ZooKeeper uses NIO; without a quorum, Netty's servers hang up instead of answering.
-    with patch.dict(ensemble.NETTY, clear=True):
+    with patch.dict(NETTY, clear=True):
         _record_ensemble(home, write)
     if not folder.name.startswith("3.4."):
         _record_standalone(home, write)
