@@ -83,7 +83,8 @@ def parse_mntr(text: str) -> Answer:
             answer.take(name, value)
         else:
             answer.malformed += 1
-    return _with_numbers(answer)
+    _check_end(text, answer)
+    return answer
 
 
 def parse_srvr(text: str) -> Answer:
@@ -103,7 +104,8 @@ def parse_srvr(text: str) -> Answer:
                 answer.take(name, value)
         elif not line.startswith(_SRVR_OTHERS):
             answer.malformed += 1
-    return _with_numbers(answer)
+    _check_end(text, answer)
+    return answer
 
 
 def check_ruok(text: str) -> None:
@@ -133,7 +135,8 @@ def parse_monitor(status: int, body: bytes) -> Answer:
     for key, value in said.items():
         if key not in _OF_ADMIN_SERVER:
             answer.take_json(f"zk_{key}", value)
-    return _with_numbers(answer)
+    _check_numbers(answer)
+    return answer
 
 
 def _lines(text: str) -> list[str]:
@@ -152,10 +155,16 @@ def _check(text: str) -> None:
         raise PollError("not_serving", HUNG_UP)
 
 
-def _with_numbers(answer: Answer) -> Answer:
+def _check_numbers(answer: Answer) -> None:
     if not answer.numbers:
         raise PollError("other", f"the answer has no number in {answer.malformed} lines; is it ZooKeeper?")
-    return answer
+
+
+def _check_end(text: str, answer: Answer) -> None:
+    """Raises PollError for an answer that is none, or is cut short: a server that is killed may have sent a part."""
+    _check_numbers(answer)
+    if not text.endswith("\n"):
+        raise PollError("not_serving", "the server closed the connection in the middle of its answer")
 
 
 def _quoted(text: str) -> str:

@@ -145,6 +145,23 @@ def test_a_killed_leader_is_missed_and_replaced(ensemble: Ensemble, watched: Wat
     until(watched, lambda found: sum(up(found).values()) == 3)
 
 
+def test_a_server_without_a_quorum_is_down(ensemble: Ensemble, watched: WatchedEnsemble) -> None:
+    until(watched, lambda found: sum(up(found).values()) == 3)
+    ensemble.lose_quorum()
+    alone = host(ensemble.members[2])
+    found = until(watched, lambda found: up(found) == {host(member): 0 for member in ensemble.members})
+    assert leaders(found) == 0
+
+    def why() -> str:
+        assert watched.source.servers is not None
+        return next(server.problem for server in watched.source.servers.stats() if server.zk_host == alone)
+
+    # With Netty, it hangs up.
+    assert eventually(lambda: why() == "mntr: the server closed the connection without an answer", timeout=60)
+    ensemble.heal()
+    until(watched, lambda found: sum(up(found).values()) == 3)
+
+
 def test_a_server_that_hangs_delays_no_scrape(ensemble: Ensemble, watched: WatchedEnsemble) -> None:
     until(watched, lambda found: sum(up(found).values()) == 3)
     registry = registry_of([ServersCollector([watched.source])])
