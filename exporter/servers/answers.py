@@ -150,7 +150,7 @@ def _check(text: str) -> None:
     if _NOT_ALLOWED in sentence:
         raise PollError("not_allowed", "the server's 4lw.commands.whitelist does not have the word")
     if _NOT_SERVING in sentence:
-        raise PollError("not_serving", "the server says that it does not serve: it has no quorum")
+        raise PollError("not_serving", "the server says that it is not serving; it has no quorum, or is starting")
     if not text:
         raise PollError("not_serving", HUNG_UP)
 
