@@ -31,7 +31,7 @@ class PollError(Exception):
 def failure_of(error: BaseException) -> PollError:
     """Classifies an error of a connection.
 
-    A server that hangs up counts as not serving: those with Netty do so without a quorum (``NettyServerCnxnFactory``,
+    A server that hangs up counts as not serving: some with Netty do so without a quorum (``NettyServerCnxnFactory``,
     before any TLS), all do so when one address has too many connections (`maxClientCnxns`).
     """
     if isinstance(error, PollError):
