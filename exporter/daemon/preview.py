@@ -46,13 +46,13 @@ def run(ensembles: Sequence[Ensemble], timeout: float, say: Callable[[str], None
 
 
 def _with_rules(ensemble: Ensemble) -> Ensemble:
-    """The ensemble with its trees that have rules alone, which are neither checked nor audited."""
+    """The ensemble with its trees that have rules alone, which are neither checked nor audited; no server is polled."""
     trees = (
         replace(tree, options=replace(tree.options, freshness_interval=None, audit_interval=None))
         for tree in ensemble.trees
         if tree.rules
     )
-    return replace(ensemble, trees=tuple(trees))
+    return replace(ensemble, trees=tuple(trees), servers=None)
 
 
 def _say_tree(source: EnsembleSource, tree: Tree, deadline: float, say: Callable[[str], None]) -> bool:

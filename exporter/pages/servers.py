@@ -38,8 +38,7 @@ def _server(ensemble: str, server: ServerStats) -> ServerStatus:
     return ServerStatus(
         zk_host=server.zk_host,
         role=Cell(f"{row}-role", *_role(server)),
-        # The release alone: the commit would fill the table.
-        version=Cell(f"{row}-version", brief(version_of(server).partition("-")[0])),
+        version=Cell(f"{row}-version", brief(version_of(server)[0])),
         latency=Cell(f"{row}-latency", _latency(server)),
         connections=Cell(f"{row}-connections", _connections(server)),
         problem=Cell(f"{row}-problem", visible(server.problem[:_PROBLEM]), "bad" if server.is_up is False else "plain"),

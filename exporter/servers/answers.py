@@ -16,6 +16,8 @@ from exporter.servers.failures import HUNG_UP, PollError
 #: What is not a number in ZooKeeper's answers.
 VERSION, STATE, PEER_STATE = "zk_version", "zk_server_state", "zk_peer_state"
 _TEXTS = (VERSION, STATE, PEER_STATE)
+#: The maximum number of characters of a text that is kept.
+_LONGEST_TEXT = 200
 #: What a server answers to a word that its `4lw.commands.whitelist` does not have (``NopCommand``).
 _NOT_ALLOWED = "is not executed because it is not in the whitelist."
 #: What it answers without a quorum (``AbstractFourLetterCommand.ZK_NOT_SERVING``).
@@ -52,7 +54,7 @@ class Answer:
     def take(self, name: str, value: str) -> None:
         """Takes what one line says. A gauge without a value, which is null in Java, says nothing."""
         if name in _TEXTS:
-            self.texts[name] = value
+            self.texts[name] = value[:_LONGEST_TEXT]
         elif _NUMBER.fullmatch(value):
             self.numbers[name] = float(value)
         elif value != "null":
@@ -81,7 +83,8 @@ def parse_mntr(text: str) -> Answer:
             answer.take(name, value)
         else:
             answer.malformed += 1
-    return _with_numbers(answer)
+    _check_end(text, answer)
+    return answer
 
 
 def parse_srvr(text: str) -> Answer:
@@ -101,7 +104,8 @@ def parse_srvr(text: str) -> Answer:
                 answer.take(name, value)
         elif not line.startswith(_SRVR_OTHERS):
             answer.malformed += 1
-    return _with_numbers(answer)
+    _check_end(text, answer)
+    return answer
 
 
 def check_ruok(text: str) -> None:
@@ -131,7 +135,8 @@ def parse_monitor(status: int, body: bytes) -> Answer:
     for key, value in said.items():
         if key not in _OF_ADMIN_SERVER:
             answer.take_json(f"zk_{key}", value)
-    return _with_numbers(answer)
+    _check_numbers(answer)
+    return answer
 
 
 def _lines(text: str) -> list[str]:
@@ -145,15 +150,21 @@ def _check(text: str) -> None:
     if _NOT_ALLOWED in sentence:
         raise PollError("not_allowed", "the server's 4lw.commands.whitelist does not have the word")
     if _NOT_SERVING in sentence:
-        raise PollError("not_serving", "the server says that it does not serve: it has no quorum")
+        raise PollError("not_serving", "the server says that it is not serving; it has no quorum, or is starting")
     if not text:
         raise PollError("not_serving", HUNG_UP)
 
 
-def _with_numbers(answer: Answer) -> Answer:
+def _check_numbers(answer: Answer) -> None:
     if not answer.numbers:
         raise PollError("other", f"the answer has no number in {answer.malformed} lines; is it ZooKeeper?")
-    return answer
+
+
+def _check_end(text: str, answer: Answer) -> None:
+    """Raises PollError for an answer that is none, or is cut short: a server that is killed may have sent a part."""
+    _check_numbers(answer)
+    if not text.endswith("\n"):
+        raise PollError("not_serving", "the server closed the connection in the middle of its answer")
 
 
 def _quoted(text: str) -> str:

@@ -47,14 +47,16 @@ class ServersCollector(Collector):
 
 def families(servers: Sequence[Labelled]) -> Iterator[Exposed]:
     """The servers' own numbers; those of one name are one family."""
-    found: dict[str, Exposed] = {}
+    found: dict[str, tuple[str, Exposed]] = {}
     for server, labels, wants_all in servers:
         for family, name, own, value in readings(server, wants_all):
-            exposed = found.setdefault(family.name, _empty(*family))
+            if family.name not in found:
+                found[family.name] = family.kind, _empty(*family)
+            kind, exposed = found[family.name]
             # A server could say that a summary is a number; a family has one type.
-            if exposed.type == _empty(*family).type:
+            if kind == family.kind:
                 exposed.add_sample(name, {**own, **labels}, value)
-    yield from found.values()
+    yield from (exposed for _, exposed in found.values())
 
 
 def _empty(name: str, kind: str, help: str) -> Exposed:

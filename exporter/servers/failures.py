@@ -16,18 +16,22 @@ _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class PollError(Exception):
-    """A source that gave no numbers: the reason, one of the catalogue's `SERVER_FAILURES`, and what happened."""
+    """A source that gave no numbers: the reason, one of the catalogue's `SERVER_FAILURES`, and what happened.
 
-    def __init__(self, reason: str, text: str) -> None:
+    `is_ours` if that says nothing about the server: the exporter is out of file descriptors or memory.
+    """
+
+    def __init__(self, reason: str, text: str, *, is_ours: bool = False) -> None:
         super().__init__(text)
         self.reason = reason
         self.text = text
+        self.is_ours = is_ours
 
 
 def failure_of(error: BaseException) -> PollError:
     """Classifies an error of a connection.
 
-    A server that hangs up counts as not serving: those with Netty do so without a quorum (``NettyServerCnxnFactory``,
+    A server that hangs up counts as not serving: some with Netty do so without a quorum (``NettyServerCnxnFactory``,
     before any TLS), all do so when one address has too many connections (`maxClientCnxns`).
     """
     if isinstance(error, PollError):
@@ -43,8 +47,9 @@ def failure_of(error: BaseException) -> PollError:
     if isinstance(error, ssl.SSLError):
         return PollError("tls", _tls_in_words(error))
     if isinstance(error, OSError) and error.errno:
-        ours = " (of the exporter)" if error.errno in _EXHAUSTED else ""
-        return PollError("other", os.strerror(error.errno).lower() + ours)
+        is_ours = error.errno in _EXHAUSTED
+        whose = " (of the exporter)" if is_ours else ""
+        return PollError("other", os.strerror(error.errno).lower() + whose, is_ours=is_ours)
     return PollError("other", f"{type(error).__name__}: {error}")
 
 

@@ -6,6 +6,7 @@ ZooKeeper 3.9; the names of 3.4 and of `srvr` are among them.
 
 from __future__ import annotations
 
+import functools
 from typing import Literal, NamedTuple
 
 Kind = Literal["counter", "gauge", "summary"]
@@ -172,7 +173,7 @@ MADE = {
     "zk_server_leader": "1 if the server leads, or serves alone (standalone); 0 for followers and observers.",
     "zk_server_state": "1 for the server's state: leader, follower, observer, standalone or read-only.",
     "zk_peer_state": "1 for the state of the server's part in the quorum, in ZooKeeper's words.",
-    "zk_version": "1 for the version that the server says it has.",
+    "zk_version": "1 for the version and the revision (a commit) that the server says it has.",
 }
 
 
@@ -184,6 +185,8 @@ class Described(NamedTuple):
     help: str
 
 
+# The names of servers are few and the same at each scrape; a limit, in case a server invents some.
+@functools.lru_cache(maxsize=4096)
 def described(name: str) -> Described:
     """The family of a plain number, by its name without `zk_`."""
     number = BY_NAME.get(name)
@@ -192,6 +195,7 @@ def described(name: str) -> Described:
     return Described(f"zk_{name}", "counter" if name in _COUNTERS else "gauge", f"ZooKeeper's {name}.")
 
 
+@functools.lru_cache(maxsize=4096)
 def described_statistic(statistic: str, base: str) -> Described:
     """The family of a summary's statistic, such as `avg`, under the name that `mntr` gives it."""
     of = described_summary(base).help
@@ -202,6 +206,7 @@ def described_statistic(statistic: str, base: str) -> Described:
     return Described(f"zk_{statistic}_{base}", kind, f"{STATISTICS[statistic]}: {of}")
 
 
+@functools.lru_cache(maxsize=4096)
 def described_summary(base: str) -> Described:
     """The family of a summary."""
     number = BY_NAME.get(base)
@@ -212,3 +217,11 @@ def described_summary(base: str) -> Described:
 def is_listed(name: str) -> bool:
     """Whether a number or a summary is given by default, by its name without `zk_`."""
     return name in BY_NAME
+
+
+#: All names in the answer to `mntr` of what is given by default.
+LISTED_IN_MNTR = frozenset(
+    f"zk_{prefix}{number.name}"
+    for number in LISTED
+    for prefix in ([f"{statistic}_" for statistic in STATISTICS] if number.kind == "summary" else [""])
+)

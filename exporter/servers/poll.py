@@ -39,11 +39,15 @@ class Options:
 
 
 class Problem(NamedTuple):
-    """A source that gave nothing: why, as one of the catalogue's `SERVER_FAILURES` and in words."""
+    """A source that gave nothing: why, as one of the catalogue's `SERVER_FAILURES` and in words.
+
+    `is_ours` if that says nothing about the server.
+    """
 
     source: str
     reason: str
     text: str
+    is_ours: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,15 @@ class Poll:
     problems: Sequence[Problem] = ()
 
     @property
-    def is_up(self) -> bool:
-        """Whether the server answered; to forbid every word is an answer too, of a server that may well serve."""
-        return self.source is not None or (bool(self.problems) and self.problems[-1].reason == "not_allowed")
+    def is_up(self) -> bool | None:
+        """Whether the server answered; None if that is not known.
+
+        To forbid every word is an answer too, of a server that may well serve.
+        """
+        if self.source is not None or not self.problems:
+            return self.source is not None
+        last = self.problems[-1]
+        return None if last.is_ours else last.reason == "not_allowed"
 
 
 async def poll(target: Target, options: Options, sources: Sequence[str]) -> Poll:
@@ -78,7 +88,7 @@ async def poll(target: Target, options: Options, sources: Sequence[str]) -> Poll
                 return Poll(source, await _ask(target, options, source), problems)
         except Exception as error:
             failure = failure_of(error)
-            problems.append(Problem(source, failure.reason, failure.text))
+            problems.append(Problem(source, failure.reason, failure.text, failure.is_ours))
             if source != ADMIN and not _may_answer_another_word(error, failure):
                 break
     return Poll(None, problems=problems)

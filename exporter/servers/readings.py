@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from exporter.servers.answers import PEER_STATE, STATE, VERSION
 from exporter.servers.names import (
+    LISTED_IN_MNTR,
     MADE,
     QUANTILES,
     STATISTICS,
@@ -75,9 +76,13 @@ def readings(server: ServerStats, wants_all: bool) -> Iterator[Reading]:
             yield reading
 
 
-def version_of(server: ServerStats) -> str:
-    """The version that the server says it has, with its commit: `3.9.5-293c895a...`; empty if it does not say."""
-    return server.texts.get(VERSION, "").partition(",")[0]
+def version_of(server: ServerStats) -> tuple[str, str]:
+    """The version that the server says it has, such as `3.9.5`, and its revision, a commit; empty if it does not say.
+
+    It writes them as `3.9.5-293c895a..., built on ...`, some releases with two hyphens.
+    """
+    version, _, revision = server.texts.get(VERSION, "").partition(",")[0].partition("-")
+    return version, revision.lstrip("-")
 
 
 def state_of(server: ServerStats) -> str:
@@ -96,8 +101,9 @@ def _made(server: ServerStats, wants_all: bool) -> Iterator[Reading]:
     if state := state_of(server):
         yield _of("zk_server_leader", state in ("leader", "standalone"))
         yield _of("zk_server_state", True, state=state)
-    if version := version_of(server):
-        yield _of("zk_version", True, version=version)
+    version, revision = version_of(server)
+    if version:
+        yield _of("zk_version", True, version=version, revision=revision)
     if wants_all and PEER_STATE in server.texts:
         yield _of("zk_peer_state", True, state=server.texts[PEER_STATE])
 
@@ -108,6 +114,9 @@ def _of(name: str, value: bool, **labels: str) -> Reading:
 
 def _numbers(numbers: Mapping[str, float], wants_all: bool) -> Iterator[Reading]:
     found = {synonym: numbers[name] for name, synonym in _SYNONYMS.items() if name in numbers} | dict(numbers)
+    if not wants_all and "zk_cnt_readlatency" in found:
+        # Most of the numbers are not wanted. ZooKeeper's endpoint has no such name: there, more have to be looked at.
+        found = {name: value for name, value in found.items() if name in LISTED_IN_MNTR}
     of_endpoint = {match["name"] for name in found if (match := _WITH_LABELS.fullmatch(name))}
     for name, value in found.items():
         if name in MADE:

@@ -53,7 +53,7 @@ class ServerStats:
 
     Attributes:
         zk_host: its value of that label.
-        is_up: whether it answered; None before the first poll.
+        is_up: whether it answered; None if that is not known, as before the first poll.
         source: where its numbers come from; None if it gave none.
         numbers: its numbers by the names of ``mntr``, labels included; empty if it gave none.
         texts: its version and its state, likewise.

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from kazoo.client import KazooClient
@@ -21,6 +22,7 @@ from exporter.telemetry.collecting import registry_of
 from exporter.telemetry.sources import EnsembleSource
 from tests.conftest import ZooKeeper
 from tests.faults.ensemble import Ensemble, Member
+from tests.integration.processes import running_exporter
 from tests.support import eventually
 
 #: Often enough to see an election; patient enough for a busy machine.
@@ -143,6 +145,25 @@ def test_a_killed_leader_is_missed_and_replaced(ensemble: Ensemble, watched: Wat
     until(watched, lambda found: sum(up(found).values()) == 3)
 
 
+def test_a_server_without_a_quorum_is_down(ensemble: Ensemble, watched: WatchedEnsemble) -> None:
+    until(watched, lambda found: sum(up(found).values()) == 3)
+    ensemble.lose_quorum()
+    alone = host(ensemble.members[2])
+    found = until(watched, lambda found: up(found) == {host(member): 0 for member in ensemble.members})
+    assert leaders(found) == 0
+
+    def why() -> str:
+        assert watched.source.servers is not None
+        return next(server.problem for server in watched.source.servers.stats() if server.zk_host == alone)
+
+    # It may hang up instead, as Netty's servers of some releases do.
+    closed = "mntr: the server closed the connection without an answer"
+    said = "mntr: the server says that it is not serving; it has no quorum, or is starting"
+    assert eventually(lambda: why() in (closed, said), timeout=60)
+    ensemble.heal()
+    until(watched, lambda found: sum(up(found).values()) == 3)
+
+
 def test_a_server_that_hangs_delays_no_scrape(ensemble: Ensemble, watched: WatchedEnsemble) -> None:
     until(watched, lambda found: sum(up(found).values()) == 3)
     registry = registry_of([ServersCollector([watched.source])])
@@ -176,6 +197,27 @@ def test_servers_are_those_of_the_dynamic_configuration(monkeypatch: pytest.Monk
             found = until(watched, lambda found: sum(up(found).values()) == 3)
             assert up(found).keys() == {host(member) for member in ensemble.members}
             assert leaders(found) == 1
+
+
+def test_the_daemon_shows_servers_by_default(tmp_path: Path, zookeeper: ZooKeeper) -> None:
+    with running_exporter(tmp_path, zookeeper.hosts, "/") as exporter:
+        zk_host = zookeeper.server.hosts
+        eventually(lambda: exporter.metric("zk_up", ensemble="default", zk_host=zk_host) == 1)
+        assert exporter.metric("zk_server_state", state="standalone") == 1
+        assert exporter.metric("zookeeper_server_source_info", source="mntr") == 1
+        assert exporter.metric("treecache_exporter_collector_success", collector="servers") == 1
+        probed = exporter.get(f"/probe?target={zk_host}").text
+        assert 'zk_server_leader{ensemble="default"} 1.0\n' in probed
+        assert exporter.get("/probe?target=127.0.0.1:1").status_code == 400
+        assert zk_host in exporter.get("/").text.partition("Servers of default")[2].partition("</table>")[0]
+
+
+def test_servers_can_be_left_alone(tmp_path: Path, zookeeper: ZooKeeper) -> None:
+    with running_exporter(tmp_path, zookeeper.hosts, "/", flags=("--zookeeper.servers=off",)) as exporter:
+        exporter.wait_ready()
+        assert "\nzk_" not in exporter.get("/metrics").text
+        assert "Servers of" not in exporter.get("/").text
+        assert exporter.get(f"/probe?target={zookeeper.server.hosts}").status_code == 400
 
 
 def test_a_reload_changes_polls_without_a_new_session(zookeeper: ZooKeeper) -> None:

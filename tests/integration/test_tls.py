@@ -13,8 +13,10 @@ from cryptography.hazmat.primitives import serialization
 from kazoo.client import KazooClient
 
 from exporter import TreeCache, TreeEvent
+from exporter.config.settings import Servers, Tls
 from exporter.demo.ports import free_port
 from exporter.demo.server import NETTY, ZooKeeperServer
+from exporter.servers.polling import Polling
 from exporter.zookeeper.kazoo.seam import adapt
 from tests.conftest import TICK_TIME, connected
 from tests.support import LONG_SESSIONS, eventually
@@ -111,6 +113,23 @@ def test_live_events_and_a_reconnection(client: KazooClient, secure: Secure, lar
             writer.delete(f"{large_tree}/n{number}")
         writer.set(f"{large_tree}/0", DATA)
         eventually(lambda: len(cache) == NODES + 1 and cache.get_data(f"{large_tree}/0").data == DATA)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_the_server_is_asked_for_its_numbers_over_tls(secure: Secure, is_known: bool) -> None:
+    ca, cert, key = (Path(secure.options[name]) for name in ("ca", "certfile", "keyfile"))
+    tls = Tls(ca, cert, key) if is_known else Tls(ca)
+    polling = Polling("main", f"127.0.0.1:{secure.port}", Servers(interval=0.2, timeout=20.0), tls)
+    polling.start()
+    try:
+        (server,) = eventually(lambda: [one for one in polling.stats() if one.is_up is not None], timeout=60)
+        assert (server.is_up, server.source) == ((True, "mntr") if is_known else (False, None))
+        assert ("zk_znode_count" in server.numbers) == is_known
+        # Without a certificate the server sends an alert, and hangs up; the latter may come first.
+        assert {reason for reason, count in server.failures.items() if count} <= {"tls", "not_serving"}
+        assert any(server.failures.values()) != is_known
+    finally:
+        polling.stop()
 
 
 def test_every_change_of_a_burst_arrives(client: KazooClient, secure: Secure) -> None:

@@ -86,6 +86,12 @@ def test_a_malformed_line_costs_that_line() -> None:
     assert parse_srvr(said) == expected
 
 
+@pytest.mark.parametrize("parse", [parse_mntr, parse_srvr])
+def test_an_answer_that_is_cut_short_does_not_count(parse: object) -> None:
+    said = recorded.text("3.9.5", "mntr.leader" if parse is parse_mntr else "srvr.leader")
+    assert reason_of(parse, said[:-3]) == "not_serving"
+
+
 def test_numbers_are_those_that_java_writes() -> None:
     written = {"1.0E10": 1e10, "1.5E-7": 1.5e-7, "Infinity": float("inf"), "-Infinity": float("-inf"), "-1": -1}
     assert parse_mntr("".join(f"zk_{i}\t{text}\n" for i, text in enumerate(written))).numbers == {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 import time
@@ -391,6 +392,22 @@ def test_no_number_outlives_its_poll() -> None:
         old = server.stats(polled_at + 1)
         assert (old.is_up, dict(old.numbers), dict(old.texts), old.problem) == (None, {}, {}, "not polled in time")
         assert old.failures["timeout"] == 0
+
+    following(words(LEADER), script)
+
+
+def test_what_the_exporter_lacks_says_nothing_about_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def exhausted(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async def script(_fake: Fake, server: Server, clock: Clock) -> None:
+        await server.poll()
+        assert server.stats(clock()).is_up
+        monkeypatch.setattr(asyncio, "open_connection", exhausted)
+        await server.poll()
+        stats = server.stats(clock())
+        assert (stats.is_up, dict(stats.numbers)) == (None, {})
+        assert stats.problem == "mntr: too many open files (of the exporter)"
 
     following(words(LEADER), script)
 

@@ -12,7 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_plain
 
 from exporter.servers.names import LISTED
-from exporter.servers.readings import Reading, readings
+from exporter.servers.readings import Reading, readings, version_of
 from exporter.telemetry.sources import ServerStats
 from tests.servers import known, recorded
 from tests.servers.recorded import RELEASES
@@ -91,11 +91,43 @@ def test_what_is_no_number_of_mntr() -> None:
     assert leader["zk_server_state", (("state", "leader"),)] == 1
     assert follower["zk_server_leader", ()] == 0
     assert follower["zk_server_state", (("state", "follower"),)] == 1
-    assert follower["zk_version", (("version", "3.9.5-293c895a8d966a3ecb92872be4a1daf87d725da2"),)] == 1
+    revision = ("revision", "293c895a8d966a3ecb92872be4a1daf87d725da2")
+    assert follower["zk_version", (revision, ("version", "3.9.5"))] == 1
     assert plain(known.by_admin("3.9.5"))["zk_server_leader"] == 1
     peer = ("zk_peer_state", (("state", "leading - broadcast"),))
     assert peer not in leader
     assert series(known.by_mntr("3.9.5", "leader"), wants_all=True)[peer] == 1
+
+
+#: The metrics that the panels and variables of Grafana's dashboard 11442 ask for.
+DASHBOARD_11442 = """
+    approximate_data_size avg_latency ephemerals_count max_file_descriptor_count max_latency min_latency
+    num_alive_connections open_file_descriptor_count outstanding_requests packets_received packets_sent server_leader up
+    version watch_count znode_count
+"""
+#: Those that awesome-prometheus-alerts' rules for ZooKeeper ask for.
+PUBLIC_RULES = "ruok server_leader up"
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_dashboards_and_rules_for_mntr_find_their_metrics(release: str) -> None:
+    for role in ("leader", "follower"):
+        found = {name for name, _ in series(known.by_mntr(release, role))}
+        assert {f"zk_{name}" for name in f"{DASHBOARD_11442} {PUBLIC_RULES}".split()} <= found
+
+
+@pytest.mark.parametrize(
+    ("text", "version", "revision"),
+    [
+        ("3.6.3--6401e4ad2087061bc6b9f80dec2d69f2e3c8660a, built on 04/08/2021 16:35 GMT", "3.6.3", "6401e4ad2087"),
+        ("3.4.6-78--1, built on 12/06/2015", "3.4.6", "78--1"),
+        ("3.8.0", "3.8.0", ""),
+        ("", "", ""),
+    ],
+)
+def test_versions(text: str, version: str, revision: str) -> None:
+    found = version_of(ServerStats("zk:2181", True, texts={"zk_version": text}))
+    assert (found[0], found[1][:12]) == (version, revision)
 
 
 def test_a_server_that_does_not_answer_is_down_and_nothing_else() -> None:

@@ -75,7 +75,7 @@
 {{/* The exporter's own pages; its flag refuses them too. */}}
 {{- define "treecache-exporter.validateTelemetryPath" -}}
 {{- $path := .Values.web.telemetryPath -}}
-{{- $taken := list "/browse" "/docs" "/-/events" "/-/page.css" "/-/page.js" "/-/healthy" "/-/ready" "/-/reload" -}}
+{{- $taken := list "/browse" "/docs" "/-/events" "/-/page.css" "/-/page.js" "/-/healthy" "/-/ready" "/-/reload" "/probe" -}}
 {{- if or (has $path $taken) (has "." (splitList "/" $path)) (has ".." (splitList "/" $path)) }}
 {{- fail (printf "web.telemetryPath: %s is taken by another page, or cannot be served; accepted: a path such as /metrics" $path) }}
 {{- end }}
