@@ -47,6 +47,8 @@ class _Page:
     grafana: Grafana
     top: int = 86
     colors: dict[str, str] = field(default_factory=dict)
+    #: The answers of graphs by title.
+    found: dict[str, list[Answer]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         units = max(panel.json["gridPos"]["y"] + panel.json["gridPos"]["h"] for panel in self.board.everything)
@@ -55,7 +57,9 @@ class _Page:
         self.figure.set_facecolor(theme.PAGE)
         self.marks = marks(self.board, self.grafana)
         graphs = [panel for panel in self.board.panels if panel.kind == "timeseries"]
-        self.colors = theme.by_name(answer.name for panel in graphs for answer in answers(panel, self.grafana))
+        # Asked for once: Prometheus may know more series a moment later.
+        self.found = {panel.title: answers(panel, self.grafana) for panel in graphs}
+        self.colors = theme.by_name(answer.name for found in self.found.values() for answer in found)
 
     def save(self, path: Path) -> None:
         self._head()
@@ -172,7 +176,7 @@ class _Page:
                 self._write(axes, part.width / 2, part.height * 0.22, name, 11.5, color, ha="center")
 
     def _graph(self, panel: Panel, box: _Box) -> None:
-        found = [answer for answer in answers(panel, self.grafana) if answer.series.values]
+        found = [answer for answer in self.found[panel.title] if answer.series.values]
         custom = panel.defaults["custom"]
         lines = self._legend(panel, box, [(a.name, self._color(panel, a.name)) for a in found])
         axes = self._plot(panel, box.inside(left=66, top=34, right=12, bottom=26 + 17 * lines))
