@@ -25,6 +25,7 @@ from exporter.treecache.view import View
 from exporter.views.limits.view import Limits, LimitsView
 from exporter.views.metrics import Source, families
 from exporter.views.rules.view import RulesView
+from exporter.zookeeper.records import without_data
 from tests.simulation.znodes import Znode
 
 #: As many siblings as a bulk read brings.
@@ -53,8 +54,8 @@ def views() -> Iterator[tuple[str, Callable[[], View]]]:
 
 
 def load(znodes: int) -> list[AddedRun]:
-    """The changes of a load of a tree of directories."""
-    record = Znode(b"x" * 100, 2, 2, 2).record
+    """The changes of a load of a tree of directories, of which the data is not kept, as by default."""
+    record = without_data(Znode(b"x" * 100, 2, 2, 2).record)
     return [
         AddedRun([f"/dir-{start:07}/leaf-{index:06}" for index in range(RUN)], [record] * RUN)
         for start in range(0, znodes, RUN)
@@ -63,7 +64,7 @@ def load(znodes: int) -> list[AddedRun]:
 
 def updates(znodes: int) -> list[Event]:
     """Single changes of znodes all over the tree."""
-    old, new = (Znode(b"x" * 100, 2, mzxid, 2).record for mzxid in (2, 3))
+    old, new = (without_data(Znode(b"x" * 100, 2, mzxid, 2).record) for mzxid in (2, 3))
     return [
         Event(TreeEvent.NODE_UPDATED, f"/dir-{index % 100 * RUN:07}/leaf-{index % RUN:06}", new, old)
         for index in range(znodes)
