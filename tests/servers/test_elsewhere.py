@@ -15,7 +15,7 @@ from exporter.servers.readings import readings
 from exporter.telemetry.sources import ServerStats
 from tests.servers import known
 
-#: ZooKeeper's monitoring guide (zookeeperMonitor.md), section Alerting with Prometheus.
+#: ZooKeeper's monitoring guide, Alerting with Prometheus: monitor-and-audit-logs.mdx of its website at 53a78e3.
 GUIDE = """
 approximate_data_size avg_latency election_time_count fsynctime_sum jvm_memory_bytes_max jvm_memory_bytes_used
 num_alive_connections open_file_descriptor_count snapshottime_sum up watch_count znode_count
@@ -37,7 +37,7 @@ zk_approximate_data_size zk_avg_latency zk_ephemerals_count zk_max_file_descript
 zk_num_alive_connections zk_open_file_descriptor_count zk_outstanding_requests zk_packets_received zk_packets_sent
 zk_server_leader zk_up zk_version zk_watch_count zk_znode_count
 """
-#: Grafana's dashboard 10465, which ZooKeeper's guide names.
+#: Grafana's dashboard 10465, which ZooKeeper's guide names; a copy of August 2020.
 DASHBOARD_10465 = """
 ack_latency_sum add_dead_watcher_stall_time approximate_data_size avg_latency bytes_received_count
 close_session_prep_time_sum commit_commit_proc_req_queued_sum commit_count commit_process_time_sum
