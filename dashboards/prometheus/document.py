@@ -36,4 +36,4 @@ def _table() -> str:
 
 
 def _number(default: float | str) -> str:
-    return f"{default:g}" if isinstance(default, float | int) else "none"
+    return f"{default:.12g}" if isinstance(default, float | int) else "none"

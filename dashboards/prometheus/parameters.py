@@ -210,6 +210,58 @@ class Parameters:
     listener_busy_ratio: float = _threshold(0.8, "Share of the time that a tree's listeners may be busy ...")
     listener_busy_for: str = _wait("5m", "... before it alerts after this long.")
 
+    server_down_for: str = _wait(
+        "5m", "How long a server must not answer to count as down; a restart takes less, and four polls too ..."
+    )
+    server_down_settled: str = _wait(
+        "1m", "... and how long one must count to alert; after an outage servers come back one by one."
+    )
+    no_leader_for: str = _wait("1m", "How long no server of an ensemble may serve; an election takes less.")
+    two_leaders_for: str = _wait(
+        "2m", "How long two servers may say that they lead; servers are asked at different moments of an election."
+    )
+    server_requests_queued: float = _threshold(100, "Requests in a server's queue, on average over `rate_window` ...")
+    server_requests_queued_for: str = _wait("10m", "... and how long more alert.")
+    followers_behind_for: str = _wait(
+        "10m", "How long a connected follower may not be in sync; one that gets a whole snapshot takes minutes."
+    )
+    server_files_ratio: float = _threshold(0.8, "Share of its limit of file descriptors that a server may use ...")
+    server_files_for: str = _wait("10m", "... for this long.")
+    server_fsync_seconds: float = _threshold(
+        0.1, "Seconds that a server's write to its log may take, on average over `rate_window` ..."
+    )
+    server_fsync_for: str = _wait("10m", "... and how long more alerts.")
+    server_snapshot_seconds: float = _threshold(
+        10, "Seconds that a snapshot may take: half of the default `initLimit`, on average ..."
+    )
+    server_snapshot_window: str = _wait("1h", "... over this window.")
+    server_errors_window: str = _wait(
+        "1h", "How long a mismatch of a server's digest, or an unrecoverable error, alerts."
+    )
+    ensemble_znodes: float = _threshold(
+        1e6, "Number of znodes that an ensemble should not reach; set it to what yours is made for ..."
+    )
+    ensemble_bytes: float = _threshold(
+        2**29, "... and bytes of its paths and data: half of the heap that `zkServer.sh` gives Java by default."
+    )
+    ensemble_within: str = _wait("7d", "Alerts if one of the two will be reached within this time ...")
+    ensemble_window: str = _wait("1d", "... at the growth rate over this window ...")
+    ensemble_start: float = _threshold(0.3, "... from this share of it on ...")
+    ensemble_for: str = _wait("1h", "... for this long.")
+    versions_for: str = _wait(
+        "1d", "How long servers of an ensemble may have different versions; an upgrade takes less."
+    )
+    connections_ratio: float = _threshold(
+        2, "How many times its usual number of clients' connections an ensemble may have ..."
+    )
+    connections_more: float = _threshold(100, "... and how many more than usual. The usual number is the median ...")
+    connections_past: str = _wait("1d", "... of the window of this length before, sampled once per ...")
+    connections_sampled: str = _wait("10m", "... this time, ...")
+    connections_past_least: float = _threshold(6, "... if at least this many samples exist.")
+    connections_for: str = _wait(
+        "15m", "How long there must be more; a deployment that starts the new before it ends the old takes less."
+    )
+
     shorten: float = _threshold(
         1, "Divides every wait and window, and nothing else, to shorten tests on a live system."
     )

@@ -42,6 +42,6 @@ def _templates() -> Environment:
         keep_trailing_newline=True,
         undefined=StrictUndefined,
     )
-    templates.filters["number"] = lambda number: f"{number:g}"
+    templates.filters["number"] = lambda number: f"{number:.12g}"
     templates.filters["percentage"] = lambda ratio: f"{ratio * 100:g}%"
     return templates

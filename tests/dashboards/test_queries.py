@@ -24,7 +24,6 @@ PROVIDED = {"up", "process_resident_memory_bytes", "process_cpu_seconds_total", 
 #: Metrics that neither a dashboard nor a rule uses, and why.
 UNUSED: dict[str, str] = {
     "zookeeper_server_source_info": "the status page shows it; it explains why numbers are missing",
-    "zookeeper_server_poll_failures_total": "the status page shows the reason; zk_up says that a server is down",
     "zookeeper_server_malformed_lines_total": "only a server of another release makes them, and all other lines count",
     "treecache_exporter_collector_success": "the log has the error; only a bug makes a collector fail",
     "treecache_exporter_collector_duration_seconds": "scrape_duration_seconds of Prometheus is the sum",

@@ -98,6 +98,10 @@ def lose_quorum(place: Place) -> None:
     place.ensemble.lose_quorum()
 
 
+def kill_follower(place: Place) -> None:
+    ordinary.leader_last(place.ensemble)[0].kill()
+
+
 def heal_ensemble(place: Place) -> None:
     ordinary.heal(place.ensemble)
 
@@ -340,6 +344,21 @@ _TABLE = (
         severity="critical",
         within=90,
         words="ZooKeeper quorum_lost has no quorum: its servers close the connections",
+        own_ensemble=True,
+    ),
+    Cause(
+        "server_down",
+        "one of three servers down for 9 min",
+        kill_follower,
+        heal_ensemble,
+        lasts=9 * MINUTE,
+        short=None,
+        critical=1,
+        in_all=1,
+        alerts=("TreeCacheEnsembleQuorumAtRisk",),
+        severity="critical",
+        within=7.5 * MINUTE,
+        words="ZooKeeper server_down loses its quorum with the next server: 1 of 3 with a vote",
         own_ensemble=True,
     ),
     Cause(

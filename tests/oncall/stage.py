@@ -44,8 +44,9 @@ class Form:
     shorten: float
     scrape_interval: str
     session_timeout: str
-    #: Options of every tree.
+    #: Options of every tree, and of the polls of servers.
     tree: Mapping[str, Any]
+    servers: Mapping[str, Any]
     #: Seconds of the ordinary hour, and how many changes it makes at once.
     hour: float
     changes: int
@@ -65,10 +66,12 @@ class Form:
         return milliseconds(self.parameters.shortened(text)) / 1000
 
 
-REAL = Form(1, "15s", "10s", {}, hour=3600, changes=50_000)
+REAL = Form(1, "15s", "10s", {}, {}, hour=3600, changes=50_000)
 #: Trees are stale after 30 seconds, as by default, so that alerts of causes fire first. A scrape may take its whole
-#: interval, which a busy machine needs.
-SHORT = Form(10, "5s", "10s", {"freshness": {"interval": "3s", "timeout": "12s"}}, hour=40, changes=2000)
+#: interval, which a busy machine needs. Servers are polled as often as the waits of their alerts require.
+SHORT = Form(
+    10, "5s", "10s", {"freshness": {"interval": "3s", "timeout": "12s"}}, {"interval": "2s"}, hour=40, changes=2000
+)
 
 
 class Replica:
@@ -182,6 +185,7 @@ class Place:
             "name": self.name,
             "hosts": self.hosts(replica),
             "session_timeout": self.form.session_timeout,
+            "servers": dict(self.form.servers),
             "trees": [{"path": self.path(tree), **self.form.tree, **self.tree} for tree in TREES],
             **self.options,
         }

@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 from dashboards.prometheus import document
 from dashboards.prometheus.parameters import Parameters, documented, milliseconds
 from dashboards.prometheus.render import NAMES, rule_files
+from exporter.servers.names import LISTED, MADE
 from exporter.telemetry.catalogue import GROUPS
 from tests.rules.cases import FOLDER, UNIT_TESTS, Rule, load
 
@@ -237,13 +238,28 @@ def known_names() -> set[str]:
         for metric in group.metrics:
             series = ("_bucket", "_sum", "_count") if metric.kind == "histogram" else ("",)
             names.update(metric.name + suffix for suffix in series)
-    return names
+    return names | set(servers_names())
+
+
+def servers_names() -> Iterator[str]:
+    """The names of the servers' numbers that are given by default."""
+    yield from MADE
+    for number in LISTED:
+        if number.kind == "summary":
+            yield from (f"zk_{number.name}_{suffix}" for suffix in ("count", "sum"))
+        else:
+            yield f"zk_{number.name}"
 
 
 def named(text: str) -> set[str]:
     """Names of our metrics and recorded series in a text."""
-    recorded = r"[a-z_]+:(?:zookeeper|treecache)_[a-z_]+:\w+"
+    recorded = r"[a-z_]+:(?:zookeeper|treecache|zk)_[a-z_]+:\w+"
     return set(re.findall(rf"{recorded}|(?<![\w:])(?:zookeeper_(?:client|cache)|treecache_exporter)_\w+", text))
+
+
+def numbers_of_servers(query: str) -> set[str]:
+    """Names of the servers' numbers in a query."""
+    return set(re.findall(r"(?<![\w:])zk_(?!host\b)\w+", query))
 
 
 def read(folder: Path, pattern: str) -> Iterator[str]:
@@ -251,22 +267,36 @@ def read(folder: Path, pattern: str) -> Iterator[str]:
 
 
 def test_every_metric_of_the_rules_exists() -> None:
-    used = named("\n".join(rule["expr"] for rule in [*ALERTS, *RECORDINGS]))
+    expressions = "\n".join(rule["expr"] for rule in [*ALERTS, *RECORDINGS])
+    used = named(expressions)
     assert used
     assert used <= known_names()
+    numbers = numbers_of_servers(expressions)
+    assert numbers
+    assert numbers <= set(servers_names())
+
+
+def test_the_rules_leave_out_servers_of_other_exporters() -> None:
+    """Others have `zk_*` without the label `ensemble`, and a probe has no `zk_host`."""
+    for rule in [*ALERTS, *RECORDINGS]:
+        for name, labels in re.findall(r"(?<![\w:])(zk_(?!host\b)\w+)(\{[^}]*\})?", rule["expr"]):
+            assert 'ensemble!="", zk_host!=""' in labels, name
 
 
 def test_every_metric_of_the_runbooks_exists() -> None:
     used = named(RUNBOOKS + document.PATH.read_text("utf-8"))
     assert used
     assert used <= known_names()
+    queries = "\n".join(re.findall(r"```promql\n(.*?)```", RUNBOOKS, flags=re.DOTALL))
+    assert numbers_of_servers(queries) <= set(servers_names())
 
 
 @pytest.mark.parametrize("rule", RECORDINGS, ids=lambda rule: rule["record"])
 def test_recorded_series_are_named_by_level_metric_and_operations(rule: Rule) -> None:
     level, metric, operations = rule["record"].split(":")
-    assert set(level.split("_")) <= {"instance", "client", "job", "tree", "shard", "operation", "event", "kind"}
-    assert re.fullmatch("(zookeeper|treecache)_[a-z_]+", metric)
+    levels = {"instance", "client", "job", "tree", "shard", "operation", "event", "kind", "server", "ensemble"}
+    assert set(level.split("_")) <= levels
+    assert re.fullmatch("(zookeeper|treecache|zk)_[a-z_]+", metric)
     assert re.fullmatch(r"[a-z_]+\d*[smhd]?", operations)
 
 
@@ -289,7 +319,7 @@ def test_every_parameter_changes_the_rules() -> None:
 
 def test_shortening_divides_waits_and_windows_and_nothing_else() -> None:
     # Also in arithmetic, in seconds.
-    times = r"(?<=for: |val: )\d+(?:ms|[smh])(?=\n)|(?<=\[)[^\]]+(?=\])|(?<=offset )\w+|(?<=\n {12})\d+(?=\n)"
+    times = r"(?<=for: |val: )\d+(?:ms|[smhd])(?=\n)|(?<=\[)[^\]]+(?=\])|(?<=offset )\w+|(?<=\n {12})\d+(?=\n)"
     times += r"|\d+(?= \* deriv)|(?<=start_time_seconds > )\d+|(?<=\], )\d+(?=\))"
     shipped, short = ("".join(rule_files(Parameters(shorten=shorten)).values()) for shorten in (1, 60))
     assert re.sub(times, "TIME", shipped) == re.sub(times, "TIME", short)
