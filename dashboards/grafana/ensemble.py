@@ -26,7 +26,22 @@ NAME = "{{zk_host}}"
 DURATION = "zookeeper_client_request_duration_seconds"
 
 #: For each alert, the panel that shows why it fires.
-ALERTS: dict[str, str] = {}
+ALERTS = {
+    "TreeCacheEnsembleNoLeader": "Leaders",
+    "TreeCacheEnsembleTwoLeaders": "Leaders",
+    "TreeCacheEnsembleQuorumAtRisk": "Servers down",
+    "TreeCacheServerDown": "Servers down",
+    "TreeCacheEnsembleFollowersBehind": "Followers in sync",
+    "TreeCacheServerRequestsQueued": "Outstanding requests",
+    "TreeCacheEnsembleVersionsDiffer": "Versions",
+    "TreeCacheServerFilesNearLimit": "Servers side by side",
+    "TreeCacheEnsembleConnectionsGrown": "Connections of clients",
+    "TreeCacheServerFsyncSlow": "Writes of the log",
+    "TreeCacheServerSnapshotSlow": "Snapshots",
+    "TreeCacheServerDataDiffers": "Differences and errors",
+    "TreeCacheServerUnrecoverableError": "Differences and errors",
+    "TreeCacheEnsembleSizeAhead": "Size of the data",
+}
 
 
 def ensemble(limits: Limits) -> Dashboard:
@@ -300,6 +315,17 @@ def _contents() -> list[Panel]:
             Query(over("max", ("ensemble",), select("zk_ephemerals_count")), "ephemeral znodes"),
             log_above=10,
             width=8,
+        ),
+        graph(
+            "Differences and errors",
+            "How often a server found that its tree differs from the leader's, and errors after which it cannot go on. "
+            "Both must stay at 0: follow the runbook, and do not restart the servers before you have saved their logs.",
+            "short",
+            Query(lately("zk_digest_mismatches_count", "zk_host"), f"differs: {NAME}"),
+            Query(lately("zk_unrecoverable_error_count", "zk_host"), f"error: {NAME}"),
+            bars=True,
+            width=24,
+            height=5,
         ),
     ]
 

@@ -421,7 +421,7 @@ def test_extra_flags_are_those_that_the_chart_does_not_give(capsys: pytest.Captu
     flags = set(re.findall(r"^ +(--[a-z.-]+)", capsys.readouterr().out, re.MULTILINE))
     template = (CHART / "templates" / "_validate.tpl").read_text()
     given_by_the_chart = set(re.findall(r'"(--[a-z.-]+)" "', template))
-    assert flags - given_by_the_chart == {"--version", "--web.dashboard-url"}
+    assert flags - given_by_the_chart == {"--version", "--web.dashboard-url", "--probe.any-target"}
     assert given_by_the_chart < flags
     for values in CASES:
         words = container(workloads(render_case(values))[0])["args"]

@@ -92,6 +92,7 @@
     "--zookeeper.name" "config"
     "--zookeeper.servers" "config"
     "--treecache.path" "config"
+    "--pack" "config"
     "--freshness.interval" "config"
     "--freshness.timeout" "config"
     "--freshness.barrier" "config"
