@@ -128,7 +128,7 @@ def _owners() -> list[Panel]:
             "Owners",
             "Who holds each lock, leads each election or is active. A gap: nobody does, or nobody knows, because the "
             "exporter has had no connection for longer than the session timeout. Look at the candidates beside it.",
-            Query(made(".+_info", where=OWNERS), "{{metric}} {{owner}}"),
+            Query(made(".+_info", where=OWNERS)),
             {1: State("holds", GOOD)},
             height=9,
         ),

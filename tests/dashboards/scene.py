@@ -44,6 +44,7 @@ ENSEMBLE = """
   - name: {name}
     hosts: {hosts}
     session_timeout: 2s
+    servers: {{interval: {polled}}}
     trees:
 """
 TREE = """
@@ -132,7 +133,7 @@ def playing(folder: Path, *, writes_per_second: float = 60.0) -> Iterator[Scene]
         exporters = tuple(
             stack.enter_context(
                 configured_exporter(
-                    _config(folder / str(number), ensembles),
+                    _config(folder / str(number), ensembles, proxy.hosts),
                     ["--shard.total=2", f"--shard.ordinal={number % 2}"],
                     environment={**traces, **SAMPLING, "OTEL_TRACES_SAMPLER_ARG": SAMPLED[number]},
                 )
@@ -188,11 +189,12 @@ def _wait_serving(exporter: Exporter) -> None:
     eventually(lambda: exporter.url, timeout=READY_WITHIN)
 
 
-def _config(folder: Path, ensembles: Mapping[str, tuple[str, tuple[str, ...]]]) -> Path:
+def _config(folder: Path, ensembles: Mapping[str, tuple[str, tuple[str, ...]]], proxied: str) -> Path:
     folder.mkdir()
     text = "ensembles:"
     for name, (hosts, trees) in ensembles.items():
-        text += ENSEMBLE.format(name=name, hosts=hosts)
+        # The proxy passes only what clients say.
+        text += ENSEMBLE.format(name=name, hosts=hosts, polled="0" if hosts == proxied else "1s")
         text += "".join(TREE.format(name=tree, path=f"/{tree}", metrics=_metrics(f"/{tree}")) for tree in trees)
     config = folder / "exporter.yml"
     config.write_text(textwrap.dedent(text))
