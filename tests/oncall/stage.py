@@ -68,8 +68,8 @@ class Form:
 
 REAL = Form(1, "15s", "10s", {}, {}, hour=3600, changes=50_000)
 #: Trees are stale after 30 seconds, as by default, so that alerts of causes fire first. A scrape may take its whole
-#: interval, which a busy machine needs. Servers are not polled: a poll would last longer than the alerts that inhibit those
-#: about servers.
+#: interval, which a busy machine needs. Servers are not polled: what a poll says would outlast the alerts that inhibit
+#: those about servers.
 SHORT = Form(
     10, "5s", "10s", {"freshness": {"interval": "3s", "timeout": "12s"}}, {"interval": 0}, hour=40, changes=2000
 )
