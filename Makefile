@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help run test unit test-python test-pythons test-lowest soak busy lint format generate docs bench image-test release \
-	release-check chart lock clean setup setup-unit setup-dev
+	release-check chart lock clean setup setup-unit setup-dev setup-soak
 
 # Hundreds of processes start: what was compiled once is not compiled again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -40,7 +40,7 @@ test-pythons: setup-unit ## Run the unit tests with each supported Python that i
 test-lowest: setup-dev ## Run part of the tests with the lowest versions of every library that pyproject.toml allows
 	@sh scripts/test-lowest.sh $(ARGS)
 
-soak: setup-dev ## Run the long forms: a million simulated schedules, hundreds of faulty ones, big trees, many cycles
+soak: setup-soak ## Run the long forms: a million simulated schedules, hundreds of faulty ones, big trees, many cycles
 	@echo "soak: a million simulated schedules"
 	@$(PYTHON) -m tests.simulation 1000000 --schedules 1000000 --jobs 2
 	@echo "soak: faults at real servers"
@@ -56,6 +56,9 @@ soak: setup-dev ## Run the long forms: a million simulated schedules, hundreds o
 	@$(PYTHON) -m tests.kazoo_suite .kazoo-venv/bin/python
 	@echo "soak: hostile input"
 	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/config tests/pages tests/web tests/zookeeper tests/integration/test_web_hostile.py
+	@echo "soak: packs with Patroni and Spark"
+	@$(MAKE) --no-print-directory .patroni-venv/.stamp .bench-venv/.stamp
+	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/systems
 	@echo "soak: make test on a busy machine"
 	@$(MAKE) --no-print-directory busy
 
@@ -64,6 +67,13 @@ soak: setup-dev ## Run the long forms: a million simulated schedules, hundreds o
 	@echo "soak: installing what kazoo's tests need into .kazoo-venv"
 	@$(PYTHON) -m venv .kazoo-venv
 	@.kazoo-venv/bin/python -m pip install --quiet --editable '.[daemon]' pyopenssl==23.2.0 pyjks objgraph gevent eventlet pytest pytest-timeout
+	@touch $@
+
+# Patroni is a program of its own, and may need other libraries than the tests.
+.patroni-venv/.stamp:
+	@echo "soak: installing Patroni into .patroni-venv"
+	@$(PYTHON) -m venv .patroni-venv
+	@.patroni-venv/bin/python -m pip install --quiet 'patroni[zookeeper]==4.1.5' kazoo==2.11.0 'psycopg[binary]==3.3.9'
 	@touch $@
 
 busy: setup-dev ## Run make test five times in a row beside two processes that take all they can get
@@ -126,7 +136,10 @@ setup-unit: ## Install what `make unit` needs
 setup-dev: ## Install what `make test` needs
 	@sh scripts/setup.sh dev
 
+setup-soak: ## Install what `make soak` needs
+	@sh scripts/setup.sh soak
+
 clean: ## Remove the environment and every cache
 	@echo "clean: removing .venv and caches"
-	@rm -rf .venv .venv-3.* .docs-venv site .kazoo-venv .image-test .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	@rm -rf .venv .venv-3.* .docs-venv site .bench-venv .kazoo-venv .patroni-venv .image-test .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

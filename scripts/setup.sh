@@ -3,6 +3,7 @@
 #
 #   scripts/setup.sh run    what `make run` needs: Python with venv, a Java runtime, ZooKeeper's jars, .venv
 #   scripts/setup.sh dev    the same, plus Prometheus, Alertmanager, Chromium and the developer tools for `make test`
+#   scripts/setup.sh soak   the same, plus PostgreSQL for `make soak`
 #   scripts/setup.sh unit   what `make unit` needs: only Python and its packages
 #
 # Debian's packages come through apt (with sudo when not root), Python's into .venv from requirements/*.txt.
@@ -55,17 +56,20 @@ have_java() { [ -x "${JAVA_HOME:-/nowhere}/bin/java" ] || have java; }
 
 have_zookeeper() { [ -n "${ZOOKEEPER_HOME:-}" ] || [ -e /usr/share/java/zookeeper.jar ]; }
 
+# Debian puts each version's programs into a folder of its own.
+have_postgresql() { ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; }
+
 missing_packages() {
     environment_is_ready || python_packages
     [ "$kind" != unit ] || return 0
     have_java || echo default-jre-headless
     # The jars alone: the zookeeper package would add a desktop Java.
     have_zookeeper || echo libzookeeper-java
-    if [ "$kind" = dev ]; then
-        have prometheus && have promtool || echo prometheus
-        have prometheus-alertmanager || echo prometheus-alertmanager
-        have chromium || echo chromium
-    fi
+    [ "$kind" != run ] || return 0
+    have prometheus && have promtool || echo prometheus
+    have prometheus-alertmanager || echo prometheus-alertmanager
+    have chromium || echo chromium
+    [ "$kind" != soak ] || have_postgresql || echo postgresql
 }
 
 as_root() {
@@ -89,7 +93,7 @@ forbid_services() {
 
 # A tool for tests must not start at the next boot either.
 disable_services() {
-    for service in prometheus prometheus-alertmanager; do
+    for service in prometheus prometheus-alertmanager postgresql; do
         case " $packages " in
         *" $service "*) as_root update-rc.d "$service" disable ;;
         esac
@@ -151,8 +155,8 @@ install_helm() {
 kind=${1:-}
 case $kind in
 run) environment=run locks="build runtime" ;;
-dev | unit) environment=dev locks=dev ;;
-*) fail "usage: scripts/setup.sh run|unit|dev" ;;
+dev | unit | soak) environment=dev locks=dev ;;
+*) fail "usage: scripts/setup.sh run|unit|dev|soak" ;;
 esac
 
 find_python
@@ -171,4 +175,6 @@ if [ -n "$packages" ]; then
 fi
 [ -n "$python" ] || fail "Python 3.11 or newer is needed, and none was found"
 environment_is_ready || make_environment
-[ "$kind" != dev ] || [ -x .venv/bin/helm ] || have helm || install_helm
+case $kind in
+dev | soak) [ -x .venv/bin/helm ] || have helm || install_helm ;;
+esac

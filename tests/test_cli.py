@@ -193,7 +193,7 @@ def test_the_packs_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.partition(":")[0] for line in lines if not line.startswith(" ")] == list(NAMES)
     assert lines[lines.index("spark: Spark's standalone masters") :][3:] == [
         "  root: /spark (`spark.deploy.zookeeper.dir`)",
-        "  rules: spark_master, spark_workers, spark_applications, spark_drivers",
+        "  rules: spark_initialized, spark_master, spark_workers, spark_applications, spark_drivers",
         *lines[lines.index("yarn: YARN ResourceManagers") :],
     ]
     assert all(len(line) <= 100 for line in lines)

@@ -103,6 +103,12 @@ class Exporter:
         assert matching, f"no sample {name} {labels}"
         return float(sum(matching))
 
+    def series(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:
+        """The samples of this name in a scrape, by the values of these labels."""
+        families = text_string_to_metric_families(self.get("/metrics").text)
+        samples = [sample for family in families for sample in family.samples if sample.name == name]
+        return {tuple(sample.labels[label] for label in labels): sample.value for sample in samples}
+
     def wait_ready(self) -> None:
         """Waits until every tree was loaded once."""
         eventually(lambda: self.get("/-/ready").status_code == 200)

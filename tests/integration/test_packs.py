@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from kazoo.recipe.election import Election
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import ClientFactory, ZooKeeper
 from tests.integration.processes import Exporter, configured_exporter, running_exporter
@@ -17,9 +16,7 @@ from tests.support import eventually, expire
 
 def series(exporter: Exporter, name: str, *labels: str) -> dict[tuple[str, ...], float]:
     """The series of a metric of a pack, by the values of these labels."""
-    families = text_string_to_metric_families(exporter.get("/metrics").text)
-    samples = [one for family in families for one in family.samples if one.name == f"zookeeper_znode_{name}"]
-    return {tuple(one.labels[label] for label in labels): one.value for one in samples}
+    return exporter.series(f"zookeeper_znode_{name}", *labels)
 
 
 def test_a_flag_is_enough(tmp_path: Path, zookeeper: ZooKeeper, client_factory: ClientFactory) -> None:

@@ -26,7 +26,7 @@ def test_patroni() -> None:
     system.write("/service/main/members/pg-1", member(1, "primary"), owner=1)
     system.write("/service/main/members/pg-2", member(2, "replica"), owner=2)
     system.write("/service/main/leader", "pg-1", owner=1)
-    system.write("/service/main/status", {"optime": 67108960, "retain_slots": ["pg-1", "pg-2"]})
+    system.write("/service/main/status", {"optime": 67108960, "slots": {"pg-1": 67108960}, "retain_slots": ["pg-1"]})
     system.write("/service/main/history", "[]")
     system.write("/service/main/sync", "{}")
     system.write("/service/main/failover", "")

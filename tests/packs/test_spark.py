@@ -17,6 +17,7 @@ def test_spark() -> None:
     system.write("/spark/master_status/app_app-20240101000000-0000", b"\xac\xed\x00\x05sr")
     system.write("/spark/master_status/driver_driver-20240101000000-0000", b"\xac\xed\x00\x05sr")
     assert system.said == {
+        "initialized": {(): 1},
         "master_info": {("session 0x1000",): 1},
         "master_owner_changes_total": {(): 0},
         "master_owner_since_timestamp_seconds": {(): system.created(first)},
@@ -29,3 +30,17 @@ def test_spark() -> None:
     assert system.said["master_info"] == {("session 0x2000",): 1}
     assert system.said["master_owner_changes_total"] == {(): 1}
     assert system.said["master_candidates"] == {(): 1}
+
+
+def test_no_master_is_left() -> None:
+    """Curator makes the election's znode a container, which ZooKeeper deletes when it is empty."""
+    system = System("spark")
+    assert system.said["initialized"] == {(): 0}
+    only = f"{ELECTION}/_c_0aa8ff5e-5b14-44c0-a1ba-8b8b1b0a1d31-latch-0000000000"
+    system.write(only, owner=0x1000)
+    system.write("/spark/master_status")
+    system.delete(only)
+    assert system.said["master_candidates"] == {(): 0}
+    system.delete(ELECTION)
+    assert system.said["master_info"] == system.said["master_candidates"] == {}
+    assert system.said["initialized"] == {(): 1}

@@ -313,7 +313,9 @@ STORIES: Mapping[str, Story] = {
         "solr_live_nodes", "Live nodes of main fires that are left: 2; within 1h there were more."
     ),
     # Spark
-    "SparkMasterMissing": above("spark_master_candidates", 0, 1, 2, "No master of main fires leads."),
+    "SparkMasterMissing": missing(
+        "spark_initialized", 'spark_master_info{owner="session 0x1000"}', 2, "No master of main fires leads."
+    ),
     "SparkStandbyMissing": Story(
         "Only one master of main fires is left.",
         {"spark_master_candidates": "2x5 1x*"},
