@@ -238,6 +238,7 @@ class Parameters:
     server_errors_window: str = _wait(
         "1h", "How long a mismatch of a server's digest, or an unrecoverable error, alerts."
     )
+    server_errors: float = _threshold(2, "Unrecoverable errors in that time that an election may bring; more alert.")
     ensemble_znodes: float = _threshold(
         1e6, "Number of znodes that an ensemble should not reach; set it to what yours is made for ..."
     )

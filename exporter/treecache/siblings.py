@@ -63,13 +63,11 @@ def sums(records: Sequence[bytes]) -> Sums:
         parts = [OWNER_SIZE_AND_CHILDREN.unpack_from(record, len(record) - OWNER_FROM_END) for record in records]
         few = Counter(kind_of(owner) for owner, _, _ in parts)
         return Sums(few, sum(size for _, size, _ in parts), [at for at, (_, _, count) in enumerate(parts) if count])
-    # The ephemeralOwner, dataLength and numChildren stand together: as four numbers, the first two are the owner.
-    numbers = array("i", b"".join([record[-OWNER_FROM_END : 16 - OWNER_FROM_END] for record in records]))
-    if sys.byteorder == "little":
-        numbers.byteswap()
-    owned, counts = any(numbers[0::4]) or any(numbers[1::4]), numbers[3::4]
+    numbers, step, at = _fields(records)
+    owned, counts = any(numbers[at::step]) or any(numbers[at + 1 :: step]), numbers[at + 3 :: step]
     kinds = Counter(kind_of(owner_and_size(record)[0]) for record in records) if owned else {kind_of(0): len(records)}
-    return Sums(kinds, sum(numbers[2::4]), [at for at, count in enumerate(counts) if count] if any(counts) else [])
+    parents = [position for position, count in enumerate(counts) if count] if any(counts) else []
+    return Sums(kinds, sum(numbers[at + 2 :: step]), parents)
 
 
 #: Whole numbers that can be cut and compared at once.
@@ -81,12 +79,24 @@ def sizes(records: Sequence[bytes]) -> tuple[Numbers, Numbers]:
     if len(records) < MANY:
         pairs = [SIZE_AND_CHILDREN.unpack_from(record, len(record) - SIZE_FROM_END) for record in records]
         return [size for size, _ in pairs], [count for _, count in pairs]
-    ends, each = b"".join(records), STAT_SIZE
-    if len(ends) > len(records) * STAT_SIZE:
-        ends, each = b"".join([record[-SIZE_FROM_END:] for record in records]), SIZE_FROM_END
-    # As numbers of four bytes; big-endian, as all of jute.
-    numbers = array("i", ends)
+    numbers, step, at = _fields(records)
+    return numbers[at + 2 :: step], numbers[at + 3 :: step]
+
+
+def _fields(records: Sequence[bytes]) -> tuple[array[int], int, int]:
+    """The ephemeralOwner, dataLength and numChildren of records, which stand together, as numbers of four bytes.
+
+    Those of the first record begin at the returned position, those of each next one a step further; the first two
+    numbers of each are its owner.
+    """
+    if len(records[0]) == len(records[-1]) == STAT_SIZE and len(stats := b"".join(records)) == len(records) * STAT_SIZE:
+        # Without data, which spares cutting each.
+        fields, step, at = stats, STAT_SIZE // 4, (STAT_SIZE - OWNER_FROM_END) // 4
+    else:
+        fields = b"".join([record[-OWNER_FROM_END : 16 - OWNER_FROM_END] for record in records])
+        step, at = 4, 0
+    numbers = array("i", fields)
     if sys.byteorder == "little":
+        # All of jute is big-endian.
         numbers.byteswap()
-    step, at = each // 4, (each - SIZE_FROM_END) // 4
-    return numbers[at::step], numbers[at + 1 :: step]
+    return numbers, step, at

@@ -186,7 +186,8 @@ class Place:
             "name": self.name,
             "hosts": self.hosts(replica),
             "session_timeout": self.form.session_timeout,
-            "servers": dict(self.form.servers),
+            # The proxies pass only what clients say.
+            "servers": {"interval": 0} if self.proxies else dict(self.form.servers),
             "trees": [{"path": self.path(tree), **self.form.tree, **self.tree} for tree in TREES],
             **self.options,
         }
