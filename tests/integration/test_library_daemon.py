@@ -15,7 +15,6 @@ from tests.integration.processes import running_exporter
 from tests.support import eventually
 from tests.telemetry.known import plain
 
-
 #: Metrics that appear only when something occurs, and those that only the daemon has: it knows what it is to look at.
 LEFT_OUT = {
     CLIENT_REQUEST_ERRORS.name,
