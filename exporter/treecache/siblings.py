@@ -15,11 +15,10 @@ from typing import NamedTuple, TypeAlias
 from exporter.zookeeper.records import (
     OWNER_FROM_END,
     OWNER_SIZE_AND_CHILDREN,
-    SIZE_AND_CHILDREN,
-    SIZE_FROM_END,
     STAT_SIZE,
     kind_of,
     owner_and_size,
+    size_and_children,
 )
 
 #: For fewer siblings than these, a loop costs less.
@@ -77,7 +76,7 @@ Numbers: TypeAlias = "list[int] | array[int]"
 def sizes(records: Sequence[bytes]) -> tuple[Numbers, Numbers]:
     """The lengths of the records' data in bytes, and their numbers of children; each has a stat."""
     if len(records) < MANY:
-        pairs = [SIZE_AND_CHILDREN.unpack_from(record, len(record) - SIZE_FROM_END) for record in records]
+        pairs = list(map(size_and_children, records))
         return [size for size, _ in pairs], [count for _, count in pairs]
     numbers, step, at = _fields(records)
     return numbers[at + 2 :: step], numbers[at + 3 :: step]

@@ -24,9 +24,6 @@ _AGE = struct.Struct("!qqqqiii")
 #: A stat's ephemeralOwner, dataLength and numChildren, which stand together, and how far from its end they begin.
 OWNER_SIZE_AND_CHILDREN = struct.Struct("!qii")
 OWNER_FROM_END = 24
-#: The last two of those alone.
-SIZE_AND_CHILDREN = struct.Struct("!ii")
-SIZE_FROM_END = 16
 
 #: ``ephemeralOwner`` values that are not a session's id (ZooKeeper's ``EphemeralType``).
 _CONTAINER = -(1 << 63)
@@ -108,6 +105,12 @@ def owner_and_size(record: bytes) -> tuple[int, int]:
     """The znode's ``ephemeralOwner`` and the length of its data in bytes."""
     owner, size, _ = OWNER_SIZE_AND_CHILDREN.unpack_from(record, len(record) - OWNER_FROM_END)
     return owner, size
+
+
+def size_and_children(record: bytes) -> tuple[int, int]:
+    """The length of the znode's data in bytes, and how many children the server counted when it answered."""
+    _, size, children = OWNER_SIZE_AND_CHILDREN.unpack_from(record, len(record) - OWNER_FROM_END)
+    return size, children
 
 
 def kind_of(owner: int) -> str:

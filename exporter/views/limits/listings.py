@@ -51,7 +51,7 @@ class Listings:
         return self._weights.largest
 
     def counted(self, path: str, children: int) -> None:
-        """A znode has this many children, as its server has counted."""
+        """A znode has this many children, as its server has counted; none if it is gone."""
         listing = self._wide.get(path)
         if listing is not None:
             if children < WIDE:
@@ -63,35 +63,25 @@ class Listings:
         elif self._new:
             self._new.pop(path, None)
 
-    def gone(self, path: str) -> None:
-        """A znode was removed, after its children."""
-        self._new.pop(path, None)
-        listing = self._wide.get(path)
-        if listing is not None:
-            self._forget(path, listing)
-
     def child(self, path: str, sign: int) -> None:
         """A znode was added (1) or removed (-1)."""
         head, _, name = path.rpartition("/")
         listing = self._wide.get(head)
         if listing is not None:
-            size = len(name) if name.isascii() else len(name.encode())
-            self._change(head, listing, held=sign, name_bytes=sign * size)
+            self._change(head, listing, held=sign, name_bytes=sign * _bytes(name))
 
     def children(self, head: str, paths: Sequence[str]) -> None:
         """Children of the znode at `head` were added."""
         listing = self._wide.get(head)
         if listing is not None:
-            whole = "".join(paths)
-            size = len(whole) if whole.isascii() else len(whole.encode())
-            size -= len(paths) * (len(head.encode()) + 1)
-            self._change(head, listing, held=len(paths), name_bytes=size)
+            name_bytes = _bytes("".join(paths)) - len(paths) * (_bytes(head) + 1)
+            self._change(head, listing, held=len(paths), name_bytes=name_bytes)
 
     def settle(self) -> None:
         """The batch is over, and the tree is as after it."""
         for path, counted in self._new.items():
             names = self._names(path)
-            listing = _Listing(len(names), len("".join(names).encode()), counted)
+            listing = _Listing(len(names), _bytes("".join(names)), counted)
             self._wide[path] = listing
             self._weigh(path, listing)
         self._new.clear()
@@ -118,3 +108,8 @@ class Listings:
         self._weights.remove(listing.weight)
         self.near.pop(path, None)
         del self._wide[path]
+
+
+def _bytes(text: str) -> int:
+    """The size of a text on the wire."""
+    return len(text) if text.isascii() else len(text.encode())

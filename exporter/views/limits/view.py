@@ -15,7 +15,7 @@ from exporter.treecache.view import Batch, View
 from exporter.views.limits.extremes import Extremes
 from exporter.views.limits.listings import Listings
 from exporter.views.limits.subtrees import Subtrees, Weight
-from exporter.zookeeper.records import SIZE_AND_CHILDREN, SIZE_FROM_END
+from exporter.zookeeper.records import size_and_children
 
 #: ZooKeeper's default of `jute.maxbuffer` in bytes: 1 MiB less one (its Administrator's Guide).
 JUTE_MAXBUFFER = 0xFFFFF
@@ -142,61 +142,43 @@ class LimitsView(View):
 
     def _change(self, event: Event) -> None:
         kind, path, record, old = event
-        if kind == TreeEvent.NODE_UPDATED and record is not None and old is not None:
-            self._updated(path, record, old)
-        elif kind == TreeEvent.NODE_ADDED and record is not None:
-            self._added(path, record)
+        if kind == TreeEvent.NODE_UPDATED:
+            self._measure(path, old, record)
+        elif kind == TreeEvent.NODE_ADDED:
+            self._measure(path, None, record)
             if path in self._unreadable:
                 self._unreadable.remove(path)
             else:
                 self._listings.child(path, +1)
-            if self._subtrees is not None:
-                self._subtrees.changed(path, +1, _sizes(record)[0])
         elif kind == TreeEvent.NODE_REMOVED:
-            self._removed(path, record)
+            self._unreadable.discard(path)
+            self._listings.child(path, -1)
+            self._measure(path, record, None)
         elif kind == self.NODE_UNREADABLE and path not in self._unreadable:
             self._unreadable.add(path)
             self._listings.child(path, +1)
 
-    def _updated(self, path: str, record: bytes, old: bytes) -> None:
-        """What did not change keeps its place, so that no reader misses it."""
-        (size, children), (size_before, children_before) = _sizes(record), _sizes(old)
+    def _measure(self, path: str, old: bytes | None, record: bytes | None) -> None:
+        """A znode has another record, or has come or gone. What did not change keeps its place: no reader misses it."""
+        size_before, children_before = (None, 0) if old is None else size_and_children(old)
+        size, children = (None, 0) if record is None else size_and_children(record)
         if size != size_before:
-            self._data.remove(size_before)
-            self._data.add(size)
-            if size >= self._mark:
+            if size_before is not None:
+                self._data.remove(size_before)
+            if size is not None:
+                self._data.add(size)
+            if size is not None and size >= self._mark:
                 self._near_data[path] = size
             else:
                 self._near_data.pop(path, None)
             if self._subtrees is not None:
-                self._subtrees.changed(path, 0, size - size_before)
+                came = (size is not None) - (size_before is not None)
+                self._subtrees.changed(path, came, (size or 0) - (size_before or 0))
         if children != children_before:
             if children_before:
                 self._children.remove(children_before)
             if children:
                 self._children.add(children)
-            self._listings.counted(path, children)
-
-    def _removed(self, path: str, record: bytes | None) -> None:
-        self._unreadable.discard(path)
-        self._listings.child(path, -1)
-        if record is not None:
-            size, children = _sizes(record)
-            self._data.remove(size)
-            self._near_data.pop(path, None)
-            if children:
-                self._children.remove(children)
-            self._listings.gone(path)
-            if self._subtrees is not None:
-                self._subtrees.changed(path, -1, -size)
-
-    def _added(self, path: str, record: bytes) -> None:
-        size, children = _sizes(record)
-        self._data.add(size)
-        if size >= self._mark:
-            self._near_data[path] = size
-        if children:
-            self._children.add(children)
             self._listings.counted(path, children)
 
     def _settle(self) -> None:
@@ -207,9 +189,3 @@ class LimitsView(View):
         near_data, near_lists = self._near_data.copy(), self._listings.near.copy()
         subtrees = {} if self._subtrees is None else self._subtrees.shown()
         return Weighed(self.limits.jute_maxbuffer, *self._largest, near_data, near_lists, subtrees)
-
-
-def _sizes(record: bytes) -> tuple[int, int]:
-    """The length of a znode's data, and how many children it has."""
-    size, children = SIZE_AND_CHILDREN.unpack_from(record, len(record) - SIZE_FROM_END)
-    return size, children
