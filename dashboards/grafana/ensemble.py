@@ -263,7 +263,7 @@ def _machines() -> list[Panel]:
             "its own.",
             "s",
             Query(_seconds(_average("fsynctime")), NAME),
-            Query(_seconds(over("max", SERVER, select("zk_max_fsynctime"))), f"longest {NAME}"),
+            Query(_seconds(by_server("zk_max_fsynctime")), f"longest {NAME}"),
             log_above=0.001,
             width=8,
         ),
@@ -272,7 +272,7 @@ def _machines() -> list[Panel]:
             "How long the servers take to write a snapshot, at most. A server reads it when it starts, and a follower "
             "that fell behind gets it from the leader: tens of seconds make recovery slow.",
             "s",
-            Query(_seconds(over("max", SERVER, select("zk_max_snapshottime"))), NAME),
+            Query(_seconds(by_server("zk_max_snapshottime")), NAME),
             log_above=0.001,
             width=8,
         ),
@@ -281,7 +281,7 @@ def _machines() -> list[Panel]:
             "The longest pause of each server's JVM so far. A pause longer than syncLimit ends the server's part in "
             "the quorum, and one longer than a session timeout its sessions: look at its heap.",
             "s",
-            Query(_seconds(over("max", SERVER, select("zk_max_jvm_pause_time_ms"))), NAME),
+            Query(_seconds(by_server("zk_max_jvm_pause_time_ms")), NAME),
             log_above=0.001,
             width=8,
         ),

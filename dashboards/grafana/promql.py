@@ -16,7 +16,7 @@ READS = f'operation!~"createSession|closeSession|sync|{_COMMITS}"'
 FAILED = 'error!~"NONODE|NODEEXISTS|BADVERSION"'
 #: The states of a server, in ZooKeeper's words.
 SERVER_STATES = ("leader", "standalone", "follower", "observer", "read-only")
-#: Series of rules that say who holds something; other texts have no such label.
+#: Only series that name an owner: other info series of rules have no such label.
 OWNERS = 'owner!=""'
 #: Tree events that are about znodes, not about the connection.
 CHANGES = 'event=~"node_.+"'

@@ -96,7 +96,7 @@ def _made(server: ServerStats, wants_all: bool) -> Iterator[Reading]:
         return
     yield _of("zk_up", server.is_up)
     if server.is_up:
-        # Whoever answers anything else would answer that: RuokCommand says imok without looking at anything.
+        # A server that answers another word also answers ruok: RuokCommand checks nothing.
         yield _of("zk_ruok", True)
     if state := state_of(server):
         yield _of("zk_server_leader", state in ("leader", "standalone"))
@@ -115,7 +115,7 @@ def _of(name: str, value: bool, **labels: str) -> Reading:
 def _numbers(numbers: Mapping[str, float], wants_all: bool) -> Iterator[Reading]:
     found = {synonym: numbers[name] for name, synonym in _SYNONYMS.items() if name in numbers} | dict(numbers)
     if not wants_all and "zk_cnt_readlatency" in found:
-        # Most of the numbers are not wanted. ZooKeeper's endpoint has no such name: there, more have to be looked at.
+        # Leaves out early what is not listed. Names of ZooKeeper's Prometheus endpoint have no `zk_cnt_`: they follow.
         found = {name: value for name, value in found.items() if name in LISTED_IN_MNTR}
     of_endpoint = {match["name"] for name in found if (match := _WITH_LABELS.fullmatch(name))}
     for name, value in found.items():
