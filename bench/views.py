@@ -1,4 +1,4 @@
-"""What views cost, in processor time: an event and a load with 1 and 20 rules and with the sizes, and a scrape.
+"""What views cost, in processor time: an event and a load with some rules and with the sizes, and a scrape.
 
     python -m bench.views [--znodes 100000] [--series 10000] [--rounds 5]
 
@@ -32,23 +32,31 @@ from tests.simulation.znodes import Znode
 RUN = 500
 
 
-def rules_for(number: int, *, matching: bool) -> list[Rule]:
-    """So many rules; the first ones match the znodes of the tree if asked for, the others never do."""
-    matches = ["/app/{directory}/{leaf:leaf-[0-9]+}"] if matching else []
-    others = [f"/other-{index}/{{service}}/instances/{{id}}" for index in range(number - len(matches))]
-    return [
-        Rule(name=f"of_{index}", match=match, value="count", by=[], kind="persistent")
-        for index, match in enumerate([*matches, *others])
-    ]
+#: Rules that count the znodes of the tree below the directories.
+MATCHING = {
+    "all": Rule(name="znodes", match="/app/*/*", value="count", kind="persistent"),
+    "all whose names are leaf-[0-9]+": Rule(
+        name="leaves", match="/app/{directory}/{leaf:leaf-[0-9]+}", value="count", by=[], kind="persistent"
+    ),
+    "those of each directory": Rule(
+        name="by_directory", match="/app/{directory}/{leaf}", value="count", by=["directory"]
+    ),
+}
+
+
+def others(number: int) -> list[Rule]:
+    """So many rules that match nothing in the tree."""
+    matches = [f"/other-{index}/{{service}}/instances/{{id}}" for index in range(number)]
+    return [Rule(name=f"of_{index}", match=match, value="count", by=[]) for index, match in enumerate(matches)]
 
 
 def views() -> Iterator[tuple[str, Callable[[], View]]]:
     """What is measured: its name, and how to make it."""
-    for number, matching in ((1, False), (20, False), (1, True), (20, True)):
-        rules = rules_for(number, matching=matching)
-        named = "rule" if number == 1 else "rules"
-        what = "1 matches" if matching else "none matches"
-        yield f"{number} {named}, of which {what}", partial(RulesView, rules, "/app")
+    for number in (1, 20):
+        yield f"{number} that match{'es' * (number == 1)} nothing", partial(RulesView, others(number), "/app")
+    for named, rule in MATCHING.items():
+        yield f"1 that counts {named}", partial(RulesView, [rule], "/app")
+    yield "the same and 19 that match nothing", partial(RulesView, [rule, *others(19)], "/app")
     for subtrees in (0, 50):
         yield f"sizes, {subtrees or 'no'} subtrees", partial(LimitsView, Limits(subtrees=subtrees), lambda _: ())
 

@@ -1,17 +1,6 @@
 """Patterns: which of many patterns match a path, and what they capture; their number hardly matters.
 
-A pattern such as ``/services/{service}/instances/{instance}`` has these parts:
-
-- text, which matches itself;
-- ``{name}``, which captures a whole part, or with text around it some of it: ``lock-{seq}``, ``{host}:{port}``. Several
-  captures of a part take as much as they can, the first one first, and one character at least;
-- ``{name:regex}``, a capture of what Python's regular expression matches, as ``{broker:[0-9]+}``. The expression is
-  trusted not to take exponential time;
-- ``*``, which matches one part, and ``**``, which matches any number of parts, none included, and takes as few as it
-  can.
-
-Patterns are of absolute paths, inside the client's chroot. The paths to match are those of views: relative to the root
-of a tree, which itself is ``""``.
+The paths to match are those of views: relative to the root of a tree, which itself is ``""``.
 
 All patterns are one trie of parts, and what a path has reached is a set of its nodes, as in Thompson's and Pike's
 simulations of regular expressions (https://swtch.com/~rsc/regexp/regexp2.html): nothing is tried again. What the path
@@ -23,169 +12,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from enum import Enum
 from typing import NamedTuple
 
-PATTERN_ACCEPTED = (
-    "accepted: an absolute path whose parts are text, {name} or {name:regex}, also with text around them, "
-    "* for one part, and ** for any number of parts"
-)
-#: The most captures of a pattern: each is a label.
-MOST_CAPTURES = 3
-#: The most characters of a name that is matched with text or regular expressions around captures.
-LONGEST_TESTED = 255
+from exporter.views.nametest import NameTest
+from exporter.views.pattern import Kind, Part, Pattern
+
 #: How many parents are remembered, twice: those of late, and those before.
 _REMEMBERED = 4096
 
 #: The index of each pattern that matches, in their order, with the values of its captures.
 Matches = tuple[tuple[int, tuple[str, ...]], ...]
-
-#: What a capture without a regular expression matches.
-_ANYTHING = ".+"
-_CAPTURE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-class _Kind(Enum):
-    TEXT = "text"
-    #: Any one part, which is not captured.
-    ANY = "any"
-    #: Any one part, all of it captured.
-    WHOLE = "whole"
-    #: A part that a regular expression matches, with a group for each capture.
-    SHAPE = "shape"
-    #: Any number of parts.
-    DEEP = "deep"
-
-
-class _Part(NamedTuple):
-    """One part of a pattern without the names of its captures: the same parts of two patterns are one edge."""
-
-    kind: _Kind
-    source: str = ""
-
-
-class Pattern:
-    """One pattern: ``text`` as written, and the names of its ``captures`` in order.
-
-    Raises:
-        ValueError: the pattern is wrong; the message, one line, says where, and what is accepted.
-    """
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.parts: tuple[_Part, ...] = ()
-        captures: list[str] = []
-        if not text.startswith("/"):
-            raise self._refusal("is not absolute")
-        for written in text[1:].split("/") if text != "/" else ():
-            self._add(written, captures)
-        twice = {name for name in captures if captures.count(name) > 1}
-        if twice:
-            raise self._refusal(f"captures {min(twice)!r} twice")
-        if len(captures) > MOST_CAPTURES:
-            raise self._refusal(f"has {len(captures)} captures, and {MOST_CAPTURES} are the most")
-        self.captures = tuple(captures)
-
-    def __repr__(self) -> str:
-        return f"Pattern({self.text!r})"
-
-    @property
-    def is_fixed(self) -> bool:
-        """Whether it matches one path only."""
-        return all(part.kind is _Kind.TEXT for part in self.parts)
-
-    def _refusal(self, problem: str) -> ValueError:
-        return ValueError(f"the pattern {self.text!r} {problem}; {PATTERN_ACCEPTED}")
-
-    def _add(self, written: str, captures: list[str]) -> None:
-        part = self._part(written, captures)
-        if not (part.kind is _Kind.DEEP and self.parts[-1:] == (part,)):
-            # Any number of parts, twice, is any number of parts.
-            self.parts = (*self.parts, part)
-
-    def _part(self, written: str, captures: list[str]) -> _Part:
-        if written in ("", ".", ".."):
-            raise self._refusal(f"has the part {written!r}")
-        if written == "**":
-            return _Part(_Kind.DEEP)
-        if written == "*":
-            return _Part(_Kind.ANY)
-        pieces = list(self._pieces(written))
-        if len(pieces) == 1 and isinstance(pieces[0], str):
-            return _Part(_Kind.TEXT, written)
-        source, before = "", None
-        for piece in pieces:
-            if isinstance(piece, _Capture) and isinstance(before, _Capture):
-                raise self._refusal(f"has nothing between two captures in {written!r}")
-            source += re.escape(piece) if isinstance(piece, str) else f"({piece.regex})"
-            before = piece
-        captures += [piece.name for piece in pieces if isinstance(piece, _Capture)]
-        return _Part(_Kind.WHOLE) if source == f"({_ANYTHING})" else self._shape(written, source)
-
-    def _shape(self, written: str, source: str) -> _Part:
-        try:
-            _compiled(source)
-        except (re.error, OverflowError, RecursionError) as error:
-            raise self._refusal(f"has a wrong regular expression in {written!r} ({error})") from None
-        return _Part(_Kind.SHAPE, source)
-
-    def _pieces(self, written: str) -> Iterator[str | _Capture]:
-        """The text and captures of a part, in order."""
-        position = 0
-        while position < len(written):
-            if written[position] == "{":
-                end = self._end_of_capture(written, position)
-                yield self._capture(written, written[position + 1 : end - 1])
-            else:
-                end = written.find("{", position)
-                end = len(written) if end < 0 else end
-                text = written[position:end]
-                if "}" in text:
-                    raise self._refusal(f"has a }} without its {{ in {written!r}")
-                if "*" in text:
-                    raise self._refusal(f"has * beside other characters in {written!r}")
-                yield text
-            position = end
-
-    def _end_of_capture(self, written: str, start: int) -> int:
-        """The position after the brace that closes a capture; the braces of its regular expression come in pairs."""
-        depth, position = 0, start
-        while position < len(written):
-            if written[position] == "\\":
-                position += 1
-            else:
-                depth += {"{": 1, "}": -1}.get(written[position], 0)
-            position += 1
-            if depth == 0:
-                return position
-        # A regular expression cannot have a slash, since no part of a path has one.
-        raise self._refusal(f"has a {{ without its }} in the part {written!r}")
-
-    def _capture(self, written: str, inner: str) -> _Capture:
-        name, restricts, regex = inner.partition(":")
-        if not _CAPTURE_NAME.fullmatch(name):
-            raise self._refusal(f"has a capture whose name {name!r} is not letters, digits and _ in {written!r}")
-        if not restricts:
-            return _Capture(name)
-        try:
-            # Alone: in a group, the brackets of a)|(b would come in pairs.
-            groups = re.compile(regex, re.DOTALL).groups
-        except (re.error, OverflowError, RecursionError) as error:
-            raise self._refusal(f"has a wrong regular expression in {written!r} ({error})") from None
-        if not regex or groups:
-            problem = "has a group that captures; (?:...) does not" if groups else "is empty"
-            raise self._refusal(f"has a regular expression in {written!r} that {problem}")
-        return _Capture(name, regex)
-
-
-class _Capture(NamedTuple):
-    name: str
-    regex: str = _ANYTHING
-
-
-def _compiled(source: str) -> re.Pattern[str]:
-    # In a group, so that flags of the whole expression are refused: others stand beside it.
-    return re.compile(f"(?:{source})", re.DOTALL)
 
 
 class _Node:
@@ -195,18 +31,18 @@ class _Node:
 
     def __init__(self, *, loops: bool = False) -> None:
         self.texts: dict[str, _Node] = {}
-        self.shapes: dict[_Part, _Node] = {}
+        self.shapes: dict[Part, _Node] = {}
         #: The node after ``**``, which any part leads back to, and which no part at all leads to.
         self.deep: _Node | None = None
         self.loops = loops
         #: The patterns that end here.
         self.ends: list[int] = []
 
-    def follow(self, part: _Part) -> _Node:
+    def follow(self, part: Part) -> _Node:
         """The node that a part leads to; made if there is none."""
-        if part.kind is _Kind.TEXT:
+        if part.kind is Kind.TEXT:
             return self.texts.setdefault(part.source, _Node())
-        if part.kind is _Kind.DEEP:
+        if part.kind is Kind.DEEP:
             self.deep = self.deep or _Node(loops=True)
             return self.deep
         return self.shapes.setdefault(part, _Node())
@@ -217,41 +53,37 @@ class _Node:
         return self.ends + (self.deep.ends if self.deep is not None else [])
 
 
-#: What a name must be for an entry: any, any and it is captured, or what a regular expression matches.
-_Test = Callable[[str], re.Match[str] | None]
-
-
 class _Way(NamedTuple):
     """A way on from one of the nodes that a path has reached, by a text or by a test; without either by any name."""
 
     position: int
     text: str | None
-    test: _Test | None
+    test: NameTest | None
     captures: bool
     node: _Node
 
 
 class _Entry(NamedTuple):
-    """A pattern that ends after one more name; ``position`` is that of the node, and of its captures."""
+    """Patterns that end after one more name; ``position`` is that of the node, and of its captures."""
 
     position: int
-    test: _Test | None
+    test: NameTest | None
     captures: bool
-    pattern: int
+    patterns: Sequence[int]
 
 
 class _Plan:
     """What may follow a set of nodes; shared by all paths that reach just these."""
 
-    __slots__ = ("_shaped", "exact", "is_dead", "others", "ways")
+    __slots__ = ("_shaped", "are_apart", "exact", "is_dead", "others", "ways")
 
-    def __init__(self, nodes: Sequence[_Node], tests: dict[_Part, _Test]) -> None:
+    def __init__(self, nodes: Sequence[_Node], tests: dict[Part, NameTest]) -> None:
         self.ways = list(_ways(nodes, tests))
         self.is_dead = not self.ways
         ends = [
-            (way.text, _Entry(way.position, way.test, way.captures, index))
+            (way.text, _Entry(way.position, way.test, way.captures, way.node.all_ends))
             for way in self.ways
-            for index in way.node.all_ends
+            if way.node.all_ends
         ]
         self.others = tuple(entry for text, entry in ends if text is None)
         #: By the names that are written in a pattern: those that match just this name, among the others.
@@ -260,6 +92,9 @@ class _Plan:
             for name in {text for text, _ in ends if text is not None}
         }
         self._shaped = _one_test(nodes) if self.others and all(entry.test for entry in self.others) else None
+        patterns = [pattern for entry in self.others for pattern in entry.patterns]
+        #: Whether each entry decides about its patterns alone.
+        self.are_apart = not self.exact and len(set(patterns)) == len(patterns)
 
     def entries(self, name: str) -> tuple[_Entry, ...]:
         """Those that a name may match, in order of preference."""
@@ -269,36 +104,41 @@ class _Plan:
         return () if self._shaped is not None and self._shaped(name) is None else self.others
 
 
-def _ways(nodes: Sequence[_Node], tests: dict[_Part, _Test]) -> Iterator[_Way]:
+def _ways(nodes: Sequence[_Node], tests: dict[Part, NameTest]) -> Iterator[_Way]:
     for position, node in enumerate(nodes):
         for text, then in node.texts.items():
             yield _Way(position, text, None, False, then)
         for part, then in node.shapes.items():
-            yield _Way(position, None, tests.get(part), part.kind is not _Kind.ANY, then)
+            yield _Way(position, None, tests.get(part), part.kind is not Kind.ANY, then)
         if node.loops:
             # Last, so that ** takes as few parts as it can.
             yield _Way(position, None, None, False, node)
 
 
-def _one_test(nodes: Sequence[_Node]) -> _Test | None:
+def _one_test(nodes: Sequence[_Node]) -> NameTest | None:
     """One test instead of several for a name that none of them matches."""
     sources = {part.source for node in nodes for part, then in node.shapes.items() if then.all_ends}
     if len(sources) < 2:
         return None
-    return _bounded(_compiled("|".join(f"(?:{source})" for source in sorted(sources))).fullmatch)
+    return NameTest("|".join(f"(?:{source})" for source in sorted(sources)))
 
 
-def _bounded(test: _Test) -> _Test:
-    """The test, which no longer name passes: to match it may take time that grows faster than its length."""
-    return lambda name: test(name) if len(name) <= LONGEST_TESTED else None
+class Captures(NamedTuple):
+    """What a pattern captures of several siblings: ``shared`` are the first captures of all, those of their parent.
+
+    ``of_each`` makes those of each, shared ones included; for many, that takes longer than all the rest.
+    """
+
+    shared: tuple[str, ...]
+    of_each: Callable[[], Sequence[tuple[str, ...]]]
 
 
 class RunMatch(NamedTuple):
-    """A pattern that matches some of several siblings: at which positions, and what it captures of each."""
+    """A pattern that matches some of several siblings: at which positions, and what it captures of these."""
 
     pattern: int
     positions: Sequence[int]
-    captures: Sequence[tuple[str, ...]]
+    captures: Captures
 
 
 class Head:
@@ -323,50 +163,51 @@ class Head:
         if not entries:
             return ()
         found: dict[int, tuple[str, ...]] = {}
-        for position, test, captures, index in entries:
-            if index in found:
-                continue
+        for position, test, captures, patterns in entries:
+            captured = self._captured[position]
             if test is not None:
                 match = test(name)
-                if match is not None:
-                    found[index] = self._captured[position] + match.groups()
-            else:
-                found[index] = (*self._captured[position], name) if captures else self._captured[position]
+                if match is None:
+                    continue
+                captured += match.groups()
+            elif captures:
+                captured = (*captured, name)
+            for index in patterns:
+                found.setdefault(index, captured)
         return tuple(sorted(found.items())) if len(found) > 1 else tuple(found.items())
 
-    def match_run(self, stem: str, paths: Sequence[str]) -> Iterator[RunMatch]:
-        """The patterns that match some of its children, whose paths begin with `stem`."""
+    def match_run(self, stem: str, paths: Sequence[str]) -> Sequence[RunMatch]:
+        """The patterns that match some of its children, whose paths begin with `stem`; each pattern once, in order."""
         plan, cut = self._plan, len(stem)
-        if not plan.exact and len(plan.others) == 1:
-            yield from self._one_entry(plan.others[0], [path[cut:] for path in paths])
-            return
+        if plan.are_apart:
+            found = [(entry, self._matched(entry, paths, cut)) for entry in plan.others]
+            return sorted(
+                RunMatch(index, positions, captures)
+                for entry, (positions, captures) in found
+                if positions
+                for index in entry.patterns
+            )
         if plan.others:
-            found = [(position, self.match(path[cut:])) for position, path in enumerate(paths)]
+            matches = [(position, self.match(path[cut:])) for position, path in enumerate(paths)]
         else:
             wanted = {stem + name: name for name in plan.exact}
-            found = sorted((paths.index(path), self.match(wanted[path])) for path in set(wanted).intersection(paths))
-        of_each: dict[int, tuple[list[int], list[tuple[str, ...]]]] = {}
-        for position, matches in found:
-            for index, captured in matches:
-                positions, captures = of_each.setdefault(index, ([], []))
-                positions.append(position)
-                captures.append(captured)
-        for index in sorted(of_each):
-            yield RunMatch(index, *of_each[index])
+            matches = sorted((paths.index(path), self.match(wanted[path])) for path in set(wanted).intersection(paths))
+        return _by_pattern(matches)
 
-    def _one_entry(self, entry: _Entry, names: Sequence[str]) -> Iterator[RunMatch]:
-        """The same where one pattern can match: without a loop over each name, as far as possible."""
-        position, test, captures, index = entry
-        before = self._captured[position]
+    def _matched(self, entry: _Entry, paths: Sequence[str], cut: int) -> tuple[Sequence[int], Captures]:
+        """Which children an entry matches, and what it captures: without a loop over each, as far as possible."""
+        position, test, captures, _ = entry
+        shared, all_of_them = self._captured[position], range(len(paths))
         if test is not None:
-            matches = list(map(test, names))
+            names = [path[cut:] for path in paths]
+            if test.surely_all(names):
+                return all_of_them, Captures(shared, lambda: _with_groups(shared, test.of_each(names)))
+            matches = test.of_each(names)
             positions = [number for number, match in enumerate(matches) if match is not None]
-            if positions:
-                yield RunMatch(index, positions, [before + match.groups() for match in matches if match is not None])
-        elif captures:
-            yield RunMatch(index, range(len(names)), [(*before, name) for name in names])
-        else:
-            yield RunMatch(index, range(len(names)), [before] * len(names))
+            return positions, Captures(shared, lambda: _with_groups(shared, matches))
+        if captures:
+            return all_of_them, Captures(shared, lambda: [(*shared, path[cut:]) for path in paths])
+        return all_of_them, Captures(shared, lambda: [shared] * len(paths))
 
     def reached(self, name: str) -> dict[_Node, tuple[str, ...]]:
         """The nodes that the child of this name reaches, in order of preference, with what is captured on the way."""
@@ -384,6 +225,24 @@ class Head:
                 captured = (*captured, name)
             _reach(nodes, node, captured)
         return nodes
+
+
+def _with_groups(shared: tuple[str, ...], matches: Iterable[re.Match[str] | None]) -> Sequence[tuple[str, ...]]:
+    return [shared + match.groups() for match in matches if match is not None]
+
+
+def _by_pattern(matches: Iterable[tuple[int, Matches]]) -> Sequence[RunMatch]:
+    """The other way round: which positions each pattern matches, not which patterns match each position."""
+    of_each: dict[int, tuple[list[int], list[tuple[str, ...]]]] = {}
+    for position, found in matches:
+        for index, captured in found:
+            positions, captures = of_each.setdefault(index, ([], []))
+            positions.append(position)
+            captures.append(captured)
+    return [
+        RunMatch(index, positions, Captures((), captures.copy))
+        for index, (positions, captures) in sorted(of_each.items())
+    ]
 
 
 def _reach(nodes: dict[_Node, tuple[str, ...]], node: _Node, captured: tuple[str, ...]) -> None:
@@ -408,7 +267,7 @@ class Patterns:
 
     def __init__(self, patterns: Iterable[str | Pattern], root: str = "") -> None:
         self.patterns = tuple(Pattern(one) if isinstance(one, str) else one for one in patterns)
-        self._tests: dict[_Part, _Test] = {}
+        self._tests: dict[Part, NameTest] = {}
         self._plans: dict[tuple[_Node, ...], _Plan] = {}
         self._heads: dict[str, Head] = {}
         self._heads_before: dict[str, Head] = {}
@@ -416,8 +275,8 @@ class Patterns:
         for index, pattern in enumerate(self.patterns):
             node = trie
             for part in pattern.parts:
-                if part.kind is _Kind.SHAPE and part not in self._tests:
-                    self._tests[part] = _bounded(_compiled(part.source).fullmatch)
+                if part.kind is Kind.SHAPE and part not in self._tests:
+                    self._tests[part] = NameTest(part.source)
                 node = node.follow(part)
             node.ends.append(index)
         nodes: dict[_Node, tuple[str, ...]] = {}
@@ -443,7 +302,7 @@ class Patterns:
         head = self._heads.get(parent) or self.head(parent)
         return () if head.is_barren else head.match(path[cut + 1 :])
 
-    def match_run(self, paths: Sequence[str]) -> Iterable[RunMatch]:
+    def match_run(self, paths: Sequence[str]) -> Sequence[RunMatch]:
         """The patterns that match some of these paths, which are of children of one znode, in order."""
         path = paths[0][: paths[0].rindex("/")]
         head = self._heads.get(path) or self.head(path)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.treecache.siblings import MANY, siblings, sums
-from exporter.zookeeper.records import child_count, kind_of, owner_and_size
+from exporter.treecache.siblings import MANY, czxids, siblings, sums
+from exporter.zookeeper.records import child_count, czxid_of, kind_of, owner_and_size
 from tests.simulation.znodes import Znode
 
 NAMES = [f"{number:04}" for number in range(5 * MANY)]
@@ -55,6 +55,14 @@ def test_sums(records: list[bytes]) -> None:
     assert dict(found.kinds) == dict(Counter(kind_of(owner_and_size(record)[0]) for record in records)) or not records
     assert found.data_bytes == sum(owner_and_size(record)[1] for record in records)
     assert found.parents == [at for at, record in enumerate(records) if child_count(record)]
+
+
+@given(
+    st.lists(st.builds(Znode, st.binary(max_size=3), st.integers(-(1 << 63), (1 << 63) - 1), st.just(1), st.just(1)))
+)
+def test_czxids(znodes: list[Znode]) -> None:
+    records = [znode.record for znode in znodes]
+    assert list(czxids(records)) == list(map(czxid_of, records))
 
 
 class Counting(list[str]):

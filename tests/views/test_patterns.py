@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.views.patterns import Matches, Pattern, Patterns
+from exporter.views.pattern import Pattern
+from exporter.views.patterns import Matches, Patterns
 
 
 def captured(pattern: str, path: str) -> dict[str, str] | None:
@@ -101,7 +102,7 @@ def in_run(patterns: Patterns, paths: list[str]) -> list[tuple[int, Matches]]:
     """The positions of siblings that match, each with what matches."""
     found: dict[int, list[tuple[int, tuple[str, ...]]]] = {}
     for matched in patterns.match_run(paths):
-        for position, captured in zip(matched.positions, matched.captures, strict=True):
+        for position, captured in zip(matched.positions, matched.captures.of_each(), strict=True):
             found.setdefault(position, []).append((matched.pattern, captured))
     return [(position, tuple(matches)) for position, matches in sorted(found.items())]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import itemgetter
 
-from exporter.treecache.siblings import sums
+from exporter.treecache.siblings import czxids, sums
+from exporter.views.patterns import Captures
 from exporter.views.rules.readings import UnusableError, labels_of
 from exporter.views.rules.rule import Rule
 from exporter.views.rules.series import Key, Least
@@ -29,7 +29,6 @@ class Counted(State):
         self._total = 0
         self._is_single = not rule.label_names and self._labels is None
         self._needs_records = rule.kind is not None or self._labels is not None
-        self._chosen = itemgetter(*self._places) if self._places else len
         if self._is_single:
             self._count(0)
 
@@ -47,20 +46,21 @@ class Counted(State):
             znodes.add(czxid_of(record))
             self._put(key, znodes)
 
-    def added_run(self, pattern: int, paths: Sequence[str], captures: Sequence[Key], records: Sequence[bytes]) -> None:
+    def added_run(self, pattern: int, paths: Sequence[str], captures: Captures, records: Sequence[bytes]) -> None:
         """All at once, if they are of one series."""
         kind = self.rule.kind
         if self._is_single:
             self._count(len(records) if kind is None else sums(records).kinds.get(kind, 0))
             return
-        if self._labels is not None or len(set(map(self._chosen, captures))) > 1:
+        if self._labels is not None or max(self._places) >= len(captures.shared):
             super().added_run(pattern, paths, captures, records)
             return
-        czxids = [czxid_of(record) for record in records if self._concerns(record)]
-        if czxids:
-            key = self._key(captures[0])
+        if kind is not None and sums(records).kinds != {kind: len(records)}:
+            records = [record for record in records if self._concerns(record)]
+        if records:
+            key = self._key(captures.shared)
             znodes = self._znodes.setdefault(key, Least())
-            znodes.extend(czxids)
+            znodes.extend(czxids(records))
             self._put(key, znodes)
 
     def updated(self, pattern: int, path: str, captured: Key, record: bytes, old: bytes) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from exporter.views.patterns import Pattern
+from exporter.views.pattern import Pattern
 from exporter.views.rules.pointer import POINTER_ACCEPTED, Pointer
 
 if TYPE_CHECKING:
