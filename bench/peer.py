@@ -131,7 +131,8 @@ class Peer:
     def _held(self) -> list[Any]:
         """The objects that hold the tree; kazoo's cache also fills the client's tables of watchers."""
         if isinstance(self._cache, exporter.TreeCache):
-            return [self._cache._replica.tree.root]
+            tree = self._cache._replica.tree
+            return [tree.root, tree._names]
         client = adapt(self._client)
         return [self._cache._root, client.data_watchers, client.child_watchers]
 

@@ -24,6 +24,8 @@ from exporter.zookeeper.records import (
 
 #: The `listed_pzxid` of a znode that was never listed.
 NEVER_LISTED = -1
+#: How many names of znodes are known before all are forgotten.
+_KNOWN_NAMES = 16_384
 
 
 class Branch:
@@ -75,6 +77,22 @@ class OrphanError(LookupError):
     """The tree lacks the parent of a znode."""
 
 
+class _Names:
+    """Names of znodes: what several parents call a child, such as ``state`` below each partition, is one string.
+
+    Only names of late are known, so that names which come once cost little.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def known(self, names: Sequence[str]) -> Sequence[str]:
+        """The same names, each as the string that is known."""
+        if len(self._known) > _KNOWN_NAMES:
+            self._known.clear()
+        return list(map(self._known.setdefault, names, names))
+
+
 class Tree:
     """The znodes of one cache. Totals count readable znodes; unreadable ones are counted separately."""
 
@@ -83,6 +101,7 @@ class Tree:
         self.kinds = dict.fromkeys(NODE_KINDS, 0)
         self.data_bytes = 0
         self.unreadable = 0
+        self._names = _Names()
         self._cursor: tuple[str, Branch] | None = None
 
     def __len__(self) -> int:
@@ -163,7 +182,8 @@ class Tree:
         held = parent.children.get(name)
         if held is not None:
             return held
-        parent.children[name] = record
+        (known,) = self._names.known((name,))
+        parent.children[known] = record
         self._count(record, +1)
         return None
 
@@ -180,7 +200,7 @@ class Tree:
         answers = records[start:end]
         parent = self._parent(head)
         held: Mapping[str, Entry] = {} if parent is None else parent.children
-        fresh = dict(zip(names, answers, strict=True))
+        fresh = dict(zip(self._names.known(names), answers, strict=True))
         if len(fresh) == len(names) and held.keys().isdisjoint(fresh) and set(map(type, answers)) == {bytes}:
             parent = parent or self.branch(head)
             if parent is not None:
@@ -254,6 +274,7 @@ class Tree:
     def clear(self) -> None:
         """Drops every znode. Walks under way continue over the old znodes."""
         self.root = self._cursor = None
+        self._names = _Names()
         self.kinds = dict.fromkeys(NODE_KINDS, 0)
         self.data_bytes = self.unreadable = 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 
 import pytest
@@ -161,6 +162,37 @@ def test_a_run_and_what_is_odd_in_it_come_to_the_same_as_one_by_one(
         assert list(contents(in_runs)) == list(contents(one_by_one))
         assert (in_runs.kinds, in_runs.data_bytes) == (one_by_one.kinds, one_by_one.data_bytes)
         assert in_runs.unreadable == one_by_one.unreadable
+
+
+def names_of(tree: Tree, path: str) -> list[str]:
+    branch = tree.find(path)
+    assert isinstance(branch, Branch)
+    return list(branch.children)
+
+
+@pytest.mark.parametrize("in_runs", [True, False])
+def test_what_several_parents_call_a_child_is_one_string(in_runs: bool) -> None:
+    tree, record = Tree(), Znode(b"", 1, 1, 1, 0).record
+    for path in ("", "/a", "/b"):
+        tree.add(path, record)
+    for head in ("/a", "/b"):
+        paths = [f"{head}/{number}" for number in range(100)]
+        if in_runs:
+            tree.apply_run(paths, [record] * 100, 0)
+        else:
+            for path in paths:
+                tree.add(path, record)
+    assert list(map(id, names_of(tree, "/a"))) == list(map(id, names_of(tree, "/b")))
+
+
+def test_names_that_come_once_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exporter.treecache.tree._KNOWN_NAMES", 100)
+    tree, record = Tree(), Znode(b"", 1, 1, 1, 0).record
+    tree.add("", record)
+    for number in range(1000):
+        tree.add(f"/{number}", record)
+    assert sys.getsizeof(tree._names._known) <= sys.getsizeof(dict.fromkeys(range(101)))
+    assert len(tree) == 1001
 
 
 def put(tree: Tree, path: str, record: bytes | int) -> None:
