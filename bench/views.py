@@ -52,10 +52,10 @@ def others(number: int) -> list[Rule]:
 
 def views() -> Iterator[tuple[str, Callable[[], View]]]:
     """What is measured: its name, and how to make it."""
-    for number in (1, 20):
-        yield f"{number} that match{'es' * (number == 1)} nothing", partial(RulesView, others(number), "/app")
+    for number in (0, 1, 20):
+        yield f"rules that match nothing: {number}", partial(RulesView, others(number), "/app")
     for named, rule in MATCHING.items():
-        yield f"1 that counts {named}", partial(RulesView, [rule], "/app")
+        yield f"a rule that counts {named}", partial(RulesView, [rule], "/app")
     yield "the same and 19 that match nothing", partial(RulesView, [rule, *others(19)], "/app")
     for subtrees in (0, 50):
         yield f"sizes, {subtrees or 'no'} subtrees", partial(LimitsView, Limits(subtrees=subtrees), lambda _: ())
