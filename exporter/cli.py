@@ -451,11 +451,11 @@ def _exporter_parser() -> _Parser:
         epilog=f"To try it out: `{PROGRAM} demo` starts a real ZooKeeper with a changing tree, and the exporter on it.",
     )
     _add_ensemble_flags(parser)
+    parser.flag("--zookeeper.servers", "ON|OFF", "whether to ask its servers for their own numbers: on or off", "on")
+    _add_proof_flags(parser)
     parser.switch("--config.check", "check the configuration and the files it names, then exit with status 0 or 2")
     parser.switch("--config.auto-reload", "reload automatically when the file, or a file it names, changes")
     parser.flag("--config.auto-reload-interval", "DURATION", "how often to check for changes, at least 1s", "30s")
-    parser.flag("--zookeeper.servers", "ON|OFF", "whether to ask its servers for their own numbers: on or off", "on")
-    _add_proof_flags(parser)
     parser.flag("--shard.total", "SHARDS", "number of exporters that share each tree, by its root's children", "1")
     parser.flag("--shard.ordinal", "ORDINAL", "number of this exporter among them, counted from 0")
     parser.switch("--shard.from-hostname", "take the ordinal from the host name, as in a StatefulSet: exporter-0")
