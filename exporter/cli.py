@@ -54,6 +54,7 @@ from exporter.packs.library import load as load_pack
 from exporter.process import signals
 from exporter.process.logs import FORMATS, LEVELS
 from exporter.treecache import Shard
+from exporter.treecache.options import CacheOptions
 from exporter.web.app import RESERVED_PATHS
 from exporter.web.current import CurrentConfig
 from exporter.zookeeper.messages import BARRIERS
@@ -174,9 +175,8 @@ def _preview(arguments: Sequence[str]) -> int:
     given = _given(_preview_parser(), arguments)
     _configure_logs(given)
     source = _source(given)
-    if source is None:
-        raise SettingsError("--config.file", None, "required; accepted: a YAML file with ensembles and trees")
-    return preview.run(source.load(), _parsed(given, "--timeout", lambda text: parse_duration(text, least=1.0)))
+    ensembles = (_ensemble(given, OPTIONS),) if source is None else _ensembles_of_file(given, source)
+    return preview.run(ensembles, _parsed(given, "--timeout", lambda text: parse_duration(text, least=1.0)))
 
 
 def _packs(arguments: Sequence[str]) -> int:
@@ -195,7 +195,7 @@ def _packs(arguments: Sequence[str]) -> int:
 
 
 def _settings(given: Mapping[str, Any], source: Source | None) -> Settings:
-    ensembles = (_ensemble(given),) if source is None else _ensembles_of_file(given, source)
+    ensembles = (_observed_ensemble(given),) if source is None else _ensembles_of_file(given, source)
     return Settings(ensembles=ensembles, web=_web(given), shard=_shard(given))
 
 
@@ -220,11 +220,8 @@ def _ensembles_of_file(given: Mapping[str, Any], source: Source) -> tuple[Ensemb
     return source.load()
 
 
-def _ensemble(given: Mapping[str, Any]) -> Ensemble:
-    if given["--zookeeper.hosts"] is None:
-        raise SettingsError("--zookeeper.hosts", None, f"required without --config.file; {HOSTS_ACCEPTED}")
-    if not given["--treecache.path"] and not given["--pack"]:
-        raise SettingsError("--treecache.path", None, f"required without --config.file and --pack; {PATH_ACCEPTED}")
+def _observed_ensemble(given: Mapping[str, Any]) -> Ensemble:
+    """The ensemble of the daemon's flags, which also say how to check and audit trees, and whether to ask servers."""
     options = replace(
         OPTIONS,
         keep_data=given["--web.expose-data"],
@@ -234,11 +231,19 @@ def _ensemble(given: Mapping[str, Any]) -> Ensemble:
         audit_interval=_parsed(given, "--audit.interval", parse_duration) or None,
         audit_sample=_parsed(given, "--audit.sample", parse_count),
     )
+    is_polled = _parsed(given, "--zookeeper.servers", _one_of(("on", "off"))) == "on"
+    return replace(_ensemble(given, options), servers=Servers() if is_polled else None)
+
+
+def _ensemble(given: Mapping[str, Any], options: CacheOptions) -> Ensemble:
+    if given["--zookeeper.hosts"] is None:
+        raise SettingsError("--zookeeper.hosts", None, f"required without --config.file; {HOSTS_ACCEPTED}")
+    if not given["--treecache.path"] and not given["--pack"]:
+        raise SettingsError("--treecache.path", None, f"required without --config.file and --pack; {PATH_ACCEPTED}")
     return Ensemble(
         name=_parsed(given, "--zookeeper.name", parse_name),
         hosts=_parsed(given, "--zookeeper.hosts", parse_hosts),
         trees=packed(given["--treecache.path"], given["--pack"], options),
-        servers=Servers() if _parsed(given, "--zookeeper.servers", _one_of(("on", "off"))) == "on" else None,
     )
 
 
@@ -445,28 +450,12 @@ def _exporter_parser() -> _Parser:
         "Keeps ZooKeeper subtrees in memory and exports metrics about these caches to Prometheus.",
         epilog=f"To try it out: `{PROGRAM} demo` starts a real ZooKeeper with a changing tree, and the exporter on it.",
     )
-    parser.flag("--config.file", "FILE", "YAML file with ensembles and trees; replaces the flags for one ensemble")
+    _add_ensemble_flags(parser)
+    parser.flag("--zookeeper.servers", "ON|OFF", "whether to ask its servers for their own numbers: on or off", "on")
+    _add_proof_flags(parser)
     parser.switch("--config.check", "check the configuration and the files it names, then exit with status 0 or 2")
     parser.switch("--config.auto-reload", "reload automatically when the file, or a file it names, changes")
     parser.flag("--config.auto-reload-interval", "DURATION", "how often to check for changes, at least 1s", "30s")
-    parser.flag("--zookeeper.hosts", "HOSTS", f"the ensemble to connect to; {HOSTS_ACCEPTED}")
-    parser.flag("--zookeeper.name", "NAME", "value of the label `ensemble`", "default")
-    parser.flag("--zookeeper.servers", "ON|OFF", "whether to ask its servers for their own numbers: on or off", "on")
-    parser.flag(
-        "--treecache.path",
-        "PATH",
-        "root of a tree to watch, inside the chroot; may be repeated; by default the roots of the packs",
-        [],
-        action=_Repeatable,
-    )
-    parser.flag(
-        "--pack",
-        "NAME",
-        f"metrics of a known system in the tree, see `{PROGRAM} packs`; may be repeated",
-        [],
-        action=_Repeatable,
-    )
-    _add_proof_flags(parser)
     parser.flag("--shard.total", "SHARDS", "number of exporters that share each tree, by its root's children", "1")
     parser.flag("--shard.ordinal", "ORDINAL", "number of this exporter among them, counted from 0")
     parser.switch("--shard.from-hostname", "take the ordinal from the host name, as in a StatefulSet: exporter-0")
@@ -483,6 +472,27 @@ def _exporter_parser() -> _Parser:
     parser.switch("--probe.any-target", "let /probe ask any address for ZooKeeper's numbers, not only polled servers")
     _add_common_flags(parser)
     return parser
+
+
+def _add_ensemble_flags(parser: _Parser) -> None:
+    """Adds the flags that say which ensembles, trees and packs are meant."""
+    parser.flag("--config.file", "FILE", "YAML file with ensembles and trees; replaces the flags for one ensemble")
+    parser.flag("--zookeeper.hosts", "HOSTS", f"the ensemble to connect to; {HOSTS_ACCEPTED}")
+    parser.flag("--zookeeper.name", "NAME", "value of the label `ensemble`", "default")
+    parser.flag(
+        "--treecache.path",
+        "PATH",
+        "root of a tree to watch, inside the chroot; may be repeated; by default the roots of the packs",
+        [],
+        action=_Repeatable,
+    )
+    parser.flag(
+        "--pack",
+        "NAME",
+        f"metrics of a known system in the tree, see `{PROGRAM} packs`; may be repeated",
+        [],
+        action=_Repeatable,
+    )
 
 
 def _add_proof_flags(parser: _Parser) -> None:
@@ -533,7 +543,7 @@ def _preview_parser() -> _Parser:
         f"{PROGRAM} preview",
         "Loads the trees, prints the series that each rule makes of them and the znodes that it cannot use, and ends.",
     )
-    parser.flag("--config.file", "FILE", "YAML file with ensembles, trees and their rules")
+    _add_ensemble_flags(parser)
     parser.flag("--timeout", "DURATION", "how long to wait for the trees, at least 1s", "30s")
     _add_common_flags(parser, level="error")
     return parser

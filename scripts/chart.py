@@ -2,8 +2,9 @@
 
 README.md lists the values with their descriptions from values.yaml, lines that begin with `# --`. In
 values.schema.json, the schema of `config` is that of the exporter's configuration file, converted to draft-07, which
-Helm reads; the schema of `web.config` has the names that the exporter accepts in a web configuration. Values that the
-templates need are required, since Helm removes a value that is set to null.
+Helm reads; the schema of `web.config` has the names that the exporter accepts in a web configuration, and that of
+`prometheusRule.packs` the names of the packs. Values that the templates need are required, since Helm removes a value
+that is set to null.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 from ruamel.yaml import YAML
 
 from exporter.config import web
+from exporter.packs.library import NAMES as PACKS
 
 ROOT = Path(__file__).resolve().parents[1]
 CHART = ROOT / "helm" / "treecache-exporter"
@@ -68,6 +70,7 @@ def values_schema(schema: dict[str, Any]) -> dict[str, Any]:
     top = {name: _draft07(part) for name, part in config.items() if name not in ("$defs", "$schema", "$id", "title")}
     properties = {**schema["properties"], "config": top}
     properties["web"]["properties"]["config"] = _web_config()
+    properties["prometheusRule"]["properties"]["packs"] = {"type": "array", "items": _one_of(PACKS)}
     made = {**schema, "properties": properties}
     _require(made, list(values()))
     return {

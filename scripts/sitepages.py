@@ -34,8 +34,8 @@ _COPIES = "files"
 
 _LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 _SOURCE = re.compile(r"(?<= src=\")(?P<src>[^\"]+)|(?<= srcset=\")(?P<srcset>[^\"]+)")
-#: Blocks and spans of code, which contain no links.
-_CODE = re.compile(r"^```.*?^```|^    .*?$|`[^`\n]+`", re.DOTALL | re.MULTILINE)
+#: Blocks and spans of code, which contain no links. A span may be the text of a link.
+_CODE = re.compile(r"^```.*?^```|^    .*?$|(?<!\[)`(?!\]\()[^`\n]+`", re.DOTALL | re.MULTILINE)
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:

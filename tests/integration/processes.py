@@ -164,6 +164,12 @@ def _ended_afterwards(exporter: Exporter) -> Iterator[Exporter]:
         exporter.end()
 
 
+def preview(*flags: str) -> subprocess.CompletedProcess[str]:
+    """`python -m exporter preview`, which has ended."""
+    command = [sys.executable, "-m", "exporter", "preview", *flags]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
 class Prometheus:
     """A real Prometheus on a free loopback port that scrapes each target every second, or at another interval.
 

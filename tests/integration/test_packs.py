@@ -10,7 +10,7 @@ from typing import Any
 from kazoo.recipe.election import Election
 
 from tests.conftest import ClientFactory, ZooKeeper
-from tests.integration.processes import Exporter, configured_exporter, running_exporter
+from tests.integration.processes import Exporter, configured_exporter, preview, running_exporter
 from tests.support import eventually, expire
 
 
@@ -67,3 +67,28 @@ def test_a_reload_turns_packs_on_and_off(tmp_path: Path, zookeeper: ZooKeeper, c
         exporter.send_signal(signal.SIGHUP)
         eventually(lambda: series(exporter, "spark_workers") == {})
         assert exporter.metric("zookeeper_client_sessions_lost_total") == 0
+
+
+def test_a_preview_takes_flags_that_name_trees_and_packs_or_a_file_that_does(
+    tmp_path: Path, zookeeper: ZooKeeper, client_factory: ClientFactory
+) -> None:
+    client = client_factory()
+    client.create("/prod/spark/master_status/worker_worker-1", b"\xac\xed", makepath=True)
+    client.create("/hbase/rs/host-1,16020,1700000000000", ephemeral=True, makepath=True)
+    hosts = f"--zookeeper.hosts={zookeeper.hosts}"
+    ended = preview(hosts, "--zookeeper.name=main", "--treecache.path=/prod/spark", "--pack=spark")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    lines = ended.stdout.splitlines()
+    assert lines[0] == "main /prod/spark: 3 znodes"
+    assert "    zookeeper_znode_spark_workers 1" in lines
+    trees = [{"path": "/prod/spark", "packs": ["spark"]}]
+    file = tmp_path / "config.yml"
+    file.write_text(json.dumps({"ensembles": [{"name": "main", "hosts": zookeeper.hosts, "trees": trees}]}))
+    assert preview(f"--config.file={file}").stdout == ended.stdout
+    # The trees at the roots of the packs.
+    of_both = preview(hosts, "--pack=hbase", "--pack=spark").stdout.splitlines()
+    assert [line for line in of_both if not line.startswith(" ")] == [
+        "default /hbase: 3 znodes",
+        "default /spark: 0 znodes",
+    ]
+    assert "    zookeeper_znode_hbase_regionservers 1" in of_both

@@ -29,7 +29,7 @@ from exporter.views.rules.view import RulesView
 from tests.conftest import ClientFactory, ZooKeeper
 from tests.faults.conftest import BRIEF_SESSION, quick_client, started
 from tests.faults.size import size
-from tests.integration.processes import Exporter, configured_exporter
+from tests.integration.processes import Exporter, configured_exporter, preview
 from tests.support import eventually, expire
 
 #: Znodes of a rule that shows 100 of them.
@@ -227,11 +227,6 @@ def test_other_rules_for_the_same_data_do_not_read_the_tree_again(
 # The preview
 
 
-def preview(config: Path, *flags: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "exporter", "preview", f"--config.file={config}", *flags]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
-
-
 def test_a_preview_says_what_rules_make_and_what_they_leave_out(
     tmp_path: Path, zookeeper: ZooKeeper, client_factory: ClientFactory
 ) -> None:
@@ -242,7 +237,7 @@ def test_a_preview_says_what_rules_make_and_what_they_leave_out(
         {"name": "value", "match": "/app/{name}", "value": "number", "max_series": 1},
         {"name": "all", "match": "/app/*", "value": "count"},
     ]
-    ended = preview(configured(tmp_path, zookeeper.hosts, *rules))
+    ended = preview(f"--config.file={configured(tmp_path, zookeeper.hosts, *rules)}")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.splitlines() == [
         "main tree: 5 znodes",
@@ -257,9 +252,8 @@ def test_a_preview_says_what_rules_make_and_what_they_leave_out(
 
 
 def test_a_preview_of_a_tree_that_does_not_load_says_why(tmp_path: Path) -> None:
-    ended = preview(
-        configured(tmp_path, "127.0.0.1:1", {"name": "x", "match": "/x", "value": "exists"}), "--timeout=1s"
-    )
+    config = configured(tmp_path, "127.0.0.1:1", {"name": "x", "match": "/x", "value": "exists"})
+    ended = preview(f"--config.file={config}", "--timeout=1s")
     assert ended.returncode == 1
     assert re.fullmatch(
         r"main tree: not complete \(disconnected; connecting failed: refused \([0-9]+\)\)\n", ended.stdout
@@ -267,7 +261,7 @@ def test_a_preview_of_a_tree_that_does_not_load_says_why(tmp_path: Path) -> None
 
 
 def test_a_preview_needs_rules(tmp_path: Path) -> None:
-    ended = preview(configured(tmp_path, "127.0.0.1:1"))
+    ended = preview(f"--config.file={configured(tmp_path, '127.0.0.1:1')}")
     assert (ended.returncode, ended.stdout) == (0, "No tree has rules.\n")
 
 

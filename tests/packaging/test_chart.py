@@ -46,6 +46,7 @@ each_case = pytest.mark.parametrize("values", CASES, ids=lambda values: values.s
 
 DASHBOARDS = sorted((ROOT / "dashboards" / "grafana").glob("*.json"))
 RULES = sorted((ROOT / "dashboards" / "prometheus").glob("treecache-*.yml"))
+PACKS = sorted((ROOT / "dashboards" / "prometheus" / "packs").glob("*.yml"))
 #: Where the container finds its files.
 MOUNTED = "/etc/treecache-exporter"
 
@@ -278,15 +279,42 @@ def test_names_of_digits_stay_texts() -> None:
 
 
 def test_rules_are_the_repositorys_own_and_come_where_the_operator_is() -> None:
-    groups = only(render(), "PrometheusRule")["spec"]["groups"]
-    assert {group["name"]: group for group in groups} == {
-        group["name"]: group for file in RULES for group in yaml(file.read_text())["groups"]
-    }
+    assert _rules(render()) == _groups(RULES)
     for known in (None, ("PodMonitor", "ServiceMonitor")):
         assert not of_kind(render(operator=known), "PrometheusRule")
     # Helm without a cluster, which knows only the version of the API.
     assert of_kind(render(operator=()), "PrometheusRule")
     assert not of_kind(render("--set", "prometheusRule.enabled=false"), "PrometheusRule")
+
+
+def _rules(manifests: Sequence[Manifest]) -> list[Any]:
+    groups: list[Any] = only(manifests, "PrometheusRule")["spec"]["groups"]
+    return groups
+
+
+def _groups(files: Sequence[Path]) -> list[Any]:
+    return [group for file in files for group in yaml(file.read_text())["groups"]]
+
+
+def _of_packs(*names: str) -> list[Path]:
+    return [path for path in PACKS if path.stem in names]
+
+
+def test_the_alerts_of_packs_come_with_the_packs_of_trees_and_with_others_by_name(tmp_path: Path) -> None:
+    trees = [[{"path": "/a", "packs": ["solr", "kafka"]}, {"path": "/b"}], [{"path": "/", "packs": ["kafka", "${X}"]}]]
+    ensembles = [{"name": f"{number}", "hosts": "zk", "trees": of_one} for number, of_one in enumerate(trees)]
+    file = tmp_path / "values.yaml"
+    file.write_text(json.dumps({"config": {"ensembles": ensembles}}))
+    given = ["--values", file]
+    assert _rules(render(*given)) == _groups([*RULES, *_of_packs("kafka", "solr")])
+    named = ["--set", "prometheusRule.packs={hdfs,solr}"]
+    assert _rules(render(*given, *named)) == _groups([*RULES, *_of_packs("hdfs", "kafka", "solr")])
+    elsewhere = ["--set", "existingConfigMap=elsewhere"]
+    assert _rules(render(*elsewhere, *named)) == _groups([*RULES, *_of_packs("hdfs", "solr")])
+    # They do not see what is in other shards.
+    divided = ["--set", "sharding.enabled=true"]
+    assert _rules(render(*given, *divided)) == _groups(RULES)
+    assert _rules(render(*given, *divided, *named)) == _groups([*RULES, *_of_packs("hdfs", "solr")])
 
 
 def test_what_is_asked_for_is_rendered_wherever() -> None:
@@ -297,13 +325,14 @@ def test_what_is_asked_for_is_rendered_wherever() -> None:
 
 
 def test_prometheus_takes_the_rules(tmp_path: Path) -> None:
-    groups = only(render_case(case("operator")), "PrometheusRule")["spec"]["groups"]
+    groups = _rules(render_case(case("operator")))
     file = tmp_path / "rules.yml"
     file.write_text(json.dumps({"groups": groups}))
     checked = subprocess.run(["promtool", "check", "rules", file], capture_output=True, text=True, timeout=60)
     assert checked.returncode == 0, checked.stderr
     alerts = {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
-    assert "TreeCacheListenerSlow" not in alerts
+    assert {"CuratorServiceGone", "KafkaBrokersMissing"} <= set(alerts)
+    assert not {"TreeCacheListenerSlow", "KafkaControllerMissing"} & set(alerts)
     lag = alerts["TreeCacheLag"]
     assert lag["labels"]["team"] == "platform"
     assert lag["annotations"]["runbook_url"] == "https://wiki.example/treecache-exporter/runbooks#treecachelag"
@@ -343,7 +372,7 @@ def test_dashboards_of_two_releases_do_not_take_each_others_place() -> None:
 def test_files_of_the_chart_are_links_to_all_of_the_repositorys() -> None:
     links = [path for path in sorted((CHART / "files").rglob("*")) if not path.is_dir()]
     assert all(path.is_symlink() for path in links)
-    assert {path.resolve() for path in links} == {*DASHBOARDS, *RULES}
+    assert {path.resolve() for path in links} == {*DASHBOARDS, *RULES, *PACKS}
 
 
 def test_the_package_holds_everything_and_renders_the_same(tmp_path: Path) -> None:
@@ -378,6 +407,7 @@ def test_the_package_holds_everything_and_renders_the_same(tmp_path: Path) -> No
         ({"web": {"config": {"http_server_config": {"http3": True}}}}, "http_server_config: Additional property http3"),
         ({"web": {"port": 70000}}, "web.port: Must be less than or equal to 65535"),
         ({"log": {"level": "loud"}}, "log.level must be one of"),
+        ({"prometheusRule": {"packs": ["kafca"]}}, "prometheusRule.packs.0 must be one of"),
         ({"serviceMonitor": {"interval": "often"}}, "serviceMonitor.interval: Does not match pattern"),
         ({"existingSecrets": ["name"]}, "existingSecrets.0: Invalid type"),
         (
@@ -531,3 +561,7 @@ def test_notes_tell_where_it_serves(tmp_path: Path) -> None:
     told = only(render("--values", case("sharded"), chart=copy, operator=None), "Notes")["text"]
     assert "watches the ensembles of the ConfigMap exporter-config." in told
     assert "The rules are not installed" in told
+    divided = ["--values", case("operator"), "--set", "sharding.enabled=true,service.type=ClusterIP"]
+    left_out = "The alerts of the packs of these ensembles are not among the rules"
+    assert left_out in only(render(*divided, chart=copy), "Notes")["text"]
+    assert left_out not in only(render("--values", case("operator"), chart=copy), "Notes")["text"]

@@ -112,6 +112,10 @@ def _contradictions() -> list[tuple[dict[str, Any], str]]:
             "prometheusRule.disabledAlerts: unknown alert TreeCacheLagg; accepted: TreeCache",
         ),
         (
+            {"prometheusRule": {"enabled": True, "packs": ["solr"], "disabledAlerts": ["KafkaBrokersMissing"]}},
+            "prometheusRule.disabledAlerts: unknown alert KafkaBrokersMissing; accepted: Solr",
+        ),
+        (
             {"podDisruptionBudget": {"minAvailable": 1, "maxUnavailable": 1}},
             "podDisruptionBudget.minAvailable: set together with maxUnavailable; accepted: one of the two",
         ),

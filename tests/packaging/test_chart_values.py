@@ -140,6 +140,7 @@ CHANGES: dict[str, Change] = {
     "prometheusRule.labels": Change({"release": "other"}),
     "prometheusRule.annotations": Change({"note": "other"}),
     "prometheusRule.runbookUrl": Change("https://other.example"),
+    "prometheusRule.packs": Change(["solr"]),
     "prometheusRule.disabledAlerts": Change([]),
     "prometheusRule.alertLabels": Change({"team": "other"}),
     "dashboards.enabled": Change(False),

@@ -171,9 +171,9 @@ def test_zookeeper_servers_know_each_other_by_their_services_names() -> None:
 def test_prometheus_takes_its_configuration_with_the_rules(tmp_path: Path) -> None:
     folder = laid_out("prometheus", tmp_path) / "etc" / "prometheus"
     checked("promtool", "check", "config", folder / "prometheus.yml")
-    rules = {path.name for path in (ROOT / "dashboards" / "prometheus").glob("treecache-*.yml")}
-    (pattern,) = read("compose/prometheus.yml")["rule_files"]
-    assert {path.name for path in folder.glob(pattern)} == rules
+    rules = ROOT / "dashboards" / "prometheus"
+    loaded = {path.name for pattern in read("compose/prometheus.yml")["rule_files"] for path in folder.glob(pattern)}
+    assert loaded == {path.name for path in (*rules.glob("treecache-*.yml"), *rules.glob("packs/*.yml"))}
     assert "--enable-feature=exemplar-storage" in SERVICES["prometheus"]["command"]
 
 

@@ -60,6 +60,17 @@ def test_alerts_fire_hold_still_and_resolve(path: Path, tmp_path: Path) -> None:
     promtool("test", "rules", str(tmp_path / "case.yml"))
 
 
+@pytest.mark.starts
+def test_without_the_metrics_of_a_pack_no_alert_of_any_fires(tmp_path: Path) -> None:
+    verified = "zookeeper_cache_verified_timestamp_seconds"
+    fresh = [{"series": f'{verified}{{{exporter},tree="/"}}', "values": "0+60x180"} for exporter in EXPORTERS]
+    silent = {"expr": "ALERTS", "eval_time": "3h", "exp_samples": []}
+    tests = [{"interval": "1m", "input_series": fresh, "promql_expr_test": [silent]}]
+    files = [str(path) for path in FILES]
+    (tmp_path / "case.yml").write_text(json.dumps({"rule_files": files, "tests": tests}))
+    promtool("test", "rules", str(tmp_path / "case.yml"))
+
+
 def promtool(*arguments: str) -> None:
     ended = subprocess.run(["promtool", *arguments], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -178,6 +178,30 @@ httpGet:
 {{- if or (eq $wanted "true") (and (eq $wanted "auto") (include "treecache-exporter.knowsRules" .)) }}true{{ end }}
 {{- end }}
 
+{{/* The packs of all trees in `config`, as JSON. */}}
+{{- define "treecache-exporter.packsOfTrees" -}}
+{{- $packs := list -}}
+{{- range .Values.config.ensembles }}
+{{- range .trees }}{{ $packs = concat $packs (.packs | default list) }}{{ end }}
+{{- end }}
+{{- toJson $packs }}
+{{- end }}
+
+{{/*
+The rule files of the release, as JSON. The alerts of packs are for trees that no shards divide. A pack may also be named
+by a variable of `extraEnv`, whose value is not known here.
+*/}}
+{{- define "treecache-exporter.ruleFiles" -}}
+{{- $files := list -}}
+{{- $packs := .Values.prometheusRule.packs | default list -}}
+{{- if not .Values.sharding.enabled }}{{ $packs = concat $packs (include "treecache-exporter.packsOfTrees" . | fromJsonArray) }}{{ end -}}
+{{- range $path, $_ := .Files.Glob "files/rules/*.yml" }}{{ $files = append $files $path }}{{ end -}}
+{{- range $path, $_ := .Files.Glob "files/packs/*.yml" }}
+{{- if has (base $path | trimSuffix ".yml") $packs }}{{ $files = append $files $path }}{{ end }}
+{{- end }}
+{{- toJson $files }}
+{{- end }}
+
 {{/*
 Whether the cluster has PrometheusRule, not only other kinds of the operator: "true" or nothing. A cluster lists every
 kind; without a cluster, `--api-versions` may name only the version.

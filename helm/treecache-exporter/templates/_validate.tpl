@@ -277,8 +277,8 @@
 {{- define "treecache-exporter.validateRules" -}}
 {{- if include "treecache-exporter.hasRules" . }}
 {{- $known := list }}
-{{- range $path, $_ := .Files.Glob "files/rules/*.yml" }}
-{{- range ($.Files.Get $path | fromYaml).groups }}
+{{- range include "treecache-exporter.ruleFiles" . | fromJsonArray }}
+{{- range ($.Files.Get . | fromYaml).groups }}
 {{- range .rules }}{{ $known = append $known .alert }}{{ end }}
 {{- end }}
 {{- end }}

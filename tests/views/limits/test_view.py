@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.feed import Feed
-from exporter.treecache.outcome import AddedRun, Event, Fault, Outcome
-from exporter.treecache.replica import Replica
+from exporter.treecache.outcome import AddedRun, Event
 from exporter.treecache.tree import Branch, Tree, record_of
 from exporter.views.limits import listings, subtrees
 from exporter.views.limits.subtrees import Weight
 from exporter.views.limits.view import JUTE_MAXBUFFER, Limits, LimitsView, Weighed
 from exporter.zookeeper.records import stat_of
-from tests.simulation.plan import draw
-from tests.simulation.schedule import Schedule
+from tests.simulation.fed import FedReplica, run_without_poison
 from tests.simulation.znodes import Znode
 
 
@@ -193,30 +189,16 @@ def test_a_subtree_that_is_called_other_counts_with_the_others() -> None:
 # After any history.
 
 
-class FedReplica(Replica):
+class LimitsReplica(FedReplica[LimitsView]):
     """A replica with a view, which is compared with what a plain walk of the tree gives."""
 
-    compared = 0
+    def new_view(self) -> LimitsView:
+        return LimitsView(Limits(jute_maxbuffer=60, subtrees=1000), lambda path: children(self.tree, path))
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.faults: list[Fault] = []
-        self.view = LimitsView(Limits(jute_maxbuffer=60, subtrees=1000), lambda path: children(self.tree, path))
-        self.feed = Feed(self.faults.extend)
-        self.feed.add(self.view)
-        self.attend(self.feed)
-
-    def take(self, now: float) -> Outcome:
-        outcome = super().take(now)
-        self.feed.take(outcome.events, interrupted=bool(outcome.syncs), is_complete=self.is_in_sync)
-        if self.faults:
-            raise self.faults[0].error
-        if self.is_in_sync and (outcome.events or outcome.syncs):
-            FedReplica.compared += 1
-            late = LimitsView(self.view.limits, lambda path: children(self.tree, path))
-            Feed(self.faults.extend).join(late, self.tree, is_complete=True)
-            assert self.view.weighed() == late.weighed() == plain(self.tree, self.view.limits)
-        return outcome
+    def compare(self) -> None:
+        late = self.new_view()
+        Feed(self.faults.extend).join(late, self.tree, is_complete=True)
+        assert self.view.weighed() == late.weighed() == plain(self.tree, self.view.limits)
 
 
 def children(tree: Tree, path: str) -> list[str]:
@@ -252,10 +234,9 @@ def plain(tree: Tree, limits: Limits) -> Weighed:
 @pytest.mark.long
 @pytest.mark.parametrize("first", range(0, 60, 20))
 def test_the_sizes_are_those_of_a_plain_walk_after_any_schedule(first: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.simulation.harness.Replica", FedReplica)
+    monkeypatch.setattr("tests.simulation.harness.Replica", LimitsReplica)
     monkeypatch.setattr(listings, "WIDE", 2)
-    before = FedReplica.compared
+    before = LimitsReplica.compared
     for seed in range(first, first + 20):
-        plan = draw(seed)
-        Schedule(plan.options).run(plan._replace(steps=[step for step in plan.steps if step[0] != "poison"]))
-    assert FedReplica.compared > before
+        run_without_poison(seed)
+    assert LimitsReplica.compared > before
