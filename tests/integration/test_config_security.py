@@ -164,7 +164,8 @@ def test_digest_from_a_file_and_from_the_environment(tmp_path: Path, zookeeper: 
     with configured_exporter(config, ["--log.level=debug"], {"OTHER": OTHER_SECRET}) as exporter:
         exporter.wait_ready()
         assert exporter.metric("zookeeper_cache_unreadable_nodes") == 1
-        assert len([line for line in exporter.log_lines() if line["event"].endswith("(credentials)")]) == 2
+        # More if it had to connect again.
+        assert len([line for line in exporter.log_lines() if line["event"].endswith("(credentials)")]) >= 2
         nothing_tells(exporter, DIGEST_SECRET, OTHER_SECRET)
 
 
@@ -193,9 +194,9 @@ def test_a_wrong_sasl_password_is_tried_again_and_a_reload_mends_it(tmp_path: Pa
     sasl = {"mechanism": "DIGEST-MD5", "username": "exporter", "password_file": "password"}
     config = configured(tmp_path, zookeeper.server.hosts, sasl=sasl)
     with configured_exporter(config, ["--log.level=debug"]) as exporter:
-        eventually(lambda: len(exporter.logged("authentication failed")) == 2)
+        failures = exporter.wait_logged("authentication failed", 2)
+        assert [line["retry_in"] for line in failures[:2]] == ["1s", "2s"]
         eventually(lambda: exporter.metric("zookeeper_client_sessions_lost_total", reason="auth_failed") >= 2)
-        assert [line["retry_in"] for line in exporter.logged("authentication failed")] == ["1s", "2s"]
         (tmp_path / "password").write_text(SASL_SECRET)
         exporter.send_signal(signal.SIGHUP)
         exporter.wait_ready()

@@ -88,8 +88,8 @@ def test_it_sees_zookeeper_go_and_come_back(
     shows(prometheus, "zookeeper_client_up", 0)
     shows(prometheus, 'zookeeper_client_state{state="suspended"}', 1)
     after_another_scrape(prometheus)
-    assert prometheus.value("up") == 1
-    assert prometheus.value("sum(zookeeper_cache_nodes)") == nodes
+    # Of one moment: a scrape that comes too late, on a busy machine, ends all series.
+    shows(prometheus, "sum(zookeeper_cache_nodes) and on () up == 1", nodes or 0)
     assert exporter.get("/-/ready").status_code == 200
 
     own_zookeeper.start()

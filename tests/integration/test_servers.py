@@ -73,8 +73,8 @@ def up(found: Samples) -> dict[str, float]:
 
 @contextmanager
 def history(look: Callable[[], float]) -> Iterator[list[float]]:
-    """The values that are seen within the block, each once in a row."""
-    seen, ended = list[float](), threading.Event()
+    """The values that are seen from before the block to its end, each once in a row."""
+    seen, ended = [look()], threading.Event()
 
     def keep_looking() -> None:
         while not ended.wait(0.02):
@@ -91,19 +91,26 @@ def history(look: Callable[[], float]) -> Iterator[list[float]]:
 
 
 @pytest.fixture(scope="module")
-def ensemble() -> Iterator[Ensemble]:
+def of_all_tests() -> Iterator[Ensemble]:
     with Ensemble() as running:
         yield running
 
 
+@pytest.fixture
+def ensemble(of_all_tests: Ensemble) -> Iterator[Ensemble]:
+    """Three servers; what a test stops is started again."""
+    yield of_all_tests
+    of_all_tests.heal()
+
+
 @pytest.fixture(scope="module")
-def watched(ensemble: Ensemble) -> Iterator[WatchedEnsemble]:
-    client = KazooClient(ensemble.hosts)
+def watched(of_all_tests: Ensemble) -> Iterator[WatchedEnsemble]:
+    client = KazooClient(of_all_tests.hosts)
     client.start(30)
     client.create("/services", b"x" * 100)
     client.stop()
     client.close()
-    with watching(Settings("main", ensemble.hosts, (Tree("/", "/"),), servers=OFTEN)) as watched:
+    with watching(Settings("main", of_all_tests.hosts, (Tree("/", "/"),), servers=OFTEN)) as watched:
         yield watched
 
 
@@ -141,8 +148,6 @@ def test_a_killed_leader_is_missed_and_replaced(ensemble: Ensemble, watched: Wat
         "zk_up": 0,
         "zookeeper_server_malformed_lines_total": 0,
     }
-    ensemble.heal()
-    until(watched, lambda found: sum(up(found).values()) == 3)
 
 
 def test_a_server_without_a_quorum_is_down(ensemble: Ensemble, watched: WatchedEnsemble) -> None:
@@ -160,8 +165,6 @@ def test_a_server_without_a_quorum_is_down(ensemble: Ensemble, watched: WatchedE
     closed = "mntr: the server closed the connection without an answer"
     said = "mntr: the server says that it is not serving; it has no quorum, or is starting"
     assert eventually(lambda: why() in (closed, said), timeout=60)
-    ensemble.heal()
-    until(watched, lambda found: sum(up(found).values()) == 3)
 
 
 def test_a_server_that_hangs_delays_no_scrape(ensemble: Ensemble, watched: WatchedEnsemble) -> None:
