@@ -182,7 +182,7 @@ def _story() -> list[Panel]:
         timeline(
             "Roles",
             "Who leads and who follows. A change of the green lane is an election; red: the server does not answer or "
-            "has no quorum. All lanes red at once: the quorum is lost, or the exporter reaches none of them.",
+            "does not serve. All lanes red at once: the quorum is lost, or the exporter reaches none of them.",
             Query(server_state(*SERVER), NAME),
             states.SERVER_STATES,
         ),
