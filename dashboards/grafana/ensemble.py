@@ -38,6 +38,7 @@ ALERTS = {
     "TreeCacheEnsembleConnectionsGrown": "Connections of clients",
     "TreeCacheServerFsyncSlow": "Writes of the log",
     "TreeCacheServerSnapshotSlow": "Snapshots",
+    "TreeCacheEnsembleClocksDiffer": "Clocks",
     "TreeCacheServerDataDiffers": "Differences and errors",
     "TreeCacheServerUnrecoverableError": "Differences and errors",
     "TreeCacheEnsembleSizeAhead": "Size of the data",
@@ -54,7 +55,7 @@ def ensemble(limits: Limits) -> Dashboard:
             frame.Row("Which server is it?", _servers()),
             frame.Row("What happened?", _story()),
             frame.Row("Are the servers busy?", _load()),
-            frame.Row("Are their disks and their JVMs slow?", _machines()),
+            frame.Row("Are their disks and their JVMs slow, or their clocks wrong?", _machines()),
             frame.Row("What do they hold?", _contents()),
             frame.Row("What do the clients see?", _clients(limits)),
         ],
@@ -65,20 +66,23 @@ def ensemble(limits: Limits) -> Dashboard:
 
 
 def _service() -> list[Panel]:
+    leaders = over("sum", (), by_server("zk_server_leader"))
+    followed = over("max", (), select("zk_server_state", 'state=~"follower|observer"'))
     return [
         value(
             "Leaders",
-            "Servers that say they lead; a standalone server counts. It must be 1: with 0 nothing can be written, and "
-            "2 for longer than a moment means that one of them is cut off from the others.",
+            "Servers that say they lead, or 1 if others follow one that does not say so; a standalone server counts. "
+            "It must be 1: with 0 nothing can be written, and 2 for longer than a moment means that one of them is cut "
+            "off from the others.",
             "short",
-            over("sum", (), by_server("zk_server_leader")),
+            f"{leaders} > 0 or {followed} or {leaders}",
             limit=Limit(1, 0.5),
             absent="no server answers",
         ),
         value(
             "Servers down",
-            "Servers that do not answer, or say that they have no quorum. One of three may be down, two of five; with "
-            "one more the ensemble ends.",
+            "Servers that do not answer, or do not serve: they have no quorum, or lead with leaderServes=no. One of "
+            "three may be down, two of five; with one more the ensemble ends.",
             "short",
             f"sum(1 - ({by_server('zk_up')}))",
             limit=SOME,
@@ -178,7 +182,7 @@ def _story() -> list[Panel]:
         timeline(
             "Roles",
             "Who leads and who follows. A change of the green lane is an election; red: the server does not answer or "
-            "has no quorum. All lanes red at once: the quorum is lost, or the exporter reaches none of them.",
+            "does not serve. All lanes red at once: the quorum is lost, or the exporter reaches none of them.",
             Query(server_state(*SERVER), NAME),
             states.SERVER_STATES,
         ),
@@ -265,7 +269,7 @@ def _machines() -> list[Panel]:
             Query(_seconds(_average("fsynctime")), NAME),
             Query(_seconds(by_server("zk_max_fsynctime")), f"longest {NAME}"),
             log_above=0.001,
-            width=8,
+            width=6,
         ),
         graph(
             "Snapshots",
@@ -274,7 +278,7 @@ def _machines() -> list[Panel]:
             "s",
             Query(_seconds(by_server("zk_max_snapshottime")), NAME),
             log_above=0.001,
-            width=8,
+            width=6,
         ),
         graph(
             "Pauses of the JVM",
@@ -283,7 +287,15 @@ def _machines() -> list[Panel]:
             "s",
             Query(_seconds(by_server("zk_max_jvm_pause_time_ms")), NAME),
             log_above=0.001,
-            width=8,
+            width=6,
+        ),
+        graph(
+            "Clocks",
+            "How far each server's clock is ahead of the exporter's, to half a second, as AdminServer says. One that "
+            "is apart from the others is wrong: look at its NTP. If all are, it is the exporter's.",
+            "s",
+            Query(by_server("zookeeper_server_clock_offset_seconds"), NAME),
+            width=6,
         ),
     ]
 

@@ -30,6 +30,7 @@ _LABELS = {
     "zookeeper_znode_": ("job", "instance", "ensemble", "tree"),
     "zookeeper_client_": ("job", "instance", "ensemble"),
     "zookeeper_quota_": ("job", "instance", "ensemble"),
+    "zookeeper_server_": ("job", "instance", "ensemble"),
     "zk_": ("job", "instance", "ensemble"),
 }
 

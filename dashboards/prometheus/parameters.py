@@ -217,6 +217,12 @@ class Parameters:
         "1m", "... and how long one must count to alert; after an outage servers come back one by one."
     )
     no_leader_for: str = _wait("1m", "How long no server of an ensemble may serve; an election takes less.")
+    not_serving_window: str = _wait(
+        "2m",
+        "A server that said in this window that it does not serve may lead, if others follow and none says it leads.",
+    )
+    clocks_seconds: float = _threshold(5, "Seconds that the clocks of an ensemble's servers may differ ...")
+    clocks_for: str = _wait("10m", "... and how long more alert.")
     two_leaders_for: str = _wait(
         "2m", "How long two servers may say that they lead; servers are asked at different moments of an election."
     )

@@ -41,6 +41,20 @@ DEBIAN_JARS = (
         "netty-resolver",
         "netty-transport",
     ),
+    # Of its AdminServer.
+    *(
+        "jackson-annotations",
+        "jackson-core",
+        "jackson-databind",
+        "jetty9-http",
+        "jetty9-io",
+        "jetty9-security",
+        "jetty9-server",
+        "jetty9-servlet",
+        "jetty9-util",
+        "jetty9-util-ajax",
+        "servlet-api",
+    ),
 )
 
 # Standard input is a pipe that only the parent writes to, so its end means that the parent is gone. The shell becomes

@@ -54,12 +54,12 @@ LOGBACK = """\
 """
 
 
-def four_letter_word(port: int, word: bytes, timeout: float = 5.0) -> str:
+def four_letter_word(port: int, word: bytes, timeout: float = 5.0, host: str = "127.0.0.1") -> str:
     """The answer of the server on a loopback port to a four-letter word, for example `b"mntr"`.
 
     Raises OSError if it does not answer within `timeout` seconds.
     """
-    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
+    with socket.create_connection((host, port), timeout=timeout) as connection:
         connection.sendall(word)
         with connection.makefile("rb") as reply:
             return reply.read().decode()

@@ -45,11 +45,15 @@ _OF_ADMIN_SERVER = ("command", "error")
 
 @dataclass
 class Answer:
-    """The numbers and texts of one answer, by the names that `mntr` gives them; how many of its lines are malformed."""
+    """The numbers and texts of one answer, by the names that `mntr` gives them; how many of its lines are malformed.
+
+    `clock_offset` is the server's clock minus the exporter's in seconds, None if it is not known.
+    """
 
     numbers: dict[str, float] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     malformed: int = 0
+    clock_offset: float | None = None
 
     def take(self, name: str, value: str) -> None:
         """Takes what one line says. A gauge without a value, which is null in Java, says nothing."""
@@ -115,7 +119,7 @@ def check_ruok(text: str) -> None:
         raise PollError("other", f"answered {_quoted(text)} to ruok")
 
 
-def parse_monitor(status: int, body: bytes) -> Answer:
+def parse_monitor(status: int, body: bytes, clock_offset: float | None = None) -> Answer:
     """The answer of AdminServer: an object that has the names of `mntr` without `zk_`.
 
     Raises PollError if the answer is a refusal, or has no number.
@@ -131,7 +135,7 @@ def parse_monitor(status: int, body: bytes) -> Answer:
         raise PollError("not_allowed" if status in (401, 403) else "other", f"answered with HTTP status {status}")
     if not isinstance(said, dict):
         raise PollError("other", f"answered {_quoted(body[:_SENTENCE].decode(errors='replace'))}")
-    answer = Answer()
+    answer = Answer(clock_offset=clock_offset)
     for key, value in said.items():
         if key not in _OF_ADMIN_SERVER:
             answer.take_json(f"zk_{key}", value)
@@ -150,7 +154,8 @@ def _check(text: str) -> None:
     if _NOT_ALLOWED in sentence:
         raise PollError("not_allowed", "the server's 4lw.commands.whitelist does not have the word")
     if _NOT_SERVING in sentence:
-        raise PollError("not_serving", "the server says that it is not serving; it has no quorum, or is starting")
+        said = "the server says that it is not serving"
+        raise PollError("not_serving", f"{said}; it has no quorum, is starting, or leads with leaderServes=no")
     if not text:
         raise PollError("not_serving", HUNG_UP)
 

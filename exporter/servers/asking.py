@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import time
 from collections.abc import AsyncIterator
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import h11
 
+from exporter.servers.clock import clock_offset
 from exporter.servers.failures import HUNG_UP, PollError
 from exporter.servers.targets import Target
 
@@ -25,6 +28,14 @@ _CHUNK = 64 * 1024
 _CONNECTING = 1.0
 #: Seconds that a server may take to close a connection after its answer.
 _CLOSING = 0.5
+
+
+class HttpAnswer(NamedTuple):
+    """An answer over HTTP; `clock_offset` is None if its header `Date` is missing or malformed."""
+
+    status: int
+    body: bytes
+    clock_offset: float | None
 
 
 async def four_letter_word(target: Target, word: str, tls: ssl.SSLContext | None) -> str:
@@ -41,8 +52,8 @@ async def four_letter_word(target: Target, word: str, tls: ssl.SSLContext | None
     return answer.decode(errors="replace")
 
 
-async def http_get(target: Target, url: str, tls: ssl.SSLContext | None) -> tuple[int, bytes]:
-    """The status and the body of the answer to a GET of `url` at the server; `tls` is for an https URL.
+async def http_get(target: Target, url: str, tls: ssl.SSLContext | None) -> HttpAnswer:
+    """The answer to a GET of `url` at the server; `tls` is for an https URL.
 
     Raises OSError if the server does not answer, PollError if the answer is too long or is not HTTP.
     """
@@ -57,16 +68,16 @@ async def http_get(target: Target, url: str, tls: ssl.SSLContext | None) -> tupl
         reader,
         writer,
     ):
-        connection = h11.Connection(h11.CLIENT)
+        connection, asked = h11.Connection(h11.CLIENT), time.time()
         try:
             writer.write(connection.send(request) + connection.send(h11.EndOfMessage()))
-            return await _response(connection, reader)
+            return await _response(connection, reader, asked)
         except h11.ProtocolError as error:
             raise PollError("other", f"the answer is not HTTP: {error}") from None
 
 
-async def _response(connection: h11.Connection, reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    status, body, is_answering = 0, bytearray(), False
+async def _response(connection: h11.Connection, reader: asyncio.StreamReader, asked: float) -> HttpAnswer:
+    status, body, is_answering, offset = 0, bytearray(), False, None
     while True:
         event = connection.next_event()
         if event is h11.NEED_DATA:
@@ -77,11 +88,12 @@ async def _response(connection: h11.Connection, reader: asyncio.StreamReader) ->
             connection.receive_data(chunk)
         elif isinstance(event, h11.Response):
             status = event.status_code
+            offset = clock_offset(dict(event.headers).get(b"date", b""), asked, time.time())
         elif isinstance(event, h11.Data):
             body += event.data
             _check_size(body)
         elif not isinstance(event, h11.InformationalResponse):
-            return status, bytes(body)
+            return HttpAnswer(status, bytes(body), offset)
 
 
 def _check_size(answer: bytearray) -> None:

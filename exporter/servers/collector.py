@@ -7,7 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from prometheus_client import Metric as Exposed
 
 from exporter.servers.readings import readings
-from exporter.telemetry.catalogue import SERVER_MALFORMED_LINES, SERVER_POLL_FAILURES, SERVER_SOURCE, SERVERS
+from exporter.telemetry.catalogue import (
+    SERVER_CLOCK_OFFSET,
+    SERVER_MALFORMED_LINES,
+    SERVER_POLL_FAILURES,
+    SERVER_SOURCE,
+    SERVERS,
+)
 from exporter.telemetry.collecting import Collector
 from exporter.telemetry.given import GivenCounter
 from exporter.telemetry.sources import EnsembleSource, ServerStats
@@ -64,11 +70,13 @@ def _empty(name: str, kind: str, help: str) -> Exposed:
 
 
 def _of_polls(servers: Sequence[Labelled]) -> Iterator[Exposed]:
-    source, failures, malformed = (metric.family() for metric in SERVERS.metrics)
+    source, clock, failures, malformed = (metric.family() for metric in SERVERS.metrics)
     for server, labels, _ in servers:
         if server.source is not None:
             source.add_sample(SERVER_SOURCE.name, {**labels, "source": server.source}, 1)
+        if server.clock_offset is not None:
+            clock.add_sample(SERVER_CLOCK_OFFSET.name, {**labels}, server.clock_offset)
         for reason, count in server.failures.items():
             failures.add_sample(SERVER_POLL_FAILURES.name, {**labels, "reason": reason}, count)
         malformed.add_sample(SERVER_MALFORMED_LINES.name, {**labels}, server.malformed_lines)
-    yield from (source, failures, malformed)
+    yield from (source, clock, failures, malformed)

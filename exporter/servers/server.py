@@ -71,6 +71,7 @@ class Server:
             source=found.source,
             numbers=found.answer.numbers,
             texts=found.answer.texts,
+            clock_offset=found.answer.clock_offset,
             problem=_in_words(problems),
             failures=dict(self._failures),
             malformed_lines=self._malformed,

@@ -556,6 +556,13 @@ SERVER_SOURCE = _info(
     "or ruok (none); absent if it does not answer.",
     {"source": ()},
 )
+SERVER_CLOCK_OFFSET = _gauge(
+    "zookeeper_server_clock_offset_seconds",
+    "The server's clock minus this machine's, by the header Date of AdminServer's answers, which has whole seconds: "
+    "wrong by at most half a second and half of the time that an answer takes. Absent where AdminServer does not "
+    "answer.",
+    unit="seconds",
+)
 SERVER_POLL_FAILURES = _counter(
     "zookeeper_server_poll_failures_total",
     "Questions that a server did not answer with its numbers. not_allowed: its whitelist does not have the four-letter "
@@ -651,7 +658,7 @@ RULES = Group(
 SERVERS = Group(
     title="ZooKeeper server",
     labels=("ensemble", "zk_host"),
-    metrics=(SERVER_SOURCE, SERVER_POLL_FAILURES, SERVER_MALFORMED_LINES),
+    metrics=(SERVER_SOURCE, SERVER_CLOCK_OFFSET, SERVER_POLL_FAILURES, SERVER_MALFORMED_LINES),
 )
 
 GROUPS = (CACHE, LIMITS, CLIENT, QUOTAS, SERVERS, RULES, EXPORTER, COLLECTORS)

@@ -57,6 +57,7 @@ class ServerStats:
         source: where its numbers come from; None if it gave none.
         numbers: its numbers by the names of ``mntr``, labels included; empty if it gave none.
         texts: its version and its state, likewise.
+        clock_offset: its clock minus the exporter's in seconds; None if its answer does not say.
         problem: why it, or a better source, gave nothing, in words; empty if all is well.
         failures: questions without an answer, by the catalogue's ``SERVER_FAILURES``.
         malformed_lines: lines of its answers that cannot be read.
@@ -67,6 +68,7 @@ class ServerStats:
     source: str | None = None
     numbers: Mapping[str, float] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
+    clock_offset: float | None = None
     problem: str = ""
     failures: Mapping[str, int] = field(default_factory=dict)
     malformed_lines: int = 0

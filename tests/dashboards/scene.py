@@ -19,6 +19,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 
 from exporter.demo.command import RULES as RULES_OF_DEMO
+from exporter.demo.ports import free_port
 from exporter.demo.server import NETTY, ZooKeeperServer
 from exporter.demo.world import World
 from exporter.zookeeper import quotas
@@ -33,6 +34,8 @@ RULES = Path(__file__).parents[2] / "dashboards" / "prometheus"
 TICK_TIME = 200
 #: The server has all numbers of one in production: it waits for its disk, and notes the pauses of its JVM.
 SYNCING, NOTING_PAUSES = {"zookeeper.forceSync": "yes"}, {"jvm.pause.monitor": "true"}
+#: Its AdminServer says what its clock shows.
+ADMIN = {"admin.enableServer": "true", "admin.serverAddress": "127.0.0.1"}
 #: Seconds until a change is visible: Prometheus begins to scrape some seconds after its start.
 SHOWN_WITHIN = 40.0
 #: Seconds until an alert fires: Prometheus evaluates the rules every 15 seconds, first the recording rules.
@@ -44,7 +47,7 @@ ENSEMBLE = """
   - name: {name}
     hosts: {hosts}
     session_timeout: 2s
-    servers: {{interval: {polled}}}
+    servers: {{interval: {polled}, admin: "http://{{host}}:{admin_port}"}}
     trees:
 """
 TREE = """
@@ -114,12 +117,13 @@ _RESYNCS = 'sum(zookeeper_cache_syncs_total{{reason="{reason}"}})'
 @contextlib.contextmanager
 def playing(folder: Path, *, writes_per_second: float = 60.0) -> Iterator[Scene]:
     """A scene whose exporters have loaded their trees and have been scraped."""
+    admin_port = free_port()
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(
             ZooKeeperServer(
                 tick_time=TICK_TIME,
                 system_properties={**NETTY, **SYNCING},
-                config={**LONG_SESSIONS, **NOTING_PAUSES},
+                config={**LONG_SESSIONS, **NOTING_PAUSES, **ADMIN, "admin.serverPort": str(admin_port)},
             )
         )
         world = World(server.hosts, writes_per_second=writes_per_second)
@@ -133,7 +137,7 @@ def playing(folder: Path, *, writes_per_second: float = 60.0) -> Iterator[Scene]
         exporters = tuple(
             stack.enter_context(
                 configured_exporter(
-                    _config(folder / str(number), ensembles, proxy.hosts),
+                    _config(folder / str(number), ensembles, proxy.hosts, admin_port),
                     ["--shard.total=2", f"--shard.ordinal={number % 2}"],
                     environment={**traces, **SAMPLING, "OTEL_TRACES_SAMPLER_ARG": SAMPLED[number]},
                 )
@@ -189,12 +193,13 @@ def _wait_serving(exporter: Exporter) -> None:
     eventually(lambda: exporter.url, timeout=READY_WITHIN)
 
 
-def _config(folder: Path, ensembles: Mapping[str, tuple[str, tuple[str, ...]]], proxied: str) -> Path:
+def _config(folder: Path, ensembles: Mapping[str, tuple[str, tuple[str, ...]]], proxied: str, admin_port: int) -> Path:
     folder.mkdir()
     text = "ensembles:"
     for name, (hosts, trees) in ensembles.items():
         # The proxy passes only what clients say.
-        text += ENSEMBLE.format(name=name, hosts=hosts, polled="0" if hosts == proxied else "1s")
+        polled = "0" if hosts == proxied else "1s"
+        text += ENSEMBLE.format(name=name, hosts=hosts, polled=polled, admin_port=admin_port)
         text += "".join(TREE.format(name=tree, path=f"/{tree}", metrics=_metrics(f"/{tree}")) for tree in trees)
     config = folder / "exporter.yml"
     config.write_text(textwrap.dedent(text))

@@ -1,4 +1,7 @@
-"""Ensemble: three real ZooKeeper servers on loopback ports that elect a leader, and optionally an observer."""
+"""Ensemble: three real ZooKeeper servers on loopback ports that elect a leader, and optionally an observer.
+
+With AdminServer, which has the same port at all of them, each has a loopback address of its own.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +47,11 @@ class Member:
         home: str | None = None,
         limits: Mapping[str, str] = LIMITS,
         heap: str = "256m",
+        admin_port: int | None = None,
     ) -> None:
         self.number = number
+        self.host = "127.0.0.1" if admin_port is None else f"127.0.0.{number}"
+        self._admin_port = admin_port
         self._heap = heap
         self._limits = limits
         #: The folder of the release to run from the next launch on; None for the installed one.
@@ -60,6 +66,11 @@ class Member:
         """Its line in every member's zoo.cfg, without the name."""
         return f"127.0.0.1:{self._peer_port}:{self._election_port}" + ("" if self._votes else ":observer")
 
+    @property
+    def client_address(self) -> str:
+        """Where clients connect."""
+        return f"{self.host}:{self.port}"
+
     def launch(self, members: Iterable[Member]) -> None:
         """Starts the server with a new zoo.cfg (ZooKeeper rewrites the file); does not wait until it serves."""
         if self._process is not None:
@@ -69,7 +80,10 @@ class Member:
         data.mkdir(exist_ok=True)
         (data / "myid").write_text(f"{self.number}\n")
         servers = {f"server.{member.number}": member.address for member in members}
-        here = {"clientPort": str(self.port), "dataDir": str(data)}
+        here = {"clientPort": str(self.port), "clientPortAddress": self.host, "dataDir": str(data)}
+        if self._admin_port is not None:
+            admin = {"enableServer": "true", "serverAddress": self.host, "serverPort": str(self._admin_port)}
+            here |= {f"admin.{key}": value for key, value in admin.items()}
         if not self._votes:
             here["peerType"] = "observer"
         jars = find_jars(self.home)
@@ -120,7 +134,7 @@ class Member:
     def mode(self) -> str | None:
         """`leader`, `follower` or `observer`; None while it does not serve."""
         with contextlib.suppress(OSError):
-            lines = four_letter_word(self.port, b"srvr", timeout=PROBE_TIMEOUT).splitlines()
+            lines = four_letter_word(self.port, b"srvr", PROBE_TIMEOUT, self.host).splitlines()
             return next((line.removeprefix("Mode: ") for line in lines if line.startswith("Mode: ")), None)
         return None
 
@@ -136,10 +150,21 @@ class Ensemble:
         home: str | None = None,
         limits: Mapping[str, str] = LIMITS,
         heap: str = "256m",
+        admin_port: int | None = None,
     ) -> None:
         numbers = range(1, voters + 1 + observer)
+        #: A leader that serves no client has no mode.
+        self._without_mode = 1 if limits.get("leaderServes") == "no" else 0
         self.members = [
-            Member(n, (free_port(), free_port(), free_port()), votes=n <= voters, home=home, limits=limits, heap=heap)
+            Member(
+                n,
+                (free_port(), free_port(), free_port()),
+                votes=n <= voters,
+                home=home,
+                limits=limits,
+                heap=heap,
+                admin_port=admin_port,
+            )
             for n in numbers
         ]
 
@@ -159,7 +184,7 @@ class Ensemble:
     @property
     def hosts(self) -> str:
         """The connection string with all members."""
-        return ",".join(f"127.0.0.1:{member.port}" for member in self.members)
+        return ",".join(member.client_address for member in self.members)
 
     @property
     def leader(self) -> Member:
@@ -178,14 +203,17 @@ class Ensemble:
 
     def serving(self, address: str | None) -> Member:
         """The member at an address, as `host:port`."""
-        return next(member for member in self.members if address == f"127.0.0.1:{member.port}")
+        return next(member for member in self.members if address == member.client_address)
 
     def heal(self) -> None:
         """Resumes and starts all members, and waits until they serve."""
         for member in self.members:
             member.resume()
             member.launch(self.members)
-        eventually(lambda: all(member.mode for member in self.members), timeout=START_TIMEOUT)
+        eventually(self._serves, timeout=START_TIMEOUT)
+
+    def _serves(self) -> bool:
+        return sum(member.mode is None for member in self.members) <= self._without_mode
 
     def lose_quorum(self) -> None:
         """Kills two of the three voting members."""

@@ -1,6 +1,6 @@
 """An admin restores a snapshot while clients are connected: no watch event, no error, and audits find it.
 
-ZooKeeper's AdminServer has the command from 3.9 on; Debian's package lacks the jars for it:
+ZooKeeper's AdminServer has the command from 3.9 on, and Debian's package is older:
 https://zookeeper.apache.org/doc/r3.9.3/zookeeperSnapshotAndRestore.html
 """
 

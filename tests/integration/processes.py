@@ -212,9 +212,17 @@ class Prometheus:
 
     def query(self, expression: str) -> list[float]:
         """The values of an instant query."""
+        return [float(sample["value"][1]) for sample in self._samples(expression)]
+
+    def labels(self, expression: str) -> list[Labels]:
+        """The labels of the samples of an instant query."""
+        return [sample["metric"] for sample in self._samples(expression)]
+
+    def _samples(self, expression: str) -> list[Any]:
         response = httpx.get(f"{self.url}/api/v1/query", params={"query": expression})
         response.raise_for_status()
-        return [float(sample["value"][1]) for sample in response.json()["data"]["result"]]
+        samples: list[Any] = response.json()["data"]["result"]
+        return samples
 
     def value(self, expression: str) -> float | None:
         """The value of an instant query with one sample; None if it has none."""

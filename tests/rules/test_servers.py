@@ -54,7 +54,9 @@ OF_MNTR = {
     for release in ("3.4.14", "3.6.3", "3.9.5")
 }
 GIVEN = {
-    "any answer": {"zk_up", "zk_server_state"},
+    "any answer": {"zk_up", "zk_server_leader", "zk_server_state"},
+    # Its clock is not a number of the answer.
+    "AdminServer": set(),
     "`srvr`, which each server allows": OF_SRVR,
     "`mntr` or AdminServer": OF_MNTR["3.4.14"],
     "one of them, from ZooKeeper 3.6 on": OF_MNTR["3.6.3"] & OF_MNTR["3.9.5"],

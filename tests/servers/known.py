@@ -29,7 +29,14 @@ def server(zk_host: str, source: str, answer: Answer) -> ServerStats:
     """A server that gave this answer, and nothing else ever."""
     counts = dict.fromkeys(SERVER_FAILURES, 0)
     return ServerStats(
-        zk_host, True, source, answer.numbers, answer.texts, failures=counts, malformed_lines=answer.malformed
+        zk_host,
+        True,
+        source,
+        answer.numbers,
+        answer.texts,
+        answer.clock_offset,
+        failures=counts,
+        malformed_lines=answer.malformed,
     )
 
 
@@ -45,7 +52,7 @@ def by_srvr(release: str, role: str) -> ServerStats:
 
 def by_admin(release: str) -> ServerStats:
     """A recorded standalone server that was asked at its AdminServer."""
-    return server("standalone:2181", "admin", parse_monitor(200, recorded.json(release, "admin.monitor")))
+    return server("standalone:2181", "admin", parse_monitor(200, recorded.json(release, "admin.monitor"), -0.25))
 
 
 class Servers:

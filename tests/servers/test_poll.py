@@ -9,6 +9,8 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +178,23 @@ def test_adminserver_is_asked_before_the_words() -> None:
     assert (found.source, found.is_up, reasons(found)) == ("admin", True, {})
     assert found.answer.texts["zk_server_state"] == "standalone"
     assert asked[0].startswith(b"GET /commands/monitor HTTP/1.1\r\nHost: 127.0.0.1:")
+
+
+def test_the_date_of_an_answer_says_how_the_clock_goes() -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True)
+    found, _ = admin_and_words(http(MONITOR, headers=f"Date: {date}\r\n"), silence)
+    assert found.answer.clock_offset == pytest.approx(86400, abs=PATIENT.timeout)
+
+
+@pytest.mark.parametrize("headers", ["", "Date: \r\n", "Date: tomorrow\r\n", "Date: Tue, 99 Nov 2026 14:30:07 GMT\r\n"])
+def test_a_date_that_is_none_costs_only_the_clock(headers: str) -> None:
+    found, _ = admin_and_words(http(MONITOR, headers=headers), silence)
+    assert (found.source, found.answer.clock_offset, found.answer.malformed) == ("admin", None, 0)
+    assert found.answer.numbers["zk_znode_count"] > 0
+
+
+def test_words_say_nothing_of_the_clock() -> None:
+    assert run(polled(words(LEADER))).answer.clock_offset is None
 
 
 @pytest.mark.parametrize(
