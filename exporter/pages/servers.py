@@ -50,7 +50,7 @@ def _role(server: ServerStats) -> tuple[str, str]:
     if server.is_up is None:
         return "not polled yet" if not server.problem else "unknown", "waiting"
     if not server.is_up:
-        return "no answer", "bad"
+        return "not serving" if server.reason == "not_serving" else "no answer", "bad"
     return brief(state_of(server)) or "answers", "good"
 
 

@@ -72,6 +72,7 @@ class Server:
             numbers=found.answer.numbers,
             texts=found.answer.texts,
             clock_offset=found.answer.clock_offset,
+            reason=problems[-1].reason if problems and found.source is None else "",
             problem=_in_words(problems),
             failures=dict(self._failures),
             malformed_lines=self._malformed,

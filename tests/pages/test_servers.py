@@ -32,6 +32,10 @@ def test_a_server_has_its_role_version_and_load() -> None:
 def test_why_a_server_or_a_better_source_cannot_be_asked() -> None:
     down = ServerStats("zk1:2181", False, problem="mntr: connection refused")
     assert shown(down) == ("no answer", "bad", "", "", "", "mntr: connection refused")
+    without_quorum = ServerStats(
+        "zk1:2181", False, reason="not_serving", problem="mntr: it says that it is not serving"
+    )
+    assert shown(without_quorum)[:2] == ("not serving", "bad")
     limited = replace(known.by_srvr("3.9.5", "follower"), problem="mntr: not in the whitelist")
     assert shown(limited)[0::5] == ("follower", "mntr: not in the whitelist")
     assert shown(ServerStats("zk1:2181", True, "ruok"))[:2] == ("answers", "good")
