@@ -26,6 +26,7 @@ import httpx
 from kazoo.client import KazooClient
 
 from exporter.demo.server import NETTY, ZooKeeperServer
+from tests import plainhttp
 from tests.conftest import TICK_TIME, connected
 from tests.faults.proxy import DOWN, UP, Proxy
 from tests.integration.processes import STOP_LIMIT, Exporter, configured_exporter
@@ -128,7 +129,7 @@ class Scrapes:
     """What a Prometheus asks, over one connection."""
 
     def __init__(self, url: str) -> None:
-        self._client = httpx.Client(base_url=url, timeout=10)
+        self._client = plainhttp.Client(base_url=url, timeout=10)
         self.seconds: list[float] = []
 
     def scrape(self) -> None:
@@ -147,7 +148,7 @@ class Page(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        with contextlib.suppress(httpx.TransportError), httpx.stream("GET", self._url, timeout=30) as response:
+        with contextlib.suppress(httpx.TransportError), plainhttp.stream("GET", self._url, timeout=30) as response:
             for line in response.iter_lines():
                 self.messages += line.startswith("data: ")
 

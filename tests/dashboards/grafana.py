@@ -13,6 +13,8 @@ from typing import Any
 
 import httpx
 
+from tests import plainhttp
+
 FOLDER = Path(__file__).parents[2] / "dashboards" / "grafana"
 NAMES = ("overview", "tree", "client", "znodes", "ensemble")
 #: The variables of a newly opened dashboard; one ensemble and one tree if only one may be selected.
@@ -112,7 +114,7 @@ class Dashboard:
 
 @functools.cache
 def _http() -> httpx.Client:
-    return httpx.Client(timeout=30)
+    return plainhttp.Client(timeout=30)
 
 
 @functools.cache

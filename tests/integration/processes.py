@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests import plainhttp
 from tests.support import eventually
 
 #: Seconds within which the exporter must end after a signal: enough for a busy machine, and less than the 10 s after
@@ -93,7 +94,7 @@ class Exporter:
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         """An HTTP response."""
-        return httpx.get(self.url + path, headers=headers)
+        return plainhttp.get(self.url + path, headers=headers)
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of the samples of this name with these labels in a scrape."""
@@ -208,7 +209,7 @@ class Prometheus:
 
     def wait_ready(self) -> None:
         """Waits until it answers queries, some time after it starts to listen."""
-        eventually(lambda: httpx.get(f"{self.url}/-/ready").status_code == 200, timeout=30)
+        eventually(lambda: plainhttp.get(f"{self.url}/-/ready").status_code == 200, timeout=30)
 
     def query(self, expression: str) -> list[float]:
         """The values of an instant query."""
@@ -219,7 +220,7 @@ class Prometheus:
         return [sample["metric"] for sample in self._samples(expression)]
 
     def _samples(self, expression: str) -> list[Any]:
-        response = httpx.get(f"{self.url}/api/v1/query", params={"query": expression})
+        response = plainhttp.get(f"{self.url}/api/v1/query", params={"query": expression})
         response.raise_for_status()
         samples: list[Any] = response.json()["data"]["result"]
         return samples

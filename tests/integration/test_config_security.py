@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
@@ -23,6 +22,7 @@ from exporter.daemon.ensemble import WatchedEnsemble
 from exporter.demo.ports import free_port
 from exporter.demo.server import NETTY, ZooKeeperServer
 from exporter.zookeeper.kazoo.seam import adapt
+from tests import plainhttp
 from tests.conftest import TICK_TIME, connected
 from tests.integration.processes import STOP_LIMIT, Exporter, configured_exporter
 from tests.support import eventually
@@ -135,7 +135,7 @@ def unreadable(ensemble: WatchedEnsemble) -> int | None:
 def nothing_tells(exporter: Exporter, *secrets: str) -> None:
     """No log, page, answer or metric contains a secret in any form, or the password of the session."""
     pages = [exporter.get(path).text for path in ("/", "/metrics", "/browse?ensemble=main&tree=/tree&path=/tree")]
-    answers = [first_event(exporter), httpx.post(f"{exporter.url}/-/reload").text]
+    answers = [first_event(exporter), plainhttp.post(f"{exporter.url}/-/reload").text]
     connects = [line["event"] for line in exporter.log_lines() if "Connect(" in line["event"]]
     assert connects
     assert all("passwd='(credentials)'" in event for event in connects)
@@ -148,7 +148,7 @@ def nothing_tells(exporter: Exporter, *secrets: str) -> None:
 
 def first_event(exporter: Exporter) -> str:
     """The first message to an open page."""
-    with httpx.stream("GET", f"{exporter.url}/-/events") as response:
+    with plainhttp.stream("GET", f"{exporter.url}/-/events") as response:
         return next(line for line in response.iter_lines() if line.startswith("data: {"))
 
 

@@ -8,10 +8,10 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from exporter.demo.server import ZooKeeperServer
+from tests import plainhttp
 from tests.conftest import ClientFactory, ZooKeeper
 from tests.faults.proxy import Proxy
 from tests.integration.processes import STOP_LIMIT, Exporter, running_exporter
@@ -91,7 +91,7 @@ def test_compression_and_formats(exporter: Exporter) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/-/ready"])
 def test_head_tells_the_size_and_sends_nothing(exporter: Exporter, path: str) -> None:
-    response = httpx.head(exporter.url + path)
+    response = plainhttp.head(exporter.url + path)
     assert response.status_code == 200
     assert int(response.headers["content-length"]) > 0
     assert response.content == b""
@@ -99,7 +99,7 @@ def test_head_tells_the_size_and_sends_nothing(exporter: Exporter, path: str) ->
 
 def test_unknown_paths_and_wrong_methods(exporter: Exporter) -> None:
     assert exporter.get("/nope").status_code == 404
-    refused = httpx.post(exporter.url + "/metrics")
+    refused = plainhttp.post(exporter.url + "/metrics")
     assert refused.status_code == 405
     assert "GET" in refused.headers["allow"]
 

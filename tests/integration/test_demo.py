@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 
 from exporter.demo.server import four_letter_word
 from exporter.demo.world import ROOTS
+from tests import plainhttp
 from tests.support import alive, eventually
 
 DEMO = [sys.executable, "-m", "exporter", "demo", "--web.listen-address=127.0.0.1:0"]
@@ -47,7 +47,7 @@ class Demo:
 
     def nodes(self) -> float:
         """Nodes in all trees, as scraped."""
-        samples = re.findall(r"^zookeeper_cache_nodes\{.*\} (\S+)$", httpx.get(self.metrics).text, re.M)
+        samples = re.findall(r"^zookeeper_cache_nodes\{.*\} (\S+)$", plainhttp.get(self.metrics).text, re.M)
         return sum(map(float, samples))
 
 
@@ -67,7 +67,7 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
 
 def test_its_urls_answer_with_the_whole_tree(demo: Demo) -> None:
     eventually(lambda: demo.nodes() > 3000)
-    page = httpx.get(demo.page)
+    page = plainhttp.get(demo.page)
     assert page.status_code == 200
     assert all(root in page.text for root in ROOTS)
 

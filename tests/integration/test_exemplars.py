@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from kazoo.client import KazooClient
 from opentelemetry.sdk.trace import TracerProvider
@@ -17,6 +16,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 from prometheus_client import CollectorRegistry, start_http_server
 
 from exporter import TreeCache, instrument
+from tests import plainhttp
 from tests.integration.processes import Prometheus, running_prometheus
 from tests.support import eventually
 
@@ -62,7 +62,7 @@ def exemplars(prometheus: Prometheus, query: str) -> list[Mapping[str, Any]]:
     """The exemplars from Prometheus' API, each with its labels, its value and the labels of its series."""
     now = time.time()
     parameters: dict[str, str | float] = {"query": query, "start": now - 300, "end": now + 300}
-    response = httpx.get(f"{prometheus.url}/api/v1/query_exemplars", params=parameters)
+    response = plainhttp.get(f"{prometheus.url}/api/v1/query_exemplars", params=parameters)
     response.raise_for_status()
     return [
         {**exemplar, "series": series["seriesLabels"]}

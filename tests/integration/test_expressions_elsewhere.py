@@ -75,7 +75,7 @@ def ensemble() -> Iterator[Ensemble]:
 def prometheus(tmp_path_factory: pytest.TempPathFactory, ensemble: Ensemble) -> Iterator[Prometheus]:
     """A Prometheus with the exporter's own job and both jobs of the document."""
     folder = tmp_path_factory.mktemp("elsewhere")
-    servers = {"interval": "500ms", "timeout": "5s", "names": "all"}
+    servers = {"interval": "2s", "timeout": "5s", "names": "all"}
     one = {"name": "main", "hosts": ensemble.hosts, "trees": [{"path": "/"}], "servers": servers}
     (folder / "config.yml").write_text(json.dumps({"ensembles": [one]}))
     with configured_exporter(folder / "config.yml") as exporter:
@@ -83,7 +83,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory, ensemble: Ensemble) -> 
         jobs = list(documented(exporter, ensemble))
         assert {job["job_name"] for job in jobs} == {PROBES, RENAMED}
         more = "".join(f"- {json.dumps(job)}\n" for job in jobs)
-        with running_prometheus(folder, exporter.url, more=more) as running:
+        with running_prometheus(folder, exporter.url, interval="3s", more=more) as running:
             yield running
 
 

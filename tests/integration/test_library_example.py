@@ -7,11 +7,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from kazoo.client import KazooClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests import plainhttp
 from tests.conftest import ZooKeeper
 from tests.support import eventually
 
@@ -35,7 +35,7 @@ class Application:
         return self._process.stdout.readline().strip()
 
     def metric(self, name: str, **labels: str) -> float | None:
-        families = text_string_to_metric_families(httpx.get(self._url).text)
+        families = text_string_to_metric_families(plainhttp.get(self._url).text)
         samples = (sample for family in families for sample in family.samples)
         return next((sample.value for sample in samples if (sample.name, sample.labels) == (name, labels)), None)
 

@@ -21,6 +21,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.demo.ports import free_port
+from tests import plainhttp
 from tests.conftest import ClientFactory, ZooKeeper
 from tests.faults.proxy import DOWN, Proxy
 from tests.integration.processes import STOP_LIMIT, Exporter, configured_exporter, running_exporter
@@ -238,7 +239,7 @@ def test_without_a_file_to_open_it_says_so_once_and_recovers(
 def scrapes(exporter: Exporter) -> bool:
     """Whether a scrape succeeds now."""
     try:
-        return httpx.get(f"{exporter.url}/metrics", timeout=2).status_code == 200
+        return plainhttp.get(f"{exporter.url}/metrics", timeout=2).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -278,7 +279,7 @@ def telling(zookeeper: ZooKeeper, pipe: int) -> Iterator[tuple[str, subprocess.P
 
 def answers(url: str) -> bool:
     try:
-        return httpx.get(url).status_code == 200
+        return plainhttp.get(url).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -389,7 +390,7 @@ def scraping(url: str, statuses: list[int]) -> Iterator[None]:
     def scrape() -> None:
         with contextlib.suppress(httpx.TransportError):
             while True:
-                statuses.append(httpx.get(url, timeout=30).status_code)
+                statuses.append(plainhttp.get(url, timeout=30).status_code)
 
     thread = threading.Thread(target=scrape)
     thread.start()

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import httpx
 import pytest
 from kazoo.client import KazooClient
 from kazoo.security import OPEN_ACL_UNSAFE, make_digest_acl
@@ -21,6 +20,7 @@ from exporter.pages import conditions
 from exporter.telemetry.sources import EnsembleSource
 from exporter.web import probes
 from exporter.zookeeper.session import Session
+from tests import plainhttp
 from tests.conftest import ZooKeeper, connected
 from tests.support import eventually
 from tests.web.running import Running, running
@@ -56,9 +56,9 @@ class Watched:
 
     def said(self) -> Said:
         """Asks all of them."""
-        page = httpx.get(self.server.url, timeout=30).text
-        healthy, ready = (httpx.get(f"{self.server.url}/-/{name}", timeout=30) for name in ("healthy", "ready"))
-        families = text_string_to_metric_families(httpx.get(f"{self.server.url}/metrics", timeout=30).text)
+        page = plainhttp.get(self.server.url, timeout=30).text
+        healthy, ready = (plainhttp.get(f"{self.server.url}/-/{name}", timeout=30) for name in ("healthy", "ready"))
+        families = text_string_to_metric_families(plainhttp.get(f"{self.server.url}/metrics", timeout=30).text)
         samples = [sample for family in families for sample in family.samples]
 
         def one(name: str) -> str:
@@ -166,7 +166,7 @@ def test_znodes_are_closed_and_opened(
         watched.owner.set_acls(ROOT + path, CLOSED)
     said = watched.expect(headline, tree, line)
     assert (said.root, said.unreadable) == (root, len(closed))
-    browsed = httpx.get(
+    browsed = plainhttp.get(
         f"{watched.server.url}/browse?ensemble=main&tree={ROOT}&path={ROOT}{closed[0]}", timeout=30
     ).text
     assert headline in browsed
@@ -179,7 +179,10 @@ def test_the_root_is_deleted_and_created(watched: Watched) -> None:
     watched.owner.delete(ROOT, recursive=True)
     said = watched.expect("/app: root is missing.", "root missing", "in_sync, root missing")
     assert (said.root, said.unreadable) == ("missing", 0)
-    assert "This znode is not in the cache." in httpx.get(f"{watched.server.url}/browse?ensemble=main&tree={ROOT}").text
+    assert (
+        "This znode is not in the cache."
+        in plainhttp.get(f"{watched.server.url}/browse?ensemble=main&tree={ROOT}").text
+    )
     watched.owner.create(ROOT)
 
 

@@ -6,11 +6,11 @@ import contextlib
 from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
-import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
 from exporter.telemetry.sources import EnsembleSource
+from tests import plainhttp
 from tests.integration.conftest import SHOWN_WITHIN, OpenPage
 from tests.pages.znodes import STAT, Znodes
 from tests.telemetry.known import BUSY_CLIENT, Source
@@ -60,7 +60,7 @@ def is_document(address: str) -> bool:
 
 @pytest.mark.parametrize("front", FRONTS)
 def test_all_links_of_all_pages_lead_somewhere(front: str, open_page: OpenPage) -> None:
-    with fronted(*FRONTS[front]) as first, httpx.Client() as client:
+    with fronted(*FRONTS[front]) as first, plainhttp.Client() as client:
         page = open_page(first)
         expect(page.locator("html[data-live=yes]")).to_be_attached(timeout=SHOWN_WITHIN)
         left, seen = [first], {first}

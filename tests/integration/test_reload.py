@@ -20,6 +20,7 @@ from exporter.config.settings import OPTIONS, Ensemble, Tree
 from exporter.daemon.fleet import Fleet
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import TreeCache
+from tests import plainhttp
 from tests.conftest import ZooKeeper
 from tests.integration.processes import STOP_LIMIT, Exporter, configured_exporter
 from tests.support import eventually
@@ -183,7 +184,7 @@ def exporter(config: Path) -> Iterator[Exporter]:
 
 
 def reload(exporter: Exporter, method: str = "POST") -> httpx.Response:
-    return httpx.request(method, exporter.url + "/-/reload")
+    return plainhttp.request(method, exporter.url + "/-/reload")
 
 
 def test_a_hangup_reloads(exporter: Exporter, config: Path, zookeeper: ZooKeeper) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from exporter.config.settings import Ensemble, ListenAddress, Settings, Tree, Web
 from exporter.daemon.run import run
+from tests import plainhttp
 from tests.conftest import ZooKeeper
 
 
@@ -25,4 +26,4 @@ def test_it_serves_when_ready_and_ends_with_status_0_on_a_signal(zookeeper: ZooK
     assert run(Settings((ensemble,), Web((ListenAddress("127.0.0.1", 0),))), on_ready=on_ready) == 0
     assert answers[0].startswith("http://127.0.0.1:")
     with pytest.raises(httpx.ConnectError):
-        httpx.get(answers[0])
+        plainhttp.get(answers[0])

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from kazoo.security import make_acl
 
+from tests import plainhttp
 from tests.conftest import ClientFactory, ZooKeeper
 from tests.integration.processes import STOP_LIMIT, running_exporter
 from tests.support import eventually
@@ -69,11 +70,11 @@ def test_several_addresses(tmp_path: Path) -> None:
     flags = ("--web.listen-address=[::1]:0", f"--web.listen-address=unix://{path}")
     with (
         running_exporter(tmp_path, UNREACHABLE, "/", flags=flags) as exporter,
-        httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), base_url="http://exporter") as local,
+        plainhttp.Client(transport=httpx.HTTPTransport(uds=str(path)), base_url="http://exporter") as local,
     ):
         urls = [line["url"] for line in exporter.wait_logged("serving", 3)]
         assert urls[2] == f"unix://{path}"
-        assert [httpx.get(f"{url}/-/healthy").status_code for url in urls[:2]] == [200, 200]
+        assert [plainhttp.get(f"{url}/-/healthy").status_code for url in urls[:2]] == [200, 200]
         assert local.get("/metrics").status_code == 200
         assert exporter.stop()[0] == 0
     assert not path.exists()
@@ -84,14 +85,14 @@ def test_a_prefix(tmp_path: Path) -> None:
     with running_exporter(tmp_path, UNREACHABLE, "/", flags=flags) as exporter:
         assert exporter.get("/zk/-/healthy").text.startswith("Healthy.\n")
         assert "\nzookeeper_client_up{" in exporter.get(exporter.logged("serving")[0]["telemetry_path"]).text
-        assert httpx.post(f"{exporter.url}/zk/-/reload").status_code == 200
+        assert plainhttp.post(f"{exporter.url}/zk/-/reload").status_code == 200
         assert exporter.get("/metrics").status_code == 404
 
 
 def test_open_pages_do_not_hold_up_the_end(tmp_path: Path) -> None:
     with (
         running_exporter(tmp_path, UNREACHABLE, "/") as exporter,
-        httpx.stream("GET", f"{exporter.url}/-/events") as events,
+        plainhttp.stream("GET", f"{exporter.url}/-/events") as events,
     ):
         lines = events.iter_lines()
         assert next(lines) == "retry: 1000"

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exporter.web.connections import PLAIN_HTTP
+from tests import plainhttp
 from tests.faults.size import size
 from tests.support import eventually
 from tests.web.certificates import Authority
@@ -60,7 +61,7 @@ def tls_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def client(server: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url) as one:
+    with plainhttp.Client(base_url=server.url) as one:
         yield one
 
 
@@ -157,7 +158,7 @@ def test_clients_that_do_not_read(server: Server) -> None:
 
 
 def test_a_client_between_two_scrapes_outlasts_a_crowd_of_strangers(server: Server) -> None:
-    with httpx.Client(base_url=server.url) as client:
+    with plainhttp.Client(base_url=server.url) as client:
         assert client.get("/metrics").status_code == 200
         with crowd(server):
             # httpx does not retry on a closed connection.
@@ -191,7 +192,7 @@ def test_scrapes_and_probes_get_through(shape: str, tmp_path: Path) -> None:
             for _ in range(5):
                 for path in ("/metrics", "/-/healthy", "/-/ready"):
                     # Each over a new connection. Takes a second or so, more on a busy machine.
-                    assert httpx.get(server.url + path, timeout=90).status_code in (
+                    assert plainhttp.get(server.url + path, timeout=90).status_code in (
                         200,
                         503 if "ready" in path else 200,
                     )
@@ -217,7 +218,7 @@ def test_clients_that_ask_without_a_pause_take_turns(server: Server) -> None:
         try:
             for path in ("/metrics", "/-/healthy") * 2:
                 # A turn of the server's loop, which may take a while on this machine.
-                assert httpx.get(server.url + path, timeout=90).status_code == 200
+                assert plainhttp.get(server.url + path, timeout=90).status_code == 200
         finally:
             stop.set()
             asking.join()

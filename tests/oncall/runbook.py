@@ -10,9 +10,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import httpx
-
 from exporter.demo.java import find_jars, find_java
+from tests import plainhttp
 from tests.oncall.stage import Place
 
 PATH = Path(__file__).parents[2] / "docs" / "runbooks.md"
@@ -57,7 +56,7 @@ def complaints(alert: str, labels: Mapping[str, str], place: Place) -> Iterator[
     answers = []
     for query in queries(alert):
         filled = _with_labels(query, labels)
-        response = httpx.get(f"{place.stage.prometheus.url}/api/v1/query", params={"query": filled}, timeout=60)
+        response = plainhttp.get(f"{place.stage.prometheus.url}/api/v1/query", params={"query": filled}, timeout=60)
         if response.status_code != 200 or "$" in filled:
             yield f"{alert}: {filled}: {response.text}"
         else:

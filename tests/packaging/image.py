@@ -18,9 +18,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-import httpx
-
 from exporter.demo.server import ZooKeeperServer
+from tests import plainhttp
 from tests.support import eventually
 
 #: Makes the root ($0) read-only, and becomes the command ($@) in it.
@@ -115,9 +114,9 @@ def check_service(image: Image, hosts: str) -> None:
     probe = image.config["Healthcheck"]["Test"][1:]
     with image.running(f"--zookeeper.hosts={hosts}", "--treecache.path=/", "--log.format=json") as process:
         eventually(lambda: "200 Healthy." in image.run(*probe).stdout, 30)
-        eventually(lambda: httpx.get("http://127.0.0.1:19141/-/ready").status_code == 200, 30)
-        metrics = httpx.get("http://127.0.0.1:19141/metrics").text
-        assert httpx.get("http://127.0.0.1:19141/docs/runbooks").status_code == 200
+        eventually(lambda: plainhttp.get("http://127.0.0.1:19141/-/ready").status_code == 200, 30)
+        metrics = plainhttp.get("http://127.0.0.1:19141/metrics").text
+        assert plainhttp.get("http://127.0.0.1:19141/docs/runbooks").status_code == 200
         assert 'zookeeper_client_up{ensemble="default"} 1.0' in metrics
         process.send_signal(signal.Signals[image.config["StopSignal"]])
         assert process.wait(timeout=10) == 0, process.stderr and process.stderr.read()

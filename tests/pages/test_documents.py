@@ -7,7 +7,6 @@ from pathlib import Path
 from urllib.parse import urldefrag, urljoin
 
 import bcrypt
-import httpx
 import pytest
 
 from exporter.config.web import load
@@ -16,6 +15,7 @@ from exporter.pages.conditions import CONDITIONS, CONNECTIONS
 from exporter.pages.documents import Documents
 from exporter.telemetry.catalogue import GROUPS
 from exporter.web.guard import SECURITY_HEADERS
+from tests import plainhttp
 from tests.web.running import running
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +44,7 @@ def test_all_documents_are_there_the_runbooks_first() -> None:
 @pytest.mark.starts
 def test_each_runbook_that_something_leads_to_is_there() -> None:
     with running() as server:
-        served = httpx.get(f"{server.url}/docs/runbooks").text
+        served = plainhttp.get(f"{server.url}/docs/runbooks").text
     alerts = set(re.findall(r"alert: (\w+)", RULES))
     linked = set(re.findall(r"runbook_url: \S*#(\w+)", RULES))
     conditions = {one.runbook.lower() for one in CONDITIONS if one.runbook}
@@ -58,7 +58,7 @@ def test_each_runbook_that_something_leads_to_is_there() -> None:
 @pytest.mark.starts
 @pytest.mark.parametrize("prefix", ["", "/monitors/zk"])
 def test_each_link_leads_somewhere(prefix: str) -> None:
-    with running(prefix=prefix) as server, httpx.Client() as client:
+    with running(prefix=prefix) as server, plainhttp.Client() as client:
         first = f"{server.url}{prefix}/docs"
         left, seen = [first], {first: set[str]()}
         wanted: set[tuple[str, str]] = set()
@@ -86,7 +86,7 @@ def test_each_link_leads_somewhere(prefix: str) -> None:
 def test_they_are_guarded_as_the_other_pages_are(tmp_path: Path) -> None:
     config = tmp_path / "web.yml"
     config.write_text(f"basic_auth_users: {{alice: {bcrypt.hashpw(b'secret', bcrypt.gensalt(4)).decode()}}}\n")
-    with running(config=load(config)) as server, httpx.Client(base_url=server.url) as client:
+    with running(config=load(config)) as server, plainhttp.Client(base_url=server.url) as client:
         for path in ("/docs", "/docs/runbooks", "/docs/nothing"):
             refused = client.get(path)
             answer = client.get(path, auth=("alice", "secret"))
@@ -100,13 +100,13 @@ def test_they_are_guarded_as_the_other_pages_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["/docs/", "/docs/nothing", "/docs/../README", "/docs/%2e%2e%2fREADME", "/docs/a/b"])
 def test_what_is_no_document(path: str) -> None:
     with running() as server:
-        assert httpx.get(f"{server.url}{path}").status_code == 404
+        assert plainhttp.get(f"{server.url}{path}").status_code == 404
 
 
 @pytest.mark.starts
 def test_each_metric_is_explained() -> None:
     with running() as server:
-        served = httpx.get(f"{server.url}/docs/metrics").text
+        served = plainhttp.get(f"{server.url}/docs/metrics").text
     assert [metric.name for group in GROUPS for metric in group.metrics if metric.name not in served] == []
 
 

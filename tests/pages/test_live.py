@@ -8,7 +8,6 @@ import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import pytest
 import structlog
 
@@ -17,6 +16,7 @@ from exporter.pages.history import History
 from exporter.pages.live import Live, TooManyPagesError
 from exporter.pages.standing import Places
 from exporter.telemetry.sources import EnsembleSource
+from tests import plainhttp
 from tests.support import eventually
 from tests.telemetry.known import BUSY_CLIENT, Source
 from tests.web.running import fresh, running
@@ -131,7 +131,7 @@ def test_a_closed_page_leaves_its_place_at_once(monkeypatch: pytest.MonkeyPatch,
         while b"retry" not in answer:
             answer += page.recv(65536)
         events = f"{server.url}/-/events"
-        with httpx.stream("GET", events) as another:
+        with plainhttp.stream("GET", events) as another:
             assert another.status_code == 503
         if end == "close":
             page.close()
@@ -139,7 +139,7 @@ def test_a_closed_page_leaves_its_place_at_once(monkeypatch: pytest.MonkeyPatch,
             page.shutdown(socket.SHUT_WR)
 
         def is_open() -> bool:
-            with httpx.stream("GET", events) as another:
+            with plainhttp.stream("GET", events) as another:
                 return another.status_code == 200
 
         eventually(is_open)

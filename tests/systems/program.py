@@ -11,9 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from exporter.demo.java import GuardedProcess
+from tests import plainhttp
 from tests.support import eventually
 
 #: Seconds within which a program must do what a test waits for: a failover takes a session's timeout, and more.
@@ -42,7 +41,7 @@ class Program:
 
     def asked(self) -> dict[str, Any]:
         """What it says itself."""
-        said: dict[str, Any] = httpx.get(self.url, timeout=30).raise_for_status().json()
+        said: dict[str, Any] = plainhttp.get(self.url, timeout=30).raise_for_status().json()
         return said
 
     def start(self) -> None:

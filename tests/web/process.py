@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
-import ssl
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import httpx
 
+from tests import plainhttp
 from tests.web.certificates import Authority
 
 #: Seconds within which a well-behaved scrape must be answered, Prometheus' default; and the bytes that memory may grow.
@@ -39,7 +39,7 @@ class Server:
     ) -> None:
         self._log = log
         self.authority, self.auth = authority, auth
-        self.verify: ssl.SSLContext | bool = True if authority is None else authority.client_context()
+        self.verify = plainhttp.TRUSTS_NOBODY if authority is None else authority.client_context()
         limit = [] if files is None else ["prlimit", f"--nofile={files}:"]
         command = [*limit, sys.executable, "-m", "tests.web.serve", *arguments]
         with log.open("wb") as stderr:

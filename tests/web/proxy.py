@@ -14,6 +14,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from tests import plainhttp
+
 _OF_THE_CONNECTION = ("connection", "keep-alive", "transfer-encoding", "host")
 _METHODS = ["GET", "HEAD", "POST"]
 
@@ -24,7 +26,7 @@ def proxied(upstream: str, public: str, in_place: str) -> Iterator[str]:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with httpx.AsyncClient(base_url=upstream, timeout=30) as app.state.client:
+        async with plainhttp.AsyncClient(base_url=upstream, timeout=30) as app.state.client:
             yield
 
     async def hand_on(request: Request) -> Response:

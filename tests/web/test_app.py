@@ -26,6 +26,7 @@ from exporter.treecache import Shard
 from exporter.treecache.stats import CacheStats
 from exporter.web.app import create_app
 from exporter.zookeeper.stats import FAILURE_REASONS
+from tests import plainhttp
 from tests.pages.znodes import STAT, Znodes
 from tests.servers.known import Servers, by_mntr
 from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT, NEW_CACHE, NEW_CLIENT, Source, ensemble
@@ -40,7 +41,7 @@ def talk(*ensembles: EnsembleSource, to: Callable[[httpx.AsyncClient], Awaitable
 
     async def converse() -> T:
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
+        async with plainhttp.AsyncClient(transport=transport, base_url="http://exporter") as client:
             return await to(client)
 
     return asyncio.run(converse())
@@ -277,7 +278,7 @@ def test_the_page_links_to_the_dashboards() -> None:
 
 
 async def asked(app: Starlette, path: str) -> httpx.Response:
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://exporter") as client:
+    async with plainhttp.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://exporter") as client:
         return await client.get(path)
 
 

@@ -23,6 +23,7 @@ from exporter.web.app import create_app
 from exporter.web.connections import HttpProtocol, TlsGate
 from exporter.web.lobby import Lobby
 from exporter.web.tls import server_context
+from tests import plainhttp
 from tests.pages.znodes import STAT, Znodes
 from tests.support import eventually
 from tests.telemetry.known import BUSY_CLIENT, Source
@@ -128,7 +129,7 @@ def test_pages_are_made_without_opening_files(path: str, status: int) -> None:
         transport = httpx.ASGITransport(app)
         async with (
             app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=transport, base_url="http://exporter") as client,
+            plainhttp.AsyncClient(transport=transport, base_url="http://exporter") as client,
         ):
             await asyncio.to_thread(eventually, is_loaded)
             assert (await client.get("/-/ready")).status_code == 200

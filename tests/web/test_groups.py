@@ -14,6 +14,7 @@ from exporter.telemetry.collectors import build_registry
 from exporter.web.app import create_app, kinds, open_to_all
 from exporter.web.groups import GROUPS, Context, Made, Place, RouteGroup, places
 from exporter.web.lobby import Kind
+from tests import plainhttp
 
 
 async def hello(_request: Request) -> Response:
@@ -48,7 +49,7 @@ def test_a_group_that_is_added_is_served_and_linked() -> None:
 
     async def get(path: str) -> httpx.Response:
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
+        async with plainhttp.AsyncClient(transport=transport, base_url="http://exporter") as client:
             return await client.get(path)
 
     assert asyncio.run(get("/zk/api/hello")).text == "Hello.\n"

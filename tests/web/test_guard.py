@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from exporter.config.web import WebConfig
+from tests import plainhttp
 from tests.web.running import Running, running
 
 pytestmark = pytest.mark.starts
@@ -35,7 +36,7 @@ def server() -> Iterator[Running]:
 @pytest.mark.parametrize("method", ["HEAD", "POST"])
 @pytest.mark.parametrize("path", PATHS + PROBES)
 def test_headers_on_every_response(open_server: Running, path: str, method: str) -> None:
-    headers = httpx.request(method, open_server.url + path).headers
+    headers = plainhttp.request(method, open_server.url + path).headers
     policy = headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
@@ -48,7 +49,7 @@ def test_headers_on_every_response(open_server: Running, path: str, method: str)
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_password_for_all(server: Running, path: str) -> None:
-    with httpx.Client(base_url=server.url) as client:
+    with plainhttp.Client(base_url=server.url) as client:
         attempts = [client.head(path, auth=auth) for auth in (("alice", "wrong"), ("bob", "secret"))]
         for response in (client.head(path), *attempts):
             assert response.status_code == 401
@@ -58,19 +59,19 @@ def test_a_password_for_all(server: Running, path: str) -> None:
 
 @pytest.mark.parametrize("path", PROBES)
 def test_no_password_for_probes(server: Running, path: str) -> None:
-    assert httpx.get(server.url + path).status_code == 200
+    assert plainhttp.get(server.url + path).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/-/healthy/../../metrics", "//metrics", "/-/healthy%2f..%2f..%2fmetrics"])
 def test_no_way_around(server: Running, path: str) -> None:
     request = httpx.Request("GET", server.url, extensions={"target": path.encode()})
-    with httpx.Client() as client:
+    with plainhttp.Client() as client:
         assert client.send(request).status_code == 401
 
 
 @pytest.mark.parametrize("path", ["/", "/nope"])
 def test_headers_of_the_configuration(server: Running, path: str) -> None:
-    headers = httpx.get(server.url + path).headers
+    headers = plainhttp.get(server.url + path).headers
     assert headers["strict-transport-security"] == "max-age=60"
     assert headers["x-frame-options"] == "sameorigin"
     assert "content-security-policy" not in headers
@@ -80,8 +81,8 @@ def test_headers_of_the_configuration(server: Running, path: str) -> None:
 def test_other_sites_may_link_but_not_post(open_server: Running) -> None:
     for site, post in (("cross-site", 403), ("same-site", 403), ("same-origin", 405), ("none", 405)):
         headers = {"Sec-Fetch-Site": site}
-        assert httpx.post(open_server.url, headers=headers).status_code == post
-        assert httpx.get(open_server.url, headers=headers).status_code == 200
+        assert plainhttp.post(open_server.url, headers=headers).status_code == post
+        assert plainhttp.get(open_server.url, headers=headers).status_code == 200
 
 
 def test_other_origins_may_not_post_where_browsers_tell_no_more(open_server: Running) -> None:
@@ -96,5 +97,5 @@ def test_other_origins_may_not_post_where_browsers_tell_no_more(open_server: Run
         (open_server.url.upper(), 405),
     ):
         headers = {"Origin": origin}
-        assert httpx.post(open_server.url, headers=headers).status_code == post, origin
-        assert httpx.get(open_server.url, headers=headers).status_code == 200
+        assert plainhttp.post(open_server.url, headers=headers).status_code == post, origin
+        assert plainhttp.get(open_server.url, headers=headers).status_code == 200

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from exporter.config.settings import ListenAddress, SettingsError, UnixAddress, parse_listen_address
 from exporter.web.listening import base_url, listen, listening
 from exporter.web.server import serving
+from tests import plainhttp
 
 
 @pytest.fixture
@@ -68,8 +69,8 @@ def test_all_are_served_at_once(path: Path) -> None:
             assert urls[2] == f"unix://{path}"
             async with (
                 serving(Starlette(routes=[Route("/", greet)]), listeners),
-                httpx.AsyncClient() as client,
-                httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(path))) as local,
+                plainhttp.AsyncClient() as client,
+                plainhttp.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(path))) as local,
             ):
                 answers = [await client.get(urls[0]), await client.get(urls[1]), await local.get("http://exporter/")]
         return [answer.text for answer in answers]

@@ -7,13 +7,13 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 import bcrypt
-import httpx
 import pytest
 
 from exporter.config.web import load
 from exporter.pages.prefix import relative
 from exporter.web.app import kinds, open_to_all
 from exporter.web.lobby import Kind
+from tests import plainhttp
 from tests.web.running import running
 
 PATHS = ("/", "/browse", "/docs", "/docs/runbooks", "/metrics", "/-/healthy", "/-/ready", "/-/page.css", "/-/page.js")
@@ -22,7 +22,7 @@ PATHS = ("/", "/browse", "/docs", "/docs/runbooks", "/metrics", "/-/healthy", "/
 @pytest.mark.starts
 @pytest.mark.parametrize("prefix", ["", "/zk", "/monitors/zk"])
 def test_everything_is_behind_the_prefix(prefix: str) -> None:
-    with running(prefix=prefix) as server, httpx.Client(base_url=server.url) as client:
+    with running(prefix=prefix) as server, plainhttp.Client(base_url=server.url) as client:
         assert {path: client.get(prefix + path).status_code for path in PATHS} == dict.fromkeys(PATHS, 200)
         with client.stream("GET", f"{prefix}/-/events") as events:
             assert next(events.iter_lines()) == "retry: 1000"
@@ -41,7 +41,7 @@ def test_everything_is_behind_the_prefix(prefix: str) -> None:
 @pytest.mark.parametrize("prefix", ["/zk", "/monitors/zk"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_what_is_not_the_first_page_leads_there(prefix: str, method: str) -> None:
-    with running(prefix=prefix) as server, httpx.Client(base_url=server.url) as client:
+    with running(prefix=prefix) as server, plainhttp.Client(base_url=server.url) as client:
         for path in ("/", prefix):
             response = client.request(method, path)
             assert response.status_code == 302
@@ -55,7 +55,7 @@ def test_what_is_not_the_first_page_leads_there(prefix: str, method: str) -> Non
 def test_probes_alone_need_no_password_behind_a_prefix(tmp_path: Path) -> None:
     config = tmp_path / "web.yml"
     config.write_text(f"basic_auth_users: {{alice: {bcrypt.hashpw(b'secret', bcrypt.gensalt(4)).decode()}}}\n")
-    with running(prefix="/zk", config=load(config)) as server, httpx.Client(base_url=server.url) as client:
+    with running(prefix="/zk", config=load(config)) as server, plainhttp.Client(base_url=server.url) as client:
         for path in ("/", "/zk", "/zk/", "/zk/metrics", "/-/healthy", "/zk/-/events"):
             assert client.get(path).status_code == 401
         for path in ("/zk/-/healthy", "/zk/-/ready"):

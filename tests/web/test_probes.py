@@ -13,6 +13,7 @@ from exporter.pages.history import History
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache.stats import CACHE_STATES, CacheStats
 from exporter.web.probes import LASTING, Probes
+from tests import plainhttp
 from tests.telemetry.known import BUSY_CACHE, BUSY_CLIENT, NEW_CACHE, Source
 from tests.web.running import fresh, loading
 
@@ -37,7 +38,7 @@ class Asked:
     def _ask(self, path: str) -> tuple[int, str]:
         async def converse() -> httpx.Response:
             transport = httpx.ASGITransport(self._app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
+            async with plainhttp.AsyncClient(transport=transport, base_url="http://exporter") as client:
                 return await client.get(path)
 
         response = asyncio.run(converse())

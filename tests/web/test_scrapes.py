@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from exporter.web.scrapes import Scrapes
+from tests import plainhttp
 
 
 class Held(Collector):
@@ -40,7 +41,7 @@ def scrape(held: Held, conversation: Callable[[httpx.AsyncClient], Awaitable[Non
 
     async def converse() -> None:
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
+        async with plainhttp.AsyncClient(transport=transport, base_url="http://exporter") as client:
             await asyncio.wait_for(conversation(client), 30)
 
     asyncio.run(converse())

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from exporter.config.settings import ListenAddress
 from exporter.web.listening import base_url, listen
 from exporter.web.server import serving
+from tests import plainhttp
 
 pytestmark = pytest.mark.starts
 
@@ -33,7 +34,7 @@ def talk(to: Callable[[httpx.AsyncClient], Awaitable[T]]) -> T:
         listener = listen(ListenAddress("127.0.0.1", 0))
         async with (
             serving(Starlette(routes=[Route("/", greet)]), [listener]),
-            httpx.AsyncClient(base_url=base_url(listener)) as client,
+            plainhttp.AsyncClient(base_url=base_url(listener)) as client,
         ):
             return await to(client)
 

@@ -19,6 +19,7 @@ from exporter.telemetry.collectors import build_registry
 from exporter.telemetry.sources import EnsembleSource, ServerStats
 from exporter.web.app import create_app
 from exporter.web.serverprobes import _seconds
+from tests import plainhttp
 from tests.servers import known, recorded
 from tests.servers.fakes import Fake, faking, hang_up, silence, words
 from tests.servers.known import Servers as FixedServers
@@ -33,7 +34,7 @@ async def get(path: str, *ensembles: EnsembleSource, any_target: bool = False, *
     )
     transport = httpx.ASGITransport(app)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
+    async with plainhttp.AsyncClient(transport=transport, base_url="http://exporter") as client:
         return await client.get(path, headers=named)
 
 

@@ -17,6 +17,7 @@ from exporter.config.web import load
 from exporter.web import current
 from exporter.web.current import CurrentConfig
 from exporter.web.tls import has_allowed_name
+from tests import plainhttp
 from tests.support import being_read, eventually
 from tests.web.certificates import Authority
 from tests.web.process import received
@@ -69,7 +70,7 @@ def test_https(file: Path, authority: Authority) -> None:
                 response = client.get("/metrics")
                 assert response.status_code == 200
                 assert response.headers["x-content-type-options"] == "nosniff"
-        assert httpx.get(server.url.replace("https", "http")).status_code == 400
+        assert plainhttp.get(server.url.replace("https", "http")).status_code == 400
 
 
 @pytest.mark.starts
@@ -201,7 +202,7 @@ def test_users_come_and_go_without_a_restart(file: Path) -> None:
     with (
         structlog.testing.capture_logs() as logged,
         running(config=load(file)) as server,
-        httpx.Client(base_url=server.url) as client,
+        plainhttp.Client(base_url=server.url) as client,
     ):
         assert client.get("/metrics", auth=("alice", "secret")).status_code == 200
         replace_file(file, f"basic_auth_users: {{bob: {hashed}}}")
@@ -225,7 +226,7 @@ def test_a_file_that_hangs_holds_up_nobody(file: Path) -> None:
         file.unlink()
         os.mkfifo(file)
         with being_read(file):
-            assert httpx.get(f"{server.url}/metrics").status_code == 200
+            assert plainhttp.get(f"{server.url}/metrics").status_code == 200
 
 
 def test_tls_neither_comes_nor_goes_without_a_restart(file: Path, authority: Authority) -> None:
