@@ -23,16 +23,20 @@ T = TypeVar("T")
 #: A server's configuration: even with a short tick, sessions may be as long as clients ask for. So sessions that are
 #: not meant to end survive when the machine stalls for some seconds.
 LONG_SESSIONS = {"maxSessionTimeout": "60000"}
+#: Seconds that `eventually` waits at most after a look that took long.
+_LONGEST_REST = 0.2
 
 
 def eventually(predicate: Callable[[], T], timeout: float = 60.0, interval: float = 0.01) -> T:
     """The first true value that `predicate` returns; fails with the last one after `timeout` seconds.
 
-    An AssertionError that `predicate` raises counts as not yet true, and is the failure at the deadline.
+    An AssertionError that `predicate` raises counts as not yet true, and is the failure at the deadline. Between two
+    looks it waits for `interval` seconds, longer after a look that took long: what it waits for needs the machine too.
     """
     deadline = time.monotonic() + timeout
     while True:
-        late = time.monotonic() >= deadline
+        begun = time.monotonic()
+        late = begun >= deadline
         try:
             value = predicate()
         except AssertionError:
@@ -43,7 +47,7 @@ def eventually(predicate: Callable[[], T], timeout: float = 60.0, interval: floa
                 return value
             if late:
                 raise AssertionError(f"not true within {timeout:g} s; last value: {value!r}")
-        time.sleep(interval)
+        time.sleep(max(interval, min(_LONGEST_REST, 4 * (time.monotonic() - begun))))
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from tests import plainhttp
 from tests.support import eventually
@@ -98,17 +99,20 @@ class Exporter:
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of the samples of this name with these labels in a scrape."""
-        families = text_string_to_metric_families(self.get("/metrics").text)
-        samples = [sample for family in families for sample in family.samples if sample.name == name]
-        matching = [sample.value for sample in samples if labels.items() <= sample.labels.items()]
+        matching = [sample.value for sample in self.samples(name) if labels.items() <= sample.labels.items()]
         assert matching, f"no sample {name} {labels}"
         return float(sum(matching))
 
     def series(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:
         """The samples of this name in a scrape, by the values of these labels."""
-        families = text_string_to_metric_families(self.get("/metrics").text)
-        samples = [sample for family in families for sample in family.samples if sample.name == name]
-        return {tuple(sample.labels[label] for label in labels): sample.value for sample in samples}
+        return {tuple(sample.labels[label] for label in labels): sample.value for sample in self.samples(name)}
+
+    def samples(self, name: str) -> list[Sample]:
+        """The samples of this name in a scrape."""
+        # To read all of it takes longer than the scrape.
+        lines = "".join(line for line in self.get("/metrics").text.splitlines(True) if line.startswith(name))
+        families = text_string_to_metric_families(lines)
+        return [sample for family in families for sample in family.samples if sample.name == name]
 
     def wait_ready(self) -> None:
         """Waits until every tree was loaded once."""

@@ -19,7 +19,6 @@ from typing import Any
 from kazoo.client import KazooClient
 from kazoo.security import make_digest_acl
 from prometheus_client import CollectorRegistry
-from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import Rule, Shard, TreeCache, ZnodeMetrics
 from exporter.demo.server import ZooKeeperServer
@@ -56,8 +55,7 @@ def configured(folder: Path, hosts: str, *rules: Mapping[str, Any], **ensemble: 
 
 def series(exporter: Exporter, name: str, *labels: str) -> dict[tuple[str, ...], float]:
     """The series of a rule's metric, by the values of these labels."""
-    families = text_string_to_metric_families(exporter.get("/metrics").text)
-    samples = [one for family in families for one in family.samples if one.name == f"zookeeper_znode_{name}"]
+    samples = exporter.samples(f"zookeeper_znode_{name}")
     assert all((one.labels["ensemble"], one.labels["tree"]) == ("main", "tree") for one in samples)
     return {tuple(one.labels[label] for label in labels): one.value for one in samples}
 
