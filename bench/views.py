@@ -65,7 +65,7 @@ def load(znodes: int) -> list[AddedRun]:
     """The changes of a load of a tree of directories, of which the data is not kept, as by default."""
     record = without_data(Znode(b"x" * 100, 2, 2, 2).record)
     return [
-        AddedRun([f"/dir-{start:07}/leaf-{index:06}" for index in range(RUN)], [record] * RUN)
+        AddedRun([f"/dir-{start:07}/leaf-{index:06}" for index in range(RUN)], [record] * RUN, {"persistent": RUN})
         for start in range(0, znodes, RUN)
     ]
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.freshness import Verified
 from exporter.treecache.sent import Sent
+from exporter.treecache.siblings import sums
 
 
 class Event(NamedTuple):
@@ -24,10 +25,19 @@ class Event(NamedTuple):
 
 
 class AddedRun(NamedTuple):
-    """Many znodes that were added one after another. It stays one object until the events are needed."""
+    """Many znodes that were added one after another. It stays one object until the events are needed.
+
+    ``counted`` is how many there are of each kind, if that is known.
+    """
 
     paths: Sequence[str]
     records: Sequence[bytes]
+    counted: Mapping[str, int] | None = None
+
+    @property
+    def kinds(self) -> Mapping[str, int]:
+        """How many there are of each kind."""
+        return sums(self.records).kinds if self.counted is None else self.counted
 
     def events(self) -> Iterator[Event]:
         """The event of each."""

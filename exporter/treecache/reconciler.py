@@ -59,13 +59,8 @@ class Reconciler:
         options: CacheOptions,
     ) -> None:
         self.tree = Tree()
-        self.scope = Scope(
-            shown_prefix,
-            options.selector,
-            options.max_depth,
-            functools.partial(outbox.fault, "selector"),
-            options.shard,
-        )
+        on_fault = functools.partial(outbox.fault, "selector")
+        self.scope = Scope(shown_prefix, options.selector, options.max_depth, on_fault, options.shard)
         #: The outbox's events and faults.
         self.events, self.faults = outbox.events, outbox.faults
         #: Whether a sync is under way.
@@ -143,7 +138,8 @@ class Reconciler:
             # Also if these children are as they were: others may be missing.
             self._suspects.add(run.head)
         if run.are_new:
-            self.events.append(AddedRun(paths[start : run.end], cast(Sequence[bytes], results[start : run.end])))
+            records = cast(Sequence[bytes], results[start : run.end])
+            self.events.append(AddedRun(paths[start : run.end], records, run.kinds))
         for position in run.parents:
             if self._is_listed(paths[position], 1):
                 self._agenda.want_list(paths[position], self.syncing or paths[position] in loads)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple, cast
 
-from exporter.treecache.siblings import siblings, sums
+from exporter.treecache.siblings import Sums, siblings, sums
 from exporter.treecache.stats import NODE_KINDS
 from exporter.zookeeper.records import (
     child_count,
@@ -62,7 +62,8 @@ class Run(NamedTuple):
     """Children of one znode, those at the positions from ``start`` to ``end``, after `Tree.apply_run`.
 
     Either all of them are new and were added; then ``parents`` are the positions of the znodes that have children on
-    the server. Or nothing was changed; then ``odd`` are the positions of the znodes that differ from the tree.
+    the server, and ``kinds`` how many there are of each kind. Or nothing was changed; then ``odd`` are the positions of
+    the znodes that differ from the tree.
     """
 
     start: int
@@ -71,6 +72,7 @@ class Run(NamedTuple):
     are_new: bool
     parents: Sequence[int]
     odd: Sequence[int]
+    kinds: Mapping[str, int]
 
 
 class OrphanError(LookupError):
@@ -193,7 +195,7 @@ class Tree:
         Does the same as `add` for each, or as a comparison of each, at a fraction of the cost.
         """
         if not paths[start]:
-            return Run(start, start + 1, "", False, (), (start,))
+            return Run(start, start + 1, "", False, (), (start,), {})
         head = paths[start][: paths[start].rindex("/")]
         names = siblings(paths, start, head + "/")
         end = start + len(names)
@@ -204,20 +206,21 @@ class Tree:
         if len(fresh) == len(names) and held.keys().isdisjoint(fresh) and set(map(type, answers)) == {bytes}:
             parent = parent or self.branch(head)
             if parent is not None:
-                parents = self._add_siblings(parent.children, cast(dict[str, bytes], fresh))
-                return Run(start, end, head, True, [start + position for position in parents], ())
+                added = self._add_siblings(parent.children, cast(dict[str, bytes], fresh))
+                parents = [start + position for position in added.parents]
+                return Run(start, end, head, True, parents, (), added.kinds)
         # What comes twice is applied in order.
         odd = _differing(list(map(held.get, names)), answers) if len(fresh) == len(names) else range(len(names))
-        return Run(start, end, head, False, (), [start + position for position in odd])
+        return Run(start, end, head, False, (), [start + position for position in odd], {})
 
-    def _add_siblings(self, children: dict[str, Entry], fresh: Mapping[str, bytes]) -> Sequence[int]:
-        """Adds children; returns the positions of the children that have children themselves."""
+    def _add_siblings(self, children: dict[str, Entry], fresh: Mapping[str, bytes]) -> Sums:
+        """Adds children; returns their totals."""
         children.update(fresh)
         added = sums(list(fresh.values()))
         for kind, count in added.kinds.items():
             self.kinds[kind] += count
         self.data_bytes += added.data_bytes
-        return added.parents
+        return added
 
     def replace(self, path: str, record: bytes) -> None:
         """Replaces the record of a znode in the tree."""

@@ -214,7 +214,7 @@ def test_of_known_znodes_those_are_odd_that_differ_or_have_children() -> None:
     assert tree.apply_run(paths, records, 0)[:2] == (0, 1)
     assert list(tree.apply_run(paths, records, 0).odd) == [0]
     assert list(tree.apply_run(paths, records, 1).odd) == [2]
-    assert tree.apply_run(paths, records, 3) == (3, 5, "/b", False, (), [])
+    assert tree.apply_run(paths, records, 3) == (3, 5, "/b", False, (), [], {})
     assert list(tree.apply_run(paths, [*records[:4], other.record], 3).odd) == [4]
     assert list(tree.apply_run(["/b/c", "/b/new"], records[:2], 0).odd) == [1]
     assert list(tree.apply_run(["/x/y"], records[:1], 0).odd) == [0]
@@ -226,7 +226,7 @@ def test_new_znodes_with_children_are_named() -> None:
     tree.add("", leaf)
     paths = [f"/{number:03}" for number in range(100)]
     records = [parent if number in (3, 70) else leaf for number in range(100)]
-    assert tree.apply_run(paths, records, 0) == (0, 100, "", True, [3, 70], ())
+    assert tree.apply_run(paths, records, 0) == (0, 100, "", True, [3, 70], (), {"persistent": 100})
 
 
 @given(st.lists(PATHS.filter(bool), max_size=40))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from exporter.treecache.siblings import czxids, sums
+from exporter.treecache.outcome import AddedRun
+from exporter.treecache.siblings import czxids
 from exporter.views.patterns import Captures
 from exporter.views.rules.readings import UnusableError, labels_of
 from exporter.views.rules.rule import Rule
@@ -46,17 +45,18 @@ class Counted(State):
             znodes.add(czxid_of(record))
             self._put(key, znodes)
 
-    def added_run(self, pattern: int, paths: Sequence[str], captures: Captures, records: Sequence[bytes]) -> None:
+    def added_run(self, pattern: int, run: AddedRun, captures: Captures) -> None:
         """All at once, if they are of one series."""
-        kind = self.rule.kind
+        records, kind = run.records, self.rule.kind
+        concerned = len(records) if kind is None else run.kinds.get(kind, 0)
         if self._is_single:
-            self._count(len(records) if kind is None else sums(records).kinds.get(kind, 0))
+            self._count(concerned)
             return
         if self._labels is not None or max(self._places) >= len(captures.shared):
-            super().added_run(pattern, paths, captures, records)
+            super().added_run(pattern, run, captures)
             return
-        if kind is not None and sums(records).kinds != {kind: len(records)}:
-            records = [record for record in records if self._concerns(record)]
+        if concerned < len(records):
+            records = list(filter(self._concerns, records))
         if records:
             key = self._key(captures.shared)
             znodes = self._znodes.setdefault(key, Least())

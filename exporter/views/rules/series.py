@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import heapq
+import math
+from array import array
 from collections import Counter
-from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 #: The values of a series' labels.
@@ -28,12 +29,19 @@ def take_one(counter: Counter[Item], item: Item) -> None:
 
 
 class Least:
-    """A multiset of numbers that knows its least one: a heap, from which numbers are taken when they come up."""
+    """A multiset of numbers that knows its least one: a heap, from which numbers are taken when they come up.
 
-    __slots__ = ("_gone", "_heap", "_size")
+    Whole numbers that come together are in the heap only once one is removed: until then, eight bytes are enough for
+    each, and nearly no time.
+    """
+
+    __slots__ = ("_gone", "_heap", "_late", "_least_late", "_size")
 
     def __init__(self) -> None:
         self._heap: list[float] = []
+        #: Those that are not in the heap yet, and the least of them.
+        self._late = array("q")
+        self._least_late: float = math.inf
         #: Those that are in the heap, but were removed.
         self._gone: Counter[float] = Counter()
         self._size = 0
@@ -49,18 +57,15 @@ class Least:
         else:
             heapq.heappush(self._heap, number)
 
-    def extend(self, numbers: Sequence[float]) -> None:
+    def extend(self, numbers: array[int]) -> None:
         """Adds several numbers."""
-        if self._gone or len(numbers) < len(self._heap) // _FEW:
-            for number in numbers:
-                self.add(number)
-            return
         self._size += len(numbers)
-        self._heap += numbers
-        heapq.heapify(self._heap)
+        self._late += numbers
+        self._least_late = min(self._least_late, min(numbers, default=math.inf))
 
     def remove(self, number: float) -> None:
         """Removes a number that is in it."""
+        self._take_in_the_late()
         self._size -= 1
         self._gone[number] += 1
         if len(self._heap) > 2 * self._size + _LEFT_OVER:
@@ -72,7 +77,16 @@ class Least:
         """The least number. There must be one."""
         while self._gone and self._gone[self._heap[0]]:
             take_one(self._gone, heapq.heappop(self._heap))
-        return self._heap[0]
+        return min(self._heap[0], self._least_late) if self._heap else self._least_late
+
+    def _take_in_the_late(self) -> None:
+        if len(self._late) < len(self._heap) // _FEW:
+            for number in self._late:
+                heapq.heappush(self._heap, number)
+        elif self._late:
+            self._heap += self._late
+            heapq.heapify(self._heap)
+        self._late, self._least_late = array("q"), math.inf
 
 
 class _Youngest:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from exporter.telemetry.catalogue import UNUSABLE_REASONS
+from exporter.treecache.outcome import AddedRun
 from exporter.views.patterns import Captures
 from exporter.views.rules.rule import Family, Rule
 from exporter.views.rules.series import Bounded, Key, take_one
@@ -99,9 +100,9 @@ class State:
         """A znode was added."""
         raise NotImplementedError
 
-    def added_run(self, pattern: int, paths: Sequence[str], captures: Captures, records: Sequence[bytes]) -> None:
+    def added_run(self, pattern: int, run: AddedRun, captures: Captures) -> None:
         """Siblings were added; by default one by one."""
-        for path, captured, record in zip(paths, captures.of_each(), records, strict=True):
+        for path, captured, record in zip(run.paths, captures.of_each(), run.records, strict=True):
             self.added(pattern, path, captured, record)
 
     def updated(self, pattern: int, path: str, captured: Key, record: bytes, old: bytes) -> None:

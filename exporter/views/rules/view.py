@@ -157,11 +157,10 @@ class RulesView(View):
 
     def _added_run(self, run: AddedRun, matched: RunMatch) -> None:
         place, pattern = self._roles[matched.pattern]
-        paths, records = run.paths, run.records
-        if len(matched.positions) < len(paths):
-            paths = [paths[position] for position in matched.positions]
-            records = [records[position] for position in matched.positions]
-        self._states[place].added_run(pattern, paths, matched.captures, records)
+        if len(matched.positions) < len(run.paths):
+            paths = [run.paths[position] for position in matched.positions]
+            run = AddedRun(paths, [run.records[position] for position in matched.positions])
+        self._states[place].added_run(pattern, run, matched.captures)
 
     def _change(self, event: Event, matches: Matches) -> None:
         kind, path, record, old = event

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,13 +58,22 @@ def test_many_that_come_and_go_leave_nothing() -> None:
     assert series._youngest is None or len(series._youngest) <= 2 * 3 + 64
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), max_size=300))
-def test_the_least_of_a_multiset(steps: list[tuple[bool, int]]) -> None:
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["add", "remove"]), st.integers(0, 5))
+        | st.tuples(st.just("extend"), st.lists(st.integers(0, 5), max_size=50)),
+        max_size=300,
+    )
+)
+def test_the_least_of_a_multiset(steps: list[tuple[str, Any]]) -> None:
     least, numbers = Least(), Counter[int]()
-    for adds, number in steps:
-        if adds:
+    for step, number in steps:
+        if step == "add":
             least.add(number)
             numbers[number] += 1
+        elif step == "extend":
+            least.extend(array("q", number))
+            numbers.update(number)
         elif numbers[number]:
             least.remove(number)
             numbers[number] -= 1
