@@ -25,7 +25,7 @@ class Keeping:
 
     def follow(self, views: Sequence[View], failed: Callable[[View, BaseException], None]) -> None:
         """Holds what these views read; `failed` gets the exceptions of theirs, which mean no."""
-        self._readers = overriding(View, "reads", views)
+        self._readers = tuple(view for view in overriding(View, "reads", views) if view.reads_anything)
         self._failed = failed
 
     def results(self, paths: Sequence[str], results: list[ReadResult]) -> list[ReadResult]:

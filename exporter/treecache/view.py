@@ -42,6 +42,9 @@ class View:
     #: Why the view gets no more calls; None while it does.
     failure: BaseException | None = None
 
+    #: Whether `reads` may be true for any znode. If not, the cache never asks, which takes a part of a load's time.
+    reads_anything = True
+
     def reads(self, path: str) -> bool:
         """Whether the view needs the data of the znode at this path, below the root (``""`` is the root itself).
 

@@ -291,8 +291,11 @@ def test_only_the_data_that_a_view_reads_is_kept(mode: str) -> None:
 
 @pytest.mark.usefixtures("plain")
 def test_without_a_view_that_reads_no_data_is_kept() -> None:
-    _, data = loaded(View())
+    reader = Reader()
+    reader.reads_anything = False
+    _, data = loaded(View(), reader)
     assert set(data.values()) == {None}
+    assert reader.asked == []
 
 
 @pytest.mark.usefixtures("plain")

@@ -62,6 +62,7 @@ class RulesView(View):
         self._roles = [(place, number) for place, one in enumerate(self._states) for number in range(len(one.patterns))]
         self._patterns = Patterns((pattern for state in self._states for pattern in state.patterns), root)
         self._data = Patterns((pattern for state in self._states for pattern in state.reads), root)
+        self.reads_anything = not self._data.is_idle
 
     @classmethod
     def of(cls, cache: TreeCache, rules: Iterable[Rule]) -> RulesView:

@@ -234,8 +234,11 @@ def test_the_series_of_the_oldest_znodes_stay() -> None:
 
 
 def test_data_is_read_only_where_a_value_needs_it() -> None:
-    assert not driving("/a/{b}", "bytes").view.reads("/a/x")
+    needless = driving("/a/{b}", "bytes").view
+    assert not needless.reads_anything
+    assert not needless.reads("/a/x")
     view = driving("/a/{b}", "number").view
+    assert view.reads_anything
     assert view.reads("/a/x")
     assert not view.reads("/a")
     assert view.reads_below("/a")
