@@ -56,8 +56,8 @@ soak: setup-soak ## Run the long forms: a million simulated schedules, hundreds 
 	@$(PYTHON) -m tests.kazoo_suite .kazoo-venv/bin/python
 	@echo "soak: hostile input"
 	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/config tests/pages tests/web tests/zookeeper tests/integration/test_web_hostile.py
-	@echo "soak: packs with Patroni and Spark"
-	@$(MAKE) --no-print-directory .patroni-venv/.stamp .bench-venv/.stamp
+	@echo "soak: packs with Patroni and Spark, and other releases of ZooKeeper"
+	@$(MAKE) --no-print-directory .patroni-venv/.stamp .bench-venv/.stamp $(RELEASES:%=.releases/%/.stamp)
 	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/systems
 	@echo "soak: make test on a busy machine"
 	@$(MAKE) --no-print-directory busy
@@ -74,6 +74,16 @@ soak: setup-soak ## Run the long forms: a million simulated schedules, hundreds 
 	@echo "soak: installing Patroni into .patroni-venv"
 	@$(PYTHON) -m venv .patroni-venv
 	@.patroni-venv/bin/python -m pip install --quiet 'patroni[zookeeper]==4.1.5' kazoo==2.11.0 'psycopg[binary]==3.3.9'
+	@touch $@
+
+# Releases of Spark whose jars have ZooKeeper 3.4.14, 3.6.3 and 3.9.
+RELEASES = 3.1.3 3.5.9 4.3.0
+
+.releases/%/.stamp:
+	@echo "soak: installing the ZooKeeper of Spark $* into .releases"
+	@$(PYTHON) -m venv .releases/$*
+	@.releases/$*/bin/python -m pip install --quiet setuptools wheel
+	@.releases/$*/bin/python -m pip install --quiet --no-deps --no-build-isolation pyspark==$*
 	@touch $@
 
 busy: setup-dev ## Run make test five times in a row beside two processes that take all they can get
@@ -141,5 +151,5 @@ setup-soak: ## Install what `make soak` needs
 
 clean: ## Remove the environment and every cache
 	@echo "clean: removing .venv and caches"
-	@rm -rf .venv .venv-3.* .docs-venv site .bench-venv .kazoo-venv .patroni-venv .image-test .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	@rm -rf .venv .venv-3.* .docs-venv site .bench-venv .kazoo-venv .patroni-venv .releases .image-test .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
