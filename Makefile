@@ -43,8 +43,10 @@ test-lowest: setup-dev ## Run part of the tests with the lowest versions of ever
 soak: setup-soak ## Run the long forms: a million simulated schedules, hundreds of faulty ones, big trees, many cycles
 	@echo "soak: a million simulated schedules"
 	@$(PYTHON) -m tests.simulation 1000000 --schedules 1000000 --jobs 2
-	@echo "soak: faults at real servers"
-	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/faults
+	@$(MAKE) --no-print-directory $(RELEASES:%=.releases/%/.stamp)
+	@echo "soak: faults at real servers, and an upgrade of them"
+	@SOAK=1 ZOOKEEPER_UPGRADE="$${ZOOKEEPER_UPGRADE:-$$(echo $(JARS) | tr ' ' ':')}" \
+		$(PYTHON) -m pytest --quiet --timeout=3600 tests/faults
 	@echo "soak: an hour on call, at the windows that are shipped"
 	@$(PYTHON) -m tests.oncall --write
 	@echo "soak: every case of the rules with all of them"
@@ -57,7 +59,7 @@ soak: setup-soak ## Run the long forms: a million simulated schedules, hundreds 
 	@echo "soak: hostile input"
 	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/config tests/pages tests/web tests/zookeeper tests/integration/test_web_hostile.py
 	@echo "soak: packs with Patroni and Spark, and other releases of ZooKeeper"
-	@$(MAKE) --no-print-directory .patroni-venv/.stamp .bench-venv/.stamp $(RELEASES:%=.releases/%/.stamp)
+	@$(MAKE) --no-print-directory .patroni-venv/.stamp .bench-venv/.stamp
 	@SOAK=1 $(PYTHON) -m pytest --quiet --timeout=3600 tests/systems
 	@echo "soak: make test on a busy machine"
 	@$(MAKE) --no-print-directory busy
@@ -78,6 +80,7 @@ soak: setup-soak ## Run the long forms: a million simulated schedules, hundreds 
 
 # Releases of Spark whose jars have ZooKeeper 3.4.14, 3.6.3 and 3.9.
 RELEASES = 3.1.3 3.5.9 4.3.0
+JARS = "$$PWD"/.releases/*/lib/python3*/site-packages/pyspark/jars
 
 .releases/%/.stamp:
 	@echo "soak: installing the ZooKeeper of Spark $* into .releases"
