@@ -295,6 +295,7 @@ def _machines() -> list[Panel]:
             "is apart from the others is wrong: look at its NTP. If all are, it is the exporter's.",
             "s",
             Query(by_server("zookeeper_server_clock_offset_seconds"), NAME),
+            either_side=2,
             width=6,
         ),
     ]

@@ -125,6 +125,7 @@ def graph(
     log_above: float | None = None,
     absent: str = "no data",
     maximum: float | None = None,
+    either_side: float | None = None,
     width: int = 12,
     height: int = 8,
 ) -> Panel:
@@ -132,13 +133,13 @@ def graph(
 
     `lines` names series that are limits themselves, drawn dashed in these colours. `bars` are for occasional counts,
     `dots` for occasional values. The scale is logarithmic above `log_above` and linear below it, so that one far-out
-    series does not flatten the others.
+    series does not flatten the others. It begins at 0, or reaches at least `either_side` above and below 0.
     """
     panel = timeseries.Panel()
     for ref, query in zip("ABCDEF", queries, strict=False):
         panel.with_target(_range(query, ref))
     _dress(panel, title, description, unit, (width, height), limit=limit)
-    panel.no_value(absent).min(0).span_nulls(False).line_width(1).fill_opacity(40 if stacked or bars else 8)
+    panel.no_value(absent).span_nulls(False).line_width(1).fill_opacity(40 if stacked or bars else 8)
     panel.draw_style(_style(bars, dots)).show_points(common.VisibilityMode.NEVER).point_size(6)
     panel.color_scheme(builders.FieldColor().mode(dashboard.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
     # Names only: with numbers the legend has no room for a fourth instance. The tooltip has the numbers.
@@ -151,6 +152,10 @@ def graph(
         panel.stacking(options.StackingConfig().mode(common.StackingMode.NORMAL).group("A"))
     if bars:
         panel.decimals(0)
+    if either_side is None:
+        panel.min(0)
+    else:
+        panel.axis_soft_min(-either_side).axis_soft_max(either_side)
     if maximum is not None:
         panel.max(maximum)
     if log_above is not None:

@@ -12,8 +12,9 @@ from exporter.servers.targets import Target
 from exporter.telemetry.catalogue import SERVER_FAILURES
 from exporter.telemetry.sources import ServerStats
 
-#: Seconds until a better source is tried again while a lesser one answers: somebody may have changed the whitelist.
-RETRY_AFTER = 300.0
+#: Seconds until a better source is tried again while a lesser one answers: at first, since it may only have been slow,
+#: then twice as long each time, and at most, since somebody may change the whitelist.
+FIRST_RETRY, LAST_RETRY = 10.0, 300.0
 
 
 class Server:
@@ -26,9 +27,10 @@ class Server:
         self._clock = clock
         self._failures: Counter[str] = Counter(dict.fromkeys(SERVER_FAILURES, 0))
         self._malformed = 0
-        #: The source that answered last, and when to try better ones; None if none did.
+        #: The source that answered last, None if none did; when to try better ones, and how long to wait the next time.
         self._source: str | None = None
         self._retry_at = 0.0
+        self._retry_after = FIRST_RETRY
         #: Why the better sources gave nothing.
         self._passed_over: Sequence[Problem] = ()
         self._latest = ServerStats(target.zk_host), clock()
@@ -62,7 +64,9 @@ class Server:
         self._malformed += found.answer.malformed
         if tried_all:
             self._passed_over = found.problems
-            self._retry_at = self._clock() + RETRY_AFTER
+            self._retry_at = self._clock() + self._retry_after
+            is_best = found.source == self._options.sources[0]
+            self._retry_after = FIRST_RETRY if is_best else min(LAST_RETRY, 2 * self._retry_after)
         self._source = found.source
         problems = found.problems if found.source is None else self._passed_over
         stats = ServerStats(

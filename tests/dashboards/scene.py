@@ -152,6 +152,8 @@ def playing(folder: Path, *, writes_per_second: float = 60.0) -> Iterator[Scene]
         prometheus = stack.enter_context(running_prometheus(folder, *urls, more=others))
         scene = Scene(server, proxy, exporters, prometheus)
         scene.wait_until(f'sum(up{{job="treecache"}}) == {len(exporters)}')
+        # On a busy machine AdminServer may answer too late at first.
+        scene.wait_until("zookeeper_server_clock_offset_seconds")
         yield scene
 
 

@@ -40,6 +40,8 @@ def test_each_query_has_data(grafana: Asking, name: str, panel: Panel) -> None:
         for expression in target.expression.replace(" offset 1d", "").split(" < 4 * "):
             found = grafana(name).ask(replace(target, expression=expression))
             assert any(series.values for series in found), expression
+            if panel.kind == "timeseries" and (least := panel.defaults.get("min")) is not None:
+                assert min(value for series in found for value in series.values) >= least, "Grafana does not show it"
 
 
 TRACED = [

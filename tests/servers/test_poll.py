@@ -23,7 +23,7 @@ from exporter.servers import asking
 from exporter.servers.asking import LIMIT
 from exporter.servers.failures import failure_of
 from exporter.servers.poll import SOURCES, Options, Poll, poll
-from exporter.servers.server import RETRY_AFTER, Server
+from exporter.servers.server import FIRST_RETRY, LAST_RETRY, Server
 from exporter.servers.tls import Context
 from tests.servers import recorded
 from tests.servers.fakes import Behaviour, Fake, endless, faking, hang_up, http, silence, trickle, words
@@ -361,11 +361,18 @@ def test_one_connection_a_poll_is_enough_once_a_source_is_found() -> None:
         stats = server.stats(clock())
         assert (stats.source, stats.failures["not_allowed"]) == ("srvr", 1)
         assert stats.problem == "mntr: the server's 4lw.commands.whitelist does not have the word"
-        # A better source is tried now and then, and whenever this one fails.
+        # A better source is tried soon, then ever less often, and whenever this one fails.
+        fake.asked.clear()
+        for after in (FIRST_RETRY, 2 * FIRST_RETRY, LAST_RETRY, LAST_RETRY):
+            clock.now += after
+            await server.poll()
+            await server.poll()
+        assert fake.asked == [b"mntr", b"srvr", b"srvr"] * 4
         fake.behave = words(LEADER)
-        clock.now += RETRY_AFTER
+        clock.now += LAST_RETRY
+        fake.asked.clear()
         await server.poll()
-        assert fake.asked[4:] == [b"mntr"]
+        assert fake.asked == [b"mntr"]
         assert (server.stats(clock()).source, server.stats(clock()).problem) == ("mntr", "")
 
     following(words({"srvr": LEADER["srvr"]}), script)

@@ -203,10 +203,11 @@ class _Page:
             axes.axvline(begin, color=color, linewidth=0.9, linestyle=(0, (4, 3)), alpha=0.8)
 
     def _scale(self, panel: Panel, axes: Axes, found: Sequence[Answer], stacked: Sequence[float]) -> None:
-        tops = [max(answer.series.values) for answer in found] + list(stacked)
-        top = panel.defaults.get("max") or max(tops, default=0) * 1.08 or 1
+        custom = panel.defaults["custom"]
+        tops = [max(answer.series.values) for answer in found] + list(stacked) + [custom.get("axisSoftMax", 0)]
+        top = panel.defaults.get("max") or max(tops) * 1.08 or 1
         lows = [min(answer.series.values) for answer in found]
-        low = min(0, *lows) if lows else 0
+        low = panel.defaults.get("min", min([*lows, custom.get("axisSoftMin", 0)]))
         if panel.defaults.get("max"):
             low = max(0, min([*lows, top * 0.9]) - 0.05)
         axes.set_ylim(low, top * (1.02 if panel.defaults.get("max") else 1))
