@@ -93,8 +93,8 @@ class _Plan:
         }
         self._shaped = _one_test(nodes) if self.others and all(entry.test for entry in self.others) else None
         patterns = [pattern for entry in self.others for pattern in entry.patterns]
-        #: Whether each entry decides about its patterns alone.
-        self.are_apart = not self.exact and len(set(patterns)) == len(patterns)
+        #: Whether each entry decides about its patterns alone, and no test spares those of several entries.
+        self.are_apart = not self.exact and self._shaped is None and len(set(patterns)) == len(patterns)
 
     def entries(self, name: str) -> tuple[_Entry, ...]:
         """Those that a name may match, in order of preference."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from exporter.views.nametest import NameTest
 from exporter.views.pattern import Pattern
 from exporter.views.patterns import Matches, Patterns
 
@@ -133,6 +135,24 @@ def test_a_run_of_siblings_costs_its_head_once(monkeypatch: pytest.MonkeyPatch) 
     for number in range(1000):
         assert patterns.match(f"/a/{number}") == ((0, (str(number),)),)
     assert asked == [], "their parent is remembered"
+
+
+def test_one_test_is_enough_for_names_that_match_none_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    patterns = Patterns([f"/a/{letter}-{{number:[0-9]+}}" for letter in "bcdefghij"])
+    names = [f"/a/z-{number}" for number in range(100)]
+    tested: list[str] = []
+
+    def test(one: NameTest, name: str) -> None:
+        tested.append(name)
+
+    def of_each(one: NameTest, names: Sequence[str]) -> list[None]:
+        tested.extend(names)
+        return [None] * len(names)
+
+    monkeypatch.setattr(NameTest, "__call__", test)
+    monkeypatch.setattr(NameTest, "of_each", of_each)
+    assert in_run(patterns, names) == []
+    assert len(tested) == len(names)
 
 
 def test_the_parents_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
