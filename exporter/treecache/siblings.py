@@ -84,11 +84,7 @@ def sizes(records: Sequence[bytes]) -> tuple[Numbers, Numbers]:
 
 def czxids(records: Sequence[bytes]) -> array[int]:
     """The zxids of the transactions that created the znodes; each record has a stat."""
-    numbers = array("q", b"".join([record[-STAT_SIZE : 8 - STAT_SIZE] for record in records]))
-    if sys.byteorder == "little":
-        # All of jute is big-endian.
-        numbers.byteswap()
-    return numbers
+    return _numbers("q", b"".join([record[-STAT_SIZE : 8 - STAT_SIZE] for record in records]))
 
 
 def _fields(records: Sequence[bytes]) -> tuple[array[int], int, int]:
@@ -103,8 +99,12 @@ def _fields(records: Sequence[bytes]) -> tuple[array[int], int, int]:
     else:
         fields = b"".join([record[-OWNER_FROM_END : 16 - OWNER_FROM_END] for record in records])
         step, at = 4, 0
-    numbers = array("i", fields)
+    return _numbers("i", fields), step, at
+
+
+def _numbers(kind: str, jute: bytes) -> array[int]:
+    """The numbers that stand in bytes one after another, of a kind of `array`. All of jute is big-endian."""
+    numbers = array(kind, jute)
     if sys.byteorder == "little":
-        # All of jute is big-endian.
         numbers.byteswap()
-    return numbers, step, at
+    return numbers

@@ -35,13 +35,13 @@ class Least:
     each, and nearly no time.
     """
 
-    __slots__ = ("_gone", "_heap", "_late", "_least_late", "_size")
+    __slots__ = ("_gone", "_heap", "_least_unsorted", "_size", "_unsorted")
 
     def __init__(self) -> None:
         self._heap: list[float] = []
         #: Those that are not in the heap yet, and the least of them.
-        self._late = array("q")
-        self._least_late: float = math.inf
+        self._unsorted = array("q")
+        self._least_unsorted: float = math.inf
         #: Those that are in the heap, but were removed.
         self._gone: Counter[float] = Counter()
         self._size = 0
@@ -60,12 +60,13 @@ class Least:
     def extend(self, numbers: array[int]) -> None:
         """Adds several numbers."""
         self._size += len(numbers)
-        self._late += numbers
-        self._least_late = min(self._least_late, min(numbers, default=math.inf))
+        self._unsorted += numbers
+        self._least_unsorted = min(self._least_unsorted, min(numbers, default=math.inf))
 
     def remove(self, number: float) -> None:
         """Removes a number that is in it."""
-        self._take_in_the_late()
+        if self._unsorted:
+            self._sort_in()
         self._size -= 1
         self._gone[number] += 1
         if len(self._heap) > 2 * self._size + _LEFT_OVER:
@@ -77,16 +78,16 @@ class Least:
         """The least number. There must be one."""
         while self._gone and self._gone[self._heap[0]]:
             take_one(self._gone, heapq.heappop(self._heap))
-        return min(self._heap[0], self._least_late) if self._heap else self._least_late
+        return min(self._heap[0], self._least_unsorted) if self._heap else self._least_unsorted
 
-    def _take_in_the_late(self) -> None:
-        if len(self._late) < len(self._heap) // _FEW:
-            for number in self._late:
+    def _sort_in(self) -> None:
+        if len(self._unsorted) < len(self._heap) // _FEW:
+            for number in self._unsorted:
                 heapq.heappush(self._heap, number)
-        elif self._late:
-            self._heap += self._late
+        else:
+            self._heap += self._unsorted
             heapq.heapify(self._heap)
-        self._late, self._least_late = array("q"), math.inf
+        self._unsorted, self._least_unsorted = array("q"), math.inf
 
 
 class _Youngest:
