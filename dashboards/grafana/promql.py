@@ -16,7 +16,7 @@ READS = f'operation!~"createSession|closeSession|sync|{_COMMITS}"'
 FAILED = 'error!~"NONODE|NODEEXISTS|BADVERSION"'
 #: The states of a server, in ZooKeeper's words.
 SERVER_STATES = ("leader", "standalone", "follower", "observer", "read-only")
-#: Only series that name an owner: other info series of rules have no such label.
+#: The series that say who leads or holds a lock: only they have the label `owner`.
 OWNERS = 'owner!=""'
 #: Tree events that are about znodes, not about the connection.
 CHANGES = 'event=~"node_.+"'
