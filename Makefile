@@ -84,10 +84,15 @@ JARS = "$$PWD"/.releases/*/lib/python3*/site-packages/pyspark/jars
 
 .releases/%/.stamp:
 	@echo "soak: installing the ZooKeeper of Spark $* into .releases"
-	@$(PYTHON) -m venv .releases/$*
-	@.releases/$*/bin/python -m pip install --quiet setuptools wheel
-	@.releases/$*/bin/python -m pip install --quiet --no-deps --no-build-isolation pyspark==$*
-	@touch $@
+	$(call install_spark,$*)
+
+# Spark's jars, in an environment of its own, which the target's folder becomes.
+define install_spark
+@$(PYTHON) -m venv $(@D)
+@$(@D)/bin/python -m pip install --quiet setuptools wheel
+@$(@D)/bin/python -m pip install --quiet --no-deps --no-build-isolation pyspark==$(1)
+@touch $@
+endef
 
 busy: setup-dev ## Run make test five times in a row beside two processes that take all they can get
 	@sh scripts/busy.sh
@@ -119,10 +124,7 @@ CURATOR = --curator "$$(echo .bench-venv/lib/python3*/site-packages/pyspark/jars
 
 .bench-venv/.stamp:
 	@echo "bench: installing Curator's jars into .bench-venv"
-	@$(PYTHON) -m venv .bench-venv
-	@.bench-venv/bin/python -m pip install --quiet setuptools wheel
-	@.bench-venv/bin/python -m pip install --quiet --no-deps --no-build-isolation pyspark==4.0.1
-	@touch $@
+	$(call install_spark,4.0.1)
 
 image-test: setup-dev ## Build the image with buildah on a base of its own, and try it (as root)
 	@sh scripts/image-test.sh
