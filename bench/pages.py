@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from bench.figures import spread
 from bench.measure import UPDATES, Figures, PeerProcess, update_from_another_process
 from bench.servers import seeded
 from bench.trees import ROOT, TREES, Shape
@@ -151,7 +152,7 @@ def report(without: list[Figures], with_pages: list[Figures], number: int) -> No
     print(f"{'':16}{'no page':>26}{f'{number} pages':>26}{'ratio':>9}")
     for name in without[0]:
         columns = [[figures[name] for figures in rounds] for rounds in (without, with_pages)]
-        cells = [f"{statistics.median(each):.3f} ({min(each):.3f}..{max(each):.3f})" for each in columns]
+        cells = [spread(each, ".3f") for each in columns]
         ratios = [after / before for before, after in zip(*columns, strict=True) if before]
         ratio = f"{statistics.median(ratios):.3f}" if ratios else ""
         print(f"{name:16}{cells[0]:>26}{cells[1]:>26}{ratio:>9}")

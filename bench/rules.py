@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import argparse
 import gc
-import statistics
 import time
 from collections.abc import Sequence
 
+from bench.figures import spread
 from bench.servers import seeded, started
 from bench.trees import ROOT, Shape
 from exporter import Rule, TreeCache
@@ -79,12 +79,9 @@ def main() -> None:
 
 
 def cells_of(seconds: Sequence[float], without: Sequence[float]) -> tuple[str, str]:
-    """The median with its range, and the median of the ratios of each round."""
+    """The seconds, and their ratios to those of the same rounds without rules."""
     ratios = [one / other for one, other in zip(seconds, without, strict=True)]
-    return (
-        f"{statistics.median(seconds):.2f} ({min(seconds):.2f}..{max(seconds):.2f})",
-        f"{statistics.median(ratios):.2f} ({min(ratios):.2f}..{max(ratios):.2f})",
-    )
+    return spread(seconds, ".2f"), spread(ratios, ".2f")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from collections.abc import Sequence
 
 from kazoo.client import KazooClient
 
+from bench.figures import spread
 from bench.peer import resident_bytes
 from bench.servers import seeded
 from bench.trees import ROOT, Shape
@@ -102,7 +102,7 @@ def report(shape: Shape, results: dict[int, list[Figures]]) -> None:
     print(f"\n{shape!s:32}" + "".join(f"{name:>40}" for name in names))
     for name in next(iter(results.values()))[0]:
         columns = [[figures[name] for figures in found] for found in results.values()]
-        cells = [f"{statistics.median(c):,.1f} ({min(c):,.1f}..{max(c):,.1f})" for c in columns]
+        cells = [spread(column, ",.1f") for column in columns]
         print(f"{name:32}" + "".join(f"{cell:>40}" for cell in cells), flush=True)
 
 
