@@ -185,7 +185,7 @@ def test_no_proof_says_more_than_is_held(ensemble: Ensemble, strategy: str) -> N
         lambda: ensemble.followers[-1],
         lambda: ensemble.observer,
     ]
-    writer = Writer(",".join(f"127.0.0.1:{member.port}" for member in ensemble.members[:3]))
+    writer = Writer(",".join(member.client_address for member in ensemble.members[:3]))
     writer.start()
     eventually(lambda: all(writer.acknowledged.values()))
     with Proxy(ensemble.leader.port) as proxy, loaded(quick_client(proxy.hosts, BRIEF_SESSION), strategy) as cache:

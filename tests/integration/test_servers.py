@@ -114,10 +114,6 @@ def watched(of_all_tests: Ensemble) -> Iterator[WatchedEnsemble]:
         yield watched
 
 
-def host(member: Member) -> str:
-    return f"127.0.0.1:{member.port}"
-
-
 def until(watched: WatchedEnsemble, condition: Callable[[Samples], bool]) -> Samples:
     return eventually(lambda: found if condition(found := samples(watched.source)) else {}, timeout=60)
 
@@ -128,11 +124,11 @@ def test_numbers_are_those_of_mntr(ensemble: Ensemble, watched: WatchedEnsemble)
         for member in ensemble.members:
             said = mntr(member.port)
             for name in STEADY:
-                assert found.get((name, host(member))) == float(said[name]), name
+                assert found.get((name, member.client_address)) == float(said[name]), name
         return True
 
     assert eventually(all_equal, timeout=60)
-    assert up(samples(watched.source)) == {host(member): 1 for member in ensemble.members}
+    assert up(samples(watched.source)) == {member.client_address: 1 for member in ensemble.members}
 
 
 def test_a_killed_leader_is_missed_and_replaced(ensemble: Ensemble, watched: WatchedEnsemble) -> None:
@@ -144,17 +140,19 @@ def test_a_killed_leader_is_missed_and_replaced(ensemble: Ensemble, watched: Wat
     assert seen == [1, 0, 1]
     found = samples(watched.source)
     # Nothing but this of the server that is gone.
-    assert {name: value for (name, of), value in found.items() if of == host(leader)} == {
+    assert {name: value for (name, of), value in found.items() if of == leader.client_address} == {
         "zk_up": 0,
         "zookeeper_server_malformed_lines_total": 0,
     }
+    ensemble.heal()
+    until(watched, lambda found: sum(up(found).values()) == 3)
 
 
 def test_a_server_without_a_quorum_is_down(ensemble: Ensemble, watched: WatchedEnsemble) -> None:
     until(watched, lambda found: sum(up(found).values()) == 3)
     ensemble.lose_quorum()
-    alone = host(ensemble.members[2])
-    found = until(watched, lambda found: up(found) == {host(member): 0 for member in ensemble.members})
+    alone = ensemble.members[2].client_address
+    found = until(watched, lambda found: up(found) == {member.client_address: 0 for member in ensemble.members})
     assert leaders(found) == 0
 
     def why() -> str:
@@ -165,6 +163,8 @@ def test_a_server_without_a_quorum_is_down(ensemble: Ensemble, watched: WatchedE
     closed = "mntr: the server closed the connection without an answer"
     said = "mntr: the server says that it is not serving; it has no quorum, is starting, or leads with leaderServes=no"
     assert eventually(lambda: why() in (closed, said), timeout=60)
+    ensemble.heal()
+    until(watched, lambda found: sum(up(found).values()) == 3)
 
 
 def test_a_server_that_hangs_delays_no_scrape(ensemble: Ensemble, watched: WatchedEnsemble) -> None:
@@ -177,10 +177,10 @@ def test_a_server_that_hangs_delays_no_scrape(ensemble: Ensemble, watched: Watch
         list(registry.collect())
         # A scrape that waited for it would take that long.
         assert time.monotonic() - began < OFTEN.timeout
-        until(watched, lambda found: not up(found)[host(follower)])
+        until(watched, lambda found: not up(found)[follower.client_address])
         others = [member for member in ensemble.members if member is not follower]
-        assert all(up(samples(watched.source))[host(member)] for member in others)
-        (stats,) = (server for server in watched.source.servers.stats() if server.zk_host == host(follower))  # type: ignore[union-attr]
+        assert all(up(samples(watched.source))[member.client_address] for member in others)
+        (stats,) = (server for server in watched.source.servers.stats() if server.zk_host == follower.client_address)  # type: ignore[union-attr]
         assert stats.problem == "mntr: no answer in time"
     finally:
         follower.resume()
@@ -189,16 +189,16 @@ def test_a_server_that_hangs_delays_no_scrape(ensemble: Ensemble, watched: Watch
 
 def test_servers_are_those_of_the_dynamic_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     def with_client_port(member: Member) -> str:
-        return f"{plain(member)}{':participant' if member.number < 3 else ''};127.0.0.1:{member.port}"
+        return f"{plain(member)}{':participant' if member.number < 3 else ''};{member.client_address}"
 
     plain = Member.address.fget  # type: ignore[attr-defined]
     monkeypatch.setattr(Member, "address", property(with_client_port))
     with Ensemble(voters=2, observer=True) as ensemble:
-        hosts = host(ensemble.members[0]) + "/chroot/that/does/not/exist"
+        hosts = ensemble.members[0].client_address + "/chroot/that/does/not/exist"
         settings = Settings("discovering", hosts, (Tree("/", "/"),), servers=replace(OFTEN, discover=True))
         with watching(settings) as watched:
             found = until(watched, lambda found: sum(up(found).values()) == 3)
-            assert up(found).keys() == {host(member) for member in ensemble.members}
+            assert up(found).keys() == {member.client_address for member in ensemble.members}
             assert leaders(found) == 1
 
 

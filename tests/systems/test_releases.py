@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from exporter.config.settings import Ensemble as Settings
-from exporter.config.settings import Servers, Tree
+from exporter.config.settings import Tree
 from exporter.demo.server import mntr
 from exporter.servers.names import LISTED_IN_MNTR
 from tests.faults.ensemble import Ensemble, Member
-from tests.integration.test_servers import STEADY, host, samples, watching
+from tests.integration.test_servers import OFTEN, STEADY, samples, watching
 from tests.support import eventually
 
 #: `make .releases/3.1.3/.stamp` and so on installs them, by the versions of pyspark.
@@ -25,15 +25,14 @@ SAME = {*STEADY, "zk_followers", "zk_learners", "zk_synced_followers"}
 def test_a_release_gives_the_same_names(pyspark: str, release: str) -> None:
     (jars,) = (INSTALLED / pyspark).glob("lib/python3*/site-packages/pyspark/jars")
     assert [jar for jar in jars.glob("zookeeper-[0-9]*.jar") if jar.stem.startswith(f"zookeeper-{release}")]
-    polled = Servers(interval=0.1, timeout=5.0)
     with (
         Ensemble(voters=2, home=str(jars)) as ensemble,
-        watching(Settings("main", ensemble.hosts, (Tree("/", "/"),), servers=polled)) as watched,
+        watching(Settings("main", ensemble.hosts, (Tree("/", "/"),), servers=OFTEN)) as watched,
     ):
 
         def agrees(member: Member) -> bool:
             said, found = mntr(member.port), samples(watched.source)
-            given = {name: found[name, zk_host] for name, zk_host in found if zk_host == host(member)}
+            given = {name: found[name, zk_host] for name, zk_host in found if zk_host == member.client_address}
             missing = (said.keys() & LISTED_IN_MNTR) - given.keys()
             assert not missing
             assert {name: given[name] for name in SAME & said.keys()} == {
@@ -44,5 +43,5 @@ def test_a_release_gives_the_same_names(pyspark: str, release: str) -> None:
         for member in ensemble.members:
             assert eventually(lambda member=member: agrees(member), timeout=60)  # type: ignore[misc]
         found = samples(watched.source)
-        assert sorted(found["zk_server_leader", host(member)] for member in ensemble.members) == [0, 1]
-        assert all(found["zk_up", host(member)] for member in ensemble.members)
+        assert sorted(found["zk_server_leader", member.client_address] for member in ensemble.members) == [0, 1]
+        assert all(found["zk_up", member.client_address] for member in ensemble.members)
