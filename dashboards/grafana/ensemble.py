@@ -36,6 +36,7 @@ ALERTS = {
     "TreeCacheEnsembleVersionsDiffer": "Versions",
     "TreeCacheServerFilesNearLimit": "Servers side by side",
     "TreeCacheEnsembleConnectionsGrown": "Connections of clients",
+    "TreeCacheEnsembleClientConnectionsGrown": "Clients with most connections",
     "TreeCacheServerFsyncSlow": "Writes of the log",
     "TreeCacheServerSnapshotSlow": "Snapshots",
     "TreeCacheEnsembleClocksDiffer": "Clocks",
@@ -177,6 +178,11 @@ def _versioned(name: str) -> str:
     )
 
 
+def _by_client() -> str:
+    """The connections of each client at each server; several exporters may poll it."""
+    return over("max", ("ensemble", "zk_host", "client_address"), select("zookeeper_server_client_connections"))
+
+
 def _story() -> list[Panel]:
     return [
         timeline(
@@ -234,7 +240,15 @@ def _load() -> list[Panel]:
             "deployment; maxClientCnxns limits them by address.",
             "short",
             Query(by_server("zk_num_alive_connections"), NAME),
-            width=8,
+            width=6,
+        ),
+        graph(
+            "Clients with most connections",
+            "Connections that one address has, over all servers, for those with most. One that rises alone leaks "
+            "sessions: look at what runs there. Nothing here: the servers allow neither cons nor AdminServer.",
+            "short",
+            Query(f"topk(5, {over('sum', ('client_address',), _by_client())})", "{{client_address}}"),
+            width=6,
         ),
         graph(
             "Connections refused and dropped",
@@ -244,7 +258,7 @@ def _load() -> list[Panel]:
             Query(lately("zk_connection_rejected", "zk_host"), f"refused {NAME}"),
             Query(lately("zk_connection_drop_count", "zk_host"), f"ended {NAME}"),
             bars=True,
-            width=8,
+            width=6,
         ),
         graph(
             "Sessions",
@@ -253,7 +267,7 @@ def _load() -> list[Panel]:
             "short",
             Query(over("max", (), select("zk_global_sessions")), "sessions"),
             Query(lately("zk_stale_sessions_expired", "zk_host"), f"expired by {NAME}"),
-            width=8,
+            width=6,
         ),
     ]
 

@@ -261,7 +261,11 @@ class Parameters:
     connections_ratio: float = _threshold(
         2, "How many times its usual number of clients' connections an ensemble may have ..."
     )
-    connections_more: float = _threshold(100, "... and how many more than usual. The usual number is the median ...")
+    connections_more: float = _threshold(100, "... and how many more than usual ...")
+    connections_of_one_more: float = _threshold(
+        20,
+        "... an address may have as many times its usual number, and so many more. The usual number is the median ...",
+    )
     connections_past: str = _wait("1d", "... of the window of this length before, sampled once per ...")
     connections_sampled: str = _wait("10m", "... this time, ...")
     connections_past_least: float = _threshold(6, "... if at least this many samples exist.")

@@ -86,7 +86,8 @@ def find_jars(home: str | os.PathLike[str] | None = None) -> list[Path]:
     Raises LaunchError if there are none.
     """
     chosen = home or os.environ.get("ZOOKEEPER_HOME")
-    for folder in _jar_folders([Path(chosen)] if chosen else DEFAULT_HOMES):
+    # A program may start in another folder.
+    for folder in _jar_folders([Path(chosen).absolute()] if chosen else DEFAULT_HOMES):
         if jars := _jars_in(folder):
             return jars
     raise LaunchError(f"no ZooKeeper found in {chosen or ', '.join(map(str, DEFAULT_HOMES))} ({INSTALL_HINT})")

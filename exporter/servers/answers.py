@@ -10,8 +10,9 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from exporter.servers.failures import HUNG_UP, PollError
+from exporter.servers.failures import CUT_SHORT, HUNG_UP, PollError
 
 #: What is not a number in ZooKeeper's answers.
 VERSION, STATE, PEER_STATE = "zk_version", "zk_server_state", "zk_peer_state"
@@ -79,9 +80,9 @@ def parse_mntr(text: str) -> Answer:
 
     Raises PollError if the answer is a refusal, or has no number.
     """
-    _check(text)
+    check_refusal(text)
     answer = Answer()
-    for line in _lines(text):
+    for line in lines_of(text):
         name, tab, value = line.partition("\t")
         if tab and name.startswith("zk_") and name != "zk_":
             answer.take(name, value)
@@ -96,9 +97,9 @@ def parse_srvr(text: str) -> Answer:
 
     Raises PollError if the answer is a refusal, or has no number.
     """
-    _check(text)
+    check_refusal(text)
     answer = Answer()
-    for line in _lines(text):
+    for line in lines_of(text):
         label, colon, said = line.partition(": ")
         names, values = _SRVR.get(label, ()), said.split("/")
         if label in _SRVR_TEXTS and colon:
@@ -114,7 +115,7 @@ def parse_srvr(text: str) -> Answer:
 
 def check_ruok(text: str) -> None:
     """Raises PollError unless the answer to `ruok` is `imok`."""
-    _check(text)
+    check_refusal(text)
     if text != "imok":
         raise PollError("other", f"answered {_quoted(text)} to ruok")
 
@@ -124,6 +125,16 @@ def parse_monitor(status: int, body: bytes, clock_offset: float | None = None) -
 
     Raises PollError if the answer is a refusal, or has no number.
     """
+    answer = Answer(clock_offset=clock_offset)
+    for key, value in object_of(status, body).items():
+        if key not in _OF_ADMIN_SERVER:
+            answer.take_json(f"zk_{key}", value)
+    _check_numbers(answer)
+    return answer
+
+
+def object_of(status: int, body: bytes) -> dict[str, Any]:
+    """The JSON object that AdminServer answers with. Raises PollError if the answer is a refusal, or is none."""
     try:
         said = json.loads(body)
     except (ValueError, RecursionError):
@@ -135,20 +146,15 @@ def parse_monitor(status: int, body: bytes, clock_offset: float | None = None) -
         raise PollError("not_allowed" if status in (401, 403) else "other", f"answered with HTTP status {status}")
     if not isinstance(said, dict):
         raise PollError("other", f"answered {_quoted(body[:_SENTENCE].decode(errors='replace'))}")
-    answer = Answer(clock_offset=clock_offset)
-    for key, value in said.items():
-        if key not in _OF_ADMIN_SERVER:
-            answer.take_json(f"zk_{key}", value)
-    _check_numbers(answer)
-    return answer
+    return said
 
 
-def _lines(text: str) -> list[str]:
+def lines_of(text: str) -> list[str]:
     """The lines of an answer. Names may have characters that end a line for Python's `splitlines`."""
     return [line for line in text.replace("\r\n", "\n").split("\n") if line]
 
 
-def _check(text: str) -> None:
+def check_refusal(text: str) -> None:
     """Raises PollError for an answer that is a refusal."""
     sentence = text[:_SENTENCE]
     if _NOT_ALLOWED in sentence:
@@ -169,7 +175,7 @@ def _check_end(text: str, answer: Answer) -> None:
     """Raises PollError for an answer that is none, or is cut short: a server that is killed may have sent a part."""
     _check_numbers(answer)
     if not text.endswith("\n"):
-        raise PollError("not_serving", "the server closed the connection in the middle of its answer")
+        raise PollError("not_serving", CUT_SHORT)
 
 
 def _quoted(text: str) -> str:

@@ -23,6 +23,8 @@ from exporter.servers.targets import Target
 #: The maximum size of an answer in bytes. `mntr` has 20 KB, and half a kilobyte more for each znode below the root, by
 #: which ZooKeeper counts reads and writes.
 LIMIT = 4 * 1024 * 1024
+#: The same of a list of connections: `cons` has 200 bytes for each, AdminServer 600.
+LIMIT_OF_LIST = 32 * 1024 * 1024
 _CHUNK = 64 * 1024
 #: Seconds to connect to an address of a server that has another.
 _CONNECTING = 1.0
@@ -38,8 +40,8 @@ class HttpAnswer(NamedTuple):
     clock_offset: float | None
 
 
-async def four_letter_word(target: Target, word: str, tls: ssl.SSLContext | None) -> str:
-    """The answer to a four-letter word.
+async def four_letter_word(target: Target, word: str, tls: ssl.SSLContext | None, limit: int | None = None) -> str:
+    """The answer to a four-letter word, of at most `limit` bytes, by default LIMIT.
 
     Raises OSError if the server does not answer, PollError if the answer is too long.
     """
@@ -48,12 +50,12 @@ async def four_letter_word(target: Target, word: str, tls: ssl.SSLContext | None
         answer = bytearray()
         while chunk := await reader.read(_CHUNK):
             answer += chunk
-            _check_size(answer)
+            _check_size(answer, limit)
     return answer.decode(errors="replace")
 
 
-async def http_get(target: Target, url: str, tls: ssl.SSLContext | None) -> HttpAnswer:
-    """The answer to a GET of `url` at the server; `tls` is for an https URL.
+async def http_get(target: Target, url: str, tls: ssl.SSLContext | None, limit: int | None = None) -> HttpAnswer:
+    """The answer to a GET of `url` at the server, at most `limit` bytes (LIMIT); `tls` is for an https URL.
 
     Raises OSError if the server does not answer, PollError if the answer is too long or is not HTTP.
     """
@@ -71,12 +73,14 @@ async def http_get(target: Target, url: str, tls: ssl.SSLContext | None) -> Http
         connection, asked = h11.Connection(h11.CLIENT), time.time()
         try:
             writer.write(connection.send(request) + connection.send(h11.EndOfMessage()))
-            return await _response(connection, reader, asked)
+            return await _response(connection, reader, asked, limit)
         except h11.ProtocolError as error:
             raise PollError("other", f"the answer is not HTTP: {error}") from None
 
 
-async def _response(connection: h11.Connection, reader: asyncio.StreamReader, asked: float) -> HttpAnswer:
+async def _response(
+    connection: h11.Connection, reader: asyncio.StreamReader, asked: float, limit: int | None
+) -> HttpAnswer:
     status, body, is_answering, offset = 0, bytearray(), False, None
     while True:
         event = connection.next_event()
@@ -91,14 +95,15 @@ async def _response(connection: h11.Connection, reader: asyncio.StreamReader, as
             offset = clock_offset(dict(event.headers).get(b"date", b""), asked, time.time())
         elif isinstance(event, h11.Data):
             body += event.data
-            _check_size(body)
+            _check_size(body, limit)
         elif not isinstance(event, h11.InformationalResponse):
             return HttpAnswer(status, bytes(body), offset)
 
 
-def _check_size(answer: bytearray) -> None:
-    if len(answer) > LIMIT:
-        raise PollError("other", f"the answer has more than {LIMIT} bytes")
+def _check_size(answer: bytearray, limit: int | None) -> None:
+    most = LIMIT if limit is None else limit
+    if len(answer) > most:
+        raise PollError("other", f"the answer has more than {most} bytes")
 
 
 @contextlib.asynccontextmanager

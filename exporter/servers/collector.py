@@ -8,6 +8,7 @@ from prometheus_client import Metric as Exposed
 
 from exporter.servers.readings import readings
 from exporter.telemetry.catalogue import (
+    SERVER_CLIENT_CONNECTIONS,
     SERVER_CLOCK_OFFSET,
     SERVER_MALFORMED_LINES,
     SERVER_POLL_FAILURES,
@@ -70,13 +71,15 @@ def _empty(name: str, kind: str, help: str) -> Exposed:
 
 
 def _of_polls(servers: Sequence[Labelled]) -> Iterator[Exposed]:
-    source, clock, failures, malformed = (metric.family() for metric in SERVERS.metrics)
+    source, clock, clients, failures, malformed = (metric.family() for metric in SERVERS.metrics)
     for server, labels, _ in servers:
         if server.source is not None:
             source.add_sample(SERVER_SOURCE.name, {**labels, "source": server.source}, 1)
         if server.clock_offset is not None:
             clock.add_sample(SERVER_CLOCK_OFFSET.name, {**labels}, server.clock_offset)
+        for address, count in server.clients.items():
+            clients.add_sample(SERVER_CLIENT_CONNECTIONS.name, {**labels, "client_address": address}, count)
         for reason, count in server.failures.items():
             failures.add_sample(SERVER_POLL_FAILURES.name, {**labels, "reason": reason}, count)
         malformed.add_sample(SERVER_MALFORMED_LINES.name, {**labels}, server.malformed_lines)
-    yield from (source, clock, failures, malformed)
+    yield from (source, clock, clients, failures, malformed)

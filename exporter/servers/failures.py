@@ -11,6 +11,7 @@ import ssl
 #: Errors of a connection that the server, or something before it, ended.
 _HUNG_UP = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError, asyncio.IncompleteReadError, ssl.SSLEOFError)
 HUNG_UP = "the server closed the connection without an answer"
+CUT_SHORT = "the server closed the connection in the middle of its answer"
 #: Errors of this process, not of the server.
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 

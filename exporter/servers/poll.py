@@ -1,7 +1,8 @@
 """Poll: asks one server for its numbers once, at the best source that answers, with one deadline for everything.
 
 The sources, the best first: AdminServer where its address is configured; `mntr`, which says as much; `srvr`, the one
-word that ZooKeeper allows by default; `ruok`, for a server that allows nothing else.
+word that ZooKeeper allows by default; `ruok`, for a server that allows nothing else. Whose the server's connections are
+is another question, at the same source.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from exporter.servers.answers import Answer, check_ruok, parse_mntr, parse_monitor, parse_srvr
-from exporter.servers.asking import four_letter_word, http_get
+from exporter.servers.asking import LIMIT_OF_LIST, HttpAnswer, four_letter_word, http_get
+from exporter.servers.clients import Clients, parse_connections, parse_cons
 from exporter.servers.failures import PollError, failure_of
 from exporter.servers.targets import Target, admin_url
 from exporter.servers.tls import Context
@@ -20,7 +22,8 @@ from exporter.servers.tls import Context
 ADMIN, MNTR, SRVR, RUOK = "admin", "mntr", "srvr", "ruok"
 SOURCES = (ADMIN, MNTR, SRVR, RUOK)
 
-_MONITOR = "/commands/monitor"
+_MONITOR, _CONNECTIONS = "/commands/monitor", "/commands/connections"
+_CONS = "cons"
 
 
 @dataclass(frozen=True)
@@ -99,14 +102,36 @@ def _may_answer_another_word(error: Exception, failure: PollError) -> bool:
     return isinstance(error, PollError) and failure.reason in ("not_allowed", "other")
 
 
+async def clients(target: Target, options: Options, source: str, timeout: float) -> Clients | None:
+    """How many connections which clients have at a server whose numbers come from `source`.
+
+    None if it does not say so within `timeout` seconds. Never raises but when cancelled.
+    """
+    try:
+        async with asyncio.timeout(timeout):
+            if source == ADMIN:
+                status, body, _ = await _get(target, options, _CONNECTIONS, LIMIT_OF_LIST)
+                return parse_connections(status, body)
+            return parse_cons(await _word(target, options, _CONS, LIMIT_OF_LIST))
+    except Exception:
+        return None
+
+
 async def _ask(target: Target, options: Options, source: str) -> Answer:
     if source == ADMIN:
-        assert options.admin is not None
-        url = admin_url(options.admin, target).rstrip("/") + _MONITOR
-        tls = options.context.current() if url.startswith("https:") else None
-        return parse_monitor(*await http_get(target, url, tls))
-    text = await four_letter_word(target, source, options.context.current() if options.uses_tls else None)
+        return parse_monitor(*await _get(target, options, _MONITOR))
+    text = await _word(target, options, source)
     if source == RUOK:
         check_ruok(text)
         return Answer()
     return parse_mntr(text) if source == MNTR else parse_srvr(text)
+
+
+async def _get(target: Target, options: Options, path: str, limit: int | None = None) -> HttpAnswer:
+    assert options.admin is not None
+    url = admin_url(options.admin, target).rstrip("/") + path
+    return await http_get(target, url, options.context.current() if url.startswith("https:") else None, limit)
+
+
+async def _word(target: Target, options: Options, word: str, limit: int | None = None) -> str:
+    return await four_letter_word(target, word, options.context.current() if options.uses_tls else None, limit)

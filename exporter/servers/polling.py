@@ -174,7 +174,7 @@ class Polling:
     def _become(self, name: Named, targets: Sequence[Target]) -> None:
         """Notes which servers there are now; those that were there before stay what they are."""
         known = {server.target.zk_host: server for server in self._servers[name]}
-        servers = [known.get(target.zk_host) or Server(target, self._options) for target in targets]
+        servers = [known.get(target.zk_host) or Server(target, self._options, lists_clients=True) for target in targets]
         for server, target in zip(servers, targets, strict=True):
             server.target = target
         self._servers[name] = tuple(servers)

@@ -2,47 +2,83 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from exporter.servers.poll import Options, Poll, Problem, poll
+from exporter.servers.clients import Clients
+from exporter.servers.poll import RUOK, Options, Poll, Problem, clients, poll
 from exporter.servers.targets import Target
 from exporter.telemetry.catalogue import SERVER_FAILURES
 from exporter.telemetry.sources import ServerStats
 
-#: Seconds until a better source is tried again while a lesser one answers: at first, since it may only have been slow,
+#: Seconds until a question that the server did not answer is asked again: at first, since it may only have been slow,
 #: then twice as long each time, and at most, since somebody may change the whitelist.
 FIRST_RETRY, LAST_RETRY = 10.0, 300.0
 
 
-class Server:
-    """One server. All methods but `stats` are for one thread; `clock` returns seconds."""
+class Retry:
+    """When to ask again what a server did not answer; `clock` returns seconds."""
 
-    def __init__(self, target: Target, options: Options, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._at = clock()
+        self._after = FIRST_RETRY
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time."""
+        return self._clock() >= self._at
+
+    def asked(self, *, answered: bool) -> None:
+        """Notes that it was asked now."""
+        self._at = self._clock() + (0 if answered else self._after)
+        self._after = FIRST_RETRY if answered else min(LAST_RETRY, 2 * self._after)
+
+
+class Server:
+    """One server. All methods but `stats` are for one thread; `clock` returns seconds.
+
+    Args:
+        lists_clients: whether it is also asked whose its connections are.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        options: Options,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        lists_clients: bool = False,
+    ) -> None:
         #: Its addresses may change, its name does not.
         self.target = target
         self._options = options
         self._clock = clock
         self._failures: Counter[str] = Counter(dict.fromkeys(SERVER_FAILURES, 0))
         self._malformed = 0
-        #: The source that answered last, None if none did; when to try better ones, and how long to wait the next time.
+        #: The source that answered last, None if none did; when to try better ones.
         self._source: str | None = None
-        self._retry_at = 0.0
-        self._retry_after = FIRST_RETRY
+        self._better = Retry(clock)
+        #: When to ask for the clients; None for never.
+        self._clients = Retry(clock) if lists_clients else None
         #: Why the better sources gave nothing.
         self._passed_over: Sequence[Problem] = ()
         self._latest = ServerStats(target.zk_host), clock()
 
     async def poll(self) -> None:
         """Polls it once."""
-        sources = self._sources()
-        self._take(await poll(self.target, self._options, sources), tried_all=sources == self._options.sources)
+        clock, sources = asyncio.get_running_loop().time, self._sources()
+        deadline = clock() + self._options.timeout
+        found = await poll(self.target, self._options, sources)
+        listed = await self._list_clients(found.source, deadline - clock())
+        self._take(found, listed, tried_all=sources == self._options.sources)
 
     def fail(self, reason: str, text: str) -> None:
         """Notes that it cannot be asked, since its address is unknown."""
-        self._take(Poll(None, problems=[Problem("", reason, text)]), tried_all=True)
+        self._take(Poll(None, problems=[Problem("", reason, text)]), {}, tried_all=True)
 
     def stats(self, oldest: float) -> ServerStats:
         """What is known, from any thread. What was found before `oldest`, by the clock, counts no more."""
@@ -55,18 +91,23 @@ class Server:
     def _sources(self) -> tuple[str, ...]:
         """One connection a poll is enough while the source that answered last still answers."""
         sources = self._options.sources
-        if self._source is None or self._clock() >= self._retry_at:
+        if self._source is None or self._better.is_due:
             return sources
         return sources[sources.index(self._source) :]
 
-    def _take(self, found: Poll, tried_all: bool) -> None:
+    async def _list_clients(self, source: str | None, timeout: float) -> Clients:
+        if self._clients is None or not self._clients.is_due or source in (None, RUOK):
+            return {}
+        listed = await clients(self.target, self._options, source, timeout)
+        self._clients.asked(answered=listed is not None)
+        return listed or {}
+
+    def _take(self, found: Poll, listed: Clients, tried_all: bool) -> None:
         self._failures.update(problem.reason for problem in found.problems)
         self._malformed += found.answer.malformed
         if tried_all:
             self._passed_over = found.problems
-            self._retry_at = self._clock() + self._retry_after
-            is_best = found.source == self._options.sources[0]
-            self._retry_after = FIRST_RETRY if is_best else min(LAST_RETRY, 2 * self._retry_after)
+            self._better.asked(answered=found.source == self._options.sources[0])
         self._source = found.source
         problems = found.problems if found.source is None else self._passed_over
         stats = ServerStats(
@@ -76,6 +117,7 @@ class Server:
             numbers=found.answer.numbers,
             texts=found.answer.texts,
             clock_offset=found.answer.clock_offset,
+            clients=listed,
             reason=problems[-1].reason if problems and found.source is None else "",
             problem=_in_words(problems),
             failures=dict(self._failures),

@@ -563,6 +563,12 @@ SERVER_CLOCK_OFFSET = _gauge(
     "answer.",
     unit="seconds",
 )
+SERVER_CLIENT_CONNECTIONS = _gauge(
+    "zookeeper_server_client_connections",
+    "Connections that one address has at the server, for the 10 addresses with most, as AdminServer or the four-letter "
+    "word cons lists them, the poll's own included. Absent where neither answers.",
+    {"client_address": ()},
+)
 SERVER_POLL_FAILURES = _counter(
     "zookeeper_server_poll_failures_total",
     "Questions that a server did not answer with its numbers. not_allowed: its whitelist does not have the four-letter "
@@ -658,7 +664,13 @@ RULES = Group(
 SERVERS = Group(
     title="ZooKeeper server",
     labels=("ensemble", "zk_host"),
-    metrics=(SERVER_SOURCE, SERVER_CLOCK_OFFSET, SERVER_POLL_FAILURES, SERVER_MALFORMED_LINES),
+    metrics=(
+        SERVER_SOURCE,
+        SERVER_CLOCK_OFFSET,
+        SERVER_CLIENT_CONNECTIONS,
+        SERVER_POLL_FAILURES,
+        SERVER_MALFORMED_LINES,
+    ),
 )
 
 GROUPS = (CACHE, LIMITS, CLIENT, QUOTAS, SERVERS, RULES, EXPORTER, COLLECTORS)

@@ -86,6 +86,8 @@ def test_an_explicit_home_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     jar.touch()
     monkeypatch.setenv("ZOOKEEPER_HOME", "/nowhere")
     assert find_jars(tmp_path) == [jar]
+    monkeypatch.chdir(tmp_path.parent)
+    assert find_jars(tmp_path.name) == [jar]
 
 
 def test_without_java_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +18,8 @@ from kazoo.client import KazooClient
 from exporter.config.settings import Ensemble as Settings
 from exporter.config.settings import Servers, Tree
 from exporter.daemon.ensemble import WatchedEnsemble
-from exporter.demo.server import mntr
+from exporter.demo.ports import free_port
+from exporter.demo.server import ZooKeeperServer, mntr
 from exporter.servers.collector import ServersCollector
 from exporter.telemetry.collecting import registry_of
 from exporter.telemetry.sources import EnsembleSource
@@ -60,6 +63,16 @@ def samples(source: EnsembleSource) -> Samples:
         for sample in family.samples
         if sample.labels.keys() == {"ensemble", "zk_host"}
     }
+
+
+def clients(source: EnsembleSource) -> dict[str, dict[str, float]]:
+    """The connections of each client at each server, by server and address."""
+    found: dict[str, dict[str, float]] = {}
+    for family in ServersCollector([source]).collect():
+        for sample in family.samples:
+            if sample.name == "zookeeper_server_client_connections":
+                found.setdefault(sample.labels["zk_host"], {})[sample.labels["client_address"]] = sample.value
+    return found
 
 
 def leaders(found: Samples) -> float:
@@ -129,6 +142,41 @@ def test_numbers_are_those_of_mntr(ensemble: Ensemble, watched: WatchedEnsemble)
 
     assert eventually(all_equal, timeout=60)
     assert up(samples(watched.source)) == {member.client_address: 1 for member in ensemble.members}
+
+
+def test_connections_are_counted_by_client(ensemble: Ensemble, watched: WatchedEnsemble) -> None:
+    follower = ensemble.followers[0]
+    address = (follower.host, follower.port)
+    with contextlib.ExitStack() as opened:
+        # ZooKeeper lists a connection that has no session too.
+        for source in ("127.0.0.3", "127.0.0.4", "127.0.0.4"):
+            opened.enter_context(socket.create_connection(address, 30, source_address=(source, 0)))
+        listed = eventually(
+            lambda: found if "127.0.0.4" in (found := clients(watched.source).get(follower.client_address, {})) else {},
+            timeout=60,
+        )
+        assert (listed["127.0.0.3"], listed["127.0.0.4"]) == (1, 2)
+        # The poll itself.
+        assert listed["127.0.0.1"] >= 1
+    assert eventually(lambda: clients(watched.source)[follower.client_address].keys() == {"127.0.0.1"}, timeout=60)
+
+
+def test_adminserver_says_whose_connections_there_are() -> None:
+    admin = free_port()
+    config = {
+        # `conf` for the launcher.
+        "4lw.commands.whitelist": "srvr, conf",
+        "admin.enableServer": "true",
+        "admin.serverAddress": "127.0.0.1",
+        "admin.serverPort": str(admin),
+    }
+    servers = replace(OFTEN, admin=f"http://{{host}}:{admin}")
+    with (
+        ZooKeeperServer(config=config) as server,
+        socket.create_connection(("127.0.0.1", server.port), 30, source_address=("127.0.0.3", 0)),
+        watching(Settings("admin", server.hosts, (Tree("/", "/"),), servers=servers)) as watched,
+    ):
+        eventually(lambda: clients(watched.source).get(server.hosts) == {"127.0.0.1": 1, "127.0.0.3": 1}, timeout=60)
 
 
 def test_a_killed_leader_is_missed_and_replaced(ensemble: Ensemble, watched: WatchedEnsemble) -> None:

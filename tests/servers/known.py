@@ -15,6 +15,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector as Registered
 
 from exporter.servers.answers import Answer, parse_mntr, parse_monitor, parse_srvr
+from exporter.servers.clients import Clients, parse_connections, parse_cons
 from exporter.servers.collector import ServersCollector
 from exporter.telemetry.catalogue import SERVER_FAILURES
 from exporter.telemetry.sources import EnsembleSource, ServerStats
@@ -22,10 +23,11 @@ from exporter.web.exposition import Wanted, exposition
 from exporter.zookeeper.session import Session
 from tests.servers import recorded
 
+NOBODY: Clients = {}
 GOLDEN = Path(__file__).parent.parent / "golden"
 
 
-def server(zk_host: str, source: str, answer: Answer) -> ServerStats:
+def server(zk_host: str, source: str, answer: Answer, clients: Clients = NOBODY) -> ServerStats:
     """A server that gave this answer, and nothing else ever."""
     counts = dict.fromkeys(SERVER_FAILURES, 0)
     return ServerStats(
@@ -35,6 +37,7 @@ def server(zk_host: str, source: str, answer: Answer) -> ServerStats:
         answer.numbers,
         answer.texts,
         answer.clock_offset,
+        clients,
         failures=counts,
         malformed_lines=answer.malformed,
     )
@@ -42,7 +45,8 @@ def server(zk_host: str, source: str, answer: Answer) -> ServerStats:
 
 def by_mntr(release: str, role: str) -> ServerStats:
     """A recorded server that was asked by `mntr`."""
-    return server(f"{role}:2181", "mntr", parse_mntr(recorded.text(release, f"mntr.{role}")))
+    numbers, listed = (recorded.text(release, f"{word}.{role}") for word in ("mntr", "cons"))
+    return server(f"{role}:2181", "mntr", parse_mntr(numbers), parse_cons(listed))
 
 
 def by_srvr(release: str, role: str) -> ServerStats:
@@ -52,7 +56,9 @@ def by_srvr(release: str, role: str) -> ServerStats:
 
 def by_admin(release: str) -> ServerStats:
     """A recorded standalone server that was asked at its AdminServer."""
-    return server("standalone:2181", "admin", parse_monitor(200, recorded.json(release, "admin.monitor"), -0.25))
+    numbers, listed = (recorded.json(release, f"admin.{command}") for command in ("monitor", "connections"))
+    answer, clients = parse_monitor(200, numbers, -0.25), parse_connections(200, listed)
+    return server("standalone:2181", "admin", answer, clients)
 
 
 class Servers:

@@ -58,7 +58,7 @@ def _record_ensemble(home: str, write: Write) -> None:
         with connected(running.hosts) as client:
             _use(client)
             for role, member in (("leader", running.leader), ("follower", running.followers[0])):
-                for word in ("mntr", "srvr"):
+                for word in ("mntr", "srvr", "cons"):
                     write(f"{word}.{role}.txt", _asked(member, word))
             write("ruok.txt", _asked(alone, "ruok"))
     finally:
@@ -90,8 +90,9 @@ def _record_standalone(home: str, write: Write) -> None:
         write("srvr.standalone.txt", server.four_letter_word(b"srvr"))
         if has_admin:
             for command in ("monitor", "nothing"):
-                url = f"http://127.0.0.1:{port}/commands/{command}"
-                write(f"admin.{command}.json", urllib.request.urlopen(url).read().decode())
+                write(f"admin.{command}.json", _at_admin(port, command))
+            with connected(server.hosts), connected(server.hosts):
+                write("admin.connections.json", _at_admin(port, "connections"))
 
 
 def _asked(member: Member, word: str) -> str:
@@ -100,6 +101,12 @@ def _asked(member: Member, word: str) -> str:
         return four_letter_word(member.port, word.encode())
     except OSError:
         return ""
+
+
+def _at_admin(port: int, command: str) -> str:
+    """What AdminServer answers."""
+    answer: bytes = urllib.request.urlopen(f"http://127.0.0.1:{port}/commands/{command}").read()
+    return answer.decode()
 
 
 def main(homes: Sequence[str]) -> int:

@@ -23,6 +23,7 @@ from exporter.servers import asking
 from exporter.servers.asking import LIMIT
 from exporter.servers.failures import failure_of
 from exporter.servers.poll import SOURCES, Options, Poll, poll
+from exporter.servers.probe import probe
 from exporter.servers.server import FIRST_RETRY, LAST_RETRY, Server
 from exporter.servers.tls import Context
 from tests.servers import recorded
@@ -342,11 +343,13 @@ class Clock:
         return self.now
 
 
-def following(behave: Behaviour, script: Callable[[Fake, Server, Clock], Awaitable[None]]) -> None:
+def following(
+    behave: Behaviour, script: Callable[[Fake, Server, Clock], Awaitable[None]], lists_clients: bool = False
+) -> None:
     async def follow() -> None:
         async with faking(behave) as fake:
             clock = Clock()
-            await script(fake, Server(fake.target, PATIENT, clock), clock)
+            await script(fake, Server(fake.target, PATIENT, clock, lists_clients=lists_clients), clock)
 
     run(follow())
 
@@ -454,3 +457,101 @@ def test_errors_of_connections_have_a_reason_each() -> None:
         for error in of_reason:
             assert failure_of(error).reason == reason
     assert failure_of(OSError(24, "")).text == "too many open files (of the exporter)"
+
+
+# Whose the connections are
+
+
+CONS = recorded.text("3.9.5", "cons.leader")
+
+
+@pytest.mark.parametrize("source", ["mntr", "srvr"])
+def test_clients_come_with_the_numbers_of_their_poll(source: str) -> None:
+    async def script(fake: Fake, server: Server, clock: Clock) -> None:
+        await server.poll()
+        assert server.stats(clock()).clients["127.0.0.1"] >= 1
+        fake.behave = hang_up
+        await server.poll()
+        assert not server.stats(clock()).clients
+
+    following(words({source: LEADER[source], "cons": CONS}), script, lists_clients=True)
+
+
+@pytest.mark.parametrize(
+    "cons",
+    [None, "", "This ZooKeeper instance is not currently serving requests\n", CONS.rstrip("\n"), b"\x00" * 100],
+)
+def test_a_server_that_lists_no_clients_is_seldom_asked_for_them(cons: str | bytes | None) -> None:
+    async def script(fake: Fake, server: Server, clock: Clock) -> None:
+        for after in (0.0, FIRST_RETRY, 2 * FIRST_RETRY, LAST_RETRY, LAST_RETRY):
+            clock.now += after
+            await server.poll()
+            await server.poll()
+        assert fake.asked == [b"mntr", b"cons", b"mntr"] * 5
+        stats = server.stats(clock())
+        # That is no failure of the poll: the numbers are there.
+        assert (stats.is_up, stats.problem, dict(stats.clients), sum(stats.failures.values())) == (True, "", {}, 0)
+        fake.behave = words({**LEADER, "cons": CONS})
+        clock.now += LAST_RETRY
+        await server.poll()
+        assert server.stats(clock()).clients
+
+    answers = LEADER if cons is None else {**LEADER, "cons": cons}
+    following(words(answers), script, lists_clients=True)
+
+
+def test_a_list_that_takes_too_long_costs_only_the_list() -> None:
+    async def behave(word: bytes, writer: asyncio.StreamWriter) -> None:
+        await (silence if word == b"cons" else words(LEADER))(word, writer)
+
+    async def follow() -> None:
+        async with faking(behave) as fake:
+            server = Server(fake.target, HASTY, lists_clients=True)
+            while not server.stats(0).is_up:
+                await server.poll()
+            assert not server.stats(0).clients
+
+    run(follow())
+
+
+def test_a_list_of_many_thousand_connections_is_read() -> None:
+    line = " /127.0.0.1:{port}[1](queued=0,recved=1,sent=1,sid=0x10000b2d9de0001,lop=SESS,est=1796027963466,to=10000)\n"
+    cons = "".join(line.format(port=port) for port in range(60_000)) + "\n"
+    assert len(cons) > LIMIT
+
+    async def script(_fake: Fake, server: Server, clock: Clock) -> None:
+        await server.poll()
+        assert server.stats(clock()).clients == {"127.0.0.1": 60_000}
+
+    following(words({**LEADER, "cons": cons}), script, lists_clients=True)
+
+
+def test_a_server_that_says_only_imok_is_not_asked_for_clients() -> None:
+    async def script(fake: Fake, server: Server, _clock: Clock) -> None:
+        await server.poll()
+        assert fake.asked == [b"mntr", b"srvr", b"ruok"]
+
+    following(words({"ruok": "imok", "cons": CONS}), script, lists_clients=True)
+
+
+def test_adminserver_lists_clients_too() -> None:
+    async def behave(request: bytes, writer: asyncio.StreamWriter) -> None:
+        said = recorded.json("3.9.5", "admin.connections") if b"/commands/connections " in request else MONITOR
+        await http(said)(request, writer)
+
+    async def follow() -> None:
+        async with faking(behave) as admin, faking(silence) as fake:
+            server = Server(fake.target, with_admin(admin), lists_clients=True)
+            await server.poll()
+            assert server.stats(0).clients == {"127.0.0.1": 2}
+
+    run(follow())
+
+
+def test_a_probe_gives_numbers_alone() -> None:
+    async def ask() -> list[bytes]:
+        async with faking(words({**LEADER, "cons": CONS})) as fake:
+            await probe(fake.target, PATIENT, 30)
+            return fake.asked
+
+    assert run(ask()) == [b"mntr"]

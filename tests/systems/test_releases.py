@@ -11,7 +11,7 @@ from exporter.config.settings import Tree
 from exporter.demo.server import mntr
 from exporter.servers.names import LISTED_IN_MNTR
 from tests.faults.ensemble import Ensemble, Member
-from tests.integration.test_servers import OFTEN, STEADY, samples, watching
+from tests.integration.test_servers import OFTEN, STEADY, clients, samples, watching
 from tests.support import eventually
 
 #: `make .releases/3.1.3/.stamp` and so on installs them, by the versions of pyspark.
@@ -45,3 +45,5 @@ def test_a_release_gives_the_same_names(pyspark: str, release: str) -> None:
         found = samples(watched.source)
         assert sorted(found["zk_server_leader", member.client_address] for member in ensemble.members) == [0, 1]
         assert all(found["zk_up", member.client_address] for member in ensemble.members)
+        # The poll itself is one at least.
+        assert eventually(lambda: all(clients(watched.source)[each.client_address] for each in ensemble.members))
