@@ -53,6 +53,7 @@ from exporter.packs.library import NAMES as PACKS
 from exporter.packs.library import load as load_pack
 from exporter.process import signals
 from exporter.process.logs import FORMATS, LEVELS
+from exporter.process.stdout import OutputError, say
 from exporter.treecache import Shard
 from exporter.treecache.options import CacheOptions
 from exporter.web.app import RESERVED_PATHS
@@ -82,7 +83,7 @@ Choice = TypeVar("Choice", bound=str)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command with `arguments` (by default the process's) and returns its exit status.
 
-    Bad input is 2; to `healthcheck` it is 1, as Docker reserves 2:
+    Output that cannot be written is 1, bad input 2; to `healthcheck` it is 1, as Docker reserves 2:
     https://docs.docker.com/reference/dockerfile/#healthcheck
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
@@ -95,6 +96,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for line in error.lines:
                 print(f"{PROGRAM}: {line}", file=sys.stderr)
             return 1 if words[:1] == ["healthcheck"] else 2
+        except OutputError as error:
+            if not error.reader_is_gone:
+                print(f"{PROGRAM}: standard output: {error}", file=sys.stderr)
+            return 1
 
 
 def parse_settings(arguments: Sequence[str]) -> Settings:
@@ -145,7 +150,7 @@ def _report_good(settings: Settings) -> int:
     if settings.web.config_file is not None:
         CurrentConfig(web_config.load(settings.web.config_file))
     trees = sum(len(ensemble.trees) for ensemble in settings.ensembles)
-    print(f"The configuration is valid; ensembles: {len(settings.ensembles)}, trees: {trees}.")
+    say(f"The configuration is valid; ensembles: {len(settings.ensembles)}, trees: {trees}.")
     return 0
 
 
@@ -187,10 +192,10 @@ def _packs(arguments: Sequence[str]) -> int:
     if name is None and given["--alerts"]:
         raise SettingsError("--alerts", None, f"the pack is missing; accepted: with one of {', '.join(PACKS)}")
     if name is None:
-        print(*packs.lines(), sep="\n")
+        say("\n".join(packs.lines()))
     else:
         pack = load_pack(name)
-        print(rule_file(pack) if given["--alerts"] else pack.text, end="")
+        say(rule_file(pack) if given["--alerts"] else pack.text, end="")
     return 0
 
 
@@ -373,6 +378,14 @@ class _Switch(argparse.Action):
         setattr(namespace, self.dest, option == self.dest)
 
 
+class _Version(argparse.Action):
+    """Prints the version, as a command prints anything, and ends."""
+
+    def __call__(self, *_: object) -> None:
+        say(f"{PROGRAM} {__version__} (Python {platform.python_version()})")
+        sys.exit()
+
+
 class _Repeatable(argparse.Action):
     """Collects values, which replace the default; ignores empty ones."""
 
@@ -412,6 +425,10 @@ class _Parser(argparse.ArgumentParser):
         negation = f"--no-{name[2:]}"
         self.add_argument(name, negation, dest=name, help=help, default=False, nargs=0, action=_Switch)
         self.flags += [name, negation]
+
+    def print_help(self, _file: Any = None) -> None:
+        """Prints the help as a command prints anything."""
+        say(self.format_help(), end="")
 
     def error(self, message: str) -> NoReturn:
         raise SettingsError(self.prog, None, f"{message}; {_listed(self)}")
@@ -578,6 +595,4 @@ def _add_common_flags(parser: _Parser, level: str = "info") -> None:
 
 
 def _add_version(parser: _Parser) -> None:
-    parser.add_argument(
-        "--version", action="version", version=f"{PROGRAM} {__version__} (Python {platform.python_version()})"
-    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")

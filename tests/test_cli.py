@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -391,6 +393,46 @@ def test_python_m_exporter_tells_its_version() -> None:
     answer = subprocess.run([sys.executable, "-m", "exporter", "--version"], capture_output=True, text=True, check=True)
     assert answer.stdout.startswith(f"treecache-exporter {exporter.__version__} (Python 3.")
     assert answer.stderr == ""
+
+
+def ended(arguments: Sequence[str], output: int | None) -> tuple[int, str]:
+    """The status of the command and what it says on standard error, with this standard output; None for none."""
+    closed = [] if output is not None else ["sh", "-c", 'exec "$@" >&-', "sh"]
+    command = [*closed, sys.executable, "-m", "exporter", *arguments]
+    end = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True)
+    return end.returncode, end.stderr
+
+
+PRINTING = [
+    ["--help"],
+    ["--version"],
+    ["packs"],
+    ["packs", "kafka"],
+    ["packs", "kafka", "--alerts"],
+    ["preview", *ENOUGH],
+    [*ENOUGH, "--config.check"],
+]
+
+
+@pytest.mark.starts
+@pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
+def test_output_that_cannot_be_written_is_one_line_or_less(arguments: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        no_space = "treecache-exporter: standard output: no space left on device\n"
+        assert ended(arguments, full.fileno()) == (1, no_space)
+    reader, writer = os.pipe()
+    os.close(reader)
+    # As `| head` does when it has enough.
+    assert ended(arguments, writer) == (1, "")
+    os.close(writer)
+    assert ended(arguments, None) == (0, "")
+
+
+@pytest.mark.starts
+def test_what_the_terminal_cannot_show_is_escaped() -> None:
+    program = "from exporter.process.stdout import say; say('/caf\\u00e9/\\udc80')"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    assert subprocess.check_output([sys.executable, "-c", program], env=environment) == b"/caf\\xe9/\\udc80\n"
 
 
 def flags_with_a_value() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ipaddress
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from exporter.config.settings import Address, ListenAddress, SettingsError, UnixAddress, in_brackets
 from exporter.config.web import TlsConfig, WebConfig
+from exporter.process.stdout import OutputError, say
 from exporter.web.probes import HEALTHY_PATH, READY_PATH
 
 #: Seconds for each step of the exchange: the connection, the handshake, the answer.
@@ -58,11 +60,17 @@ def run(
             url = f"{scheme}://{in_brackets(address.host)}:{address.port}{path}"
         status, said = _ask(_connections(address, context), path)
         if status is not None:
-            print(f"{url}: {said}")
+            _say(f"{url}: {said}")
             return 0 if status == http.HTTPStatus.OK else 1
         reasons.append(f"{url}: {said}")
-    print("; ".join(reasons))
+    _say("; ".join(reasons))
     return 1
+
+
+def _say(text: str) -> None:
+    """Prints a text. The health is the exit status, which does not depend on who reads the text."""
+    with contextlib.suppress(OutputError):
+        say(text)
 
 
 def _connections(address: Address, context: ssl.SSLContext | None) -> list[http.client.HTTPConnection]:

@@ -11,6 +11,7 @@ from exporter.daemon.fleet import Fleet
 from exporter.pages.conditions import attempts_in_words
 from exporter.pages.format import counted
 from exporter.pages.rules import left_out
+from exporter.process import stdout
 from exporter.telemetry.sources import EnsembleSource
 from exporter.treecache import TreeCache
 from exporter.views.rules.rule import Family
@@ -21,11 +22,11 @@ from exporter.views.rules.view import RulesView
 _PAUSE = 0.01
 
 
-def run(ensembles: Sequence[Ensemble], timeout: float, say: Callable[[str], None] = print) -> int:
+def run(ensembles: Sequence[Ensemble], timeout: float, say: Callable[[str], None] = stdout.say) -> int:
     """Loads the trees that have rules, says what each rule makes of them, and returns the exit status.
 
     That is 0 if all of these trees are complete within `timeout` seconds, else 1. Nothing is served, and nothing in
-    ZooKeeper is changed.
+    ZooKeeper is changed. Raises OutputError if `say` does.
     """
     wanted = [with_rules for one in ensembles if (with_rules := _with_rules(one)).trees]
     if not wanted:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,14 @@ def test_a_server_that_answers_is_healthy(capsys: pytest.CaptureFixture[str]) ->
     with running() as server:
         status, said = healthcheck(capsys, server.port)
     assert (status, said) == (0, f"http://127.0.0.1:{server.port}/-/healthy: 200 Healthy.\n")
+
+
+@pytest.mark.starts
+def test_a_healthy_server_stays_healthy_when_nobody_reads_the_answer() -> None:
+    with running() as server, open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "exporter", "healthcheck", f"--web.listen-address=127.0.0.1:{server.port}"]
+        end = subprocess.run(command, stdout=full, stderr=subprocess.PIPE)
+    assert (end.returncode, end.stderr) == (0, b"")
 
 
 @pytest.mark.starts
