@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.config.web import WebConfig
 from exporter.web.accepting import Acceptor
@@ -24,7 +24,9 @@ from exporter.web.lobby import Kind, Lobby
 _HEADER_LIMIT = 16 * 1024
 #: Longer than the usual scrape interval, so that Prometheus can reuse its connection.
 _KEEP_ALIVE = 75
-_GRACE = 1
+#: Seconds that running requests have to end when the server stops; then they are cut. uvicorn, which calls that an
+#: error in the log, waits longer than that, and than a busy machine may take to cut them.
+_GRACE, _LAST_RESORT = 0.8, 5
 #: Seconds after which a computing thread yields to another. The event loop gives up the interpreter at each system
 #: call; at Python's default of 5 ms, a thousand calls during a collection of metrics would wait many seconds.
 _SWITCH_INTERVAL = 0.0005
@@ -55,7 +57,9 @@ async def serving(
     current = CurrentConfig(config) if config is not None else None
     lobby, ending = Lobby(), asyncio.Event()
     guard = Guard(app, lambda: current.config if current else None, frozenset(open_to_all))
-    server = _Server(_uvicorn_config(guard, _protocol_factory(lobby, ending, kind_of, current)), lobby)
+    server = _Server(
+        _uvicorn_config(_may_be_cut(guard, ending), _protocol_factory(lobby, ending, kind_of, current)), lobby
+    )
     before = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_INTERVAL)
     task = asyncio.create_task(_ended(server.serve([*listeners])))
@@ -68,13 +72,36 @@ async def serving(
             watch.cancel()
         ending.set()
         lobby.end_waiting()
-        # Just before uvicorn would log an error about the remaining connections.
-        last_call = asyncio.get_running_loop().call_later(0.8 * _GRACE, lobby.end_all)
+        cutting = asyncio.create_task(_cut(server, lobby))
         server.should_exit = True
         await task
-        last_call.cancel()
+        cutting.cancel()
         guard.close()
         sys.setswitchinterval(before)
+
+
+def _may_be_cut(app: ASGIApp, ending: asyncio.Event) -> ASGIApp:
+    """The application, whose requests may be cancelled while the server ends: that is no error to log."""
+
+    async def run(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except asyncio.CancelledError:
+            if not ending.is_set():
+                raise
+
+    return run
+
+
+async def _cut(server: uvicorn.Server, lobby: Lobby) -> None:
+    """Ends what is left of connections and requests after the grace."""
+    await asyncio.sleep(_GRACE)
+    lobby.end_all()
+    while True:
+        # Requests notice first that their clients are gone.
+        await asyncio.sleep(0.05)
+        for task in list(server.server_state.tasks):
+            task.cancel()
 
 
 async def _ended(running: Awaitable[None]) -> ServerError:
@@ -110,7 +137,7 @@ def _uvicorn_config(app: ASGIApp, protocol: Callable[..., asyncio.Protocol]) -> 
         server_header=False,
         h11_max_incomplete_event_size=_HEADER_LIMIT,
         timeout_keep_alive=_KEEP_ALIVE,
-        timeout_graceful_shutdown=_GRACE,
+        timeout_graceful_shutdown=_LAST_RESORT,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from exporter.config.settings import ListenAddress
 from exporter.web.listening import base_url, listen
@@ -75,3 +77,33 @@ def test_a_connection_that_stays_open_does_not_hold_up_the_end() -> None:
         writer.close()
 
     asyncio.run(asyncio.wait_for(serve_and_end(), 5))
+
+
+@pytest.mark.parametrize("answers_first", [False, True], ids=["no answer", "half an answer"])
+def test_a_request_that_does_not_end_is_cut_without_an_error(
+    caplog: pytest.LogCaptureFixture, answers_first: bool
+) -> None:
+    begun = asyncio.Event()
+
+    async def answer_never(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await Starlette()(scope, receive, send)
+            return
+        if answers_first:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        begun.set()
+        # It does not even notice that its client is gone.
+        await asyncio.Event().wait()
+
+    async def serve_and_end() -> None:
+        listener = listen(ListenAddress("127.0.0.1", 0))
+        async with serving(answer_never, [listener]):
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            await begun.wait()
+        writer.close()
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(asyncio.wait_for(serve_and_end(), 60))
+    assert not caplog.records
