@@ -92,7 +92,8 @@ def _set_up(folder: Path, form: Form, causes: Sequence[Cause]) -> Iterator[list[
 
 def _ensemble(cause: Cause, limits: Mapping[str, str]) -> Ensemble:
     if cause.late:
-        return LateEnsemble(limits=limits)
+        # The delay and a busy machine together must not cost it the quorum.
+        return LateEnsemble(limits=limits if limits is SAMPLE_LIMITS else {**limits, "syncLimit": "40"})
     oldest = ordinary.releases()[:1] if cause.own_stage else []
     return Ensemble(home=oldest[0] if oldest else None, limits=limits)
 
