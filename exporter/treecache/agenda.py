@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -77,6 +77,12 @@ class Agenda:
             for note in self._notes:
                 note.reads.update(paths)
         self._loading += self._reads.push(paths, load)
+
+    def want_children(self, path: str, names: Sequence[str]) -> None:
+        """Adds all children of a znode as paths whose records to read, for a load."""
+        for note in self._notes:
+            note.reads.update(f"{path}/{name}" for name in names)
+        self._loading += self._reads.push_children(path, names)
 
     def want_list(self, path: str, load: bool) -> None:
         """Adds a path whose children to list."""

@@ -179,6 +179,9 @@ class Reconciler:
         if path in self.left_out:
             self.left_out.discard(path)
             self._agenda.want_reads((path,), load or self.syncing)
+        if names and (load or self.syncing) and not _held(entry) and not self.scope.may_leave_out_children(path):
+            self._apply_first_names(path, pzxid, names)
+            return
         wanted = self.scope.children(path, names)
         if not path:
             self.others = self.scope.others(names, wanted)
@@ -199,6 +202,13 @@ class Reconciler:
         branch.listed_pzxid = pzxid
         if not wanted:
             self.tree.fold(path)
+
+    def _apply_first_names(self, path: str, pzxid: int, names: list[str]) -> None:
+        """Does the same for a znode without known children, if all of them are wanted for a load: most of a load."""
+        branch = self.tree.branch(path)
+        assert branch is not None
+        self._agenda.want_children(path, names)
+        branch.listed_pzxid = pzxid
 
     def hide(self, path: str, load: bool) -> None:
         """Holds a znode as unreadable: drops its data, and keeps the znodes known below it."""

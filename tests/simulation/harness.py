@@ -7,6 +7,7 @@ from typing import Any
 
 from exporter.treecache.options import CacheOptions
 from exporter.treecache.outcome import each
+from exporter.treecache.pathqueue import PathQueue
 from exporter.treecache.phases import Phase
 from exporter.treecache.placement import is_short
 from exporter.treecache.replica import Replica
@@ -86,6 +87,10 @@ class Harness:
         self._ask_by: float | None = None
         self._mode = options.get("mode", "auto")
         self.server.clock = lambda: self.now
+
+    def let_children_wait_whole(self) -> None:
+        """Lets even a single child wait as one of all children of a znode; see `exporter.treecache.pathqueue`."""
+        self.replica._agenda._reads = PathQueue(many=1)
 
     def request_barrier(self, kind: str) -> None:
         """Sends a barrier, as the session does for all replicas on it, unless one of this kind is under way."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from exporter.treecache.pathqueue import PathQueue
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from exporter.treecache.pathqueue import PathQueue, byte_lengths
 
 
 def test_first_come_first_served_and_once() -> None:
@@ -39,3 +44,110 @@ def test_marking_all() -> None:
     queue.push(["/b"], True)
     assert queue.mark_all() == 2
     assert queue.pop_some(9, 1000)[1] == ["/a", "/b"]
+
+
+def test_single_paths_come_before_the_children_of_whole_znodes() -> None:
+    queue = PathQueue(many=2)
+    assert queue.push_children("", ["c", "b"]) == 2
+    assert queue.push_children("/d", ["x"]) == 1
+    assert (queue.first(), len(queue)) == ("/d/x", 3)
+    assert queue.pop() == ("/d/x", True)
+    assert queue.first() == "/c"
+    assert queue.pop_some(9, 1000) == (["/c", "/b"], ["/c", "/b"])
+
+
+def test_children_wait_once() -> None:
+    queue = PathQueue(many=2)
+    queue.push(["/a/y"], False)
+    assert queue.push_children("/a", ["x", "y"]) == 2
+    assert queue.push_children("/b", ["x", "y", "x"]) == 2
+    assert queue.push_children("/c", ["x", "y"]) == 2
+    assert queue.push_children("/c", ["y", "z"]) == 1
+    assert queue.push(["/c/x", "/c/z", "/c"], True) == 1
+    assert queue.put_off("/c/x", True, 1.0) == 0
+    taken, _ = queue.pop_some(99, 1000)
+    assert sorted(taken) == ["/a/x", "/a/y", "/b/x", "/b/y", "/c", "/c/x", "/c/y", "/c/z"]
+
+
+@pytest.mark.parametrize("size", range(30))
+def test_children_that_do_not_fit_wait(size: int) -> None:
+    queue = PathQueue(many=2)
+    queue.push_children("/a", ["x", "yy", "\u00e4\u00e4\u00e4"])
+    batches = []
+    while queue:
+        batches.append(queue.pop_some(99, size, overhead=1)[0])
+    assert [path for batch in batches for path in batch] == ["/a/x", "/a/yy", "/a/\u00e4\u00e4\u00e4"]
+    sizes = [sum(byte_lengths(batch)) + len(batch) for batch in batches]
+    assert all(number <= size or len(batch) == 1 for number, batch in zip(sizes, batches, strict=True))
+    # As few batches as possible.
+    assert all(
+        a + b > size for a, b in zip(sizes, [byte_lengths(batch[:1])[0] + 1 for batch in batches[1:]], strict=False)
+    )
+
+
+HEADS, NAMES = ["", "/a", "/b", "/a/x"], ["x", "y", "z", "\u00e4"]
+PATHS = [f"{head}/{name}" for head in HEADS for name in NAMES]
+
+
+class Queues(RuleBasedStateMachine):
+    """A queue beside a table of what waits in it: for each path, whether a load waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queue = PathQueue(many=2)
+        self.waiting: dict[str, bool] = {}
+        self.later: dict[str, float] = {}
+
+    def _expect(self, paths: list[str], load: bool) -> int:
+        newly = {path for path in paths if load and not self.waiting.get(path, False)}
+        self.waiting |= {path: load or self.waiting.get(path, False) for path in paths}
+        return len(newly)
+
+    @rule(paths=st.lists(st.sampled_from(PATHS), max_size=6), load=st.booleans())
+    def push(self, paths: list[str], load: bool) -> None:
+        assert self.queue.push(paths, load) == self._expect(paths, load)
+
+    @rule(head=st.sampled_from(HEADS), names=st.lists(st.sampled_from(NAMES), max_size=6))
+    def push_children(self, head: str, names: list[str]) -> None:
+        assert self.queue.push_children(head, names) == self._expect([f"{head}/{name}" for name in names], True)
+
+    @rule(path=st.sampled_from(PATHS), load=st.booleans(), due_at=st.sampled_from([1.0, 2.0]))
+    def put_off(self, path: str, load: bool, due_at: float) -> None:
+        if path not in self.waiting:
+            self.later[path] = due_at
+        assert self.queue.put_off(path, load, due_at) == self._expect([path], load)
+
+    @rule(now=st.sampled_from([1.0, 2.0]))
+    def ripen(self, now: float) -> None:
+        self.queue.ripen(now)
+        self.later = {path: due_at for path, due_at in self.later.items() if due_at > now}
+
+    @rule(count=st.integers(1, 8), size=st.integers(0, 40), overhead=st.integers(0, 3))
+    def pop_some(self, count: int, size: int, overhead: int) -> None:
+        if not len(self.queue):
+            return
+        first = self.queue.first()
+        paths, loads = self.queue.pop_some(count, size, overhead)
+        assert paths[0] == first
+        assert loads == [path for path in paths if self.waiting[path]]
+        assert len(paths) <= count
+        assert len(paths) == 1 or sum(byte_lengths(paths)) + overhead * len(paths) <= size
+        for path in paths:
+            assert path not in self.later
+            del self.waiting[path]
+
+    @rule()
+    def mark_all(self) -> None:
+        self.waiting = dict.fromkeys(self.waiting, True)
+        assert self.queue.mark_all() == len(self.waiting)
+
+    @invariant()
+    def holds_what_waits(self) -> None:
+        assert sorted(self.queue) == sorted(self.waiting)
+        assert len(self.queue) == len(self.waiting) - len(self.later)
+        assert self.queue.postponed == len(self.later)
+        assert [path in self.queue for path in PATHS] == [path in self.waiting for path in PATHS]
+
+
+TestQueues = Queues.TestCase
+TestQueues.settings = settings(max_examples=300, stateful_step_count=20, deadline=None)
