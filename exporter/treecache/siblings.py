@@ -16,6 +16,7 @@ from exporter.zookeeper.records import (
     OWNER_FROM_END,
     OWNER_SIZE_AND_CHILDREN,
     STAT_SIZE,
+    child_count,
     kind_of,
     owner_and_size,
     size_and_children,
@@ -62,6 +63,10 @@ def sums(records: Sequence[bytes]) -> Sums:
         parts = [OWNER_SIZE_AND_CHILDREN.unpack_from(record, len(record) - OWNER_FROM_END) for record in records]
         few = Counter(kind_of(owner) for owner, _, _ in parts)
         return Sums(few, sum(size for _, size, _ in parts), [at for at, (_, _, count) in enumerate(parts) if count])
+    if _are_alike(records):
+        (owner, size), has_children = owner_and_size(records[0]), child_count(records[0]) > 0
+        parents = list(range(len(records))) if has_children else []
+        return Sums({kind_of(owner): len(records)}, len(records) * size, parents)
     numbers, step, at = _fields(records)
     owned, counts = any(numbers[at::step]) or any(numbers[at + 1 :: step]), numbers[at + 3 :: step]
     kinds = Counter(kind_of(owner_and_size(record)[0]) for record in records) if owned else {kind_of(0): len(records)}
@@ -85,6 +90,16 @@ def sizes(records: Sequence[bytes]) -> tuple[Numbers, Numbers]:
 def czxids(records: Sequence[bytes]) -> array[int]:
     """The zxids of the transactions that created the znodes; each record has a stat."""
     return _numbers("q", b"".join([record[-STAT_SIZE : 8 - STAT_SIZE] for record in records]))
+
+
+def _are_alike(records: Sequence[bytes]) -> bool:
+    """Whether all have the same length and the same ephemeralOwner, dataLength and numChildren, as most leaves have."""
+    first, number, size = records[0], len(records), len(records[0])
+    if len(records[-1]) != size or set(map(len, records)) != {size}:
+        return False
+    joined = b"".join(records)
+    fields = range(size - OWNER_FROM_END, size - OWNER_FROM_END + OWNER_SIZE_AND_CHILDREN.size)
+    return all(joined[at::size] == first[at : at + 1] * number for at in fields)
 
 
 def _fields(records: Sequence[bytes]) -> tuple[array[int], int, int]:

@@ -206,16 +206,19 @@ class Tree:
         if len(fresh) == len(names) and held.keys().isdisjoint(fresh) and set(map(type, answers)) == {bytes}:
             parent = parent or self.branch(head)
             if parent is not None:
-                added = self._add_siblings(parent.children, cast(dict[str, bytes], fresh))
+                added = self._add_siblings(parent, cast(dict[str, bytes], fresh))
                 parents = [start + position for position in added.parents]
                 return Run(start, end, head, True, parents, (), added.kinds)
         # What comes twice is applied in order.
         odd = _differing(list(map(held.get, names)), answers) if len(fresh) == len(names) else range(len(names))
         return Run(start, end, head, False, (), [start + position for position in odd], {})
 
-    def _add_siblings(self, children: dict[str, Entry], fresh: Mapping[str, bytes]) -> Sums:
+    def _add_siblings(self, parent: Branch, fresh: dict[str, bytes]) -> Sums:
         """Adds children; returns their totals."""
-        children.update(fresh)
+        if parent.children:
+            parent.children.update(fresh)
+        else:
+            parent.children = cast(dict[str, Entry], fresh)
         added = sums(list(fresh.values()))
         for kind, count in added.kinds.items():
             self.kinds[kind] += count

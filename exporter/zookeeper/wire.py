@@ -34,8 +34,8 @@ _MULTI_HEADER = struct.Struct("!iBi")
 _RESULT = struct.Struct("!iBii")
 #: The kind of an operation's answer, and the number that its body begins with: a length, a count or an error code.
 _KIND_AND_NUMBER = struct.Struct("!i5xi")
-#: For fewer names than these, a loop costs less; and more bytes than a name usually has.
-_MANY_NAMES, _USUAL_NAME = 16, 64
+#: For fewer znodes or names than these, a loop costs less; and more bytes than a name usually has.
+_MANY, _USUAL_NAME = 16, 64
 _RECORD_WITHOUT_DATA = _INT.size + STAT_SIZE
 
 _GET_DATA_HEADER = _MULTI_HEADER.pack(OP_GET_DATA, False, -1)
@@ -286,10 +286,10 @@ class MultiRead(ReadRequest):
         return OK, _RESULT.pack(-1, 0, code, code) * self.operations
 
     def serialize(self) -> bytes:
-        prefix, in_front = self.prefix, self.prefix.encode()
-        paths = [path.encode() for path in self.reads] if prefix else [(path or "/").encode() for path in self.reads]
-        before = {size: _GET_DATA_HEADER + _INT.pack(len(in_front) + size) + in_front for size in set(map(len, paths))}
-        parts = [before[len(path)] + path for path in paths]
+        prefix = self.prefix
+        reads = self.reads if prefix else [path or "/" for path in self.reads]
+        is_ascii = prefix.isascii() and all(map(str.isascii, reads))
+        parts = [(_joined_ascii if is_ascii else _joined)(prefix, reads)] if reads else []
         for path in self.lists:
             encoded = encode_string(prefix + path or "/")
             parts += (_GET_DATA_HEADER + encoded, _GET_CHILDREN_HEADER + encoded)
@@ -305,8 +305,11 @@ class MultiRead(ReadRequest):
             struct.error, ValueError: the body is not the answer to this request.
         """
         results: list[ReadResult] = []
+        if len(self.reads) >= _MANY and (records := _decode_equally_long(body, offset, len(self.reads))) is not None:
+            results += records
+            offset += len(records) * (_MULTI_HEADER.size + len(records[0]))
         append, unpack = results.append, _KIND_AND_NUMBER.unpack_from
-        for _ in range(self.operations):
+        for _ in range(self.operations - len(results)):
             kind, number = unpack(body, offset)
             if kind == OP_GET_DATA:
                 start = offset + _MULTI_HEADER.size
@@ -327,12 +330,44 @@ class MultiRead(ReadRequest):
         return results
 
 
+def _joined(prefix: str, reads: Sequence[str]) -> bytes:
+    """The operations that read these paths."""
+    in_front, paths = prefix.encode(), [path.encode() for path in reads]
+    before = {size: _GET_DATA_HEADER + _INT.pack(len(in_front) + size) + in_front for size in set(map(len, paths))}
+    return _NO_WATCH.join([before[len(path)] + path for path in paths])
+
+
+def _joined_ascii(prefix: str, reads: Sequence[str]) -> bytes:
+    """The same at half the cost, if all is ASCII: as text, in which each byte is a character."""
+    headers = {size: _GET_DATA_HEADER + _INT.pack(len(prefix) + size) for size in set(map(len, reads))}
+    before = {size: header.decode("latin-1") + prefix for size, header in headers.items()}
+    return _NO_WATCH.decode().join([before[len(path)] + path for path in reads]).encode("latin-1")
+
+
+def _decode_equally_long(body: bytes, offset: int, count: int) -> Sequence[bytes] | None:
+    """Decodes as many records at once, at half the cost; returns None unless all are there and have the same length."""
+    beginning = body[offset : offset + _MULTI_HEADER.size + _INT.size]
+    if len(beginning) < _KIND_AND_NUMBER.size:
+        return None
+    kind, number = _KIND_AND_NUMBER.unpack(beginning)
+    size = _RECORD_WITHOUT_DATA + max(0, number)
+    step = _MULTI_HEADER.size + size
+    end = offset + count * step
+    # The last one tells in most cases.
+    if kind != OP_GET_DATA or len(body) < end or body[end - step : end - step + len(beginning)] != beginning:
+        return None
+    block = body[offset:end]
+    if any(block[at::step] != beginning[at : at + 1] * count for at in range(len(beginning))):
+        return None
+    return struct.unpack(f"{_MULTI_HEADER.size}x{size}s" * count, block)
+
+
 def _decode_names(body: bytes, offset: int, count: int) -> tuple[list[str], int]:
     """Decodes a jute vector of ustrings; returns it, and where it ends. Raises struct.error or ValueError."""
     size = len(body)
     if not -1 <= count <= (size - offset) // _INT.size:
         raise ValueError(f"{count} names in {size - offset} bytes")
-    if count >= _MANY_NAMES and (found := _decode_short_names(body, offset, count)) is not None:
+    if count >= _MANY and (found := _decode_short_names(body, offset, count)) is not None:
         return found
     names = []
     unpack = _INT.unpack_from

@@ -51,6 +51,25 @@ def test_what_is_found_in_any_order_are_children(paths: list[str]) -> None:
     )
 )
 def test_sums(records: list[bytes]) -> None:
+    check_sums(records)
+
+
+@pytest.mark.parametrize("owner", [0, 7, 1 << 40, -(1 << 63)])
+@pytest.mark.parametrize("children", [0, 2])
+@pytest.mark.parametrize("odd", [{}, {"owner": 9}, {"children": {"a"}}, {"data": b"more"}, {"data": b"elf"}])
+def test_sums_of_equal_records(owner: int, children: int, odd: dict[str, Any]) -> None:
+    usual: dict[str, Any] = {"data": b"one", "owner": owner, "children": set(map(str, range(children)))}
+    for at in (0, MANY, 2 * MANY):
+        records = [record_of(**usual)] * (2 * MANY + 1)
+        records[at] = record_of(**(usual | odd))
+        check_sums(records)
+
+
+def record_of(data: bytes, owner: int, children: set[str]) -> bytes:
+    return Znode(data, 1, 1, 1, owner, children=children).record
+
+
+def check_sums(records: list[bytes]) -> None:
     found = sums(records)
     assert dict(found.kinds) == dict(Counter(kind_of(owner_and_size(record)[0]) for record in records)) or not records
     assert found.data_bytes == sum(owner_and_size(record)[1] for record in records)

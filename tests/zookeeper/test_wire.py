@@ -160,14 +160,53 @@ def test_names_that_are_cut_or_spoiled_are_decoded_as_one_by_one(names: list[str
 def outcome(body: bytes, offset: int, count: int, many: int) -> object:
     """The result of decoding names, if up to `many` are decoded together."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wire, "_MANY_NAMES", many)
+        patch.setattr(wire, "_MANY", many)
         try:
             return wire._decode_names(body, offset, count)
         except (ValueError, struct.error):
             return "refused"
 
 
-@given(st.sampled_from(["", "/root", "/ä"]), st.lists(st.text(max_size=9).map("/{}".format) | st.just(""), max_size=9))
+def records_answer(records: list[bytes]) -> bytes:
+    return b"".join(result(4, string("x" * len(record)) + STAT) for record in records)
+
+
+#: Data of one length, with some that differ.
+DATA = st.integers(0, 40).flatmap(lambda size: st.lists(st.just(bytes(size)) | st.binary(max_size=3), max_size=40))
+
+
+@given(DATA, st.integers(0, 300), st.binary(max_size=8), st.sampled_from([0, 1, 2]))
+def test_records_that_are_cut_or_spoiled_are_decoded_as_one_by_one(
+    data: list[bytes], at: int, spoiled: bytes, lists: int
+) -> None:
+    """For any bytes of a server: many records are decoded together only where the result is the same."""
+    body = b"before" + records_answer(data) + names_answer([b"name"]) * lists + END
+    body = body[: 6 + at] + spoiled + body[6 + at + len(spoiled) :]
+    request = MultiRead("", [f"/{number}" for number in range(len(data))], ["/a", "/b"][:lists])
+    assert decoded(request, body, 6, many=16) == decoded(request, body, 6, many=1 << 30)
+
+
+@pytest.mark.parametrize("size", [0, 1, 100])
+def test_records_of_one_length_are_decoded_together(size: int) -> None:
+    body = records_answer([bytes(size)] * 20) + END
+    assert MultiRead("", ["/a"] * 20, []).decode(body, 0) == [string("x" * size) + STAT] * 20
+    assert wire._decode_equally_long(body, 0, 20) is not None
+
+
+def decoded(request: MultiRead, body: bytes, offset: int, many: int) -> object:
+    """The result of decoding an answer, if up to `many` records are decoded together."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wire, "_MANY", many)
+        try:
+            return request.decode(body, offset)
+        except (ValueError, struct.error):
+            return "refused"
+
+
+TEXT = st.text(max_size=9) | st.text("abc\0\x7f", max_size=9)
+
+
+@given(st.sampled_from(["", "/root", "/ä"]), st.lists(TEXT.map("/{}".format) | st.just(""), max_size=9))
 def test_each_read_has_its_path(prefix: str, paths: list[str]) -> None:
     header = struct.pack("!iBi", 4, False, -1)
     expected = b"".join(header + string(prefix + path or "/") + b"\0" for path in paths) + END
