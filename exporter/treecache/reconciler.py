@@ -180,15 +180,16 @@ class Reconciler:
             self.left_out.discard(path)
             self._agenda.want_reads((path,), load or self.syncing)
         if names and (load or self.syncing) and not _held(entry) and not self.scope.may_leave_out_children(path):
-            self._apply_first_names(path, pzxid, names)
+            # All are new and wanted: most of a load.
+            self._agenda.want_children(path, names)
+            self.tree.list_at(path, pzxid)
             return
         wanted = self.scope.children(path, names)
         if not path:
             self.others = self.scope.others(names, wanted)
         if not wanted and not isinstance(entry, Branch):
             return
-        branch = self.tree.branch(path)
-        assert branch is not None
+        branch = self.tree.list_at(path, pzxid)
         held = [f"{path}/{name}" for name in branch.children]
         for child in set(held).difference(wanted) if held else ():
             record = record_of(branch.children[child[len(path) + 1 :]])
@@ -199,16 +200,8 @@ class Reconciler:
         # An unreadable child may have been created anew: no watch reports that.
         unknown = [child for child in wanted if not _readable(branch.children.get(child[cut:]))] if held else wanted
         self._agenda.want_reads(unknown, load or self.syncing)
-        branch.listed_pzxid = pzxid
         if not wanted:
             self.tree.fold(path)
-
-    def _apply_first_names(self, path: str, pzxid: int, names: list[str]) -> None:
-        """Does the same for a znode without known children, if all of them are wanted for a load: most of a load."""
-        branch = self.tree.branch(path)
-        assert branch is not None
-        self._agenda.want_children(path, names)
-        branch.listed_pzxid = pzxid
 
     def hide(self, path: str, load: bool) -> None:
         """Holds a znode as unreadable: drops its data, and keeps the znodes known below it."""

@@ -249,6 +249,13 @@ class Tree:
             entry = parent.children[name] = Branch(entry, listed_pzxid_of(entry))
         return entry
 
+    def list_at(self, path: str, pzxid: int) -> Branch:
+        """Notes that the children of a znode in the tree were listed at this pzxid; returns it as a branch."""
+        branch = self.branch(path)
+        assert branch is not None
+        branch.listed_pzxid = pzxid
+        return branch
+
     def fold(self, path: str) -> None:
         """Turns a branch without children back into a plain record."""
         head, _, name = path.rpartition("/")

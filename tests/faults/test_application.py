@@ -69,10 +69,10 @@ class Application:
 
 
 def without_retries(states: list[str]) -> list[str]:
-    """States without connections to servers that failed next: their number depends on milliseconds."""
+    """States without connections that failed next, to servers that end or lag: their number depends on milliseconds."""
     kept: list[str] = []
     for state in states:
-        if state == KazooState.SUSPENDED and kept[-2:] == [KazooState.SUSPENDED, KazooState.CONNECTED]:
+        if state == KazooState.SUSPENDED and kept[1:] and kept[-1] == KazooState.CONNECTED:
             kept.pop()
         else:
             kept.append(state)
