@@ -367,8 +367,10 @@ def _decode_names(body: bytes, offset: int, count: int) -> tuple[list[str], int]
     size = len(body)
     if not -1 <= count <= (size - offset) // _INT.size:
         raise ValueError(f"{count} names in {size - offset} bytes")
-    if count >= _MANY and (found := _decode_short_names(body, offset, count)) is not None:
-        return found
+    if count >= _MANY:
+        found = _decode_equally_long_names(body, offset, count) or _decode_short_names(body, offset, count)
+        if found is not None:
+            return found
     names = []
     unpack = _INT.unpack_from
     for _ in range(count):
@@ -383,6 +385,22 @@ def _decode_names(body: bytes, offset: int, count: int) -> tuple[list[str], int]
     if "/" in "".join(names):
         raise ValueError("a name contains a slash")
     return names, offset
+
+
+def _decode_equally_long_names(body: bytes, offset: int, count: int) -> tuple[list[str], int] | None:
+    """Decodes names of one length, such as those of sequential znodes, all at once; returns None if they differ."""
+    (length,) = _INT.unpack_from(body, offset)
+    step = _INT.size + length
+    end = offset + count * step
+    if length <= 0 or end > len(body):
+        return None
+    block = body[offset:end]
+    if any(block[at::step] != block[at : at + 1] * count for at in range(_INT.size)):
+        return None
+    names = b"/".join(struct.unpack(f"{_INT.size}x{length}s" * count, block)).decode().split("/")
+    if len(names) != count:
+        raise ValueError("a name contains a slash")
+    return names, end
 
 
 def _decode_short_names(body: bytes, offset: int, count: int) -> tuple[list[str], int] | None:
