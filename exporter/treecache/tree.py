@@ -202,15 +202,18 @@ class Tree:
         answers = records[start:end]
         parent = self._parent(head)
         held: Mapping[str, Entry] = {} if parent is None else parent.children
-        fresh = dict(zip(self._names.known(names), answers, strict=True))
-        if len(fresh) == len(names) and held.keys().isdisjoint(fresh) and set(map(type, answers)) == {bytes}:
-            parent = parent or self.branch(head)
-            if parent is not None:
-                added = self._add_siblings(parent, cast(dict[str, bytes], fresh))
-                parents = [start + position for position in added.parents]
-                return Run(start, end, head, True, parents, (), added.kinds)
+        if names[0] not in held:
+            fresh = dict(zip(self._names.known(names), answers, strict=True))
+            are_new = len(fresh) == len(names) and held.keys().isdisjoint(fresh)
+            if are_new and set(map(type, answers)) == {bytes}:
+                parent = parent or self.branch(head)
+                if parent is not None:
+                    added = self._add_siblings(parent, cast(dict[str, bytes], fresh))
+                    parents = [start + position for position in added.parents]
+                    return Run(start, end, head, True, parents, (), added.kinds)
         # What comes twice is applied in order.
-        odd = _differing(list(map(held.get, names)), answers) if len(fresh) == len(names) else range(len(names))
+        are_distinct = len(set(names)) == len(names)
+        odd = _differing(list(map(held.get, names)), answers) if are_distinct else range(len(names))
         return Run(start, end, head, False, (), [start + position for position in odd], {})
 
     def _add_siblings(self, parent: Branch, fresh: dict[str, bytes]) -> Sums:
