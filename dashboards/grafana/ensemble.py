@@ -178,11 +178,6 @@ def _versioned(name: str) -> str:
     )
 
 
-def _by_client() -> str:
-    """The connections of each client at each server; several exporters may poll it."""
-    return over("max", ("ensemble", "zk_host", "client_address"), select("zookeeper_server_client_connections"))
-
-
 def _story() -> list[Panel]:
     return [
         timeline(
@@ -247,7 +242,10 @@ def _load() -> list[Panel]:
             "Connections that one address has, over all servers, for those with most. One that rises alone leaks "
             "sessions: look at what runs there. Nothing here: the servers allow neither cons nor AdminServer.",
             "short",
-            Query(f"topk(5, {over('sum', ('client_address',), _by_client())})", "{{client_address}}"),
+            Query(
+                f"topk(5, {over('max', ('client_address',), select('zookeeper_ensemble_client_connections'))})",
+                "{{client_address}}",
+            ),
             width=6,
         ),
         graph(

@@ -31,6 +31,7 @@ _LABELS = {
     "zookeeper_client_": ("job", "instance", "ensemble"),
     "zookeeper_quota_": ("job", "instance", "ensemble"),
     "zookeeper_server_": ("job", "instance", "ensemble"),
+    "zookeeper_ensemble_": ("job", "instance", "ensemble"),
     "zk_": ("job", "instance", "ensemble"),
 }
 

@@ -258,13 +258,11 @@ class Parameters:
     versions_for: str = _wait(
         "1d", "How long servers of an ensemble may have different versions; an upgrade takes less."
     )
-    connections_ratio: float = _threshold(
-        2, "How many times its usual number of clients' connections an ensemble may have ..."
-    )
-    connections_more: float = _threshold(100, "... and how many more than usual ...")
+    connections_ratio: float = _threshold(2, "How many times the usual number of clients' connections alert ...")
+    connections_more: float = _threshold(100, "... if an ensemble has more than so many more than usual, ...")
     connections_of_one_more: float = _threshold(
         20,
-        "... an address may have as many times its usual number, and so many more. The usual number is the median ...",
+        "... or the address with most has more than so many more than such an address usually. Usual is the median ...",
     )
     connections_past: str = _wait("1d", "... of the window of this length before, sampled once per ...")
     connections_sampled: str = _wait("10m", "... this time, ...")

@@ -13,6 +13,7 @@ from exporter.daemon.run import run as run_daemon
 from exporter.demo.java import LaunchError
 from exporter.demo.server import ZooKeeperServer
 from exporter.demo.world import ROOTS, World
+from exporter.process.stdout import OutputError, say
 from exporter.views.limits.view import Limits
 from exporter.views.rules.rule import Rule
 
@@ -80,14 +81,15 @@ def _export(server: ZooKeeperServer, listen_address: Address) -> int:
     settings = Settings(ensembles=(ensemble,), web=Web(listen_addresses=(listen_address,)))
 
     def print_addresses(url: str) -> None:
-        print(
+        lines = (
             f"page       {url}/",
             f"metrics    {url}{settings.web.telemetry_path}",
             f"ZooKeeper  {server.hosts}",
             "Ctrl-C stops and removes everything.",
-            sep="\n",
-            flush=True,
         )
+        # Whether anybody reads them does not matter to the demo.
+        with contextlib.suppress(OutputError):
+            say("\n".join(lines))
 
     return run_daemon(settings, on_ready=print_addresses)
 

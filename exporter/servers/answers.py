@@ -67,12 +67,13 @@ class Answer:
 
     def take_json(self, name: str, value: object) -> None:
         """Takes what one key of a JSON object says; its numbers are JSON's, except those that JSON does not have."""
+        name = _encodable(name)
         if isinstance(value, int | float) and not isinstance(value, bool):
             # A whole number may be too large for a float.
             with contextlib.suppress(OverflowError):
                 self.numbers[name] = float(value)
         elif value is not None and not isinstance(value, bool):
-            self.take(name, value if isinstance(value, str) else "")
+            self.take(name, _encodable(value) if isinstance(value, str) else "")
 
 
 def parse_mntr(text: str) -> Answer:
@@ -176,6 +177,11 @@ def _check_end(text: str, answer: Answer) -> None:
     _check_numbers(answer)
     if not text.endswith("\n"):
         raise PollError("not_serving", CUT_SHORT)
+
+
+def _encodable(text: str) -> str:
+    """A text without what JSON can escape but no encoding has: halves of surrogate pairs."""
+    return text.encode(errors="replace").decode()
 
 
 def _quoted(text: str) -> str:

@@ -23,8 +23,8 @@ from exporter.servers.targets import Target
 #: The maximum size of an answer in bytes. `mntr` has 20 KB, and half a kilobyte more for each znode below the root, by
 #: which ZooKeeper counts reads and writes.
 LIMIT = 4 * 1024 * 1024
-#: The same of a list of connections: `cons` has 200 bytes for each, AdminServer 600.
-LIMIT_OF_LIST = 32 * 1024 * 1024
+#: The same of a list of connections: `cons` has 200 bytes for each, AdminServer 600, and JSON takes longer to read.
+LIMIT_OF_CONS, LIMIT_OF_CONNECTIONS = 32 * 1024 * 1024, 8 * 1024 * 1024
 _CHUNK = 64 * 1024
 #: Seconds to connect to an address of a server that has another.
 _CONNECTING = 1.0

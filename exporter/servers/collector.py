@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 
 from prometheus_client import Metric as Exposed
 
+from exporter.servers.clients import most_connected
 from exporter.servers.readings import readings
 from exporter.telemetry.catalogue import (
-    SERVER_CLIENT_CONNECTIONS,
+    ENSEMBLE_CLIENT_CONNECTIONS,
+    ENSEMBLES,
     SERVER_CLOCK_OFFSET,
     SERVER_MALFORMED_LINES,
     SERVER_POLL_FAILURES,
@@ -31,7 +34,7 @@ class ServersCollector(Collector):
     """
 
     def __init__(self, ensembles: Iterable[EnsembleSource]) -> None:
-        super().__init__("servers", SERVERS.metrics)
+        super().__init__("servers", (*SERVERS.metrics, *ENSEMBLES.metrics))
         self._ensembles = ensembles
 
     def gives(self, family: Exposed) -> bool:
@@ -43,6 +46,7 @@ class ServersCollector(Collector):
         servers = list(self._labelled())
         yield from families(servers)
         yield from _of_polls(servers)
+        yield _of_clients(servers)
 
     def _labelled(self) -> Iterator[Labelled]:
         for ensemble in self._ensembles:
@@ -71,15 +75,25 @@ def _empty(name: str, kind: str, help: str) -> Exposed:
 
 
 def _of_polls(servers: Sequence[Labelled]) -> Iterator[Exposed]:
-    source, clock, clients, failures, malformed = (metric.family() for metric in SERVERS.metrics)
+    source, clock, failures, malformed = (metric.family() for metric in SERVERS.metrics)
     for server, labels, _ in servers:
         if server.source is not None:
             source.add_sample(SERVER_SOURCE.name, {**labels, "source": server.source}, 1)
         if server.clock_offset is not None:
             clock.add_sample(SERVER_CLOCK_OFFSET.name, {**labels}, server.clock_offset)
-        for address, count in server.clients.items():
-            clients.add_sample(SERVER_CLIENT_CONNECTIONS.name, {**labels, "client_address": address}, count)
         for reason, count in server.failures.items():
             failures.add_sample(SERVER_POLL_FAILURES.name, {**labels, "reason": reason}, count)
         malformed.add_sample(SERVER_MALFORMED_LINES.name, {**labels}, server.malformed_lines)
-    yield from (source, clock, clients, failures, malformed)
+    yield from (source, clock, failures, malformed)
+
+
+def _of_clients(servers: Sequence[Labelled]) -> Exposed:
+    """The clients with most connections to each ensemble whose servers all say whose theirs are, but for those down."""
+    connections = ENSEMBLE_CLIENT_CONNECTIONS.family()
+    for ensemble, of_ensemble in groupby(servers, lambda server: server[1]["ensemble"]):
+        lists = [server.clients for server, _, _ in of_ensemble if server.is_up]
+        listed = [clients for clients in lists if clients is not None]
+        for address, count in most_connected(listed if len(listed) == len(lists) else ()).items():
+            labels = {"ensemble": ensemble, "client_address": address}
+            connections.add_sample(ENSEMBLE_CLIENT_CONNECTIONS.name, labels, count)
+    return connections

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from exporter.servers.answers import Answer, check_ruok, parse_mntr, parse_monitor, parse_srvr
-from exporter.servers.asking import LIMIT_OF_LIST, HttpAnswer, four_letter_word, http_get
+from exporter.servers.asking import LIMIT_OF_CONNECTIONS, LIMIT_OF_CONS, HttpAnswer, four_letter_word, http_get
 from exporter.servers.clients import Clients, parse_connections, parse_cons
 from exporter.servers.failures import PollError, failure_of
 from exporter.servers.targets import Target, admin_url
@@ -110,9 +110,9 @@ async def clients(target: Target, options: Options, source: str, timeout: float)
     try:
         async with asyncio.timeout(timeout):
             if source == ADMIN:
-                status, body, _ = await _get(target, options, _CONNECTIONS, LIMIT_OF_LIST)
+                status, body, _ = await _get(target, options, _CONNECTIONS, LIMIT_OF_CONNECTIONS)
                 return parse_connections(status, body)
-            return parse_cons(await _word(target, options, _CONS, LIMIT_OF_LIST))
+            return parse_cons(await _word(target, options, _CONS, LIMIT_OF_CONS))
     except Exception:
         return None
 

@@ -78,7 +78,7 @@ class Server:
 
     def fail(self, reason: str, text: str) -> None:
         """Notes that it cannot be asked, since its address is unknown."""
-        self._take(Poll(None, problems=[Problem("", reason, text)]), {}, tried_all=True)
+        self._take(Poll(None, problems=[Problem("", reason, text)]), None, tried_all=True)
 
     def stats(self, oldest: float) -> ServerStats:
         """What is known, from any thread. What was found before `oldest`, by the clock, counts no more."""
@@ -95,14 +95,14 @@ class Server:
             return sources
         return sources[sources.index(self._source) :]
 
-    async def _list_clients(self, source: str | None, timeout: float) -> Clients:
+    async def _list_clients(self, source: str | None, timeout: float) -> Clients | None:
         if self._clients is None or not self._clients.is_due or source in (None, RUOK):
-            return {}
+            return None
         listed = await clients(self.target, self._options, source, timeout)
         self._clients.asked(answered=listed is not None)
-        return listed or {}
+        return listed
 
-    def _take(self, found: Poll, listed: Clients, tried_all: bool) -> None:
+    def _take(self, found: Poll, listed: Clients | None, tried_all: bool) -> None:
         self._failures.update(problem.reason for problem in found.problems)
         self._malformed += found.answer.malformed
         if tried_all:

@@ -563,12 +563,6 @@ SERVER_CLOCK_OFFSET = _gauge(
     "answer.",
     unit="seconds",
 )
-SERVER_CLIENT_CONNECTIONS = _gauge(
-    "zookeeper_server_client_connections",
-    "Connections that one address has at the server, for the 10 addresses with most, as AdminServer or the four-letter "
-    "word cons lists them, the poll's own included. Absent where neither answers.",
-    {"client_address": ()},
-)
 SERVER_POLL_FAILURES = _counter(
     "zookeeper_server_poll_failures_total",
     "Questions that a server did not answer with its numbers. not_allowed: its whitelist does not have the four-letter "
@@ -578,6 +572,12 @@ SERVER_POLL_FAILURES = _counter(
 SERVER_MALFORMED_LINES = _counter(
     "zookeeper_server_malformed_lines_total",
     "Lines of a server's answers that cannot be read; all others are used.",
+)
+ENSEMBLE_CLIENT_CONNECTIONS = _gauge(
+    "zookeeper_ensemble_client_connections",
+    "Connections that one address has, over all servers, for the 10 addresses with most, as AdminServer or the "
+    "four-letter word cons lists them. Absent while a server that answers does not list them.",
+    {"client_address": ()},
 )
 
 CACHE = Group(
@@ -667,10 +667,16 @@ SERVERS = Group(
     metrics=(
         SERVER_SOURCE,
         SERVER_CLOCK_OFFSET,
-        SERVER_CLIENT_CONNECTIONS,
         SERVER_POLL_FAILURES,
         SERVER_MALFORMED_LINES,
     ),
 )
 
-GROUPS = (CACHE, LIMITS, CLIENT, QUOTAS, SERVERS, RULES, EXPORTER, COLLECTORS)
+#: What the servers say together.
+ENSEMBLES = Group(
+    title="ZooKeeper ensemble",
+    labels=("ensemble",),
+    metrics=(ENSEMBLE_CLIENT_CONNECTIONS,),
+)
+
+GROUPS = (CACHE, LIMITS, CLIENT, QUOTAS, SERVERS, ENSEMBLES, RULES, EXPORTER, COLLECTORS)

@@ -95,7 +95,7 @@ def _cardinality() -> Iterator[str]:
     yield "## How many series"
     yield ""
     yield "No label takes its values from znodes, so the number of series does not depend on the content of a tree."
-    yield "A label whose values are not known before counts as one: a server may have 10 `client_address` at once."
+    yield "A label whose values are not known before counts as one: an ensemble may have 10 `client_address` at once."
     yield ""
     yield "| For each | Series | More, as they occur |"
     yield "|---|---|---|"

@@ -58,7 +58,7 @@ class ServerStats:
         numbers: its numbers by the names of ``mntr``, labels included; empty if it gave none.
         texts: its version and its state, likewise.
         clock_offset: its clock minus the exporter's in seconds; None if its answer does not say.
-        clients: how many connections the clients with most have there, by address; empty if it does not say.
+        clients: how many connections each client has there, by address; None if it does not say.
         reason: why it gave nothing, one of the catalogue's ``SERVER_FAILURES``; empty if it gave something.
         problem: why it, or a better source, gave nothing, in words; empty if all is well.
         failures: questions without an answer, by the catalogue's ``SERVER_FAILURES``.
@@ -71,7 +71,7 @@ class ServerStats:
     numbers: Mapping[str, float] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     clock_offset: float | None = None
-    clients: Mapping[str, int] = field(default_factory=dict)
+    clients: Mapping[str, int] | None = None
     reason: str = ""
     problem: str = ""
     failures: Mapping[str, int] = field(default_factory=dict)

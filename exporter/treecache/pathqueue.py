@@ -1,7 +1,7 @@
-"""PathQueue: paths that wait to be read, each once; some are postponed until a time.
+"""PathQueue: paths that wait to be read, each once, first come first served; some are postponed until a time.
 
-Single paths are served first, first come first served; then the children of whole znodes, of which only the names are
-kept, since most of a tree waits like that while it is loaded.
+Most of a tree waits while it is loaded. So all children of a znode may wait as a *family*, of which only the names are
+kept.
 """
 
 from __future__ import annotations
@@ -17,7 +17,33 @@ from operator import add
 from exporter.treecache.siblings import MANY
 
 
-class Children:
+class _Singles:
+    """Single paths that wait."""
+
+    __slots__ = ("order",)
+
+    def __init__(self) -> None:
+        self.order: deque[str] = deque()
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    @property
+    def first(self) -> str:
+        """The path to take next."""
+        return self.order[0]
+
+    def take(self, count: int, size: int, overhead: int) -> tuple[list[str], int]:
+        """The first paths, up to `count` of them, and their bytes with `overhead` each, at most `size`."""
+        order = self.order
+        paths = [order.popleft() for _ in range(min(count, len(order)))]
+        ends = _ends(paths, overhead)
+        fitting = bisect_right(ends, size)
+        order.extendleft(reversed(paths[fitting:]))
+        return paths[:fitting], ends[fitting - 1] if fitting else 0
+
+
+class _Family:
     """Children of one znode that wait, the first one at the position `at` of their names.
 
     Args:
@@ -42,11 +68,17 @@ class Children:
             self._positions = {name: position for position, name in enumerate(self.names)}
         return self._positions.get(name, -1) >= self.at
 
-    def __iter__(self) -> Iterator[str]:
+    @property
+    def first(self) -> str:
+        """The path to take next."""
+        return self.stem + self.names[self.at]
+
+    def paths(self) -> Iterator[str]:
+        """All paths that wait."""
         return map(self.stem.__add__, self.names[self.at :])
 
     def take(self, count: int, size: int, overhead: int) -> tuple[list[str], int]:
-        """The first paths that wait, up to `count` of them, and their bytes with `overhead` each, at most `size`."""
+        """The first paths, up to `count` of them, and their bytes with `overhead` each, at most `size`."""
         names = self.names[self.at : self.at + count]
         ends = _ends(names, overhead + byte_lengths((self.stem,))[0])
         fitting = bisect_right(ends, size)
@@ -65,39 +97,37 @@ class PathQueue:
 
     def __init__(self, many: int = MANY) -> None:
         self._many = many
-        self._order: deque[str] = deque()
+        self._order: deque[_Singles | _Family] = deque()
+        #: Whether a load waits for each single path, the postponed ones included. One waits for every family.
         self._load: dict[str, bool] = {}
+        self._families: dict[str, _Family] = {}
         self._later: list[tuple[float, str]] = []
-        #: The children of whole znodes, for all of which a load waits, in their order and by stem.
-        self._families: deque[Children] = deque()
-        self._by_stem: dict[str, Children] = {}
-        #: How many children wait.
-        self._children = 0
+        self._length = 0
 
     def __len__(self) -> int:
-        return len(self._order) + self._children
+        return self._length
 
     def __contains__(self, path: str) -> bool:
-        return path in self._load or self._is_child(path)
+        return path in self._load or self._is_of_a_family(path)
 
     def __iter__(self) -> Iterator[str]:
-        return chain(self._load, *self._families)
+        return chain(self._load, *(family.paths() for family in self._families.values()))
 
     def push(self, paths: Iterable[str], load: bool) -> int:
         """Adds paths, or marks paths that wait already. Returns for how many of them a load newly waits."""
-        order, loads = self._order, self._load
+        loads = self._load
         fresh = dict.fromkeys(paths, load)
         if self._families:
-            fresh = {path: load for path in fresh if not self._is_child(path)}
+            fresh = {path: load for path in fresh if not self._is_of_a_family(path)}
         if loads.keys().isdisjoint(fresh):
-            order.extend(fresh)
+            self._append(fresh)
             loads.update(fresh)
             return load * len(fresh)
         became = 0
         for path in fresh:
             waiting = loads.get(path)
             if waiting is None:
-                order.append(path)
+                self._append((path,))
             elif waiting or not load:
                 continue
             loads[path] = load
@@ -108,12 +138,12 @@ class PathQueue:
         """Adds all children of the znode at the path `head`, for a load. Returns for how many it newly waits."""
         stem = f"{head}/"
         wait = self._load and not self._load.keys().isdisjoint(map(stem.__add__, names))
-        if wait or len(names) < self._many or stem in self._by_stem or len(set(names)) < len(names):
+        if wait or len(names) < self._many or stem in self._families or len(set(names)) < len(names):
             return self.push(map(stem.__add__, names), True)
-        self._by_stem[stem] = family = Children(stem, names)
-        self._families.append(family)
-        self._children += len(names)
-        return len(names)
+        self._families[stem] = family = _Family(stem, names)
+        self._order.append(family)
+        self._length += len(family)
+        return len(family)
 
     def put_off(self, path: str, load: bool, due_at: float) -> int:
         """Adds or marks one path, like `push`, but postpones it until `due_at` unless it may be taken already."""
@@ -136,14 +166,14 @@ class PathQueue:
     def ripen(self, now: float) -> None:
         """Releases the postponed paths that are due by now."""
         while self._later and self._later[0][0] <= now:
-            self._order.append(heappop(self._later)[1])
+            self._append((heappop(self._later)[1],))
 
     def first(self) -> str:
-        """The path to take next."""
-        return self._order[0] if self._order else next(iter(self._families[0]))
+        """The path that came first."""
+        return self._order[0].first
 
     def pop(self) -> tuple[str, bool]:
-        """Takes the path to take next, and whether a load waits for it."""
+        """Takes the path that came first, and whether a load waits for it."""
         paths, loads = self.pop_some(1, 0)
         return paths[0], bool(loads)
 
@@ -153,48 +183,51 @@ class PathQueue:
         Each path counts `overhead` bytes in addition to its length. Returns the paths, and separately the ones among
         them that a load waits for.
         """
-        order, loads = self._order, self._load
-        paths = [order.popleft() for _ in range(min(count, len(order)))]
-        fitting = how_many_fit(paths, size, overhead)
-        order.extendleft(reversed(paths[fitting:]))
-        del paths[fitting:]
-        marks = [loads.pop(path) for path in paths]
-        marked = paths[:] if all(marks) else list(compress(paths, marks))
-        if not order and self._families and len(paths) < count:
-            spent = sum(byte_lengths(paths)) + len(paths) * overhead
-            children = self._pop_children(count - len(paths), size - spent, overhead, bool(paths))
-            return paths + children, marked + children
-        return paths, marked
-
-    def _pop_children(self, count: int, size: int, overhead: int, is_more: bool) -> list[str]:
-        """Takes as many children as fit, but one at least unless they are more of a batch that has others."""
-        taken: list[str] = []
-        while self._families and len(taken) < count:
-            family = self._families[0]
-            paths, spent = family.take(count - len(taken), size, overhead)
-            if not paths:
-                if taken or is_more:
+        paths: list[str] = []
+        marked: list[str] = []
+        while self._order and len(paths) < count:
+            part = self._order[0]
+            taken, spent = part.take(count - len(paths), size, overhead)
+            if not taken:
+                if paths:
                     break
-                paths, spent = family.take(1, sys.maxsize, overhead)
+                taken, spent = part.take(1, sys.maxsize, overhead)
             size -= spent
-            taken += paths
-            self._children -= len(paths)
-            if not family:
-                self._families.popleft()
-                del self._by_stem[family.stem]
-        return taken
+            paths += taken
+            if isinstance(part, _Family):
+                marked += taken
+            else:
+                marks = [self._load.pop(path) for path in taken]
+                marked += taken if all(marks) else compress(taken, marks)
+            if not part:
+                self._order.popleft()
+                if isinstance(part, _Family):
+                    del self._families[part.stem]
+        self._length -= len(paths)
+        return paths, marked
 
     def mark_all(self) -> int:
         """Marks every path as one that a load waits for; returns their number."""
         self._load = dict.fromkeys(self._load, True)
-        return len(self._load) + self._children
+        return len(self._load) + sum(map(len, self._families.values()))
 
-    def _is_child(self, path: str) -> bool:
-        """Whether a path waits among the children of a whole znode."""
-        if not self._by_stem or not path:
+    def _append(self, paths: Iterable[str]) -> None:
+        """Adds single paths at the end."""
+        last = self._order[-1] if self._order else None
+        if not isinstance(last, _Singles):
+            self._order.append(last := _Singles())
+        before = len(last)
+        last.order.extend(paths)
+        self._length += len(last) - before
+        if not last:
+            self._order.pop()
+
+    def _is_of_a_family(self, path: str) -> bool:
+        """Whether a path waits among all children of a znode."""
+        if not self._families or not path:
             return False
         cut = path.rindex("/") + 1
-        family = self._by_stem.get(path[:cut])
+        family = self._families.get(path[:cut])
         return family is not None and path[cut:] in family
 
 

@@ -359,7 +359,8 @@ def _decode_equally_long(body: bytes, offset: int, count: int) -> Sequence[bytes
     block = body[offset:end]
     if any(block[at::step] != beginning[at : at + 1] * count for at in range(len(beginning))):
         return None
-    return struct.unpack(f"{_MULTI_HEADER.size}x{size}s" * count, block)
+    # `struct.unpack` would keep the format, which is as long as the answer, for the next time.
+    return struct.Struct(f"{_MULTI_HEADER.size}x{size}s" * count).unpack(block)
 
 
 def _decode_names(body: bytes, offset: int, count: int) -> tuple[list[str], int]:
@@ -397,7 +398,7 @@ def _decode_equally_long_names(body: bytes, offset: int, count: int) -> tuple[li
     block = body[offset:end]
     if any(block[at::step] != block[at : at + 1] * count for at in range(_INT.size)):
         return None
-    names = b"/".join(struct.unpack(f"{_INT.size}x{length}s" * count, block)).decode().split("/")
+    names = b"/".join(struct.Struct(f"{_INT.size}x{length}s" * count).unpack(block)).decode().split("/")
     if len(names) != count:
         raise ValueError("a name contains a slash")
     return names, end

@@ -153,7 +153,9 @@ def playing(folder: Path, *, writes_per_second: float = 60.0) -> Iterator[Scene]
         scene = Scene(server, proxy, exporters, prometheus)
         scene.wait_until(f'sum(up{{job="treecache"}}) == {len(exporters)}')
         # On a busy machine AdminServer may answer too late at first.
-        scene.wait_until("zookeeper_server_clock_offset_seconds and on (zk_host) zookeeper_server_client_connections")
+        scene.wait_until(
+            "zookeeper_server_clock_offset_seconds and on (ensemble) zookeeper_ensemble_client_connections"
+        )
         yield scene
 
 

@@ -57,7 +57,7 @@ GIVEN = {
     "any answer": {"zk_up", "zk_server_leader", "zk_server_state"},
     # Its clock is not a number of the answer, nor is whose connections there are.
     "AdminServer": set(),
-    "AdminServer, or `cons` beside `mntr` or `srvr`": {"zk_up"},
+    "AdminServer, or `cons` beside `mntr` or `srvr`": set(),
     "`srvr`, which each server allows": OF_SRVR,
     "`mntr` or AdminServer": OF_MNTR["3.4.14"],
     "one of them, from ZooKeeper 3.6 on": OF_MNTR["3.6.3"] & OF_MNTR["3.9.5"],

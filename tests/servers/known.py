@@ -23,11 +23,10 @@ from exporter.web.exposition import Wanted, exposition
 from exporter.zookeeper.session import Session
 from tests.servers import recorded
 
-NOBODY: Clients = {}
 GOLDEN = Path(__file__).parent.parent / "golden"
 
 
-def server(zk_host: str, source: str, answer: Answer, clients: Clients = NOBODY) -> ServerStats:
+def server(zk_host: str, source: str, answer: Answer, clients: Clients | None = None) -> ServerStats:
     """A server that gave this answer, and nothing else ever."""
     counts = dict.fromkeys(SERVER_FAILURES, 0)
     return ServerStats(

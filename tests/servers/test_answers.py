@@ -165,3 +165,10 @@ def test_no_text_is_too_odd(text: str) -> None:
 def test_no_body_is_too_odd(status: int, body: bytes) -> None:
     with contextlib.suppress(PollError):
         parse_monitor(status, body)
+
+
+def test_halves_of_surrogate_pairs_are_in_no_text() -> None:
+    """JSON can escape them, and no encoding of a scrape has them."""
+    answer = parse_monitor(200, rb'{"version": "3.9\ud800", "znode\ud800count": 1, "server_state": "leader"}')
+    assert answer.texts == {"zk_version": "3.9?", "zk_server_state": "leader"}
+    assert answer.numbers == {"zk_znode?count": 1}

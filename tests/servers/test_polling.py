@@ -37,10 +37,12 @@ def fakes(*behaviours: Behaviour) -> Iterator[list[Fake]]:
 
     async def stop() -> None:
         await stack.aclose()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        # A connection that is just accepted begins to be served when the others have ended.
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            await asyncio.sleep(0)
 
     try:
         yield asyncio.run_coroutine_threadsafe(start(), loop).result(30)

@@ -88,8 +88,8 @@ class Harness:
         self._mode = options.get("mode", "auto")
         self.server.clock = lambda: self.now
 
-    def let_children_wait_whole(self) -> None:
-        """Lets even a single child wait as one of all children of a znode; see `exporter.treecache.pathqueue`."""
+    def let_families_wait(self) -> None:
+        """Lets even a single child wait as a family; see `exporter.treecache.pathqueue`."""
         self.replica._agenda._reads = PathQueue(many=1)
 
     def request_barrier(self, kind: str) -> None:

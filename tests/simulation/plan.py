@@ -98,8 +98,8 @@ class Options(NamedTuple):
     glances: bool = False
     #: Whether a short turn follows messages before the next step, as on the connection's thread.
     prompt: bool = False
-    #: Whether children wait by the names of whole znodes, however few they are.
-    whole: bool = False
+    #: Whether all children of a znode wait as a family, however few they are.
+    families: bool = False
 
     def unusual(self) -> dict[str, Any]:
         """The options that differ from their defaults."""
@@ -164,5 +164,5 @@ def _draw_options(random: Random) -> Options:
         shard=random.choice((Shard(0, 2), Shard(0, 3), Shard(1, 2))) if rarely(0.25) else None,
         glances=rarely(0.5),
         prompt=rarely(0.5),
-        whole=rarely(0.5),
+        families=rarely(0.5),
     )

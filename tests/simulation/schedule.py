@@ -56,8 +56,8 @@ class Schedule:
         )
         self._harness.judges_words = True
         self._harness.is_prompt = options.prompt
-        if options.whole:
-            self._harness.let_children_wait_whole()
+        if options.families:
+            self._harness.let_families_wait()
         server = self._server = self._harness.server
         server.knows_recursive = options.knows_recursive
         server.closes_after_refusal = options.closes_after_refusal

@@ -50,6 +50,6 @@ def test_no_path_and_no_identifier_is_a_label(group: Group, metric: Metric) -> N
     assert not labels & {"zxid", "session_id", "znode"}
     assert "path" not in labels or metric.kind == "info"
     if metric.kind != "info":
-        # The configuration says how many children have series, KEPT how many addresses. A quota is its group's label.
+        # The configuration says how many children have series, SHOWN how many addresses. A quota is its group's label.
         unknown = {name for name, values in metric.labels.items() if not values}
         assert unknown <= {"child", "client_address"}, "a label whose values are not known beforehand"

@@ -46,14 +46,17 @@ def test_marking_all() -> None:
     assert queue.pop_some(9, 1000)[1] == ["/a", "/b"]
 
 
-def test_single_paths_come_before_the_children_of_whole_znodes() -> None:
+def test_families_are_served_in_their_turn() -> None:
     queue = PathQueue(many=2)
+    queue.push(["/first"], False)
     assert queue.push_children("", ["c", "b"]) == 2
     assert queue.push_children("/d", ["x"]) == 1
-    assert (queue.first(), len(queue)) == ("/d/x", 3)
-    assert queue.pop() == ("/d/x", True)
+    queue.push(["/last"], False)
+    assert (queue.first(), len(queue)) == ("/first", 5)
+    assert queue.pop() == ("/first", False)
     assert queue.first() == "/c"
-    assert queue.pop_some(9, 1000) == (["/c", "/b"], ["/c", "/b"])
+    assert queue.pop_some(2, 1000) == (["/c", "/b"], ["/c", "/b"])
+    assert queue.pop_some(9, 1000) == (["/d/x", "/last"], ["/d/x"])
 
 
 def test_children_wait_once() -> None:
@@ -97,9 +100,12 @@ class Queues(RuleBasedStateMachine):
         self.queue = PathQueue(many=2)
         self.waiting: dict[str, bool] = {}
         self.later: dict[str, float] = {}
+        #: The waiting paths that may be taken, in the order in which they came.
+        self.order: list[str] = []
 
     def _expect(self, paths: list[str], load: bool) -> int:
         newly = {path for path in paths if load and not self.waiting.get(path, False)}
+        self.order += [path for path in dict.fromkeys(paths) if path not in self.waiting and path not in self.later]
         self.waiting |= {path: load or self.waiting.get(path, False) for path in paths}
         return len(newly)
 
@@ -120,6 +126,7 @@ class Queues(RuleBasedStateMachine):
     @rule(now=st.sampled_from([1.0, 2.0]))
     def ripen(self, now: float) -> None:
         self.queue.ripen(now)
+        self.order += [path for due_at, path in sorted((at, path) for path, at in self.later.items()) if due_at <= now]
         self.later = {path: due_at for path, due_at in self.later.items() if due_at > now}
 
     @rule(count=st.integers(1, 8), size=st.integers(0, 40), overhead=st.integers(0, 3))
@@ -129,6 +136,8 @@ class Queues(RuleBasedStateMachine):
         first = self.queue.first()
         paths, loads = self.queue.pop_some(count, size, overhead)
         assert paths[0] == first
+        assert paths == self.order[: len(paths)]
+        del self.order[: len(paths)]
         assert loads == [path for path in paths if self.waiting[path]]
         assert len(paths) <= count
         assert len(paths) == 1 or sum(byte_lengths(paths)) + overhead * len(paths) <= size

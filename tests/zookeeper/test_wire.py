@@ -174,6 +174,7 @@ def records_answer(records: list[bytes]) -> bytes:
 
 #: Data of one length, with some that differ.
 DATA = st.integers(0, 40).flatmap(lambda size: st.lists(st.just(bytes(size)) | st.binary(max_size=3), max_size=40))
+DATA |= st.integers(0, 40).flatmap(lambda size: st.lists(st.just(bytes(size)), min_size=16, max_size=40))
 
 
 @given(DATA, st.integers(0, 300), st.binary(max_size=8), st.sampled_from([0, 1, 2]))
