@@ -50,7 +50,7 @@ _POLL_INTERVAL = 10.0
 #: Seconds that `close` waits for the listeners, and for a turn of the engine that is under way.
 _LAST_CALLS, _LAST_TURN = 1.0, 5.0
 #: After this many bytes of answers the engine sends what follows before it applies more: servers work in the meantime.
-_TURN_BYTES = 128 * 1024
+_TURN_BYTES = 64 * 1024
 #: Seconds until the cache tries again to create the root, if that got no answer although the client is connected.
 _CREATE_AGAIN = 1.0
 #: Seconds between checks whether a wait can still end.
