@@ -664,12 +664,7 @@ RULES = Group(
 SERVERS = Group(
     title="ZooKeeper server",
     labels=("ensemble", "zk_host"),
-    metrics=(
-        SERVER_SOURCE,
-        SERVER_CLOCK_OFFSET,
-        SERVER_POLL_FAILURES,
-        SERVER_MALFORMED_LINES,
-    ),
+    metrics=(SERVER_SOURCE, SERVER_CLOCK_OFFSET, SERVER_POLL_FAILURES, SERVER_MALFORMED_LINES),
 )
 
 #: What the servers say together.

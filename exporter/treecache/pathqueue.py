@@ -37,10 +37,9 @@ class _Singles:
         """The first paths, up to `count` of them, and their bytes with `overhead` each, at most `size`."""
         order = self.order
         paths = [order.popleft() for _ in range(min(count, len(order)))]
-        ends = _ends(paths, overhead)
-        fitting = bisect_right(ends, size)
+        fitting, spent = _fitting(paths, size, overhead)
         order.extendleft(reversed(paths[fitting:]))
-        return paths[:fitting], ends[fitting - 1] if fitting else 0
+        return paths[:fitting], spent
 
 
 class _Family:
@@ -80,10 +79,9 @@ class _Family:
     def take(self, count: int, size: int, overhead: int) -> tuple[list[str], int]:
         """The first paths, up to `count` of them, and their bytes with `overhead` each, at most `size`."""
         names = self.names[self.at : self.at + count]
-        ends = _ends(names, overhead + byte_lengths((self.stem,))[0])
-        fitting = bisect_right(ends, size)
+        fitting, spent = _fitting(names, size, overhead + byte_lengths((self.stem,))[0])
         self.at += fitting
-        return [f"{self.stem}{name}" for name in names[:fitting]], ends[fitting - 1] if fitting else 0
+        return [f"{self.stem}{name}" for name in names[:fitting]], spent
 
 
 class PathQueue:
@@ -102,6 +100,7 @@ class PathQueue:
         self._load: dict[str, bool] = {}
         self._families: dict[str, _Family] = {}
         self._later: list[tuple[float, str]] = []
+        #: The total of the parts of `_order`, of which there may be very many.
         self._length = 0
 
     def __len__(self) -> int:
@@ -233,12 +232,14 @@ class PathQueue:
 
 def how_many_fit(paths: Sequence[str], size: int, overhead: int) -> int:
     """How many of the first paths, each with `overhead` more bytes, fit into `size` bytes; at least one."""
-    return max(1, bisect_right(_ends(paths, overhead), size)) if paths else 0
+    return max(1, _fitting(paths, size, overhead)[0]) if paths else 0
 
 
-def _ends(texts: Sequence[str], overhead: int) -> list[int]:
-    """Where each text ends, one after another on the wire, with `overhead` more bytes before each."""
-    return list(accumulate(map(add, byte_lengths(texts), repeat(overhead))))
+def _fitting(texts: Sequence[str], size: int, overhead: int) -> tuple[int, int]:
+    """How many of the first texts, each with `overhead` more bytes, fit into `size` bytes, and how many they take."""
+    ends = list(accumulate(map(add, byte_lengths(texts), repeat(overhead))))
+    fitting = bisect_right(ends, size)
+    return fitting, ends[fitting - 1] if fitting else 0
 
 
 def byte_lengths(paths: Sequence[str]) -> list[int]:

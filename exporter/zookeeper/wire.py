@@ -346,21 +346,29 @@ def _joined_ascii(prefix: str, reads: Sequence[str]) -> bytes:
 
 def _decode_equally_long(body: bytes, offset: int, count: int) -> Sequence[bytes] | None:
     """Decodes as many records at once, at half the cost; returns None unless all are there and have the same length."""
-    beginning = body[offset : offset + _MULTI_HEADER.size + _INT.size]
+    beginning = body[offset : offset + _KIND_AND_NUMBER.size]
     if len(beginning) < _KIND_AND_NUMBER.size:
         return None
     kind, number = _KIND_AND_NUMBER.unpack(beginning)
     size = _RECORD_WITHOUT_DATA + max(0, number)
-    step = _MULTI_HEADER.size + size
-    end = offset + count * step
+    last = offset + (count - 1) * (_MULTI_HEADER.size + size)
     # The last one tells in most cases.
-    if kind != OP_GET_DATA or len(body) < end or body[end - step : end - step + len(beginning)] != beginning:
+    if kind != OP_GET_DATA or body[last : last + len(beginning)] != beginning:
         return None
-    block = body[offset:end]
-    if any(block[at::step] != beginning[at : at + 1] * count for at in range(len(beginning))):
+    return _pieces(body, offset, count, _MULTI_HEADER.size, size, len(beginning))
+
+
+def _pieces(body: bytes, offset: int, count: int, front: int, size: int, common: int) -> Sequence[bytes] | None:
+    """As many pieces of `size` bytes, each behind `front` more.
+
+    Returns None unless all are there, and the first `common` bytes are the same for each.
+    """
+    step = front + size
+    block = body[offset : offset + count * step]
+    if len(block) < count * step or any(block[at::step] != block[at : at + 1] * count for at in range(common)):
         return None
     # `struct.unpack` would keep the format, which is as long as the answer, for the next time.
-    return struct.Struct(f"{_MULTI_HEADER.size}x{size}s" * count).unpack(block)
+    return struct.Struct(f"{front}x{size}s" * count).unpack(block)
 
 
 def _decode_names(body: bytes, offset: int, count: int) -> tuple[list[str], int]:
@@ -391,17 +399,13 @@ def _decode_names(body: bytes, offset: int, count: int) -> tuple[list[str], int]
 def _decode_equally_long_names(body: bytes, offset: int, count: int) -> tuple[list[str], int] | None:
     """Decodes names of one length, such as those of sequential znodes, all at once; returns None if they differ."""
     (length,) = _INT.unpack_from(body, offset)
-    step = _INT.size + length
-    end = offset + count * step
-    if length <= 0 or end > len(body):
+    pieces = _pieces(body, offset, count, _INT.size, length, _INT.size) if length > 0 else None
+    if pieces is None:
         return None
-    block = body[offset:end]
-    if any(block[at::step] != block[at : at + 1] * count for at in range(_INT.size)):
-        return None
-    names = b"/".join(struct.Struct(f"{_INT.size}x{length}s" * count).unpack(block)).decode().split("/")
+    names = b"/".join(pieces).decode().split("/")
     if len(names) != count:
         raise ValueError("a name contains a slash")
-    return names, end
+    return names, offset + count * (_INT.size + length)
 
 
 def _decode_short_names(body: bytes, offset: int, count: int) -> tuple[list[str], int] | None:
