@@ -52,7 +52,7 @@ class Agenda:
 
     def __len__(self) -> int:
         """How many reads and lists may be sent now."""
-        return len(self._reads) + len(self._lists)
+        return self._reads.waiting + self._lists.waiting
 
     @property
     def postponed(self) -> int:
@@ -99,7 +99,8 @@ class Agenda:
     @property
     def due_at(self) -> float | None:
         """When the first of the postponed paths is due, or None."""
-        return min((at for at in (self._reads.due_at, self._lists.due_at) if at is not None), default=None)
+        reads, lists = self._reads.due_at, self._lists.due_at
+        return lists if reads is None else reads if lists is None else min(reads, lists)
 
     def ripen(self, now: float) -> None:
         """Releases the postponed paths that are due by now."""
@@ -136,9 +137,13 @@ class Agenda:
         """
         return self._reads.pop_some(count, size, overhead)
 
+    def take_read(self) -> tuple[str, bool]:
+        """Takes the path to read next, and whether a load waits for it."""
+        return self._reads.pop()
+
     def first_list(self) -> str | None:
         """The path to list next, or None."""
-        return self._lists.first() if self._lists else None
+        return self._lists.first() if self._lists.waiting else None
 
     def take_list(self) -> tuple[str, bool]:
         """Takes the path to list next, and whether a load waits for it."""

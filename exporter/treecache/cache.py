@@ -148,6 +148,8 @@ class TreeCache:
         #: Whether one of the messages that arrive together wants a turn of the engine.
         self._wants_turn = False
         self._poll_at = 0.0
+        #: When the engine has work even without a message, as of its last turn (monotonic seconds).
+        self._due_at = math.inf
         self._verified_unix = SteadyTime()
         #: The callers of `verify` that wait: the monotonic time of each call, and the event that ends its wait.
         self._verifications: list[tuple[float, Any]] = []
@@ -515,13 +517,10 @@ class TreeCache:
                 self._engine.wake()
 
     def _is_turn_short(self) -> bool:
-        now = time.monotonic()
         # A selector is the application's: it may take its time, or call the client.
-        if self._options.selector is not None or (self._replica.tree.unreadable and now >= self._poll_at):
+        if self._options.selector is not None or self._view_changes:
             return False
-        if self._view_changes:
-            return False
-        return is_short(self._replica, tuple(self._inbox), now)
+        return is_short(self._replica, tuple(self._inbox), self._due_at - time.monotonic())
 
     def _may_rest(self) -> bool:
         """Whether no message will come until the client is started again."""
@@ -597,6 +596,7 @@ class TreeCache:
         finally:
             # Published even if the rest fails: the tree has these changes already.
             self._publish(outcome)
+        self._measure(outcome)
         self._change_views()
         self._gathering = replica.is_gathering
         if inbox:
@@ -613,7 +613,7 @@ class TreeCache:
             self._waiting_connection = message
             self._create_root_later()
         else:
-            if isinstance(message, Suspended | Lost):
+            if isinstance(message, (Suspended, Lost)):
                 self._waiting_connection = self._create_at = None
             self._replica.receive(message, now)
 
@@ -629,13 +629,16 @@ class TreeCache:
             self._session.drop(reason)
         if outcome.inquiries:
             self._session.inquire()
-        for verified in outcome.verified:
-            self._on_verified(verified)
         if self._replica.initialized != self._initialized.is_set():
             if self._replica.initialized:
                 self._initialized.set()
             else:
                 self._initialized.clear()
+
+    def _measure(self, outcome: Outcome) -> None:
+        """Tells observers, and who waits for a freshness check, after the listeners: these want to know first."""
+        for verified in outcome.verified:
+            self._on_verified(verified)
         if outcome.refreshed:
             self._observers.refreshed(outcome.refreshed, outcome.events)
 
@@ -674,9 +677,11 @@ class TreeCache:
         if now >= self._poll_at:
             self._poll_at = now + _POLL_INTERVAL
             if self._replica.poll():
+                self._due_at = now
                 return 0.0
-        due = [self._replica.wake_at, self._poll_at if self._replica.tree.unreadable else None, self._create_at]
-        return min((max(0.0, at - now) for at in due if at is not None), default=None)
+        due = (self._replica.wake_at, self._poll_at if self._replica.tree.unreadable else None, self._create_at)
+        self._due_at = min([at for at in due if at is not None], default=math.inf)
+        return None if self._due_at == math.inf else max(0.0, self._due_at - now)
 
     def _on_verified(self, verified: Verified) -> None:
         """Called once for each freshness check that succeeded."""

@@ -82,9 +82,20 @@ class Dispatch:
             self._timers.set(Timer.PACING, self._pace.due_at)
             return
         allowance = self._rate.allowance(now)
+        if agenda or not agenda.loaded:
+            has_sent = self._send_wanted(allowance, now)
+            if refreshing and has_sent:
+                self._pace.sent(now)
+        if self._audit.is_running:
+            self._send_audit(now)
+        if allowance is not None and not in_flight and not self._is_at_rest:
+            self._timers.set(Timer.RATE, self._rate.next_at(now))
+
+    def _send_wanted(self, allowance: int | None, now: float) -> bool:
+        """Sends the wanted reads, as the strategy groups them; returns whether it sent any."""
         sent = False
         for request, loads, watches in self._strategies.current.requests(
-            agenda, len(in_flight), allowance, self._reconciler.children_of
+            self._agenda, len(self._in_flight), allowance, self._reconciler.children_of
         ):
             self._arming.update(watches)
             self._outbox.requests.extend(Sent(watch, now) for watch in watches)
@@ -92,12 +103,7 @@ class Dispatch:
             self.send(request, now, loads)
             self._freshness.sent(request)
             sent = True
-        if refreshing and sent:
-            self._pace.sent(now)
-        if self._audit.is_running:
-            self._send_audit(now)
-        if allowance is not None and not in_flight and not self._is_at_rest:
-            self._timers.set(Timer.RATE, self._rate.next_at(now))
+        return sent
 
     def _send_audit(self, now: float) -> None:
         """Sends an audit's next reads, if refreshes leave room."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 
 from exporter.treecache.outcome import SyncBegun
 from exporter.treecache.sent import Sent
@@ -22,9 +22,9 @@ class CacheObserver:
     def sync_ended(self, sync: SyncBegun, at: float, complete: bool) -> None:
         """A sync ended: complete, or with its connection. `sync_began` may not have been called for it."""
 
-    def sending(self, sent: Sent) -> AbstractContextManager[object]:
+    def sending(self, sent: Sent) -> AbstractContextManager[object] | None:
         """A request is about to be sent, in the context that this returns; its ``purpose`` and ``causes`` say why."""
-        return nullcontext()
+        return None
 
     def refreshed(self, sent: Sent, at: float) -> None:
         """The answer to a request with ``causes`` was applied: the changes of those watch events are in the cache."""

@@ -64,13 +64,14 @@ class CacheObservers:
 
     def sending(self, sent: Sent) -> AbstractContextManager[object]:
         """The context to send a request in."""
-        if not self._of_sending:
-            return _NOTHING
-        contexts = ExitStack()
+        contexts: ExitStack | None = None
         for observer in self._of_sending:
             with _HARMLESS:
-                contexts.enter_context(observer.sending(sent))
-        return contexts
+                context = observer.sending(sent)
+                if context is not None:
+                    contexts = contexts or ExitStack()
+                    contexts.enter_context(context)
+        return contexts or _NOTHING
 
     def refreshed(self, answered: Sequence[Sent], happened: Sequence[Event | AddedRun]) -> None:
         """The answers to these requests were applied and caused these events."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import accumulate, chain, compress, repeat
 from operator import add
@@ -32,6 +32,10 @@ class _Singles:
     def first(self) -> str:
         """The path to take next."""
         return self.order[0]
+
+    def pop(self) -> str:
+        """Takes the first path."""
+        return self.order.popleft()
 
     def take(self, count: int, size: int, overhead: int) -> tuple[list[str], int]:
         """The first paths, up to `count` of them, and their bytes with `overhead` each, at most `size`."""
@@ -76,6 +80,11 @@ class _Family:
         """All paths that wait."""
         return map(self.stem.__add__, self.names[self.at :])
 
+    def pop(self) -> str:
+        """Takes the first path."""
+        self.at += 1
+        return self.stem + self.names[self.at - 1]
+
     def take(self, count: int, size: int, overhead: int) -> tuple[list[str], int]:
         """The first paths, up to `count` of them, and their bytes with `overhead` each, at most `size`."""
         names = self.names[self.at : self.at + count]
@@ -100,11 +109,11 @@ class PathQueue:
         self._load: dict[str, bool] = {}
         self._families: dict[str, _Family] = {}
         self._later: list[tuple[float, str]] = []
-        #: The total of the parts of `_order`, of which there may be very many.
-        self._length = 0
+        #: How many paths may be taken now: the total of the parts of `_order`, of which there may be very many.
+        self.waiting = 0
 
     def __len__(self) -> int:
-        return self._length
+        return self.waiting
 
     def __contains__(self, path: str) -> bool:
         return path in self._load or self._is_of_a_family(path)
@@ -141,7 +150,7 @@ class PathQueue:
             return self.push(map(stem.__add__, names), True)
         self._families[stem] = family = _Family(stem, names)
         self._order.append(family)
-        self._length += len(family)
+        self.waiting += len(family)
         return len(family)
 
     def put_off(self, path: str, load: bool, due_at: float) -> int:
@@ -173,8 +182,13 @@ class PathQueue:
 
     def pop(self) -> tuple[str, bool]:
         """Takes the path that came first, and whether a load waits for it."""
-        paths, loads = self.pop_some(1, 0)
-        return paths[0], bool(loads)
+        part = self._order[0]
+        path = part.pop()
+        load = isinstance(part, _Family) or self._load.pop(path)
+        self.waiting -= 1
+        if not part:
+            self._drop_first()
+        return path, load
 
     def pop_some(self, count: int, size: int, overhead: int = 0) -> tuple[list[str], list[str]]:
         """Takes up to `count` paths of at most `size` bytes in all, or a single longer one.
@@ -199,10 +213,8 @@ class PathQueue:
                 marks = [self._load.pop(path) for path in taken]
                 marked += taken if all(marks) else compress(taken, marks)
             if not part:
-                self._order.popleft()
-                if isinstance(part, _Family):
-                    del self._families[part.stem]
-        self._length -= len(paths)
+                self._drop_first()
+        self.waiting -= len(paths)
         return paths, marked
 
     def mark_all(self) -> int:
@@ -210,16 +222,21 @@ class PathQueue:
         self._load = dict.fromkeys(self._load, True)
         return len(self._load) + sum(map(len, self._families.values()))
 
-    def _append(self, paths: Iterable[str]) -> None:
+    def _append(self, paths: Collection[str]) -> None:
         """Adds single paths at the end."""
+        if not paths:
+            return
         last = self._order[-1] if self._order else None
         if not isinstance(last, _Singles):
             self._order.append(last := _Singles())
-        before = len(last)
         last.order.extend(paths)
-        self._length += len(last) - before
-        if not last:
-            self._order.pop()
+        self.waiting += len(paths)
+
+    def _drop_first(self) -> None:
+        """Drops the first part, of which everything was taken."""
+        part = self._order.popleft()
+        if isinstance(part, _Family):
+            del self._families[part.stem]
 
     def _is_of_a_family(self, path: str) -> bool:
         """Whether a path waits among all children of a znode."""

@@ -28,14 +28,13 @@ ARRIVING = (WatchEvent, Reply, Barrier)
 _NO_NODE = struct.pack("!ii", NO_NODE, NO_NODE)
 
 
-def is_short(replica: Replica, messages: Collection[object], now: float) -> bool:
-    """Whether the turn that applies these messages is short; `now` is a monotonic time in seconds."""
-    if not replica.is_in_sync or replica.audit.is_running:
+def is_short(replica: Replica, messages: Collection[object], time_left: float) -> bool:
+    """Whether the turn that applies these messages is short; other work is due after `time_left` seconds."""
+    if time_left <= 0 or not replica.is_in_sync or replica.audit.is_running:
         return False
-    if len(messages) > SHORT or replica.pending_paths > SHORT:
+    if len(messages) > SHORT or replica.waiting_paths > SHORT:
         return False
-    due_at = replica.wake_at
-    return (due_at is None or now < due_at) and all(_is_small(message, replica) for message in messages)
+    return all(_is_small(message, replica) for message in messages)
 
 
 def _is_small(message: object, replica: Replica) -> bool:

@@ -107,6 +107,10 @@ class RecursiveStrategy:
 
     def next_batch(self, agenda: Agenda, allowance: int | None, children_of: Callable[[str], int]) -> Sending | None:
         """A request with as many waiting paths as fit; None if none wait."""
+        if len(agenda) == 1 and agenda.loaded and allowance != 0 and agenda.first_list() is None:
+            # Most refreshes; the first path always fits.
+            read, load = agenda.take_read()
+            return Sending(MultiRead(self._prefix, (read,), ()), ALL_LOADS if load else NO_LOADS)
         room = self._batch_size.room(len(self._prefix.encode()), allowance)
         reads, loads = agenda.take_reads(room.operations, room.bytes, room.overhead)
         room.take(len(reads), sum(byte_lengths(reads)))

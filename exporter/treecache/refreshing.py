@@ -56,13 +56,14 @@ class Refreshing:
             return
         path = "" if event.path == self._root else event.path[self._prefix_length :]
         covers, strategy = self._scope.covers, self._strategies.current
-        reads, lists = strategy.dirty(event.kind, path)
+        dirty, lists = strategy.dirty(event.kind, path)
+        reads = [read for read in dirty if covers(read)]
         self._pace.note()
-        if path in reads and covers(path):
+        if path in reads:
             if event.kind != CHILD and strategy.watches_from(path) and not self.is_wanted(path):
                 self._credibility.doubt(path, event)
             self._heard.setdefault(path, event)
-        self._agenda.want_reads(filter(covers, reads), False)
+        self._agenda.want_reads(reads, False)
         for listed in filter(covers, lists):
             self._agenda.want_list(listed, False)
 

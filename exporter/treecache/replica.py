@@ -253,8 +253,13 @@ class Replica:
         return self._dispatch.outstanding_operations
 
     @property
+    def waiting_paths(self) -> int:
+        """Paths that wait to be read, and may be read now."""
+        return len(self._agenda)
+
+    @property
     def pending_paths(self) -> int:
-        """Paths that wait to be read."""
+        """Paths that wait to be read, the postponed ones included."""
         return len(self._agenda) + self._agenda.postponed
 
     def unsettled(self, now: float) -> int:

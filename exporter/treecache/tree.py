@@ -230,17 +230,17 @@ class Tree:
 
     def replace(self, path: str, record: bytes) -> None:
         """Replaces the record of a znode in the tree."""
-        entry = self.get(path)
+        head, _, name = path.rpartition("/")
+        parent = self._parent(head) if path else None
+        entry = self.root if parent is None else parent.children[name]
         assert entry is not None
+        assert parent is not None or not path
         self._count(record_of(entry), -1)
         self._count(record, +1)
         if isinstance(entry, Branch):
             entry.record = record
-            return
-        head, _, name = path.rpartition("/")
-        parent = self._parent(head)
-        assert parent is not None
-        parent.children[name] = record
+        elif parent is not None:
+            parent.children[name] = record
 
     def branch(self, path: str) -> Branch | None:
         """The znode at a path as a branch, to which children can be added; None if it is not in the tree."""

@@ -212,4 +212,5 @@ class Capabilities:
         return known.request_bytes
 
     def _of(self, server: str) -> _Server:
-        return self._servers.setdefault(server, _Server())
+        known = self._servers.get(server)
+        return self._servers.setdefault(server, _Server()) if known is None else known

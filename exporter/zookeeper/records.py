@@ -19,7 +19,7 @@ _DATA_LENGTH = struct.Struct("!i")
 _TIMES = struct.Struct("!qqqq")
 #: Where a stat's mtime begins.
 _MTIME = 24
-_AGE = struct.Struct("!qqqqiii")
+_VERSION = struct.Struct("!8xq20xii16xq")
 
 #: A stat's ephemeralOwner, dataLength and numChildren, which stand together, and how far from its end they begin.
 OWNER_SIZE_AND_CHILDREN = struct.Struct("!qii")
@@ -69,8 +69,8 @@ def origin_and_change(record: bytes) -> tuple[tuple[int, int], tuple[int, int]]:
 
 def version_of(record: bytes) -> tuple[int, int, int, int]:
     """The numbers that only grow while a znode lives: mzxid, pzxid, cversion and aversion, in order of comparison."""
-    _, mzxid, _, _, _, cversion, aversion = _AGE.unpack_from(record, len(record) - STAT_SIZE)
-    return mzxid, pzxid_of(record), cversion, aversion
+    mzxid, cversion, aversion, pzxid = _VERSION.unpack_from(record, len(record) - STAT_SIZE)
+    return mzxid, pzxid, cversion, aversion
 
 
 def reported_part(record: bytes) -> bytes:

@@ -287,9 +287,12 @@ class MultiRead(ReadRequest):
 
     def serialize(self) -> bytes:
         prefix = self.prefix
-        reads = self.reads if prefix else [path or "/" for path in self.reads]
-        is_ascii = prefix.isascii() and all(map(str.isascii, reads))
-        parts = [(_joined_ascii if is_ascii else _joined)(prefix, reads)] if reads else []
+        if len(self.reads) < _MANY:
+            parts = [_GET_DATA_HEADER + encode_string(prefix + path or "/") for path in self.reads]
+        else:
+            reads = self.reads if prefix else [path or "/" for path in self.reads]
+            is_ascii = prefix.isascii() and all(map(str.isascii, reads))
+            parts = [(_joined_ascii if is_ascii else _joined)(prefix, reads)]
         for path in self.lists:
             encoded = encode_string(prefix + path or "/")
             parts += (_GET_DATA_HEADER + encoded, _GET_CHILDREN_HEADER + encoded)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -100,10 +101,15 @@ class Harness:
             self._barriers[request] = BarrierRequest(kind, request, Moment(self.now, 0.0))
             self.server.requests.append(request)
 
+    @property
+    def time_left(self) -> float:
+        """The seconds until the replica has work even without a message."""
+        return math.inf if self.replica.wake_at is None else self.replica.wake_at - self.now
+
     def deliver(self, count: int = 1) -> None:
         """Passes the next messages of the stream to the replica; if it is prompt, takes a short turn immediately."""
         messages = [self._next_message() for _ in range(min(count, len(self.server.stream)))]
-        takes_turn = self.is_prompt and bool(messages) and is_short(self.replica, messages, self.now)
+        takes_turn = self.is_prompt and bool(messages) and is_short(self.replica, messages, self.time_left)
         for message in messages:
             self._note_word(message)
             self.replica.receive(message, self.now)

@@ -38,7 +38,7 @@ def reply(operations: int, size: int) -> Reply:
     ],
 )
 def test_a_refresh_is_short(harness: Harness, messages: list[Message]) -> None:
-    assert is_short(harness.replica, messages, harness.now)
+    assert is_short(harness.replica, messages, harness.time_left)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_refresh_is_short(harness: Harness, messages: list[Message]) -> None:
     ],
 )
 def test_what_may_take_longer_is_not(harness: Harness, messages: list[Message]) -> None:
-    assert not is_short(harness.replica, messages, harness.now)
+    assert not is_short(harness.replica, messages, harness.time_left)
 
 
 @pytest.mark.parametrize("path", ["/a", ""])
@@ -62,13 +62,13 @@ def test_the_removal_of_a_znode_with_children_is_not(harness: Harness, path: str
     harness.settle()
     gone = MultiRead("/app", [path], [])
     _, body = gone.refused(NO_NODE)
-    assert not is_short(harness.replica, [Reply(gone, 1, 0, body, 0)], harness.now)
+    assert not is_short(harness.replica, [Reply(gone, 1, 0, body, 0)], harness.time_left)
     leaf = MultiRead("/app", ["/b"], [])
-    assert is_short(harness.replica, [Reply(leaf, 1, 0, body, 0)], harness.now)
+    assert is_short(harness.replica, [Reply(leaf, 1, 0, body, 0)], harness.time_left)
     single = GetData("/app", path)
-    assert not is_short(harness.replica, [Reply(single, 1, NO_NODE, b"", 0)], harness.now)
+    assert not is_short(harness.replica, [Reply(single, 1, NO_NODE, b"", 0)], harness.time_left)
     listing = GetChildren("/app", path)
-    assert not is_short(harness.replica, [Reply(listing, 1, 0, b"", 0)], harness.now)
+    assert not is_short(harness.replica, [Reply(listing, 1, 0, b"", 0)], harness.time_left)
 
 
 def test_a_turn_after_which_much_else_is_read_is_not(harness: Harness) -> None:
@@ -78,7 +78,7 @@ def test_a_turn_after_which_much_else_is_read_is_not(harness: Harness) -> None:
     for number in range(SHORT + 2):
         harness.server.set(f"/app/more-{number}", b"changed")
     harness.deliver(SHORT + 2)
-    assert not is_short(harness.replica, [EVENT], harness.now)
+    assert not is_short(harness.replica, [EVENT], harness.time_left)
 
 
 def test_a_load_is_not(harness: Harness) -> None:
@@ -87,13 +87,12 @@ def test_a_load_is_not(harness: Harness) -> None:
     harness.deliver(len(harness.server.stream))
     harness.take()
     assert not harness.replica.is_in_sync
-    assert not is_short(harness.replica, [EVENT], harness.now)
+    assert not is_short(harness.replica, [EVENT], harness.time_left)
 
 
 def test_what_a_timer_brings_is_not(harness: Harness) -> None:
     harness.replica.verify(harness.now, harness.now)
     harness.take()
-    due_at = harness.replica.wake_at
-    assert due_at is not None
-    assert is_short(harness.replica, [EVENT], due_at - 0.001)
-    assert not is_short(harness.replica, [EVENT], due_at)
+    assert is_short(harness.replica, [EVENT], harness.time_left)
+    harness.now += harness.time_left
+    assert not is_short(harness.replica, [EVENT], harness.time_left)

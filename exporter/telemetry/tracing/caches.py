@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import Link, Span, SpanContext, StatusCode, Tracer
 
 from exporter.telemetry.tracing import attributes
+from exporter.telemetry.tracing.recording import Recording
 from exporter.treecache import TreeCache
 from exporter.treecache.observer import CacheObserver
 from exporter.treecache.outcome import SyncBegun
@@ -32,9 +33,10 @@ class CacheSpans(CacheObserver):
     caused it. Requests for other reasons, such as freshness checks and audits, begin new traces.
     """
 
-    def __init__(self, tracer: Tracer, cache: TreeCache) -> None:
+    def __init__(self, tracer: Tracer, cache: TreeCache, recording: Recording) -> None:
         self.cache = cache
         self._tracer = tracer
+        self._recording = recording
         self._of_cache: attributes.Attributes = {attributes.TREECACHE_TREE: cache.name}
         #: Open spans: a sync under None, refreshes under their requests.
         self._open: dict[Request | None, Span] = {}
@@ -61,7 +63,10 @@ class CacheSpans(CacheObserver):
             span.set_status(StatusCode.ERROR, _INTERRUPTED)
         span.end(_unix_nanoseconds(at))
 
-    def sending(self, sent: Sent) -> AbstractContextManager[object]:
+    def sending(self, sent: Sent) -> AbstractContextManager[object] | None:
+        now = time.monotonic()
+        if self._recording.is_idle(now):
+            return None
         if sent.purpose == SYNC:
             return _within(self._open.get(None))
         if sent.purpose != REFRESH:
@@ -69,13 +74,10 @@ class CacheSpans(CacheObserver):
         span = self._tracer.start_span(
             "treecache.refresh", context=Context(), attributes=self._of_cache, links=_links(sent)
         )
-        if not span.get_span_context().is_valid:
-            # Nothing is traced.
-            return nullcontext()
-        if span.is_recording():
+        if self._recording.takes(span, now):
             span.set_attribute(attributes.TREECACHE_CHANGES, len(sent.causes))
             self._open[sent.request] = span
-        return _within(span)
+        return _within(span) if span.get_span_context().is_valid else None
 
     def refreshed(self, sent: Sent, at: float) -> None:
         span = self._open.pop(sent.request, None)

@@ -13,6 +13,7 @@ from opentelemetry.trace import Span, SpanContext, SpanKind, StatusCode, Tracer
 from exporter.telemetry.tracing import attributes
 from exporter.telemetry.tracing.attributes import Attributes
 from exporter.telemetry.tracing.caches import CacheSpans
+from exporter.telemetry.tracing.recording import Recording
 from exporter.treecache import TreeCache
 from exporter.zookeeper.calls import Call, ClientObserver
 from exporter.zookeeper.stats import WATCH_EVENTS
@@ -23,8 +24,6 @@ logger = logging.getLogger(__name__)
 #: Called with a recording span and its call, when the call begins or has ended.
 Hook = Callable[[Span, Call], None]
 
-#: Seconds until a provider is looked for again after none was found: looking takes longer than all else.
-_IDLE = 0.1
 #: Errors that are normal answers to a read of one znode.
 _ANSWERS = (None, "NONODE", "NOAUTH")
 
@@ -32,8 +31,7 @@ _ANSWERS = (None, "NONODE", "NOAUTH")
 class CallSpans(ClientObserver):
     """Makes the spans of one client, and of the caches on its session.
 
-    A span's parent is the context of the call; a watch event begins a new trace. While nothing records, no
-    attribute is computed; a provider that is set later is noticed within `_IDLE` seconds. Pings are not traced.
+    A span's parent is the context of the call; a watch event begins a new trace. Pings are not traced.
     """
 
     def __init__(
@@ -46,25 +44,25 @@ class CallSpans(ClientObserver):
         self.holders = 0
         self._caches: dict[TreeCache, CacheSpans] = {}
         self._of_client = attributes.of_client(chroot)
-        self._idle_until = 0.0
+        self._recording = Recording()
         #: The attributes known before a call is sent, by its server and operation.
         self._at_start: dict[tuple[str | None, str], Attributes] = {}
 
     @property
     def follows_context(self) -> bool:
         """True while anything records: requests that a callback makes get the parent of the request it belongs to."""
-        return not self._is_idle(time.monotonic())
+        return not self._recording.is_idle(time.monotonic())
 
     # Calls
 
     def call_began(self, call: Call) -> None:
-        if self._is_idle(call.began_at):
+        if self._recording.is_idle(call.began_at):
             return
         operation = call.operation
         if operation == "ping" or not is_instrumentation_enabled():
             return
         span = self._tracer.start_span(operation, kind=SpanKind.CLIENT, attributes=self._known(call, operation))
-        if not self._records(span, call.began_at):
+        if not self._recording.takes(span, call.began_at):
             return
         call.span = span
         call.exemplar = attributes.exemplar_of(span.get_span_context())
@@ -95,32 +93,22 @@ class CallSpans(ClientObserver):
 
     def watch_fired(self, kind: int, path: str) -> SpanContext | None:
         now = time.monotonic()
-        if self._is_idle(now):
+        if self._recording.is_idle(now):
             return None
         event = WATCH_EVENTS[kind - 1] if 1 <= kind <= len(WATCH_EVENTS) else "other"
         span = self._tracer.start_span(f"watch {event}", context=Context(), attributes=self._of_client)
-        if not self._records(span, now):
+        if not self._recording.takes(span, now):
             return None
         span.set_attribute(attributes.ZOOKEEPER_EVENT, event)
         span.set_attribute(attributes.ZOOKEEPER_PATH, path)
         span.end()
         return span.get_span_context()
 
-    # Whether anything records
-
-    def _is_idle(self, now: float) -> bool:
-        return now < self._idle_until
-
-    def _records(self, span: Span, now: float) -> bool:
-        if not span.get_span_context().is_valid:
-            self._idle_until = now + _IDLE
-        return span.is_recording()
-
     # Caches
 
     def joined(self, tenant: object) -> None:
         if isinstance(tenant, TreeCache):
-            spans = self._caches[tenant] = CacheSpans(self._tracer, tenant)
+            spans = self._caches[tenant] = CacheSpans(self._tracer, tenant, self._recording)
             tenant.observe(spans)
 
     def forked(self) -> None:
