@@ -20,8 +20,10 @@ Between two audits, `Glances` read a few znodes and list none; they do not count
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from enum import Enum
+from itertools import accumulate
 
 from exporter.treecache.agenda import Agenda, Wanted
 from exporter.treecache.findings import ENOUGH, UNREPORTED, Findings, MismatchError
@@ -73,6 +75,10 @@ class _Look:
         #: Whether a second look is about children that the tree lacks.
         self.lists = lists
         self.is_counted = is_second or is_counted
+
+
+#: Stands for the look at a path that is not being looked at.
+_GONE = _Look()
 
 
 class Audit:
@@ -128,8 +134,9 @@ class Audit:
         self._closed: set[str] = set()
         # One round: the requests under way, their looks, and the paths that became dirty during the round.
         self._requests: set[ReadRequest] = set()
-        self._reading: dict[str, _Look] = {}
-        self._listing: dict[str, _Look] = {}
+        # None stands for a first look, of which there are very many.
+        self._reading: dict[str, _Look | None] = {}
+        self._listing: dict[str, _Look | None] = {}
         self._touched = Wanted()
 
     # When
@@ -162,6 +169,11 @@ class Audit:
             self._walk = Walk(self._reconciler.tree, GLANCED, self._glances.next_turn())
 
     @property
+    def outstanding(self) -> int:
+        """How many of its requests are not answered yet."""
+        return len(self._requests)
+
+    @property
     def _is_glance(self) -> bool:
         return self._kind is _Kind.GLANCE
 
@@ -177,7 +189,7 @@ class Audit:
         self._agenda.stop_noting(self._touched)
         self._requests.clear()
         for looks in (self._reading, self._listing):
-            self._later.update(looks)
+            self._later.update((path, look or _Look()) for path, look in looks.items())
             looks.clear()
         if self._is_glance:
             # The resync that follows reads everything.
@@ -203,14 +215,14 @@ class Audit:
             return [], []
         self.resume_at = None
         round_ = _Round(room)
-        busy = self._busy()
+        unsettled = self._unsettled()
         for path, look in list(self._later.items()):
             if not round_.has_room:
                 break
-            if not self._is_settling(path, busy):
+            if not self._is_settling(path, unsettled):
                 del self._later[path]
                 self._look_at(path, look, round_)
-        is_pausing = self._take_steps(round_, busy)
+        is_pausing = self._take_steps(round_, unsettled)
         if not round_.reads and not round_.lists:
             self._wait_or_end(now, is_pausing)
         return round_.reads, round_.lists
@@ -222,36 +234,62 @@ class Audit:
             self._agenda.note(self._touched)
         self._requests.add(request)
 
-    def _take_steps(self, round_: _Round, busy: set[str]) -> bool:
+    def _take_steps(self, round_: _Round, unsettled: set[str]) -> bool:
         """Fills a round with the next znodes of the walk; returns whether the walk wants to pause."""
         walk = self._walk
         while walk is not None and round_.has_room and len(self._later) < ENOUGH:
-            try:
-                path = next(iter(walk))
-            except StopIteration:
+            paths = walk.take(round_.room)
+            if paths is None:
                 if not self._is_glance:
                     self.skipped["unreadable"] += walk.unreadable
                 walk = self._walk = None
-                break
-            if path is None:
+            elif not paths:
                 return True
+            elif (sizes := self._sizes_of_leaves(paths, unsettled)) is not None:
+                fit = round_.add_reads(paths, sizes)
+                self._reading.update(dict.fromkeys(paths[:fit]))
+                walk.put_back(paths[fit:])
+            else:
+                taken = self._take_each(paths, round_, unsettled)
+                walk.put_back(paths[taken:])
+        if self._is_glance and round_.is_large:
+            self._walk = None
+        return False
+
+    def _take_each(self, paths: Sequence[str], round_: _Round, unsettled: set[str]) -> int:
+        """Looks at znodes of the walk one by one, now or later; returns how many there was room for."""
+        for taken, path in enumerate(paths):
+            if not round_.has_room or len(self._later) >= ENOUGH:
+                return taken
             look = _Look(is_counted=self._is_glance)
             if _is_untracked(self._prefix + path):
                 self._skip(look, "untracked")
             elif path in self._later or path in self._reading:
                 continue
-            elif self._is_settling(path, busy):
+            elif self._is_settling(path, unsettled):
                 self._later[path] = look
             else:
                 self._look_at(path, look, round_)
-        if self._is_glance and round_.is_large:
-            self._walk = None
-        return False
+        return len(paths)
+
+    def _sizes_of_leaves(self, paths: Sequence[str], unsettled: set[str]) -> list[int] | None:
+        """The bytes of requests and answers for siblings, if these are leaves that can be looked at together."""
+        data_bytes = None if self._is_glance else self._reconciler.tree.leaf_sizes(paths)
+        others = (unsettled, self._later.keys(), self._reading.keys())
+        if data_bytes is None or not all(other.isdisjoint(paths) for other in others):
+            return None
+        if _may_be_untracked(self._prefix + paths[0]):
+            return None
+        return [self._bytes_of(path, size) for path, size in zip(paths, data_bytes, strict=True)]
+
+    def _bytes_of(self, path: str, data_bytes: int) -> int:
+        """The bytes of a request and its answer, about."""
+        return 8 * (len(self._prefix) + len(path)) + data_bytes
 
     def _look_at(self, path: str, look: _Look, round_: _Round) -> None:
         entry = self._reconciler.tree.get(path)
         record = record_of(entry) if entry is not None else UNREADABLE
-        size = 8 * (len(self._prefix) + len(path)) + (owner_and_size(record)[1] if record else 0)
+        size = self._bytes_of(path, owner_and_size(record)[1] if record else 0)
         self._reading[path] = look
         has_children = bool(record) and entry is not None and _has_children(self._reconciler.scope, path, entry, record)
         if has_children and not self._is_glance and (look.lists or not look.is_second):
@@ -284,13 +322,15 @@ class Audit:
         if self._glances.alarms(closed, now):
             self._kind, self._due_at = _Kind.WHOLE, now
 
-    def _busy(self) -> set[str]:
-        """The paths that others are reading."""
-        return {path for request in self._in_flight.reads() for path in (*request.reads, *request.lists)}
+    def _unsettled(self) -> set[str]:
+        """The paths that others are reading, and those that wait to be read."""
+        busy = {path for request in self._in_flight.reads() for path in (*request.reads, *request.lists)}
+        waiting = self._agenda.waiting()
+        return busy | waiting.reads | waiting.lists
 
-    def _is_settling(self, path: str, busy: set[str]) -> bool:
-        """Whether a path waits to be read or is being read; for a znode that is not held, also the paths above it."""
-        return any(at in self._agenda or at in busy for at in self._decisive(path))
+    def _is_settling(self, path: str, unsettled: set[str]) -> bool:
+        """Whether a path is unsettled; for a znode that is not held, also the paths above it."""
+        return not unsettled.isdisjoint(self._decisive(path))
 
     def _was_touched(self, path: str) -> bool:
         """Whether a path, or one above it that would bring it, became dirty since this round began."""
@@ -325,22 +365,35 @@ class Audit:
 
     def _answered(self, request: ReadRequest, results: Sequence[ReadResult]) -> None:
         """Compares the answers to a request: the record of each path read, the record and names of each path listed."""
-        answers = iter(results)
-        for path in request.reads:
-            self._compare(path, next(answers))
+        for position in self._differing(request.reads, results):
+            self._compare(request.reads[position], results[position])
+        answers = iter(results[len(request.reads) :])
         for path, record, names in zip(request.lists, answers, answers, strict=True):
             self._compare(path, record)
             if isinstance(names, list):
                 self._compare_names(path, names)
+
+    def _differing(self, paths: Sequence[str], results: Sequence[ReadResult]) -> list[int]:
+        """The positions to compare one by one. Counts the others, which are right at the first look."""
+        looks, touched = self._reading, self._touched.reads | self._touched.lists
+        kept = self._reconciler.kept(paths, list(results))
+        odd = set(self._reconciler.tree.differing(paths, kept))
+        odd.update(at for at, path in enumerate(paths) if looks.get(path, _GONE) is not None or path in touched)
+        right = [path for at, path in enumerate(paths) if at not in odd]
+        for path in right:
+            del looks[path]
+        self._findings.are_right(right)
+        self.audited_nodes += len(right)
+        return sorted(odd)
 
     def over(self, request: ReadRequest) -> None:
         """A request of the round is over; paths that it did not answer are looked at again."""
         self._requests.discard(request)
         read = (*request.reads, *request.lists) if isinstance(request, MultiRead) else request.reads
         for looks, paths in ((self._reading, read), (self._listing, request.lists)):
-            for path in paths:
-                look = looks.pop(path, None)
-                if look is not None and path not in self._later:
+            for path in () if looks.keys().isdisjoint(paths) else looks.keys() & paths:
+                look = looks.pop(path) or _Look()
+                if path not in self._later:
                     self._put_off(path, look, "failed")
         if not self._requests:
             self._agenda.stop_noting(self._touched)
@@ -364,9 +417,9 @@ class Audit:
         self.skipped[reason] += not look.is_counted or look.is_second
 
     def _compare(self, path: str, result: ReadResult) -> None:
-        look = self._reading.pop(path, None)
-        if look is None:
+        if path not in self._reading:
             return
+        look = self._reading.pop(path) or _Look()
         if self._was_touched(path):
             self._put_off(path, look, "changing")
         elif isinstance(result, int) and result not in (NO_NODE, *UNREADABLE_CODES):
@@ -388,7 +441,7 @@ class Audit:
         elif difference is not None:
             self._findings.count(path, difference)
         elif not look.lists:
-            self._findings.is_right(path)
+            self._findings.are_right((path,))
         if not look.is_counted:
             look.is_counted = True
             if result in UNREADABLE_CODES:
@@ -409,11 +462,11 @@ class Audit:
         wanted = scope.children(path, names)
         there = set(wanted)
         held = {f"{path}/{name}" for name in entry.children} if isinstance(entry, Branch) else set()
-        busy = self._busy() if there != held else set()
+        unsettled = self._unsettled() if there != held else set()
         for child in there ^ held:
             if len(self._later) >= ENOUGH:
                 break
-            if child not in self._touched and child not in self._agenda and child not in busy:
+            if child not in self._touched and child not in unsettled:
                 self._later.setdefault(child, _Look(is_second=True))
         if path or scope.others(names, wanted) == self._reconciler.others:
             return
@@ -426,7 +479,12 @@ class Audit:
 
 def _is_untracked(path: str) -> bool:
     """Whether ZooKeeper changes the znode at a path without an event."""
-    return path.startswith("/zookeeper/") and (path == "/zookeeper/config" or path.endswith("/zookeeper_stats"))
+    return _may_be_untracked(path) and (path == "/zookeeper/config" or path.endswith("/zookeeper_stats"))
+
+
+def _may_be_untracked(path: str) -> bool:
+    """Whether that may be so for a znode at this path or one of its siblings."""
+    return path.startswith("/zookeeper/")
 
 
 def _has_children(scope: Scope, path: str, entry: Entry, record: bytes) -> bool:
@@ -442,18 +500,28 @@ class _Round:
     def __init__(self, room: int) -> None:
         self.reads: list[str] = []
         self.lists: list[str] = []
-        self._room = room
+        #: How many more operations there may be.
+        self.room = room
         self._size = 0
 
     @property
     def has_room(self) -> bool:
-        return self._room > 0 and not self.is_large
+        return self.room > 0 and not self.is_large
 
     @property
     def is_large(self) -> bool:
         return self._size >= AUDIT_BYTES
 
+    def add_reads(self, paths: Sequence[str], sizes: Sequence[int]) -> int:
+        """Adds paths to read, at least one, until the round is large; returns how many."""
+        ends = list(accumulate(sizes))
+        fit = min(len(paths), 1 + bisect_left(ends, AUDIT_BYTES - self._size))
+        self.reads += paths[:fit]
+        self.room -= fit
+        self._size += ends[fit - 1]
+        return fit
+
     def add(self, to: list[str], path: str, operations: int, size: int) -> None:
         to.append(path)
-        self._room -= operations
+        self.room -= operations
         self._size += size

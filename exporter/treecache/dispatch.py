@@ -94,8 +94,10 @@ class Dispatch:
     def _send_wanted(self, allowance: int | None, now: float) -> bool:
         """Sends the wanted reads, as the strategy groups them; returns whether it sent any."""
         sent = False
+        # An audit's requests are small, and delay no others.
+        under_way = len(self._in_flight) - self._audit.outstanding
         for request, loads, watches in self._strategies.current.requests(
-            self._agenda, len(self._in_flight), allowance, self._reconciler.children_of
+            self._agenda, under_way, allowance, self._reconciler.children_of
         ):
             self._arming.update(watches)
             self._outbox.requests.extend(Sent(watch, now) for watch in watches)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from kazoo.exceptions import KazooException
 
 from exporter.treecache.reconciler import Reconciler
@@ -75,9 +77,10 @@ class Findings:
         times = self._persisting[path] = self._persisting.get(path, 0) + 1
         self._is_news = self._is_news or times & (times - 1) == 0
 
-    def is_right(self, path: str) -> None:
-        """Notes that the tree no longer differs at a path."""
-        self._persisting.pop(path, None)
+    def are_right(self, paths: Iterable[str]) -> None:
+        """Notes that the tree does not differ at these paths, or no longer."""
+        for path in paths if self._persisting else ():
+            self._persisting.pop(path, None)
 
     def take(self) -> MismatchError | None:
         """The differences found, once, if everything should be read again because of them.

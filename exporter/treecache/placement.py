@@ -1,9 +1,10 @@
 """Placement: which thread takes a turn of the engine.
 
 A refresh is short, and each change of threads would delay it. So the thread that has read the messages from the
-connection takes that turn itself, and immediately sends the requests that follow. Everything that may take longer is
-left to the engine's own thread: loads, resyncs, audits, large batches, removals of subtrees and work due by timers. So
-pings and the replies to other users of the client wait for a short turn at most.
+connection takes that turn itself, and immediately sends the requests that follow. The first steps of a load are as
+short. Everything that may take longer is left to the engine's own thread: loads, resyncs, audits, large batches,
+removals of subtrees and work due by timers. So pings and the replies to other users of the client wait for a short turn
+at most.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from exporter.treecache.tree import Branch
 from exporter.zookeeper.messages import Barrier, Reply, WatchEvent
 from exporter.zookeeper.wire import NO_NODE, ReadRequest
 
-#: The maximum number of messages of a short turn, and the maximum number of operations of a request whose answer is
-#: applied in it.
+#: The maximum number of messages of a short turn; also that of operations of a request whose answer is applied in it,
+#: and that of znodes of a tree that is being read.
 SHORT = 64
 #: The maximum number of bytes of such an answer.
 SHORT_BYTES = 16 * 1024
@@ -30,7 +31,9 @@ _NO_NODE = struct.pack("!ii", NO_NODE, NO_NODE)
 
 def is_short(replica: Replica, messages: Collection[object], time_left: float) -> bool:
     """Whether the turn that applies these messages is short; other work is due after `time_left` seconds."""
-    if time_left <= 0 or not replica.is_in_sync or replica.audit.is_running:
+    if time_left <= 0 or replica.audit.is_running:
+        return False
+    if not replica.is_in_sync and len(replica.tree) > SHORT:
         return False
     if len(messages) > SHORT or replica.waiting_paths > SHORT:
         return False

@@ -19,12 +19,14 @@ class RecursiveStrategy:
         root: the server's path of the root.
         batch_size: the maximum number of operations in one request.
         window: the maximum number of outstanding requests.
+        lists_root: whether the root's children are sure to be wanted.
     """
 
     mode = "recursive"
 
-    def __init__(self, root: str, batch_size: int, window: int) -> None:
+    def __init__(self, root: str, batch_size: int, window: int, *, lists_root: bool = False) -> None:
         self._root = root
+        self._lists_root = lists_root
         self._prefix = "" if root == "/" else root
         self._window = window
         self._batch_size = BatchSize(batch_size)
@@ -77,21 +79,21 @@ class RecursiveStrategy:
             yield sending
 
     def audit_room(self, in_flight: int, allowance: int | None) -> int:
-        """One small batch."""
-        if in_flight >= self._window:
-            return 0
-        return AUDITED if allowance is None else min(AUDITED, allowance)
+        """Small batches, as many as the window has room for."""
+        room = AUDITED * max(0, self._window - in_flight)
+        return room if allowance is None else min(room, allowance)
 
     def audits(self, reads: list[str], lists: list[str]) -> list[ReadRequest]:
-        """One batch, or several if the paths are too long for one."""
+        """Batches that are small, in operations and in bytes."""
         if not reads and not lists:
             return []
         request, reads_half, lists_half = MultiRead(self._prefix, reads, lists), len(reads) // 2, (len(lists) + 1) // 2
         size = sum(byte_lengths(reads)) + 2 * sum(byte_lengths(lists))
-        if not request.is_of_one_path and not self._batch_size.takes(len(self._prefix), request.operations, size):
-            first = self.audits(reads[:reads_half], lists[:lists_half])
-            return first + self.audits(reads[reads_half:], lists[lists_half:])
-        return [request]
+        is_small = request.operations <= AUDITED and self._batch_size.takes(len(self._prefix), request.operations, size)
+        if is_small or request.is_of_one_path:
+            return [request]
+        first = self.audits(reads[:reads_half], lists[:lists_half])
+        return first + self.audits(reads[reads_half:], lists[lists_half:])
 
     def answered(self, request: ReadRequest, size: int) -> None:
         """Adapts the size of batches."""
@@ -129,6 +131,9 @@ class RecursiveStrategy:
         loads += surveyed
         if not reads and not lists:
             return None
+        if self._lists_root and reads == loads == [""] and not lists:
+            # A load begins.
+            reads, lists = lists, reads
         request = MultiRead(self._prefix, reads, lists)
         if len(loads) == len(reads) + len(lists):
             return Sending(request, ALL_LOADS)

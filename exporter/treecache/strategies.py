@@ -27,8 +27,11 @@ class Strategies:
     """
 
     def __init__(self, root: str, options: CacheOptions, credibility: Credibility) -> None:
-        bulk = RecursiveStrategy if options.shard is None else ShardedStrategy
-        self._recursive = bulk(root, options.batch_size, options.window)
+        sizes = options.batch_size, options.window
+        lists_root = options.max_depth != 0 and options.selector is None
+        self._recursive = (
+            ShardedStrategy(root, *sizes) if options.shard else RecursiveStrategy(root, *sizes, lists_root=lists_root)
+        )
         self._classic = ClassicStrategy(root, options.batch_size)
         self._mode = options.mode
         self._credibility = credibility

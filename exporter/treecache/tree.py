@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple, cast
 
-from exporter.treecache.siblings import Sums, siblings, sums
+from exporter.treecache.siblings import Numbers, Sums, siblings, sizes, sums
 from exporter.treecache.stats import NODE_KINDS
 from exporter.zookeeper.records import (
     child_count,
@@ -158,7 +158,35 @@ class Tree:
             yield map(stem.__add__, children)
             levels.append(_branches(stem, children))
 
-    # Changing, from the one thread that may
+    # From the one thread that may change it
+
+    def leaf_sizes(self, paths: Sequence[str]) -> Numbers | None:
+        """The bytes of data of siblings; None unless all are held, can be read, and are said to have no children."""
+        if not paths[0]:
+            return None
+        cut = paths[0].rindex("/")
+        parent = self._parent(paths[0][:cut])
+        entries = [] if parent is None else list(map(parent.children.get, [path[cut + 1 :] for path in paths]))
+        if set(map(type, entries)) != {bytes} or not all(entries):
+            return None
+        data_bytes, children = sizes(cast(list[bytes], entries))
+        return None if any(children) else data_bytes
+
+    def differing(self, paths: Sequence[str], records: Sequence[object]) -> list[int]:
+        """The positions of the znodes that are not held with just these records, or that have children."""
+        odd: list[int] = []
+        start = 0
+        while start < len(paths):
+            if not paths[start]:
+                odd.append(start)
+                start += 1
+                continue
+            head = paths[start][: paths[start].rindex("/")]
+            names, parent = siblings(paths, start, head + "/"), self._parent(head)
+            held = [None] * len(names) if parent is None else list(map(parent.children.get, names))
+            odd += [start + position for position in _differing(held, records[start : start + len(names)])]
+            start += len(names)
+        return odd
 
     def get(self, path: str) -> Entry | None:
         """The same as `find`, but faster for siblings one after another."""

@@ -9,11 +9,13 @@ from exporter.treecache.tree import Branch, Entry, Tree
 
 #: After passing this many znodes, a walk pauses: its caller may have other work.
 _STRETCH = 10_000
+#: The maximum number of paths that are made before they are taken.
+_AHEAD = 1024
 _GOLDEN = 0.618
 
 
 class Walk:
-    """Yields paths of readable znodes, parents before children, and None for a pause after passing many others.
+    """Gives the paths of readable znodes, parents before children, and pauses after passing many others.
 
     A sample takes every n-th znode, so that it has the requested size and covers each part of the tree in proportion.
     Successive *turns* take different samples: as long as no znodes come or go, each znode is in one of the next
@@ -23,7 +25,7 @@ class Walk:
 
     Args:
         tree: the tree to walk.
-        sample: how many paths to yield, 0 for all; all of a smaller tree.
+        sample: how many paths to give, 0 for all; all of a smaller tree.
         turn: the number of the walk.
     """
 
@@ -37,16 +39,29 @@ class Walk:
         self._phase = (turn * _step(turns) % turns + 0.5) / turns if turns > 1 else 0.0
         self._passed = self._given = 0
         self._hidden = 0
-        self._paths = self._go()
+        self._chunks = self._go()
+        self._ahead: list[str] = []
 
-    def __iter__(self) -> Iterator[str | None]:
-        return self._paths
+    def take(self, count: int) -> list[str] | None:
+        """The next paths, all of siblings, up to `count` of them; none for a pause, and None at the end."""
+        if not self._ahead:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return None
+            self._ahead = chunk
+        taken = self._ahead[:count]
+        del self._ahead[:count]
+        return taken
 
-    def _go(self) -> Iterator[str | None]:
+    def put_back(self, paths: list[str]) -> None:
+        """Puts back the last of the paths taken."""
+        self._ahead[:0] = paths
+
+    def _go(self) -> Iterator[list[str]]:
         root = self._tree.root
         if root is None:
             # A missing root may be wrong as well.
-            yield ""
+            yield [""]
             return
         yield from self._run("", [("", root)])
         levels = [("", [""])]
@@ -66,17 +81,21 @@ class Walk:
             stretch += len(children) + 1
             if stretch >= _STRETCH:
                 stretch = 0
-                yield None
+                yield []
 
-    def _run(self, prefix: str, siblings: list[tuple[str, Entry]]) -> Iterator[str]:
-        """The siblings that are in this turn's sample."""
+    def _run(self, prefix: str, siblings: list[tuple[str, Entry]]) -> Iterator[list[str]]:
+        """The siblings that are in this turn's sample, in chunks."""
         names = [name for name, entry in siblings if entry and (isinstance(entry, bytes) or entry.record)]
         self._hidden += len(siblings) - len(names)
         self.unreadable = int(self._hidden / self._stride)
         passed, self._passed = self._passed, self._passed + len(names)
-        while (position := int((self._given + self._phase) * self._stride)) < passed + len(names):
-            self._given += 1
-            yield prefix + names[position - passed]
+        if self._stride > 1:
+            every, names = names, []
+            while (position := int((self._given + self._phase) * self._stride)) < passed + len(every):
+                self._given += 1
+                names.append(every[position - passed])
+        for start in range(0, len(names), _AHEAD):
+            yield [prefix + name for name in names[start : start + _AHEAD]]
 
 
 def turns_of(total: int, sample: int) -> int:

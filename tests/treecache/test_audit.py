@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from exporter.treecache.findings import MismatchError
 from exporter.treecache.shard import Shard
 from exporter.treecache.tree import record_of
+from exporter.zookeeper.wire import ReadRequest, ReadResult
 from tests.simulation.harness import Harness
 from tests.simulation.schedule import poisoned
 
@@ -236,16 +238,21 @@ def test_what_reading_everything_again_does_not_heal_is_healed_ever_less_often(m
     """A server that answers audits differently from other reads (they set no watches and follow no event)."""
     harness = made(mode)
     audit = harness.replica.audit
-    compare = audit._compare
+    answered = audit._answered
     wrong = poisoned(harness.server.nodes["/app/1/2"].record, 5)
     harness.server.ever_unreported = True
-    audit._compare = lambda path, result: compare(path, wrong if path == "/1/2" else result)  # type: ignore[method-assign]
+
+    def answer(request: ReadRequest, results: Sequence[ReadResult]) -> None:
+        read = [wrong if path == "/1/2" else result for path, result in zip(request.reads, results, strict=False)]
+        answered(request, [*read, *results[len(read) :]])
+
+    audit._answered = answer  # type: ignore[method-assign]
     audited(harness, 20)
     assert audit.mismatches["stale"] == 20
     # After the 1st, 2nd, 4th, 8th and 16th.
     assert harness.replica.syncs["audit"] == 5
     assert len(harness.faults) == 5
-    audit._compare = compare  # type: ignore[method-assign]
+    audit._answered = answered  # type: ignore[method-assign]
     audited(harness)
     harness.poison("/1/2", wrong)
     audited(harness)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from exporter.treecache.placement import SHORT, SHORT_BYTES, is_short
@@ -81,13 +83,17 @@ def test_a_turn_after_which_much_else_is_read_is_not(harness: Harness) -> None:
     assert not is_short(harness.replica, [EVENT], harness.time_left)
 
 
-def test_a_load_is_not(harness: Harness) -> None:
+@pytest.mark.parametrize("more", [0, SHORT])
+def test_a_load_is_not_unless_it_begins(harness: Harness, more: int) -> None:
+    for number in range(more):
+        harness.server.create(f"/app/more-{number}", b"")
+    harness.settle()
     harness.server.disconnect(0)
     harness.server.connect()
     harness.deliver(len(harness.server.stream))
     harness.take()
     assert not harness.replica.is_in_sync
-    assert not is_short(harness.replica, [EVENT], harness.time_left)
+    assert is_short(harness.replica, [EVENT], math.inf) == (more == 0)
 
 
 def test_what_a_timer_brings_is_not(harness: Harness) -> None:

@@ -28,7 +28,10 @@ def forest(parents: int, children: int) -> Tree:
 
 
 def walked(walk: Walk) -> list[str]:
-    return [path for path in walk if path is not None]
+    paths: list[str] = []
+    while (taken := walk.take(1000)) is not None:
+        paths += taken
+    return paths
 
 
 def test_a_walk_through_all_comes_by_each_znode_once_and_parents_first() -> None:
@@ -86,9 +89,11 @@ def test_unreadable_znodes_have_their_share_in_what_a_sample_counts() -> None:
 
 def test_what_comes_and_goes_during_a_walk_does_no_harm() -> None:
     tree = forest(20, 20)
-    seen = []
-    for number, path in enumerate(Walk(tree)):
-        seen.append(path)
+    seen: list[str] = []
+    walk = Walk(tree)
+    while (taken := walk.take(1)) is not None:
+        number = len(seen)
+        seen += taken
         if number % 3 == 0:
             tree.remove(f"/{number % 20}")
         if number % 5 == 0:
@@ -97,5 +102,27 @@ def test_what_comes_and_goes_during_a_walk_does_no_harm() -> None:
 
 
 def test_a_long_stretch_without_a_pick_is_interrupted() -> None:
-    tree = forest(30, 2000)
-    assert list(Walk(tree, 1)).count(None) >= 5
+    walk, pauses = Walk(forest(30, 2000), 1), 0
+    while (taken := walk.take(1000)) is not None:
+        pauses += not taken
+    assert pauses >= 5
+
+
+@given(st.integers(0, 5), st.integers(0, 3000), st.integers(1, 2000))
+@settings(max_examples=50, deadline=None)
+def test_what_is_taken_together_are_siblings_and_what_is_put_back_comes_again(
+    parents: int, children: int, count: int
+) -> None:
+    tree = forest(parents, children)
+    walk, seen = Walk(tree), list[str]()
+    while (taken := walk.take(count)) is not None:
+        assert len(taken) <= count
+        assert len({path[: path.rindex("/")] if path else None for path in taken}) <= 1
+        walk.put_back(taken[1:])
+        seen += taken[:1]
+        if len(taken) > 1:
+            again = walk.take(count)
+            assert again is not None
+            assert again[: len(taken) - 1] == taken[1:]
+            seen += again
+    assert sorted(seen) == sorted(tree.paths())
