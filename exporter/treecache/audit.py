@@ -134,9 +134,9 @@ class Audit:
         self._closed: set[str] = set()
         # One round: the requests under way, their looks, and the paths that became dirty during the round.
         self._requests: set[ReadRequest] = set()
-        # None stands for a first look, of which there are very many.
+        # None stands for a first look at a leaf, of which there are very many.
         self._reading: dict[str, _Look | None] = {}
-        self._listing: dict[str, _Look | None] = {}
+        self._listing: dict[str, _Look] = {}
         self._touched = Wanted()
 
     # When
@@ -188,9 +188,10 @@ class Audit:
         """The tree is no longer complete: ignores the answers under way."""
         self._agenda.stop_noting(self._touched)
         self._requests.clear()
-        for looks in (self._reading, self._listing):
-            self._later.update((path, look or _Look()) for path, look in looks.items())
-            looks.clear()
+        self._later.update((path, look or _Look()) for path, look in self._reading.items())
+        self._later.update(self._listing)
+        self._reading.clear()
+        self._listing.clear()
         if self._is_glance:
             # The resync that follows reads everything.
             self._walk, self._kind = None, _Kind.REGULAR
@@ -391,7 +392,7 @@ class Audit:
         self._requests.discard(request)
         read = (*request.reads, *request.lists) if isinstance(request, MultiRead) else request.reads
         for looks, paths in ((self._reading, read), (self._listing, request.lists)):
-            for path in () if looks.keys().isdisjoint(paths) else looks.keys() & paths:
+            for path in [path for path in paths if path in looks]:
                 look = looks.pop(path) or _Look()
                 if path not in self._later:
                     self._put_off(path, look, "failed")

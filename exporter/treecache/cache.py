@@ -41,7 +41,7 @@ from exporter.treecache.tree import Branch, Tree, record_of
 from exporter.treecache.view import View
 from exporter.treecache.worker import RESTS, Failure, Worker, in_words
 from exporter.zookeeper.messages import Connected, Lost, Message, Reply, Suspended, WatchEvent
-from exporter.zookeeper.moments import SteadyTime
+from exporter.zookeeper.moments import Moment, SteadyTime
 from exporter.zookeeper.records import UNREADABLE, data_of, stat_of
 from exporter.zookeeper.session import Session, Subscription
 
@@ -81,7 +81,7 @@ class TreeCache:
             ``"classic"`` for one-shot watches on each znode and single reads; ``"auto"`` for recursive if the server
             supports it, else classic.
         batch_size: the maximum number of operations in one request, at least 1.
-        window: the maximum number of outstanding bulk reads, at least 1.
+        window: the maximum number of outstanding bulk reads, at least 1; an audit may have as many more.
         selector: decides which znodes belong to the cache and which to descend into; None for all.
         max_depth: how far below the root znodes may be, 0 for the root alone; None for any depth.
         max_nodes_per_second: the maximum number of znodes to read in a second; None for no limit.
@@ -427,12 +427,14 @@ class TreeCache:
         self._verifications.append(waiting)
         if self._state == self.STATE_STARTED and self._is_open:
             self._engine.wake()
-            self._wait(done, done.is_set, timeout)
+            self._wait(done, lambda: self._is_verified_since(called), timeout)
         with suppress(ValueError):
             self._verifications.remove(waiting)
+        return self._state == self.STATE_STARTED and self._is_open and self._is_verified_since(called)
+
+    def _is_verified_since(self, moment: float) -> bool:
         verified = self._replica.freshness.verified
-        is_started = self._state == self.STATE_STARTED and self._is_open
-        return is_started and verified is not None and verified.asked_at >= called
+        return verified is not None and verified.asked_at >= moment
 
     @property
     def session_timeout(self) -> float:
@@ -591,15 +593,19 @@ class TreeCache:
         for called, _ in list(self._verifications):
             replica.verify(called, now)
         outcome = replica.take(now)
+        applied_at = Moment.now() if outcome.refreshed else None
         try:
             self._carry_out(outcome)
         finally:
             # Published even if the rest fails: the tree has these changes already.
-            self._publish(outcome)
-        self._measure(outcome)
+            try:
+                self._publish(outcome)
+            finally:
+                self._settle(outcome, applied_at)
         self._change_views()
         self._gathering = replica.is_gathering
         if inbox:
+            self._due_at = now
             return 0.0
         if not self._may_rest():
             return self._patience()
@@ -635,12 +641,12 @@ class TreeCache:
             else:
                 self._initialized.clear()
 
-    def _measure(self, outcome: Outcome) -> None:
-        """Tells observers, and who waits for a freshness check, after the listeners: these want to know first."""
+    def _settle(self, outcome: Outcome, applied_at: Moment | None) -> None:
+        """Tells who waits for a freshness check, and observers; after the listeners, who want to know first."""
         for verified in outcome.verified:
             self._on_verified(verified)
-        if outcome.refreshed:
-            self._observers.refreshed(outcome.refreshed, outcome.events)
+        if applied_at is not None:
+            self._observers.refreshed(outcome.refreshed, outcome.events, applied_at)
 
     def _publish(self, outcome: Outcome) -> None:
         """Views first, so that they have a change when listeners get it."""

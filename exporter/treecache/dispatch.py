@@ -88,16 +88,14 @@ class Dispatch:
                 self._pace.sent(now)
         if self._audit.is_running:
             self._send_audit(now)
-        if allowance is not None and not in_flight and not self._is_at_rest:
+        if allowance is not None and not self.under_way and not self._is_at_rest:
             self._timers.set(Timer.RATE, self._rate.next_at(now))
 
     def _send_wanted(self, allowance: int | None, now: float) -> bool:
         """Sends the wanted reads, as the strategy groups them; returns whether it sent any."""
         sent = False
-        # An audit's requests are small, and delay no others.
-        under_way = len(self._in_flight) - self._audit.outstanding
         for request, loads, watches in self._strategies.current.requests(
-            self._agenda, under_way, allowance, self._reconciler.children_of
+            self._agenda, self.under_way, allowance, self._reconciler.children_of
         ):
             self._arming.update(watches)
             self._outbox.requests.extend(Sent(watch, now) for watch in watches)
@@ -106,6 +104,11 @@ class Dispatch:
             self._freshness.sent(request)
             sent = True
         return sent
+
+    @property
+    def under_way(self) -> int:
+        """How many requests are under way besides an audit's, which are small: others do not wait for them."""
+        return len(self._in_flight) - self._audit.outstanding
 
     def _send_audit(self, now: float) -> None:
         """Sends an audit's next reads, if refreshes leave room."""

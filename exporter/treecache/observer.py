@@ -23,7 +23,10 @@ class CacheObserver:
         """A sync ended: complete, or with its connection. `sync_began` may not have been called for it."""
 
     def sending(self, sent: Sent) -> AbstractContextManager[object] | None:
-        """A request is about to be sent, in the context that this returns; its ``purpose`` and ``causes`` say why."""
+        """A request is about to be sent, in the context that this returns, if any.
+
+        Its ``purpose`` and ``causes`` say why.
+        """
         return None
 
     def refreshed(self, sent: Sent, at: float) -> None:

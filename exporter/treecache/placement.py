@@ -33,7 +33,7 @@ def is_short(replica: Replica, messages: Collection[object], time_left: float) -
     """Whether the turn that applies these messages is short; other work is due after `time_left` seconds."""
     if time_left <= 0 or replica.audit.is_running:
         return False
-    if not replica.is_in_sync and len(replica.tree) > SHORT:
+    if not replica.is_in_sync and len(replica.tree) + replica.tree.unreadable > SHORT:
         return False
     if len(messages) > SHORT or replica.waiting_paths > SHORT:
         return False

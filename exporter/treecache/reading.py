@@ -12,13 +12,15 @@ them waits, for milliseconds. A change passes these decisions, in this order:
    the connection takes it (`exporter.treecache.placement`).
 3. *Pace* (`Pace`): more than 2,000 changes a second are a stream, until there are fewer than 800. A stream gets
    a refresh each 5 ms.
-4. *Window and company* (`window` of the options, `WORTHWHILE`): at most `window` bulk requests are outstanding. While
-   one is, fewer than 64 paths wait for its answer, so that later ones may join them; a load does not wait.
+4. *Window and company* (`window` of the options, `WORTHWHILE`): at most `window` bulk requests are outstanding, besides
+   those of an audit. While one is, fewer than 64 paths wait for its answer, so that later ones may join them; a load
+   does not wait.
 5. *Batch size* (`BatchSize`): starts at 64 operations and doubles with each batch that is at least half full, up to
    ``batch_size``; batches are smaller if paths or answers are long.
 6. *Rate limit* (`RateLimit`): at most ``max_nodes_per_second``, if set; unused reads of a tenth of a second may be
    saved up.
-7. *Audits* (`AUDITED`, `AUDIT_BYTES`) read in parallel, in requests so small that they delay no refresh.
+7. *Audits* (`AUDITED`, `AUDIT_BYTES`) read in small requests, as many at once as the window has room for, and the next
+   only when all are answered. A refresh does not wait for their answers, but the server executes them first.
 
 The classic strategy reads each znode by its own request: of the above, 4 and 5 become `SINGLE_WINDOW`.
 
@@ -38,9 +40,9 @@ from exporter.zookeeper.wire import READ_OVERHEAD
 GATHERED = 256
 #: This many paths do not wait for others to join them.
 WORTHWHILE = 64
-#: The maximum number of operations in an audit's bulk request: few enough to delay no refresh.
+#: The maximum number of operations in an audit's bulk request: few enough to delay no refresh for long.
 AUDITED = 128
-#: The maximum number of bytes of the requests, and of the answers, in one round of an audit.
+#: The maximum number of bytes of the requests and the answers that an audit has outstanding, about.
 AUDIT_BYTES = 512 * 1024
 
 #: The maximum number of outstanding single requests: enough to hide the round trip, few enough to let other requests

@@ -163,9 +163,9 @@ class Reconciler:
                 self._suspects.add(_parent(path))
             load = load or self.syncing
             self.events.append(Event(TreeEvent.NODE_ADDED, path, record))
-            if listed and path:
+            if listed:
                 # Only its child led here: the event of its creation was lost, and with it the parent's new stat.
-                self._agenda.want_reads((_parent(path),), load)
+                self._agenda.want_reads((_parent(path),) if path else (), load)
             elif self._is_listed(path, child_count(record)):
                 self._agenda.want_list(path, load)
         elif self._update(path, entry, record, load, listed) and not listed:

@@ -18,7 +18,7 @@ class RecursiveStrategy:
     Args:
         root: the server's path of the root.
         batch_size: the maximum number of operations in one request.
-        window: the maximum number of outstanding requests.
+        window: the maximum number of outstanding requests, not counting those of an audit.
         lists_root: whether the root's children are sure to be wanted.
     """
 
@@ -85,15 +85,18 @@ class RecursiveStrategy:
 
     def audits(self, reads: list[str], lists: list[str]) -> list[ReadRequest]:
         """Batches that are small, in operations and in bytes."""
-        if not reads and not lists:
-            return []
+        parts = [(reads[start : start + AUDITED], list[str]()) for start in range(0, len(reads), AUDITED)]
+        parts += [(list[str](), lists[start : start + AUDITED // 2]) for start in range(0, len(lists), AUDITED // 2)]
+        return [request for part in parts for request in self._short_enough(*part)]
+
+    def _short_enough(self, reads: list[str], lists: list[str]) -> list[ReadRequest]:
+        """One batch, or several if the paths are too long for one."""
         request, reads_half, lists_half = MultiRead(self._prefix, reads, lists), len(reads) // 2, (len(lists) + 1) // 2
         size = sum(byte_lengths(reads)) + 2 * sum(byte_lengths(lists))
-        is_small = request.operations <= AUDITED and self._batch_size.takes(len(self._prefix), request.operations, size)
-        if is_small or request.is_of_one_path:
+        if request.is_of_one_path or self._batch_size.takes(len(self._prefix), request.operations, size):
             return [request]
-        first = self.audits(reads[:reads_half], lists[:lists_half])
-        return first + self.audits(reads[reads_half:], lists[lists_half:])
+        first = self._short_enough(reads[:reads_half], lists[:lists_half])
+        return first + self._short_enough(reads[reads_half:], lists[lists_half:])
 
     def answered(self, request: ReadRequest, size: int) -> None:
         """Adapts the size of batches."""
@@ -111,8 +114,8 @@ class RecursiveStrategy:
         """A request with as many waiting paths as fit; None if none wait."""
         if len(agenda) == 1 and agenda.loaded and allowance != 0 and agenda.first_list() is None:
             # Most refreshes; the first path always fits.
-            read, load = agenda.take_read()
-            return Sending(MultiRead(self._prefix, (read,), ()), ALL_LOADS if load else NO_LOADS)
+            read, _ = agenda.take_read()
+            return Sending(MultiRead(self._prefix, (read,), ()), NO_LOADS)
         room = self._batch_size.room(len(self._prefix.encode()), allowance)
         reads, loads = agenda.take_reads(room.operations, room.bytes, room.overhead)
         room.take(len(reads), sum(byte_lengths(reads)))
@@ -131,8 +134,8 @@ class RecursiveStrategy:
         loads += surveyed
         if not reads and not lists:
             return None
-        if self._lists_root and reads == loads == [""] and not lists:
-            # A load begins.
+        if self._lists_root and reads == loads == [""] and not lists and not children_of(""):
+            # A load begins, or the root has no children yet.
             reads, lists = lists, reads
         request = MultiRead(self._prefix, reads, lists)
         if len(loads) == len(reads) + len(lists):

@@ -170,7 +170,7 @@ class Replica:
     @property
     def is_gathering(self) -> bool:
         """Whether an event that comes now would wait: for an answer, or for the time to send."""
-        return self._phases.current is Phase.LIVE and (bool(self._in_flight) or self._timers.is_holding)
+        return self._phases.current is Phase.LIVE and (self._dispatch.under_way > 0 or self._timers.is_holding)
 
     def poll(self) -> bool:
         """Reads unreadable znodes again, which have no watch events. Returns False if the tree has none."""

@@ -60,7 +60,7 @@ class Sums(NamedTuple):
 def sums(records: Sequence[bytes]) -> Sums:
     """The totals of these records; each has a stat."""
     if len(records) < MANY:
-        parts = [OWNER_SIZE_AND_CHILDREN.unpack_from(record, len(record) - OWNER_FROM_END) for record in records]
+        parts = [OWNER_SIZE_AND_CHILDREN.unpack_from(record, -OWNER_FROM_END) for record in records]
         few = Counter(kind_of(owner) for owner, _, _ in parts)
         return Sums(few, sum(size for _, size, _ in parts), [at for at, (_, _, count) in enumerate(parts) if count])
     if _are_alike(records):

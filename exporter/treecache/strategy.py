@@ -38,7 +38,10 @@ class Strategy(Protocol):
     def requests(
         self, agenda: Agenda, in_flight: int, allowance: int | None, children_of: Callable[[str], int]
     ) -> Iterator[Sending]:
-        """The requests to send now, with `in_flight` requests under way and at most `allowance` reads allowed."""
+        """The requests to send now, with at most `allowance` reads allowed.
+
+        `in_flight` requests are under way, besides those of an audit.
+        """
 
     def audit_room(self, in_flight: int, allowance: int | None) -> int:
         """How many operations an audit may send now, besides `in_flight` requests."""

@@ -40,7 +40,7 @@ def data_of(record: bytes) -> bytes | None:
 
 def stat_of(record: bytes) -> ZnodeStat:
     """The znode's ``Stat`` as kazoo's ``ZnodeStat``."""
-    return ZnodeStat._make(_STAT.unpack_from(record, len(record) - STAT_SIZE))
+    return ZnodeStat._make(_STAT.unpack_from(record, -STAT_SIZE))
 
 
 def without_data(record: bytes) -> bytes:
@@ -63,13 +63,13 @@ def origin_and_change(record: bytes) -> tuple[tuple[int, int], tuple[int, int]]:
 
     The times matter if an ensemble was wiped, since its zxids then start again.
     """
-    czxid, mzxid, ctime, mtime = _TIMES.unpack_from(record, len(record) - STAT_SIZE)
+    czxid, mzxid, ctime, mtime = _TIMES.unpack_from(record, -STAT_SIZE)
     return (czxid, ctime), (mzxid, mtime)
 
 
 def version_of(record: bytes) -> tuple[int, int, int, int]:
     """The numbers that only grow while a znode lives: mzxid, pzxid, cversion and aversion, in order of comparison."""
-    mzxid, cversion, aversion, pzxid = _VERSION.unpack_from(record, len(record) - STAT_SIZE)
+    mzxid, cversion, aversion, pzxid = _VERSION.unpack_from(record, -STAT_SIZE)
     return mzxid, pzxid, cversion, aversion
 
 
@@ -103,13 +103,13 @@ def child_count(record: bytes) -> int:
 
 def owner_and_size(record: bytes) -> tuple[int, int]:
     """The znode's ``ephemeralOwner`` and the length of its data in bytes."""
-    owner, size, _ = OWNER_SIZE_AND_CHILDREN.unpack_from(record, len(record) - OWNER_FROM_END)
+    owner, size, _ = OWNER_SIZE_AND_CHILDREN.unpack_from(record, -OWNER_FROM_END)
     return owner, size
 
 
 def size_and_children(record: bytes) -> tuple[int, int]:
     """The length of the znode's data in bytes, and how many children the server counted when it answered."""
-    _, size, children = OWNER_SIZE_AND_CHILDREN.unpack_from(record, len(record) - OWNER_FROM_END)
+    _, size, children = OWNER_SIZE_AND_CHILDREN.unpack_from(record, -OWNER_FROM_END)
     return size, children
 
 

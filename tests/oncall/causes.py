@@ -178,9 +178,11 @@ _OTHERS = [make_digest_acl("somebody", "else", all=True), make_acl("world", "any
 def set_acl(place: Place, paths: Iterable[str], acl: list[ACL]) -> None:
     """Changes the ACL of znodes, then their data. A session that may not read them gets no event for either."""
     with place.client() as client:
-        for path in paths:
-            client.set_acls(path, acl)
-            client.set(path, b"1")
+        # All at once: a reader would not learn of the rest before it looks again.
+        changes = [(client.set_acls_async(path, acl), client.set_async(path, b"1")) for path in paths]
+        for change in changes:
+            for result in change:
+                result.get(timeout=60)
 
 
 def a_third(place: Place) -> list[str]:

@@ -67,18 +67,22 @@ class Story:
     def _wrong_first(self, form: Form, slack: float) -> list[str]:
         cause = self.cause
         names = cause.alerts[:1] if cause.words else cause.alerts
-        right = next((sent for sent in self.fired if sent.name in names), None)
-        if right is None:
+        named = [sent for sent in self.fired if sent.name in names]
+        if not named:
             return [f"{' or '.join(names)} was not sent"]
+        # If a scrape saw a part of the harm, a second notification says all of it, just as much in time.
+        right = next((sent for sent in named if self._says_all(sent)), named[0])
         found = []
         took = right.at - self.harmed_at
         if took > (cause.within or 0) + slack:
             found.append(f"{right.name} came after {took:.0f} s, at most {cause.within:g} s")
-        if cause.words not in right.summary:
-            found.append(f"{right.name} does not say {cause.words!r}: {right.summary}")
-        if cause.severity not in (None, right.severity):
-            found.append(f"{right.name} is {right.severity}")
+        if not self._says_all(right):
+            severity = "" if cause.severity is None else f"{cause.severity}, "
+            found.append(f"{right.name} does not say {severity}{cause.words!r}: {right.severity}, {right.summary}")
         return found
+
+    def _says_all(self, sent: Notification) -> bool:
+        return self.cause.words in sent.summary and self.cause.severity in (None, sent.severity)
 
 
 def row_of_budget(cause: Cause) -> str:
