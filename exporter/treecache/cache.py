@@ -41,7 +41,7 @@ from exporter.treecache.tree import Branch, Tree, record_of
 from exporter.treecache.view import View
 from exporter.treecache.worker import RESTS, Failure, Worker, in_words
 from exporter.zookeeper.messages import Connected, Lost, Message, Reply, Suspended, WatchEvent
-from exporter.zookeeper.moments import Moment, SteadyTime
+from exporter.zookeeper.moments import SteadyTime
 from exporter.zookeeper.records import UNREADABLE, data_of, stat_of
 from exporter.zookeeper.session import Session, Subscription
 
@@ -593,24 +593,18 @@ class TreeCache:
         for called, _ in list(self._verifications):
             replica.verify(called, now)
         outcome = replica.take(now)
-        applied_at = Moment.now() if outcome.refreshed else None
         try:
             self._carry_out(outcome)
+            self._plan()
         finally:
-            # Published even if the rest fails: the tree has these changes already.
-            try:
-                self._publish(outcome)
-            finally:
-                self._settle(outcome, applied_at)
+            # Published even if the rest fails: the tree has these changes already. Last, because the listeners' thread
+            # can run only when this one waits.
+            self._publish(outcome)
         self._change_views()
-        self._gathering = replica.is_gathering
-        if inbox:
-            self._due_at = now
-            return 0.0
-        if not self._may_rest():
-            return self._patience()
-        self._delivery.wake()
-        return RESTS
+        if self._may_rest():
+            self._delivery.wake()
+            return RESTS
+        return None if self._due_at == math.inf else max(0.0, self._due_at - time.monotonic())
 
     def _apply(self, message: Message | _RootSettled, now: float) -> None:
         if isinstance(message, _RootSettled):
@@ -635,18 +629,15 @@ class TreeCache:
             self._session.drop(reason)
         if outcome.inquiries:
             self._session.inquire()
+        for verified in outcome.verified:
+            self._on_verified(verified)
         if self._replica.initialized != self._initialized.is_set():
             if self._replica.initialized:
                 self._initialized.set()
             else:
                 self._initialized.clear()
-
-    def _settle(self, outcome: Outcome, applied_at: Moment | None) -> None:
-        """Tells who waits for a freshness check, and observers; after the listeners, who want to know first."""
-        for verified in outcome.verified:
-            self._on_verified(verified)
-        if applied_at is not None:
-            self._observers.refreshed(outcome.refreshed, outcome.events, applied_at)
+        if outcome.refreshed:
+            self._observers.refreshed(outcome.refreshed, outcome.events)
 
     def _publish(self, outcome: Outcome) -> None:
         """Views first, so that they have a change when listeners get it."""
@@ -677,17 +668,17 @@ class TreeCache:
         with self._observers.sending(sent):
             self._subscription.submit(sent.request)
 
-    def _patience(self) -> float | None:
-        """How many seconds to wait for a message; None for no limit."""
+    def _plan(self) -> None:
+        """Notes when the engine has work even without a message."""
+        self._gathering = self._replica.is_gathering
         now = time.monotonic()
-        if now >= self._poll_at:
+        is_polling = now >= self._poll_at
+        if is_polling:
             self._poll_at = now + _POLL_INTERVAL
-            if self._replica.poll():
-                self._due_at = now
-                return 0.0
-        due = (self._replica.wake_at, self._poll_at if self._replica.tree.unreadable else None, self._create_at)
-        self._due_at = min([at for at in due if at is not None], default=math.inf)
-        return None if self._due_at == math.inf else max(0.0, self._due_at - now)
+            is_polling = self._replica.poll()
+        due = [self._replica.wake_at, self._poll_at if self._replica.tree.unreadable else None, self._create_at]
+        due += [now] if is_polling or self._inbox else []
+        self._due_at = min((at for at in due if at is not None), default=math.inf)
 
     def _on_verified(self, verified: Verified) -> None:
         """Called once for each freshness check that succeeded."""

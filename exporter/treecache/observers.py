@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from types import TracebackType
@@ -16,7 +17,6 @@ from exporter.treecache.outcome import AddedRun, Event, SyncBegun, SyncEnded, ea
 from exporter.treecache.reports import INTERVAL
 from exporter.treecache.sent import Sent
 from exporter.treecache.worker import in_words
-from exporter.zookeeper.moments import Moment
 from exporter.zookeeper.observers import overriding
 from exporter.zookeeper.records import modified_at
 
@@ -73,17 +73,18 @@ class CacheObservers:
                     contexts.enter_context(context)
         return contexts or _NOTHING
 
-    def refreshed(self, answered: Sequence[Sent], happened: Sequence[Event | AddedRun], at: Moment) -> None:
-        """The answers to these requests were applied at this moment, and caused these events."""
+    def refreshed(self, answered: Sequence[Sent], happened: Sequence[Event | AddedRun]) -> None:
+        """The answers to these requests were applied and caused these events."""
+        at, unix_now = time.monotonic(), time.time()
         for sent in answered:
             for observer in self._of_refreshes:
                 with _HARMLESS:
-                    observer.refreshed(sent, at.monotonic)
+                    observer.refreshed(sent, at)
         if not self._of_propagation:
             return
         changed = {path: record for type_, path, record, _ in each(happened) if type_ in _CHANGES and record}
         for sent in answered:
-            delays = [max(0.0, at.unix - modified_at(changed[path])) for path in sent.causes if path in changed]
+            delays = [max(0.0, unix_now - modified_at(changed[path])) for path in sent.causes if path in changed]
             for observer in self._of_propagation if delays else ():
                 with _HARMLESS:
                     observer.propagated(sent, delays)
