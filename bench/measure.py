@@ -118,6 +118,22 @@ def resync(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Fig
         return {"resync, s": held_at - peer.ask("reconnected")["at"]}
 
 
+def audit(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Figures:
+    """Ours alone: loads the tree, then compares everything with the server."""
+    if command[-1] != "ours":
+        return {}
+    with PeerProcess([*command[:-1], "ours-audited"], server.hosts) as peer:
+        seconds = peer.ask("load")["seconds"]
+        audited = peer.ask("audit")
+        check(peer, server, shape)
+    return {
+        "load, s": seconds,
+        "audit, s": audited["seconds"],
+        "audit / load": audited["seconds"] / seconds,
+        "audit CPU us/znode": audited["cpu"] / shape.size * 1e6,
+    }
+
+
 def updates(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Figures:
     """20,000 updates at full speed, over the whole tree and over 100 znodes: how far behind, at what cost."""
     leaves = list(shape.leaf_paths())
@@ -203,6 +219,7 @@ def kindness(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> F
 MEASUREMENTS: dict[str, Callable[[Sequence[str], ZooKeeperServer, Shape], Figures]] = {
     "sync": sync,
     "resync": resync,
+    "audit": audit,
     "updates": updates,
     "latency": latency,
     "kindness": kindness,

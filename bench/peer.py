@@ -1,4 +1,4 @@
-"""One cache in its own process, driven by JSON lines: `python -m bench.peer kazoo|ours|ours-inline HOSTS`.
+"""One cache in its own process, driven by JSON lines: `python -m bench.peer PEER HOSTS`, PEER being one of `CACHES`.
 
 Each line on standard input is a command, each line on standard output its answer. Times are Unix seconds.
 
@@ -10,6 +10,7 @@ Each line on standard input is a command, each line on standard output its answe
     {"do": "wait_all", "paths": [P, ...], "data": D} -> {"at": T}, once the cache holds D at all of them
     {"do": "reconnected"}                  -> {"at": T}, when the last connection was made
     {"do": "cpu"}                          -> {"seconds": S}, CPU time of this process so far
+    {"do": "audit"}                        -> {"seconds": S, "cpu": S}, the time and CPU time of the next audit
     {"do": "listen"}                       -> {}; the listener now notes the age of data "T<unix time>" at each event
     {"do": "ages"}                         -> {"ages": [S, ...]}, the ages noted so far
 """
@@ -17,6 +18,7 @@ Each line on standard input is a command, each line on standard output its answe
 from __future__ import annotations
 
 import ctypes
+import functools
 import gc
 import json
 import sys
@@ -41,6 +43,8 @@ CACHES: dict[str, Any] = {
     "ours": exporter.TreeCache,
     # Its listener is called without a change of threads.
     "ours-inline": exporter.TreeCache,
+    # It compares everything with the server, a second after the load and each second from then on.
+    "ours-audited": functools.partial(exporter.TreeCache, audit_interval=1.0),
 }
 
 
@@ -113,6 +117,15 @@ class Peer:
     def cpu(self) -> dict[str, Any]:
         return {"seconds": time.process_time()}
 
+    def audit(self) -> dict[str, Any]:
+        audit = self._cache._replica.audit
+        while not audit.is_running:
+            time.sleep(0.001)
+        began, cpu, completed = time.perf_counter(), time.process_time(), audit.completed
+        while audit.completed == completed:
+            time.sleep(0.001)
+        return {"seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu}
+
     def listen(self) -> dict[str, Any]:
         self._cache.listen(self._note_age, **self._listens)
         return {}
@@ -146,7 +159,8 @@ def resident_bytes() -> int:
 
 def live_bytes(roots: list[Any]) -> int:
     """The total size of all objects of the tree that can be reached from `roots`."""
-    elsewhere = (type, ModuleType, FunctionType, BuiltinFunctionType, KazooClient, *CACHES.values())
+    caches = (kazoo.recipe.cache.TreeCache, exporter.TreeCache)
+    elsewhere = (type, ModuleType, FunctionType, BuiltinFunctionType, KazooClient, *caches)
     seen: set[int] = set()
     total, level = 0, roots
     while level:

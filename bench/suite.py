@@ -80,7 +80,7 @@ def limit(server: ZooKeeperServer, shape: Shape) -> Figures:
 def report(measurement: str, results: Results) -> None:
     """Prints medians with their ranges, and each other peer's ratio to ours."""
     print(f"\n{measurement:28}" + "".join(f"{peer:>40}" for peer in results), flush=True)
-    for name in next((rounds[0] for rounds in results.values() if rounds), {}):
+    for name in max((rounds[0] for rounds in results.values() if rounds), key=len, default={}):
         print(f"{name:28}" + "".join(f"{cell(results, peer, name):>40}" for peer in results), flush=True)
 
 

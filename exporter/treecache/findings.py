@@ -40,6 +40,8 @@ class Findings:
         self.found = 0
         self._prefix = prefix
         self._reconciler = reconciler
+        #: The paths that it has counted: the walk may come to a znode that its parent's list has shown to differ.
+        self._counted: set[str] = set()
         self._named: list[str] = []
         self._is_news = False
         #: By path: how many audits found the znode to differ, although everything was read again in between.
@@ -67,7 +69,13 @@ class Findings:
         return "stale" if goes_back or reported_part(record) != reported_part(held) else UNREPORTED
 
     def count(self, path: str, difference: str) -> None:
-        """Counts a difference. The 1st, 2nd, 4th, 8th... time that it is found, everything should be read again."""
+        """Counts a difference, once an audit.
+
+        The 1st, 2nd, 4th, 8th... time that it is found, everything should be read again.
+        """
+        if path in self._counted:
+            return
+        self._counted.add(path)
         self.mismatches[difference] += 1
         self.found += 1
         if len(self._named) < _NAMED:
@@ -89,5 +97,6 @@ class Findings:
         """
         found, named, is_news = self.found, self._named, self._is_news
         self.found, self._named, self._is_news = 0, [], False
+        self._counted.clear()
         more = f" and {found - len(named)} more" if found > len(named) else ""
         return MismatchError(f"an audit found differences: {', '.join(named)}{more}") if is_news else None

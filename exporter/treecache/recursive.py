@@ -85,8 +85,12 @@ class RecursiveStrategy:
 
     def audits(self, reads: list[str], lists: list[str]) -> list[ReadRequest]:
         """Batches that are small, in operations and in bytes."""
-        parts = [(reads[start : start + AUDITED], list[str]()) for start in range(0, len(reads), AUDITED)]
-        parts += [(list[str](), lists[start : start + AUDITED // 2]) for start in range(0, len(lists), AUDITED // 2)]
+        parts = []
+        while reads or lists:
+            listed = lists[: AUDITED // 2]
+            read = reads[: AUDITED - 2 * len(listed)]
+            parts.append((read, listed))
+            reads, lists = reads[len(read) :], lists[len(listed) :]
         return [request for part in parts for request in self._short_enough(*part)]
 
     def _short_enough(self, reads: list[str], lists: list[str]) -> list[ReadRequest]:

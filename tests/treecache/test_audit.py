@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from exporter.treecache.findings import MismatchError
+from exporter.treecache.reading import AUDITED
 from exporter.treecache.shard import Shard
 from exporter.treecache.tree import record_of
-from exporter.zookeeper.wire import ReadRequest, ReadResult
+from exporter.zookeeper.wire import MultiRead, ReadRequest, ReadResult
 from tests.simulation.harness import Harness
 from tests.simulation.schedule import poisoned
 
@@ -383,4 +384,54 @@ def test_a_glance_that_a_lost_connection_breaks_off_is_over() -> None:
     assert audit.completed == 0
     passed(harness, 50)
     assert audit.completed == 0
+    harness.check()
+
+
+def test_an_audit_reads_in_small_requests_several_at_once() -> None:
+    harness = made(parents=2, children=3 * AUDITED)
+    assert harness.replica.audit.due_at is not None
+    harness.now = harness.replica.audit.due_at
+    harness.take()
+    assert harness.replica.audit.is_running
+    sizes = [request.operations for request in harness.server.requests if isinstance(request, MultiRead)]
+    assert 1 < len(sizes) == harness.replica.audit.outstanding <= 4
+    assert max(sizes) <= AUDITED
+    harness.settle()
+    assert harness.replica.audit.completed == 1
+    assert harness.replica.audit.audited_nodes == 1 + 2 * (1 + 3 * AUDITED)
+
+
+def test_a_refresh_does_not_wait_for_the_answers_of_an_audit() -> None:
+    harness = made(parents=2, children=3 * AUDITED)
+    assert harness.replica.audit.due_at is not None
+    harness.now = harness.replica.audit.due_at
+    harness.take()
+    under_way = len(harness.server.requests)
+    assert under_way
+    # The driver wakes the engine for an event.
+    assert not harness.replica.is_gathering
+    harness.server.set("/app/1/2", b"new")
+    harness.deliver(1)
+    harness.take()
+    refresh = harness.server.requests[under_way]
+    assert isinstance(refresh, MultiRead)
+    assert list(refresh.reads) == ["/1/2"]
+    assert harness.replica.is_gathering
+    harness.settle()
+    assert found(harness) == 0
+    harness.check()
+
+
+@pytest.mark.parametrize("spoiled", ["data", "none", "more"])
+def test_one_wrong_leaf_among_many_is_found(mode: str, spoiled: str) -> None:
+    harness = made(mode, parents=2, children=2 * AUDITED)
+    path = f"/1/{AUDITED + 7}"
+    record = record_of(harness.replica.tree.find(path))  # type: ignore[arg-type]
+    if spoiled == "more":
+        harness.poison("/1/one-too-many", record)
+    else:
+        harness.poison(path, None if spoiled == "none" else poisoned(record, 5))
+    audited(harness, 2)
+    assert found(harness) == 1
+    assert harness.replica.audit.audited_nodes >= 2 * (1 + 2 * (1 + 2 * AUDITED)) - 1
     harness.check()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exporter.treecache.agenda import ALL_LOADS, NO_LOADS, Agenda
+from exporter.treecache.reading import AUDITED
 from exporter.treecache.recursive import RecursiveStrategy
 from exporter.treecache.strategy import Sending, Strategy
 from exporter.zookeeper.messages import CHANGED, CHILD, CREATED, DELETED
@@ -104,3 +105,32 @@ def test_parents_are_read_before_their_children() -> None:
 def test_a_missing_root_needs_nothing_more() -> None:
     strategy: Strategy = RecursiveStrategy("/app", 1024, 4)
     assert strategy.missing_root() is None
+
+
+@pytest.mark.parametrize(("reads", "lists"), [(0, 0), (1, 0), (3 * AUDITED, 0), (300, 0), (100, 206), (0, 257)])
+def test_audits_are_cut_into_as_few_small_requests_as_possible(reads: int, lists: int) -> None:
+    strategy = RecursiveStrategy("/app", 1024, 4)
+    read, listed = [f"/{number}" for number in range(reads)], [f"/list-{number}" for number in range(lists)]
+    sent = strategy.audits(read, listed)
+    assert [path for request in sent for path in request.reads] == read
+    assert [path for request in sent for path in request.lists] == listed
+    assert all(request.operations <= AUDITED for request in sent)
+    assert len(sent) == -(-(reads + 2 * lists) // AUDITED)
+
+
+@pytest.mark.parametrize(
+    ("in_flight", "allowance", "room"), [(0, None, 4 * AUDITED), (3, 100, 100), (4, None, 0), (9, 5, 0)]
+)
+def test_audits_have_the_room_that_refreshes_leave(in_flight: int, allowance: int | None, room: int) -> None:
+    assert RecursiveStrategy("/app", 1024, 4).audit_room(in_flight, allowance) == room
+
+
+@pytest.mark.parametrize(("children", "lists_root"), [(0, True), (5, True), (0, False)])
+def test_the_first_request_of_a_load_lists_the_root_if_its_children_are_wanted(children: int, lists_root: bool) -> None:
+    agenda = Agenda()
+    agenda.want_reads([""], True)
+    agenda.survey(iter(()))
+    (sending,) = requests(RecursiveStrategy("/app", 1024, 4, lists_root=lists_root), agenda, children=children)
+    is_listed = lists_root and not children
+    assert (list(sending.request.reads), list(sending.request.lists)) == (([], [""]) if is_listed else ([""], []))
+    assert sending.loads is ALL_LOADS

@@ -131,6 +131,26 @@ def test_large_tree_takes_few_requests_within_the_window() -> None:
     assert sent < 20
 
 
+@pytest.mark.parametrize("children", [0, 1, 200])
+def test_a_load_lists_each_znode_with_children_once(children: int) -> None:
+    harness = Harness()
+    harness.server.create("/app")
+    for number in range(children):
+        harness.server.create(f"/app/{number}")
+    if children:
+        harness.server.create("/app/0/below")
+    listed: list[str] = []
+    answer = harness.server._multi_read
+
+    def note(request: MultiRead) -> bytes:
+        listed.extend(request.lists)
+        return answer(request)
+
+    harness.server._multi_read = note  # type: ignore[method-assign]
+    harness.start()
+    assert sorted(listed) == ["", "/0"][: 1 + bool(children)]
+
+
 def test_a_stream_of_changes_is_gathered_into_few_requests(recursive: Harness) -> None:
     recursive.start()
     server, sent = recursive.server, 0
