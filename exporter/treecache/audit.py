@@ -21,11 +21,11 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from itertools import accumulate
 
-from exporter.treecache.agenda import Agenda, Wanted
+from exporter.treecache.agenda import Agenda
 from exporter.treecache.findings import ENOUGH, UNREPORTED, Findings, MismatchError
 from exporter.treecache.glances import GLANCED, Glances
 from exporter.treecache.options import CacheOptions
@@ -35,7 +35,8 @@ from exporter.treecache.reconciler import Reconciler
 from exporter.treecache.scope import Scope
 from exporter.treecache.sent import InFlight
 from exporter.treecache.stats import SKIP_REASONS
-from exporter.treecache.tree import Branch, Entry, record_of
+from exporter.treecache.tree import Branch, Entry, Tree, record_of
+from exporter.treecache.unrest import Unrest
 from exporter.treecache.walk import Walk
 from exporter.zookeeper.capabilities import UNREADABLE_CODES
 from exporter.zookeeper.messages import Reply
@@ -62,6 +63,10 @@ class _Kind(Enum):
     REGULAR = "regular"
     WHOLE = "whole"
     GLANCE = "glance"
+
+    @property
+    def is_glance(self) -> bool:
+        return self is _Kind.GLANCE
 
 
 class _Look:
@@ -113,7 +118,7 @@ class Audit:
         self._prefix = prefix
         self._reconciler = reconciler
         self._agenda = agenda
-        self._in_flight = in_flight
+        self._unrest = Unrest(agenda, in_flight, reconciler.tree)
         self._outbox = outbox
         self._interval = options.audit_interval
         self._sample = options.audit_sample
@@ -132,12 +137,11 @@ class Audit:
         self._unreported: set[str] = set()
         #: Paths that have become unreadable, unless an alarm already caused an audit of the whole tree.
         self._closed: set[str] = set()
-        # One round: the requests under way, their looks, and the paths that became dirty during the round.
-        self._requests: set[ReadRequest] = set()
+        #: The requests of a round that are not answered yet.
+        self.requests: set[ReadRequest] = set()
         # None stands for a first look at a leaf, of which there are very many.
         self._reading: dict[str, _Look | None] = {}
         self._listing: dict[str, _Look] = {}
-        self._touched = Wanted()
 
     # When
 
@@ -169,15 +173,6 @@ class Audit:
             self._walk = Walk(self._reconciler.tree, GLANCED, self._glances.next_turn())
 
     @property
-    def outstanding(self) -> int:
-        """How many of its requests are not answered yet."""
-        return len(self._requests)
-
-    @property
-    def _is_glance(self) -> bool:
-        return self._kind is _Kind.GLANCE
-
-    @property
     def due_at(self) -> float | None:
         """When the next audit or glance is due; None while one is under way."""
         if self.is_running or self._due_at is None:
@@ -186,13 +181,13 @@ class Audit:
 
     def break_off(self) -> None:
         """The tree is no longer complete: ignores the answers under way."""
-        self._agenda.stop_noting(self._touched)
-        self._requests.clear()
+        self._unrest.end_round()
+        self.requests.clear()
         self._later.update((path, look or _Look()) for path, look in self._reading.items())
         self._later.update(self._listing)
         self._reading.clear()
         self._listing.clear()
-        if self._is_glance:
+        if self._kind.is_glance:
             # The resync that follows reads everything.
             self._walk, self._kind = None, _Kind.REGULAR
             self._later.clear()
@@ -212,15 +207,15 @@ class Audit:
         An audit with nothing left to look at ends here.
         """
         is_waiting = self.resume_at is not None and now < self.resume_at
-        if not self.is_running or self._requests or is_waiting:
+        if not self.is_running or self.requests or is_waiting:
             return [], []
         self.resume_at = None
         round_ = _Round(room)
-        unsettled = self._unsettled()
+        unsettled = self._unrest.unsettled()
         for path, look in list(self._later.items()):
             if not round_.has_room:
                 break
-            if not self._is_settling(path, unsettled):
+            if not self._unrest.concerns(path, unsettled):
                 del self._later[path]
                 self._look_at(path, look, round_)
         is_pausing = self._take_steps(round_, unsettled)
@@ -230,10 +225,9 @@ class Audit:
 
     def asked(self, request: ReadRequest) -> None:
         """Notes that a request of the round was sent."""
-        if not self._requests:
-            self._touched = Wanted()
-            self._agenda.note(self._touched)
-        self._requests.add(request)
+        if not self.requests:
+            self._unrest.begin_round()
+        self.requests.add(request)
 
     def _take_steps(self, round_: _Round, unsettled: set[str]) -> bool:
         """Fills a round with the next znodes of the walk; returns whether the walk wants to pause."""
@@ -241,59 +235,47 @@ class Audit:
         while walk is not None and round_.has_room and len(self._later) < ENOUGH:
             paths = walk.take(round_.room)
             if paths is None:
-                if not self._is_glance:
+                if not self._kind.is_glance:
                     self.skipped["unreadable"] += walk.unreadable
                 walk = self._walk = None
             elif not paths:
                 return True
-            elif (sizes := self._sizes_of_leaves(paths, unsettled)) is not None:
-                fit = round_.add_reads(paths, sizes)
-                self._reading.update(dict.fromkeys(paths[:fit]))
-                walk.put_back(paths[fit:])
             else:
-                taken = self._take_each(paths, round_, unsettled)
-                walk.put_back(paths[taken:])
-        if self._is_glance and round_.is_large:
+                walk.put_back(paths[self._take_some(paths, round_, unsettled) :])
+        if self._kind.is_glance and round_.is_large:
             self._walk = None
         return False
 
-    def _take_each(self, paths: Sequence[str], round_: _Round, unsettled: set[str]) -> int:
-        """Looks at znodes of the walk one by one, now or later; returns how many there was room for."""
+    def _take_some(self, paths: Sequence[str], round_: _Round, unsettled: set[str]) -> int:
+        """Looks at znodes of the walk, now or later: leaves together, others one by one. Returns for how many."""
+        others = (unsettled, self._later.keys(), self._reading.keys())
+        if not self._kind.is_glance and all(other.isdisjoint(paths) for other in others):
+            sizes = _sizes_of_leaves(self._reconciler.tree, self._prefix, paths)
+            if sizes is not None:
+                taken = round_.add_reads(paths, sizes)
+                self._reading.update(dict.fromkeys(paths[:taken]))
+                return taken
         for taken, path in enumerate(paths):
             if not round_.has_room or len(self._later) >= ENOUGH:
                 return taken
-            look = _Look(is_counted=self._is_glance)
+            look = _Look(is_counted=self._kind.is_glance)
             if _is_untracked(self._prefix + path):
                 self._skip(look, "untracked")
             elif path in self._later or path in self._reading:
                 continue
-            elif self._is_settling(path, unsettled):
+            elif self._unrest.concerns(path, unsettled):
                 self._later[path] = look
             else:
                 self._look_at(path, look, round_)
         return len(paths)
 
-    def _sizes_of_leaves(self, paths: Sequence[str], unsettled: set[str]) -> list[int] | None:
-        """The bytes of requests and answers for siblings, if these are leaves that can be looked at together."""
-        data_bytes = None if self._is_glance else self._reconciler.tree.leaf_sizes(paths)
-        others = (unsettled, self._later.keys(), self._reading.keys())
-        if data_bytes is None or not all(other.isdisjoint(paths) for other in others):
-            return None
-        if _may_be_untracked(self._prefix + paths[0]):
-            return None
-        return [self._bytes_of(path, size) for path, size in zip(paths, data_bytes, strict=True)]
-
-    def _bytes_of(self, path: str, data_bytes: int) -> int:
-        """The bytes of a request and its answer, about."""
-        return 8 * (len(self._prefix) + len(path)) + data_bytes
-
     def _look_at(self, path: str, look: _Look, round_: _Round) -> None:
         entry = self._reconciler.tree.get(path)
         record = record_of(entry) if entry is not None else UNREADABLE
-        size = self._bytes_of(path, owner_and_size(record)[1] if record else 0)
+        size = _bytes_of(self._prefix + path, owner_and_size(record)[1] if record else 0)
         self._reading[path] = look
         has_children = bool(record) and entry is not None and _has_children(self._reconciler.scope, path, entry, record)
-        if has_children and not self._is_glance and (look.lists or not look.is_second):
+        if has_children and not self._kind.is_glance and (look.lists or not look.is_second):
             self._listing[path] = look
             round_.add(round_.lists, path, 2, size + _NAME_BYTES * child_count(record))
         else:
@@ -316,37 +298,12 @@ class Audit:
 
     def _end(self, now: float) -> None:
         self.is_running = False
-        self.completed += not self._is_glance
+        self.completed += not self._kind.is_glance
         self._kind = _Kind.REGULAR
         self._glances.plan(now, len(self._reconciler.tree))
         closed, self._closed = self._closed, set()
         if self._glances.alarms(closed, now):
             self._kind, self._due_at = _Kind.WHOLE, now
-
-    def _unsettled(self) -> set[str]:
-        """The paths that others are reading, and those that wait to be read."""
-        busy = {path for request in self._in_flight.reads() for path in (*request.reads, *request.lists)}
-        waiting = self._agenda.waiting()
-        return busy | waiting.reads | waiting.lists
-
-    def _is_settling(self, path: str, unsettled: set[str]) -> bool:
-        """Whether a path is unsettled; for a znode that is not held, also the paths above it."""
-        return not unsettled.isdisjoint(self._decisive(path))
-
-    def _was_touched(self, path: str) -> bool:
-        """Whether a path, or one above it that would bring it, became dirty since this round began."""
-        return any(at in self._touched for at in self._decisive(path))
-
-    def _decisive(self, path: str) -> Iterator[str]:
-        """The path, and if it is not held the paths above it, up to the first that is held.
-
-        An event always names the znode itself, but a new znode comes with its parent's list. Changes of znodes further
-        up do not concern this one.
-        """
-        yield path
-        while path and self._reconciler.tree.get(path) is None:
-            path = path[: path.rindex("/")]
-            yield path
 
     # Comparing
 
@@ -376,7 +333,7 @@ class Audit:
 
     def _differing(self, paths: Sequence[str], results: Sequence[ReadResult]) -> list[int]:
         """The positions to compare one by one. Counts the others, which are right at the first look."""
-        looks, touched = self._reading, self._touched.reads | self._touched.lists
+        looks, touched = self._reading, self._unrest.touched
         kept = self._reconciler.kept(paths, list(results))
         odd = set(self._reconciler.tree.differing(paths, kept))
         odd.update(at for at, path in enumerate(paths) if looks.get(path, _GONE) is not None or path in touched)
@@ -389,15 +346,15 @@ class Audit:
 
     def over(self, request: ReadRequest) -> None:
         """A request of the round is over; paths that it did not answer are looked at again."""
-        self._requests.discard(request)
+        self.requests.discard(request)
         read = (*request.reads, *request.lists) if isinstance(request, MultiRead) else request.reads
         for looks, paths in ((self._reading, read), (self._listing, request.lists)):
             for path in [path for path in paths if path in looks]:
                 look = looks.pop(path) or _Look()
                 if path not in self._later:
                     self._put_off(path, look, "failed")
-        if not self._requests:
-            self._agenda.stop_noting(self._touched)
+        if not self.requests:
+            self._unrest.end_round()
             if self._findings.found + sum(look.is_second for look in self._later.values()) >= ENOUGH:
                 self._walk = None
             self._read_unreported()
@@ -421,7 +378,7 @@ class Audit:
         if path not in self._reading:
             return
         look = self._reading.pop(path) or _Look()
-        if self._was_touched(path):
+        if self._unrest.was_touched(path):
             self._put_off(path, look, "changing")
         elif isinstance(result, int) and result not in (NO_NODE, *UNREADABLE_CODES):
             self._put_off(path, look, "failed")
@@ -455,7 +412,7 @@ class Audit:
         entry = self._reconciler.tree.get(path)
         if look is None or entry is None:
             return
-        if self._was_touched(path):
+        if self._unrest.was_touched(path):
             if path not in self._later:
                 self._put_off(path, look, "changing")
             return
@@ -463,11 +420,11 @@ class Audit:
         wanted = scope.children(path, names)
         there = set(wanted)
         held = {f"{path}/{name}" for name in entry.children} if isinstance(entry, Branch) else set()
-        unsettled = self._unsettled() if there != held else set()
+        dirty = self._unrest.unsettled() | self._unrest.touched if there != held else set()
         for child in there ^ held:
             if len(self._later) >= ENOUGH:
                 break
-            if child not in self._touched and child not in unsettled:
+            if child not in dirty:
                 self._later.setdefault(child, _Look(is_second=True))
         if path or scope.others(names, wanted) == self._reconciler.others:
             return
@@ -481,6 +438,19 @@ class Audit:
 def _is_untracked(path: str) -> bool:
     """Whether ZooKeeper changes the znode at a path without an event."""
     return _may_be_untracked(path) and (path == "/zookeeper/config" or path.endswith("/zookeeper_stats"))
+
+
+def _sizes_of_leaves(tree: Tree, prefix: str, paths: Sequence[str]) -> list[int] | None:
+    """The bytes of requests and answers for siblings; None unless all are leaves of the tree that can be compared."""
+    data_bytes = None if _may_be_untracked(prefix + paths[0]) else tree.leaf_sizes(paths)
+    if data_bytes is None:
+        return None
+    return [_bytes_of(prefix + path, size) for path, size in zip(paths, data_bytes, strict=True)]
+
+
+def _bytes_of(path: str, data_bytes: int) -> int:
+    """The bytes of a request and its answer, about."""
+    return 8 * len(path) + data_bytes
 
 
 def _may_be_untracked(path: str) -> bool:

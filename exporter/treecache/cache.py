@@ -631,11 +631,6 @@ class TreeCache:
             self._session.inquire()
         for verified in outcome.verified:
             self._on_verified(verified)
-        if self._replica.initialized != self._initialized.is_set():
-            if self._replica.initialized:
-                self._initialized.set()
-            else:
-                self._initialized.clear()
         if outcome.refreshed:
             self._observers.refreshed(outcome.refreshed, outcome.events)
 
@@ -645,6 +640,11 @@ class TreeCache:
             if self._feed is not None:
                 self._feed.take(outcome.events, interrupted=bool(outcome.syncs), is_complete=self._replica.is_in_sync)
         finally:
+            if self._replica.initialized != self._initialized.is_set():
+                if self._replica.initialized:
+                    self._initialized.set()
+                else:
+                    self._initialized.clear()
             try:
                 self._publication.publish(outcome.events)
             finally:

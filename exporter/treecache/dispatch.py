@@ -108,7 +108,7 @@ class Dispatch:
     @property
     def under_way(self) -> int:
         """How many requests are under way besides an audit's, which are small: others do not wait for them."""
-        return len(self._in_flight) - self._audit.outstanding
+        return len(self._in_flight) - len(self._audit.requests)
 
     def _send_audit(self, now: float) -> None:
         """Sends an audit's next reads, if refreshes leave room."""

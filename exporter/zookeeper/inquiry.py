@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from kazoo.client import KazooClient
@@ -25,7 +25,7 @@ from exporter.zookeeper.wire import MARSHALLING_ERROR, UNIMPLEMENTED, AddWatch, 
 
 #: The maximum duration of an inquiry in seconds, without the end of its session.
 PATIENCE = 5.0
-#: Connections in a row that end without both answers: a proxy that hangs up on unknown requests.
+#: Connections in a row that end without an answer: a proxy that hangs up on unknown requests.
 HANG_UPS = 3
 #: The session timeout in seconds: a server that is too old closes the connection but not the session.
 _SESSION_TIMEOUT = 4.0
@@ -81,7 +81,7 @@ class Inquiry:
         self._deadline = time.monotonic() + PATIENCE
         try:
             self._client.start(PATIENCE)
-            return self._knows_both()
+            return self._knows(AddWatch) and self._knows(lambda path: MultiRead("", [path], []))
         except Exception as error:
             _quiet.debug("an inquiry failed: %s", error)
             return None
@@ -92,34 +92,27 @@ class Inquiry:
             self._client.stop()
             self._client.close()
 
-    def _knows_both(self) -> bool | None:
+    def _knows(self, request: Callable[[str], Request]) -> bool | None:
         for _ in range(HANG_UPS):
             if not self._wait_connected():
                 return None
-            requests: list[Request] = [AddWatch(_PATH), MultiRead("", [_PATH], [])]
-            answers = self._answers_to(requests)
-            replies = [answer for answer in answers if isinstance(answer, Reply)]
-            if any(map(_is_refusal, replies)):
-                return False
-            if len(replies) == len(requests):
-                return True
-            if len(answers) < len(requests):
+            answer = self._answer_to(request(_PATH))
+            if answer is None:
                 return None
+            if isinstance(answer, Reply):
+                return answer.error not in (UNIMPLEMENTED, MARSHALLING_ERROR)
         return False
 
-    def _answers_to(self, requests: Sequence[Request]) -> list[Message]:
-        """The answers that come in time, up to a refusal, to requests that are sent together."""
+    def _answer_to(self, request: Request) -> Message | None:
         answered, answers = self._client.handler.event_object(), list[Message]()
 
         def take(message: Message) -> None:
             answers.append(message)
-            if len(answers) == len(requests) or _is_refusal(message):
-                answered.set()
+            answered.set()
 
-        for request in requests:
-            self._submit(request, take)
+        self._submit(request, take)
         answered.wait(max(0.0, self._deadline - time.monotonic()))
-        return list(answers)
+        return answers[0] if answers else None
 
     def _wait_connected(self) -> bool:
         while not self._client.connected:
@@ -127,7 +120,3 @@ class Inquiry:
                 return False
             self._client.handler.sleep_func(0.005)
         return True
-
-
-def _is_refusal(answer: Message) -> bool:
-    return isinstance(answer, Reply) and answer.error in (UNIMPLEMENTED, MARSHALLING_ERROR)

@@ -11,7 +11,7 @@ import pytest
 from kazoo.client import KazooClient
 from kazoo.retry import KazooRetry
 
-from exporter import TreeCache
+from exporter import TreeCache, TreeEvent
 from exporter.treecache import placement
 from tests.conftest import ZooKeeper
 from tests.faults.proxy import Proxy
@@ -87,7 +87,7 @@ def observed(
             cache.listen(replay)
             with cache:
                 assert cache.wait_initialized(60)
-                eventually(lambda: cache.stats().undelivered_events == 0)
+                eventually(lambda: replay.kinds[TreeEvent.INITIALIZED] and cache.stats().undelivered_events == 0)
                 yield Observed(proxy, client, cache, replay, writer, root)
 
 

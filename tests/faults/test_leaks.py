@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import operator
 import os
 import sys
 import threading
@@ -43,6 +44,10 @@ class Belongings(NamedTuple):
     threads: int
     descriptors: int
     watches: int
+
+    def are_within(self, others: Belongings) -> bool:
+        """Whether none are more than the others; these may include what an inquiry just needed."""
+        return all(map(operator.le, self, others))
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +99,7 @@ def test_caches_started_and_closed_on_one_client(server: ZooKeeperServer, writer
         blocks_before = blocks()
         for _ in range(CYCLES):
             run(client, strategy)
-        eventually(lambda: belongings(server) == before._replace(watches=left))
+        eventually(lambda: belongings(server).are_within(before._replace(watches=left)))
         eventually(lambda: blocks() - blocks_before < NOISE)
     eventually(lambda: belongings(server).watches == 0)
 
@@ -107,7 +112,7 @@ def test_caches_closed_before_they_are_loaded(server: ZooKeeperServer, writer: K
         for _ in range(CYCLES):
             with TreeCache(client, "/app", create_root=False):
                 pass
-        eventually(lambda: belongings(server) == before._replace(watches=0))
+        eventually(lambda: belongings(server).are_within(before._replace(watches=0)))
 
 
 def test_clients_and_caches(server: ZooKeeperServer, writer: KazooClient, strategy: str) -> None:
@@ -117,7 +122,7 @@ def test_clients_and_caches(server: ZooKeeperServer, writer: KazooClient, strate
             run(client, strategy)
         if cycle == 5:
             blocks_before = blocks()
-    eventually(lambda: belongings(server) == before)
+    eventually(lambda: belongings(server).are_within(before))
     eventually(lambda: blocks() - blocks_before < NOISE)
 
 
@@ -132,7 +137,7 @@ def test_reconnects(server: ZooKeeperServer, writer: KazooClient, strategy: str)
                 eventually(lambda n=number: cache.stats().syncs["reconnect"] == n and not busy(cache))  # type: ignore[misc]
                 if number == 5:
                     blocks_before = blocks()
-            eventually(lambda: belongings(server) == before)
+            eventually(lambda: belongings(server).are_within(before))
             eventually(lambda: blocks() - blocks_before < NOISE)
 
 
@@ -158,7 +163,7 @@ def test_many_events(server: ZooKeeperServer, writer: KazooClient, strategy: str
                 if turn == 5:
                     blocks_before = blocks()
             eventually(lambda: not busy(cache))
-            eventually(lambda: belongings(server) == before)
+            eventually(lambda: belongings(server).are_within(before))
             eventually(lambda: blocks() - blocks_before < NOISE)
 
 

@@ -30,6 +30,7 @@ from exporter.treecache.sent import InFlight
 from exporter.treecache.sharded import ShardedStrategy
 from exporter.treecache.timers import Timer
 from exporter.treecache.tree import NEVER_LISTED, Branch, Tree
+from exporter.treecache.unrest import Unrest
 from exporter.treecache.walk import Walk
 from exporter.zookeeper.barrier import BarrierRequest
 from exporter.zookeeper.messages import DELETED, Barrier, Capable, Connected, Message, Reply, WatchEvent
@@ -655,7 +656,7 @@ def loaded_tree_is_not_checked(original: Any) -> Any:
 @breaks(Audit, "_compare")
 def audit_compares_what_became_dirty(original: Any) -> Any:
     def compare(self: Audit, path: str, result: Any) -> None:
-        self._touched = Wanted()
+        self._unrest._touched = Wanted()
         self._reading = {one: _Look(is_second=True) for one in self._reading}
         original(self, path, result)
 
@@ -694,7 +695,7 @@ def resync_after_an_audit_believes_the_parents(original: Any) -> Any:
 
 
 @breaks(
-    Audit,
+    Unrest,
     "_decisive",
     Plan(
         Options(mode="classic", audit_interval=30.0, begins="loaded"),

@@ -394,7 +394,7 @@ def test_an_audit_reads_in_small_requests_several_at_once() -> None:
     harness.take()
     assert harness.replica.audit.is_running
     sizes = [request.operations for request in harness.server.requests if isinstance(request, MultiRead)]
-    assert 1 < len(sizes) == harness.replica.audit.outstanding <= 4
+    assert 1 < len(sizes) == len(harness.replica.audit.requests) <= 4
     assert max(sizes) <= AUDITED
     harness.settle()
     assert harness.replica.audit.completed == 1
