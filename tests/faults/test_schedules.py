@@ -65,6 +65,8 @@ def play(place: ZooKeeperServer | Ensemble, proxy: Proxy, strategy: str, seed: i
         writers = [Writer(place.hosts, root, f"{seed} {number}") for number in range(2)]
         for writer in writers:
             writer.start()
+        # A new session needs longer than some faults leave.
+        eventually(lambda: all(writer.client.connected for writer in writers))
         faults = Faults(seed, proxy, reader, place)
         cleanup.enter_context(cache)
         try:
