@@ -39,6 +39,8 @@ def fakes(*behaviours: Behaviour) -> Iterator[list[Fake]]:
         await stack.aclose()
         # A connection that is just accepted begins to be served when the others have ended.
         while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            # So that each has begun; one that is cancelled before leaves its connection open.
+            await asyncio.sleep(0)
             for task in others:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
