@@ -36,16 +36,19 @@ class Findings:
     def __init__(self, prefix: str, reconciler: Reconciler) -> None:
         #: The numbers of differences, by `MISMATCH_KINDS`.
         self.mismatches = dict.fromkeys(MISMATCH_KINDS, 0)
-        #: How many the current audit has found.
-        self.found = 0
         self._prefix = prefix
         self._reconciler = reconciler
-        #: The paths that it has counted: the walk may come to a znode that its parent's list has shown to differ.
+        #: The paths that the current audit has counted: its walk may come to one that its parent's list showed.
         self._counted: set[str] = set()
         self._named: list[str] = []
         self._is_news = False
         #: By path: how many audits found the znode to differ, although everything was read again in between.
         self._persisting: dict[str, int] = {}
+
+    @property
+    def found(self) -> int:
+        """How many differences the current audit has found."""
+        return len(self._counted)
 
     def difference(self, path: str, result: ReadResult) -> str | None:
         """How the tree differs at a path: one of `MISMATCH_KINDS`, or `UNREPORTED`; None if it does not."""
@@ -77,7 +80,6 @@ class Findings:
             return
         self._counted.add(path)
         self.mismatches[difference] += 1
-        self.found += 1
         if len(self._named) < _NAMED:
             self._named.append(f"{self._prefix + path or '/'} is {difference}")
         if len(self._persisting) >= 10 * ENOUGH:
@@ -96,7 +98,6 @@ class Findings:
         For a difference that persists, that is so after twice as many audits each time, since reading did not help.
         """
         found, named, is_news = self.found, self._named, self._is_news
-        self.found, self._named, self._is_news = 0, [], False
-        self._counted.clear()
+        self._counted, self._named, self._is_news = set(), [], False
         more = f" and {found - len(named)} more" if found > len(named) else ""
         return MismatchError(f"an audit found differences: {', '.join(named)}{more}") if is_news else None

@@ -46,11 +46,11 @@ class Unrest:
 
     def was_touched(self, path: str) -> bool:
         """Whether one of these paths concerns this one."""
-        return any(at in self._touched for at in self._decisive(path))
+        return self.concerns(path, self._touched)
 
-    def concerns(self, path: str, dirty: set[str]) -> bool:
+    def concerns(self, path: str, dirty: set[str] | Wanted) -> bool:
         """Whether dirty paths concern this one: it is among them, or if it is not held a path above it is."""
-        return not dirty.isdisjoint(self._decisive(path))
+        return any(at in dirty for at in self._decisive(path))
 
     def _decisive(self, path: str) -> Iterator[str]:
         """The path, and if it is not held the paths above it, up to the first that is held.
