@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
-from exporter.treecache.pathqueue import PathQueue, how_many_fit
+from exporter.treecache.pathqueue import Family, PathQueue, Taken
+from exporter.zookeeper.paths import Paths, Siblings
 from exporter.zookeeper.wire import ReadRequest
 
 
@@ -33,6 +34,9 @@ class Wanted:
     reads: set[str] = field(default_factory=set)
     lists: set[str] = field(default_factory=set)
 
+    def __bool__(self) -> bool:
+        return bool(self.reads or self.lists)
+
     def __contains__(self, path: str) -> bool:
         return path in self.reads or path in self.lists
 
@@ -46,7 +50,9 @@ class Agenda:
     def __init__(self) -> None:
         self._reads = PathQueue()
         self._lists = PathQueue()
-        self._survey: Iterator[str] | None = None
+        #: The siblings of the survey that come next, and the others after them; None without a survey.
+        self._surveyed = Family("", ())
+        self._survey: Iterator[Siblings] | None = None
         self._loading = 0
         self._notes: tuple[Wanted, ...] = ()
 
@@ -119,9 +125,9 @@ class Agenda:
         """All paths that wait now."""
         return Wanted(set(self._reads), set(self._lists))
 
-    def survey(self, paths: Iterator[str]) -> None:
+    def survey(self, runs: Iterator[Siblings]) -> None:
         """Begins a load of all waiting paths and of these, which it takes from the iterator bit by bit."""
-        self._survey = paths
+        self._survey, self._surveyed = runs, Family("", ())
         self._loading = self._reads.mark_all() + self._lists.mark_all()
 
     def break_off(self) -> None:
@@ -130,8 +136,8 @@ class Agenda:
 
     # Sending paths
 
-    def take_reads(self, count: int, size: int, overhead: int = 0) -> tuple[list[str], list[str]]:
-        """Takes up to `count` paths to read; returns them, and which of them a load waits for.
+    def take_reads(self, count: int, size: int, overhead: int = 0) -> Taken:
+        """Takes up to `count` paths to read.
 
         Together they have at most `size` bytes, counting `overhead` for each, unless the first alone has more.
         """
@@ -149,20 +155,26 @@ class Agenda:
         """Takes the path to list next, and whether a load waits for it."""
         return self._lists.pop()
 
-    def take_surveyed(self, count: int, size: int, overhead: int = 0) -> list[str]:
-        """Takes up to `count` paths of the survey, all of them for the load, within the bytes of `take_reads`.
-
-        Paths that do not fit beside the others are added as paths to read.
-        """
-        if self._survey is None or count <= 0:
-            return []
-        paths = list(islice(self._survey, count))
-        if not paths:
-            self._survey = None
-        fitting = how_many_fit(paths, size, overhead)
-        self._loading += fitting
-        self.want_reads(paths[fitting:], True)
-        return paths[:fitting]
+    def take_surveyed(self, count: int, size: int, overhead: int = 0) -> Paths:
+        """Takes up to `count` paths of the survey, all of them for the load, within the bytes of `take_reads`."""
+        paths = Paths()
+        while self._survey is not None and len(paths) < count:
+            if not self._surveyed:
+                run = next(self._survey, None)
+                if run is None:
+                    self._survey = None
+                else:
+                    self._surveyed = Family(*run)
+                continue
+            taken, spent = self._surveyed.take(count - len(paths), size, overhead)
+            if not taken.names:
+                if paths:
+                    break
+                taken, spent = self._surveyed.take(1, sys.maxsize, overhead)
+            size -= spent
+            paths.add(taken)
+        self._loading += len(paths)
+        return paths
 
     # Answered requests
 

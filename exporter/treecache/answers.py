@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from kazoo.exceptions import EXCEPTIONS, KazooException
@@ -17,8 +18,10 @@ from exporter.treecache.pauses import FIRST_DELAY, LONGEST_DELAY, Pauses
 from exporter.treecache.reconciler import Reconciler
 from exporter.treecache.sent import Sent
 from exporter.treecache.strategies import Strategies
+from exporter.treecache.unchanged import differing
 from exporter.zookeeper.capabilities import TOO_LONG, TOO_MUCH
 from exporter.zookeeper.messages import Reply
+from exporter.zookeeper.paths import parts_of, runs_of
 from exporter.zookeeper.records import pzxid_of, version_of
 from exporter.zookeeper.wire import (
     MARSHALLING_ERROR,
@@ -46,7 +49,7 @@ class Verdict(NamedTuple):
     root_is_missing: bool = False
 
 
-_NOT_UNDERSTOOD = Verdict(understood=False)
+_APPLIED, _NOT_UNDERSTOOD = Verdict(understood=True), Verdict(understood=False)
 #: Why a read that exceeds the server's limits is not sent, by the code that stands for its answer.
 _NOT_SENT = {
     TOO_LONG: "is longer than the server's jute.maxbuffer allows",
@@ -145,11 +148,16 @@ class Answers:
         self._now = now
         if reply.error == THROTTLED or (isinstance(request, MultiRead) and reply.error != OK):
             return _NOT_UNDERSTOOD
-        if isinstance(request, MultiRead):
-            verdict = self._apply_multi_read(request, request.decode(reply.body, reply.offset), loads)
-        else:
-            verdict = self._apply_single(reply, request, loads)
-        return verdict
+        if not isinstance(request, MultiRead):
+            return self._apply_single(reply, request, loads)
+        # Of a resync, most is as it was.
+        may_be_unchanged = loads.everything and self._reconciler.keeping.keeps_all
+        tree, body, offset = self._reconciler.tree, reply.body, reply.offset
+        odd = differing(tree, request, body, offset) if may_be_unchanged else None
+        if odd is None:
+            return self._apply_multi_read(request, request.decode(body, offset), loads)
+        self._reconciler.suspect_parents(request.reads)
+        return _together([self._apply_read(path, result, True) for path, result in odd])
 
     def _apply_single(self, reply: Reply, request: ReadRequest, loads: Loads) -> Verdict:
         path = (*request.reads, *request.lists)[0]
@@ -173,19 +181,16 @@ class Answers:
     def _apply_multi_read(self, request: MultiRead, results: list[ReadResult], loads: Loads) -> Verdict:
         reads, reconciler = request.reads, self._reconciler
         verdicts: list[Verdict] = []
-        results = reconciler.kept(reads, results)
+        results = reconciler.keeping.results(reads, results)
         # Paths of events are mostly known and have changed: one by one is faster for them.
         in_runs = loads.everything or loads.count > 0
-        position = 0
-        while position < len(reads):
-            run = reconciler.apply_run(reads, results, position, loads) if in_runs else None
-            for number in (position,) if run is None else run.odd:
-                path, result = reads[number], results[number]
-                if isinstance(result, bytes):
-                    reconciler.apply_record(path, result, path in loads)
-                else:
-                    verdicts.append(self._apply_error(path, result, path in loads))
-            position = position + 1 if run is None else run.end
+        start = 0
+        for run in runs_of(reads) if in_runs else parts_of(reads):
+            answered = results[start : start + len(run.names)]
+            start += len(answered)
+            for position in reconciler.apply_run(run, answered, loads) if in_runs else range(len(answered)):
+                path = run.stem + run.names[position]
+                verdicts.append(self._apply_read(path, answered[position], path in loads))
         answers = iter(results[len(request.reads) :])
         for path, result, names in zip(request.lists, answers, answers, strict=True):
             load = path in loads
@@ -195,10 +200,14 @@ class Answers:
             else:
                 error = result if isinstance(result, int) else names
                 verdicts.append(self._apply_error(path, error, load, listed=True))
-        return Verdict(
-            understood=True,
-            root_is_missing=any(verdict.root_is_missing for verdict in verdicts),
-        )
+        return _together(verdicts)
+
+    def _apply_read(self, path: str, result: ReadResult, load: bool) -> Verdict:
+        """Applies the result of reading one znode."""
+        if not isinstance(result, bytes):
+            return self._apply_error(path, result, load)
+        self._reconciler.apply_record(path, result, load)
+        return _APPLIED
 
     def _apply_error(self, path: str, result: ReadResult, load: bool, listed: bool = False) -> Verdict:
         """Applies an error code in place of a record or a list."""
@@ -218,6 +227,11 @@ class Answers:
             self._outbox.fault("request" if strike.number == 1 else "unsettled", error)
         self._agenda.put_off(path, load, strike.due_at, listed=listed)
         return Verdict(understood=True)
+
+
+def _together(verdicts: Iterable[Verdict]) -> Verdict:
+    """The verdict about an answer, of which each part was applied."""
+    return Verdict(understood=True, root_is_missing=any(verdict.root_is_missing for verdict in verdicts))
 
 
 def error_with(code: int, doing: str) -> Exception:

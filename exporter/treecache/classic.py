@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from exporter.treecache.agenda import ALL_LOADS, NO_LOADS, Agenda
 from exporter.treecache.reading import SINGLE_AUDITED, SINGLE_PATH_BYTES, SINGLE_WINDOW
@@ -45,7 +45,7 @@ class ClassicStrategy:
     ) -> Iterator[Sending]:
         """One request for each path, within the window and the allowance."""
         room = self._window - in_flight if allowance is None else min(allowance, self._window - in_flight)
-        reads, loads = agenda.take_reads(max(0, room), room * SINGLE_PATH_BYTES)
+        reads, loads, _ = agenda.take_reads(max(0, room), room * SINGLE_PATH_BYTES)
         loaded = set(loads)
         for path in reads:
             yield Sending(GetData(self._prefix, path), ALL_LOADS if path in loaded else NO_LOADS)
@@ -57,12 +57,12 @@ class ClassicStrategy:
         for path in agenda.take_surveyed(room, room * SINGLE_PATH_BYTES):
             yield Sending(GetData(self._prefix, path), ALL_LOADS)
 
-    def audit_room(self, in_flight: int, allowance: int | None) -> int:
+    def audit_room(self, in_flight: int, audited: int, allowance: int | None) -> int:
         """A few single reads."""
-        room = min(SINGLE_AUDITED, self._window - in_flight)
+        room = min(SINGLE_AUDITED, self._window - in_flight) - audited
         return room if allowance is None else min(room, allowance)
 
-    def audits(self, reads: list[str], lists: list[str]) -> list[ReadRequest]:
+    def audits(self, reads: Sequence[str], lists: Sequence[str]) -> list[ReadRequest]:
         """A request for each record and for each list of children."""
         requests: list[ReadRequest] = [GetData(self._prefix, path, watch=False) for path in (*reads, *lists)]
         requests += [GetChildren(self._prefix, path, watch=False) for path in lists]

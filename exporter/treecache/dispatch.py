@@ -108,16 +108,16 @@ class Dispatch:
     @property
     def under_way(self) -> int:
         """How many requests are under way besides an audit's, which are small: others do not wait for them."""
-        return len(self._in_flight) - len(self._audit.requests)
+        return len(self._in_flight) - len(self._audit.comparison.requests)
 
     def _send_audit(self, now: float) -> None:
         """Sends an audit's next reads, if refreshes leave room."""
         strategy = self._strategies.current
-        room = strategy.audit_room(len(self._in_flight), self._rate.allowance(now))
+        audited = len(self._audit.comparison.requests)
+        room = strategy.audit_room(self.under_way, audited, self._rate.allowance(now))
         if room > 0:
-            for request in strategy.audits(*self._audit.next_round(room, now)):
+            for request in self._audit.next_requests(strategy.audits, room, now):
                 self._rate.spend(request.operations)
-                self._audit.asked(request)
                 self.send(request, now, purpose=AUDIT)
         if self._agenda and not self._in_flight:
             # Reads that the audit requested at its end leave immediately.
@@ -163,7 +163,7 @@ class Dispatch:
     def put_back(self, request: ReadRequest, sent: Sent) -> None:
         """Does the same for a request whose answer had no result."""
         if sent.purpose == AUDIT:
-            self._audit.over(request)
+            self._audit.comparison.over(request)
             return
         self._agenda.put_back(request, sent.loads)
         self._refreshing.put_back(sent.causes)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from exporter.treecache.siblings import siblings
 from exporter.treecache.view import View
 from exporter.zookeeper.observers import overriding
+from exporter.zookeeper.paths import runs_of
 from exporter.zookeeper.records import without_data
 from exporter.zookeeper.wire import ReadResult
 
@@ -19,7 +19,8 @@ class Keeping:
     """
 
     def __init__(self, keep_data: bool) -> None:
-        self._keeps_all = keep_data
+        #: Whether it is that of all znodes.
+        self.keeps_all = keep_data
         self._readers: tuple[View, ...] = ()
         self._failed: Callable[[View, BaseException], None] = lambda view, error: None
 
@@ -30,29 +31,24 @@ class Keeping:
 
     def results(self, paths: Sequence[str], results: list[ReadResult]) -> list[ReadResult]:
         """The results of reading these paths, and others after them, with the data to hold of these paths."""
-        if self._keeps_all:
+        if self.keeps_all:
             return results
         if not self._readers:
             return _stripped(results)
         held: list[ReadResult] = []
-        while len(held) < len(paths):
-            path, start = paths[len(held)], len(held)
-            if not path:
-                held += self._of_each((path,), results[start : start + 1])
-                continue
-            head = path[: path.rindex("/")]
-            end = start + len(siblings(paths, start, head + "/"))
-            if any(self._asks(view, view.reads_below, head) for view in self._readers):
-                held += self._of_each(paths[start:end], results[start:end])
+        for run in runs_of(paths):
+            answered = results[len(held) : len(held) + len(run.names)]
+            if not run.stem or any(self._asks(view, view.reads_below, run.stem[:-1]) for view in self._readers):
+                held += self._of_each(run.paths(), answered)
             else:
-                held += _stripped(results[start:end])
+                held += _stripped(answered)
         return held + results[len(paths) :]
 
     def record(self, path: str, record: bytes) -> bytes:
         """The record to hold of a path."""
-        return record if self._keeps_all or self._reads(path) else without_data(record)
+        return record if self.keeps_all or self._reads(path) else without_data(record)
 
-    def _of_each(self, paths: Sequence[str], results: Sequence[ReadResult]) -> list[ReadResult]:
+    def _of_each(self, paths: Iterable[str], results: Sequence[ReadResult]) -> list[ReadResult]:
         return [
             self.record(path, result) if isinstance(result, bytes) else result
             for path, result in zip(paths, results, strict=True)

@@ -72,7 +72,7 @@ class Loading:
         """Requests a new read of every known znode; with `lists_all` also of every list, even if it seems current."""
         self._reconciler.begin_sync(lists_all=lists_all)
         self._agenda.want_reads(("",), True)
-        self._agenda.survey(self._reconciler.tree.paths())
+        self._agenda.survey(self._reconciler.tree.runs())
 
     def break_off(self, now: float) -> None:
         """Reports that the sync, if one is under way, will not be complete."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.freshness import Verified
 from exporter.treecache.sent import Sent
-from exporter.treecache.siblings import sums
+from exporter.treecache.sums import sums
 
 
 class Event(NamedTuple):

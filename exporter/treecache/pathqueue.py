@@ -13,8 +13,17 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import accumulate, chain, compress, repeat
 from operator import add
+from typing import NamedTuple
 
-from exporter.treecache.siblings import MANY
+from exporter.zookeeper.paths import MANY, Paths, Siblings
+
+
+class Taken(NamedTuple):
+    """Paths that no longer wait, those among them that a load waits for, and the bytes that all have together."""
+
+    paths: Paths
+    loads: Paths
+    size: int
 
 
 class _Singles:
@@ -37,20 +46,20 @@ class _Singles:
         """Takes the first path."""
         return self.order.popleft()
 
-    def take(self, count: int, size: int, overhead: int) -> tuple[list[str], int]:
+    def take(self, count: int, size: int, overhead: int) -> tuple[Siblings, int]:
         """The first paths, up to `count` of them, and their bytes with `overhead` each, at most `size`."""
         order = self.order
         paths = [order.popleft() for _ in range(min(count, len(order)))]
         fitting, spent = _fitting(paths, size, overhead)
         order.extendleft(reversed(paths[fitting:]))
-        return paths[:fitting], spent
+        return Siblings("", paths[:fitting]), spent
 
 
-class _Family:
+class Family:
     """Children of one znode that wait, the first one at the position `at` of their names.
 
     Args:
-        stem: the znode's path and a slash.
+        stem: the znode's path and a slash; empty if the names are whole paths.
         names: the names of all.
     """
 
@@ -85,12 +94,12 @@ class _Family:
         self.at += 1
         return self.stem + self.names[self.at - 1]
 
-    def take(self, count: int, size: int, overhead: int) -> tuple[list[str], int]:
+    def take(self, count: int, size: int, overhead: int) -> tuple[Siblings, int]:
         """The first paths, up to `count` of them, and their bytes with `overhead` each, at most `size`."""
         names = self.names[self.at : self.at + count]
         fitting, spent = _fitting(names, size, overhead + byte_lengths((self.stem,))[0])
         self.at += fitting
-        return [f"{self.stem}{name}" for name in names[:fitting]], spent
+        return Siblings(self.stem, names[:fitting]), spent
 
 
 class PathQueue:
@@ -104,10 +113,10 @@ class PathQueue:
 
     def __init__(self, many: int = MANY) -> None:
         self._many = many
-        self._order: deque[_Singles | _Family] = deque()
+        self._order: deque[_Singles | Family] = deque()
         #: Whether a load waits for each single path, the postponed ones included. One waits for every family.
         self._load: dict[str, bool] = {}
-        self._families: dict[str, _Family] = {}
+        self._families: dict[str, Family] = {}
         self._later: list[tuple[float, str]] = []
         #: How many paths may be taken now: the total of the parts of `_order`, of which there may be very many.
         self.waiting = 0
@@ -148,7 +157,7 @@ class PathQueue:
         wait = self._load and not self._load.keys().isdisjoint(map(stem.__add__, names))
         if wait or len(names) < self._many or stem in self._families or len(set(names)) < len(names):
             return self.push(map(stem.__add__, names), True)
-        self._families[stem] = family = _Family(stem, names)
+        self._families[stem] = family = Family(stem, names)
         self._order.append(family)
         self.waiting += len(family)
         return len(family)
@@ -184,38 +193,37 @@ class PathQueue:
         """Takes the path that came first, and whether a load waits for it."""
         part = self._order[0]
         path = part.pop()
-        load = isinstance(part, _Family) or self._load.pop(path)
+        load = isinstance(part, Family) or self._load.pop(path)
         self.waiting -= 1
         if not part:
             self._drop_first()
         return path, load
 
-    def pop_some(self, count: int, size: int, overhead: int = 0) -> tuple[list[str], list[str]]:
+    def pop_some(self, count: int, size: int, overhead: int = 0) -> Taken:
         """Takes up to `count` paths of at most `size` bytes in all, or a single longer one.
 
-        Each path counts `overhead` bytes in addition to its length. Returns the paths, and separately the ones among
-        them that a load waits for.
+        Each path counts `overhead` bytes in addition to its length.
         """
-        paths: list[str] = []
-        marked: list[str] = []
+        paths, marked, left = Paths(), Paths(), size
         while self._order and len(paths) < count:
             part = self._order[0]
-            taken, spent = part.take(count - len(paths), size, overhead)
-            if not taken:
+            taken, spent = part.take(count - len(paths), left, overhead)
+            if not taken.names:
                 if paths:
                     break
                 taken, spent = part.take(1, sys.maxsize, overhead)
-            size -= spent
-            paths += taken
-            if isinstance(part, _Family):
-                marked += taken
-            else:
-                marks = [self._load.pop(path) for path in taken]
-                marked += taken if all(marks) else compress(taken, marks)
+            left -= spent
+            paths.add(taken)
+            marked.add(taken if isinstance(part, Family) else self._unmark(taken))
             if not part:
                 self._drop_first()
         self.waiting -= len(paths)
-        return paths, marked
+        return Taken(paths, marked, size - left - overhead * len(paths))
+
+    def _unmark(self, taken: Siblings) -> Siblings:
+        """Forgets single paths; returns those that a load waits for."""
+        marks = [self._load.pop(path) for path in taken.names]
+        return taken if all(marks) else Siblings("", list(compress(taken.names, marks)))
 
     def mark_all(self) -> int:
         """Marks every path as one that a load waits for; returns their number."""
@@ -235,7 +243,7 @@ class PathQueue:
     def _drop_first(self) -> None:
         """Drops the first part, of which everything was taken."""
         part = self._order.popleft()
-        if isinstance(part, _Family):
+        if isinstance(part, Family):
             del self._families[part.stem]
 
     def _is_of_a_family(self, path: str) -> bool:
@@ -247,20 +255,20 @@ class PathQueue:
         return family is not None and path[cut:] in family
 
 
-def how_many_fit(paths: Sequence[str], size: int, overhead: int) -> int:
-    """How many of the first paths, each with `overhead` more bytes, fit into `size` bytes; at least one."""
-    return max(1, _fitting(paths, size, overhead)[0]) if paths else 0
-
-
 def _fitting(texts: Sequence[str], size: int, overhead: int) -> tuple[int, int]:
     """How many of the first texts, each with `overhead` more bytes, fit into `size` bytes, and how many they take."""
-    ends = list(accumulate(map(add, byte_lengths(texts), repeat(overhead))))
+    lengths = byte_lengths(texts)
+    if len(set(lengths)) == 1:
+        each = lengths[0] + overhead
+        fitting = min(len(texts), max(0, size) // each) if each else len(texts)
+        return fitting, fitting * each
+    ends = list(accumulate(map(add, lengths, repeat(overhead))))
     fitting = bisect_right(ends, size)
     return fitting, ends[fitting - 1] if fitting else 0
 
 
 def byte_lengths(paths: Sequence[str]) -> list[int]:
     """The length of each path on the wire, in bytes."""
-    if all(map(str.isascii, paths)):
+    if "".join(paths).isascii():
         return list(map(len, paths))
     return [len(path.encode()) for path in paths]

@@ -19,8 +19,8 @@ them waits, for milliseconds. A change passes these decisions, in this order:
    ``batch_size``; batches are smaller if paths or answers are long.
 6. *Rate limit* (`RateLimit`): at most ``max_nodes_per_second``, if set; unused reads of a tenth of a second may be
    saved up.
-7. *Audits* (`AUDITED`, `AUDIT_BYTES`) read in small requests, as many at once as the window has room for, and the next
-   only when all are answered. A refresh does not wait for their answers, but the server executes them first.
+7. *Audits* (`AUDITED`, `AUDIT_BYTES`) read in small requests, as many at once as the window has room for. A refresh
+   does not wait for their answers, but the server executes them first.
 
 The classic strategy reads each znode by its own request: of the above, 4 and 5 become `SINGLE_WINDOW`.
 

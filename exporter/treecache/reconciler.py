@@ -20,8 +20,9 @@ from exporter.treecache.keeping import Keeping
 from exporter.treecache.options import CacheOptions
 from exporter.treecache.outcome import AddedRun, Aside, Event, Fault, Outbox
 from exporter.treecache.scope import Scope
-from exporter.treecache.tree import NEVER_LISTED, Branch, Entry, OrphanError, Run, Tree, listed_pzxid_of, record_of
+from exporter.treecache.tree import NEVER_LISTED, Branch, Entry, OrphanError, Tree, listed_pzxid_of, record_of
 from exporter.treecache.view import View
+from exporter.zookeeper.paths import Paths, Siblings, runs_of
 from exporter.zookeeper.records import (
     UNREADABLE,
     child_count,
@@ -75,8 +76,8 @@ class Reconciler:
         self.left_out: set[str] = set()
         self._shown_prefix = shown_prefix
         self._agenda = agenda
-        self._keep_data = options.keep_data
-        self._keeping = Keeping(options.keep_data)
+        #: Says whose data the tree holds.
+        self.keeping = Keeping(options.keep_data)
         #: Takes the changes that are no events; None without views.
         self._asides: list[Aside] | None = None
         #: Suspects: znodes whose number of children may differ from those held, and since when one waits to be checked.
@@ -112,7 +113,7 @@ class Reconciler:
     def attend(self, feed: Feed) -> None:
         """Gives views also the changes that are no events, and keeps the data that they read."""
         self._asides = feed.asides
-        self._keeping.follow(feed.views, feed.fail)
+        self.keeping.follow(feed.views, feed.fail)
 
     def forget(self) -> None:
         """Drops every znode, without events."""
@@ -123,35 +124,35 @@ class Reconciler:
 
     # Results of reads
 
-    def kept(self, paths: Sequence[str], results: list[ReadResult]) -> list[ReadResult]:
-        """The results of reading these paths, and others after them, without data that the cache does not keep."""
-        return self._keeping.results(paths, results)
+    def suspect_parents(self, paths: Sequence[str]) -> None:
+        """Notes that children were read, so that others may be missing."""
+        self._suspects.update(run.stem[:-1] for run in runs_of(paths) if run.stem)
 
-    def apply_run(self, paths: Sequence[str], results: Sequence[ReadResult], start: int, loads: Loads) -> Run:
-        """Applies the records of children of one znode, from position `start` on, if they are new or unchanged.
+    def apply_run(self, run: Siblings, results: Sequence[ReadResult], loads: Loads) -> Sequence[int]:
+        """Applies the records of siblings if they are new or unchanged.
 
-        The results are `kept`. Does the same as `apply_record` for each, at a fraction of the cost; the caller applies
-        the results at the positions ``odd`` of the run.
+        The results are those of `keeping`. Does the same as `apply_record` for each, at a fraction of the cost; the
+        caller applies the results at the positions returned.
         """
-        run = self.tree.apply_run(paths, results, start)
-        if paths[start] and any(isinstance(result, bytes) for result in results[start : run.end]):
-            # Also if these children are as they were: others may be missing.
-            self._suspects.add(run.head)
-        if run.are_new:
-            records = cast(Sequence[bytes], results[start : run.end])
-            self.events.append(AddedRun(paths[start : run.end], records, run.kinds))
-        for position in run.parents:
-            if self._is_listed(paths[position], 1):
-                self._agenda.want_list(paths[position], self.syncing or paths[position] in loads)
-        return run
+        applied = self.tree.apply_run(run, results)
+        if run.stem and any(isinstance(result, bytes) for result in results):
+            # Also if these children are as they were, see `suspect_parents`.
+            self._suspects.add(run.stem[:-1])
+        if applied.are_new:
+            self.events.append(AddedRun(Paths((run,)), cast(Sequence[bytes], results), applied.kinds))
+        for position in applied.parents:
+            path = run.stem + run.names[position]
+            if self._is_listed(path, 1):
+                self._agenda.want_list(path, self.syncing or path in loads)
+        return applied.odd
 
     def apply_record(self, path: str, record: bytes, load: bool, listed: bool = False) -> None:
         """Applies a record; `listed` if the matching list of children is about to be applied as well.
 
         During a sync the load waits for everything that a new znode leads to, even if an event led to the znode first.
         """
-        if not self._keep_data:
-            record = self._keeping.record(path, record)
+        if not self.keeping.keeps_all:
+            record = self.keeping.record(path, record)
         try:
             entry = self.tree.add(path, record)
         except OrphanError:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from exporter.treecache.agenda import ALL_LOADS, NO_LOADS, Agenda, Loads
-from exporter.treecache.pathqueue import byte_lengths
 from exporter.treecache.reading import AUDITED, WORTHWHILE, BatchSize
 from exporter.treecache.strategy import Sending
 from exporter.zookeeper.messages import CHANGED, CHILD
+from exporter.zookeeper.paths import Paths, byte_length
 from exporter.zookeeper.wire import AddWatch, MultiRead, ReadRequest, Request
 
 
@@ -78,12 +78,12 @@ class RecursiveStrategy:
                 allowance -= sending.request.operations
             yield sending
 
-    def audit_room(self, in_flight: int, allowance: int | None) -> int:
+    def audit_room(self, in_flight: int, audited: int, allowance: int | None) -> int:
         """Small batches, as many as the window has room for."""
-        room = AUDITED * max(0, self._window - in_flight)
+        room = AUDITED * max(0, self._window - in_flight - audited)
         return room if allowance is None else min(room, allowance)
 
-    def audits(self, reads: list[str], lists: list[str]) -> list[ReadRequest]:
+    def audits(self, reads: Sequence[str], lists: Sequence[str]) -> list[ReadRequest]:
         """Batches that are small, in operations and in bytes."""
         parts = []
         while reads or lists:
@@ -93,10 +93,10 @@ class RecursiveStrategy:
             reads, lists = reads[len(read) :], lists[len(listed) :]
         return [request for part in parts for request in self._short_enough(*part)]
 
-    def _short_enough(self, reads: list[str], lists: list[str]) -> list[ReadRequest]:
+    def _short_enough(self, reads: Sequence[str], lists: Sequence[str]) -> list[ReadRequest]:
         """One batch, or several if the paths are too long for one."""
         request, reads_half, lists_half = MultiRead(self._prefix, reads, lists), len(reads) // 2, (len(lists) + 1) // 2
-        size = sum(byte_lengths(reads)) + 2 * sum(byte_lengths(lists))
+        size = byte_length(reads) + 2 * byte_length(lists)
         if request.is_of_one_path or self._batch_size.takes(len(self._prefix), request.operations, size):
             return [request]
         first = self._short_enough(reads[:reads_half], lists[:lists_half])
@@ -121,31 +121,29 @@ class RecursiveStrategy:
             read, _ = agenda.take_read()
             return Sending(MultiRead(self._prefix, (read,), ()), NO_LOADS)
         room = self._batch_size.room(len(self._prefix.encode()), allowance)
-        reads, loads = agenda.take_reads(room.operations, room.bytes, room.overhead)
-        room.take(len(reads), sum(byte_lengths(reads)))
+        reads, loads, read_bytes = agenda.take_reads(room.operations, room.bytes, room.overhead)
+        room.take(len(reads), read_bytes)
         lists: list[str] = []
         while room.operations and (path := agenda.first_list()) is not None and self.belongs_in_batch(path):
-            size = 2 * byte_lengths((path,))[0]
+            size = 2 * byte_length((path,))
             if (reads or lists) and not room.fits(2, size, children_of(path)):
                 break
             _, load = agenda.take_list()
             lists.append(path)
-            if load:
-                loads.append(path)
+            loads += Paths.of((path,) if load else ())
             room.take(2, size, children_of(path))
         surveyed = agenda.take_surveyed(room.operations, room.bytes, room.overhead)
         reads += surveyed
         loads += surveyed
         if not reads and not lists:
             return None
-        if self._lists_root and reads == loads == [""] and not lists and not children_of(""):
-            # A load begins, or the root has no children yet.
-            reads, lists = lists, reads
-        request = MultiRead(self._prefix, reads, lists)
         if len(loads) == len(reads) + len(lists):
-            return Sending(request, ALL_LOADS)
+            if self._lists_root and not lists and len(reads) == 1 and not reads[0] and not children_of(""):
+                # A load begins, or the root has no children yet.
+                return Sending(MultiRead(self._prefix, (), ("",)), ALL_LOADS)
+            return Sending(MultiRead(self._prefix, reads, lists), ALL_LOADS)
         # Parents first: a znode that was created again must not remove what was just read below it.
-        reads.sort()
+        request = MultiRead(self._prefix, sorted(reads), lists)
         return Sending(request, Loads(frozenset(loads), False, len(loads)) if loads else NO_LOADS)
 
     def belongs_in_batch(self, path: str) -> bool:

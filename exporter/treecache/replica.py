@@ -295,7 +295,7 @@ class Replica:
             self._attachment.refused(now)
         elif isinstance(request, ReadRequest):
             if sent.purpose == AUDIT:
-                self.audit.take_answer(reply, request)
+                self.audit.comparison.take_answer(reply, request)
             elif self._answers.take_in(reply, request, sent, now):
                 self._attachment.mistrust(now)
         elif isinstance(request, Sync):

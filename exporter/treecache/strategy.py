@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from exporter.treecache.agenda import Agenda, Loads
@@ -43,10 +43,10 @@ class Strategy(Protocol):
         `in_flight` requests are under way, besides those of an audit.
         """
 
-    def audit_room(self, in_flight: int, allowance: int | None) -> int:
-        """How many operations an audit may send now, besides `in_flight` requests."""
+    def audit_room(self, in_flight: int, audited: int, allowance: int | None) -> int:
+        """How many operations an audit may send now, besides `audited` requests of its own and `in_flight` others."""
 
-    def audits(self, reads: list[str], lists: list[str]) -> list[ReadRequest]:
+    def audits(self, reads: Sequence[str], lists: Sequence[str]) -> list[ReadRequest]:
         """Requests that read and list these paths and set no watches."""
 
     def answered(self, request: ReadRequest, size: int) -> None:

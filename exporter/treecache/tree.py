@@ -9,12 +9,12 @@ notice is a single assignment to, deletion from, or update of one table, which n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, cast
 
-from exporter.treecache.siblings import Numbers, Sums, siblings, sizes, sums
 from exporter.treecache.stats import NODE_KINDS
+from exporter.treecache.sums import Sums, have_children, sums
+from exporter.zookeeper.paths import Siblings, runs_of
 from exporter.zookeeper.records import (
     child_count,
     kind_of,
@@ -58,17 +58,14 @@ def listed_pzxid_of(entry: Entry) -> int:
     return pzxid_of(entry) if entry and child_count(entry) == 0 else NEVER_LISTED
 
 
-class Run(NamedTuple):
-    """Children of one znode, those at the positions from ``start`` to ``end``, after `Tree.apply_run`.
+class Applied(NamedTuple):
+    """What `Tree.apply_run` did about siblings.
 
     Either all of them are new and were added; then ``parents`` are the positions of the znodes that have children on
     the server, and ``kinds`` how many there are of each kind. Or nothing was changed; then ``odd`` are the positions of
     the znodes that differ from the tree.
     """
 
-    start: int
-    end: int
-    head: str
     are_new: bool
     parents: Sequence[int]
     odd: Sequence[int]
@@ -139,14 +136,11 @@ class Tree:
             else:
                 levels.pop()
 
-    def paths(self) -> Iterator[str]:
+    def runs(self) -> Iterator[Siblings]:
         """Every znode's path, parents before children; the tree may change during the iteration. Faster than `walk`."""
-        return chain.from_iterable(self._paths_by_parent())
-
-    def _paths_by_parent(self) -> Iterator[Iterable[str]]:
         if self.root is None:
             return
-        yield ("",)
+        yield Siblings("", ("",))
         levels = [iter((("/", self.root),))]
         while levels:
             stem, branch = next(levels[-1], (None, None))
@@ -155,38 +149,45 @@ class Tree:
                 continue
             # Copying a dict is atomic.
             children = branch.children.copy()
-            yield map(stem.__add__, children)
+            yield Siblings(stem, list(children))
             levels.append(_branches(stem, children))
 
     # From the one thread that may change it
 
-    def leaf_sizes(self, paths: Sequence[str]) -> Numbers | None:
-        """The bytes of data of siblings; None unless all are held, can be read, and are said to have no children."""
-        if not paths[0]:
+    def leaves(self, run: Siblings) -> list[bytes] | None:
+        """The records of siblings; None unless all are held, can be read, and are said to have no children."""
+        parent = self._parent(run.stem[:-1]) if run.stem else None
+        if parent is None or run.names[0] not in parent.children:
             return None
-        cut = paths[0].rindex("/")
-        parent = self._parent(paths[0][:cut])
-        entries = [] if parent is None else list(map(parent.children.get, [path[cut + 1 :] for path in paths]))
-        if set(map(type, entries)) != {bytes} or not all(entries):
+        held = list(map(parent.children.get, run.names))
+        if set(map(type, held)) != {bytes} or not all(held):
             return None
-        data_bytes, children = sizes(cast(list[bytes], entries))
-        return None if any(children) else data_bytes
+        records = cast(list[bytes], held)
+        return None if have_children(records) else records
 
     def differing(self, paths: Sequence[str], records: Sequence[object]) -> list[int]:
         """The positions of the znodes that are not held with just these records, or that have children."""
         odd: list[int] = []
         start = 0
-        while start < len(paths):
-            if not paths[start]:
-                odd.append(start)
-                start += 1
-                continue
-            head = paths[start][: paths[start].rindex("/")]
-            names, parent = siblings(paths, start, head + "/"), self._parent(head)
-            held = [None] * len(names) if parent is None else list(map(parent.children.get, names))
-            odd += [start + position for position in _differing(held, records[start : start + len(names)])]
-            start += len(names)
+        for run in runs_of(paths):
+            found = self._differing(run, records[start : start + len(run.names)])
+            odd += [start + position for position in found]
+            start += len(run.names)
         return odd
+
+    def _differing(self, run: Siblings, records: Sequence[object]) -> Sequence[int]:
+        """The positions where an entry is not just the record, without children."""
+        parent = self._parent(run.stem[:-1]) if run.stem else None
+        if parent is None:
+            return range(len(run.names))
+        held = list(map(parent.children.get, run.names))
+        if held == records and set(map(type, held)) == {bytes} and not have_children(cast(list[bytes], held)):
+            return ()
+        return [
+            position
+            for position, (entry, record) in enumerate(zip(held, records, strict=True))
+            if not entry or not isinstance(entry, bytes) or entry != record or child_count(entry)
+        ]
 
     def get(self, path: str) -> Entry | None:
         """The same as `find`, but faster for siblings one after another."""
@@ -217,32 +218,26 @@ class Tree:
         self._count(record, +1)
         return None
 
-    def apply_run(self, paths: Sequence[str], records: Sequence[object], start: int) -> Run:
-        """Adds children of one znode, from position `start` on, if all of them are new; else compares them.
+    def apply_run(self, run: Siblings, records: Sequence[object]) -> Applied:
+        """Adds siblings if all of them are new; else compares them.
 
         Does the same as `add` for each, or as a comparison of each, at a fraction of the cost.
         """
-        if not paths[start]:
-            return Run(start, start + 1, "", False, (), (start,), {})
-        head = paths[start][: paths[start].rindex("/")]
-        names = siblings(paths, start, head + "/")
-        end = start + len(names)
-        answers = records[start:end]
-        parent = self._parent(head)
-        held: Mapping[str, Entry] = {} if parent is None else parent.children
-        if names[0] not in held:
-            fresh = dict(zip(self._names.known(names), answers, strict=True))
-            are_new = len(fresh) == len(names) and held.keys().isdisjoint(fresh)
-            if are_new and set(map(type, answers)) == {bytes}:
-                parent = parent or self.branch(head)
+        stem, names = run
+        if not stem:
+            return Applied(False, (), range(len(names)), {})
+        parent = self._parent(stem[:-1])
+        if parent is None or names[0] not in parent.children:
+            fresh = dict(zip(self._names.known(names), records, strict=True))
+            are_new = len(fresh) == len(names) and (parent is None or parent.children.keys().isdisjoint(fresh))
+            if are_new and set(map(type, records)) == {bytes}:
+                parent = parent or self.branch(stem[:-1])
                 if parent is not None:
                     added = self._add_siblings(parent, cast(dict[str, bytes], fresh))
-                    parents = [start + position for position in added.parents]
-                    return Run(start, end, head, True, parents, (), added.kinds)
+                    return Applied(True, added.parents, (), added.kinds)
         # What comes twice is applied in order.
         are_distinct = len(set(names)) == len(names)
-        odd = _differing(list(map(held.get, names)), answers) if are_distinct else range(len(names))
-        return Run(start, end, head, False, (), [start + position for position in odd], {})
+        return Applied(False, (), self._differing(run, records) if are_distinct else range(len(names)), {})
 
     def _add_siblings(self, parent: Branch, fresh: dict[str, bytes]) -> Sums:
         """Adds children; returns their totals."""
@@ -356,19 +351,10 @@ class Tree:
         self.data_bytes += sign * size
 
 
-def _differing(held: Sequence[Entry | None], records: Sequence[object]) -> Sequence[int]:
-    """The positions where an entry is not just the record, without children."""
-    if held == records and set(map(type, held)) == {bytes} and not sums(cast(Sequence[bytes], held)).parents:
-        return ()
-    return [
-        position
-        for position, (entry, record) in enumerate(zip(held, records, strict=True))
-        if not entry or not isinstance(entry, bytes) or entry != record or child_count(entry)
-    ]
-
-
 def _branches(stem: str, children: Mapping[str, Entry]) -> Iterator[tuple[str, Branch]]:
     """Those of a znode's children that have children, each with its path and a slash; `stem` is the znode's."""
+    if Branch not in set(map(type, children.values())):
+        return iter(())
     return ((f"{stem}{name}/", child) for name, child in children.items() if isinstance(child, Branch))
 
 

@@ -10,7 +10,7 @@ from exporter.treecache.tree import Tree
 
 
 class Unrest:
-    """Knows the paths that are *unsettled* at a moment, and those *touched* during a round of the audit.
+    """Knows the paths that are *unsettled* at a moment, and those *touched* since a round of the audit was sent.
 
     Args:
         agenda: the paths that wait to be read.
@@ -22,7 +22,6 @@ class Unrest:
         self._agenda = agenda
         self._in_flight = in_flight
         self._tree = tree
-        self._touched = Wanted()
 
     def unsettled(self) -> set[str]:
         """The paths that are being read, and those that wait to be."""
@@ -30,23 +29,13 @@ class Unrest:
         waiting = self._agenda.waiting()
         return busy | waiting.reads | waiting.lists
 
-    def begin_round(self) -> None:
+    def begin(self, touched: Wanted) -> None:
         """Notes which paths become dirty from now on."""
-        self._touched = Wanted()
-        self._agenda.note(self._touched)
+        self._agenda.note(touched)
 
-    def end_round(self) -> None:
-        """Ends a round, if one is under way; the paths touched during it are still known."""
-        self._agenda.stop_noting(self._touched)
-
-    @property
-    def touched(self) -> set[str]:
-        """The paths that have become dirty since the round began."""
-        return self._touched.reads | self._touched.lists
-
-    def was_touched(self, path: str) -> bool:
-        """Whether one of these paths concerns this one."""
-        return self.concerns(path, self._touched)
+    def end(self, touched: Wanted) -> None:
+        """Notes no more."""
+        self._agenda.stop_noting(touched)
 
     def concerns(self, path: str, dirty: set[str] | Wanted) -> bool:
         """Whether dirty paths concern this one: it is among them, or if it is not held a path above it is."""

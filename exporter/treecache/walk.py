@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import gcd
 
-from exporter.treecache.tree import Branch, Entry, Tree
+from exporter.treecache.tree import Branch, Entry, Tree, record_of
+from exporter.zookeeper.paths import Siblings
 
 #: After passing this many znodes, a walk pauses: its caller may have other work.
 _STRETCH = 10_000
-#: The maximum number of paths that are made before they are taken.
-_AHEAD = 1024
 _GOLDEN = 0.618
 
 
@@ -39,31 +38,33 @@ class Walk:
         self._phase = (turn * _step(turns) % turns + 0.5) / turns if turns > 1 else 0.0
         self._passed = self._given = 0
         self._hidden = 0
-        self._chunks = self._go()
-        self._ahead: list[str] = []
+        self._runs = self._go()
+        #: The run that is being taken, and how many of it are.
+        self._run = Siblings("", ())
+        self._taken = 0
 
-    def take(self, count: int) -> list[str] | None:
-        """The next paths, all of siblings, up to `count` of them; none for a pause, and None at the end."""
-        if not self._ahead:
-            chunk = next(self._chunks, None)
-            if chunk is None:
+    def take(self, count: int) -> Siblings | None:
+        """The next siblings, up to `count` of them; none for a pause, and None at the end."""
+        if self._taken == len(self._run.names):
+            run = next(self._runs, None)
+            if run is None:
                 return None
-            self._ahead = chunk
-        taken = self._ahead[:count]
-        del self._ahead[:count]
-        return taken
+            self._run, self._taken = run, 0
+        names = self._run.names[self._taken : self._taken + count]
+        self._taken += len(names)
+        return Siblings(self._run.stem, names)
 
-    def put_back(self, paths: list[str]) -> None:
-        """Puts back the last of the paths taken."""
-        self._ahead[:0] = paths
+    def put_back(self, count: int) -> None:
+        """Puts back the last of the siblings taken."""
+        self._taken -= count
 
-    def _go(self) -> Iterator[list[str]]:
+    def _go(self) -> Iterator[Siblings]:
         root = self._tree.root
         if root is None:
             # A missing root may be wrong as well.
-            yield [""]
+            yield Siblings("", ("",))
             return
-        yield from self._run("", [("", root)])
+        yield self._sampled("", {"": root}, {"": root})
         levels = [("", [""])]
         stretch = 0
         while levels:
@@ -75,18 +76,24 @@ class Walk:
             branch = self._tree.find(path)
             if not isinstance(branch, Branch):
                 continue
-            children = list(branch.children.copy().items())
-            levels.append((path + "/", [name for name, entry in children if isinstance(entry, Branch)]))
-            yield from self._run(path + "/", children)
+            # Copying a dict is atomic.
+            children = branch.children.copy()
+            branches = _branches(children)
+            levels.append((path + "/", list(branches)))
+            run = self._sampled(path + "/", children, branches)
+            if run.names:
+                yield run
             stretch += len(children) + 1
             if stretch >= _STRETCH:
                 stretch = 0
-                yield []
+                yield Siblings("", ())
 
-    def _run(self, prefix: str, siblings: list[tuple[str, Entry]]) -> Iterator[list[str]]:
-        """The siblings that are in this turn's sample, in chunks."""
-        names = [name for name, entry in siblings if entry and (isinstance(entry, bytes) or entry.record)]
-        self._hidden += len(siblings) - len(names)
+    def _sampled(self, stem: str, children: Mapping[str, Entry], branches: Mapping[str, Branch]) -> Siblings:
+        """The children of one znode that are in this turn's sample; `branches` are those of them with children."""
+        names = list(children)
+        if not all(children.values()) or not all(branch.record for branch in branches.values()):
+            names = [name for name, entry in children.items() if record_of(entry)]
+        self._hidden += len(children) - len(names)
         self.unreadable = int(self._hidden / self._stride)
         passed, self._passed = self._passed, self._passed + len(names)
         if self._stride > 1:
@@ -94,8 +101,14 @@ class Walk:
             while (position := int((self._given + self._phase) * self._stride)) < passed + len(every):
                 self._given += 1
                 names.append(every[position - passed])
-        for start in range(0, len(names), _AHEAD):
-            yield [prefix + name for name in names[start : start + _AHEAD]]
+        return Siblings(stem, names)
+
+
+def _branches(children: Mapping[str, Entry]) -> dict[str, Branch]:
+    """Those that have children."""
+    if Branch not in set(map(type, children.values())):
+        return {}
+    return {name: entry for name, entry in children.items() if isinstance(entry, Branch)}
 
 
 def turns_of(total: int, sample: int) -> int:

@@ -24,6 +24,8 @@ _VERSION = struct.Struct("!8xq20xii16xq")
 #: A stat's ephemeralOwner, dataLength and numChildren, which stand together, and how far from its end they begin.
 OWNER_SIZE_AND_CHILDREN = struct.Struct("!qii")
 OWNER_FROM_END = 24
+#: How far from its end a stat's numChildren begins; its pzxid follows, of so many bytes.
+CHILDREN_FROM_END, PZXID_SIZE = 12, 8
 
 #: ``ephemeralOwner`` values that are not a session's id (ZooKeeper's ``EphemeralType``).
 _CONTAINER = -(1 << 63)
@@ -78,7 +80,7 @@ def reported_part(record: bytes) -> bytes:
 
     A change of an ACL sends no event, and neither do changes of unreadable children.
     """
-    return record[:-32] + record[-OWNER_FROM_END:-12]
+    return record[:-32] + record[-OWNER_FROM_END:-CHILDREN_FROM_END]
 
 
 def is_reported(held: bytes, record: bytes) -> bool:
@@ -93,12 +95,12 @@ def is_reported(held: bytes, record: bytes) -> bool:
 
 def pzxid_of(record: bytes) -> int:
     """The zxid of the transaction that last created or deleted a child of the znode."""
-    return int.from_bytes(record[-8:], "big", signed=True)
+    return int.from_bytes(record[-PZXID_SIZE:], "big", signed=True)
 
 
 def child_count(record: bytes) -> int:
     """How many children the server counted when it answered."""
-    return int.from_bytes(record[-12:-8], "big")
+    return int.from_bytes(record[-CHILDREN_FROM_END:-PZXID_SIZE], "big")
 
 
 def owner_and_size(record: bytes) -> tuple[int, int]:

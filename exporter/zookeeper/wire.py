@@ -11,6 +11,7 @@ import struct
 from collections.abc import Sequence
 from typing import ClassVar
 
+from exporter.zookeeper.paths import MANY, parts_of
 from exporter.zookeeper.records import STAT_SIZE
 
 OP_GET_DATA = 4
@@ -34,12 +35,16 @@ _MULTI_HEADER = struct.Struct("!iBi")
 _RESULT = struct.Struct("!iBii")
 #: The kind of an operation's answer, and the number that its body begins with: a length, a count or an error code.
 _KIND_AND_NUMBER = struct.Struct("!i5xi")
-#: For fewer znodes or names than these, a loop costs less; and more bytes than a name usually has.
-_MANY, _USUAL_NAME = 16, 64
+#: More bytes than a name usually has.
+_USUAL_NAME = 64
 _RECORD_WITHOUT_DATA = _INT.size + STAT_SIZE
 
 _GET_DATA_HEADER = _MULTI_HEADER.pack(OP_GET_DATA, False, -1)
 _GET_CHILDREN_HEADER = _MULTI_HEADER.pack(OP_GET_CHILDREN, False, -1)
+#: What precedes each record in an answer.
+_RECORD_HEADER = _MULTI_HEADER.pack(OP_GET_DATA, False, 0)
+#: How many records of an answer are compared at once.
+_COMPARED = 64
 _END_OF_MULTI = _MULTI_HEADER.pack(-1, True, -1)
 _NO_WATCH = b"\0"
 _WATCH = b"\1"
@@ -286,20 +291,35 @@ class MultiRead(ReadRequest):
         return OK, _RESULT.pack(-1, 0, code, code) * self.operations
 
     def serialize(self) -> bytes:
-        prefix = self.prefix
-        if len(self.reads) < _MANY:
-            parts = [_GET_DATA_HEADER + encode_string(prefix + path or "/") for path in self.reads]
-        else:
-            reads = self.reads if prefix else [path or "/" for path in self.reads]
-            is_ascii = prefix.isascii() and all(map(str.isascii, reads))
-            parts = [(_joined_ascii if is_ascii else _joined)(prefix, reads)]
+        parts = [_reads(self.prefix + stem, names) for stem, names in parts_of(self.reads) if names]
         for path in self.lists:
-            encoded = encode_string(prefix + path or "/")
+            encoded = encode_string(self.prefix + path or "/")
             parts += (_GET_DATA_HEADER + encoded, _GET_CHILDREN_HEADER + encoded)
         parts.append(_END_OF_MULTI)
         body = _NO_WATCH.join(parts)
         self._size = len(body)
         return body
+
+    def differing(self, expected: Sequence[bytes], body: bytes, offset: int) -> dict[int, ReadResult]:
+        """The answers to the reads that are not just the expected records, by their positions.
+
+        Costs little where nothing differs, since the answer is compared as it is.
+
+        Raises:
+            struct.error, ValueError: the body is not the answer to this request.
+        """
+        odd: dict[int, ReadResult] = {}
+        for start in range(0, len(expected), _COMPARED):
+            records = expected[start : start + _COMPARED]
+            same = _RECORD_HEADER + _RECORD_HEADER.join(records)
+            if body.startswith(same, offset):
+                offset += len(same)
+                continue
+            results, offset = _decode_results(body, offset, len(records))
+            pairs = zip(results, records, strict=True)
+            odd.update((start + at, result) for at, (result, record) in enumerate(pairs) if result != record)
+        _check_end(body, offset)
+        return odd
 
     def decode(self, body: bytes, offset: int) -> list[ReadResult]:
         """The answers in the order of the operations.
@@ -308,43 +328,68 @@ class MultiRead(ReadRequest):
             struct.error, ValueError: the body is not the answer to this request.
         """
         results: list[ReadResult] = []
-        if len(self.reads) >= _MANY and (records := _decode_equally_long(body, offset, len(self.reads))) is not None:
+        if len(self.reads) >= MANY and (records := _decode_equally_long(body, offset, len(self.reads))) is not None:
             results += records
             offset += len(records) * (_MULTI_HEADER.size + len(records[0]))
-        append, unpack = results.append, _KIND_AND_NUMBER.unpack_from
-        for _ in range(self.operations - len(results)):
-            kind, number = unpack(body, offset)
-            if kind == OP_GET_DATA:
-                start = offset + _MULTI_HEADER.size
-                offset = start + _RECORD_WITHOUT_DATA + (number if number > 0 else 0)
-                append(body[start:offset])
-                continue
-            offset += _MULTI_HEADER.size
-            if kind == OP_GET_CHILDREN:
-                names, offset = _decode_names(body, offset + _INT.size, number)
-                append(names)
-            elif kind == -1:
-                append(number)
-                offset += _INT.size
-            else:
-                raise ValueError(f"operation {kind} in the answer to a MultiRead")
-        if offset > len(body):
-            raise ValueError("the answer to a MultiRead is cut short")
-        return results
+        others, offset = _decode_results(body, offset, self.operations - len(results))
+        _check_end(body, offset)
+        return results + others
+
+
+def _decode_results(body: bytes, offset: int, count: int) -> tuple[list[ReadResult], int]:
+    """Decodes so many results; returns them, and where they end. Raises struct.error or ValueError."""
+    results: list[ReadResult] = []
+    append, unpack = results.append, _KIND_AND_NUMBER.unpack_from
+    for _ in range(count):
+        kind, number = unpack(body, offset)
+        if kind == OP_GET_DATA:
+            start = offset + _MULTI_HEADER.size
+            offset = start + _RECORD_WITHOUT_DATA + (number if number > 0 else 0)
+            append(body[start:offset])
+            continue
+        offset += _MULTI_HEADER.size
+        if kind == OP_GET_CHILDREN:
+            names, offset = _decode_names(body, offset + _INT.size, number)
+            append(names)
+        elif kind == -1:
+            append(number)
+            offset += _INT.size
+        else:
+            raise ValueError(f"operation {kind} in the answer to a MultiRead")
+    return results, offset
+
+
+def _check_end(body: bytes, offset: int) -> None:
+    if offset > len(body):
+        raise ValueError("the answer to a MultiRead is cut short")
+
+
+def _reads(prefix: str, paths: Sequence[str]) -> bytes:
+    """The operations that read these paths, each behind the prefix."""
+    paths = paths if prefix else [path or "/" for path in paths]
+    if len(paths) < MANY:
+        return _NO_WATCH.join([_GET_DATA_HEADER + encode_string(prefix + path) for path in paths])
+    return _joined_ascii(prefix, paths) if prefix.isascii() and all(map(str.isascii, paths)) else _joined(prefix, paths)
 
 
 def _joined(prefix: str, reads: Sequence[str]) -> bytes:
-    """The operations that read these paths."""
+    """The same for many."""
     in_front, paths = prefix.encode(), [path.encode() for path in reads]
     before = {size: _GET_DATA_HEADER + _INT.pack(len(in_front) + size) + in_front for size in set(map(len, paths))}
     return _NO_WATCH.join([before[len(path)] + path for path in paths])
 
 
 def _joined_ascii(prefix: str, reads: Sequence[str]) -> bytes:
-    """The same at half the cost, if all is ASCII: as text, in which each byte is a character."""
+    """The same for many at half the cost, if all is ASCII: as text, in which each byte is a character."""
     headers = {size: _GET_DATA_HEADER + _INT.pack(len(prefix) + size) for size in set(map(len, reads))}
     before = {size: header.decode("latin-1") + prefix for size, header in headers.items()}
-    return _NO_WATCH.decode().join([before[len(path)] + path for path in reads]).encode("latin-1")
+    between = _NO_WATCH.decode()
+    if len(before) == 1:
+        (front,) = before.values()
+        text = front + (between + front).join(reads)
+    else:
+        text = between.join([before[len(path)] + path for path in reads])
+    return text.encode("latin-1")
 
 
 def _decode_equally_long(body: bytes, offset: int, count: int) -> Sequence[bytes] | None:
@@ -379,7 +424,7 @@ def _decode_names(body: bytes, offset: int, count: int) -> tuple[list[str], int]
     size = len(body)
     if not -1 <= count <= (size - offset) // _INT.size:
         raise ValueError(f"{count} names in {size - offset} bytes")
-    if count >= _MANY:
+    if count >= MANY:
         found = _decode_equally_long_names(body, offset, count) or _decode_short_names(body, offset, count)
         if found is not None:
             return found

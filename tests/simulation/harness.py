@@ -90,8 +90,9 @@ class Harness:
         self.server.clock = lambda: self.now
 
     def let_families_wait(self) -> None:
-        """Lets even a single child wait as a family; see `exporter.treecache.pathqueue`."""
+        """Lets even a single child wait, and be audited, as many; see `exporter.treecache.pathqueue` and `audit`."""
         self.replica._agenda._reads = PathQueue(many=1)
+        self.replica.audit._many = 1
 
     def request_barrier(self, kind: str) -> None:
         """Sends a barrier, as the session does for all replicas on it, unless one of this kind is under way."""
@@ -186,7 +187,9 @@ class Harness:
                 assert held.get(path) in allowed, f"{path} is older than verified"
 
     def _judge_audits(self) -> None:
-        assert not any(self.replica.audit.mismatches.values()), "an audit found a mismatch where there is none"
+        assert not any(self.replica.audit.comparison.findings.mismatches.values()), (
+            "an audit found a mismatch where there is none"
+        )
 
     def _kept(self, record: bytes | None) -> bytes | None:
         return record if record is None or self._keeps_data else record[-STAT.size :]

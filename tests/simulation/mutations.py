@@ -11,12 +11,14 @@ from exporter.treecache import findings, keeping, reconciler, recursive
 from exporter.treecache.agenda import NO_LOADS, Agenda, Loads, Wanted
 from exporter.treecache.answers import Answers, Verdict
 from exporter.treecache.attachment import Attachment
-from exporter.treecache.audit import Audit, _Look
+from exporter.treecache.audit import Audit
 from exporter.treecache.classic import ClassicStrategy
+from exporter.treecache.comparison import Comparison
 from exporter.treecache.dispatch import Dispatch
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.freshness import Freshness
 from exporter.treecache.loading import Loading
+from exporter.treecache.looks import Look, Round
 from exporter.treecache.outcome import Outbox
 from exporter.treecache.pathqueue import PathQueue
 from exporter.treecache.phases import Phase, Step
@@ -34,6 +36,7 @@ from exporter.treecache.unrest import Unrest
 from exporter.treecache.walk import Walk
 from exporter.zookeeper.barrier import BarrierRequest
 from exporter.zookeeper.messages import DELETED, Barrier, Capable, Connected, Message, Reply, WatchEvent
+from exporter.zookeeper.paths import Siblings
 from exporter.zookeeper.records import pzxid_of
 from exporter.zookeeper.wire import NO_AUTH, NO_NODE, AddWatch, MultiRead, ReadRequest, Request
 from tests.simulation.plan import Options, Plan
@@ -653,12 +656,11 @@ def loaded_tree_is_not_checked(original: Any) -> Any:
     return lambda self, now: None
 
 
-@breaks(Audit, "_compare")
+@breaks(Comparison, "_compare")
 def audit_compares_what_became_dirty(original: Any) -> Any:
-    def compare(self: Audit, path: str, result: Any) -> None:
-        self._unrest._touched = Wanted()
-        self._reading = {one: _Look(is_second=True) for one in self._reading}
-        original(self, path, result)
+    def compare(self: Comparison, path: str, look: Look, result: Any, round_: Round) -> None:
+        round_.touched = Wanted()
+        original(self, path, Look(is_second=True), result, round_)
 
     return compare
 
@@ -673,9 +675,9 @@ def audit_takes_a_rollback_for_an_unreported_change(original: Any) -> Any:
     return lambda record: (0,)
 
 
-@breaks(Audit, "_compare_names")
+@breaks(Comparison, "_compare_names")
 def audit_compares_no_names(original: Any) -> Any:
-    return lambda self, path, names: self._listing.pop(path, None)
+    return lambda self, path, names, round_: self._listing.pop(path, None)
 
 
 @breaks(Audit, "take_finding")
@@ -683,7 +685,7 @@ def what_an_audit_finds_is_not_healed(original: Any) -> Any:
     return lambda self: None
 
 
-@breaks(Audit, "_read_unreported")
+@breaks(Comparison, "read_unreported")
 def change_without_an_event_is_not_read_again(original: Any) -> Any:
     return lambda self: self._unreported.clear()
 
@@ -714,8 +716,8 @@ def audit_does_not_wait_for_the_list_that_would_bring_a_znode(original: Any) -> 
 
 
 @breaks(
-    Audit,
-    "_put_off",
+    Comparison,
+    "put_off",
     Plan(
         Options(audit_interval=30.0),
         [("turn", 0, 0), ("turn", 0, 0), ("swap", 2, 0), ("spoil", 0, 0), ("spoil", 0, 0)],
@@ -730,12 +732,18 @@ def audit_takes_each_leaf_to_be_right(original: Any) -> Any:
     return lambda self, paths, records: []
 
 
-@breaks(Walk, "_run")
-def walk_leaves_out_every_second_znode(original: Any) -> Any:
-    def run(self: Walk, prefix: str, siblings: list[Any]) -> Iterator[list[str]]:
-        return (chunk[::2] for chunk in original(self, prefix, siblings))
+@breaks(MultiRead, "differing")
+def each_answer_is_taken_for_what_is_held(original: Any) -> Any:
+    return lambda self, expected, body, offset: {}
 
-    return run
+
+@breaks(Walk, "_sampled")
+def walk_leaves_out_every_second_znode(original: Any) -> Any:
+    def sampled(self: Walk, *arguments: Any) -> Siblings:
+        run: Siblings = original(self, *arguments)
+        return Siblings(run.stem, run.names[::2])
+
+    return sampled
 
 
 # Kind to the ensemble, and to memory

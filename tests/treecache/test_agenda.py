@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from exporter.treecache.agenda import ALL_LOADS, NO_LOADS, Agenda, Loads
+from exporter.zookeeper.paths import Siblings
 from exporter.zookeeper.wire import MultiRead
 
 
 def take(agenda: Agenda) -> MultiRead:
     """A request for everything that waits, in the order of the recursive strategy."""
-    reads, _ = agenda.take_reads(100, 10_000)
+    reads = list(agenda.take_reads(100, 10_000).paths)
     lists = []
     while agenda.first_list() is not None:
         lists.append(agenda.take_list()[0])
@@ -69,13 +70,13 @@ def test_what_was_put_back_waits_as_it_did() -> None:
 def test_a_survey_is_taken_up_bit_by_bit() -> None:
     agenda = Agenda()
     agenda.want_reads(["/waiting"], False)
-    agenda.survey(iter(["/a", "/b", "/c"]))
+    agenda.survey(iter([Siblings("", [""]), Siblings("/", ["b", "c"])]))
     assert len(agenda) == 1
-    assert agenda.take_surveyed(0, 1000) == []
-    assert agenda.take_surveyed(2, 1000) == ["/a", "/b"]
-    agenda.done(MultiRead("", ["/a", "/b"], []), ALL_LOADS)
-    assert agenda.take_surveyed(2, 1000) == ["/c"]
-    assert agenda.take_surveyed(2, 1000) == []
+    assert list(agenda.take_surveyed(0, 1000)) == []
+    assert list(agenda.take_surveyed(2, 1000)) == ["", "/b"]
+    agenda.done(MultiRead("", ["", "/b"], []), ALL_LOADS)
+    assert list(agenda.take_surveyed(2, 1000)) == ["/c"]
+    assert list(agenda.take_surveyed(2, 1000)) == []
     agenda.done(MultiRead("", ["/c"], []), ALL_LOADS)
     assert not agenda.loaded, "paths that waited when the survey began belong to the load"
     agenda.done(take(agenda), ALL_LOADS)
@@ -84,25 +85,25 @@ def test_a_survey_is_taken_up_bit_by_bit() -> None:
 
 def test_paths_of_a_survey_that_are_too_long_to_go_together_wait() -> None:
     agenda = Agenda()
-    agenda.survey(iter(["/long", "/longer", "/longest"]))
-    assert agenda.take_surveyed(3, 20, overhead=4) == ["/long", "/longer"]
+    agenda.survey(iter([Siblings("/", ["long", "longer", "longest"])]))
+    assert list(agenda.take_surveyed(3, 20, overhead=4)) == ["/long", "/longer"]
     agenda.done(MultiRead("", ["/long", "/longer"], []), ALL_LOADS)
     assert not agenda.loaded
-    assert agenda.take_reads(3, 0) == (["/longest"], ["/longest"])
+    assert list(agenda.take_surveyed(3, 0)) == ["/longest"], "one path may always be read"
     agenda.done(MultiRead("", ["/longest"], []), ALL_LOADS)
-    assert agenda.take_surveyed(3, 6) == []
+    assert list(agenda.take_surveyed(3, 6)) == []
     assert agenda.loaded
 
 
 def test_a_load_that_was_broken_off_is_begun_anew_with_what_waits() -> None:
     agenda = Agenda()
-    agenda.survey(iter(["/a", "/b"]))
+    agenda.survey(iter([Siblings("/", ["a", "b"])]))
     request = MultiRead("", agenda.take_surveyed(1, 1000), [])
     agenda.put_back(request, ALL_LOADS)
     agenda.break_off()
-    assert agenda.take_surveyed(1, 1000) == []
+    assert not agenda.take_surveyed(1, 1000)
     agenda.survey(iter([]))
-    assert agenda.take_surveyed(1, 1000) == []
+    assert not agenda.take_surveyed(1, 1000)
     assert not agenda.loaded
     agenda.done(take(agenda), ALL_LOADS)
     assert agenda.loaded

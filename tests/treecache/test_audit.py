@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Any
 
 import pytest
 
 from exporter.treecache.findings import MismatchError
-from exporter.treecache.reading import AUDITED
+from exporter.treecache.reading import AUDITED, SINGLE_AUDITED
 from exporter.treecache.shard import Shard
 from exporter.treecache.tree import record_of
+from exporter.treecache.walk import Walk
 from exporter.zookeeper.wire import MultiRead, ReadRequest, ReadResult
 from tests.simulation.harness import Harness
 from tests.simulation.schedule import poisoned
@@ -49,7 +50,7 @@ def audited(harness: Harness, count: int = 1) -> None:
 
 
 def found(harness: Harness) -> int:
-    return sum(harness.replica.audit.mismatches.values())
+    return sum(harness.replica.audit.comparison.findings.mismatches.values())
 
 
 @pytest.mark.parametrize("back", [1, 7, 14])
@@ -79,8 +80,8 @@ def test_a_restore_to_other_children_is_found_although_every_parent_differs_in_w
     harness.settle()
     harness.server.swap(length)
     audited(harness)
-    assert harness.replica.audit.mismatches["missing"] == 3
-    assert harness.replica.audit.mismatches["extra"] == 3
+    assert harness.replica.audit.comparison.findings.mismatches["missing"] == 3
+    assert harness.replica.audit.comparison.findings.mismatches["extra"] == 3
     harness.check()
 
 
@@ -137,8 +138,8 @@ def test_a_znode_that_changes_each_time_it_is_looked_at_is_counted(mode: str) ->
         server.set("/app/1/2", b"%f" % -harness.now)
         while server.requests:
             server.execute()
-    assert audit.skipped == {"changing": 1, "failed": 0, "unreadable": 0, "untracked": 0}
-    assert audit.audited_nodes == 15
+    assert audit.comparison.skipped == {"changing": 1, "failed": 0, "unreadable": 0, "untracked": 0}
+    assert audit.comparison.audited_nodes == 15
     assert found(harness) == 0
 
 
@@ -147,8 +148,8 @@ def test_a_znode_whose_reads_fail_is_counted(mode: str) -> None:
     harness.server.broken["/app/1/2"] = -1
     audited(harness, 2)
     audit = harness.replica.audit
-    assert audit.skipped == {"changing": 0, "failed": 2, "unreadable": 0, "untracked": 0}
-    assert audit.audited_nodes == 30
+    assert audit.comparison.skipped == {"changing": 0, "failed": 2, "unreadable": 0, "untracked": 0}
+    assert audit.comparison.audited_nodes == 30
 
 
 def test_requests_that_fail_as_a_whole_are_made_again(mode: str) -> None:
@@ -156,8 +157,8 @@ def test_requests_that_fail_as_a_whole_are_made_again(mode: str) -> None:
     harness.now += _INTERVAL
     harness.server.mishaps.extend([-1, "garble"])
     audited(harness)
-    assert harness.replica.audit.audited_nodes == 16
-    assert sum(harness.replica.audit.skipped.values()) == 0
+    assert harness.replica.audit.comparison.audited_nodes == 16
+    assert sum(harness.replica.audit.comparison.skipped.values()) == 0
 
 
 def test_what_may_not_be_read_is_counted_as_skipped(mode: str) -> None:
@@ -167,8 +168,8 @@ def test_what_may_not_be_read_is_counted_as_skipped(mode: str) -> None:
     harness.resync()
     audited(harness)
     audit = harness.replica.audit
-    assert audit.skipped == {"changing": 0, "failed": 0, "unreadable": 3, "untracked": 0}
-    assert audit.audited_nodes == 13
+    assert audit.comparison.skipped == {"changing": 0, "failed": 0, "unreadable": 3, "untracked": 0}
+    assert audit.comparison.audited_nodes == 13
     assert found(harness) == 0
 
 
@@ -177,7 +178,7 @@ def test_what_turned_unreadable_is_found_out_quietly(mode: str) -> None:
     harness.server.set_readable("/app/2/3", False)
     audited(harness)
     assert harness.replica.tree.unreadable == 1
-    assert harness.replica.audit.skipped["unreadable"] == 1
+    assert harness.replica.audit.comparison.skipped["unreadable"] == 1
     assert found(harness) == 0
 
 
@@ -187,8 +188,8 @@ def test_what_zookeeper_does_not_tell_of_is_counted_as_untracked() -> None:
         harness.server.create(path)
     harness.start()
     audited(harness)
-    assert harness.replica.audit.skipped["untracked"] == 2
-    assert harness.replica.audit.audited_nodes == 3
+    assert harness.replica.audit.comparison.skipped["untracked"] == 2
+    assert harness.replica.audit.comparison.audited_nodes == 3
 
 
 @pytest.mark.parametrize("sample", [1, 7, 100, 301, 1000])
@@ -196,7 +197,7 @@ def test_a_sample_looks_at_as_many_as_it_says(mode: str, sample: int) -> None:
     harness = made(mode, parents=10, children=29, audit_sample=sample)
     for count in range(1, 4):
         audited(harness)
-        assert harness.replica.audit.audited_nodes == count * min(sample, 301)
+        assert harness.replica.audit.comparison.audited_nodes == count * min(sample, 301)
 
 
 def test_samples_find_errors_anywhere_in_as_many_audits_as_give_each_znode_its_turn(mode: str) -> None:
@@ -225,13 +226,13 @@ def test_an_audit_that_a_lost_connection_breaks_off_goes_on(mode: str) -> None:
         harness.deliver(len(harness.server.stream))
         harness.take()
         harness.server.execute()
-    began = harness.replica.audit.audited_nodes
+    began = harness.replica.audit.comparison.audited_nodes
     harness.resync()
     audit = harness.replica.audit
     while not audit.completed:
         harness.now = max(harness.now, audit.due_at or harness.now)
         harness.settle()
-    assert audit.audited_nodes == 301
+    assert audit.comparison.audited_nodes == 301
     assert began < 301
 
 
@@ -239,7 +240,7 @@ def test_what_reading_everything_again_does_not_heal_is_healed_ever_less_often(m
     """A server that answers audits differently from other reads (they set no watches and follow no event)."""
     harness = made(mode)
     audit = harness.replica.audit
-    answered = audit._answered
+    answered = audit.comparison._answered
     wrong = poisoned(harness.server.nodes["/app/1/2"].record, 5)
     harness.server.ever_unreported = True
 
@@ -247,13 +248,14 @@ def test_what_reading_everything_again_does_not_heal_is_healed_ever_less_often(m
         read = [wrong if path == "/1/2" else result for path, result in zip(request.reads, results, strict=False)]
         answered(request, [*read, *results[len(read) :]])
 
-    audit._answered = answer  # type: ignore[method-assign]
+    audit.comparison._answered = answer  # type: ignore[method-assign]
+    audit.comparison._differing_leaves = lambda request, body, offset: None  # type: ignore[method-assign]
     audited(harness, 20)
-    assert audit.mismatches["stale"] == 20
+    assert audit.comparison.findings.mismatches["stale"] == 20
     # After the 1st, 2nd, 4th, 8th and 16th.
     assert harness.replica.syncs["audit"] == 5
     assert len(harness.faults) == 5
-    audit._answered = answered  # type: ignore[method-assign]
+    audit.comparison._answered = answered  # type: ignore[method-assign]
     audited(harness)
     harness.poison("/1/2", wrong)
     audited(harness)
@@ -274,7 +276,7 @@ def test_names_of_other_shards_are_audited() -> None:
     harness.replica._reconciler.others = frozenset({"wrong"})
     harness.server.ever_unreported = True
     audited(harness)
-    assert harness.replica.audit.mismatches["stale"] == 1
+    assert harness.replica.audit.comparison.findings.mismatches["stale"] == 1
     harness.check()
 
 
@@ -353,7 +355,7 @@ def test_glances_cost_little_and_are_no_audits(mode: str) -> None:
     assert 0 < sum(request.operations for request in asked) <= 10 * 33
     assert not any(request.lists for request in asked)
     audit = harness.replica.audit
-    assert (audit.completed, audit.audited_nodes, sum(audit.skipped.values())) == (0, 0, 0)
+    assert (audit.completed, audit.comparison.audited_nodes, sum(audit.comparison.skipped.values())) == (0, 0, 0)
 
 
 def test_a_glance_at_large_znodes_reads_only_as_much_as_one_round_of_an_audit() -> None:
@@ -394,11 +396,11 @@ def test_an_audit_reads_in_small_requests_several_at_once() -> None:
     harness.take()
     assert harness.replica.audit.is_running
     sizes = [request.operations for request in harness.server.requests if isinstance(request, MultiRead)]
-    assert 1 < len(sizes) == len(harness.replica.audit.requests) <= 4
+    assert 1 < len(sizes) == len(harness.replica.audit.comparison.requests) <= 4
     assert max(sizes) <= AUDITED
     harness.settle()
     assert harness.replica.audit.completed == 1
-    assert harness.replica.audit.audited_nodes == 1 + 2 * (1 + 3 * AUDITED)
+    assert harness.replica.audit.comparison.audited_nodes == 1 + 2 * (1 + 3 * AUDITED)
 
 
 def test_a_refresh_does_not_wait_for_the_answers_of_an_audit() -> None:
@@ -433,5 +435,74 @@ def test_one_wrong_leaf_among_many_is_found(mode: str, spoiled: str) -> None:
         harness.poison(path, None if spoiled == "none" else poisoned(record, 5))
     audited(harness, 2)
     assert found(harness) == 1
-    assert harness.replica.audit.audited_nodes >= 2 * (1 + 2 * (1 + 2 * AUDITED)) - 1
+    assert harness.replica.audit.comparison.audited_nodes >= 2 * (1 + 2 * (1 + 2 * AUDITED)) - 1
     harness.check()
+
+
+@pytest.mark.parametrize("change", ["created", "deleted"])
+def test_a_child_that_came_or_went_without_an_event_counts_although_its_parent_changed_too(
+    mode: str, change: str
+) -> None:
+    harness = made(mode)
+    if change == "created":
+        harness.server.create("/app/1/new")
+    else:
+        harness.server.delete("/app/1/2")
+    while harness.server.stream:
+        harness.server.lose(0)
+    audited(harness, 2)
+    assert harness.replica.audit.comparison.findings.mismatches["missing" if change == "created" else "extra"] == 1
+    assert harness.replica.syncs["audit"] == 1
+    harness.check()
+
+
+def turns(harness: Harness) -> Iterator[None]:
+    """Goes through an audit, one turn and one answer at a time."""
+    audit = harness.replica.audit
+    assert audit.due_at is not None
+    harness.now = audit.due_at
+    while not audit.completed:
+        harness.take()
+        yield
+        if harness.server.requests:
+            harness.server.execute()
+        harness.deliver(len(harness.server.stream))
+        harness.now = max(harness.now, harness.replica.wake_at or 0.0) if audit.is_running else harness.now
+
+
+def test_an_audit_has_its_share_of_the_operations_under_way(mode: str) -> None:
+    harness = made(mode, parents=3, children=5 * AUDITED if mode == "recursive" else 2 * SINGLE_AUDITED)
+    under_way = harness.replica.audit.comparison.requests
+    numbers = [sum(request.operations for request in under_way) for _ in turns(harness)]
+    limit = 4 * AUDITED if mode == "recursive" else SINGLE_AUDITED
+    # A list is counted as two operations, and may be the last one that still has room.
+    assert limit / 2 < max(numbers) <= limit + 1
+    # The next ones do not wait until all are answered.
+    assert min(numbers[: len(numbers) // 2]) > 0
+
+
+def test_an_audit_of_a_deep_tree_fills_its_requests() -> None:
+    harness = made(parents=0)
+    for topic in range(100):
+        for path in ("", "/partitions", "/partitions/0", "/partitions/0/state"):
+            harness.server.create(f"/app/{topic}{path}")
+    harness.settle()
+    requests = {request for _ in turns(harness) for request in harness.replica.audit.comparison.requests}
+    # Three of four are listed.
+    assert len(requests) <= 7 * 100 // AUDITED + 4
+
+
+def test_an_audit_passes_one_stretch_of_the_tree_a_turn(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = made(mode, parents=100, children=3, audit_sample=20)
+    monkeypatch.setattr("exporter.treecache.walk._STRETCH", 20)
+    passed = [0]
+    original = Walk._sampled
+
+    def sampled(self: Walk, stem: str, children: Any, branches: Any) -> Any:
+        passed[-1] += len(children)
+        return original(self, stem, children, branches)
+
+    monkeypatch.setattr(Walk, "_sampled", sampled)
+    passed.extend(0 for _ in turns(harness))
+    # The first has the children of the root.
+    assert max(passed[1:]) <= 20 + 3

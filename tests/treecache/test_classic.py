@@ -8,6 +8,7 @@ from exporter.treecache.agenda import Agenda
 from exporter.treecache.classic import ClassicStrategy
 from exporter.treecache.strategy import Sending, Strategy
 from exporter.zookeeper.messages import CHANGED, CHILD, CREATED, DELETED
+from exporter.zookeeper.paths import Siblings
 from exporter.zookeeper.wire import Exists, GetChildren, GetData
 
 
@@ -72,7 +73,7 @@ def test_no_more_than_the_window_and_the_allowance(
 
 def test_reads_come_before_lists_and_lists_before_the_survey() -> None:
     agenda = full_agenda(2, 2)
-    agenda.survey(iter(["/x", "/y"]))
+    agenda.survey(iter([Siblings("/", ["x", "y"])]))
     sent = requests(ClassicStrategy("/app", 1024), agenda)
     kinds = [type(sending.request) for sending in sent]
     assert kinds == [GetData, GetData, GetChildren, GetChildren, GetData, GetData]

@@ -284,7 +284,7 @@ def test_only_the_data_that_a_view_reads_is_kept(mode: str) -> None:
     changed = held_data(harness)
     assert (changed["/a"], changed["/a/config"], changed["/a/config/config"]) == (None, b"more", b"new")
     harness.audit()
-    assert not any(harness.replica.audit.mismatches.values())
+    assert not any(harness.replica.audit.comparison.findings.mismatches.values())
     harness.resync()
     assert held_data(harness) == changed
 

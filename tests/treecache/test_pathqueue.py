@@ -8,6 +8,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from exporter.treecache.pathqueue import PathQueue, byte_lengths
+from exporter.zookeeper.paths import byte_length
+
+
+def some(queue: PathQueue, count: int, size: int, overhead: int = 0) -> tuple[list[str], list[str]]:
+    """Takes some paths; returns them, and those of them that a load waits for."""
+    taken = queue.pop_some(count, size, overhead)
+    assert taken.size == byte_length(taken.paths)
+    return list(taken.paths), list(taken.loads)
 
 
 def test_first_come_first_served_and_once() -> None:
@@ -16,7 +24,7 @@ def test_first_come_first_served_and_once() -> None:
     assert len(queue) == 2
     assert queue.first() == "/b"
     assert queue.pop() == ("/b", False)
-    assert queue.pop_some(10, 1000) == (["/a"], [])
+    assert some(queue, 10, 1000) == (["/a"], [])
     assert len(queue) == 0
 
 
@@ -26,16 +34,16 @@ def test_a_load_outweighs_a_refresh_and_is_counted_once() -> None:
     assert queue.push(["/a", "/b"], True) == 2
     assert queue.push(["/a", "/b"], True) == 0
     assert queue.push(["/a"], False) == 0
-    assert queue.pop_some(10, 1000) == (["/a", "/b"], ["/a", "/b"])
+    assert some(queue, 10, 1000) == (["/a", "/b"], ["/a", "/b"])
 
 
 def test_some_are_bounded_in_number_and_bytes() -> None:
     queue = PathQueue()
     queue.push(["/aaaa", "/bbbb", "/cccc", "/\u00e4", "/dddd"], True)
-    assert queue.pop_some(1, 1000)[0] == ["/aaaa"]
-    assert queue.pop_some(9, 12)[0] == ["/bbbb", "/cccc"]
-    assert queue.pop_some(9, 10, overhead=2)[0] == ["/\u00e4"], "two letters, three bytes"
-    assert queue.pop_some(9, 0)[0] == ["/dddd"], "one path may always be read"
+    assert some(queue, 1, 1000)[0] == ["/aaaa"]
+    assert some(queue, 9, 12)[0] == ["/bbbb", "/cccc"]
+    assert some(queue, 9, 10, overhead=2)[0] == ["/\u00e4"], "two letters, three bytes"
+    assert some(queue, 9, 0)[0] == ["/dddd"], "one path may always be read"
 
 
 def test_marking_all() -> None:
@@ -43,7 +51,7 @@ def test_marking_all() -> None:
     queue.push(["/a"], False)
     queue.push(["/b"], True)
     assert queue.mark_all() == 2
-    assert queue.pop_some(9, 1000)[1] == ["/a", "/b"]
+    assert some(queue, 9, 1000)[1] == ["/a", "/b"]
 
 
 def test_families_are_served_in_their_turn() -> None:
@@ -55,8 +63,8 @@ def test_families_are_served_in_their_turn() -> None:
     assert (queue.first(), len(queue)) == ("/first", 5)
     assert queue.pop() == ("/first", False)
     assert queue.first() == "/c"
-    assert queue.pop_some(2, 1000) == (["/c", "/b"], ["/c", "/b"])
-    assert queue.pop_some(9, 1000) == (["/d/x", "/last"], ["/d/x"])
+    assert some(queue, 2, 1000) == (["/c", "/b"], ["/c", "/b"])
+    assert some(queue, 9, 1000) == (["/d/x", "/last"], ["/d/x"])
 
 
 def test_children_wait_once() -> None:
@@ -68,7 +76,7 @@ def test_children_wait_once() -> None:
     assert queue.push_children("/c", ["y", "z"]) == 1
     assert queue.push(["/c/x", "/c/z", "/c"], True) == 1
     assert queue.put_off("/c/x", True, 1.0) == 0
-    taken, _ = queue.pop_some(99, 1000)
+    taken, _ = some(queue, 99, 1000)
     assert sorted(taken) == ["/a/x", "/a/y", "/b/x", "/b/y", "/c", "/c/x", "/c/y", "/c/z"]
 
 
@@ -78,7 +86,7 @@ def test_children_that_do_not_fit_wait(size: int) -> None:
     queue.push_children("/a", ["x", "yy", "\u00e4\u00e4\u00e4"])
     batches = []
     while queue:
-        batches.append(queue.pop_some(99, size, overhead=1)[0])
+        batches.append(some(queue, 99, size, overhead=1)[0])
     assert [path for batch in batches for path in batch] == ["/a/x", "/a/yy", "/a/\u00e4\u00e4\u00e4"]
     sizes = [sum(byte_lengths(batch)) + len(batch) for batch in batches]
     assert all(number <= size or len(batch) == 1 for number, batch in zip(sizes, batches, strict=True))
@@ -134,7 +142,7 @@ class Queues(RuleBasedStateMachine):
         if not len(self.queue):
             return
         first = self.queue.first()
-        paths, loads = self.queue.pop_some(count, size, overhead)
+        paths, loads = some(self.queue, count, size, overhead)
         assert paths[0] == first
         assert paths == self.order[: len(paths)]
         del self.order[: len(paths)]

@@ -10,6 +10,7 @@ from exporter.treecache.events import TreeEvent
 from exporter.treecache.options import CacheOptions
 from exporter.treecache.outcome import Outbox, each
 from exporter.treecache.reconciler import Reconciler
+from exporter.zookeeper.paths import Siblings
 from exporter.zookeeper.records import data_of
 from tests.simulation.znodes import Znode
 
@@ -41,7 +42,7 @@ class Reconciling:
 
     def wanted(self) -> tuple[list[str], list[str]]:
         """The paths to read and the paths to list since the last call."""
-        reads, _ = self.agenda.take_reads(100, 10_000)
+        reads = list(self.agenda.take_reads(100, 10_000).paths)
         lists = []
         while self.agenda.first_list() is not None:
             lists.append(self.agenda.take_list()[0])
@@ -61,9 +62,8 @@ def test_a_new_znode_is_told_and_listed_if_it_has_children(reconciling: Reconcil
 
 
 def test_a_run_of_new_znodes_does_the_same(reconciling: Reconciling) -> None:
-    paths, records = ["/leaf", "/branch", "/branch/below"], [record(), record(children=1), record()]
-    run = reconciling.reconciler.apply_run(paths, records, 0, NO_LOADS)
-    assert (run.are_new, run.end) == (True, 2)
+    records = [record(), record(children=1)]
+    assert not reconciling.reconciler.apply_run(Siblings("/", ["leaf", "branch"]), records, NO_LOADS)
     assert reconciling.published() == [(ADDED, "/leaf"), (ADDED, "/branch")]
     assert reconciling.wanted() == ([], ["/branch"])
 
@@ -71,8 +71,8 @@ def test_a_run_of_new_znodes_does_the_same(reconciling: Reconciling) -> None:
 def test_of_a_run_with_known_znodes_nothing_is_applied(reconciling: Reconciling) -> None:
     reconciling.reconciler.apply_record("/known", record(), False)
     reconciling.published()
-    run = reconciling.reconciler.apply_run(["/new", "/known"], [record(), record()], 0, NO_LOADS)
-    assert (run.are_new, run.end, list(run.odd)) == (False, 2, [0])
+    odd = reconciling.reconciler.apply_run(Siblings("/", ["new", "known"]), [record(), record()], NO_LOADS)
+    assert list(odd) == [0]
     assert reconciling.published() == []
 
 
@@ -186,6 +186,6 @@ def test_a_count_of_children_that_depth_explains_is_not() -> None:
 def test_data_is_not_kept_where_it_is_not_wanted() -> None:
     reconciler = Reconciling(keep_data=False).reconciler
     reconciler.apply_record("/a", record(b"12345"), False)
-    reconciler.apply_run(["/b"], reconciler.kept(["/b"], [record(b"12345")]), 0, NO_LOADS)
+    reconciler.apply_run(Siblings("/", ["b"]), reconciler.keeping.results(["/b"], [record(b"12345")]), NO_LOADS)
     assert reconciler.tree.data_bytes == 10
     assert [data_of(reconciler.tree.find(path)) for path in ("/a", "/b")] == [None, None]  # type: ignore[arg-type]

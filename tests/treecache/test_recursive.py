@@ -9,6 +9,7 @@ from exporter.treecache.reading import AUDITED
 from exporter.treecache.recursive import RecursiveStrategy
 from exporter.treecache.strategy import Sending, Strategy
 from exporter.zookeeper.messages import CHANGED, CHILD, CREATED, DELETED
+from exporter.zookeeper.paths import Siblings
 from exporter.zookeeper.wire import AddWatch
 
 
@@ -68,7 +69,7 @@ def test_what_is_dirty_comes_before_lists_and_these_before_the_survey() -> None:
     agenda = Agenda()
     agenda.want_reads(["/read"], False)
     agenda.want_list("/list", False)
-    agenda.survey(iter(["/surveyed"]))
+    agenda.survey(iter([Siblings("/", ["surveyed"])]))
     strategy = RecursiveStrategy("/app", 1, 4)
     assert [(list(s.request.reads), s.request.lists) for s in requests(strategy, agenda)] == [
         (["/read"], []),
@@ -119,10 +120,13 @@ def test_audits_are_cut_into_as_few_small_requests_as_possible(reads: int, lists
 
 
 @pytest.mark.parametrize(
-    ("in_flight", "allowance", "room"), [(0, None, 4 * AUDITED), (3, 100, 100), (4, None, 0), (9, 5, 0)]
+    ("in_flight", "audited", "allowance", "room"),
+    [(0, 0, None, 4 * AUDITED), (1, 2, None, AUDITED), (3, 0, 100, 100), (2, 2, None, 0), (9, 0, 5, 0)],
 )
-def test_audits_have_the_room_that_refreshes_leave(in_flight: int, allowance: int | None, room: int) -> None:
-    assert RecursiveStrategy("/app", 1024, 4).audit_room(in_flight, allowance) == room
+def test_audits_have_the_room_that_refreshes_leave(
+    in_flight: int, audited: int, allowance: int | None, room: int
+) -> None:
+    assert RecursiveStrategy("/app", 1024, 4).audit_room(in_flight, audited, allowance) == room
 
 
 @pytest.mark.parametrize(("children", "lists_root"), [(0, True), (5, True), (0, False)])

@@ -704,7 +704,7 @@ def test_children_listed_but_not_yet_read_survive_a_reconnect(recursive: Harness
     recursive.take()
     request = recursive.server.requests[0]
     assert isinstance(request, MultiRead)
-    assert request.reads == ["/a/b"]
+    assert list(request.reads) == ["/a/b"]
     recursive.server.disconnect()
     recursive.server.connect()
     recursive.settle()

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.treecache.tree import NEVER_LISTED, Branch, OrphanError, Tree, listed_pzxid_of, record_of
+from exporter.zookeeper.paths import Paths, Siblings, runs_of
 from exporter.zookeeper.records import UNREADABLE
 from tests.simulation.znodes import Znode
 
@@ -150,13 +151,11 @@ def test_a_run_and_what_is_odd_in_it_come_to_the_same_as_one_by_one(
             tree.add(path, Znode(b"", 1, 1, 1, 0).record)
     for read in (sorted(first, key=lambda one: one[0]), second):
         paths, records = [f"{head}/{number}" for head, number, _ in read], [record for _, _, record in read]
-        position = 0
-        while position < len(paths):
-            run = in_runs.apply_run(paths, records, position)
-            assert run.end > position
-            for odd in run.odd:
-                put(in_runs, paths[odd], records[odd])
-            position = run.end
+        start = 0
+        for run in runs_of(paths):
+            for odd in in_runs.apply_run(run, records[start : start + len(run.names)]).odd:
+                put(in_runs, paths[start + odd], records[start + odd])
+            start += len(run.names)
         for path, record in zip(paths, records, strict=True):
             put(one_by_one, path, record)
         assert list(contents(in_runs)) == list(contents(one_by_one))
@@ -176,12 +175,12 @@ def test_what_several_parents_call_a_child_is_one_string(in_runs: bool) -> None:
     for path in ("", "/a", "/b"):
         tree.add(path, record)
     for head in ("/a", "/b"):
-        paths = [f"{head}/{number}" for number in range(100)]
+        names = [str(number) for number in range(100)]
         if in_runs:
-            tree.apply_run(paths, [record] * 100, 0)
+            tree.apply_run(Siblings(f"{head}/", names), [record] * 100)
         else:
-            for path in paths:
-                tree.add(path, record)
+            for name in names:
+                tree.add(f"{head}/{name}", record)
     assert list(map(id, names_of(tree, "/a"))) == list(map(id, names_of(tree, "/b")))
 
 
@@ -207,26 +206,46 @@ def contents(tree: Tree) -> list[tuple[str, bytes]]:
 def test_of_known_znodes_those_are_odd_that_differ_or_have_children() -> None:
     leaf, other = (Znode(b"", zxid, zxid, zxid, 0) for zxid in (1, 2))
     tree = Tree()
-    paths = ["", "/a", "/b", "/b/c", "/b/d"]
-    for path in paths:
+    for path in ("", "/a", "/b", "/b/c", "/b/d"):
         tree.add(path, leaf.record)
-    records = [leaf.record] * len(paths)
-    assert tree.apply_run(paths, records, 0)[:2] == (0, 1)
-    assert list(tree.apply_run(paths, records, 0).odd) == [0]
-    assert list(tree.apply_run(paths, records, 1).odd) == [2]
-    assert tree.apply_run(paths, records, 3) == (3, 5, "/b", False, (), [], {})
-    assert list(tree.apply_run(paths, [*records[:4], other.record], 3).odd) == [4]
-    assert list(tree.apply_run(["/b/c", "/b/new"], records[:2], 0).odd) == [1]
-    assert list(tree.apply_run(["/x/y"], records[:1], 0).odd) == [0]
-    assert list(tree.apply_run(["/b/c"], [-101], 0).odd) == [0]
+
+    def odd(stem: str, names: list[str], *records: bytes | int) -> list[int]:
+        applied = tree.apply_run(Siblings(stem, names), list(records))
+        assert not applied.are_new
+        return list(applied.odd)
+
+    assert odd("", [""], leaf.record) == [0]
+    assert odd("/", ["a", "b"], leaf.record, leaf.record) == [1]
+    assert odd("/b/", ["c", "d"], leaf.record, leaf.record) == []
+    assert odd("/b/", ["c", "d"], leaf.record, other.record) == [1]
+    assert odd("/b/", ["c", "new"], leaf.record, leaf.record) == [1]
+    assert odd("/x/", ["y"], leaf.record) == [0]
+    assert odd("/b/", ["c"], -101) == [0]
 
 
 def test_new_znodes_with_children_are_named() -> None:
     tree, leaf, parent = Tree(), Znode(b"", 1, 1, 1, 0).record, Znode(b"", 1, 1, 1, children={"x"}).record
     tree.add("", leaf)
-    paths = [f"/{number:03}" for number in range(100)]
+    names = [f"{number:03}" for number in range(100)]
     records = [parent if number in (3, 70) else leaf for number in range(100)]
-    assert tree.apply_run(paths, records, 0) == (0, 100, "", True, [3, 70], (), {"persistent": 100})
+    assert tree.apply_run(Siblings("/", names), records) == (True, [3, 70], (), {"persistent": 100})
+
+
+@pytest.mark.parametrize("count", [1, 40])
+def test_leaves_are_held_and_readable_and_have_no_children(count: int) -> None:
+    tree, leaf, parent = Tree(), Znode(b"", 1, 1, 1, 0).record, Znode(b"", 1, 1, 1, children={"x"}).record
+    names = [str(number) for number in range(count)]
+    tree.add("", leaf)
+    for head, last in (("/a", leaf), ("/hidden", UNREADABLE), ("/parent", parent), ("/branch", leaf)):
+        tree.add(head, leaf)
+        for name in names:
+            tree.add(f"{head}/{name}", leaf)
+        tree.replace(f"{head}/{names[-1]}", last)
+    tree.add(f"/branch/{names[-1]}/below", leaf)
+    assert tree.leaves(Siblings("/a/", names)) == [leaf] * count
+    for stem in ("/hidden/", "/parent/", "/branch/", "/nowhere/", ""):
+        assert tree.leaves(Siblings(stem, names)) is None
+    assert tree.leaves(Siblings("/a/", [*names, "another"])) is None
 
 
 @given(st.lists(PATHS.filter(bool), max_size=40))
@@ -236,7 +255,7 @@ def test_paths_are_those_of_the_walk_and_parents_come_first(paths: list[str]) ->
         names = path.split("/")
         for depth in range(1, len(names) + 1):
             tree.add("/".join(names[:depth]), Znode(b"", 1, 1, 1, 0).record)
-    listed = list(tree.paths())
+    listed = list(Paths(list(tree.runs())))
     assert sorted(listed) == sorted(path for path, _ in tree.walk())
     for at, path in enumerate(listed):
         assert not path or path.rpartition("/")[0] in listed[:at]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from exporter.treecache.tree import Tree
 from exporter.treecache.walk import Walk, turns_of
+from exporter.zookeeper.paths import Paths
 from exporter.zookeeper.records import UNREADABLE
 from tests.simulation.znodes import Znode
 
@@ -30,7 +31,7 @@ def forest(parents: int, children: int) -> Tree:
 def walked(walk: Walk) -> list[str]:
     paths: list[str] = []
     while (taken := walk.take(1000)) is not None:
-        paths += taken
+        paths += taken.paths()
     return paths
 
 
@@ -93,7 +94,7 @@ def test_what_comes_and_goes_during_a_walk_does_no_harm() -> None:
     walk = Walk(tree)
     while (taken := walk.take(1)) is not None:
         number = len(seen)
-        seen += taken
+        seen += taken.paths()
         if number % 3 == 0:
             tree.remove(f"/{number % 20}")
         if number % 5 == 0:
@@ -104,7 +105,7 @@ def test_what_comes_and_goes_during_a_walk_does_no_harm() -> None:
 def test_a_long_stretch_without_a_pick_is_interrupted() -> None:
     walk, pauses = Walk(forest(30, 2000), 1), 0
     while (taken := walk.take(1000)) is not None:
-        pauses += not taken
+        pauses += not taken.names
     assert pauses >= 5
 
 
@@ -116,13 +117,14 @@ def test_what_is_taken_together_are_siblings_and_what_is_put_back_comes_again(
     tree = forest(parents, children)
     walk, seen = Walk(tree), list[str]()
     while (taken := walk.take(count)) is not None:
-        assert len(taken) <= count
-        assert len({path[: path.rindex("/")] if path else None for path in taken}) <= 1
-        walk.put_back(taken[1:])
-        seen += taken[:1]
-        if len(taken) > 1:
+        paths = list(taken.paths())
+        assert len(paths) <= count
+        assert len({path[: path.rindex("/")] if path else None for path in paths}) <= 1
+        walk.put_back(len(paths[1:]))
+        seen += paths[:1]
+        if len(paths) > 1:
             again = walk.take(count)
             assert again is not None
-            assert again[: len(taken) - 1] == taken[1:]
-            seen += again
-    assert sorted(seen) == sorted(tree.paths())
+            assert list(again.paths())[: len(paths) - 1] == paths[1:]
+            seen += again.paths()
+    assert sorted(seen) == sorted(Paths(list(tree.runs())))

@@ -161,7 +161,7 @@ def test_names_that_are_cut_or_spoiled_are_decoded_as_one_by_one(names: list[str
 def outcome(body: bytes, offset: int, count: int, many: int) -> object:
     """The result of decoding names, if up to `many` are decoded together."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wire, "_MANY", many)
+        patch.setattr(wire, "MANY", many)
         try:
             return wire._decode_names(body, offset, count)
         except (ValueError, struct.error):
@@ -188,6 +188,32 @@ def test_records_that_are_cut_or_spoiled_are_decoded_as_one_by_one(
     assert decoded(request, body, 6, many=16) == decoded(request, body, 6, many=1 << 30)
 
 
+KNOWN = [string(data) + STAT for data in ("", "x", "x" * 40)]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(KNOWN), st.sampled_from([*KNOWN, *KNOWN, -101])), max_size=200)
+    | st.lists(st.tuples(st.just(KNOWN[1]), st.just(KNOWN[1])), min_size=60, max_size=140),
+    st.integers(0, 9000),
+    st.binary(max_size=8),
+)
+def test_what_differs_from_what_is_expected_is_found_as_by_decoding(
+    pairs: list[tuple[bytes, bytes | int]], at: int, spoiled: bytes
+) -> None:
+    expected = [record for record, _ in pairs]
+    answers = [result(4, one) if isinstance(one, bytes) else result(-1, struct.pack("!i", one)) for _, one in pairs]
+    body = b"before" + b"".join(answers) + END
+    request = MultiRead("", [f"/{number}" for number in range(len(pairs))], [])
+    for received in (body, body[: 6 + at] + spoiled + body[6 + at + len(spoiled) :], body[: 6 + at]):
+        decoded_ = decoded(request, received, 6, many=16)
+        if isinstance(decoded_, list):
+            odd = {at: one for at, one in enumerate(decoded_) if one != expected[at]}
+            assert request.differing(expected, received, 6) == odd
+        else:
+            with pytest.raises((ValueError, struct.error)):
+                request.differing(expected, received, 6)
+
+
 @pytest.mark.parametrize("size", [0, 1, 100])
 def test_records_of_one_length_are_decoded_together(size: int) -> None:
     body = records_answer([bytes(size)] * 20) + END
@@ -198,7 +224,7 @@ def test_records_of_one_length_are_decoded_together(size: int) -> None:
 def decoded(request: MultiRead, body: bytes, offset: int, many: int) -> object:
     """The result of decoding an answer, if up to `many` records are decoded together."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wire, "_MANY", many)
+        patch.setattr(wire, "MANY", many)
         try:
             return request.decode(body, offset)
         except (ValueError, struct.error):

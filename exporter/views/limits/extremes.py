@@ -6,7 +6,7 @@ import heapq
 from collections import Counter
 from itertools import islice
 
-from exporter.treecache.siblings import Numbers
+from exporter.treecache.sums import Numbers
 
 
 class Extremes:

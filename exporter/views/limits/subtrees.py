@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from itertools import islice, repeat
 from typing import NamedTuple
 
-from exporter.treecache.siblings import Numbers
+from exporter.treecache.sums import Numbers
 
 #: The subtrees that have no series of their own, together.
 OTHER = "other"

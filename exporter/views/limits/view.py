@@ -10,7 +10,7 @@ from typing import NamedTuple
 from exporter.treecache import TreeCache
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.outcome import AddedRun, Event
-from exporter.treecache.siblings import sizes
+from exporter.treecache.sums import sizes
 from exporter.treecache.view import Batch, View
 from exporter.views.limits.extremes import Extremes
 from exporter.views.limits.listings import Listings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exporter.treecache.outcome import AddedRun
-from exporter.treecache.siblings import czxids
+from exporter.treecache.sums import czxids
 from exporter.views.patterns import Captures
 from exporter.views.rules.readings import UnusableError, labels_of
 from exporter.views.rules.rule import Rule

@@ -97,8 +97,9 @@ class RulesView(View):
         match, is_concerned = self._patterns.match, False
         for one in batch:
             if isinstance(one, AddedRun):
-                for matched in self._patterns.match_run(one.paths):
-                    self._added_run(one, matched)
+                run = one._replace(paths=list(one.paths))
+                for matched in self._patterns.match_run(run.paths):
+                    self._added_run(run, matched)
                     is_concerned = True
             else:
                 matches = match(one.path)

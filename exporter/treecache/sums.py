@@ -1,4 +1,4 @@
-"""Siblings: works on many children of one znode at once, since a loop in Python over each costs most of a load.
+"""Sums: works on many records at once, since a loop in Python over each costs most of a load.
 
 What follows costs a tenth of a microsecond or so for each znode, by functions that loop in C.
 """
@@ -8,45 +8,21 @@ from __future__ import annotations
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from itertools import takewhile
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
+from exporter.zookeeper.paths import MANY
 from exporter.zookeeper.records import (
+    CHILDREN_FROM_END,
     OWNER_FROM_END,
     OWNER_SIZE_AND_CHILDREN,
+    PZXID_SIZE,
     STAT_SIZE,
     child_count,
     kind_of,
     owner_and_size,
     size_and_children,
 )
-
-#: For fewer siblings than these, a loop costs less.
-MANY = 16
-
-
-def siblings(paths: Sequence[str], start: int, stem: str) -> list[str]:
-    """The names of the children of one znode whose paths follow each other from `start` on.
-
-    `stem` is the znode's path and a slash; the first path begins with it.
-    """
-    cut, step, names = len(stem), MANY, list[str]()
-    # Chunks double, so that in any order the paths looked at in vain are a few times the children found at most.
-    while chunk := paths[start + len(names) : start + len(names) + step]:
-        in_chunk = [path[cut:] for path in chunk]
-        # A text between two others that begin with the stem begins with it as well.
-        are_below = min(chunk).startswith(stem) and max(chunk).startswith(stem)
-        if not are_below or "/" in "".join(in_chunk):
-            return names + in_chunk[: sum(1 for _ in takewhile(_is_child_of(stem), chunk))]
-        names += in_chunk
-        step *= 2
-    return names
-
-
-def _is_child_of(stem: str) -> Callable[[str], bool]:
-    cut = len(stem)
-    return lambda path: path.startswith(stem) and "/" not in path[cut:]
 
 
 class Sums(NamedTuple):
@@ -85,6 +61,15 @@ def sizes(records: Sequence[bytes]) -> tuple[Numbers, Numbers]:
         return [size for size, _ in pairs], [count for _, count in pairs]
     numbers, step, at = _fields(records)
     return numbers[at + 2 :: step], numbers[at + 3 :: step]
+
+
+def have_children(records: Sequence[bytes]) -> bool:
+    """Whether the server counted children of any of these znodes; each record has a stat."""
+    number, size = len(records), len(records[0])
+    if number < MANY or len(records[-1]) != size or set(map(len, records)) != {size}:
+        return any(sizes(records)[1])
+    joined = b"".join(records)
+    return any(joined[at::size] != bytes(number) for at in range(size - CHILDREN_FROM_END, size - PZXID_SIZE))
 
 
 def czxids(records: Sequence[bytes]) -> array[int]:

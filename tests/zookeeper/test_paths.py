@@ -1,17 +1,14 @@
-"""Results computed for many siblings together equal the results computed for each."""
+"""Paths: any paths as runs of siblings, and the same sequence as a list of them would be."""
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.treecache.siblings import MANY, czxids, siblings, sums
-from exporter.zookeeper.records import child_count, czxid_of, kind_of, owner_and_size
-from tests.simulation.znodes import Znode
+from exporter.zookeeper.paths import MANY, Paths, Siblings, byte_length, runs_of, siblings
 
 NAMES = [f"{number:04}" for number in range(5 * MANY)]
 
@@ -39,51 +36,6 @@ def test_what_is_found_in_any_order_are_children(paths: list[str]) -> None:
         assert end == len(paths) or paths[end].rpartition("/")[0] != head
 
 
-@given(
-    st.lists(
-        st.builds(
-            lambda data, owner, children: Znode(data, 1, 1, 1, owner, children=set(map(str, range(children)))).record,
-            st.binary(max_size=3),
-            st.sampled_from([0, 0, 0, 7, 1 << 40, -(1 << 63)]),
-            st.sampled_from([0, 0, 0, 2]),
-        ),
-        max_size=4 * MANY,
-    )
-)
-def test_sums(records: list[bytes]) -> None:
-    check_sums(records)
-
-
-@pytest.mark.parametrize("owner", [0, 7, 1 << 40, -(1 << 63)])
-@pytest.mark.parametrize("children", [0, 2])
-@pytest.mark.parametrize("odd", [{}, {"owner": 9}, {"children": {"a"}}, {"data": b"more"}, {"data": b"elf"}])
-def test_sums_of_equal_records(owner: int, children: int, odd: dict[str, Any]) -> None:
-    usual: dict[str, Any] = {"data": b"one", "owner": owner, "children": set(map(str, range(children)))}
-    for at in (0, MANY, 2 * MANY):
-        records = [record_of(**usual)] * (2 * MANY + 1)
-        records[at] = record_of(**(usual | odd))
-        check_sums(records)
-
-
-def record_of(data: bytes, owner: int, children: set[str]) -> bytes:
-    return Znode(data, 1, 1, 1, owner, children=children).record
-
-
-def check_sums(records: list[bytes]) -> None:
-    found = sums(records)
-    assert dict(found.kinds) == dict(Counter(kind_of(owner_and_size(record)[0]) for record in records)) or not records
-    assert found.data_bytes == sum(owner_and_size(record)[1] for record in records)
-    assert found.parents == [at for at, record in enumerate(records) if child_count(record)]
-
-
-@given(
-    st.lists(st.builds(Znode, st.binary(max_size=3), st.integers(-(1 << 63), (1 << 63) - 1), st.just(1), st.just(1)))
-)
-def test_czxids(znodes: list[Znode]) -> None:
-    records = [znode.record for znode in znodes]
-    assert list(czxids(records)) == list(map(czxid_of, records))
-
-
 class Counting(list[str]):
     """Counts the paths that are looked at."""
 
@@ -106,3 +58,46 @@ def test_in_any_order_what_is_looked_at_is_a_few_times_what_is_there(heads: int,
         path = list.__getitem__(counting, start)
         start += len(siblings(counting, start, path[: path.rindex("/") + 1]))
     assert counting.looked_at <= 2 * (MANY + 1) * len(paths)
+
+
+PARTS = st.lists(
+    st.builds(
+        Siblings,
+        st.sampled_from(["/", "/a/", "/\u00e4/b/"]),
+        st.lists(st.sampled_from(["x", "yy", "\u00e4"]), max_size=5),
+    )
+    | st.builds(Siblings, st.just(""), st.lists(st.sampled_from(["", "/a", "/a/x", "/a/yy", "/b/x"]), max_size=5)),
+    max_size=5,
+)
+
+
+@given(PARTS, st.slices(12), st.integers(-12, 12))
+def test_paths_are_a_sequence_as_a_list_of_them_is(parts: list[Siblings], cut: slice, index: int) -> None:
+    paths, plain = Paths(parts), [stem + name for stem, names in parts for name in names]
+    assert list(paths) == plain
+    assert len(paths) == len(plain)
+    assert list(paths[cut]) == plain[cut]
+    if -len(plain) <= index < len(plain):
+        assert paths[index] == plain[index]
+    else:
+        with pytest.raises(IndexError):
+            paths[index]
+    assert all(path in paths for path in plain)
+    assert [path in paths for path in ("/a/x", "/none")] == [path in plain for path in ("/a/x", "/none")]
+    assert byte_length(paths) == byte_length(plain) == len("".join(plain).encode())
+    more = Paths(parts)
+    more += paths
+    assert list(more) == plain + plain
+    assert list(Paths.of(plain)) == plain
+
+
+@given(PARTS)
+def test_runs_are_of_siblings_and_all_paths_in_order(parts: list[Siblings]) -> None:
+    paths = Paths(parts)
+    for some in (paths, list(paths)):
+        runs = list(runs_of(some))
+        assert [path for run in runs for path in run.paths()] == list(paths)
+        for stem, names in runs:
+            assert stem.endswith("/") or names == [""]
+            assert names
+            assert not any("/" in name for name in names)
