@@ -2,7 +2,8 @@
 
     python -m bench.suite [--trees a,b] [--measure sync,updates] [--rounds 3] [--peers kazoo,ours]
 
-Peers are kazoo, ours, ours-inline, and with `--curator DIRECTORY` (a folder with jars) tree-cache and curator-cache.
+Peers are kazoo, ours, ours-inline, ours-audited, and with `--curator DIRECTORY` (a folder with jars) tree-cache and
+curator-cache.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ from bench.servers import seeded
 from bench.trees import TREES, Shape
 from exporter.demo.server import ZooKeeperServer
 
+#: The peers in Python.
+_PYTHON = ("kazoo", "ours", "ours-inline", "ours-audited")
+
 Results = dict[str, list[Figures]]
 
 
 def commands(peers: Sequence[str], curator: Path | None) -> dict[str, list[str]]:
     """The command that starts each peer, which takes the hosts as its last argument."""
-    found = {peer: [sys.executable, "-m", "bench.peer", peer] for peer in ("kazoo", "ours", "ours-inline")}
+    found = {peer: [sys.executable, "-m", "bench.peer", peer] for peer in _PYTHON}
     if curator is not None:
         java = ["java", "-Xmx2g", "-cp", f"{compile_curator(curator)}:{curator}/*", "Peer"]
         found |= {peer: [*java, peer] for peer in ("tree-cache", "curator-cache")}

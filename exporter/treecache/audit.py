@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import Enum
+from itertools import chain
 
 from exporter.treecache.agenda import Agenda
 from exporter.treecache.comparison import Comparison
@@ -29,7 +30,7 @@ from exporter.treecache.glances import GLANCED, Glances
 from exporter.treecache.looks import Look, Round, bytes_of
 from exporter.treecache.options import CacheOptions
 from exporter.treecache.outcome import Outbox
-from exporter.treecache.reading import AUDIT_BYTES
+from exporter.treecache.reading import AUDIT_BYTES, AUDITED
 from exporter.treecache.reconciler import Reconciler
 from exporter.treecache.scope import Scope
 from exporter.treecache.sent import InFlight
@@ -43,6 +44,9 @@ from exporter.zookeeper.wire import ReadRequest
 _NAME_BYTES = 24
 #: Seconds until looks that were put off are made again, if nothing else is left to look at.
 _PAUSE = 0.25
+
+#: More znodes than a turn looks at.
+_AT_HAND = 8 * AUDITED
 
 #: Makes requests from the paths to read and the paths to list.
 Audits = Callable[[Sequence[str], Sequence[str]], list[ReadRequest]]
@@ -138,6 +142,14 @@ class Audit:
             return None
         return min(self._due_at, self._glances.due_at or self._due_at)
 
+    @property
+    def is_brief(self) -> bool:
+        """Whether the next turn costs little: none is under way, or what it looks at next is at hand."""
+        if not self.is_running:
+            return True
+        is_at_hand = self._walk is None or self._walk.has_at_hand(_AT_HAND)
+        return is_at_hand and len(self.comparison.later) < self._many
+
     def break_off(self) -> None:
         """The tree is no longer complete: ignores the answers under way."""
         self.comparison.break_off()
@@ -208,7 +220,8 @@ class Audit:
         are_few = len(run.names) < self._many or self._kind.is_glance
         leaves = None if are_few else self._reconciler.tree.leaves(run)
         if leaves is not None and not self._are_special(run, round_, unsettled):
-            return round_.add_leaves(self._prefix, run, sizes(leaves)[0])
+            keeps_all = self._reconciler.keeping.keeps_all
+            return round_.add_leaves(self._prefix, run, list(map(len, leaves)) if keeps_all else sizes(leaves)[0])
         for taken, path in enumerate(run.paths()):
             if not round_.has_room or len(self.comparison.later) >= ENOUGH:
                 return taken
@@ -225,9 +238,12 @@ class Audit:
 
     def _are_special(self, run: Siblings, round_: Round, unsettled: set[str]) -> bool:
         """Whether siblings must be looked at one by one: some may be untracked, unsettled, or looked at already."""
-        if _may_be_untracked(self._prefix + run.stem) or (unsettled and not unsettled.isdisjoint(run.paths())):
+        if _may_be_untracked(self._prefix + run.stem):
             return True
-        return self.comparison.are_unsettled(run) or not round_.looks.keys().isdisjoint(run.paths())
+        special = chain(unsettled, round_.looks, self.comparison.looked_at())
+        # There are few, mostly elsewhere.
+        nearby = {path for path in special if path.startswith(run.stem)}
+        return bool(nearby) and not nearby.isdisjoint(run.paths())
 
     def _look_at(self, path: str, look: Look, round_: Round) -> None:
         entry = self._reconciler.tree.get(path)

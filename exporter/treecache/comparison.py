@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from exporter.treecache.agenda import Agenda
@@ -18,7 +18,6 @@ from exporter.treecache.unchanged import differing
 from exporter.treecache.unrest import Unrest
 from exporter.zookeeper.capabilities import UNREADABLE_CODES
 from exporter.zookeeper.messages import Reply
-from exporter.zookeeper.paths import Siblings
 from exporter.zookeeper.wire import (
     NO_NODE,
     OK,
@@ -75,13 +74,12 @@ class Comparison:
     # Looks
 
     def is_under_way(self, path: str) -> bool:
-        """Whether a look at a path is under way; not known of first looks at leaves."""
+        """Whether a look at a path is under way, but for first looks at leaves."""
         return path in self._reading or path in self._listing
 
-    def are_unsettled(self, run: Siblings) -> bool:
-        """Whether a look at any of these znodes is wanted or under way; not known of first looks at leaves."""
-        known = (self.later, self._reading, self._listing)
-        return any(looks and not looks.keys().isdisjoint(run.paths()) for looks in known)
+    def looked_at(self) -> Iterator[str]:
+        """The paths at which a look is wanted or under way, but for first looks at leaves."""
+        return chain(self.later, self._reading, self._listing)
 
     @property
     def has_enough(self) -> bool:
@@ -263,6 +261,9 @@ class Comparison:
                 self.put_off(path, look, "changing")
             return
         scope = self._reconciler.scope
+        all_count = path and not scope.may_leave_out_children(path)
+        if all_count and isinstance(entry, Branch) and entry.children.keys() == set(names):
+            return
         wanted = scope.children(path, names)
         there = set(wanted)
         held = {f"{path}/{name}" for name in entry.children} if isinstance(entry, Branch) else set()

@@ -2,9 +2,9 @@
 
 A refresh is short, and each change of threads would delay it. So the thread that has read the messages from the
 connection takes that turn itself, and immediately sends the requests that follow. The first steps of a load are as
-short. Everything that may take longer is left to the engine's own thread: loads, resyncs, audits, large batches,
-removals of subtrees and work due by timers. So pings and the replies to other users of the client wait for a short turn
-at most.
+short, and so are most steps of an audit. Everything that may take longer is left to the engine's own thread: loads,
+resyncs, large batches, lists of children, removals of subtrees and work due by timers. So pings and the replies to
+other users of the client wait for a short turn at most.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NO_NODE = struct.pack("!ii", NO_NODE, NO_NODE)
 
 def is_short(replica: Replica, messages: Collection[object], time_left: float) -> bool:
     """Whether the turn that applies these messages is short; other work is due after `time_left` seconds."""
-    if time_left <= 0 or replica.audit.is_running:
+    if time_left <= 0 or not replica.audit.is_brief:
         return False
     if not replica.is_in_sync and len(replica.tree) + replica.tree.unreadable > SHORT:
         return False
@@ -46,6 +46,9 @@ def _is_small(message: object, replica: Replica) -> bool:
     request = message.request
     if not isinstance(request, ReadRequest):
         return True
+    if request in replica.audit.comparison.requests:
+        # It is small, and what it compares is neither changed nor removed.
+        return not request.lists
     if request.operations > SHORT or len(message.body) > SHORT_BYTES:
         return False
     if replica.others and "" in request.reads:

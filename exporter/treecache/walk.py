@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from math import gcd
 
@@ -10,6 +11,8 @@ from exporter.zookeeper.paths import Siblings
 
 #: After passing this many znodes, a walk pauses: its caller may have other work.
 _STRETCH = 10_000
+#: How many paths are found before they are taken.
+_AHEAD = 4096
 _GOLDEN = 0.618
 
 
@@ -39,24 +42,42 @@ class Walk:
         self._passed = self._given = 0
         self._hidden = 0
         self._runs = self._go()
-        #: The run that is being taken, and how many of it are.
-        self._run = Siblings("", ())
+        self._is_over = False
+        #: The runs that come next, and how many of the first are taken.
+        self._ahead: deque[Siblings] = deque()
         self._taken = 0
+
+    def has_at_hand(self, count: int) -> bool:
+        """Whether so many paths, or all that are left, can be taken without passing more of the tree."""
+        return self._is_over or sum(len(run.names) for run in self._ahead) - self._taken >= count
 
     def take(self, count: int) -> Siblings | None:
         """The next siblings, up to `count` of them; none for a pause, and None at the end."""
-        if self._taken == len(self._run.names):
-            run = next(self._runs, None)
-            if run is None:
-                return None
-            self._run, self._taken = run, 0
-        names = self._run.names[self._taken : self._taken + count]
-        self._taken += len(names)
-        return Siblings(self._run.stem, names)
+        if self._ahead and self._taken == len(self._ahead[0].names):
+            self._ahead.popleft()
+            self._taken = 0
+        if not self._ahead:
+            self._pass_on()
+        if not self._ahead:
+            return None
+        stem, names = self._ahead[0]
+        taken = names[self._taken : self._taken + count]
+        self._taken += len(taken)
+        return Siblings(stem, taken)
 
     def put_back(self, count: int) -> None:
         """Puts back the last of the siblings taken."""
         self._taken -= count
+
+    def _pass_on(self) -> None:
+        """Passes the next part of the tree, up to a pause."""
+        found = 0
+        for run in self._runs:
+            self._ahead.append(run)
+            found += len(run.names)
+            if not run.names or found >= _AHEAD:
+                return
+        self._is_over = True
 
     def _go(self) -> Iterator[Siblings]:
         root = self._tree.root

@@ -7,6 +7,8 @@ import math
 import pytest
 
 from exporter.treecache.placement import SHORT, SHORT_BYTES, is_short
+from exporter.treecache.reading import AUDITED
+from exporter.treecache.walk import Walk
 from exporter.zookeeper.messages import CHANGED, Barrier, Connected, Message, Reply, Suspended, WatchEvent
 from exporter.zookeeper.wire import NO_NODE, GetChildren, GetData, MultiRead, Sync
 from tests.simulation.harness import Harness
@@ -102,3 +104,24 @@ def test_what_a_timer_brings_is_not(harness: Harness) -> None:
     assert is_short(harness.replica, [EVENT], harness.time_left)
     harness.now += harness.time_left
     assert not is_short(harness.replica, [EVENT], harness.time_left)
+
+
+@pytest.mark.parametrize("at_hand", [True, False])
+def test_an_audit_is_short_but_for_its_lists_and_for_passing_the_tree(
+    monkeypatch: pytest.MonkeyPatch, at_hand: bool
+) -> None:
+    monkeypatch.setattr(Walk, "has_at_hand", lambda self, count: at_hand)
+    harness = Harness(mode="recursive", audit_interval=30.0)
+    harness.server.create("/app")
+    for number in range(9 * AUDITED):
+        harness.server.create(f"/app/{number:04}", bytes(200))
+    harness.start()
+    audit = harness.replica.audit
+    assert audit.due_at is not None
+    harness.now = audit.due_at
+    harness.take()
+    requests = list(audit.comparison.requests)
+    assert [bool(request.lists) for request in requests] == [True, False, False, False]
+    for request in requests:
+        answer = Reply(request, 1, 0, bytes(2 * SHORT_BYTES), 16)
+        assert is_short(harness.replica, [answer, EVENT], 1.0) is (at_hand and not request.lists)

@@ -109,6 +109,21 @@ def test_a_long_stretch_without_a_pick_is_interrupted() -> None:
     assert pauses >= 5
 
 
+def test_what_is_at_hand_is_taken_without_passing_more_of_the_tree() -> None:
+    walk = Walk(forest(20, 1000))
+    assert not walk.has_at_hand(1)
+    left = 20 * 1001 + 1
+    while (taken := walk.take(7)) is not None:
+        left -= len(taken.names)
+        assert walk.has_at_hand(0)
+        if walk.has_at_hand(500):
+            passed = walk._passed
+            walk.put_back(len((walk.take(500) or taken).names))
+            assert walk._passed == passed
+    assert left == 0
+    assert walk.has_at_hand(1)
+
+
 @given(st.integers(0, 5), st.integers(0, 3000), st.integers(1, 2000))
 @settings(max_examples=50, deadline=None)
 def test_what_is_taken_together_are_siblings_and_what_is_put_back_comes_again(
