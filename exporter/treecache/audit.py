@@ -45,8 +45,8 @@ _NAME_BYTES = 24
 #: Seconds until looks that were put off are made again, if nothing else is left to look at.
 _PAUSE = 0.25
 
-#: More znodes than a turn looks at.
-_AT_HAND = 8 * AUDITED
+#: The maximum number of operations that a turn sends.
+_MOST = 4 * AUDITED
 
 #: Makes requests from the paths to read and the paths to list.
 Audits = Callable[[Sequence[str], Sequence[str]], list[ReadRequest]]
@@ -147,7 +147,7 @@ class Audit:
         """Whether the next turn costs little: none is under way, or what it looks at next is at hand."""
         if not self.is_running:
             return True
-        is_at_hand = self._walk is None or self._walk.has_at_hand(_AT_HAND)
+        is_at_hand = self._walk is None or self._walk.has_at_hand(_MOST)
         return is_at_hand and len(self.comparison.later) < self._many
 
     def break_off(self) -> None:
@@ -182,7 +182,7 @@ class Audit:
         return requests
 
     def _next_round(self, room: int, size: int, now: float) -> Round:
-        round_, comparison = Round(room, size), self.comparison
+        round_, comparison = Round(min(room, _MOST), size), self.comparison
         unsettled = comparison.unrest.unsettled()
         for path, look in list(comparison.later.items()):
             if not round_.has_room:
@@ -200,7 +200,7 @@ class Audit:
     def _take_steps(self, round_: Round, unsettled: set[str]) -> bool:
         """Fills a round with the next znodes of the walk; returns whether the walk wants to pause."""
         walk = self._walk
-        while walk is not None and round_.has_room and len(self.comparison.later) < ENOUGH:
+        while walk is not None and round_.has_room and not self._is_busy:
             run = walk.take(round_.room)
             if run is None:
                 if not self._kind.is_glance:
@@ -213,6 +213,11 @@ class Audit:
         if self._kind.is_glance and round_.is_large:
             self._walk = None
         return False
+
+    @property
+    def _is_busy(self) -> bool:
+        """Whether what was found comes before other znodes."""
+        return len(self.comparison.later) >= ENOUGH or self.comparison.has_much_to_read
 
     def _take_some(self, run: Siblings, round_: Round, unsettled: set[str]) -> int:
         """Looks at siblings of the walk, now or later: many leaves together, others one by one. Returns at how many."""

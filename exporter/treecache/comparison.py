@@ -30,6 +30,8 @@ from exporter.zookeeper.wire import (
 
 #: How often a look is put off.
 _TRIES = 3
+#: How many znodes that changed without an event are read together, about.
+_TOGETHER = 512
 
 
 class Comparison:
@@ -85,6 +87,11 @@ class Comparison:
     def has_enough(self) -> bool:
         """Whether so many znodes differ that the others do not matter."""
         return self.findings.found + self._second_looks >= ENOUGH
+
+    @property
+    def has_much_to_read(self) -> bool:
+        """Whether many znodes changed without an event, so that they should be read before others are looked at."""
+        return len(self._unreported) >= _TOGETHER
 
     def begin(self, round_: Round, requests: Sequence[ReadRequest]) -> None:
         """Notes that the requests of a round are sent."""

@@ -88,7 +88,7 @@ class Dispatch:
                 self._pace.sent(now)
         if self._audit.is_running:
             self._send_audit(now)
-        if allowance is not None and not self.under_way and not self._is_at_rest:
+        if allowance is not None and not self.under_way and self._has_more:
             self._timers.set(Timer.RATE, self._rate.next_at(now))
 
     def _send_wanted(self, allowance: int | None, now: float) -> bool:
@@ -124,8 +124,10 @@ class Dispatch:
             self._timers.set(Timer.PACING, now)
 
     @property
-    def _is_at_rest(self) -> bool:
-        return not self._agenda and self._agenda.loaded and not self._audit.is_running
+    def _has_more(self) -> bool:
+        """Whether more is to be sent as soon as the rate limit allows; an audit also waits for its answers."""
+        is_auditing = self._audit.is_running and not self._in_flight
+        return bool(self._agenda) or not self._agenda.loaded or is_auditing
 
     def disarm(self, now: float) -> None:
         """Removes watches that are no longer of use, once everything is read."""

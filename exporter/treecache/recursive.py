@@ -81,7 +81,10 @@ class RecursiveStrategy:
     def audit_room(self, in_flight: int, audited: int, allowance: int | None) -> int:
         """Small batches, as many as the window has room for."""
         room = AUDITED * max(0, self._window - in_flight - audited)
-        return room if allowance is None else min(room, allowance)
+        if allowance is None:
+            return room
+        # Of an allowance that comes bit by bit, few large batches are made.
+        return min(room, allowance) if allowance >= AUDITED or not audited else 0
 
     def audits(self, reads: Sequence[str], lists: Sequence[str]) -> list[ReadRequest]:
         """Batches that are small, in operations and in bytes."""

@@ -43,13 +43,14 @@ class Walk:
         self._hidden = 0
         self._runs = self._go()
         self._is_over = False
-        #: The runs that come next, and how many of the first are taken.
+        #: The runs that come next, how many of the first are taken, and how many of all are left.
         self._ahead: deque[Siblings] = deque()
         self._taken = 0
+        self._left = 0
 
     def has_at_hand(self, count: int) -> bool:
         """Whether so many paths, or all that are left, can be taken without passing more of the tree."""
-        return self._is_over or sum(len(run.names) for run in self._ahead) - self._taken >= count
+        return self._is_over or self._left >= count
 
     def take(self, count: int) -> Siblings | None:
         """The next siblings, up to `count` of them; none for a pause, and None at the end."""
@@ -63,19 +64,20 @@ class Walk:
         stem, names = self._ahead[0]
         taken = names[self._taken : self._taken + count]
         self._taken += len(taken)
+        self._left -= len(taken)
         return Siblings(stem, taken)
 
     def put_back(self, count: int) -> None:
         """Puts back the last of the siblings taken."""
         self._taken -= count
+        self._left += count
 
     def _pass_on(self) -> None:
         """Passes the next part of the tree, up to a pause."""
-        found = 0
         for run in self._runs:
             self._ahead.append(run)
-            found += len(run.names)
-            if not run.names or found >= _AHEAD:
+            self._left += len(run.names)
+            if not run.names or self._left >= _AHEAD:
                 return
         self._is_over = True
 

@@ -306,7 +306,7 @@ class Patterns:
         """The patterns that match some of these paths, which are of children of one znode, in order."""
         path = paths[0][: paths[0].rindex("/")]
         head = self._heads.get(path) or self.head(path)
-        return () if head.is_barren else head.match_run(path + "/", paths)
+        return () if head.is_barren else head.match_run(path + "/", list(paths))
 
     def head(self, path: str) -> Head:
         """What the path of a parent has reached; remembered, for a bounded number of parents."""

@@ -506,3 +506,22 @@ def test_an_audit_passes_one_stretch_of_the_tree_a_turn(mode: str, monkeypatch: 
     passed.extend(0 for _ in turns(harness))
     # The first has the children of the root.
     assert max(passed[1:]) <= 20 + 3
+
+
+def test_many_changes_without_an_event_are_read_bit_by_bit() -> None:
+    harness = made(parents=3, children=1000)
+    for child in range(1000):
+        harness.server.set_readable(f"/app/1/{child}", False)
+    waiting = [len(harness.replica.audit.comparison._unreported) for _ in turns(harness)]
+    assert AUDITED < max(waiting) < 1000
+    harness.settle()
+    assert harness.replica.tree.unreadable == 1000
+    assert found(harness) == 0
+
+
+def test_an_audit_within_a_rate_limit_waits_for_its_answers() -> None:
+    harness = made(parents=1, children=6 * AUDITED, max_nodes_per_second=20_000.0)
+    under_way = harness.replica.audit.comparison.requests
+    left = [harness.time_left for _ in turns(harness) if under_way]
+    assert left
+    assert min(left) > 0

@@ -121,7 +121,15 @@ def test_audits_are_cut_into_as_few_small_requests_as_possible(reads: int, lists
 
 @pytest.mark.parametrize(
     ("in_flight", "audited", "allowance", "room"),
-    [(0, 0, None, 4 * AUDITED), (1, 2, None, AUDITED), (3, 0, 100, 100), (2, 2, None, 0), (9, 0, 5, 0)],
+    [
+        (0, 0, None, 4 * AUDITED),
+        (1, 2, None, AUDITED),
+        (3, 0, 100, 100),
+        (2, 2, None, 0),
+        (9, 0, 5, 0),
+        (0, 2, AUDITED - 1, 0),
+        (0, 2, 200, 200),
+    ],
 )
 def test_audits_have_the_room_that_refreshes_leave(
     in_flight: int, audited: int, allowance: int | None, room: int

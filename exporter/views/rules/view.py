@@ -97,9 +97,8 @@ class RulesView(View):
         match, is_concerned = self._patterns.match, False
         for one in batch:
             if isinstance(one, AddedRun):
-                run = one._replace(paths=list(one.paths))
-                for matched in self._patterns.match_run(run.paths):
-                    self._added_run(run, matched)
+                for matched in self._patterns.match_run(one.paths):
+                    self._added_run(one, matched)
                     is_concerned = True
             else:
                 matches = match(one.path)
@@ -160,7 +159,8 @@ class RulesView(View):
     def _added_run(self, run: AddedRun, matched: RunMatch) -> None:
         place, pattern = self._roles[matched.pattern]
         if len(matched.positions) < len(run.paths):
-            paths = [run.paths[position] for position in matched.positions]
+            every = list(run.paths)
+            paths = [every[position] for position in matched.positions]
             run = AddedRun(paths, [run.records[position] for position in matched.positions])
         self._states[place].added_run(pattern, run, matched.captures)
 
