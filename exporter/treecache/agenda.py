@@ -155,8 +155,11 @@ class Agenda:
         """Takes the path to list next, and whether a load waits for it."""
         return self._lists.pop()
 
-    def take_surveyed(self, count: int, size: int, overhead: int = 0) -> Paths:
-        """Takes up to `count` paths of the survey, all of them for the load, within the bytes of `take_reads`."""
+    def take_surveyed(self, count: int, size: int, overhead: int = 0, *, alone: bool = True) -> Paths:
+        """Takes up to `count` paths of the survey, all of them for the load, within the bytes of `take_reads`.
+
+        Unless they go `alone`, a first path that has more bytes is not taken.
+        """
         paths = Paths()
         while self._survey is not None and len(paths) < count:
             if not self._surveyed:
@@ -168,7 +171,7 @@ class Agenda:
                 continue
             taken, spent = self._surveyed.take(count - len(paths), size, overhead)
             if not taken.names:
-                if paths:
+                if paths or not alone:
                     break
                 taken, spent = self._surveyed.take(1, sys.maxsize, overhead)
             size -= spent

@@ -135,7 +135,8 @@ class RecursiveStrategy:
             lists.append(path)
             loads += Paths.of((path,) if load else ())
             room.take(2, size, children_of(path))
-        surveyed = agenda.take_surveyed(room.operations, room.bytes, room.overhead)
+        is_empty = not reads and not lists
+        surveyed = agenda.take_surveyed(room.operations, room.bytes, room.overhead, alone=is_empty)
         reads += surveyed
         loads += surveyed
         if not reads and not lists:

@@ -31,8 +31,6 @@ class Paths(Sequence[str]):
         parts: the runs, and whole paths behind empty stems.
     """
 
-    __slots__ = ("_length", "parts")
-
     def __init__(self, parts: Sequence[Siblings] = ()) -> None:
         self.parts: list[Siblings] = []
         self._length = 0

@@ -89,7 +89,8 @@ def test_paths_of_a_survey_that_are_too_long_to_go_together_wait() -> None:
     assert list(agenda.take_surveyed(3, 20, overhead=4)) == ["/long", "/longer"]
     agenda.done(MultiRead("", ["/long", "/longer"], []), ALL_LOADS)
     assert not agenda.loaded
-    assert list(agenda.take_surveyed(3, 0)) == ["/longest"], "one path may always be read"
+    assert list(agenda.take_surveyed(3, 6, alone=False)) == []
+    assert list(agenda.take_surveyed(3, 6)) == ["/longest"], "one path may always be read alone"
     agenda.done(MultiRead("", ["/longest"], []), ALL_LOADS)
     assert list(agenda.take_surveyed(3, 6)) == []
     assert agenda.loaded
