@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from exporter.treecache.pathqueue import Family, PathQueue, Taken
+from exporter.treecache.pathqueue import Family, PathQueue, Taken, take_some
 from exporter.zookeeper.paths import Paths, Siblings
 from exporter.zookeeper.wire import ReadRequest
 
@@ -169,11 +168,10 @@ class Agenda:
                 else:
                     self._surveyed = Family(*run)
                 continue
-            taken, spent = self._surveyed.take(count - len(paths), size, overhead)
+            is_alone = alone and not paths
+            taken, spent = take_some(self._surveyed, count - len(paths), size, overhead, alone=is_alone)
             if not taken.names:
-                if paths or not alone:
-                    break
-                taken, spent = self._surveyed.take(1, sys.maxsize, overhead)
+                break
             size -= spent
             paths.add(taken)
         self._loading += len(paths)

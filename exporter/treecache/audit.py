@@ -23,17 +23,14 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from itertools import chain
 
-from exporter.treecache.agenda import Agenda
 from exporter.treecache.comparison import Comparison
 from exporter.treecache.findings import ENOUGH, MismatchError
 from exporter.treecache.glances import GLANCED, Glances
 from exporter.treecache.looks import Look, Round, bytes_of
 from exporter.treecache.options import CacheOptions
-from exporter.treecache.outcome import Outbox
 from exporter.treecache.reading import AUDIT_BYTES, AUDITED
 from exporter.treecache.reconciler import Reconciler
 from exporter.treecache.scope import Scope
-from exporter.treecache.sent import InFlight
 from exporter.treecache.sums import sizes
 from exporter.treecache.tree import Branch, Entry, record_of
 from exporter.treecache.walk import Walk
@@ -70,29 +67,18 @@ class Audit:
     Args:
         prefix: the server's path of the root, which precedes relative paths.
         reconciler: has the tree and its scope.
-        agenda: the paths that wait to be read.
-        in_flight: the requests sent and not yet answered.
-        outbox: takes answers that cannot be decoded.
+        comparison: takes the answers.
         options: give the interval, and the size of the sample.
     """
 
-    def __init__(
-        self,
-        prefix: str,
-        reconciler: Reconciler,
-        agenda: Agenda,
-        in_flight: InFlight,
-        outbox: Outbox,
-        options: CacheOptions,
-    ) -> None:
+    def __init__(self, prefix: str, reconciler: Reconciler, comparison: Comparison, options: CacheOptions) -> None:
         #: How many audits were completed.
         self.completed = 0
         #: Whether an audit is under way.
         self.is_running = False
         #: When `next_requests` is due even if nothing happens.
         self.resume_at: float | None = None
-        #: Takes the answers.
-        self.comparison = Comparison(prefix, reconciler, agenda, in_flight, outbox)
+        self.comparison = comparison
         self._prefix = prefix
         self._reconciler = reconciler
         self._interval = options.audit_interval

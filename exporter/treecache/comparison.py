@@ -70,7 +70,7 @@ class Comparison:
         #: Looks under way, at records and at lists of children.
         self._reading: dict[str, Look] = {}
         self._listing: dict[str, Look] = {}
-        #: Znodes that changed without an event, to be read when no second look needs their copies unchanged.
+        #: Znodes that changed without an event, to be read when no look needs their copies unchanged.
         self._unreported: set[str] = set()
 
     # Looks

@@ -102,6 +102,12 @@ class Family:
         return Siblings(self.stem, names[:fitting]), spent
 
 
+def take_some(part: _Singles | Family, count: int, size: int, overhead: int, *, alone: bool) -> tuple[Siblings, int]:
+    """Takes the first paths as `take` does, but also a longer one if it goes `alone`."""
+    taken, spent = part.take(count, size, overhead)
+    return part.take(1, sys.maxsize, overhead) if alone and not taken.names else (taken, spent)
+
+
 class PathQueue:
     """A queue of distinct paths, each marked if a load (not just a refresh) waits for it.
 
@@ -207,11 +213,9 @@ class PathQueue:
         paths, marked, left = Paths(), Paths(), size
         while self._order and len(paths) < count:
             part = self._order[0]
-            taken, spent = part.take(count - len(paths), left, overhead)
+            taken, spent = take_some(part, count - len(paths), left, overhead, alone=not paths)
             if not taken.names:
-                if paths:
-                    break
-                taken, spent = part.take(1, sys.maxsize, overhead)
+                break
             left -= spent
             paths.add(taken)
             marked.add(taken if isinstance(part, Family) else self._unmark(taken))

@@ -20,6 +20,7 @@ from exporter.treecache.agenda import Agenda
 from exporter.treecache.answers import Answers, error_with
 from exporter.treecache.attachment import Attachment
 from exporter.treecache.audit import Audit
+from exporter.treecache.comparison import Comparison
 from exporter.treecache.credibility import Credibility
 from exporter.treecache.dispatch import Dispatch
 from exporter.treecache.feed import Feed
@@ -93,7 +94,8 @@ class Replica:
             root, reconciler.scope, agenda, in_flight, strategies, credibility, pace
         )
         self.freshness = freshness = Freshness(agenda, reconciler.tree, in_flight, options)
-        self.audit = audit = Audit(prefix, reconciler, agenda, in_flight, outbox, options)
+        comparison = Comparison(prefix, reconciler, agenda, in_flight, outbox)
+        self.audit = audit = Audit(prefix, reconciler, comparison, options)
         rate = RateLimit(options.max_nodes_per_second)
         self._dispatch = dispatch = Dispatch(
             in_flight, agenda, reconciler, strategies, refreshing, freshness, audit, timers, pace, rate, outbox

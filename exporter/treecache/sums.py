@@ -66,7 +66,7 @@ def sizes(records: Sequence[bytes]) -> tuple[Numbers, Numbers]:
 def have_children(records: Sequence[bytes]) -> bool:
     """Whether the server counted children of any of these znodes; each record has a stat."""
     number, size = len(records), len(records[0])
-    if number < MANY or len(records[-1]) != size or set(map(len, records)) != {size}:
+    if number < MANY or not _are_equally_long(records):
         return any(sizes(records)[1])
     joined = b"".join(records)
     return any(joined[at::size] != bytes(number) for at in range(size - CHILDREN_FROM_END, size - PZXID_SIZE))
@@ -77,10 +77,16 @@ def czxids(records: Sequence[bytes]) -> array[int]:
     return _numbers("q", b"".join([record[-STAT_SIZE : 8 - STAT_SIZE] for record in records]))
 
 
+def _are_equally_long(records: Sequence[bytes]) -> bool:
+    size = len(records[0])
+    # The last one tells in most cases.
+    return len(records[-1]) == size and set(map(len, records)) == {size}
+
+
 def _are_alike(records: Sequence[bytes]) -> bool:
     """Whether all have the same length and the same ephemeralOwner, dataLength and numChildren, as most leaves have."""
     first, number, size = records[0], len(records), len(records[0])
-    if len(records[-1]) != size or set(map(len, records)) != {size}:
+    if not _are_equally_long(records):
         return False
     joined = b"".join(records)
     fields = range(size - OWNER_FROM_END, size - OWNER_FROM_END + OWNER_SIZE_AND_CHILDREN.size)

@@ -150,7 +150,7 @@ class Tree:
             # Copying a dict is atomic.
             children = branch.children.copy()
             yield Siblings(stem, list(children))
-            levels.append(_branches(stem, children))
+            levels.append(_below(stem, children))
 
     # From the one thread that may change it
 
@@ -351,11 +351,16 @@ class Tree:
         self.data_bytes += sign * size
 
 
-def _branches(stem: str, children: Mapping[str, Entry]) -> Iterator[tuple[str, Branch]]:
-    """Those of a znode's children that have children, each with its path and a slash; `stem` is the znode's."""
+def branches(children: Mapping[str, Entry]) -> dict[str, Branch]:
+    """Those of a znode's children that have children."""
     if Branch not in set(map(type, children.values())):
-        return iter(())
-    return ((f"{stem}{name}/", child) for name, child in children.items() if isinstance(child, Branch))
+        return {}
+    return {name: entry for name, entry in children.items() if isinstance(entry, Branch)}
+
+
+def _below(stem: str, children: Mapping[str, Entry]) -> Iterator[tuple[str, Branch]]:
+    """The same, each with its path and a slash; `stem` is the znode's."""
+    return ((f"{stem}{name}/", child) for name, child in branches(children).items())
 
 
 def _items(branch: Branch) -> Iterator[tuple[str, Entry]]:

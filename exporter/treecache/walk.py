@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from math import gcd
 
-from exporter.treecache.tree import Branch, Entry, Tree, record_of
+from exporter.treecache.tree import Branch, Entry, Tree, branches, record_of
 from exporter.zookeeper.paths import Siblings
 
 #: After passing this many znodes, a walk pauses: its caller may have other work.
@@ -101,9 +101,9 @@ class Walk:
                 continue
             # Copying a dict is atomic.
             children = branch.children.copy()
-            branches = _branches(children)
-            levels.append((path + "/", list(branches)))
-            run = self._sampled(path + "/", children, branches)
+            parents = branches(children)
+            levels.append((path + "/", list(parents)))
+            run = self._sampled(path + "/", children, parents)
             if run.names:
                 yield run
             stretch += len(children) + 1
@@ -111,10 +111,10 @@ class Walk:
                 stretch = 0
                 yield Siblings("", ())
 
-    def _sampled(self, stem: str, children: Mapping[str, Entry], branches: Mapping[str, Branch]) -> Siblings:
-        """The children of one znode that are in this turn's sample; `branches` are those of them with children."""
+    def _sampled(self, stem: str, children: Mapping[str, Entry], parents: Mapping[str, Branch]) -> Siblings:
+        """The children of one znode that are in this turn's sample; `parents` are those of them with children."""
         names = list(children)
-        if not all(children.values()) or not all(branch.record for branch in branches.values()):
+        if not all(children.values()) or not all(parent.record for parent in parents.values()):
             names = [name for name, entry in children.items() if record_of(entry)]
         self._hidden += len(children) - len(names)
         self.unreadable = int(self._hidden / self._stride)
@@ -125,13 +125,6 @@ class Walk:
                 self._given += 1
                 names.append(every[position - passed])
         return Siblings(stem, names)
-
-
-def _branches(children: Mapping[str, Entry]) -> dict[str, Branch]:
-    """Those that have children."""
-    if Branch not in set(map(type, children.values())):
-        return {}
-    return {name: entry for name, entry in children.items() if isinstance(entry, Branch)}
 
 
 def turns_of(total: int, sample: int) -> int:

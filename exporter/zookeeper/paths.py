@@ -93,14 +93,6 @@ class Paths(Sequence[str]):
             start, stop = start - len(names), stop - len(names)
         return cut
 
-    def runs(self) -> Iterator[Siblings]:
-        """All paths in runs of siblings. Only the root, whose path is empty, has no stem."""
-        for part in self.parts:
-            if part.stem:
-                yield part
-            else:
-                yield from _found_runs(part.names)
-
 
 def parts_of(paths: Sequence[str]) -> Sequence[Siblings]:
     """Any paths as the parts of `Paths`."""
@@ -108,8 +100,12 @@ def parts_of(paths: Sequence[str]) -> Sequence[Siblings]:
 
 
 def runs_of(paths: Sequence[str]) -> Iterator[Siblings]:
-    """Any paths in runs of siblings, as `Paths.runs` gives them."""
-    return paths.runs() if isinstance(paths, Paths) else _found_runs(paths)
+    """Any paths in runs of siblings. Only the root, whose path is empty, has no stem."""
+    for part in parts_of(paths):
+        if part.stem:
+            yield part
+        else:
+            yield from _found_runs(part.names)
 
 
 def _found_runs(paths: Sequence[str]) -> Iterator[Siblings]:
