@@ -68,7 +68,7 @@ class Parameters:
     memory_start: float = _threshold(0.6, "... this share and will reach the limit within ...")
     memory_within: str = _wait("1h", "... this time, at the growth rate over both ...")
     memory_long: str = _wait("10m", "... this window, which starts after the exporter does, ...")
-    memory_short: str = _wait("2m", "... and this one ...")
+    memory_short: str = _wait("2m", "... and this one, at least four scrapes, ...")
     memory_for: str = _wait("2m", "... for this long; a sudden jump does not alert.")
     shard_for: str = _wait(
         "5m", "Wait before a shard that is missing or held by too many exporters alerts; a rollout takes less."
@@ -83,9 +83,14 @@ class Parameters:
 
     quorum_lost_window: str = _wait(
         "2m",
-        "The quorum is lost if servers closed connections in this window while no client of the job was connected ...",
+        "The quorum is lost if servers closed connections in this window, at least four scrapes, while no client of "
+        "the job was connected ...",
     )
     quorum_lost_for: str = _wait("30s", "... and this lasts for so long; an election takes less.")
+    quorum_back_for: str = _wait(
+        "1m",
+        "How long after a lost quorum the last clients may connect later than the first one; at least four scrapes.",
+    )
     client_down_seconds: float = _threshold(
         30, "Seconds since it last heard from a server, above which a client without a connection alerts."
     )
@@ -165,7 +170,9 @@ class Parameters:
     )
     request_latency_for: str = _wait("10m", "... or it alerts after this long.")
     commits_slow_seconds: float = _threshold(1, "Seconds that the median commit may take ...")
-    commits_slow_window: str = _wait("2m", "... over this window; freshness checks count as commits ...")
+    commits_slow_window: str = _wait(
+        "2m", "... over this window, at least four scrapes; freshness checks count as commits ..."
+    )
     commits_slow_for: str = _wait("30s", "... and longer ones alert after this long.")
     connects_slow_seconds: float = _threshold(1, "Seconds that it may take to connect (median) ...")
     connects_slow_for: str = _wait(
@@ -175,7 +182,7 @@ class Parameters:
         5, "How many times its usual value the median duration of commits, reads and connecting may be ..."
     )
     slower_window: str = _wait("10m", "... over this window ...")
-    slower_recently: str = _wait("2m", "... and, for commits and reads, over this one ...")
+    slower_recently: str = _wait("2m", "... and, for commits and reads, over this one, at least four scrapes ...")
     slower_for: str = _wait("5m", "... for this long. The usual value is the median ...")
     slower_past: str = _wait("1d", "... of the window of this length before, sampled once per `slower_window`, ...")
     slower_past_least: float = _threshold(6, "... if at least this many samples exist ...")
@@ -197,7 +204,7 @@ class Parameters:
         8, "How many times its median size a tree may reach; less than ten, so that growing tenfold alerts ..."
     )
     nodes_grown_past: str = _wait("1h", "... of this window, within the same time from now ...")
-    nodes_grown_window: str = _wait("1m", "... at the growth rate over this window ...")
+    nodes_grown_window: str = _wait("1m", "... at the growth rate over this window, at least four scrapes ...")
     nodes_grown_start: float = _threshold(1.25, "... once it has reached this multiple of that median ...")
     nodes_grown_minimum: float = _threshold(1000, "... and has at least this many znodes ...")
     nodes_grown_for: str = _wait("2m", "... and keeps growing for this long; a sudden jump does not alert.")

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 from kazoo.client import KazooClient
 
-from dashboards.prometheus.parameters import Parameters, milliseconds
+from dashboards.prometheus.parameters import Parameters, in_words, milliseconds
 from dashboards.prometheus.render import rule_files
 from exporter.demo.ports import free_port
 from tests.conftest import connected
@@ -58,8 +58,12 @@ class Form:
 
     @property
     def parameters(self) -> Parameters:
-        """The parameters of the rules."""
-        return Parameters(shorten=self.shorten)
+        """The parameters of the rules; four scrapes are not shortened as much as the rest."""
+        if self.is_real:
+            return Parameters()
+        return Parameters(
+            shorten=self.shorten, quorum_back_for=in_words(4 * self.shorten * milliseconds(self.scrape_interval))
+        )
 
     def seconds(self, text: str) -> float:
         """A wait or window of the rules in seconds, shortened."""

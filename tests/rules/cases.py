@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from dashboards.prometheus.render import NAMES
+from dashboards.prometheus.parameters import Parameters
+from dashboards.prometheus.render import NAMES, rule_files
 from exporter.config.settings import parse_duration
 
 FOLDER = Path(__file__).parents[2] / "dashboards" / "prometheus"
@@ -48,10 +49,14 @@ def run(path: Path, number: int, folder: Path) -> None:
     run_case(path, load(path)["tests"][number], folder)
 
 
-def run_case(path: Path, case: Any, folder: Path) -> None:
-    """Runs promtool with a case that is evaluated as those of a file are, in its own folder."""
+def run_case(path: Path, case: Any, folder: Path, parameters: Parameters | None = None) -> None:
+    """Runs promtool with a case that is evaluated as those of a file are, in its own folder.
+
+    The rules have these parameters, by default those that are shipped.
+    """
     document = load(path)
-    evaluated = groups() if os.environ.get("SOAK") else needed(groups(), case)
+    rules = groups(parameters)
+    evaluated = rules if os.environ.get("SOAK") else needed(rules, case)
     (folder / "rules.yml").write_text(json.dumps({"groups": evaluated}))
     # As often as there are samples: between two of them, hardly anything changes.
     every = max(document["evaluation_interval"], case["interval"], key=parse_duration)
@@ -68,8 +73,12 @@ def run_case(path: Path, case: Any, folder: Path) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-def groups() -> list[Group]:
-    return [group for name in NAMES for group in load(FOLDER / name)["groups"]]
+def groups(parameters: Parameters | None = None) -> list[Group]:
+    if parameters is None:
+        files = [load(FOLDER / name) for name in NAMES]
+    else:
+        files = [YAML(typ="safe", pure=True).load(text) for text in rule_files(parameters).values()]
+    return [group for file in files for group in file["groups"]]
 
 
 def needed(groups: list[Group], case: Any) -> list[Group]:

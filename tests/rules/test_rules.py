@@ -149,6 +149,22 @@ def test_each_alert_outlasts_a_missed_scrape(rule: Rule) -> None:
     assert milliseconds(shipped.keep_firing_for) > milliseconds(shipped.absent_for) + milliseconds(shipped.evaluation)
 
 
+def test_each_short_window_says_how_many_scrapes_it_must_span() -> None:
+    """A window of a few minutes is too short for rare scrapes, unless its parameter is set."""
+    of_polls = {"no_leader_for", "not_serving_window", "server_down_for"}
+    doubled = {"told_within"}
+    text = "".join(path.read_text("utf-8") for path in (FOLDER / "templates").glob("*.yml"))
+    assert not re.findall(r"\[<< time\(\".*", text)
+    ranges = set(re.findall(r"\[<< time\(p\.(\w+)", text)) - of_polls - doubled
+    short = {name: meaning for name, default, meaning in documented() if name in ranges and is_short(str(default))}
+    assert short
+    assert [name for name, meaning in short.items() if "four scrapes" not in meaning] == []
+
+
+def is_short(window: str) -> bool:
+    return milliseconds(window) < 4 * 60_000
+
+
 @pytest.mark.parametrize("rule", LINKED, ids=alert_id)
 def test_each_alert_leads_to_a_dashboard(rule: Rule) -> None:
     link = urlsplit(rule["annotations"]["dashboard"])
