@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.grafana import frame, states
@@ -102,7 +104,7 @@ def _service() -> list[Panel]:
             "Requests that the busiest server has taken and not answered. Thousands mean that it does not keep up: "
             "look at its disk, its CPU and at who writes.",
             "short",
-            over("max", (), by_server("zk_outstanding_requests")),
+            over("max", (), _outstanding(by_server)),
             limit=Limit(10, 1000),
             absent="no server answers",
         ),
@@ -139,7 +141,7 @@ def _servers() -> list[Panel]:
                 Column("Role", server_state("zk_host", "version"), "none", states=states.SERVER_STATES),
                 Column("Latency", _seconds(_versioned("zk_avg_latency")), "s", decimals=2),
                 Column("Worst", _seconds(_versioned("zk_max_latency")), "s", decimals=2),
-                Column("Outstanding", _versioned("zk_outstanding_requests")),
+                Column("Outstanding", _outstanding(_versioned)),
                 Column("Connections", _versioned("zk_num_alive_connections")),
                 Column("Znodes", _versioned("zk_znode_count")),
                 Column("Watches", _versioned("zk_watch_count")),
@@ -166,6 +168,11 @@ def _average(summary: str) -> str:
     """The average of a summary of each server around each point; no value without observations."""
     total, number = (f"rate({select(f'zk_{of}_{summary}')}[$__rate_interval])" for of in ("sum", "cnt"))
     return over("max", SERVER, f"{total} / ({number} > 0)")
+
+
+def _outstanding(of_server: Callable[[str], str]) -> str:
+    """Requests that each server has not answered. It counts one after passing it on, so it says -1 for a moment."""
+    return f"clamp_min({of_server('zk_outstanding_requests')}, 0)"
 
 
 def _versioned(name: str) -> str:
@@ -217,7 +224,7 @@ def _load() -> list[Panel]:
             "Outstanding requests of each server",
             "Requests taken and not answered. A spike is a burst; a plateau means that the server does not keep up.",
             "short",
-            Query(by_server("zk_outstanding_requests"), NAME),
+            Query(_outstanding(by_server), NAME),
             log_above=10,
             width=8,
         ),
