@@ -25,6 +25,8 @@ _HOT = 100
 _LATENCY_SECONDS = 8
 _LATENCY_RATE = 500
 _PIPELINE = 1000
+#: Seconds after a load in which other requests are measured: with audits, if the peer makes them.
+_COMPANY_SECONDS = 5.0
 #: Seconds that a cache may take to hold all other updates after the last one.
 _CATCH_UP = 30
 
@@ -184,11 +186,11 @@ def _ages(peer: PeerProcess, server: ZooKeeperServer, shape: Shape) -> Figures:
 
 
 def company(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Figures:
-    """Other requests of the same client, one after another, while it loads the tree: milliseconds of one."""
+    """Other requests of the same client, one after another, while it loads the tree and after that: milliseconds."""
     with PeerProcess(command, server.hosts) as peer:
-        others = peer.ask("load_in_company")["others"]
+        others = peer.ask("load_in_company", after=_COMPANY_SECONDS)
         check(peer, server, shape)
-    return _in_ms("other ", others)
+    return {**_in_ms("meanwhile ", others["meanwhile"]), **_in_ms("after ", others["after"])}
 
 
 def _in_ms(prefix: str, seconds: Sequence[float]) -> Figures:

@@ -11,7 +11,6 @@ acknowledgement of the last write until the exporter holds it; *idle* is the CPU
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import json
 import selectors
@@ -21,23 +20,16 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
+from bench.daemon import Daemon
 from bench.figures import spread
 from bench.measure import UPDATES, Figures, PeerProcess, update_from_another_process
 from bench.servers import seeded
-from bench.trees import ROOT, TREES, Shape
-from exporter import TreeCache, __version__
-from exporter.config.settings import OPTIONS, Ensemble, ListenAddress, Tree
+from bench.trees import TREES, Shape
 from exporter.daemon import logs
-from exporter.daemon.fleet import Fleet
 from exporter.demo.server import ZooKeeperServer
 from exporter.pages.routes import EVENTS_PATH
-from exporter.telemetry.collectors import build_registry
-from exporter.web.app import create_app
-from exporter.web.listening import base_url, listen
-from exporter.web.server import serving
 
 _IDLE_SECONDS = 5
 
@@ -46,38 +38,23 @@ class Exporter:
     """The commands of the measured process, by name; see `bench.peer`."""
 
     def __init__(self, hosts: str) -> None:
-        self._fleet = Fleet([Ensemble("bench", hosts, (Tree("tree", ROOT, options=replace(OPTIONS, keep_data=True)),))])
-        self._listener = listen(ListenAddress("127.0.0.1", 0))
-        self._serving = threading.Event()
-        threading.Thread(target=asyncio.run, args=[self._serve()], daemon=True).start()
-        self._serving.wait()
+        self._daemon = Daemon(hosts, keep_data=True)
+        self._daemon.serve()
+        self._daemon.start()
 
     def load(self) -> dict[str, Any]:
-        self._cache.wait_initialized(300)
-        return {"url": base_url(self._listener), "znodes": len(self._cache)}
+        cache = self._daemon.cache
+        cache.wait_initialized(300)
+        return {"url": self._daemon.url, "znodes": len(cache)}
 
     def wait(self, path: str, data: str) -> dict[str, Any]:
-        wanted = data.encode()
-        while (node := self._cache.get_data(path)) is None or node.data != wanted:
+        wanted, cache = data.encode(), self._daemon.cache
+        while (node := cache.get_data(path)) is None or node.data != wanted:
             time.sleep(0.001)
         return {"at": time.time()}
 
     def cpu(self) -> dict[str, Any]:
         return {"seconds": time.process_time()}
-
-    @property
-    def _cache(self) -> TreeCache:
-        cache = self._fleet[0].caches["tree"]
-        assert isinstance(cache, TreeCache)
-        return cache
-
-    async def _serve(self) -> None:
-        registry = build_registry(self._fleet, __version__)
-        app = create_app(registry, self._fleet, telemetry_path="/metrics", version=__version__)
-        async with serving(app, [self._listener]):
-            self._fleet.start()
-            self._serving.set()
-            await asyncio.Event().wait()
 
 
 @contextlib.contextmanager

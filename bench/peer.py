@@ -3,7 +3,8 @@
 Each line on standard input is a command, each line on standard output its answer. Times are Unix seconds.
 
     {"do": "load"}                         -> {"seconds": S}, once the cache is initialized
-    {"do": "load_in_company"}              -> {"others": [S, ...]}, how long other requests of the client took meanwhile
+    {"do": "load_in_company", "after": S}  -> {"meanwhile": [S, ...], "after": [S, ...]}, how long other requests of the
+                                              client took during the load and for so many seconds after it
     {"do": "digest"}                       -> {"digest": D} of all that the cache holds; see `bench.truth`
     {"do": "memory"}                       -> {"resident": BYTES, "live": BYTES}, growth since before the load
     {"do": "wait", "path": P, "data": D}   -> {"at": T}, once the cache holds D at P
@@ -24,6 +25,8 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
@@ -71,22 +74,32 @@ class Peer:
             time.sleep(0.001)
         return {"seconds": time.perf_counter() - started}
 
-    def load_in_company(self) -> dict[str, Any]:
-        others: list[float] = []
-        loaded = threading.Event()
+    def load_in_company(self, after: float) -> dict[str, Any]:
+        with self._asking() as meanwhile:
+            self.load()
+        with self._asking() as afterwards:
+            time.sleep(after)
+        return {"meanwhile": meanwhile, "after": afterwards}
+
+    @contextmanager
+    def _asking(self) -> Iterator[list[float]]:
+        """Makes other requests of the client, one after another, and notes how long each takes."""
+        seconds: list[float] = []
+        over = threading.Event()
 
         def ask() -> None:
-            while not loaded.is_set():
+            while not over.is_set():
                 began = time.perf_counter()
                 self._client.exists("/")
-                others.append(time.perf_counter() - began)
+                seconds.append(time.perf_counter() - began)
 
-        asking = threading.Thread(target=ask)
-        asking.start()
-        self.load()
-        loaded.set()
-        asking.join()
-        return {"others": others}
+        thread = threading.Thread(target=ask)
+        thread.start()
+        try:
+            yield seconds
+        finally:
+            over.set()
+            thread.join()
 
     def digest(self) -> dict[str, Any]:
         paths = [ROOT]

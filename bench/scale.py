@@ -1,37 +1,41 @@
-"""Measures memory and time of the first load of large trees, in one process and in shards, in one run.
+"""Measures the first load of large trees, and scrapes and pages after it, in one process and in shards, in one run.
 
     python -m bench.scale                                        # 1, 2 and 5 million znodes, in one and in four shards
     python -m bench.scale --znodes 100000 --shards 1,4 --rounds 3
 
-The shards of a tree are processes on this machine that load concurrently; they share its cores with the server. As in
-the daemon, caches keep stats but no data.
+Each process is a whole exporter, with its web server. The shards of a tree load concurrently on this machine; they
+share its cores with the server. As by default, caches keep stats but no data.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 
-from kazoo.client import KazooClient
+import httpx
 
+from bench.daemon import Daemon
 from bench.figures import spread
 from bench.peer import resident_bytes
 from bench.servers import seeded
-from bench.trees import ROOT, Shape
-from exporter import TreeCache
+from bench.trees import Shape
+from exporter.daemon import logs
 from exporter.demo.server import ZooKeeperServer
 from exporter.treecache import Shard
-from exporter.zookeeper.session import Session
 
 Figures = dict[str, float]
 
 #: First-level children of every tree, which are divided among the shards.
 DIRECTORIES = 1_000
 DATA_SIZE = 100
+#: What an exporter is asked for after the load, and how often.
+ASKED = {"scrape": "/metrics", "page": "/", "browse": "/browse?ensemble=bench&tree=tree"}
+_TIMES = 11
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -64,6 +68,7 @@ def load(server: ZooKeeperServer, shape: Shape, total: int) -> Figures:
     try:
         answers = [json.loads(answer(process)) for process in processes]
         seen = server.mntr()
+        asked = {name: max(took(figures["url"] + path) for figures in answers) for name, path in ASKED.items()}
     finally:
         for process in processes:
             process.kill()
@@ -84,7 +89,19 @@ def load(server: ZooKeeperServer, shape: Shape, total: int) -> Figures:
         "sent MiB, all": sum(figures["sent"] for figures in answers) / 2**20,
         "received MiB, all": sum(figures["received"] for figures in answers) / 2**20,
         "data at the server, MiB": int(seen["zk_approximate_data_size"]) / 2**20,
+        **{f"{name} of the slowest, ms": seconds * 1000 for name, seconds in asked.items()},
     }
+
+
+def took(url: str) -> float:
+    """The median of the seconds in which an exporter answers, while no other is asked."""
+    seconds = []
+    with httpx.Client(headers={"Accept": "application/openmetrics-text"}, timeout=60) as client:
+        for _ in range(_TIMES):
+            began = time.perf_counter()
+            client.get(url).raise_for_status()
+            seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds)
 
 
 def answer(process: subprocess.Popen[str]) -> str:
@@ -108,27 +125,28 @@ def report(shape: Shape, results: dict[int, list[Figures]]) -> None:
 
 def be_a_shard(hosts: str, total: int, ordinal: int) -> None:
     """Loads one share, prints its figures, and holds it until the input ends."""
-    client = KazooClient(hosts, timeout=40, randomize_hosts=False)
-    client.start()
-    resident, cpu, began = resident_bytes(), time.process_time(), time.time()
+    logs.configure("warning")
     shard = None if total == 1 else Shard(ordinal, total)
-    with TreeCache(client, ROOT, create_root=False, keep_data=False, shard=shard) as cache:
-        cache.wait_initialized()
-        ended = time.time()
-        stats = Session.attach(client).stats()
-        whole = resident_bytes()
-        figures = {
-            "began": began,
-            "ended": ended,
-            "cpu": time.process_time() - cpu,
-            "resident": whole - resident,
-            "whole": whole,
-            "znodes": len(cache),
-            "sent": stats.sent_bytes,
-            "received": stats.received_bytes,
-        }
-        print(json.dumps(figures), flush=True)
-        sys.stdin.read()
+    daemon = Daemon(hosts, shard=shard, session_timeout=40)
+    daemon.serve()
+    resident, cpu, began = resident_bytes(), time.process_time(), time.time()
+    daemon.start()
+    cache = daemon.cache
+    cache.wait_initialized()
+    ended, cpu = time.time(), time.process_time() - cpu
+    whole = resident_bytes()
+    figures = {
+        "began": began,
+        "ended": ended,
+        "cpu": cpu,
+        "resident": whole - resident,
+        "whole": whole,
+        "znodes": len(cache),
+        "url": daemon.url,
+        **daemon.traffic,
+    }
+    print(json.dumps(figures), flush=True)
+    sys.stdin.read()
 
 
 if __name__ == "__main__":

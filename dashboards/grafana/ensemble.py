@@ -171,7 +171,7 @@ def _average(summary: str) -> str:
 
 
 def _outstanding(of_server: Callable[[str], str]) -> str:
-    """Requests that each server has not answered. It counts one after passing it on, so it says -1 for a moment."""
+    """Requests that each server has not answered. It counts them after passing them on, so it may say -1."""
     return f"clamp_min({of_server('zk_outstanding_requests')}, 0)"
 
 

@@ -60,7 +60,10 @@ class Parameters:
         "90s",
         "How long an alert keeps firing after its condition ends: a missed scrape does not resolve and repeat it.",
     )
-    absent_for: str = _wait("1m", "Wait before an exporter that does not answer alerts; at least four scrapes.")
+    absent_for: str = _wait(
+        "1m",
+        "Wait before an exporter that does not answer alerts; its last values count so long; at least four scrapes.",
+    )
     reload_failed_for: str = _wait("5m", "Wait before a configuration that could not be loaded alerts.")
     memory_ratio: float = _threshold(
         0.9, "Share of its memory limit above which an exporter warns; it also warns if it uses more than ..."
@@ -89,7 +92,7 @@ class Parameters:
     quorum_lost_for: str = _wait("30s", "... and this lasts for so long; an election takes less.")
     quorum_back_for: str = _wait(
         "1m",
-        "How long after a lost quorum the last clients may connect later than the first one; at least four scrapes.",
+        "After a lost quorum, how much later than the first client the last one may connect; at least four scrapes.",
     )
     client_down_seconds: float = _threshold(
         30, "Seconds since it last heard from a server, above which a client without a connection alerts."

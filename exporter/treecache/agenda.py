@@ -73,6 +73,11 @@ class Agenda:
         """Whether the load has nothing left to wait for."""
         return self._loading == 0 and self._survey is None
 
+    @property
+    def is_surveying(self) -> bool:
+        """Whether the load has not yet taken all paths of its survey."""
+        return self._survey is not None
+
     # Wanted paths
 
     def want_reads(self, paths: Iterable[str], load: bool) -> None:

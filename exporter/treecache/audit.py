@@ -151,6 +151,10 @@ class Audit:
         findings = self.comparison.findings
         return findings.take() if findings.found and not self.is_running else None
 
+    def pause_until(self, at: float) -> None:
+        """Makes a running audit send nothing before a monotonic time, nor before a later one that it waits for."""
+        self.resume_at = at if self.resume_at is None else max(self.resume_at, at)
+
     # Asking
 
     def next_requests(self, audits: Audits, room: int, now: float) -> list[ReadRequest]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from exporter.treecache.agenda import NO_LOADS, Agenda, Loads
 from exporter.treecache.audit import Audit
 from exporter.treecache.freshness import Freshness
@@ -13,6 +15,9 @@ from exporter.treecache.sent import AUDIT, NO_CAUSES, REFRESH, SYNC, InFlight, S
 from exporter.treecache.strategies import Strategies
 from exporter.treecache.timers import Timer, Timers
 from exporter.zookeeper.wire import ReadRequest, Request
+
+#: Stands for more reads than can be saved up.
+_MANY = math.inf
 
 
 class Dispatch:
@@ -81,15 +86,22 @@ class Dispatch:
         if refreshing and now < self._pace.due_at:
             self._timers.set(Timer.PACING, self._pace.due_at)
             return
-        allowance = self._rate.allowance(now)
-        if agenda or not agenda.loaded:
+        allowance = self._rate.allowance(now, self._wanted)
+        if self._wanted:
             has_sent = self._send_wanted(allowance, now)
             if refreshing and has_sent:
                 self._pace.sent(now)
         if self._audit.is_running:
             self._send_audit(now)
-        if allowance is not None and not self.under_way and self._has_more:
-            self._timers.set(Timer.RATE, self._rate.next_at(now))
+        if allowance is not None and not self.under_way:
+            self._wait_for_the_rate(now)
+
+    def _wait_for_the_rate(self, now: float) -> None:
+        """Waits until wanted reads may leave; an audit alone holds nothing else back meanwhile."""
+        if self._wanted:
+            self._timers.set(Timer.RATE, self._rate.next_at(now, self._wanted))
+        elif self._audit.is_running and not self._in_flight:
+            self._audit.pause_until(self._rate.next_at(now, _MANY))
 
     def _send_wanted(self, allowance: int | None, now: float) -> bool:
         """Sends the wanted reads, as the strategy groups them; returns whether it sent any."""
@@ -114,7 +126,7 @@ class Dispatch:
         """Sends an audit's next reads, if refreshes leave room."""
         strategy = self._strategies.current
         audited = len(self._audit.comparison.requests)
-        room = strategy.audit_room(self.under_way, audited, self._rate.allowance(now))
+        room = strategy.audit_room(self.under_way, audited, self._rate.allowance(now, _MANY))
         if room > 0:
             for request in self._audit.next_requests(strategy.audits, room, now):
                 self._rate.spend(request.operations)
@@ -124,10 +136,9 @@ class Dispatch:
             self._timers.set(Timer.PACING, now)
 
     @property
-    def _has_more(self) -> bool:
-        """Whether more is to be sent as soon as the rate limit allows; an audit also waits for its answers."""
-        is_auditing = self._audit.is_running and not self._in_flight
-        return bool(self._agenda) or not self._agenda.loaded or is_auditing
+    def _wanted(self) -> float:
+        """How many reads wait to be sent."""
+        return _MANY if self._agenda.is_surveying else len(self._agenda)
 
     def disarm(self, now: float) -> None:
         """Removes watches that are no longer of use, once everything is read."""

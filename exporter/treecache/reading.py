@@ -18,7 +18,7 @@ them waits, for milliseconds. A change passes these decisions, in this order:
 5. *Batch size* (`BatchSize`): starts at 64 operations and doubles with each batch that is at least half full, up to
    ``batch_size``; batches are smaller if paths or answers are long.
 6. *Rate limit* (`RateLimit`): at most ``max_nodes_per_second``, if set; unused reads of a tenth of a second may be
-   saved up.
+   saved up. While many wait, none leaves before half of that is saved up.
 7. *Audits* (`AUDITED`, `AUDIT_BYTES`) read in small requests, as many at once as the window has room for. A refresh
    does not wait for their answers, but the server executes them first.
 
@@ -97,6 +97,8 @@ class Pace:
 class RateLimit:
     """How many znodes may be read now, by a token bucket. Callers pass monotonic seconds.
 
+    While many wait, none leaves before half of the bucket is saved up: small requests cost far more.
+
     Args:
         per_second: the rate; None for no limit.
     """
@@ -110,23 +112,28 @@ class RateLimit:
         self._saved = self._capacity
         self._counted_at: float | None = None
 
-    def allowance(self, now: float) -> int | None:
-        """How many reads may be sent now; None for any number."""
+    def allowance(self, now: float, wanted: float = 1) -> int | None:
+        """How many reads may be sent now, while `wanted` wait; None for any number."""
         if self._rate is None:
             return None
         if self._counted_at is not None:
             self._saved = min(self._capacity, self._saved + (now - self._counted_at) * self._rate)
         self._counted_at = now
         # At `next_at`, a rounding error may leave the saved reads just below a whole one.
-        return max(0, int(self._saved + 1e-6))
+        saved = int(self._saved + 1e-6)
+        return saved if saved >= self._least(wanted) else 0
 
     def spend(self, reads: int) -> None:
         """Notes that reads were sent."""
         self._saved -= reads
 
-    def next_at(self, now: float) -> float:
-        """When the next read may be sent."""
-        return now if self._rate is None else now + max(0.0, 1.0 - self._saved) / self._rate
+    def next_at(self, now: float, wanted: float = 1) -> float:
+        """When the next reads may be sent, while `wanted` wait."""
+        return now if self._rate is None else now + max(0.0, self._least(wanted) - self._saved) / self._rate
+
+    def _least(self, wanted: float) -> int:
+        """How many must be saved up before any is sent."""
+        return int(max(1, min(wanted, self._capacity / 2)))
 
 
 class BatchSize:

@@ -58,7 +58,7 @@ class Form:
 
     @property
     def parameters(self) -> Parameters:
-        """The parameters of the rules; four scrapes are not shortened as much as the rest."""
+        """The parameters of the rules; `quorum_back_for` stays four scrapes."""
         if self.is_real:
             return Parameters()
         return Parameters(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
@@ -95,6 +95,6 @@ def test_nothing_is_sent_about_what_was_not_caused(happened: Run) -> None:
 
 
 def test_only_waits_are_shortened() -> None:
-    assert SHORT.parameters == replace(
-        Parameters(shorten=SHORT.shorten), quorum_back_for=SHORT.parameters.quorum_back_for
-    )
+    four_scrapes = SHORT.parameters.quorum_back_for
+    assert SHORT.parameters == Parameters(shorten=SHORT.shorten, quorum_back_for=four_scrapes)
+    assert SHORT.parameters.shortened(four_scrapes) == "20s"

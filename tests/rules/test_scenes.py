@@ -18,7 +18,7 @@ def test_a_cause_fires_its_own_alerts_and_no_others(path: Path, number: int, tmp
 
 
 def test_clients_that_connect_one_by_one_after_a_lost_quorum_fire_nothing_if_scrapes_are_rare(tmp_path: Path) -> None:
-    """Between two scrapes, one client connects before the scrape of its exporter, the other after that."""
+    """The second client is seen two scrapes after the first."""
     replicas = {"a": ("0+0x7", "1+0x12"), "b": ("0+0x9", "1+0x10")}
     series = {}
     for instance, (lost, back) in replicas.items():
@@ -51,10 +51,10 @@ def test_clients_that_connect_one_by_one_after_a_lost_quorum_fire_nothing_if_scr
 
 def for_scrapes_every(interval: float) -> Parameters:
     """The parameters for a scrape interval in milliseconds, set as the documentation of each asks."""
-    spanning = {
-        name: f"{max(milliseconds(str(default)), 4 * interval):.0f}ms"
+    changes = {
+        name: max(milliseconds(str(default)), 4 * interval)
         for name, default, meaning in documented()
         if "four scrapes" in meaning
     }
-    longest = f"{5 * interval + 30_000:.0f}ms"
-    return Parameters(**{**spanning, "evaluation": f"{interval:.0f}ms", "keep_firing_for": longest})  # type: ignore[arg-type]
+    changes |= {"evaluation": interval, "keep_firing_for": 5 * interval + 30_000}
+    return Parameters().with_changes([f"{name}={value:.0f}ms" for name, value in changes.items()])

@@ -48,6 +48,8 @@ _TURN = 0.001
 _INSTANT = 1e-7
 #: Rounds after which a replica that still has something to do is in an endless loop.
 _PATIENCE = 2_000
+#: Turns in a row that may do nothing, each of them due.
+_IDLE_TURNS = 100
 _EVERYTHING = 1_000_000
 #: Seconds. Anything due later than this is periodic: a replica that waits for it is at rest.
 _SOON = 6.0
@@ -73,7 +75,7 @@ class Harness:
         self._keeps_data = options.get("keep_data", True)
         self._rate = options.get("max_nodes_per_second")
         self._verifies = options.get("freshness_interval") is not None
-        self._read = 0
+        self._read = self._idle_turns = 0
         self._barriers: dict[Request, BarrierRequest] = {}
         self._judged: Barrier | None = None
         #: What the replica last learned that the server supports, until the server refuses; whether that still
@@ -146,6 +148,8 @@ class Harness:
         """Sends the replica's requests and publishes its events; requests wait for a connection if there is none."""
         self.now += _TURN
         outcome = self.replica.take(self.now)
+        self._idle_turns = 0 if any(outcome) or self.time_left > 0 else self._idle_turns + 1
+        assert self._idle_turns < _IDLE_TURNS, "it takes turn after turn, and does nothing"
         is_lost = self.judges_words and self._is_cut
         assert not (is_lost and self.replica.is_attached), "nothing is left to be attached to"
         requests = [sent.request for sent in outcome.requests]

@@ -751,7 +751,7 @@ def walk_leaves_out_every_second_znode(original: Any) -> Any:
 
 @breaks(RateLimit, "allowance")
 def rate_limit_is_ignored(original: Any) -> Any:
-    return lambda self, now: None
+    return lambda self, now, wanted=1: None
 
 
 @breaks(RecursiveStrategy, "requests")

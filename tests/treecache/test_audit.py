@@ -13,7 +13,7 @@ from exporter.treecache.reading import AUDITED, SINGLE_AUDITED
 from exporter.treecache.shard import Shard
 from exporter.treecache.tree import record_of
 from exporter.treecache.walk import Walk
-from exporter.zookeeper.wire import MultiRead, ReadRequest, ReadResult
+from exporter.zookeeper.wire import THROTTLED, MultiRead, ReadRequest, ReadResult
 from tests.simulation.harness import Harness
 from tests.simulation.schedule import poisoned
 
@@ -525,3 +525,26 @@ def test_an_audit_within_a_rate_limit_waits_for_its_answers() -> None:
     left = [harness.time_left for _ in turns(harness) if under_way]
     assert left
     assert min(left) > 0
+
+
+def test_a_change_leaves_immediately_while_an_audit_saves_up_reads() -> None:
+    harness = made(parents=1, children=3000, max_nodes_per_second=10_000.0)
+    audit, changes = harness.replica.audit, 0
+    for _ in turns(harness):
+        if audit.resume_at is not None and not audit.comparison.requests and audit.is_running:
+            changes += 1
+            harness.server.set("/app/0/5", b"%d" % changes)
+            harness.deliver(len(harness.server.stream))
+            harness.take()
+            assert harness.server.requests
+    assert changes > 1
+
+
+def test_an_audit_that_pauses_within_a_rate_limit_takes_no_turns_meanwhile(mode: str) -> None:
+    harness = made(mode, max_nodes_per_second=1_000.0)
+    harness.server.set("/app/1/2", b"changed")
+    harness.server.broken["/app/1/2"] = THROTTLED
+    harness.deliver(len(harness.server.stream))
+    taken = sum(1 for _ in turns(harness))
+    assert harness.replica.audit.comparison.skipped["changing"] == 1
+    assert taken < 100

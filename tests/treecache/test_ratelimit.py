@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from exporter.treecache.reading import RateLimit
@@ -47,3 +49,22 @@ def test_what_is_spent_beyond_the_allowance_is_waited_for() -> None:
     limit.allowance(0.0)
     limit.spend(11)
     assert limit.next_at(0.0) == pytest.approx(1.1)
+
+
+def test_while_many_wait_none_is_read_before_half_of_the_most_is_saved_up() -> None:
+    limit = RateLimit(1_000.0)
+    allowed = limit.allowance(0.0, math.inf)
+    assert allowed == 100
+    limit.spend(allowed)
+    assert limit.next_at(0.0, math.inf) == pytest.approx(0.05)
+    assert limit.allowance(0.049, math.inf) == 0
+    assert limit.allowance(0.05, math.inf) == 50
+
+
+def test_few_do_not_wait_for_more_than_they_are() -> None:
+    limit = RateLimit(1_000.0)
+    limit.allowance(0.0)
+    limit.spend(100)
+    assert limit.next_at(0.0, 3) == pytest.approx(0.003)
+    assert limit.allowance(0.002, 3) == 0
+    assert limit.allowance(0.003, 3) == 3

@@ -877,6 +877,50 @@ def test_rate_of_reads_is_limited(mode: str) -> None:
     assert 4.5 <= harness.now <= (6 if mode == "recursive" else 11)
 
 
+@pytest.mark.parametrize("mode", ["recursive", "classic"])
+def test_a_load_within_a_rate_limit_takes_no_turns_while_a_znode_cannot_be_read(mode: str) -> None:
+    harness = Harness(mode=mode, max_nodes_per_second=100)
+    for path in ("/app", "/app/a", "/app/b"):
+        harness.server.create(path)
+    harness.server.broken["/app/a"] = THROTTLED
+    harness.server.connect()
+    for _ in range(20):
+        harness.take()
+        while harness.server.requests:
+            harness.server.execute()
+        harness.deliver(len(harness.server.stream))
+    assert not harness.replica.initialized
+    assert harness.time_left > 0.01
+    harness.server.broken.clear()
+    harness.settle()
+    harness.check()
+
+
+def test_few_requests_are_made_within_a_rate_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = Harness(max_nodes_per_second=1_000)
+    executed = count_requests(harness, monkeypatch)
+    harness.server.create("/app")
+    for number in range(1_000):
+        harness.server.create(f"/app/{number}")
+    harness.start()
+    harness.check()
+    # Half of what is saved up in a tenth of a second.
+    assert sum(executed) <= 1_000 // 50 + 10
+
+
+def count_requests(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A list with a 1 for each request that the server executes from now on."""
+    executed: list[int] = []
+    original = harness.server.execute
+
+    def execute(**options: bool) -> None:
+        executed.append(1)
+        original(**options)
+
+    monkeypatch.setattr(harness.server, "execute", execute)
+    return executed
+
+
 NAMES = st.sampled_from(["a", "b", "c"])
 PATHS = st.lists(NAMES, max_size=3).map(lambda names: "/".join(["/app", *names]))
 MODES = st.sampled_from(["recursive", "classic"])
