@@ -2,11 +2,13 @@
 
 The environment configures it: ``KAZOO_SUITE_CLIENTS`` is one of `CLIENTS`, ``KAZOO_SUITE_OUTCOMES`` the file for the
 outcomes, and ``KAZOO_SUITE_SERVER`` the address of a running server. Without the last one, kazoo's own harness starts
-an ensemble of three for each class.
+an ensemble of three for each class. ``KAZOO_SUITE_STACKS`` is the file for what the threads do, if pytest still runs
+after ``KAZOO_SUITE_STACKS_AFTER`` seconds.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import functools
 import json
 import os
@@ -14,7 +16,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 from kazoo.client import KazooClient
@@ -36,7 +38,14 @@ def pytest_configure(config: pytest.Config) -> None:
     put_on_every_client(CLIENTS[os.environ["KAZOO_SUITE_CLIENTS"]])
     if address := os.environ.get("KAZOO_SUITE_SERVER"):
         use_server(address)
+    if stacks := os.environ.get("KAZOO_SUITE_STACKS"):
+        # Also while the interpreter ends, when no test runs that has a time limit.
+        _stacks.append(Path(stacks).open("w"))  # noqa: SIM115
+        faulthandler.dump_traceback_later(float(os.environ["KAZOO_SUITE_STACKS_AFTER"]), file=_stacks[0])
 
+
+#: The open file for the stacks.
+_stacks: list[TextIO] = []
 
 _outcomes: dict[str, str] = {}
 

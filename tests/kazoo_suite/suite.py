@@ -22,9 +22,17 @@ _ROOT = Path(__file__).parents[2]
 
 
 def run(
-    python: str, clients: str, tests: Sequence[str], options: Sequence[str] = (), environment: Mapping[str, str] = {}
+    python: str,
+    clients: str,
+    tests: Sequence[str],
+    options: Sequence[str] = (),
+    environment: Mapping[str, str] = {},
+    within: float | None = None,
 ) -> dict[str, str]:
     """Runs tests in their own process; returns their outcomes by pytest's names for them.
+
+    Raises:
+        RuntimeError: pytest failed, or did not end in time; with its output, and then with what its threads did.
 
     Args:
         python: the interpreter, which has kazoo, pytest and what the exporter needs.
@@ -32,10 +40,13 @@ def run(
         tests: modules by their names, or tests by file and name, as pytest takes them.
         options: what else pytest is given.
         environment: what is added to the environment.
+        within: the maximum number of seconds for all tests together; no limit by default.
     """
     with tempfile.TemporaryDirectory(prefix="treecache-kazoo-suite-") as folder:
-        outcomes = Path(folder, "outcomes.json")
+        outcomes, stacks = Path(folder, "outcomes.json"), Path(folder, "stacks.txt")
         own = {"PYTHONPATH": str(_ROOT), "KAZOO_SUITE_CLIENTS": clients, "KAZOO_SUITE_OUTCOMES": str(outcomes)}
+        if within is not None:
+            own |= {"KAZOO_SUITE_STACKS": str(stacks), "KAZOO_SUITE_STACKS_AFTER": str(0.9 * within)}
         # By its own path, not by where that leads: a virtual environment's interpreter is a link out of it.
         command = [
             os.path.abspath(python),
@@ -45,24 +56,30 @@ def run(
             "/dev/null",
             "--rootdir",
             folder,
-            "--quiet",
+            "--verbose",
             "--tb=short",
         ]
         plugins = ["-p", "no:cacheprovider", "-p", "tests.kazoo_suite.plugin", "--timeout=90", "--pyargs"]
         # Not in this folder, whose conftest kazoo's tests must not use.
-        ended = subprocess.run(
-            [*command, *plugins, *options, *tests],
-            cwd=folder,
-            env={**os.environ, **environment, **own},
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+        printed = Path(folder, "printed.txt")
+        with printed.open("w") as output:
+            try:
+                ended = subprocess.run(
+                    [*command, *plugins, *options, *tests],
+                    cwd=folder,
+                    env={**os.environ, **environment, **own},
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    timeout=within,
+                )
+            except subprocess.TimeoutExpired:
+                told = printed.read_text()[-5000:] + stacks.read_text()[-20_000:]
+                raise RuntimeError(f"pytest did not end within {within:g} s:\n{told}") from None
         if not outcomes.exists() or ended.returncode not in (0, 1):
-            raise RuntimeError(f"pytest ended with status {ended.returncode}:\n{ended.stdout[-5000:]}")
+            raise RuntimeError(f"pytest ended with status {ended.returncode}:\n{printed.read_text()[-5000:]}")
         found: dict[str, str] = json.loads(outcomes.read_text())
         if failed(found):
-            print(ended.stdout[-20_000:])
+            print(printed.read_text()[-20_000:])
         return found
 
 

@@ -35,7 +35,7 @@ def environment() -> Iterator[dict[str, str]]:
 
 def test_kazoos_tests_pass_with_ours_on_every_client(environment: dict[str, str]) -> None:
     modules = [f"kazoo.tests.{module}" for module in MODULES]
-    outcomes = run(sys.executable, "instrumented", modules, ["-k", f"not ({LEFT_OUT})"], environment)
+    outcomes = run(sys.executable, "instrumented", modules, ["-k", f"not ({LEFT_OUT})"], environment, within=300)
     assert len(outcomes) > 150
     found = harmed(sys.executable, FOLDER, failed(outcomes), environment)
     assert found.keys() == KNOWN.keys()
