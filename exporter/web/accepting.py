@@ -52,8 +52,12 @@ class Acceptor:
         for listener in listeners:
             listener.setblocking(False)
             listener.listen(BACKLOG)
-            # Accepted connections inherit this.
+            # Accepted connections inherit these.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+            if listener.family != socket.AF_UNIX:
+                # Else the end of an answer waits for the client's acknowledgement of its beginning, up to 40 ms.
+                # asyncio does this only for sockets that name their protocol.
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._resume(listener)
 
     def close(self) -> None:
