@@ -71,7 +71,7 @@ class Agenda:
     @property
     def loaded(self) -> bool:
         """Whether the load has nothing left to wait for."""
-        return self._loading == 0 and self._survey is None
+        return self._loading == 0 and not self.is_surveying
 
     @property
     def is_surveying(self) -> bool:

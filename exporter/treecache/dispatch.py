@@ -86,8 +86,9 @@ class Dispatch:
         if refreshing and now < self._pace.due_at:
             self._timers.set(Timer.PACING, self._pace.due_at)
             return
-        allowance = self._rate.allowance(now, self._wanted)
-        if self._wanted:
+        wanted = self._wanted
+        allowance = self._rate.allowance(now, wanted)
+        if wanted:
             has_sent = self._send_wanted(allowance, now)
             if refreshing and has_sent:
                 self._pace.sent(now)

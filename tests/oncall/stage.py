@@ -59,8 +59,6 @@ class Form:
     @property
     def parameters(self) -> Parameters:
         """The parameters of the rules; `quorum_back_for` stays four scrapes."""
-        if self.is_real:
-            return Parameters()
         return Parameters(
             shorten=self.shorten, quorum_back_for=in_words(4 * self.shorten * milliseconds(self.scrape_interval))
         )
