@@ -1,14 +1,15 @@
 """The whole comparison: all peers on the same trees and the same server, in turn, in one run.
 
-    python -m bench.suite [--trees a,b] [--measure sync,updates] [--rounds 3] [--peers kazoo,ours]
+    python -m bench.suite [--trees a,b] [--measure sync,updates] [--rounds 3] [--peers kazoo,ours] [--awake]
 
 Peers are kazoo, ours, ours-inline, ours-audited, and with `--curator DIRECTORY` (a folder with jars) tree-cache and
-curator-cache.
+curator-cache. With `--awake` processors do not halt, see `bench.awake`.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shutil
 import statistics
@@ -18,6 +19,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.awake import awake
 from bench.measure import MEASUREMENTS, Figures, WrongContentsError, floor
 from bench.servers import seeded
 from bench.trees import TREES, Shape
@@ -112,10 +114,12 @@ def main() -> None:
     parser.add_argument("--peers", default="kazoo,ours")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--curator", type=Path)
+    parser.add_argument("--awake", action="store_true")
     arguments = parser.parse_args()
     peers = commands(arguments.peers.split(","), arguments.curator)
-    for tree in arguments.trees.split(","):
-        run(tree, arguments.measure.split(","), peers, arguments.rounds)
+    with awake() if arguments.awake else contextlib.nullcontext():
+        for tree in arguments.trees.split(","):
+            run(tree, arguments.measure.split(","), peers, arguments.rounds)
 
 
 if __name__ == "__main__":

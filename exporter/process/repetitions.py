@@ -42,6 +42,8 @@ class Repetitions:
 
     def take_overdue(self, at_once: bool = False) -> dict[str, int]:
         """Takes the counts of held-back messages whose interval has ended, or of all with `at_once`."""
+        if not self._held_back:
+            return {}
         with self._lock:
             now = self._clock()
             due = (one for one in self._held_back if at_once or now - self._admitted_at[one] >= self._interval)
@@ -54,5 +56,7 @@ class Repetitions:
     @property
     def overdue_at(self) -> float | None:
         """When `take_overdue` will have a count to give, by the clock; None if nothing is held back."""
+        if not self._held_back:
+            return None
         with self._lock:
             return min((self._admitted_at[one] + self._interval for one in self._held_back), default=None)

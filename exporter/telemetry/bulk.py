@@ -31,6 +31,13 @@ class BulkHistogram(Collector):
         self._exemplars: dict[int, Exemplar] = {}
         self._lock = threading.Lock()
 
+    def observe(self, value: float) -> None:
+        """Counts one value, in the metric's unit."""
+        place = bisect_left(self._bounds, value)
+        with self._lock:
+            self._counts[place] += 1
+            self._sum += value
+
     def observe_all(self, values: Sequence[float], exemplar: Mapping[str, str] | None) -> None:
         """Counts each value, in the metric's unit; gives the exemplar, if any, to the last value of each bucket."""
         places = [bisect_left(self._bounds, value) for value in values]

@@ -94,7 +94,7 @@ class ClientInstruments(ClientObserver):
 
     def call_ended(self, call: Call) -> None:
         assert call.ended_at is not None
-        exemplar = _copy(call.exemplar)
+        exemplar = None if call.exemplar is None else dict(call.exemplar)
         self._observe[call.operation](call.ended_at - call.began_at, exemplar)
         if call.error is not None:
             self._errors.labels(call.operation, call.error).inc()
@@ -130,7 +130,7 @@ class CacheInstruments(CacheObserver):
         self._syncs = _histogram(catalogue.CACHE_SYNC_DURATION)
         self._refreshes = BulkHistogram(catalogue.CACHE_REFRESH_DURATION)
         self._delays = BulkHistogram(catalogue.CACHE_PROPAGATION_DELAY)
-        self._listeners = _histogram(catalogue.CACHE_LISTENER_DURATION)
+        self._listeners = BulkHistogram(catalogue.CACHE_LISTENER_DURATION)
         self._verifications = _histogram(catalogue.CACHE_VERIFICATION_DURATION)
         #: The cache's instruments, by metric name.
         self.counted: Counted = {

@@ -71,7 +71,7 @@ class Agenda:
     @property
     def loaded(self) -> bool:
         """Whether the load has nothing left to wait for."""
-        return self._loading == 0 and not self.is_surveying
+        return self._loading == 0 and self._survey is None
 
     @property
     def is_surveying(self) -> bool:
@@ -114,8 +114,9 @@ class Agenda:
 
     def ripen(self, now: float) -> None:
         """Releases the postponed paths that are due by now."""
-        self._reads.ripen(now)
-        self._lists.ripen(now)
+        for queue in (self._reads, self._lists):
+            if queue.later:
+                queue.ripen(now)
 
     def note(self, wanted: Wanted) -> None:
         """Adds to `wanted` every path that is added from now on, even if it waits already."""

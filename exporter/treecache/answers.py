@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from kazoo.exceptions import EXCEPTIONS, KazooException
@@ -21,7 +21,7 @@ from exporter.treecache.strategies import Strategies
 from exporter.treecache.unchanged import differing
 from exporter.zookeeper.capabilities import TOO_LONG, TOO_MUCH
 from exporter.zookeeper.messages import Reply
-from exporter.zookeeper.paths import parts_of, runs_of
+from exporter.zookeeper.paths import runs_of
 from exporter.zookeeper.records import pzxid_of, version_of
 from exporter.zookeeper.wire import (
     MARSHALLING_ERROR,
@@ -50,6 +50,7 @@ class Verdict(NamedTuple):
 
 
 _APPLIED, _NOT_UNDERSTOOD = Verdict(understood=True), Verdict(understood=False)
+_ROOT_IS_MISSING = Verdict(understood=True, root_is_missing=True)
 #: Why a read that exceeds the server's limits is not sent, by the code that stands for its answer.
 _NOT_SENT = {
     TOO_LONG: "is longer than the server's jute.maxbuffer allows",
@@ -176,22 +177,24 @@ class Answers:
                 self._reconciler.read_again(path, load, self._now, evidence=version_of(stat))
         elif isinstance(request, GetData):
             self._reconciler.apply_record(path, request.decode(reply.body, reply.offset), load)
-        return Verdict(understood=True)
+        return _APPLIED
 
     def _apply_multi_read(self, request: MultiRead, results: list[ReadResult], loads: Loads) -> Verdict:
         reads, reconciler = request.reads, self._reconciler
         verdicts: list[Verdict] = []
         results = reconciler.keeping.results(reads, results)
-        # Paths of events are mostly known and have changed: one by one is faster for them.
-        in_runs = loads.everything or loads.count > 0
-        start = 0
-        for run in runs_of(reads) if in_runs else parts_of(reads):
-            answered = results[start : start + len(run.names)]
-            start += len(answered)
-            for position in reconciler.apply_run(run, answered, loads) if in_runs else range(len(answered)):
-                path = run.stem + run.names[position]
-                verdicts.append(self._apply_read(path, answered[position], path in loads))
-        answers = iter(results[len(request.reads) :])
+        if loads.everything or loads.count > 0:
+            start = 0
+            for run in runs_of(reads):
+                answered = results[start : start + len(run.names)]
+                start += len(answered)
+                for position in reconciler.apply_run(run, answered, loads):
+                    path = run.stem + run.names[position]
+                    verdicts.append(self._apply_read(path, answered[position], path in loads))
+        else:
+            # Paths of events are mostly known and have changed: one by one is faster for them.
+            verdicts += [self._apply_read(path, result, False) for path, result in zip(reads, results, strict=False)]
+        answers = iter(results[len(reads) :])
         for path, result, names in zip(request.lists, answers, answers, strict=True):
             load = path in loads
             if isinstance(result, bytes) and isinstance(names, list):
@@ -213,25 +216,25 @@ class Answers:
         """Applies an error code in place of a record or a list."""
         if result == NO_NODE:
             self._reconciler.remove(path)
-            return Verdict(understood=True, root_is_missing=not path)
+            return _APPLIED if path else _ROOT_IS_MISSING
         if result == NO_AUTH:
             self._reconciler.hide(path, load)
-            return Verdict(understood=True)
+            return _APPLIED
         if isinstance(result, int) and result in _NOT_SENT:
             self._reconciler.leave_out(path, load, _NOT_SENT[result])
-            return Verdict(understood=True)
+            return _APPLIED
         strike = self._failures.strike(path, self._now)
         if strike.number in (1, PERSISTENT):
             code = result if isinstance(result, int) else MARSHALLING_ERROR
             error = error_with(code, f"reading {self._prefix + path or '/'}")
             self._outbox.fault("request" if strike.number == 1 else "unsettled", error)
         self._agenda.put_off(path, load, strike.due_at, listed=listed)
-        return Verdict(understood=True)
+        return _APPLIED
 
 
-def _together(verdicts: Iterable[Verdict]) -> Verdict:
+def _together(verdicts: Sequence[Verdict]) -> Verdict:
     """The verdict about an answer, of which each part was applied."""
-    return Verdict(understood=True, root_is_missing=any(verdict.root_is_missing for verdict in verdicts))
+    return _ROOT_IS_MISSING if _ROOT_IS_MISSING in verdicts else _APPLIED
 
 
 def error_with(code: int, doing: str) -> Exception:

@@ -526,7 +526,7 @@ class TreeCache:
 
     def _may_rest(self) -> bool:
         """Whether no message will come until the client is started again."""
-        return self._client.client_state in _STOPPED and not self._inbox
+        return not self._replica.is_attached and self._client.client_state in _STOPPED and not self._inbox
 
     def _revive(self) -> None:
         """Starts threads that have died; for callers that may block for a moment."""
@@ -646,9 +646,11 @@ class TreeCache:
                 else:
                     self._initialized.clear()
             try:
-                self._publication.publish(outcome.events)
+                if outcome.events:
+                    self._publication.publish(outcome.events)
             finally:
-                self._publication.report(outcome.faults)
+                if outcome.faults:
+                    self._publication.report(outcome.faults)
 
     def _change_views(self) -> None:
         """Adds and removes views, when the feed has all that the tree has."""
@@ -676,9 +678,13 @@ class TreeCache:
         if is_polling:
             self._poll_at = now + _POLL_INTERVAL
             is_polling = self._replica.poll()
-        due = [self._replica.wake_at, self._poll_at if self._replica.tree.unreadable else None, self._create_at]
-        due += [now] if is_polling or self._inbox else []
-        self._due_at = min((at for at in due if at is not None), default=math.inf)
+        wake_at = self._replica.wake_at
+        due_at = math.inf if wake_at is None else wake_at
+        if self._create_at is not None:
+            due_at = min(due_at, self._create_at)
+        if self._replica.tree.unreadable:
+            due_at = min(due_at, self._poll_at)
+        self._due_at = min(due_at, now) if is_polling or self._inbox else due_at
 
     def _on_verified(self, verified: Verified) -> None:
         """Called once for each freshness check that succeeded."""

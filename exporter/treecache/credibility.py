@@ -44,13 +44,17 @@ class Credibility:
 
     def held_before(self, causes: Iterable[str]) -> dict[str, bytes]:
         """The records held of those `causes` whose events are in doubt."""
+        if not self._doubted:
+            return {}
         tree = self._tree
-        found = ((path, tree.find(path)) for path in causes if path in self._doubted) if self._doubted else ()
+        found = ((path, tree.find(path)) for path in causes if path in self._doubted)
         return {path: record_of(entry) for path, entry in found if entry is not None}
 
     def was_misled(self, causes: Iterable[str], before: dict[str, bytes]) -> bool:
         """Whether the answer shows no change of a znode that an event reported as changed."""
-        for path in causes if self._doubted else ():
+        if not self._doubted and not before:
+            return False
+        for path in causes:
             self._doubted.pop(path, None)
         tree = self._tree
         found = ((record, tree.find(path)) for path, record in before.items() if record)

@@ -74,7 +74,7 @@ class Dispatch:
             if causes and not self._reconciler.syncing:
                 purpose = REFRESH
         sent = Sent(request, now, loads, purpose, causes)
-        self._in_flight.add(sent)
+        self._in_flight[request] = sent
         self._outbox.requests.append(sent)
 
     def fill_window(self, now: float) -> None:
@@ -82,16 +82,16 @@ class Dispatch:
         agenda, in_flight = self._agenda, self._in_flight
         agenda.ripen(now)
         self._reconciler.recheck_suspects(now, at_rest=not in_flight and not agenda)
-        refreshing = agenda.loaded and bool(agenda)
+        wanted = self._wanted
+        if not wanted and not self._audit.is_running:
+            return
+        refreshing = wanted and agenda.loaded
         if refreshing and now < self._pace.due_at:
             self._timers.set(Timer.PACING, self._pace.due_at)
             return
-        wanted = self._wanted
         allowance = self._rate.allowance(now, wanted)
-        if wanted:
-            has_sent = self._send_wanted(allowance, now)
-            if refreshing and has_sent:
-                self._pace.sent(now)
+        if wanted and self._send_wanted(allowance, now) and refreshing:
+            self._pace.sent(now)
         if self._audit.is_running:
             self._send_audit(now)
         if allowance is not None and not self.under_way:
@@ -110,9 +110,11 @@ class Dispatch:
         for request, loads, watches in self._strategies.current.requests(
             self._agenda, self.under_way, allowance, self._reconciler.children_of
         ):
-            self._arming.update(watches)
-            self._outbox.requests.extend(Sent(watch, now) for watch in watches)
-            self._rate.spend(request.operations)
+            if watches:
+                self._arming.update(watches)
+                self._outbox.requests.extend(Sent(watch, now) for watch in watches)
+            if allowance is not None:
+                self._rate.spend(request.operations)
             self.send(request, now, loads)
             self._freshness.sent(request)
             sent = True
@@ -167,7 +169,7 @@ class Dispatch:
 
     def take_back(self, request: Request) -> bool:
         """Makes the paths of a request wait again; returns False if nothing waits for the request any more."""
-        sent = self._in_flight.pop(request)
+        sent = self._in_flight.pop(request, None)
         if sent is not None and isinstance(request, ReadRequest):
             self._freshness.begin_answer(request)
             self.put_back(request, sent)
@@ -184,6 +186,6 @@ class Dispatch:
 
     def abandon(self) -> None:
         """Takes back all requests under way."""
-        for request in self._in_flight.requests():
+        for request in list(self._in_flight):
             self.take_back(request)
         self._arming.clear()

@@ -81,7 +81,8 @@ class Freshness:
         self._demanded = _NEVER
         self._due_at: float | None = None
         self._is_asked = False
-        self._deadline: float | None = None
+        #: When the check under way counts as failed.
+        self.deadline: float | None = None
         self._check: _Check | None = None
         self._newest: Barrier | None = None
 
@@ -103,18 +104,13 @@ class Freshness:
             return False
         self._due_at = None
         self._is_asked = True
-        self._deadline = now + self._timeout
+        self.deadline = now + self._timeout
         return True
 
     @property
     def due_at(self) -> float | None:
         """When the next barrier is due, if the tree is complete then."""
         return None if self._is_asked or self._check is not None else self._due_at
-
-    @property
-    def deadline(self) -> float | None:
-        """When the check under way counts as failed."""
-        return self._deadline
 
     # The barrier's answer
 
@@ -138,12 +134,12 @@ class Freshness:
             self._due_at = barrier.asked_at + self._interval
         if not complete:
             if asked:
-                self._deadline = None
+                self.deadline = None
         elif self._check is None:
             self._begin(barrier)
-            if not asked and self._deadline is None:
+            if not asked and self.deadline is None:
                 # Another tree on the same session requested it.
-                self._deadline = barrier.asked_at + self._timeout
+                self.deadline = barrier.asked_at + self._timeout
         else:
             self._newest = barrier
 
@@ -154,7 +150,7 @@ class Freshness:
         if self._check is not None:
             self._agenda.stop_noting(self._check.wanted)
             self._agenda.stop_noting(self._check.led_to)
-        self._check = self._newest = self._deadline = self._due_at = None
+        self._check = self._newest = self.deadline = self._due_at = None
         self._is_asked = False
 
     # The check under way
@@ -193,14 +189,14 @@ class Freshness:
                 verified.append(Verified(barrier.asked_at, now, barrier.exemplar))
             self._check = None
             if not self._is_asked:
-                self._deadline = None
+                self.deadline = None
             if self._newest is not None:
                 self._begin(self._newest)
-                self._deadline = self._deadline or self._newest.asked_at + self._timeout
+                self.deadline = self.deadline or self._newest.asked_at + self._timeout
                 self._newest = None
             elif self._is_in_demand():
                 self._due_at = now
-        if self._deadline is not None and now >= self._deadline:
+        if self.deadline is not None and now >= self.deadline:
             self._fail("timeout")
         return verified
 
@@ -218,8 +214,8 @@ class Freshness:
 
     def _fail(self, reason: str) -> None:
         """Counts the check under way as failed, once."""
-        if self._deadline is not None:
-            self._deadline = None
+        if self.deadline is not None:
+            self.deadline = None
             self.failures[reason] += 1
 
 

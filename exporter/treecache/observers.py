@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from types import TracebackType
 
 from exporter.process.greenlets import is_kill
 from exporter.process.repetitions import Repetitions
@@ -56,21 +55,25 @@ class CacheObservers:
             # The engine failed when this sync began, so its beginning was not reported.
             return
         for observer in self._all:
-            with _HARMLESS:
+            try:
                 if isinstance(news, SyncBegun):
                     observer.sync_began(news)
                 else:
                     observer.sync_ended(begun, news.at, news.complete)
+            except BaseException as error:
+                _report(error)
 
     def sending(self, sent: Sent) -> AbstractContextManager[object]:
         """The context to send a request in."""
         contexts: ExitStack | None = None
         for observer in self._of_sending:
-            with _HARMLESS:
+            try:
                 context = observer.sending(sent)
                 if context is not None:
                     contexts = contexts or ExitStack()
                     contexts.enter_context(context)
+            except BaseException as error:
+                _report(error)
         return contexts or _NOTHING
 
     def refreshed(self, answered: Sequence[Sent], happened: Sequence[Event | AddedRun]) -> None:
@@ -78,48 +81,45 @@ class CacheObservers:
         at, unix_now = time.monotonic(), time.time()
         for sent in answered:
             for observer in self._of_refreshes:
-                with _HARMLESS:
+                try:
                     observer.refreshed(sent, at)
+                except BaseException as error:
+                    _report(error)
         if not self._of_propagation:
             return
         changed = {path: record for type_, path, record, _ in each(happened) if type_ in _CHANGES and record}
         for sent in answered:
             delays = [max(0.0, unix_now - modified_at(changed[path])) for path in sent.causes if path in changed]
             for observer in self._of_propagation if delays else ():
-                with _HARMLESS:
+                try:
                     observer.propagated(sent, delays)
+                except BaseException as error:
+                    _report(error)
 
     def listened(self, seconds: float) -> None:
         """A listener was called and took this long."""
         for observer in self._of_listeners:
-            with _HARMLESS:
+            try:
                 observer.listened(seconds)
+            except BaseException as error:
+                _report(error)
 
     def verified(self, verified: Verified) -> None:
         """A freshness check succeeded."""
         for observer in self._all:
-            with _HARMLESS:
+            try:
                 observer.verified(verified.at - verified.asked_at, verified.exemplar)
+            except BaseException as error:
+                _report(error)
 
 
-class _Harmless:
-    """A context that swallows and logs the exceptions of observers, each kind once a minute."""
-
-    def __init__(self) -> None:
-        self._repetitions = Repetitions(INTERVAL)
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
-        if error is None or is_kill(error):
-            return False
-        if self._repetitions.admit(type(error).__name__) is not None:
-            logger.error("an observer of a tree cache failed: %s", in_words(error), exc_info=error)
-        return True
+def _report(error: BaseException) -> None:
+    """Logs the exception of an observer, each kind once a minute; raises it again if it kills a greenlet."""
+    if is_kill(error):
+        raise error
+    if _LOGGED.admit(type(error).__name__) is not None:
+        logger.error("an observer of a tree cache failed: %s", in_words(error), exc_info=error)
 
 
-_HARMLESS = _Harmless()
+_LOGGED = Repetitions(INTERVAL)
 _NOTHING = nullcontext()

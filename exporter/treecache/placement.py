@@ -56,5 +56,7 @@ def _is_small(message: object, replica: Replica) -> bool:
         return False
     # What was read of a znode with children may be that it is gone, with all below it; a list may lack any of them.
     may_remove = message.error == NO_NODE or _NO_NODE in message.body
-    checked = (*request.reads, *request.lists) if may_remove else request.lists
-    return not any(isinstance(replica.tree.find(path), Branch) for path in checked)
+    for path in (*request.reads, *request.lists) if may_remove else request.lists:
+        if isinstance(replica.tree.find(path), Branch):
+            return False
+    return True

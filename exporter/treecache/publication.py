@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from exporter.process.greenlets import is_kill
-from exporter.treecache.delivery import Call, Delivery, Listener
+from exporter.treecache.delivery import Delivery, Listener
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.observers import CacheObservers
 from exporter.treecache.outcome import AddedRun, Event, Fault, each
@@ -64,8 +65,9 @@ class Publication:
                 self._event_counts[TreeEvent.NODE_ADDED] += len(one.paths)
             else:
                 self._event_counts[one.type] += 1
-        if self.listeners and happened:
-            self.delivery.put([self._call(event) for event in each(happened)])
+        if self.listeners:
+            report = self._reports.report
+            self.delivery.put([partial(self._tell, event, self.listeners, report) for event in each(happened)])
         if self.inline_listeners:
             for event in each(happened):
                 self._tell(event, self.inline_listeners, self._report_later)
@@ -81,11 +83,8 @@ class Publication:
         self.delivery.close(timeout)
         self._reports.sum_up(at_once=True)
 
-    def _call(self, event: Event) -> Call:
-        return lambda: self._tell(event, self.listeners, self._reports.report)
-
     def _report_later(self, error: BaseException) -> None:
-        self.delivery.put([lambda: self._reports.report(error)])
+        self.delivery.put([partial(self._reports.report, error)])
 
     def _tell(self, event: Event, listeners: list[Listener], report: Callable[[BaseException], None]) -> None:
         told = self._decode(event)

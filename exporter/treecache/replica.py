@@ -144,7 +144,7 @@ class Replica:
     def take(self, now: float) -> Outcome:
         """Returns what to do next. Call it when all messages at hand are received, and at `wake_at`."""
         self._attachment.go_off(now)
-        if self._is_complete:
+        if self.is_in_sync:
             self._run_audits(now)
         if self._phases.current is Phase.LIVE:
             if not self._timers.is_holding:
@@ -152,16 +152,17 @@ class Replica:
             if self._loading.ends(now):
                 self.freshness.loaded(now)
                 self.audit.loaded(now)
-        if self._is_complete:
+        is_complete = self.is_in_sync
+        if is_complete:
             self._dispatch.disarm(now)
-        self._check_freshness(now)
+        self._check_freshness(now, is_complete)
         return self._outbox.take()
 
     @property
     def wake_at(self) -> float | None:
         """When `take` is due even without a message, or None: the earliest time that a part waits for."""
         due = [self._timers.wake_at, self.freshness.deadline]
-        if self._is_complete:
+        if self.is_in_sync:
             due += [self.audit.due_at, None if self._attachment.read_only else self.freshness.due_at]
         if self._phases.current is Phase.LIVE and not self._timers.is_holding:
             due.append(self._agenda.due_at)
@@ -241,12 +242,7 @@ class Replica:
 
     @property
     def is_in_sync(self) -> bool:
-        """Whether nothing has to be read except what watch events mark."""
-        return self._is_complete
-
-    @property
-    def _is_complete(self) -> bool:
-        """Whether everything was read on this connection, so that every later change is an event."""
+        """Whether everything was read on this connection, so that nothing has to be read but what watch events mark."""
         return self._phases.current is Phase.LIVE and not self._reconciler.syncing
 
     @property
@@ -280,7 +276,7 @@ class Replica:
         if self._dispatch.is_arming(request):
             self._on_armed(reply, now)
             return
-        sent = self._in_flight.pop(request)
+        sent = self._in_flight.pop(request, None)
         if sent is None:
             return
         self.freshness.begin_answer(request)
@@ -337,11 +333,11 @@ class Replica:
         if 0 < barrier.zxid < self._barrier_zxid:
             self.start_over(now)
         self._barrier_zxid = barrier.zxid
-        self.freshness.came(barrier, self._is_complete)
+        self.freshness.came(barrier, self.is_in_sync)
 
-    def _check_freshness(self, now: float) -> None:
+    def _check_freshness(self, now: float, is_complete: bool) -> None:
         self._outbox.verified.extend(self.freshness.settle(now))
-        if self._is_complete and not self._attachment.read_only and self.freshness.asks(now):
+        if is_complete and not self._attachment.read_only and self.freshness.asks(now):
             self._outbox.barriers.append(self.freshness.kind)
 
     def _run_audits(self, now: float) -> None:

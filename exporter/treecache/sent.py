@@ -31,45 +31,27 @@ class Sent(NamedTuple):
     exemplar: Mapping[str, str] | None = None
 
 
-class InFlight:
-    """The requests sent and not yet answered. One thread changes the table, any thread may measure it."""
-
-    def __init__(self) -> None:
-        self._sent: dict[Request, Sent] = {}
-
-    def __len__(self) -> int:
-        return len(self._sent)
-
-    def add(self, sent: Sent) -> None:
-        """Adds a request, to wait for its answer."""
-        self._sent[sent.request] = sent
-
-    def pop(self, request: Request) -> Sent | None:
-        """Removes and returns a request; None if it was not in the table."""
-        return self._sent.pop(request, None)
-
-    def requests(self) -> list[Request]:
-        """All requests, in the order in which they were sent."""
-        return list(self._sent)
+class InFlight(dict[Request, Sent]):
+    """The requests sent and not yet answered, in order. One thread changes the table, any thread may measure it."""
 
     def reads(self) -> Iterator[ReadRequest]:
         """The requests whose results go into the tree, which results of audits do not."""
-        for request, sent in self._sent.items():
+        for request, sent in self.items():
             if isinstance(request, ReadRequest) and sent.purpose != AUDIT:
                 yield request
 
     def is_reading(self, path: str) -> bool:
         """Whether a path is being read or listed, for any purpose."""
         return any(
-            path in request.reads or path in request.lists for request in self._sent if isinstance(request, ReadRequest)
+            path in request.reads or path in request.lists for request in self if isinstance(request, ReadRequest)
         )
 
     @property
     def operations(self) -> int:
         """The number of operations in all requests. From any thread."""
-        return sum(r.operations if isinstance(r, ReadRequest) else 1 for r in self.requests())
+        return sum(r.operations if isinstance(r, ReadRequest) else 1 for r in list(self))
 
     @property
     def oldest_at(self) -> float | None:
         """When the oldest request was sent, or None. From any thread."""
-        return min((sent.at for sent in list(self._sent.values())), default=None)
+        return min((sent.at for sent in list(self.values())), default=None)

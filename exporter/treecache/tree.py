@@ -16,14 +16,18 @@ from exporter.treecache.stats import NODE_KINDS
 from exporter.treecache.sums import Sums, have_children, sums
 from exporter.zookeeper.paths import Siblings, runs_of
 from exporter.zookeeper.records import (
+    CHILDREN_FROM_END,
+    OWNER_FROM_END,
+    OWNER_SIZE_AND_CHILDREN,
     child_count,
     kind_of,
-    owner_and_size,
     pzxid_of,
 )
 
 #: The `listed_pzxid` of a znode that was never listed.
 NEVER_LISTED = -1
+#: The part of a record that the totals depend on: its owner and the size of its data; none of it if it is unreadable.
+_COUNTED = slice(-OWNER_FROM_END, -CHILDREN_FROM_END)
 #: How many names of znodes are known before all are forgotten.
 _KNOWN_NAMES = 16_384
 
@@ -258,8 +262,10 @@ class Tree:
         entry = self.root if parent is None else parent.children[name]
         assert entry is not None
         assert parent is not None or not path
-        self._count(record_of(entry), -1)
-        self._count(record, +1)
+        held = record_of(entry)
+        if held[_COUNTED] != record[_COUNTED]:
+            self._count(held, -1)
+            self._count(record, +1)
         if isinstance(entry, Branch):
             entry.record = record
         elif parent is not None:
@@ -346,7 +352,7 @@ class Tree:
         if not record:
             self.unreadable += sign
             return
-        owner, size = owner_and_size(record)
+        owner, size, _ = OWNER_SIZE_AND_CHILDREN.unpack_from(record, -OWNER_FROM_END)
         self.kinds["persistent" if owner == 0 else kind_of(owner)] += sign
         self.data_bytes += sign * size
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
 from typing import Any, Protocol
 
 from kazoo.handlers.threading import SequentialThreadingHandler
@@ -35,9 +34,11 @@ class _LockWakeup:
         self._lock.acquire()
 
     def set(self) -> None:
-        # Another thread may release it at the same time.
-        with suppress(RuntimeError):
+        try:
             self._lock.release()
+        except RuntimeError:
+            # It is set already.
+            return
 
     def is_set(self) -> bool:
         return not self._lock.locked()

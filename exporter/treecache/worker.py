@@ -71,6 +71,8 @@ class Worker:
         self._failed = failed
         self._ended = ended
         self._wake = wakeup(handler)
+        #: Whether a turn is requested.
+        self.is_woken: Callable[[], bool] = self._wake.is_set
         self._failure: Failure | None = None
         self._failed_at = -math.inf
         self._failing_since = 0.0
@@ -139,10 +141,6 @@ class Worker:
         finally:
             self._guest = None
             self._turning.release()
-
-    def is_woken(self) -> bool:
-        """Whether a turn is requested."""
-        return self._wake.is_set()
 
     def is_held_off(self) -> bool:
         """Whether it has failed and not yet recovered, so that it ignores new work."""

@@ -96,7 +96,8 @@ class Paths(Sequence[str]):
 
 def parts_of(paths: Sequence[str]) -> Sequence[Siblings]:
     """Any paths as the parts of `Paths`."""
-    return paths.parts if isinstance(paths, Paths) else (Siblings("", paths),)
+    # An isinstance of an abstract class runs Python code.
+    return paths.parts if type(paths) is Paths else (Siblings("", paths),)
 
 
 def runs_of(paths: Sequence[str]) -> Iterator[Siblings]:

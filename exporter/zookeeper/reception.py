@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import struct
 import time
 from typing import Any
@@ -99,17 +98,19 @@ class Reception:
         if is_replaced(handler) and not handler.select([sock], [], [], read_timeout)[0]:
             raise handler.timeout_exception("socket time-out during read")
         self._traffic.heard(self._buffer.receive(sock))
+        frames = self._buffer.frames()
         try:
-            with contextlib.closing(self._buffer.frames()) as frames:
-                for frame in frames:
-                    if self.on_frame(frame) == CLOSE_RESPONSE:
-                        self._arrived(never)
-                        return CLOSE_RESPONSE
+            for frame in frames:
+                if self.on_frame(frame) == CLOSE_RESPONSE:
+                    self._arrived(never)
+                    return CLOSE_RESPONSE
         except BaseException as error:
             self._arrived(never)
             if isinstance(error, ProtocolError):
                 self._on_protocol_error(error)
             raise
+        finally:
+            frames.close()
         self._moderation.read(self._traffic.last_heard or 0.0)
         self._sending.give_occasion(self._arrived, read_timeout)
         return None
@@ -154,7 +155,7 @@ class Reception:
             self._capabilities.answered(request, error, self._connecting.peer, time.monotonic())
             self._watches.answered(request, error)
             if call is not None:
-                call.end(None if error == NO_NODE and isinstance(request, Exists) else error_of(error))
+                call.end(error_of(error) if error and not (error == NO_NODE and isinstance(request, Exists)) else None)
             result.sink(Reply(request, zxid, error, frame, _HEADER.size, None if call is None else call.exemplar))
             return None
         answer = answer_oldest(self._client, (xid, zxid, error), frame, _HEADER.size, result)

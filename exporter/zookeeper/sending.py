@@ -149,11 +149,11 @@ class Sending:
 
     def _send_at_once(self, request: Request, result: OwnResult, occasion: _Occasion) -> None:
         client = self._client
-        if self._observers:
-            self._observed(request, result)
-        self._traffic.asked()
         # As kazoo counts them.
         client.xid = xid = client.xid % (2**31 - 1) + 1
+        if self._observers:
+            self._observed(request, result).call.xid = xid
+        self._traffic.asked()
         client.pending.append((request, result, xid))
         if occasion.failure is None:
             try:
@@ -164,11 +164,12 @@ class Sending:
 
     def send(self, request: Any, timeout: Any, xid: Any = None) -> None:
         """Sends a request, in place of ``submit``."""
-        self._send(request, timeout, xid, self._call_of(request, xid))
-
-    def _send(self, request: Any, timeout: float, xid: int | None, call: Call | None) -> None:
+        call = self._call_of(request, xid)
         if call is not None:
             call.server, call.xid = self._connecting.server_now(), xid or 0
+        self._send(request, timeout, xid, call)
+
+    def _send(self, request: Any, timeout: float, xid: int | None, call: Call | None) -> None:
         if isinstance(request, Request):
             self._capabilities.asked(request, time.monotonic())
         sent_before = self._traffic.sent_bytes

@@ -28,7 +28,6 @@ from exporter.treecache.recursive import RecursiveStrategy
 from exporter.treecache.refreshing import Refreshing
 from exporter.treecache.replica import Replica
 from exporter.treecache.scope import Scope
-from exporter.treecache.sent import InFlight
 from exporter.treecache.sharded import ShardedStrategy
 from exporter.treecache.timers import Timer
 from exporter.treecache.tree import NEVER_LISTED, Branch, Tree
@@ -167,7 +166,7 @@ def events_of_other_shards_are_followed(original: Any) -> Any:
 def read_sent_before_the_event_clears_it(original: Any) -> Any:
     def on_event(self: Refreshing, event: WatchEvent) -> None:
         path = event.path[self._prefix_length :]
-        if not any(path in request.reads for request in self._in_flight.requests() if isinstance(request, ReadRequest)):
+        if not any(path in request.reads for request in self._in_flight if isinstance(request, ReadRequest)):
             original(self, event)
 
     return on_event
@@ -189,7 +188,7 @@ def dirty_paths_are_forgotten_on_reconnect(original: Any) -> Any:
 )
 def unanswered_reads_are_not_sent_again(original: Any) -> Any:
     def take_back(self: Dispatch, request: Request) -> bool:
-        sent = self._in_flight.pop(request)
+        sent = self._in_flight.pop(request, None)
         if sent is not None and isinstance(request, ReadRequest):
             self._agenda.done(request, sent.loads)
         return sent is not None
@@ -458,9 +457,9 @@ def doubts_are_followed_where_nothing_is_read(original: Any) -> Any:
     return start_over
 
 
-@breaks(InFlight, "requests")
+@breaks(Dispatch, "abandon")
 def requests_of_a_connection_outlive_it(original: Any) -> Any:
-    return lambda self: []
+    return lambda self: self._arming.clear()
 
 
 @breaks(Attachment, "go_off")
@@ -608,7 +607,7 @@ def what_was_sent_counts_as_read(original: Any) -> Any:
     return sent
 
 
-@breaks(Replica, "_is_complete")
+@breaks(Replica, "is_in_sync")
 def barrier_counts_during_a_load(original: Any) -> Any:
     return property(lambda self: self._phases.current is Phase.LIVE)
 

@@ -192,7 +192,7 @@ class Schedule:
 
     def _take(self, number: int, other: int) -> None:
         self._harness.take()
-        sent = sum(isinstance(request, ReadRequest) for request in self._harness.replica._in_flight.requests())
+        sent = sum(isinstance(request, ReadRequest) for request in self._harness.replica._in_flight)
         # The watch for the root's creation may exceed the window.
         assert sent <= self._window + 1, f"{sent} outstanding reads"
 
