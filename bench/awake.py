@@ -1,7 +1,8 @@
 """Awake: keeps processors from halting during a measurement.
 
 A virtual machine's processor that halts takes about a tenth of a millisecond to wake up, several times for one update.
-Loops of the scheduler's idle class keep it awake, and give way to anything else.
+A loop of the scheduler's idle class on each processor keeps it awake. It gives way to other processes, but a processor
+that shares its core with another one slows that one down.
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-_LOOP = "import os\nos.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))\nwhile True:\n    pass\n"
+#: Ends with the process that started it.
+_LOOP = "import os, sys\nwhile os.getppid() == int(sys.argv[1]):\n    for _ in range(100_000):\n        pass\n"
 
 
 @contextlib.contextmanager
 def awake() -> Iterator[None]:
-    """A context in which each processor runs such a loop."""
-    loops = [subprocess.Popen([sys.executable, "-c", _LOOP]) for _ in range(os.cpu_count() or 1)]
-    try:
+    """A context in which a loop runs on each processor that this process may use. Linux only."""
+    with contextlib.ExitStack() as loops:
+        for processor in sorted(os.sched_getaffinity(0)):
+            loop = subprocess.Popen([sys.executable, "-c", _LOOP, str(os.getpid())])
+            loops.callback(loop.wait)
+            loops.callback(loop.kill)
+            os.sched_setscheduler(loop.pid, os.SCHED_IDLE, os.sched_param(0))
+            os.sched_setaffinity(loop.pid, {processor})
         yield
-    finally:
-        for loop in loops:
-            loop.kill()
-            loop.wait()

@@ -113,8 +113,7 @@ class Dispatch:
             if watches:
                 self._arming.update(watches)
                 self._outbox.requests.extend(Sent(watch, now) for watch in watches)
-            if allowance is not None:
-                self._rate.spend(request.operations)
+            self._rate.spend(request.operations)
             self.send(request, now, loads)
             self._freshness.sent(request)
             sent = True

@@ -81,7 +81,7 @@ class Freshness:
         self._demanded = _NEVER
         self._due_at: float | None = None
         self._is_asked = False
-        #: When the check under way counts as failed.
+        #: When the check under way counts as failed, or None.
         self.deadline: float | None = None
         self._check: _Check | None = None
         self._newest: Barrier | None = None

@@ -32,7 +32,10 @@ class Sent(NamedTuple):
 
 
 class InFlight(dict[Request, Sent]):
-    """The requests sent and not yet answered, in order. One thread changes the table, any thread may measure it."""
+    """The requests not yet answered, in the order in which they were sent.
+
+    One thread changes the table, any thread may measure it.
+    """
 
     def reads(self) -> Iterator[ReadRequest]:
         """The requests whose results go into the tree, which results of audits do not."""

@@ -26,7 +26,7 @@ from exporter.zookeeper.records import (
 
 #: The `listed_pzxid` of a znode that was never listed.
 NEVER_LISTED = -1
-#: The part of a record that the totals depend on: its owner and the size of its data; none of it if it is unreadable.
+#: The part of a record that the totals depend on, its owner and the size of its data; empty for an unreadable znode.
 _COUNTED = slice(-OWNER_FROM_END, -CHILDREN_FROM_END)
 #: How many names of znodes are known before all are forgotten.
 _KNOWN_NAMES = 16_384

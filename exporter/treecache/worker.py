@@ -71,7 +71,7 @@ class Worker:
         self._failed = failed
         self._ended = ended
         self._wake = wakeup(handler)
-        #: Whether a turn is requested.
+        #: Says whether a turn is requested.
         self.is_woken: Callable[[], bool] = self._wake.is_set
         self._failure: Failure | None = None
         self._failed_at = -math.inf

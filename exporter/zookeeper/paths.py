@@ -96,7 +96,7 @@ class Paths(Sequence[str]):
 
 def parts_of(paths: Sequence[str]) -> Sequence[Siblings]:
     """Any paths as the parts of `Paths`."""
-    # An isinstance of an abstract class runs Python code.
+    # For a subclass of an abstract class, isinstance runs Python code.
     return paths.parts if type(paths) is Paths else (Siblings("", paths),)
 
 

@@ -151,13 +151,12 @@ class Sending:
         client = self._client
         # As kazoo counts them.
         client.xid = xid = client.xid % (2**31 - 1) + 1
-        if self._observers:
-            self._observed(request, result).call.xid = xid
+        call = self._observed(request, result).call if self._observers else None
         self._traffic.asked()
         client.pending.append((request, result, xid))
         if occasion.failure is None:
             try:
-                self._send(request, occasion.timeout, xid, result.call)
+                self._send(request, occasion.timeout, xid, call)
             except Exception as error:
                 # Not to the caller: the connection's thread has to end the connection.
                 occasion.failure = error
@@ -166,10 +165,12 @@ class Sending:
         """Sends a request, in place of ``submit``."""
         call = self._call_of(request, xid)
         if call is not None:
-            call.server, call.xid = self._connecting.server_now(), xid or 0
+            call.server = self._connecting.server_now()
         self._send(request, timeout, xid, call)
 
     def _send(self, request: Any, timeout: float, xid: int | None, call: Call | None) -> None:
+        if call is not None:
+            call.xid = xid or 0
         if isinstance(request, Request):
             self._capabilities.asked(request, time.monotonic())
         sent_before = self._traffic.sent_bytes
