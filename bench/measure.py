@@ -186,7 +186,12 @@ def _ages(peer: PeerProcess, server: ZooKeeperServer, shape: Shape) -> Figures:
 
 
 def company(command: Sequence[str], server: ZooKeeperServer, shape: Shape) -> Figures:
-    """Other requests of the same client, one after another, while it loads the tree and after that: milliseconds."""
+    """Other requests of the same client, one after another, while it loads the tree and after that: milliseconds.
+
+    Curator's caches are not measured.
+    """
+    if command[0] != sys.executable:
+        return {}
     with PeerProcess(command, server.hosts) as peer:
         others = peer.ask("load_in_company", after=_COMPANY_SECONDS)
         check(peer, server, shape)
