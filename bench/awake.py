@@ -1,8 +1,8 @@
 """Awake: keeps processors from halting during a measurement.
 
-A virtual machine's processor that halts takes about a tenth of a millisecond to wake up, several times for one update.
-A loop of the scheduler's idle class on each processor keeps it awake. It gives way to other processes, but a processor
-that shares its core with another one slows that one down.
+A virtual machine's processor that halts takes long to wake up, and one update wakes several. A loop of the scheduler's
+idle class on each processor keeps it awake. It gives way to other processes, but a processor that shares its core with
+another one slows that one down.
 """
 
 from __future__ import annotations
