@@ -114,9 +114,8 @@ class Agenda:
 
     def ripen(self, now: float) -> None:
         """Releases the postponed paths that are due by now."""
-        for queue in (self._reads, self._lists):
-            if queue.later:
-                queue.ripen(now)
+        self._reads.ripen(now)
+        self._lists.ripen(now)
 
     def note(self, wanted: Wanted) -> None:
         """Adds to `wanted` every path that is added from now on, even if it waits already."""

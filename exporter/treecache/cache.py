@@ -526,8 +526,7 @@ class TreeCache:
 
     def _may_rest(self) -> bool:
         """Whether no message will come until the client is started again."""
-        # The first question costs least, and tells in most cases.
-        return not self._replica.is_attached and self._client.client_state in _STOPPED and not self._inbox
+        return self._client.client_state in _STOPPED and not self._inbox
 
     def _revive(self) -> None:
         """Starts threads that have died; for callers that may block for a moment."""

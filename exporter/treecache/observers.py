@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import TypeVar, TypeVarTuple
 
 from exporter.process.greenlets import is_kill
 from exporter.process.repetitions import Repetitions
@@ -20,6 +21,9 @@ from exporter.zookeeper.observers import overriding
 from exporter.zookeeper.records import modified_at
 
 logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+Told = TypeVarTuple("Told")
 
 _CHANGES = (TreeEvent.NODE_ADDED, TreeEvent.NODE_UPDATED)
 
@@ -55,25 +59,19 @@ class CacheObservers:
             # The engine failed when this sync began, so its beginning was not reported.
             return
         for observer in self._all:
-            try:
-                if isinstance(news, SyncBegun):
-                    observer.sync_began(news)
-                else:
-                    observer.sync_ended(begun, news.at, news.complete)
-            except BaseException as error:
-                _report(error)
+            if isinstance(news, SyncBegun):
+                _tell(observer.sync_began, news)
+            else:
+                _tell(observer.sync_ended, begun, news.at, news.complete)
 
     def sending(self, sent: Sent) -> AbstractContextManager[object]:
         """The context to send a request in."""
         contexts: ExitStack | None = None
         for observer in self._of_sending:
-            try:
-                context = observer.sending(sent)
-                if context is not None:
-                    contexts = contexts or ExitStack()
-                    contexts.enter_context(context)
-            except BaseException as error:
-                _report(error)
+            context = _tell(observer.sending, sent)
+            if context is not None:
+                contexts = contexts or ExitStack()
+                _tell(contexts.enter_context, context)
         return contexts or _NOTHING
 
     def refreshed(self, answered: Sequence[Sent], happened: Sequence[Event | AddedRun]) -> None:
@@ -81,44 +79,39 @@ class CacheObservers:
         at, unix_now = time.monotonic(), time.time()
         for sent in answered:
             for observer in self._of_refreshes:
-                try:
-                    observer.refreshed(sent, at)
-                except BaseException as error:
-                    _report(error)
+                _tell(observer.refreshed, sent, at)
         if not self._of_propagation:
             return
         changed = {path: record for type_, path, record, _ in each(happened) if type_ in _CHANGES and record}
         for sent in answered:
             delays = [max(0.0, unix_now - modified_at(changed[path])) for path in sent.causes if path in changed]
             for observer in self._of_propagation if delays else ():
-                try:
-                    observer.propagated(sent, delays)
-                except BaseException as error:
-                    _report(error)
+                _tell(observer.propagated, sent, delays)
 
     def listened(self, seconds: float) -> None:
         """A listener was called and took this long."""
         for observer in self._of_listeners:
-            try:
-                observer.listened(seconds)
-            except BaseException as error:
-                _report(error)
+            _tell(observer.listened, seconds)
 
     def verified(self, verified: Verified) -> None:
         """A freshness check succeeded."""
         for observer in self._all:
-            try:
-                observer.verified(verified.at - verified.asked_at, verified.exemplar)
-            except BaseException as error:
-                _report(error)
+            _tell(observer.verified, verified.at - verified.asked_at, verified.exemplar)
 
 
-def _report(error: BaseException) -> None:
-    """Logs the exception of an observer, each kind once a minute; raises it again if it kills a greenlet."""
-    if is_kill(error):
-        raise error
-    if _LOGGED.admit(type(error).__name__) is not None:
-        logger.error("an observer of a tree cache failed: %s", in_words(error), exc_info=error)
+def _tell(notify: Callable[[*Told], Answer], *told: *Told) -> Answer | None:
+    """Notifies an observer; returns its answer.
+
+    Logs its exception, each kind once a minute, and returns None; raises it if it kills a greenlet.
+    """
+    try:
+        return notify(*told)
+    except BaseException as error:
+        if is_kill(error):
+            raise
+        if _LOGGED.admit(type(error).__name__) is not None:
+            logger.error("an observer of a tree cache failed: %s", in_words(error), exc_info=error)
+        return None
 
 
 _LOGGED = Repetitions(INTERVAL)

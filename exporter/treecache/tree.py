@@ -18,9 +18,9 @@ from exporter.zookeeper.paths import Siblings, runs_of
 from exporter.zookeeper.records import (
     CHILDREN_FROM_END,
     OWNER_FROM_END,
-    OWNER_SIZE_AND_CHILDREN,
     child_count,
     kind_of,
+    owner_and_size,
     pzxid_of,
 )
 
@@ -352,7 +352,7 @@ class Tree:
         if not record:
             self.unreadable += sign
             return
-        owner, size, _ = OWNER_SIZE_AND_CHILDREN.unpack_from(record, -OWNER_FROM_END)
+        owner, size = owner_and_size(record)
         self.kinds["persistent" if owner == 0 else kind_of(owner)] += sign
         self.data_bytes += sign * size
 
