@@ -6,6 +6,7 @@ import itertools
 import threading
 import time
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client import Metric as Family
@@ -15,11 +16,15 @@ from prometheus_client.utils import floatToGoString
 
 from exporter.telemetry.catalogue import Metric
 
+#: How many values may wait to be counted.
+_MANY = 256
+
 
 class BulkHistogram(Collector):
     """A histogram without labels. Any thread may observe and collect.
 
-    prometheus_client's own histogram takes its locks and searches the bucket linearly for every observation.
+    prometheus_client's own histogram takes its locks and searches the bucket linearly for every observation. This one
+    only notes the value, since a change waits for that, and counts many at once.
     """
 
     def __init__(self, metric: Metric) -> None:
@@ -30,28 +35,36 @@ class BulkHistogram(Collector):
         self._sum = 0.0
         self._exemplars: dict[int, Exemplar] = {}
         self._lock = threading.Lock()
+        #: Values that are not counted yet: they are when they are many, or collected.
+        self._waiting: deque[float] = deque()
 
     def observe(self, value: float) -> None:
         """Counts one value, in the metric's unit."""
-        place = bisect_left(self._bounds, value)
-        with self._lock:
-            self._counts[place] += 1
-            self._sum += value
+        self.observe_all((value,), None)
 
     def observe_all(self, values: Sequence[float], exemplar: Mapping[str, str] | None) -> None:
         """Counts each value, in the metric's unit; gives the exemplar, if any, to the last value of each bucket."""
-        places = [bisect_left(self._bounds, value) for value in values]
+        self._waiting.extend(values)
+        if exemplar is not None:
+            now = time.time()
+            for value in values:
+                self._exemplars[bisect_left(self._bounds, value)] = Exemplar(dict(exemplar), value, now)
+        if len(self._waiting) >= _MANY:
+            self._count()
+
+    def _count(self) -> None:
+        """Counts the values that wait."""
+        waiting = self._waiting
         with self._lock:
-            for place in places:
-                self._counts[place] += 1
-            self._sum += sum(values)
-            if exemplar is not None:
-                now = time.time()
-                for place, value in zip(places, values, strict=True):
-                    self._exemplars[place] = Exemplar(dict(exemplar), value, now)
+            # Others add values, but only one thread at a time takes them.
+            for _ in range(len(waiting)):
+                value = waiting.popleft()
+                self._counts[bisect_left(self._bounds, value)] += 1
+                self._sum += value
 
     def collect(self) -> Iterator[Family]:
         """Yields the one family, as it is now."""
+        self._count()
         with self._lock:
             counts, total, exemplars = list(self._counts), self._sum, dict(self._exemplars)
         family = self._metric.family()

@@ -62,7 +62,13 @@ class Agenda:
     @property
     def postponed(self) -> int:
         """How many reads and lists are not due yet."""
-        return self._reads.postponed + self._lists.postponed
+        return len(self._reads.later) + len(self._lists.later)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits, now or later."""
+        reads, lists = self._reads, self._lists
+        return not (reads.waiting or lists.waiting or reads.later or lists.later or self._survey)
 
     def __contains__(self, path: str) -> bool:
         """Whether a path waits to be read or listed, now or later."""

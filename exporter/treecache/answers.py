@@ -93,7 +93,7 @@ class Answers:
         self._outbox = outbox
         #: Reads that failed, by path. Other failures are kept elsewhere, so that this is empty while no read fails and
         #: an answer, which settles its paths, has nothing to look up.
-        self._failures = Backoff(FIRST_DELAY, LONGEST_DELAY)
+        self.failures = Backoff(FIRST_DELAY, LONGEST_DELAY)
         self._now = 0.0
 
     def take_in(self, reply: Reply, request: ReadRequest, sent: Sent, now: float) -> bool:
@@ -111,10 +111,10 @@ class Answers:
         if not verdict.understood:
             self._not_understood(request, sent, error_with(reply.error, repr(request)), now)
             return False
-        if self._failures:
+        if self.failures:
             for path in (*request.reads, *request.lists):
                 if path not in self._agenda:
-                    self._failures.settled(path)
+                    self.failures.settled(path)
         strategy = self._strategies.current
         watch = strategy.missing_root() if verdict.root_is_missing else None
         if watch is not None:
@@ -132,13 +132,13 @@ class Answers:
 
     def begin_anew(self) -> None:
         """Forgets failed reads: another server, or the same after a restart, may answer them."""
-        self._failures.clear()
+        self.failures.clear()
         self._reconciler.contradictions.clear()
         self._agenda.ripen(math.inf)
 
     def unsettled(self, now: float) -> int:
         """The number of unsettled znodes. From any thread."""
-        return self._failures.unsettled(now) + self._reconciler.contradictions.unsettled(now)
+        return self.failures.unsettled(now) + self._reconciler.contradictions.unsettled(now)
 
     def apply(self, reply: Reply, request: ReadRequest, loads: Loads, now: float) -> Verdict:
         """Applies an answer; `now` is the present.
@@ -223,7 +223,7 @@ class Answers:
         if isinstance(result, int) and result in _NOT_SENT:
             self._reconciler.leave_out(path, load, _NOT_SENT[result])
             return _APPLIED
-        strike = self._failures.strike(path, self._now)
+        strike = self.failures.strike(path, self._now)
         if strike.number in (1, PERSISTENT):
             code = result if isinstance(result, int) else MARSHALLING_ERROR
             error = error_with(code, f"reading {self._prefix + path or '/'}")

@@ -51,12 +51,13 @@ class Backoff:
         self._longest = longest
         self._free = free
         self._grace = grace
-        self._struck: dict[str, _Struck] = {}
+        #: The keys that are remembered.
+        self.struck: dict[str, _Struck] = {}
         self._sweep_at = _SWEEP
 
     def __len__(self) -> int:
         """How many keys are remembered."""
-        return len(self._struck)
+        return len(self.struck)
 
     def strike(self, key: str, now: float, evidence: object = None) -> Strike:
         """Notes that `key` did not settle. Different `evidence` than before means progress: the count restarts."""
@@ -65,10 +66,10 @@ class Backoff:
         doublings = min(number - self._free - 1, 64)
         delay = 0.0 if doublings < 0 else min(self._first * 2.0**doublings, self._longest)
         due_at = now + delay
-        self._struck[key] = _Struck(number, due_at, due_at + max(delay, self._grace), evidence)
-        if len(self._struck) >= self._sweep_at:
-            self._struck = {key: struck for key, struck in self._struck.items() if struck.forgotten_at > now}
-            self._sweep_at = max(_SWEEP, 2 * len(self._struck))
+        self.struck[key] = _Struck(number, due_at, due_at + max(delay, self._grace), evidence)
+        if len(self.struck) >= self._sweep_at:
+            self.struck = {key: struck for key, struck in self.struck.items() if struck.forgotten_at > now}
+            self._sweep_at = max(_SWEEP, 2 * len(self.struck))
         return Strike(number, due_at)
 
     def due_at(self, key: str, now: float, evidence: object = None) -> float:
@@ -78,20 +79,20 @@ class Backoff:
 
     def settled(self, key: str) -> None:
         """Forgets `key`, which has settled."""
-        self._struck.pop(key, None)
+        self.struck.pop(key, None)
 
     def clear(self) -> None:
         """Forgets everything."""
-        self._struck.clear()
+        self.struck.clear()
 
     def unsettled(self, now: float) -> int:
         """How many keys are unsettled. From any thread."""
         # Copying is atomic; iterating over the table itself may find it changed.
-        struck = self._struck.copy().values() if self._struck else ()
+        struck = self.struck.copy().values() if self.struck else ()
         return sum(1 for one in struck if one.number >= PERSISTENT and one.forgotten_at > now)
 
     def _remembered(self, key: str, now: float, evidence: object) -> _Struck | None:
-        struck = self._struck.get(key)
+        struck = self.struck.get(key)
         if struck is None or struck.forgotten_at <= now or struck.evidence != evidence:
             return None
         return struck

@@ -39,7 +39,7 @@ from exporter.treecache.sent import Sent
 from exporter.treecache.stats import CacheStats
 from exporter.treecache.tree import Branch, Tree, record_of
 from exporter.treecache.view import View
-from exporter.treecache.worker import RESTS, Failure, Worker, in_words
+from exporter.treecache.worker import DECLINED, RESTS, Failure, Worker, in_words
 from exporter.zookeeper.messages import Connected, Lost, Message, Reply, Suspended, WatchEvent
 from exporter.zookeeper.moments import SteadyTime
 from exporter.zookeeper.records import UNREADABLE, data_of, stat_of
@@ -500,23 +500,38 @@ class TreeCache:
 
     def _hear(self, inbox: deque[Message | _RootSettled], message: Message | _RootSettled) -> None:
         engine = self._engine
-        if engine.is_held_off() and not isinstance(message, _CONNECTION):
+        if engine.retry_at is not None and not isinstance(message, _CONNECTION):
             # Everything will be read again anyway.
             return
         inbox.append(message)
-        if engine.is_woken() or (self._gathering and type(message) is WatchEvent and len(inbox) < GATHERED):
+        if not engine.is_unasked() or (self._gathering and type(message) is WatchEvent and len(inbox) < GATHERED):
             return
         if isinstance(message, ARRIVING):
             self._wants_turn = True
         else:
             engine.wake()
 
-    def _on_arrived(self, may_send: Callable[[], bool]) -> None:
+    def _on_arrived(self, sends_at_once: bool) -> None:
         """Takes the engine's turn on the connection's thread if it is short, else has the engine's own thread do it."""
         if self._wants_turn:
             self._wants_turn = False
-            if not self._engine.visit(lambda: may_send() and self._is_turn_short()):
+            if not (sends_at_once and self._engine.visit(self._short_turn)):
                 self._engine.wake()
+
+    def _short_turn(self) -> float | None:
+        """Takes a turn on the connection's thread if it is short."""
+        inbox, now = self._inbox, time.monotonic()
+        if len(inbox) == 1 and now < self._due_at and not isinstance(inbox[0], _RootSettled):
+            outcome = self._replica.shortcut(inbox[0], now)
+            if outcome is not None:
+                inbox.popleft()
+                self._gathering = bool(outcome.requests)
+                try:
+                    self._carry_out(outcome)
+                finally:
+                    self._publish(outcome)
+                return None
+        return self._turn() if self._is_turn_short() else DECLINED
 
     def _is_turn_short(self) -> bool:
         # A selector is the application's: it may take its time, or call the client.
@@ -667,7 +682,11 @@ class TreeCache:
 
     def _submit(self, sent: Sent) -> None:
         assert self._subscription is not None
-        with self._observers.sending(sent):
+        context = self._observers.sending(sent)
+        if context is None:
+            self._subscription.submit(sent.request)
+            return
+        with context:
             self._subscription.submit(sent.request)
 
     def _plan(self) -> None:

@@ -57,6 +57,9 @@ class ClassicStrategy:
         for path in agenda.take_surveyed(room, room * SINGLE_PATH_BYTES):
             yield Sending(GetData(self._prefix, path), ALL_LOADS)
 
+    def refresh(self, path: str) -> None:
+        """Returns None: a change may need a list as well, or another watch."""
+
     def audit_room(self, in_flight: int, audited: int, allowance: int | None) -> int:
         """A few single reads."""
         room = min(SINGLE_AUDITED, self._window - in_flight) - audited

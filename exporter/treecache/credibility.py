@@ -23,7 +23,7 @@ class Credibility:
         self._tree = tree
         self._misleading: Counter[str] = Counter()
         #: By the path of a recursive watch: an event of that path that came while the path was not being read.
-        self._doubted: dict[str, WatchEvent] = {}
+        self.doubted: dict[str, WatchEvent] = {}
 
     def believes(self, server: str) -> bool:
         """Whether a server is still believed."""
@@ -36,26 +36,26 @@ class Credibility:
 
     def doubt(self, path: str, event: WatchEvent) -> None:
         """Arranges that the event is compared with the next read of its path."""
-        self._doubted[path] = event
+        self.doubted[path] = event
 
     def forget_doubts(self) -> None:
         """Drops the doubted events, since everything is read again."""
-        self._doubted.clear()
+        self.doubted.clear()
 
     def held_before(self, causes: Iterable[str]) -> dict[str, bytes]:
         """The records held of those `causes` whose events are in doubt."""
-        if not self._doubted:
+        if not self.doubted:
             return {}
         tree = self._tree
-        found = ((path, tree.find(path)) for path in causes if path in self._doubted)
+        found = ((path, tree.find(path)) for path in causes if path in self.doubted)
         return {path: record_of(entry) for path, entry in found if entry is not None}
 
     def was_misled(self, causes: Iterable[str], before: dict[str, bytes]) -> bool:
         """Whether the answer shows no change of a znode that an event reported as changed."""
-        if not self._doubted and not before:
+        if not self.doubted and not before:
             return False
         for path in causes:
-            self._doubted.pop(path, None)
+            self.doubted.pop(path, None)
         tree = self._tree
         found = ((record, tree.find(path)) for path, record in before.items() if record)
         return any(entry is not None and record_of(entry) == record for record, entry in found)

@@ -50,10 +50,10 @@ class Delivery:
 
     def put(self, calls: Iterable[Call]) -> None:
         """Queues calls; an exception of one of them ends the thread, and another continues with the next call."""
-        if not len(self):
+        if not (self._calls or self._at_work):
             self._moved_at = time.monotonic()
         self._calls.extend(calls)
-        if not self._worker.is_woken():
+        if self._worker.is_unasked():
             self._worker.wake()
 
     def wake(self) -> None:

@@ -83,7 +83,8 @@ class Freshness:
         self._is_asked = False
         #: When the check under way counts as failed, or None.
         self.deadline: float | None = None
-        self._check: _Check | None = None
+        #: The check under way, from its barrier's answer on.
+        self.check: Check | None = None
         self._newest: Barrier | None = None
 
     # Asking
@@ -110,7 +111,7 @@ class Freshness:
     @property
     def due_at(self) -> float | None:
         """When the next barrier is due, if the tree is complete then."""
-        return None if self._is_asked or self._check is not None else self._due_at
+        return None if self._is_asked or self.check is not None else self._due_at
 
     # The barrier's answer
 
@@ -135,7 +136,7 @@ class Freshness:
         if not complete:
             if asked:
                 self.deadline = None
-        elif self._check is None:
+        elif self.check is None:
             self._begin(barrier)
             if not asked and self.deadline is None:
                 # Another tree on the same session requested it.
@@ -147,47 +148,47 @@ class Freshness:
         """The tree is no longer complete: drops the check under way, and ignores a barrier that was requested."""
         if disconnected:
             self._fail("connection_loss")
-        if self._check is not None:
-            self._agenda.stop_noting(self._check.wanted)
-            self._agenda.stop_noting(self._check.led_to)
-        self._check = self._newest = self.deadline = self._due_at = None
+        if self.check is not None:
+            self._agenda.stop_noting(self.check.wanted)
+            self._agenda.stop_noting(self.check.led_to)
+        self.check = self._newest = self.deadline = self._due_at = None
         self._is_asked = False
 
     # The check under way
 
     def sent(self, request: ReadRequest) -> None:
         """A request was sent for waiting paths."""
-        if self._check is not None:
-            self._check.sent(request)
+        if self.check is not None:
+            self.check.sent(request)
 
     def begin_answer(self, request: Request) -> None:
         """Reads wanted from now on follow from this request."""
-        if self._check is not None:
-            waited_for = request in self._check.requests
-            self._agenda.note(self._check.wanted if waited_for else self._check.led_to)
+        if self.check is not None:
+            waited_for = request in self.check.requests
+            self._agenda.note(self.check.wanted if waited_for else self.check.led_to)
 
     def end_answer(self, request: Request) -> None:
         """All reads that follow from this request are wanted now."""
-        if self._check is None:
+        if self.check is None:
             return
-        self._agenda.stop_noting(self._check.wanted)
-        self._agenda.stop_noting(self._check.led_to)
-        self._check.requests.discard(request)
-        lists = self._check.led_to.lists
+        self._agenda.stop_noting(self.check.wanted)
+        self._agenda.stop_noting(self.check.led_to)
+        self.check.requests.discard(request)
+        lists = self.check.led_to.lists
         if lists:
-            self._check.wanted.lists.update(filter(self._was_there_before, lists))
+            self.check.wanted.lists.update(filter(self._was_there_before, lists))
             lists.clear()
-        self._check.led_to.reads.clear()
+        self.check.led_to.reads.clear()
 
     def settle(self, now: float) -> list[Verified]:
         """Returns the checks that have succeeded by now; a check that takes too long counts as failed."""
         verified = []
-        while self._check is not None and self._check.is_complete:
-            barrier = self._check.barrier
+        while self.check is not None and self.check.is_complete:
+            barrier = self.check.barrier
             if self.verified is None or barrier.asked_at > self.verified.asked_at:
                 self.verified, self.verified_in = barrier, now - barrier.asked_at
                 verified.append(Verified(barrier.asked_at, now, barrier.exemplar))
-            self._check = None
+            self.check = None
             if not self._is_asked:
                 self.deadline = None
             if self._newest is not None:
@@ -204,10 +205,10 @@ class Freshness:
         """Whether the znode at a path was created before T0 of the check under way."""
         entry = self._tree.get(path)
         record = record_of(entry) if entry is not None else UNREADABLE
-        return bool(record) and self._check is not None and czxid_of(record) <= self._check.barrier.zxid
+        return bool(record) and self.check is not None and czxid_of(record) <= self.check.barrier.zxid
 
     def _begin(self, barrier: Barrier) -> None:
-        self._check = _Check(barrier, self._agenda.waiting(), set(self._in_flight.reads()))
+        self.check = Check(barrier, self._agenda.waiting(), set(self._in_flight.reads()))
 
     def _is_in_demand(self) -> bool:
         return self._demanded > (_NEVER if self.verified is None else self.verified.asked_at)
@@ -219,7 +220,7 @@ class Freshness:
             self.failures[reason] += 1
 
 
-class _Check:
+class Check:
     """The reads that a check still waits for: waiting paths, and requests under way.
 
     ``led_to`` collects the paths that the current answer leads to, if the check does not wait for that answer.

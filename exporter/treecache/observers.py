@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from typing import TypeVar, TypeVarTuple
 
 from exporter.process.greenlets import is_kill
@@ -64,15 +64,15 @@ class CacheObservers:
             else:
                 _tell(observer.sync_ended, begun, news.at, news.complete)
 
-    def sending(self, sent: Sent) -> AbstractContextManager[object]:
-        """The context to send a request in."""
+    def sending(self, sent: Sent) -> AbstractContextManager[object] | None:
+        """The context to send a request in, if any."""
         contexts: ExitStack | None = None
         for observer in self._of_sending:
             context = _tell(observer.sending, sent)
             if context is not None:
                 contexts = contexts or ExitStack()
                 _tell(contexts.enter_context, context)
-        return contexts or _NOTHING
+        return contexts
 
     def refreshed(self, answered: Sequence[Sent], happened: Sequence[Event | AddedRun]) -> None:
         """The answers to these requests were applied and caused these events."""
@@ -82,7 +82,7 @@ class CacheObservers:
                 _tell(observer.refreshed, sent, at)
         if not self._of_propagation:
             return
-        changed = {path: record for type_, path, record, _ in each(happened) if type_ in _CHANGES and record}
+        changed = {path: record for kind, path, record, _ in each(happened) if kind in _CHANGES and record}
         for sent in answered:
             delays = [max(0.0, unix_now - modified_at(changed[path])) for path in sent.causes if path in changed]
             for observer in self._of_propagation if delays else ():
@@ -115,4 +115,3 @@ def _tell(notify: Callable[[*Told], Answer], *told: *Told) -> Answer | None:
 
 
 _LOGGED = Repetitions(INTERVAL)
-_NOTHING = nullcontext()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.freshness import Verified
@@ -53,8 +53,12 @@ class Aside(NamedTuple):
     change: Event
 
 
-def each(happened: Iterable[Event | AddedRun]) -> Iterator[Event]:
+def each(happened: Sequence[Event | AddedRun]) -> Iterable[Event]:
     """All events in order, those of runs one by one."""
+    return _one_by_one(happened) if AddedRun in set(map(type, happened)) else cast(Sequence[Event], happened)
+
+
+def _one_by_one(happened: Sequence[Event | AddedRun]) -> Iterator[Event]:
     for one in happened:
         if isinstance(one, AddedRun):
             yield from one.events()
@@ -135,7 +139,7 @@ class Outbox:
 
     def take(self) -> Outcome:
         """Returns everything collected, and empties the outbox."""
-        outcome = Outcome(*[left[:] for left in self._lists])
+        outcome = Outcome(*map(list.copy, self._lists))
         for left in self._lists:
             if left:
                 left.clear()

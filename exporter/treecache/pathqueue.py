@@ -123,7 +123,8 @@ class PathQueue:
         #: Whether a load waits for each single path, the postponed ones included. One waits for every family.
         self._load: dict[str, bool] = {}
         self._families: dict[str, Family] = {}
-        self._later: list[tuple[float, str]] = []
+        #: The postponed paths, and when each is due: a heap.
+        self.later: list[tuple[float, str]] = []
         #: How many paths may be taken now: the total of the parts of `_order`, of which there may be very many.
         self.waiting = 0
 
@@ -171,25 +172,20 @@ class PathQueue:
     def put_off(self, path: str, load: bool, due_at: float) -> int:
         """Adds or marks one path, like `push`, but postpones it until `due_at` unless it may be taken already."""
         if path not in self:
-            heappush(self._later, (due_at, path))
+            heappush(self.later, (due_at, path))
             self._load[path] = load
             return int(load)
         return self.push((path,), load)
 
     @property
-    def postponed(self) -> int:
-        """How many paths may not be taken yet."""
-        return len(self._later)
-
-    @property
     def due_at(self) -> float | None:
         """When the first of the postponed paths may be taken, or None."""
-        return self._later[0][0] if self._later else None
+        return self.later[0][0] if self.later else None
 
     def ripen(self, now: float) -> None:
         """Releases the postponed paths that are due by now."""
-        while self._later and self._later[0][0] <= now:
-            self._append((heappop(self._later)[1],))
+        while self.later and self.later[0][0] <= now:
+            self._append((heappop(self.later)[1],))
 
     def first(self) -> str:
         """The path that came first."""

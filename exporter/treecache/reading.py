@@ -72,12 +72,8 @@ class Pace:
         self._noted = 0
         self._counting_since = float("-inf")
         self._streaming = False
-        self._due_at = float("-inf")
-
-    @property
-    def due_at(self) -> float:
-        """When the next refresh may leave."""
-        return self._due_at
+        #: When the next refresh may leave.
+        self.due_at = float("-inf")
 
     def note(self) -> None:
         """Notes a change that the next refresh will read."""
@@ -91,7 +87,7 @@ class Pace:
             self._streaming = self._noted > counted_for * limit
             self._noted = 0
             self._counting_since = now
-        self._due_at = now + self._INTERVAL if self._streaming else now
+        self.due_at = now + self._INTERVAL if self._streaming else now
 
 
 class RateLimit:

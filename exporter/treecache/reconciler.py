@@ -81,7 +81,7 @@ class Reconciler:
         #: Takes the changes that are no events; None without views.
         self._asides: list[Aside] | None = None
         #: Suspects: znodes whose number of children may differ from those held, and since when one waits to be checked.
-        self._suspects: set[str] = set()
+        self.suspects: set[str] = set()
         self._suspected_at: float | None = None
         #: Suspects that still differed after a list, and when to list them again.
         self._contradictory: dict[str, float] = {}
@@ -98,7 +98,7 @@ class Reconciler:
         """
         self.syncing = True
         self._lists_all = lists_all
-        self._suspects.clear()
+        self.suspects.clear()
         self._contradictory.clear()
         self.recheck_at = None
 
@@ -126,7 +126,7 @@ class Reconciler:
 
     def suspect_parents(self, paths: Sequence[str]) -> None:
         """Notes that children were read, so that others may be missing."""
-        self._suspects.update(run.stem[:-1] for run in runs_of(paths) if run.stem)
+        self.suspects.update(run.stem[:-1] for run in runs_of(paths) if run.stem)
 
     def apply_run(self, run: Siblings, results: Sequence[ReadResult], loads: Loads) -> Sequence[int]:
         """Applies the records of siblings if they are new or unchanged.
@@ -137,7 +137,7 @@ class Reconciler:
         applied = self.tree.apply_run(run, results)
         if run.stem and any(isinstance(result, bytes) for result in results):
             # Also if these children are as they were, see `suspect_parents`.
-            self._suspects.add(run.stem[:-1])
+            self.suspects.add(run.stem[:-1])
         if applied.are_new:
             self.events.append(AddedRun(Paths((run,)), cast(Sequence[bytes], results), applied.kinds))
         for position in applied.parents:
@@ -161,7 +161,7 @@ class Reconciler:
             return
         if entry is None:
             if path and not load:
-                self._suspects.add(_parent(path))
+                self.suspects.add(_parent(path))
             load = load or self.syncing
             self.events.append(Event(TreeEvent.NODE_ADDED, path, record))
             if listed:
@@ -229,7 +229,7 @@ class Reconciler:
             self.tree.replace(path, UNREADABLE)
             self.events.append(Event(TreeEvent.NODE_REMOVED, path, held, held))
         elif path and not load:
-            self._suspects.add(_parent(path))
+            self.suspects.add(_parent(path))
         self._aside(View.NODE_UNREADABLE, path)
         self._fault(kind, error)
         return True
@@ -241,7 +241,7 @@ class Reconciler:
             return
         parent = _parent(path)
         self.tree.fold(parent)
-        self._suspects.add(parent)
+        self.suspects.add(parent)
         entry = self.tree.get(parent)
         if isinstance(entry, Branch):
             # The ensemble may be restored to a state in which this child was listed.
@@ -263,13 +263,13 @@ class Reconciler:
         A list may not settle it: some servers list children but say that they do not exist. Such znodes are listed at
         growing intervals, and reported once.
         """
-        if self._suspects and not at_rest:
+        if self.suspects and not at_rest:
             self._suspected_at = now if self._suspected_at is None else self._suspected_at
             if now < self._suspected_at + _PATIENCE:
                 return
-        elif not self._suspects and (self.recheck_at is None or now < self.recheck_at):
+        elif not self.suspects and (self.recheck_at is None or now < self.recheck_at):
             return
-        suspects, self._suspects, self._suspected_at = self._suspects, set(), None
+        suspects, self.suspects, self._suspected_at = self.suspects, set(), None
         for path in [path for path, due_at in self._contradictory.items() if due_at <= now]:
             del self._contradictory[path]
             suspects.add(path)
@@ -313,11 +313,8 @@ class Reconciler:
     def is_older(self, path: str, stat: bytes) -> bool:
         """Whether the record held of a znode, if any, is older than this stat, or has another number of children."""
         entry = self.tree.get(path)
-        if entry is None:
-            return True
-        held = record_of(entry)
-        if not held:
-            return False
+        if entry is None or not (held := record_of(entry)):
+            return entry is None
         held_version, version = version_of(held), version_of(stat)
         return held_version < version or (held_version == version and child_count(held) != child_count(stat))
 
@@ -352,10 +349,14 @@ class Reconciler:
                 self._remove(path)
                 self.apply_record(path, record, load, listed)
             return False
+        return self.renew(path, held, record, held_change != change)
+
+    def renew(self, path: str, held: bytes, record: bytes, is_changed: bool) -> bool:
+        """Replaces a record by one of the same znode, unless that is older; `is_changed` if its data was written."""
         if self._goes_back(version_of(record), version_of(held)):
             return False
         self.tree.replace(path, record)
-        if held_change != change or is_reported(held, record):
+        if is_changed or is_reported(held, record):
             self.events.append(Event(TreeEvent.NODE_UPDATED, path, record, held))
         else:
             self._aside(TreeEvent.NODE_UPDATED, path, record, held)
@@ -376,7 +377,7 @@ class Reconciler:
             if self.lists_leaf(path) or (not is_known and (held or self._is_listed(path, count))):
                 self._agenda.want_list(path, load)
         elif count != held:
-            self._suspects.add(path)
+            self.suspects.add(path)
         elif self.contradictions:
             self.contradictions.settled(path)
 

@@ -78,6 +78,10 @@ class RecursiveStrategy:
                 allowance -= sending.request.operations
             yield sending
 
+    def refresh(self, path: str) -> MultiRead:
+        """A batch of one read."""
+        return MultiRead(self._prefix, (path,), ())
+
     def audit_room(self, in_flight: int, audited: int, allowance: int | None) -> int:
         """Small batches, as many as the window has room for."""
         room = AUDITED * max(0, self._window - in_flight - audited)
@@ -122,7 +126,7 @@ class RecursiveStrategy:
         if len(agenda) == 1 and agenda.loaded and allowance != 0 and agenda.first_list() is None:
             # Most refreshes; the first path always fits.
             read, _ = agenda.take_read()
-            return Sending(MultiRead(self._prefix, (read,), ()), NO_LOADS)
+            return Sending(self.refresh(read), NO_LOADS)
         room = self._batch_size.room(len(self._prefix.encode()), allowance)
         reads, loads, read_bytes = agenda.take_reads(room.operations, room.bytes, room.overhead)
         room.take(len(reads), read_bytes)

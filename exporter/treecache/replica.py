@@ -10,6 +10,7 @@ events to publish and the faults to report that follow from them:
   clears the mark.
 - `Freshness` verifies how fresh the tree is, and `Audit` whether it is correct.
 - `Dispatch` sends their reads, when `exporter.treecache.reading` allows it, and `Answers` applies the answers.
+- `Shortcut` does all that for the refresh of one znode while nothing else goes on: call `shortcut` instead.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ from exporter.treecache.phases import Phase
 from exporter.treecache.reading import Pace, RateLimit
 from exporter.treecache.reconciler import Reconciler
 from exporter.treecache.refreshing import Refreshing
+from exporter.treecache.rest import Rest
 from exporter.treecache.sent import AUDIT, InFlight, Sent
+from exporter.treecache.shortcut import Shortcut
 from exporter.treecache.strategies import Strategies
 from exporter.treecache.timers import Timers
 from exporter.treecache.tree import Tree
@@ -116,6 +119,8 @@ class Replica:
             jitter,
         )
         self._phases = attachment.phases
+        rest = Rest(attachment.phases, timers, agenda, reconciler, freshness, audit, answers, credibility)
+        self._shortcut = Shortcut(root, options, rest, in_flight, strategies, pace, reconciler, outbox)
         #: The zxid of this connection's last barrier.
         self._barrier_zxid = 0
 
@@ -157,6 +162,17 @@ class Replica:
             self._dispatch.disarm(now)
         self._check_freshness(now, is_complete)
         return self._outbox.take()
+
+    def shortcut(self, message: Message, now: float) -> Outcome | None:
+        """Receives a message and returns what to do next, if that is the refresh of one znode and nothing else.
+
+        None if there is more to do: then nothing has happened. Call it before `wake_at`, which stays the same.
+        """
+        if isinstance(message, WatchEvent):
+            is_done = self._shortcut.on_event(message, now)
+        else:
+            is_done = isinstance(message, Reply) and self._shortcut.on_reply(message)
+        return self._outbox.take() if is_done else None
 
     @property
     def wake_at(self) -> float | None:

@@ -50,6 +50,8 @@ class Scope:
         self._shard = shard
         self._on_error = on_error
         self._unanswered: set[tuple[str, str]] = set()
+        #: Whether every znode below the root belongs to the cache.
+        self.is_everything = selector is None and max_depth is None and shard is None
 
     def children(self, path: str, names: Iterable[str]) -> list[str]:
         """The paths of a znode's children that belong to the cache as well."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from exporter.treecache.agenda import Agenda, Loads
-from exporter.zookeeper.wire import ReadRequest, Request
+from exporter.zookeeper.wire import MultiRead, ReadRequest, Request
 
 
 class Sending(NamedTuple):
@@ -42,6 +42,9 @@ class Strategy(Protocol):
 
         `in_flight` requests are under way, besides those of an audit.
         """
+
+    def refresh(self, path: str) -> MultiRead | None:
+        """The request after a change of this one znode, while nothing else waits; None if more may follow from it."""
 
     def audit_room(self, in_flight: int, audited: int, allowance: int | None) -> int:
         """How many operations an audit may send now, besides `audited` requests of its own and `in_flight` others."""

@@ -30,7 +30,8 @@ class Timers:
     """The pending timers. Callers pass monotonic seconds."""
 
     def __init__(self) -> None:
-        self._due: dict[Timer, float] = {}
+        #: When each pending timer goes off.
+        self.pending: dict[Timer, float] = {}
 
     def set(self, timer: Timer, due_at: float) -> None:
         """Sets a timer, replacing its previous time.
@@ -40,11 +41,11 @@ class Timers:
         """
         if timer is not Timer.INQUIRY:
             self._clear(_PASSING)
-        self._due[timer] = due_at
+        self.pending[timer] = due_at
 
     def stop(self, timer: Timer) -> None:
         """Stops a timer; does nothing if it is not pending."""
-        self._due.pop(timer, None)
+        self.pending.pop(timer, None)
 
     def release(self) -> None:
         """Stops all timers that hold reads back."""
@@ -52,22 +53,22 @@ class Timers:
 
     def go_off(self, now: float) -> tuple[Timer, ...]:
         """Removes and returns the timers that are due by now."""
-        if not self._due:
+        if not self.pending:
             return ()
-        due = tuple(timer for timer, due_at in self._due.items() if now >= due_at)
+        due = tuple(timer for timer, due_at in self.pending.items() if now >= due_at)
         self._clear(due)
         return due
 
     @property
     def is_holding(self) -> bool:
         """Whether a timer holds reads back."""
-        return bool(self._due) and any(timer in self._due for timer in _HOLDS)
+        return bool(self.pending) and any(timer in self.pending for timer in _HOLDS)
 
     @property
     def wake_at(self) -> float | None:
         """When the first of the pending timers goes off, or None."""
-        return min(self._due.values(), default=None)
+        return min(self.pending.values(), default=None)
 
     def _clear(self, timers: tuple[Timer, ...]) -> None:
         for timer in timers:
-            self._due.pop(timer, None)
+            self.pending.pop(timer, None)

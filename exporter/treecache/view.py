@@ -92,7 +92,7 @@ class View:
     @staticmethod
     def each(batch: Batch) -> Iterator[Event]:
         """The changes of a batch one by one, for views that have no use for runs."""
-        return each(batch)
+        return iter(each(batch))
 
     @staticmethod
     def node(path: str, record: bytes) -> NodeData:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from kazoo.handlers.threading import SequentialThreadingHandler
@@ -14,8 +15,8 @@ class Wakeup(Protocol):
     def set(self) -> None:
         """Wakes the waiting thread, or lets its next wait return immediately."""
 
-    def is_set(self) -> bool:
-        """Whether it was set and not cleared since."""
+    def is_clear(self) -> bool:
+        """Whether it was not set since it was last cleared."""
 
     def wait(self, timeout: float | None) -> None:
         """Waits until it is set, for at most `timeout` seconds; None for no limit."""
@@ -32,6 +33,7 @@ class _LockWakeup:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._lock.acquire()
+        self.is_clear: Callable[[], bool] = self._lock.locked
 
     def set(self) -> None:
         try:
@@ -39,9 +41,6 @@ class _LockWakeup:
         except RuntimeError:
             # It is set already.
             return
-
-    def is_set(self) -> bool:
-        return not self._lock.locked()
 
     def wait(self, timeout: float | None) -> None:
         self._lock.acquire(timeout=-1 if timeout is None else min(timeout, threading.TIMEOUT_MAX))
@@ -56,8 +55,8 @@ class _EventWakeup:
     def set(self) -> None:
         self._event.set()
 
-    def is_set(self) -> bool:
-        return bool(self._event.is_set())
+    def is_clear(self) -> bool:
+        return not self._event.is_set()
 
     def wait(self, timeout: float | None) -> None:
         self._event.wait(timeout)

@@ -24,6 +24,8 @@ from exporter.treecache.wakeup import wakeup
 
 #: A turn returns this to rest.
 RESTS = math.inf
+#: A guest returns this if it takes no turn.
+DECLINED = -math.inf
 
 #: Seconds from a failure to the restart: after the first failure, doubled by each further one, up to the longest.
 FIRST_DELAY, LONGEST_DELAY = 0.1, 30.0
@@ -71,13 +73,14 @@ class Worker:
         self._failed = failed
         self._ended = ended
         self._wake = wakeup(handler)
-        #: Says whether a turn is requested.
-        self.is_woken: Callable[[], bool] = self._wake.is_set
+        #: Says whether no turn is requested.
+        self.is_unasked: Callable[[], bool] = self._wake.is_clear
         self._failure: Failure | None = None
         self._failed_at = -math.inf
         self._failing_since = 0.0
         self._delay = FIRST_DELAY
-        self._retry_at: float | None = None
+        #: When it restarts after a failure; until then it ignores new work.
+        self.retry_at: float | None = None
         self._stopping = False
         self._over = handler.event_object()
         #: Held by the thread while it lives, and before the start. Never waited for.
@@ -106,14 +109,14 @@ class Worker:
         elif self._is_lost:
             self.revive()
 
-    def visit(self, is_welcome: Callable[[], bool]) -> bool:
+    def visit(self, turn: Callable[[], float | None]) -> bool:
         """Takes a turn in the caller's thread, which must be one of the operating system's, if no turn is requested.
 
         It does not wait for a turn that is under way. An exception of the turn is a failure; only one that kills a
         greenlet is raised.
 
         Args:
-            is_welcome: called when no turn is under way; False prevents this one.
+            turn: called when no turn is under way; does the waiting work, or returns `DECLINED`.
 
         Returns:
             Whether the turn was taken; if not, call `wake`.
@@ -121,20 +124,20 @@ class Worker:
         if not self._turning.acquire(blocking=False):
             return False
         try:
-            is_idle = self._identity is not None and self._retry_at is None and not self._wake.is_set()
+            is_idle = self._identity is not None and self.retry_at is None and self._wake.is_clear()
             if self._stopping or not is_idle:
                 return False
             self._guest = identity()
             try:
-                if not is_welcome():
-                    return False
-                patience = self._turn()
+                patience = turn()
             except BaseException as error:
                 is_killed = self._fail(error) or is_kill(error)
                 self.wake()
                 if is_killed:
                     raise
                 return True
+            if patience == DECLINED:
+                return False
             if patience is not None and time.monotonic() + patience < self._due_at:
                 self.wake()
             return True
@@ -142,14 +145,10 @@ class Worker:
             self._guest = None
             self._turning.release()
 
-    def is_held_off(self) -> bool:
-        """Whether it has failed and not yet recovered, so that it ignores new work."""
-        return self._retry_at is not None
-
     def revive(self) -> None:
         """Starts another thread if the old one has died and the restart is due."""
         run = self._run
-        due = self._retry_at is None or time.monotonic() >= self._retry_at
+        due = self.retry_at is None or time.monotonic() >= self.retry_at
         if due and run is not None and self._is_lost and not self._stopping and run.replace.acquire(blocking=False):
             if self._failure is None:
                 self._fail(_EndedFromOutsideError())
@@ -217,7 +216,7 @@ class Worker:
         run.has_begun = True
         try:
             # The first turn serves a wake-up that came before.
-            if self._wake.is_set():
+            if not self._wake.is_clear():
                 self._wake.wait(0)
             while not self._takes_turns():
                 pass
@@ -258,39 +257,39 @@ class Worker:
 
     def _take_turn(self) -> float | None:
         with self._turning:
-            if self._retry_at is not None:
+            if self.retry_at is not None:
                 # A guest's turn failed meanwhile.
                 return 0.0
             try:
                 patience = self._turn()
             except BaseException:
                 # So that no guest comes before the failure is noted.
-                self._retry_at = _AT_ONCE
+                self.retry_at = _AT_ONCE
                 raise
             self._due_at = math.inf if patience is None else time.monotonic() + patience
             return patience
 
     def _holds_off(self) -> bool:
         """After a failure, waits for a part of the time until the restart, or recovers if that is due."""
-        if self._retry_at is None:
+        if self.retry_at is None:
             return False
-        pause = self._retry_at - time.monotonic()
+        pause = self.retry_at - time.monotonic()
         if pause > 0:
             self._wake.wait(pause)
             return True
         self._recover()
-        self._retry_at = self._failure = None
+        self.retry_at = self._failure = None
         self.restarts += 1
         return False
 
     def _rests(self) -> bool:
         """Gives up the thread, unless a turn is requested; `wake` sets the wakeup first, then checks for a thread."""
-        if self._wake.is_set() or self._stopping:
+        if not self._wake.is_clear() or self._stopping:
             self._wake.wait(0)
             return False
         self._identity = None
         self._token.release()
-        if (self._wake.is_set() or self._stopping) and self._token.acquire(blocking=False):
+        if (not self._wake.is_clear() or self._stopping) and self._token.acquire(blocking=False):
             self._identity = identity()
             return False
         return True
@@ -312,15 +311,15 @@ class Worker:
             is_first = now - self._failed_at > _FORGIVEN_AFTER
             self._delay = FIRST_DELAY if is_first else min(2 * self._delay, LONGEST_DELAY)
             self._failed_at = now
-            self._retry_at = now + self._delay
+            self.retry_at = now + self._delay
             if is_first:
                 self._failing_since = time.time()
             self._failure = Failure(in_words(error), self._failing_since)
             self._failed(error, self._delay)
         except BaseException as another:
             self._failure = self._failure or _UNSPEAKABLE
-            if self._retry_at in (None, _AT_ONCE):
-                self._retry_at = self._failed_at + self._delay
+            if self.retry_at in (None, _AT_ONCE):
+                self.retry_at = self._failed_at + self._delay
             return is_kill(another)
         return False
 

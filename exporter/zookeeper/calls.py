@@ -99,6 +99,7 @@ class Call:
         "error",
         "exemplar",
         "observers",
+        "operation",
         "received_bytes",
         "request",
         "sent_bytes",
@@ -110,6 +111,8 @@ class Call:
 
     def __init__(self, request: Any, observers: tuple[ClientObserver, ...], server: str | None = None) -> None:
         self.request = request
+        #: One of `OPERATIONS`.
+        self.operation = _OPERATIONS.get(request.type, OTHER)
         self.observers = observers
         self.began_at = time.monotonic()
         self.ended_at: float | None = None
@@ -135,11 +138,6 @@ class Call:
                 observer.call_ended(self)
             except Exception:
                 logger.exception("an observer of ZooKeeper calls failed")
-
-    @property
-    def operation(self) -> str:
-        """One of `OPERATIONS`."""
-        return _OPERATIONS.get(self.request.type, OTHER)
 
     @property
     def path(self) -> str | None:

@@ -21,6 +21,8 @@ class Moderation:
         self._events = 0
         self._read_at = 0.0
         self._dense_reads = 0
+        #: For how many seconds arriving messages may gather before they are read, 0.0 for not at all.
+        self.pause = 0.0
 
     def event(self) -> None:
         """Counts a watch event of the current read."""
@@ -31,8 +33,4 @@ class Moderation:
         is_dense = now - self._read_at < self._events * _DENSE
         self._dense_reads = self._dense_reads + 1 if is_dense else 0
         self._events, self._read_at = 0, now
-
-    @property
-    def pause(self) -> float:
-        """For how many seconds arriving messages may gather before they are read, 0.0 for not at all."""
-        return _PAUSE if self._dense_reads >= _PATIENCE else 0.0
+        self.pause = _PAUSE if self._dense_reads >= _PATIENCE else 0.0

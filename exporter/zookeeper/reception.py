@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
+from collections.abc import Callable, Sized
 from typing import Any
 
 from kazoo.exceptions import AuthFailedError, ConnectionDropped
@@ -14,14 +15,12 @@ from exporter.zookeeper.client import Client, Methods
 from exporter.zookeeper.connecting import Connecting
 from exporter.zookeeper.frames import FrameBuffer
 from exporter.zookeeper.inquiries import Inquiries
-from exporter.zookeeper.kazoo.polling import is_replaced
 from exporter.zookeeper.kazoo.repairs import answer_auth, answer_oldest, overtaken
 from exporter.zookeeper.messages import Reply
 from exporter.zookeeper.moderation import Moderation
 from exporter.zookeeper.observers import Observers
 from exporter.zookeeper.protocol import ProtocolError
 from exporter.zookeeper.sending import Sending
-from exporter.zookeeper.stream import Arrived, never
 from exporter.zookeeper.traffic import Traffic
 from exporter.zookeeper.watches import Watches
 from exporter.zookeeper.wire import NO_NODE, Exists, ReadRequest, Request
@@ -42,10 +41,12 @@ class Reception:
         inquiries: Inquiries,
         watches: Watches,
         sending: Sending,
-        arrived: Arrived,
+        arrived: Callable[[Sized | None], None],
     ) -> None:
         self._client = client
         self._write = originals.write
+        #: Has ``select`` if somebody has replaced that, see `exporter.zookeeper.kazoo.polling`.
+        self._replaced = vars(client.handler)
         self._observers = observers
         self._traffic = traffic
         self._connecting = connecting
@@ -78,7 +79,11 @@ class Reception:
     def write(self, message: Any, timeout: Any) -> None:
         """Sends bytes."""
         try:
-            sent = 0 if is_replaced(self._client.handler) else _sent_at_once(self._client.socket, message)
+            # At once, while kazoo first asks the socket whether it takes any bytes; kazoo also knows what errors mean.
+            try:
+                sent = 0 if "select" in self._replaced else self._client.socket.send(message)
+            except OSError:
+                sent = 0
             if sent < len(message):
                 self._write(message[sent:], timeout)
         except ConnectionDropped:
@@ -95,17 +100,17 @@ class Reception:
     def read_socket(self, read_timeout: float) -> Any:
         """Reads all arrived messages; kazoo's own method reads one frame with several system calls."""
         sock, handler = self._client.socket, self._client.handler
-        if is_replaced(handler) and not handler.select([sock], [], [], read_timeout)[0]:
+        if "select" in self._replaced and not handler.select([sock], [], [], read_timeout)[0]:
             raise handler.timeout_exception("socket time-out during read")
         self._traffic.heard(self._buffer.receive(sock))
         frames = self._buffer.frames()
         try:
             for frame in frames:
                 if self.on_frame(frame) == CLOSE_RESPONSE:
-                    self._arrived(never)
+                    self._arrived(None)
                     return CLOSE_RESPONSE
         except BaseException as error:
-            self._arrived(never)
+            self._arrived(None)
             if isinstance(error, ProtocolError):
                 self._on_protocol_error(error)
             raise
@@ -179,11 +184,3 @@ class Reception:
         pending = self._client.pending
         if error.reason == "frame_too_large" and pending and isinstance(pending[0][0], ReadRequest):
             self._inquiries.on_too_much(pending[0][0])
-
-
-def _sent_at_once(sock: Any, message: Any) -> int:
-    """How many bytes the socket takes without a wait. kazoo first asks it whether it takes any, and knows errors."""
-    try:
-        return int(sock.send(message))
-    except OSError:
-        return 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Sized
 from typing import Any
 
 from kazoo.protocol.connection import PING_XID
@@ -22,7 +23,7 @@ from exporter.zookeeper.kazoo.repairs import OVER, fail_forgotten
 from exporter.zookeeper.messages import Reply
 from exporter.zookeeper.observers import Observers
 from exporter.zookeeper.results import ObservedResult, OwnResult
-from exporter.zookeeper.stream import Arrived, Sink, never
+from exporter.zookeeper.stream import Sink
 from exporter.zookeeper.traffic import Traffic
 from exporter.zookeeper.watches import Watches
 from exporter.zookeeper.wire import Request
@@ -116,13 +117,13 @@ class Sending:
 
     # On the connection's thread
 
-    def give_occasion(self, arrived: Arrived, timeout: float) -> None:
+    def give_occasion(self, arrived: Callable[[Sized | None], None], timeout: float) -> None:
         """Calls `arrived`, and immediately sends the requests that it submits.
 
         That is so as long as no other request waits to be sent, and nobody else is about to change recursive watches.
 
         Args:
-            arrived: see `exporter.zookeeper.stream.Arrived`.
+            arrived: see `exporter.zookeeper.stream.Stream.arrived`.
             timeout: the maximum number of seconds for sending a request.
 
         Raises:
@@ -130,33 +131,32 @@ class Sending:
         """
         client, granted = self._client, self._connecting.granted_timeout
         # Others may hold the watches while they wait for this thread to take what they queue.
-        if client.queue or self._occasion is not None or not client.has_threads or not self._watches.hold():
-            arrived(never)
+        changing = self._watches.changing
+        if client.queue or self._occasion is not None or not client.has_threads or not changing.acquire(blocking=False):
+            arrived(None)
             return
         # As kazoo limits the time for the requests that it sends.
         limit = timeout if granted is None else min(timeout, granted / len(client.hosts))
         self._occasion = occasion = _Occasion(limit)
         try:
-            arrived(self._has_sent_all)
+            arrived(client.queue)
         finally:
             self._occasion = None
-            self._watches.let_go()
+            changing.release()
         if occasion.failure is not None:
             raise occasion.failure
-
-    def _has_sent_all(self) -> bool:
-        return not self._client.queue
 
     def _send_at_once(self, request: Request, result: OwnResult, occasion: _Occasion) -> None:
         client = self._client
         # As kazoo counts them.
         client.xid = xid = client.xid % (2**31 - 1) + 1
-        call = self._observed(request, result).call if self._observers else None
+        if self._observers:
+            result.call = self._observers.begin(request, self._connecting.server or self._connecting.server_now())
         self._traffic.asked()
         client.pending.append((request, result, xid))
         if occasion.failure is None:
             try:
-                self._send(request, occasion.timeout, xid, call)
+                self._send(request, occasion.timeout, xid, result.call)
             except Exception as error:
                 # Not to the caller: the connection's thread has to end the connection.
                 occasion.failure = error

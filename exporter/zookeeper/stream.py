@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Protocol
 
 from exporter.zookeeper.barrier import BarrierRequest
@@ -16,8 +16,8 @@ from exporter.zookeeper.statechange import StateChange
 from exporter.zookeeper.wire import AddWatch, RemoveWatches, Request
 
 Sink = Callable[[Message], None]
-#: Called after messages that arrived together, with a function that says whether a request would be sent immediately.
-Arrived = Callable[[Callable[[], bool]], None]
+#: Called after messages that arrived together, with whether a request would be sent immediately.
+Arrived = Callable[[bool], None]
 #: Queues a request; its answer goes to the sink.
 Submit = Callable[[Request, Sink], None]
 
@@ -111,10 +111,13 @@ class Stream:
         for subscription in self.subscriptions:
             subscription.sink(message)
 
-    def arrived(self, may_send: Callable[[], bool]) -> None:
-        """Ends the messages that have arrived together; `may_send` says whether a request would be sent immediately."""
+    def arrived(self, waiting: Sized | None) -> None:
+        """Ends the messages that have arrived together.
+
+        Requests are sent immediately as long as none is `waiting` to be sent; with None they are not.
+        """
         for subscription in self.subscriptions:
-            subscription.arrived(may_send)
+            subscription.arrived(waiting is not None and not waiting)
 
     def send_event(self, event: WatchEvent) -> None:
         """Puts a watch event into the streams that cover its path."""
@@ -149,12 +152,7 @@ class Stream:
         self.send(request.verdict(answer))
 
 
-def never() -> bool:
-    """Requests may not be sent immediately."""
-    return False
-
-
-def nothing(may_send: Callable[[], bool]) -> None:
+def nothing(sends_at_once: bool) -> None:
     """For a reader that does not wait for the end of messages that arrive together."""
 
 

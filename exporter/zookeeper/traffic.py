@@ -28,7 +28,7 @@ class Traffic:
         self.received_bytes = 0
         #: When the server was last heard, by the monotonic clock and by both.
         self.last_heard: float | None = None
-        self._heard_at: Moment | None = None
+        self._heard_at: tuple[float, float] | None = None
         self._heard_unix = SteadyTime()
         #: The newest zxid of the session in a ping's answer; kazoo ignores those.
         self.pinged_zxid = 0
@@ -52,8 +52,9 @@ class Traffic:
     def heard(self, size: int) -> None:
         """Counts bytes that came from the server."""
         self.received_bytes += size
-        self._heard_at = heard = Moment.now()
-        self.last_heard = heard.monotonic
+        # A `Moment`, but for the check that nothing came between the two readings: `SteadyTime` notices that as well.
+        self.last_heard = now = time.monotonic()
+        self._heard_at = (now, time.time())
 
     def failed(self, reason: str) -> None:
         """Counts a failed attempt to connect, by one of `FAILURE_REASONS`."""
@@ -63,7 +64,7 @@ class Traffic:
     @property
     def last_heard_at(self) -> float:
         """When the server was last heard, in Unix seconds; 0.0 if never."""
-        return self._heard_unix.of(self._heard_at)
+        return self._heard_unix.of(None if self._heard_at is None else Moment(*self._heard_at))
 
     @property
     def last_zxid(self) -> int:
@@ -73,7 +74,7 @@ class Traffic:
     def asked(self) -> None:
         """Notes the time of a request. Requests are answered in order, so the youngest ones are outstanding."""
         with self._asking:
-            outstanding = self.outstanding()
+            outstanding = len(self._client.queue) + len(self._client.pending)
             while len(self._asked_at) > outstanding:
                 self._asked_at.popleft()
             self._asked_at.append(time.monotonic())

@@ -32,7 +32,7 @@ class Watches:
         self._traffic = traffic
         self._submit = submit
         #: Guards changes of recursive watches. Its holder may wait for the connection's thread, which must not wait.
-        self._changing = client.handler.rlock_object()
+        self.changing = client.handler.rlock_object()
         #: The paths watched recursively; changed in the order in which requests are sent.
         self._recursive: set[str] = set()
         self._one_shot = OneShotWatches()
@@ -41,7 +41,7 @@ class Watches:
 
     def after_fork(self) -> None:
         """In a fork's child: forgets all watches, and renews the lock."""
-        self._changing = self._client.handler.rlock_object()
+        self.changing = self._client.handler.rlock_object()
         self.connection_lost()
 
     def connection_lost(self) -> None:
@@ -118,26 +118,18 @@ class Watches:
         """Fires the one-shot watches of the client's callers, as if this event had come."""
         self._client.read_watch_event(watchevent.encode(kind, path), 0)
 
-    def hold(self) -> bool:
-        """Lets nobody else change recursive watches until `let_go`; returns False if somebody is about to."""
-        return bool(self._changing.acquire(blocking=False))
-
-    def let_go(self) -> None:
-        """Ends a `hold`."""
-        self._changing.release()
-
     # On any thread
 
     def watch(self, subscription: Subscription, request: AddWatch) -> None:
         """Queues the request, on behalf of a subscription."""
-        with self._changing:
+        with self.changing:
             subscription.watched.add(request.path)
             self._submit(request, subscription.sink)
 
     def unwatch(self, request: RemoveWatches, sink: Sink) -> None:
         """Queues the request, unless another user needs a watch on its path: the server does not count watches."""
         path = request.path
-        with self._changing:
+        with self.changing:
             watched = (path in other.watched for other in self._stream.subscriptions)
             is_shared = any(watched) or self._has_one_shot_watchers(path)
             if self._watches_recursively(path) and not is_shared:

@@ -291,7 +291,11 @@ class MultiRead(ReadRequest):
         return OK, _RESULT.pack(-1, 0, code, code) * self.operations
 
     def serialize(self) -> bytes:
-        parts = [_reads(self.prefix + stem, names) for stem, names in parts_of(self.reads) if names]
+        reads = self.reads
+        if len(reads) == 1:
+            parts = [_GET_DATA_HEADER + encode_string(self.prefix + reads[0] or "/")]
+        else:
+            parts = [_reads(self.prefix + stem, names) for stem, names in parts_of(reads) if names]
         for path in self.lists:
             encoded = encode_string(self.prefix + path or "/")
             parts += (_GET_DATA_HEADER + encoded, _GET_CHILDREN_HEADER + encoded)

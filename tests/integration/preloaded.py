@@ -148,7 +148,7 @@ def all_locks_held(client: KazooClient) -> Iterator[None]:
             session._attaching,
             REGISTRY._lock,
             attached._stream.lock,
-            attached._watches._changing,
+            attached._watches.changing,
             attached._sending._calling,
             attached.observers._lock,
         )

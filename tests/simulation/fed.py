@@ -8,6 +8,7 @@ from exporter.treecache.feed import Feed
 from exporter.treecache.outcome import Fault, Outcome
 from exporter.treecache.replica import Replica
 from exporter.treecache.view import View
+from exporter.zookeeper.messages import Message
 from tests.simulation.plan import draw
 from tests.simulation.schedule import Schedule
 
@@ -40,13 +41,22 @@ class FedReplica(Replica, Generic[AnyView]):
 
     def take(self, now: float) -> Outcome:
         outcome = super().take(now)
+        self._feed_view(outcome)
+        return outcome
+
+    def shortcut(self, message: Message, now: float) -> Outcome | None:
+        outcome = super().shortcut(message, now)
+        if outcome is not None:
+            self._feed_view(outcome)
+        return outcome
+
+    def _feed_view(self, outcome: Outcome) -> None:
         self.feed.take(outcome.events, interrupted=bool(outcome.syncs), is_complete=self.is_in_sync)
         if self.faults:
             raise self.faults[0].error
         if self.is_in_sync and (outcome.events or outcome.syncs):
             type(self).compared += 1
             self.compare()
-        return outcome
 
 
 def run_without_poison(seed: int, **options: Any) -> None:

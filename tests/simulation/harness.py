@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from exporter.treecache.options import CacheOptions
-from exporter.treecache.outcome import each
+from exporter.treecache.outcome import Outcome, each
 from exporter.treecache.pathqueue import PathQueue
 from exporter.treecache.phases import Phase
 from exporter.treecache.placement import is_short
@@ -85,6 +85,13 @@ class Harness:
         self.judges_words = False
         #: Whether short turns are taken as soon as messages arrive; see `exporter.treecache.placement`.
         self.is_prompt = False
+        #: Whether these turns may be shortcuts, and how many were.
+        self.takes_shortcuts = True
+        self.shortcuts = 0
+        #: Whether messages were received since the last turn.
+        self._is_behind = False
+        #: What followed from each turn that did anything, and when the next one was due.
+        self.trace: list[tuple[Outcome, float | None]] = []
         self._is_sure = self._is_attached = False
         self._is_cut = True
         self._ask_by: float | None = None
@@ -112,12 +119,29 @@ class Harness:
     def deliver(self, count: int = 1) -> None:
         """Passes the next messages of the stream to the replica; if it is prompt, takes a short turn immediately."""
         messages = [self._next_message() for _ in range(min(count, len(self.server.stream)))]
+        if self.is_prompt and len(messages) == 1 and self._takes_shortcut(messages[0]):
+            return
         takes_turn = self.is_prompt and bool(messages) and is_short(self.replica, messages, self.time_left)
         for message in messages:
+            self._is_behind = True
             self._note_word(message)
             self.replica.receive(message, self.now)
         if takes_turn:
             self.take()
+
+    def _takes_shortcut(self, message: Message) -> bool:
+        """Whether the replica takes a message by its shortcut; then passes on what follows from it."""
+        if not self.takes_shortcuts or self._is_behind or self.time_left <= _TURN:
+            return False
+        self._note_word(message)
+        due_at, outcome = self.replica.wake_at, self.replica.shortcut(message, self.now + _TURN)
+        if outcome is None:
+            return False
+        self.shortcuts += 1
+        assert self.replica.wake_at == due_at
+        self.now += _TURN
+        self._carry_out(outcome)
+        return True
 
     def _next_message(self) -> Message:
         message = self.server.stream.popleft()
@@ -148,6 +172,12 @@ class Harness:
         """Sends the replica's requests and publishes its events; requests wait for a connection if there is none."""
         self.now += _TURN
         outcome = self.replica.take(self.now)
+        self._is_behind = False
+        self._carry_out(outcome)
+
+    def _carry_out(self, outcome: Outcome) -> None:
+        if any(outcome):
+            self.trace.append((outcome, self.replica.wake_at))
         self._idle_turns = 0 if any(outcome) or self.time_left > 0 else self._idle_turns + 1
         assert self._idle_turns < _IDLE_TURNS, "it takes turn after turn, and does nothing"
         is_lost = self.judges_words and self._is_cut
@@ -348,5 +378,5 @@ class Harness:
         assert replica.freshness.deadline is None
         assert replica._refreshing.is_at_rest
         assert agenda.loaded, f"a load waits for {agenda._loading} paths in vain"
-        assert not replica._reconciler._suspects
+        assert not replica._reconciler.suspects
         assert not replica._reconciler.syncing

@@ -241,7 +241,7 @@ def children_that_came_are_not_listed(original: Any) -> Any:
 
 @breaks(Reconciler, "recheck_suspects")
 def miscounted_children_are_not_listed_again(original: Any) -> Any:
-    return lambda self, now, *, at_rest: self._suspects.clear()
+    return lambda self, now, *, at_rest: self.suspects.clear()
 
 
 @breaks(Reconciler, "apply_record")
@@ -581,8 +581,8 @@ def data_is_kept(original: Any) -> Any:
 def check_does_not_wait_for_reads_under_way(original: Any) -> Any:
     def begin(self: Freshness, barrier: Barrier) -> None:
         original(self, barrier)
-        assert self._check is not None
-        self._check.requests.clear()
+        assert self.check is not None
+        self.check.requests.clear()
 
     return begin
 
@@ -601,8 +601,8 @@ def check_does_not_wait_for_what_its_reads_lead_to(original: Any) -> Any:
 def what_was_sent_counts_as_read(original: Any) -> Any:
     def sent(self: Freshness, request: ReadRequest) -> None:
         original(self, request)
-        if self._check is not None:
-            self._check.requests.discard(request)
+        if self.check is not None:
+            self.check.requests.discard(request)
 
     return sent
 

@@ -162,7 +162,7 @@ class Queues(RuleBasedStateMachine):
     def holds_what_waits(self) -> None:
         assert sorted(self.queue) == sorted(self.waiting)
         assert len(self.queue) == len(self.waiting) - len(self.later)
-        assert self.queue.postponed == len(self.later)
+        assert len(self.queue.later) == len(self.later)
         assert [path in self.queue for path in PATHS] == [path in self.waiting for path in PATHS]
 
 

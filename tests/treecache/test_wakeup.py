@@ -23,16 +23,16 @@ def wake(request: pytest.FixtureRequest) -> Wakeup:
 
 def test_waiting_takes_it_back(wake: Wakeup) -> None:
     wake.set()
-    assert wake.is_set()
+    assert not wake.is_clear()
     wake.wait(None)
-    assert not wake.is_set()
+    assert wake.is_clear()
 
 
 def test_set_twice_is_set_once(wake: Wakeup) -> None:
     wake.set()
     wake.set()
     wake.wait(None)
-    assert not wake.is_set()
+    assert wake.is_clear()
 
 
 def test_nothing_came_in_time(wake: Wakeup) -> None:
@@ -40,7 +40,7 @@ def test_nothing_came_in_time(wake: Wakeup) -> None:
     wake.wait(0.02)
     assert time.monotonic() - began >= 0.02
     wake.wait(0.0)
-    assert not wake.is_set()
+    assert wake.is_clear()
 
 
 @pytest.mark.parametrize("timeout", [None, 3600.0])
@@ -64,7 +64,7 @@ def test_none_is_lost_among_many_threads(wake: Wakeup) -> None:
     def leave() -> None:
         for number in range(each):
             left.append(number)
-            if not wake.is_set():
+            if wake.is_clear():
                 wake.set()
 
     for _ in range(threads):

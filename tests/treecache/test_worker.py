@@ -13,7 +13,7 @@ import pytest
 from kazoo.handlers.threading import SequentialThreadingHandler
 
 from exporter.treecache import worker as module
-from exporter.treecache.worker import RESTS, Worker
+from exporter.treecache.worker import DECLINED, RESTS, Worker
 from tests.support import eventually
 
 RAISED = [
@@ -92,7 +92,7 @@ def test_whatever_a_turn_raises_is_a_failure_until_the_next_start(
     go_on.set()
     eventually(lambda: turns.taken == 2)
     assert worker.restarts == 1
-    assert not worker.is_held_off()
+    assert worker.retry_at is None
     assert [type(one) for one in turns.failures] == [error]
 
 
@@ -179,7 +179,7 @@ def test_several_who_wake_it_at_rest_make_one_thread(worker: Worker, turns: Turn
         thread.start()
     for thread in threads:
         thread.join(20)
-    eventually(lambda: not worker.is_woken())
+    eventually(lambda: worker.is_unasked())
     assert most == 1
 
 
@@ -206,7 +206,7 @@ def test_a_thread_that_is_not_to_be_had_is_a_failure_and_made_later(turns: Turns
     turns.patience = RESTS
     worker = Worker(handler, turns, failed=turns.fail, ended=turns.end)
     worker.start()
-    eventually(lambda: turns.taken == 1 and not worker.is_woken())
+    eventually(lambda: turns.taken == 1 and worker.is_unasked())
     handler.refuses = True
     worker.wake()
     assert worker.failure is not None
@@ -293,15 +293,11 @@ def test_an_end_that_fails_is_one(worker: Worker, turns: Turns) -> None:
 # Guests
 
 
-def welcome() -> bool:
-    return True
-
-
 @pytest.fixture
 def idle(worker: Worker, turns: Turns) -> Worker:
     """A worker that waits for its second turn."""
     worker.start()
-    eventually(lambda: turns.taken == 1 and worker.visit(welcome))
+    eventually(lambda: turns.taken == 1 and worker.visit(worker._turn))
     turns.taken = 0
     return worker
 
@@ -309,13 +305,13 @@ def idle(worker: Worker, turns: Turns) -> Worker:
 def test_a_guest_takes_a_turn_in_its_own_thread(idle: Worker) -> None:
     by: list[int] = []
     idle._turn = lambda: by.append(threading.get_ident())
-    assert idle.visit(welcome)
+    assert idle.visit(idle._turn)
     assert by == [threading.get_ident()]
     assert not idle.is_current()
 
 
 def test_a_guest_that_is_not_welcome_takes_no_turn(idle: Worker, turns: Turns) -> None:
-    assert not idle.visit(lambda: False)
+    assert not idle.visit(lambda: DECLINED)
     assert turns.taken == 0
 
 
@@ -329,16 +325,16 @@ def test_a_guest_comes_to_no_turn_that_is_under_way_or_requested(worker: Worker,
         return None
 
     worker._turn = turn
-    assert not worker.visit(welcome), "it has not begun"
+    assert not worker.visit(worker._turn), "it has not begun"
     worker.start()
     assert at_work.wait(20)
-    assert not worker.visit(welcome)
+    assert not worker.visit(worker._turn)
     worker.wake()
     go_on.set()
     eventually(lambda: turns.taken == 2)
-    eventually(lambda: worker.visit(welcome))
+    eventually(lambda: worker.visit(worker._turn))
     worker.stop()
-    assert not worker.visit(welcome)
+    assert not worker.visit(worker._turn)
 
 
 @pytest.mark.parametrize("error", RAISED)
@@ -353,10 +349,10 @@ def test_whatever_a_guests_turn_raises_is_a_failure_that_the_workers_thread_reco
 
     idle._recover = recover
     turns.errors = [error("said so")]
-    assert idle.visit(welcome)
+    assert idle.visit(idle._turn)
     assert idle.failure is not None
     assert idle.failure.reason == f"{error.__name__}: said so"
-    assert not idle.visit(welcome)
+    assert not idle.visit(idle._turn)
     assert recovering.wait(20)
     assert turns.taken == 1
     go_on.set()
@@ -367,7 +363,7 @@ def test_whatever_a_guests_turn_raises_is_a_failure_that_the_workers_thread_reco
 
 def test_after_a_guests_turn_the_workers_own_next_turn_comes_when_that_wants_it(idle: Worker, turns: Turns) -> None:
     turns.patience = 0.001
-    assert idle.visit(welcome)
+    assert idle.visit(idle._turn)
     eventually(lambda: turns.taken > 2)
 
 
@@ -382,7 +378,7 @@ def test_a_guest_may_stop_the_worker_which_ends_after_the_guests_turn(idle: Work
         return None
 
     idle._turn = turn
-    assert idle.visit(welcome)
+    assert idle.visit(idle._turn)
     assert idle.wait_over(20)
     assert (ended, turns.ended) == ([0], 1)
 
@@ -401,7 +397,7 @@ def test_turns_of_guests_and_of_the_worker_never_overlap(worker: Worker, turns: 
 
     worker._turn = turn
     worker.start()
-    guests = [threading.Thread(target=lambda: [worker.visit(welcome) for _ in range(500)]) for _ in range(3)]
+    guests = [threading.Thread(target=lambda: [worker.visit(worker._turn) for _ in range(500)]) for _ in range(3)]
     for guest in guests:
         guest.start()
     for guest in guests:
@@ -415,6 +411,6 @@ def test_what_kills_the_guest_is_a_failure_and_goes_on_killing_it(
     monkeypatch.setattr(module, "is_kill", lambda error: isinstance(error, KeyboardInterrupt))
     turns.errors = [KeyboardInterrupt()]
     with pytest.raises(KeyboardInterrupt):
-        idle.visit(welcome)
+        idle.visit(idle._turn)
     assert idle.failure is not None
     eventually(lambda: idle.restarts == 1)

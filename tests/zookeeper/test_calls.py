@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from kazoo.client import KazooClient
 from kazoo.exceptions import BadVersionError, KazooException, NoNodeError
+from kazoo.protocol.serialization import PingInstance
 
 from exporter import TreeCache
 from exporter.demo.server import ZooKeeperServer
@@ -332,7 +333,7 @@ def test_sasl_is_observed(sasl_zookeeper: ZooKeeperServer, password: str, succee
 def test_pings_are_answered_in_their_order() -> None:
     observers, recorder = Observers(), Recorder()
     observers.add(recorder)
-    pings = [observers.begin(object(), None) for _ in range(3)]
+    pings = [observers.begin(PingInstance, None) for _ in range(3)]
     for ping in pings:
         observers.expect(ping, -2)
     observers.answered(-2, 7, 16)
@@ -349,7 +350,7 @@ def test_pings_are_answered_in_their_order() -> None:
 
 def test_a_call_that_two_end_at_once_ends_once(monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder()
-    call = Call(object(), (recorder,))
+    call = Call(PingInstance, (recorder,))
     clock = time.monotonic
 
     def meanwhile() -> float:

@@ -65,7 +65,7 @@ class CacheSpans(CacheObserver):
 
     def sending(self, sent: Sent) -> AbstractContextManager[object] | None:
         now = time.monotonic()
-        if self._recording.is_idle(now):
+        if now < self._recording.idle_until:
             return None
         if sent.purpose == SYNC:
             return _within(self._open.get(None))

@@ -51,12 +51,12 @@ class CallSpans(ClientObserver):
     @property
     def follows_context(self) -> bool:
         """True while anything records: requests that a callback makes get the parent of the request it belongs to."""
-        return not self._recording.is_idle(time.monotonic())
+        return time.monotonic() >= self._recording.idle_until
 
     # Calls
 
     def call_began(self, call: Call) -> None:
-        if self._recording.is_idle(call.began_at):
+        if call.began_at < self._recording.idle_until:
             return
         operation = call.operation
         if operation == "ping" or not is_instrumentation_enabled():
@@ -93,7 +93,7 @@ class CallSpans(ClientObserver):
 
     def watch_fired(self, kind: int, path: str) -> SpanContext | None:
         now = time.monotonic()
-        if self._recording.is_idle(now):
+        if now < self._recording.idle_until:
             return None
         event = WATCH_EVENTS[kind - 1] if 1 <= kind <= len(WATCH_EVENTS) else "other"
         span = self._tracer.start_span(f"watch {event}", context=Context(), attributes=self._of_client)

@@ -15,14 +15,11 @@ class Recording:
     """
 
     def __init__(self) -> None:
-        self._idle_until = 0.0
-
-    def is_idle(self, now: float) -> bool:
-        """Whether to begin no span."""
-        return now < self._idle_until
+        #: Until when to begin no span, by the monotonic clock.
+        self.idle_until = 0.0
 
     def takes(self, span: Span, now: float) -> bool:
         """Whether a span that has just begun is recorded; if no provider made it, none begins for a while."""
         if not span.get_span_context().is_valid:
-            self._idle_until = now + _IDLE
+            self.idle_until = now + _IDLE
         return span.is_recording()

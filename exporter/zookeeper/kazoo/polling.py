@@ -27,6 +27,8 @@ class PollingHandler:
 
     def __init__(self, handler: Any, pause: Callable[[], float] = float) -> None:
         self._handler = handler
+        #: Has ``select`` if somebody has replaced that, as tests do that simulate the network.
+        self._replaced = vars(handler)
         self._pause = pause
 
     def __getattr__(self, name: str) -> Any:
@@ -40,7 +42,7 @@ class PollingHandler:
         Raises:
             ValueError: a socket is closed.
         """
-        if is_replaced(self._handler):
+        if "select" in self._replaced:
             ready: Ready = self._handler.select(readers, writers, exceptional, timeout)
             return ready
         if len(readers) > 1 and (pause := self._pause()):
@@ -48,16 +50,8 @@ class PollingHandler:
         happened = _poll(readers, writers, timeout)
         if not happened:
             return [], [], []
-        return (
-            [reader for reader in readers if happened.get(reader.fileno(), 0) & _READABLE],
-            [writer for writer in writers if happened.get(writer.fileno(), 0) & _WRITABLE],
-            [],
-        )
-
-
-def is_replaced(handler: Any) -> bool:
-    """Whether somebody has replaced a handler's `select`, as tests do that simulate the network."""
-    return "select" in vars(handler)
+        readable = [reader for reader in readers if happened.get(reader.fileno(), 0) & _READABLE]
+        return readable, [writer for writer in writers if happened.get(writer.fileno(), 0) & _WRITABLE], []
 
 
 def _poll(readers: Sequence[Any], writers: Sequence[Any], timeout: float | None) -> dict[int, int]:
