@@ -40,7 +40,9 @@ class BulkHistogram(Collector):
 
     def observe(self, value: float) -> None:
         """Counts one value, in the metric's unit."""
-        self.observe_all((value,), None)
+        self._waiting.append(value)
+        if len(self._waiting) >= _MANY:
+            self._count()
 
     def observe_all(self, values: Sequence[float], exemplar: Mapping[str, str] | None) -> None:
         """Counts each value, in the metric's unit; gives the exemplar, if any, to the last value of each bucket."""

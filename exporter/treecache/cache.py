@@ -529,7 +529,8 @@ class TreeCache:
                 try:
                     self._carry_out(outcome)
                 finally:
-                    self._publish(outcome)
+                    if not outcome.requests:
+                        self._publish(outcome)
                 return None
         return self._turn() if self._is_turn_short() else DECLINED
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.freshness import Verified
@@ -55,10 +55,11 @@ class Aside(NamedTuple):
 
 def each(happened: Sequence[Event | AddedRun]) -> Iterable[Event]:
     """All events in order, those of runs one by one."""
-    return _one_by_one(happened) if AddedRun in set(map(type, happened)) else cast(Sequence[Event], happened)
+    # Mostly a single event, for which a generator would cost more than the rest.
+    return _one_by_one(happened) if AddedRun in set(map(type, happened)) else happened  # type: ignore[return-value]
 
 
-def _one_by_one(happened: Sequence[Event | AddedRun]) -> Iterator[Event]:
+def _one_by_one(happened: Iterable[Event | AddedRun]) -> Iterator[Event]:
     for one in happened:
         if isinstance(one, AddedRun):
             yield from one.events()

@@ -27,8 +27,8 @@ from exporter.zookeeper.records import (
     UNREADABLE,
     child_count,
     czxid_of,
+    history_of,
     is_reported,
-    origin_and_change,
     pzxid_of,
     version_of,
 )
@@ -343,24 +343,24 @@ class Reconciler:
                 # Its children could not be listed, nor watched, while it was unreadable.
                 self._agenda.want_list(path, load or self.syncing)
             return False
-        (held_origin, held_change), (origin, change) = origin_and_change(held), origin_and_change(record)
+        (held_origin, held_change, held_version), (origin, change, version) = history_of(held), history_of(record)
         if held_origin != origin:
             if not self._goes_back(origin, held_origin):
                 self._remove(path)
                 self.apply_record(path, record, load, listed)
             return False
-        return self.renew(path, held, record, held_change != change)
-
-    def renew(self, path: str, held: bytes, record: bytes, is_changed: bool) -> bool:
-        """Replaces a record by one of the same znode, unless that is older; `is_changed` if its data was written."""
-        if self._goes_back(version_of(record), version_of(held)):
+        if self._goes_back(version, held_version):
             return False
+        self.renew(path, held, record, held_change != change)
+        return True
+
+    def renew(self, path: str, held: bytes, record: bytes, is_changed: bool) -> None:
+        """Replaces a record by a newer one of the same znode; `is_changed` if its data was written."""
         self.tree.replace(path, record)
         if is_changed or is_reported(held, record):
             self.events.append(Event(TreeEvent.NODE_UPDATED, path, record, held))
         else:
             self._aside(TreeEvent.NODE_UPDATED, path, record, held)
-        return True
 
     def _can_be_read(self, path: str) -> None:
         self.hidden.discard(path)

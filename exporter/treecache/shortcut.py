@@ -18,7 +18,7 @@ from exporter.treecache.rest import Rest
 from exporter.treecache.sent import REFRESH, InFlight, Sent
 from exporter.treecache.strategies import Strategies
 from exporter.zookeeper.messages import CHANGED, Reply, WatchEvent
-from exporter.zookeeper.records import UNREADABLE, child_count, origin_and_change
+from exporter.zookeeper.records import UNREADABLE, child_count, history_of
 from exporter.zookeeper.wire import OK, MultiRead
 
 
@@ -101,8 +101,10 @@ class Shortcut:
         if not reconciler.keeping.keeps_all:
             record = reconciler.keeping.record(path, record)
         if held != record:
-            (held_origin, held_change), (origin, change) = origin_and_change(held), origin_and_change(record)
+            held_origin, held_change, held_version = history_of(held)
+            origin, change, version = history_of(record)
             if held_origin != origin:
                 return False
-            reconciler.renew(path, held, record, held_change != change)
+            if version >= held_version:
+                reconciler.renew(path, held, record, held_change != change)
         return True

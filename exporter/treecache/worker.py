@@ -127,7 +127,8 @@ class Worker:
             is_idle = self._identity is not None and self.retry_at is None and self._wake.is_clear()
             if self._stopping or not is_idle:
                 return False
-            self._guest = identity()
+            # One of the operating system's threads, whose greenlets do not matter.
+            self._guest = (threading.get_ident(), None)
             try:
                 patience = turn()
             except BaseException as error:

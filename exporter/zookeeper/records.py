@@ -16,10 +16,13 @@ UNREADABLE = b""
 
 _STAT = struct.Struct("!qqqqiiiqiiq")
 _DATA_LENGTH = struct.Struct("!i")
-_TIMES = struct.Struct("!qqqq")
+#: A stat's zxids and times of creation and change, then its cversion, aversion and pzxid.
+_HISTORY = struct.Struct("!qqqq4xii16xq")
 #: Where a stat's mtime begins.
 _MTIME = 24
 _VERSION = struct.Struct("!8xq20xii16xq")
+#: The numbers that only grow while a znode lives: mzxid, pzxid, cversion and aversion, in order of comparison.
+Version = tuple[int, int, int, int]
 
 #: A stat's ephemeralOwner, dataLength and numChildren, which stand together, and how far from its end they begin.
 OWNER_SIZE_AND_CHILDREN = struct.Struct("!qii")
@@ -60,17 +63,17 @@ def modified_at(record: bytes) -> float:
     return int.from_bytes(record[_MTIME - STAT_SIZE : _MTIME - STAT_SIZE + 8], "big", signed=True) / 1000
 
 
-def origin_and_change(record: bytes) -> tuple[tuple[int, int], tuple[int, int]]:
-    """The zxids and times that distinguish a znode from others at its path, and its data from earlier data.
+def history_of(record: bytes) -> tuple[tuple[int, int], tuple[int, int], Version]:
+    """What distinguishes a znode from others at its path, its data from earlier data, and its version.
 
-    The times matter if an ensemble was wiped, since its zxids then start again.
+    The first two are a zxid and a time each: the times matter if an ensemble was wiped, since its zxids start again.
     """
-    czxid, mzxid, ctime, mtime = _TIMES.unpack_from(record, -STAT_SIZE)
-    return (czxid, ctime), (mzxid, mtime)
+    czxid, mzxid, ctime, mtime, cversion, aversion, pzxid = _HISTORY.unpack_from(record, -STAT_SIZE)
+    return (czxid, ctime), (mzxid, mtime), (mzxid, pzxid, cversion, aversion)
 
 
-def version_of(record: bytes) -> tuple[int, int, int, int]:
-    """The numbers that only grow while a znode lives: mzxid, pzxid, cversion and aversion, in order of comparison."""
+def version_of(record: bytes) -> Version:
+    """The version of a record."""
     mzxid, cversion, aversion, pzxid = _VERSION.unpack_from(record, -STAT_SIZE)
     return mzxid, pzxid, cversion, aversion
 

@@ -51,12 +51,16 @@ class Sending:
         self._watches = watches
         self._calling = client.handler.rlock_object()
         self._closing: Call | None = None
-        self._occasion: _Occasion | None = None
+        #: The connection's thread while it sends requests immediately, the maximum number of seconds for each of them,
+        #: and why the connection is lost.
+        self._at_once_on: int | None = None
+        self._limit = 0.0
+        self._failure: Exception | None = None
 
     def after_fork(self) -> None:
         """In a fork's child: renews the lock."""
         self._calling = self._client.handler.rlock_object()
-        self._occasion = None
+        self._at_once_on = None
 
     # On any thread
 
@@ -66,9 +70,9 @@ class Sending:
         if refusal is not None:
             sink(Reply(request, -1, *request.refused(refusal), 0))
             return
-        result, occasion = OwnResult(self._client, request, sink), self._occasion
-        if occasion is not None and occasion.thread == threading.get_ident():
-            self._send_at_once(request, result, occasion)
+        result = OwnResult(self._client, request, sink)
+        if self._at_once_on == threading.get_ident():
+            self._send_at_once(request, result)
         else:
             self._client.call(request, result)
 
@@ -131,22 +135,23 @@ class Sending:
         """
         client, granted = self._client, self._connecting.granted_timeout
         # Others may hold the watches while they wait for this thread to take what they queue.
-        changing = self._watches.changing
-        if client.queue or self._occasion is not None or not client.has_threads or not changing.acquire(blocking=False):
+        changing, is_under_way = self._watches.changing, self._at_once_on is not None
+        if client.queue or is_under_way or not client.has_threads or not changing.acquire(blocking=False):
             arrived(None)
             return
         # As kazoo limits the time for the requests that it sends.
-        limit = timeout if granted is None else min(timeout, granted / len(client.hosts))
-        self._occasion = occasion = _Occasion(limit)
+        self._limit = timeout if granted is None else min(timeout, granted / len(client.hosts))
+        self._at_once_on, self._failure = threading.get_ident(), None
         try:
             arrived(client.queue)
         finally:
-            self._occasion = None
+            self._at_once_on = None
             changing.release()
-        if occasion.failure is not None:
-            raise occasion.failure
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
 
-    def _send_at_once(self, request: Request, result: OwnResult, occasion: _Occasion) -> None:
+    def _send_at_once(self, request: Request, result: OwnResult) -> None:
         client = self._client
         # As kazoo counts them.
         client.xid = xid = client.xid % (2**31 - 1) + 1
@@ -154,12 +159,12 @@ class Sending:
             result.call = self._observers.begin(request, self._connecting.server or self._connecting.server_now())
         self._traffic.asked()
         client.pending.append((request, result, xid))
-        if occasion.failure is None:
+        if self._failure is None:
             try:
-                self._send(request, occasion.timeout, xid, result.call)
+                self._send(request, self._limit, xid, result.call)
             except Exception as error:
                 # Not to the caller: the connection's thread has to end the connection.
-                occasion.failure = error
+                self._failure = error
 
     def send(self, request: Any, timeout: Any, xid: Any = None) -> None:
         """Sends a request, in place of ``submit``."""
@@ -192,13 +197,3 @@ class Sending:
             queued, result = queue[0] if queue else (None, None)
             call = getattr(result, "call", None) if queued is request else None
         return call
-
-
-class _Occasion:
-    """A moment in which the connection's thread sends immediately."""
-
-    def __init__(self, timeout: float) -> None:
-        self.thread = threading.get_ident()
-        self.timeout = timeout
-        #: Why the connection is lost.
-        self.failure: Exception | None = None

@@ -22,7 +22,8 @@ def decode(frame: bytes, offset: int) -> tuple[int, str]:
         if not 0 <= length <= len(frame) - start:
             raise ValueError(f"a path of {length} bytes in {len(frame) - start} bytes")
         path = frame[start : start + length].decode()
-        if 1 <= kind <= len(WATCH_EVENTS) and not _is_path(path):
+        is_path = path == "/" or (path.startswith("/") and not path.endswith("/") and "//" not in path)
+        if 1 <= kind <= len(WATCH_EVENTS) and not is_path:
             raise ValueError(f"an event with the path {path[:100]!r}")
     except (struct.error, ValueError) as error:
         raise ProtocolError("bad_event", f"a watch event that cannot be decoded: {error}") from error
@@ -32,7 +33,3 @@ def decode(frame: bytes, offset: int) -> tuple[int, str]:
 def encode(kind: int, path: str) -> bytes:
     """The event as a server would send it."""
     return _HEAD.pack(kind, _CONNECTED) + encode_string(path)
-
-
-def _is_path(path: str) -> bool:
-    return path == "/" or (path.startswith("/") and not path.endswith("/") and "//" not in path)

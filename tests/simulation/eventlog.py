@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from exporter.treecache.events import TreeEvent
 from exporter.treecache.outcome import Event
 from exporter.treecache.tree import Tree
-from exporter.zookeeper.records import origin_and_change
+from exporter.zookeeper.records import history_of
 from tests.simulation.server import ModelServer
 from tests.simulation.znodes import STAT
 
@@ -87,9 +87,7 @@ class EventLog:
             assert held is not None, f"unknown {path!r} updated"
             assert old is not None, f"{path!r} updated without its old record"
             assert gist(old) == gist(held), f"{path!r} updated with a wrong old record"
-            assert origin_and_change(record)[0] == origin_and_change(held)[0], (
-                f"{path!r} created again but published as updated"
-            )
+            assert history_of(record)[0] == history_of(held)[0], f"{path!r} created again but published as updated"
             assert gist(record) != gist(held), f"{path!r} updated without a change"
             self._assert_newer(path, record, added=False)
             self.nodes[path] = record
@@ -117,7 +115,7 @@ class EventLog:
             del self._seen[other]
 
     def _assert_newer(self, path: str, record: bytes, added: bool) -> None:
-        (czxid, _), (mzxid, _) = origin_and_change(record)
+        (czxid, _), (mzxid, _), _ = history_of(record)
         version, seen = (czxid, mzxid), self._seen.get(path)
         is_excused = self._may_go_back() or path in self._excused or self._may_be_unreadable(path)
         if seen is not None and not is_excused:

@@ -28,8 +28,9 @@ def test_every_field(data: bytes | None, fields: tuple[int, ...]) -> None:
     assert records.data_of(taken) == data
     assert records.stat_of(taken) == stat
     assert records.czxid_of(taken) == stat.czxid
-    assert records.origin_and_change(taken) == ((stat.czxid, stat.ctime), (stat.mzxid, stat.mtime))
-    assert records.version_of(taken) == (stat.mzxid, stat.pzxid, stat.cversion, stat.aversion)
+    version = (stat.mzxid, stat.pzxid, stat.cversion, stat.aversion)
+    assert records.version_of(taken) == version
+    assert records.history_of(taken) == ((stat.czxid, stat.ctime), (stat.mzxid, stat.mtime), version)
     assert records.pzxid_of(taken) == stat.pzxid
     assert records.child_count(taken) == stat.numChildren
     assert records.owner_and_size(taken) == (stat.ephemeralOwner, stat.dataLength)

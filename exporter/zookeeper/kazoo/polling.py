@@ -51,7 +51,8 @@ class PollingHandler:
         if not happened:
             return [], [], []
         readable = [reader for reader in readers if happened.get(reader.fileno(), 0) & _READABLE]
-        return readable, [writer for writer in writers if happened.get(writer.fileno(), 0) & _WRITABLE], []
+        writable = writers and [writer for writer in writers if happened.get(writer.fileno(), 0) & _WRITABLE]
+        return readable, list(writable), []
 
 
 def _poll(readers: Sequence[Any], writers: Sequence[Any], timeout: float | None) -> dict[int, int]:
