@@ -35,7 +35,7 @@ class BulkHistogram(Collector):
         self._sum = 0.0
         self._exemplars: dict[int, Exemplar] = {}
         self._lock = threading.Lock()
-        #: Values that are not counted yet: they are when they are many, or collected.
+        #: Values that are not counted yet: they are once there are many, and by `collect`.
         self._waiting: deque[float] = deque()
 
     def observe(self, value: float) -> None:
@@ -55,20 +55,22 @@ class BulkHistogram(Collector):
             self._count()
 
     def _count(self) -> None:
-        """Counts the values that wait."""
-        waiting = self._waiting
+        """Counts the values that wait. Others may add some meanwhile, but only the lock's holder takes them."""
         with self._lock:
-            # Others add values, but only one thread at a time takes them.
-            for _ in range(len(waiting)):
-                value = waiting.popleft()
-                self._counts[bisect_left(self._bounds, value)] += 1
-                self._sum += value
+            self._count_waiting()
+
+    def _count_waiting(self) -> None:
+        for _ in range(len(self._waiting)):
+            value = self._waiting.popleft()
+            self._counts[bisect_left(self._bounds, value)] += 1
+            self._sum += value
 
     def collect(self) -> Iterator[Family]:
         """Yields the one family, as it is now."""
-        self._count()
         with self._lock:
-            counts, total, exemplars = list(self._counts), self._sum, dict(self._exemplars)
+            exemplars = dict(self._exemplars)
+            self._count_waiting()
+            counts, total = list(self._counts), self._sum
         family = self._metric.family()
         for place, (bound, count) in enumerate(zip(self._bounds, itertools.accumulate(counts), strict=True)):
             labels = {"le": floatToGoString(bound)}  # type: ignore[no-untyped-call]

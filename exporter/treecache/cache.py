@@ -531,7 +531,8 @@ class TreeCache:
                 finally:
                     if not outcome.requests:
                         self._publish(outcome)
-                return None
+                # A request that the server would not accept is answered on this side, while it is submitted.
+                return 0.0 if inbox else None
         return self._turn() if self._is_turn_short() else DECLINED
 
     def _is_turn_short(self) -> bool:

@@ -58,7 +58,7 @@ class ClassicStrategy:
             yield Sending(GetData(self._prefix, path), ALL_LOADS)
 
     def refresh(self, path: str) -> None:
-        """Returns None: a change may need a list as well, or another watch."""
+        """Returns None: each read sets a watch anew."""
 
     def audit_room(self, in_flight: int, audited: int, allowance: int | None) -> int:
         """A few single reads."""

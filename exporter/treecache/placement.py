@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Collection
 
+from exporter.treecache.reading import SHORT_BYTES
 from exporter.treecache.replica import Replica
 from exporter.treecache.tree import Branch
 from exporter.zookeeper.messages import Barrier, Reply, WatchEvent
@@ -20,8 +21,6 @@ from exporter.zookeeper.wire import NO_NODE, ReadRequest
 #: The maximum number of messages of a short turn; also that of operations of a request whose answer is applied in it,
 #: and that of znodes of a tree that is being read.
 SHORT = 64
-#: The maximum number of bytes of such an answer.
-SHORT_BYTES = 16 * 1024
 
 #: Messages that arrive from the server, on the connection's thread.
 ARRIVING = (WatchEvent, Reply, Barrier)

@@ -78,7 +78,7 @@ class RecursiveStrategy:
                 allowance -= sending.request.operations
             yield sending
 
-    def refresh(self, path: str) -> MultiRead:
+    def refresh(self, path: str) -> MultiRead | None:
         """A batch of one read."""
         return MultiRead(self._prefix, (path,), ())
 
@@ -126,7 +126,7 @@ class RecursiveStrategy:
         if len(agenda) == 1 and agenda.loaded and allowance != 0 and agenda.first_list() is None:
             # Most refreshes; the first path always fits.
             read, _ = agenda.take_read()
-            return Sending(self.refresh(read), NO_LOADS)
+            return Sending(MultiRead(self._prefix, (read,), ()), NO_LOADS)
         room = self._batch_size.room(len(self._prefix.encode()), allowance)
         reads, loads, read_bytes = agenda.take_reads(room.operations, room.bytes, room.overhead)
         room.take(len(reads), read_bytes)

@@ -10,7 +10,8 @@ events to publish and the faults to report that follow from them:
   clears the mark.
 - `Freshness` verifies how fresh the tree is, and `Audit` whether it is correct.
 - `Dispatch` sends their reads, when `exporter.treecache.reading` allows it, and `Answers` applies the answers.
-- `Shortcut` does all that for the refresh of one znode while nothing else goes on: call `shortcut` instead.
+- `Shortcut` does all that for the refresh of one znode while nothing else goes on; `shortcut` then takes the place of
+  `receive` and `take`.
 """
 
 from __future__ import annotations
@@ -166,7 +167,8 @@ class Replica:
     def shortcut(self, message: Message, now: float) -> Outcome | None:
         """Receives a message and returns what to do next, if that is the refresh of one znode and nothing else.
 
-        None if there is more to do: then nothing has happened. Call it before `wake_at`, which stays the same.
+        None if there is more to do: then the replica is as it was. Call it only while `now` is earlier than `wake_at`,
+        which stays the same.
         """
         if isinstance(message, WatchEvent):
             is_done = self._shortcut.on_event(message, now)

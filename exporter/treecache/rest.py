@@ -1,4 +1,4 @@
-"""Rest: whether a replica has nothing to do but to wait for watch events and for the answers under way."""
+"""Rest: whether a replica does nothing but wait for watch events and for the answers under way."""
 
 from __future__ import annotations
 
@@ -42,9 +42,11 @@ class Rest:
             or self._reconciler.syncing
             or self._timers.pending
             or self._audit.is_running
+            or self._audit.comparison.findings.found
             or self._freshness.check is not None
             or self._credibility.doubted
             or self._reconciler.suspects
+            or self._reconciler.recheck_at is not None
             or not self._agenda.is_empty
             or self._reconciler.contradictions.struck
             or self._answers.failures.struck

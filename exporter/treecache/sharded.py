@@ -50,6 +50,9 @@ class ShardedStrategy(RecursiveStrategy):
         """The same as for a recursive watch, and the root's children if those changed."""
         return ((path,), (path,)) if kind == CHILD and not path else super().dirty(kind, path)
 
+    def refresh(self, path: str) -> None:
+        """Returns None: a read may need a watch first."""
+
     def answered(self, request: ReadRequest, size: int) -> None:
         """Adapts the size of batches, and notes children that may no longer exist."""
         super().answered(request, size)

@@ -12,7 +12,7 @@ import struct
 from exporter.treecache.agenda import NO_LOADS
 from exporter.treecache.options import CacheOptions
 from exporter.treecache.outcome import Outbox
-from exporter.treecache.reading import Pace
+from exporter.treecache.reading import SHORT_BYTES, Pace
 from exporter.treecache.reconciler import Reconciler
 from exporter.treecache.rest import Rest
 from exporter.treecache.sent import REFRESH, InFlight, Sent
@@ -23,7 +23,7 @@ from exporter.zookeeper.wire import OK, MultiRead
 
 
 class Shortcut:
-    """Takes events and answers that lead to nothing but the refresh of one known leaf.
+    """Sends the read of a znode that changed, and applies the answer if that changes a known leaf and nothing else.
 
     Args:
         root: the server's path of the root.
@@ -31,7 +31,7 @@ class Shortcut:
         rest: says whether anything else goes on.
         in_flight: the requests sent and not yet answered.
         strategies: make the read.
-        pace: counts the change, and may hold its read back.
+        pace: counts the change; while it holds reads back, there is no shortcut.
         reconciler: has the tree.
         outbox: takes the read, the event and so on.
     """
@@ -79,7 +79,9 @@ class Shortcut:
         sent = in_flight.get(request)
         if self._is_ruled_out or sent is None or sent.purpose != REFRESH or len(in_flight) > 1 or reply.error != OK:
             return False
-        if not isinstance(request, MultiRead) or len(request.reads) != 1 or request.lists or not self._rest:
+        if not isinstance(request, MultiRead) or len(request.reads) != 1 or request.lists:
+            return False
+        if len(reply.body) > SHORT_BYTES or not self._rest:
             return False
         try:
             (record,) = request.decode(reply.body, reply.offset)

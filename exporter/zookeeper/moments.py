@@ -21,7 +21,7 @@ _TOLERANCE = 2 * _PRECISION
 class Moment(NamedTuple):
     """One point in time: ``monotonic`` and ``unix`` seconds, read in this order.
 
-    Both readings are made within the call of `now`.
+    Those of `now` are made within its call.
     """
 
     monotonic: float

@@ -46,7 +46,7 @@ class Reception:
         self._client = client
         self._write = originals.write
         #: Has ``select`` if somebody has replaced that, see `exporter.zookeeper.kazoo.polling`.
-        self._replaced = vars(client.handler)
+        self._own_attributes = vars(client.handler)
         self._observers = observers
         self._traffic = traffic
         self._connecting = connecting
@@ -81,7 +81,7 @@ class Reception:
         try:
             # At once, while kazoo first asks the socket whether it takes any bytes; kazoo also knows what errors mean.
             try:
-                sent = 0 if "select" in self._replaced else self._client.socket.send(message)
+                sent = 0 if "select" in self._own_attributes else self._client.socket.send(message)
             except OSError:
                 sent = 0
             if sent < len(message):
@@ -100,7 +100,7 @@ class Reception:
     def read_socket(self, read_timeout: float) -> Any:
         """Reads all arrived messages; kazoo's own method reads one frame with several system calls."""
         sock, handler = self._client.socket, self._client.handler
-        if "select" in self._replaced and not handler.select([sock], [], [], read_timeout)[0]:
+        if "select" in self._own_attributes and not handler.select([sock], [], [], read_timeout)[0]:
             raise handler.timeout_exception("socket time-out during read")
         self._traffic.heard(self._buffer.receive(sock))
         frames = self._buffer.frames()

@@ -52,7 +52,7 @@ class Traffic:
     def heard(self, size: int) -> None:
         """Counts bytes that came from the server."""
         self.received_bytes += size
-        # A `Moment`, but for the check that nothing came between the two readings: `SteadyTime` notices that as well.
+        # A `Moment`, but for the check that nothing came between the two readings: `SteadyTime` notices a millisecond.
         self.last_heard = now = time.monotonic()
         self._heard_at = (now, time.time())
 

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from exporter.treecache.placement import SHORT, SHORT_BYTES, is_short
-from exporter.treecache.reading import AUDITED
+from exporter.treecache.placement import SHORT, is_short
+from exporter.treecache.reading import AUDITED, SHORT_BYTES
 from exporter.treecache.walk import Walk
 from exporter.zookeeper.messages import CHANGED, Barrier, Connected, Message, Reply, Suspended, WatchEvent
 from exporter.zookeeper.wire import NO_NODE, GetChildren, GetData, MultiRead, Sync

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from kazoo.client import KazooClient
 
 from exporter import TreeCache, TreeEvent
+from exporter.treecache.findings import Findings
+from exporter.treecache.reading import SHORT_BYTES
 from exporter.treecache.shard import Shard
-from exporter.zookeeper.messages import CHANGED, WatchEvent
+from exporter.zookeeper.capabilities import TOO_MUCH, Capabilities
+from exporter.zookeeper.messages import CHANGED, Reply, WatchEvent
 from tests.simulation.harness import Harness
 from tests.support import eventually
 
@@ -38,14 +41,14 @@ def test_a_real_change_takes_it(client: KazooClient) -> None:
             before = len(heard)
             client.set("/app/a", b"%d" % taken)
             eventually(lambda: len(heard) > before)
-            return len(shortcuts) >= 2
+            return shortcuts >= {WatchEvent, Reply}
 
-        shortcut, shortcuts = replica.shortcut, list[object]()
+        shortcut, shortcuts = replica.shortcut, set[type]()
 
         def note(message: Any, now: float) -> Any:
             outcome = shortcut(message, now)
             if outcome is not None:
-                shortcuts.append(outcome)
+                shortcuts.add(type(message))
             return outcome
 
         replica.shortcut = note  # type: ignore[method-assign]
@@ -71,6 +74,42 @@ def test_the_answer_to_its_read_takes_it_too() -> None:
 )
 def test_options_rule_it_out(options: dict[str, Any]) -> None:
     harness = loaded(**options)
+    assert harness.replica.shortcut(EVENT, harness.now) is None
+
+
+def test_a_read_that_is_refused_on_this_side_is_settled_at_once(
+    client: KazooClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.ensure_path("/app/a")
+    with TreeCache(client, "/app") as cache:
+        assert cache.wait_initialized(60)
+        patience, short_turn = list[object](), cache._short_turn
+
+        def note() -> float | None:
+            patience.append(short_turn())
+            return cast(float | None, patience[-1])
+
+        monkeypatch.setattr(cache, "_short_turn", note)
+        monkeypatch.setattr(Capabilities, "refuses", lambda *told: TOO_MUCH)
+        client.set("/app/a", b"large")
+        eventually(lambda: cache.stats().unreadable_nodes == 1)
+        assert patience[0] == 0.0, "the answer waits for another message"
+
+
+@pytest.mark.parametrize(("size", "number"), [(SHORT_BYTES // 2, 2), (SHORT_BYTES + 1, 1)])
+def test_a_large_answer_does_not_take_it(size: int, number: int) -> None:
+    harness = loaded()
+    harness.is_prompt = True
+    harness.server.set("/app/a", bytes(size))
+    harness.deliver()
+    harness.server.execute()
+    harness.deliver()
+    assert harness.shortcuts == number
+
+
+def test_what_an_audit_has_found_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = loaded(audit_interval=30.0)
+    monkeypatch.setattr(Findings, "found", 1)
     assert harness.replica.shortcut(EVENT, harness.now) is None
 
 

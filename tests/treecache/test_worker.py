@@ -310,9 +310,9 @@ def test_a_guest_takes_a_turn_in_its_own_thread(idle: Worker) -> None:
     assert not idle.is_current()
 
 
-def test_a_guest_that_is_not_welcome_takes_no_turn(idle: Worker, turns: Turns) -> None:
+def test_a_guest_that_declines_requests_no_turn(idle: Worker) -> None:
     assert not idle.visit(lambda: DECLINED)
-    assert turns.taken == 0
+    assert idle.is_unasked()
 
 
 def test_a_guest_comes_to_no_turn_that_is_under_way_or_requested(worker: Worker, turns: Turns) -> None:

@@ -28,7 +28,7 @@ class PollingHandler:
     def __init__(self, handler: Any, pause: Callable[[], float] = float) -> None:
         self._handler = handler
         #: Has ``select`` if somebody has replaced that, as tests do that simulate the network.
-        self._replaced = vars(handler)
+        self._own_attributes = vars(handler)
         self._pause = pause
 
     def __getattr__(self, name: str) -> Any:
@@ -42,7 +42,7 @@ class PollingHandler:
         Raises:
             ValueError: a socket is closed.
         """
-        if "select" in self._replaced:
+        if "select" in self._own_attributes:
             ready: Ready = self._handler.select(readers, writers, exceptional, timeout)
             return ready
         if len(readers) > 1 and (pause := self._pause()):
