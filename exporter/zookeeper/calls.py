@@ -111,8 +111,8 @@ class Call:
 
     def __init__(self, request: Any, observers: tuple[ClientObserver, ...], server: str | None = None) -> None:
         self.request = request
-        #: One of `OPERATIONS`.
-        self.operation = _OPERATIONS.get(request.type, OTHER)
+        #: One of `OPERATIONS`. A request of which kazoo knows no type is another.
+        self.operation = _OPERATIONS.get(getattr(request, "type", 0), OTHER)
         self.observers = observers
         self.began_at = time.monotonic()
         self.ended_at: float | None = None

@@ -17,7 +17,7 @@ from exporter import TreeCache
 from exporter.demo.server import ZooKeeperServer
 from exporter.treecache.observer import CacheObserver
 from exporter.treecache.sent import Sent
-from exporter.zookeeper.calls import ERRORS, OPERATIONS, Call, ClientObserver
+from exporter.zookeeper.calls import ERRORS, OPERATIONS, OTHER, Call, ClientObserver
 from exporter.zookeeper.observers import Observers
 from exporter.zookeeper.session import Session
 from exporter.zookeeper.wire import GetData, MultiRead, WatchingRead
@@ -346,6 +346,10 @@ def test_pings_are_answered_in_their_order() -> None:
     assert pings[2].error == "CONNECTIONLOSS"
     observers.answered(-2, 10, 16)
     assert recorder.ended == pings
+
+
+def test_a_request_without_a_type_is_a_call_as_well() -> None:
+    assert Call(object(), ()).operation == OTHER
 
 
 def test_a_call_that_two_end_at_once_ends_once(monkeypatch: pytest.MonkeyPatch) -> None:
