@@ -40,9 +40,7 @@ class BulkHistogram(Collector):
 
     def observe(self, value: float) -> None:
         """Counts one value, in the metric's unit."""
-        self._waiting.append(value)
-        if len(self._waiting) >= _MANY:
-            self._count()
+        self.observe_all((value,), None)
 
     def observe_all(self, values: Sequence[float], exemplar: Mapping[str, str] | None) -> None:
         """Counts each value, in the metric's unit; gives the exemplar, if any, to the last value of each bucket."""
@@ -52,14 +50,11 @@ class BulkHistogram(Collector):
             for value in values:
                 self._exemplars[bisect_left(self._bounds, value)] = Exemplar(dict(exemplar), value, now)
         if len(self._waiting) >= _MANY:
-            self._count()
+            with self._lock:
+                self._count()
 
     def _count(self) -> None:
-        """Counts the values that wait. Others may add some meanwhile, but only the lock's holder takes them."""
-        with self._lock:
-            self._count_waiting()
-
-    def _count_waiting(self) -> None:
+        """Counts the values that wait, with the lock held. Others may add some meanwhile, but only this takes them."""
         for _ in range(len(self._waiting)):
             value = self._waiting.popleft()
             self._counts[bisect_left(self._bounds, value)] += 1
@@ -69,7 +64,7 @@ class BulkHistogram(Collector):
         """Yields the one family, as it is now."""
         with self._lock:
             exemplars = dict(self._exemplars)
-            self._count_waiting()
+            self._count()
             counts, total = list(self._counts), self._sum
         family = self._metric.family()
         for place, (bound, count) in enumerate(zip(self._bounds, itertools.accumulate(counts), strict=True)):

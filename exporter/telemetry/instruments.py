@@ -94,7 +94,7 @@ class ClientInstruments(ClientObserver):
 
     def call_ended(self, call: Call) -> None:
         assert call.ended_at is not None
-        exemplar = None if call.exemplar is None else dict(call.exemplar)
+        exemplar = _copy(call.exemplar)
         self._observe[call.operation](call.ended_at - call.began_at, exemplar)
         if call.error is not None:
             self._errors.labels(call.operation, call.error).inc()

@@ -109,7 +109,7 @@ class Capabilities:
 
         It would end the connection again.
         """
-        known = self._servers.get(server) or self._of(server)
+        known = self._of(server)
         if (known.refused_bytes is None and not known.resting) or not request.is_of_one_path:
             return None
         is_limited = known.refused_bytes is not None and now - known.refused_at < _BELIEVED
@@ -137,7 +137,7 @@ class Capabilities:
     def answered(self, request: Request, error: int, server: str, now: float) -> None:
         """Notes the answer to a request."""
         self._unanswered.pop(request, None)
-        known, size = self._servers.get(server) or self._of(server), request.size
+        known, size = self._of(server), request.size
         if isinstance(request, AddWatch | MultiRead):
             if error in (UNIMPLEMENTED, MARSHALLING_ERROR):
                 self.found(server, False, now)

@@ -18,7 +18,7 @@ class OneShotWatches:
 
     def __init__(self) -> None:
         #: The kinds by the hash of the path: half the size of the paths themselves, and as good for counting.
-        self.kinds: dict[int, int] = {}
+        self._kinds: dict[int, int] = {}
         self.data = 0
         self.children = 0
 
@@ -31,24 +31,24 @@ class OneShotWatches:
         found = error == OK or (error == NO_NODE and isinstance(request, Exists))
         if found and isinstance(request, WatchingRead) and request.watch:
             kind = _CHILDREN if isinstance(request, GetChildren) else _DATA
-            self._change(request.path, self.kinds.get(hash(request.path), 0) | kind)
+            self._change(request.path, self._kinds.get(hash(request.path), 0) | kind)
 
     def fired(self, event: int, path: str) -> None:
         """A watch event came."""
-        kinds = self.kinds.get(hash(path), 0)
+        kinds = self._kinds.get(hash(path), 0)
         if kinds:
             used_up = _DATA | _CHILDREN if event == DELETED else _CHILDREN if event == CHILD else _DATA
             self._change(path, kinds & ~used_up)
 
     def clear(self) -> None:
         """The connection is lost, and the watches with it."""
-        self.kinds.clear()
+        self._kinds.clear()
         self.data = self.children = 0
 
     def _change(self, path: str, kinds: int) -> None:
         key = hash(path)
-        before = self.kinds.pop(key, 0)
+        before = self._kinds.pop(key, 0)
         if kinds:
-            self.kinds[key] = kinds
+            self._kinds[key] = kinds
         self.data += bool(kinds & _DATA) - bool(before & _DATA)
         self.children += bool(kinds & _CHILDREN) - bool(before & _CHILDREN)

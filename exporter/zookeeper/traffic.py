@@ -74,7 +74,7 @@ class Traffic:
     def asked(self) -> None:
         """Notes the time of a request. Requests are answered in order, so the youngest ones are outstanding."""
         with self._asking:
-            outstanding = len(self._client.queue) + len(self._client.pending)
+            outstanding = self.outstanding()
             while len(self._asked_at) > outstanding:
                 self._asked_at.popleft()
             self._asked_at.append(time.monotonic())

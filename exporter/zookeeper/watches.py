@@ -19,7 +19,7 @@ from exporter.zookeeper.oneshots import OneShotWatches
 from exporter.zookeeper.stats import WATCH_EVENTS
 from exporter.zookeeper.stream import Sink, Stream, Submit, Subscription
 from exporter.zookeeper.traffic import Traffic
-from exporter.zookeeper.wire import OK, AddWatch, MultiRead, RemoveWatches, Request, WatchingRead
+from exporter.zookeeper.wire import OK, AddWatch, RemoveWatches, Request, WatchingRead
 
 
 class Watches:
@@ -79,7 +79,7 @@ class Watches:
         """A request of the session was answered."""
         if request in self._unwatched:
             self._unwatched.discard(request)
-        elif not isinstance(request, MultiRead):
+        else:
             self._one_shot.answered(request, error)
         if isinstance(request, AddWatch) and error != OK:
             self._recursive.discard(request.path)
@@ -97,8 +97,7 @@ class Watches:
         kind, path = watchevent.decode(frame, offset)
         if 1 <= kind <= len(WATCH_EVENTS):
             self._traffic.watch_events[WATCH_EVENTS[kind - 1]] += 1
-        if self._one_shot.kinds:
-            self._one_shot.fired(kind, path)
+        self._one_shot.fired(kind, path)
         trace = self._observers.watch_fired(kind, path)
         event = WatchEvent(kind, path, zxid, self._traffic.last_heard or 0.0, trace)
         self._stream.send_event(event)

@@ -90,8 +90,8 @@ class Harness:
         self.shortcuts = 0
         #: Whether messages were received since the last turn.
         self._is_behind = False
-        #: What followed from each turn that did anything, and when the next one was due.
-        self.trace: list[tuple[Outcome, float | None]] = []
+        #: What followed from each turn that did anything, and when the next one was due; None to note nothing.
+        self.trace: list[tuple[Outcome, float | None]] | None = None
         self._is_sure = self._is_attached = False
         self._is_cut = True
         self._ask_by: float | None = None
@@ -176,7 +176,7 @@ class Harness:
         self._carry_out(outcome)
 
     def _carry_out(self, outcome: Outcome) -> None:
-        if any(outcome):
+        if self.trace is not None and any(outcome):
             self.trace.append((outcome, self.replica.wake_at))
         self._idle_turns = 0 if any(outcome) or self.time_left > 0 else self._idle_turns + 1
         assert self._idle_turns < _IDLE_TURNS, "it takes turn after turn, and does nothing"

@@ -35,7 +35,7 @@ def course(plan: Plan, *, shortcuts: bool) -> tuple[int, list[Any]]:
     """How many shortcuts a replica took under a plan, and everything that it did."""
     schedule = Schedule(plan.options)
     harness = schedule._harness
-    harness.takes_shortcuts = shortcuts
+    harness.takes_shortcuts, harness.trace = shortcuts, []
     schedule.run(plan)
     turns = [(str(outcome), [paths(sent.request) for sent in outcome.requests], due) for outcome, due in harness.trace]
     return harness.shortcuts, [turns, harness.held(), [repr(fault) for fault in harness.faults]]
