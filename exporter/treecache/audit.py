@@ -19,6 +19,7 @@ Between two audits, `Glances` read a few znodes and list none; they do not count
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from enum import Enum
 from itertools import chain
@@ -123,9 +124,11 @@ class Audit:
 
     @property
     def due_at(self) -> float | None:
-        """When the next audit or glance is due; None while one is under way."""
+        """When the next audit or glance is due, or the findings of the last; None while one is under way."""
         if self.is_running or self._due_at is None:
             return None
+        if self.comparison.findings.found:
+            return -math.inf
         return min(self._due_at, self._glances.due_at or self._due_at)
 
     @property

@@ -493,10 +493,10 @@ class TreeCache:
         """Subscribes to the session's stream, with a new inbox that no earlier subscription fills."""
         assert self._session is not None
         inbox: deque[Message | _RootSettled] = deque()
-        self._inbox = inbox
         self._subscription = self._session.subscribe(
             self._root_on_server, functools.partial(self._hear, inbox), self._on_arrived
         )
+        self._inbox = inbox
 
     def _hear(self, inbox: deque[Message | _RootSettled], message: Message | _RootSettled) -> None:
         engine = self._engine
@@ -566,14 +566,17 @@ class TreeCache:
         Of the messages in the inbox it keeps only the connection's changes: listeners still need their events.
         """
         self._replica.detach(time.monotonic())
-        heard: list[Message | _RootSettled] = [one for one in list(self._inbox) if isinstance(one, _CONNECTION)]
-        old, self._waiting_connection, self._create_at = self._subscription, None, None
+        old, inbox, self._waiting_connection, self._create_at = self._subscription, self._inbox, None, None
         self._subscribe()
+        if old is not None:
+            old.close()
+        # Only now, since a change that comes before the new subscription is in the old inbox alone. One that comes
+        # before the end of the old subscription is in both.
+        again = set(map(id, list(self._inbox)))
+        heard = [one for one in list(inbox) if isinstance(one, _CONNECTION) and id(one) not in again]
         if heard and self._inbox and isinstance(heard[-1], Connected):
             del heard[-1]
         self._inbox.extendleft(reversed(heard))
-        if old is not None:
-            old.close()
 
     def _on_engine_failure(self, error: BaseException, delay: float) -> None:
         self._initialized.clear()

@@ -131,6 +131,27 @@ def test_a_failed_cache_says_so_until_it_is_complete_again(
     eventually(lambda: [e.event_type for e in events] == [TreeEvent.NODE_ADDED, TreeEvent.INITIALIZED])
 
 
+def test_a_session_that_ends_during_the_recovery_is_not_missed(
+    cache: TreeCache, client: KazooClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscribe = cache._subscribe
+
+    def subscribe_late() -> None:
+        client.stop()
+        subscribe()
+
+    monkeypatch.setattr(cache, "_subscribe", subscribe_late)
+    events: list[int] = []
+    cache.listen(lambda event: events.append(event.event_type))
+    breaks(monkeypatch, cache._replica, "take").errors = [RuntimeError("once")]
+    client.create(f"{ROOT}/new")
+    eventually(lambda: TreeEvent.CONNECTION_LOST in events)
+    client.start()
+    eventually(lambda: is_true_to(cache, client))
+    connection = (TreeEvent.CONNECTION_LOST, TreeEvent.CONNECTION_RECONNECTED)
+    assert [event for event in events if event in connection] == list(connection)
+
+
 def test_the_same_error_turn_after_turn_backs_off_and_is_named_once(
     cache: TreeCache, client: KazooClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -88,6 +88,8 @@ class Harness:
         #: Whether these turns may be shortcuts, and how many were.
         self.takes_shortcuts = True
         self.shortcuts = 0
+        #: Whether each turn after which the replica only waits is repeated, to see that nothing was left to do.
+        self.repeats_turns = False
         #: Whether messages were received since the last turn.
         self._is_behind = False
         #: What followed from each turn that did anything, and when the next one was due; None to note nothing.
@@ -172,6 +174,9 @@ class Harness:
         """Sends the replica's requests and publishes its events; requests wait for a connection if there is none."""
         self.now += _TURN
         outcome = self.replica.take(self.now)
+        if self.repeats_turns and self.time_left > 0 and not self.replica.outstanding_operations:
+            left = self.replica.take(self.now)
+            assert not any(left), f"it has more to do than it announces: {left}"
         self._is_behind = False
         self._carry_out(outcome)
 
