@@ -16,7 +16,7 @@ them waits, for milliseconds. A change passes these decisions, in this order:
    those of an audit. While one is, fewer than 64 paths wait for its answer, so that later ones may join them; a load
    does not wait.
 5. *Batch size* (`BatchSize`): starts at 64 operations and doubles with each batch that is at least half full, up to
-   ``batch_size``; batches are smaller if paths or answers are long.
+   ``batch_size``; batches are smaller if paths or answers are long, or if lists have many names.
 6. *Rate limit* (`RateLimit`): at most ``max_nodes_per_second``, if set; unused reads of a tenth of a second may be
    saved up. While many wait, none leaves before half of that is saved up.
 7. *Audits* (`AUDITED`, `AUDIT_BYTES`) read in small requests, as many at once as the window has room for. A refresh
@@ -185,6 +185,8 @@ class Room:
     #: The expected maximum number of bytes of an answer, and of a child's name in it.
     _REPLY_BYTES = 1024 * 1024
     _NAME_BYTES = 24
+    #: So many names cost as much as an operation: others wait for a list of thousands.
+    _NAMES = 8
 
     def __init__(self, operations: int, answer_bytes: float, overhead: int, request_bytes: int) -> None:
         self._operations = operations
@@ -222,6 +224,6 @@ class Room:
 
     def take(self, operations: int, size: int, names: int = 0) -> None:
         """Takes room for operations on paths of `size` bytes in all, and for the names that they may list."""
-        self._operations -= operations
+        self._operations -= operations + names // self._NAMES
         self._request_bytes -= size + operations * self._overhead
         self._reply_bytes -= operations * self._answer_bytes + names * self._NAME_BYTES

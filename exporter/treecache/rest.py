@@ -42,7 +42,6 @@ class Rest:
             or self._reconciler.syncing
             or self._timers.pending
             or self._audit.is_running
-            or self._audit.comparison.findings.found
             or self._freshness.check is not None
             or self._credibility.doubted
             or self._reconciler.suspects

@@ -57,12 +57,13 @@ def test_no_more_than_the_allowance() -> None:
     assert [sending.request.operations for sending in sent] == [10, 10, 5]
 
 
-def test_lists_take_room_for_the_names_they_bring() -> None:
+@pytest.mark.parametrize(("children", "together"), [(1, 32), (16, 16), (100, 5), (30_000, 1)])
+def test_lists_take_room_for_the_names_they_bring(children: int, together: int) -> None:
     agenda = Agenda()
-    for number in range(10):
+    for number in range(200):
         agenda.want_list(f"/{number}", True)
-    sent = requests(RecursiveStrategy("/app", 100, 4), agenda, children=30_000)
-    assert [len(sending.request.lists) for sending in sent] == [2, 2, 2, 2]
+    sent = requests(RecursiveStrategy("/app", 64, 4), agenda, children=children)
+    assert [len(sending.request.lists) for sending in sent] == [together] * 4
 
 
 def test_what_is_dirty_comes_before_lists_and_these_before_the_survey() -> None:
