@@ -110,7 +110,10 @@ def test_a_large_answer_does_not_take_it(size: int, number: int) -> None:
 def test_what_an_audit_has_found_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     harness = loaded(audit_interval=30.0)
     monkeypatch.setattr(Findings, "found", 1)
-    assert harness.replica.shortcut(EVENT, harness.now) is None
+    harness.is_prompt = True
+    harness.server.set("/app/a", b"new")
+    harness.deliver()
+    assert harness.shortcuts == 0
 
 
 def test_a_second_change_does_not_take_it() -> None:
