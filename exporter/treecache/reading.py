@@ -27,7 +27,7 @@ The classic strategy reads each znode by its own request: of the above, 4 and 5 
 A change of a leaf that comes alone, while nothing else goes on, passes 3 and is read without the rest
 (`exporter.treecache.shortcut`).
 
-Measured on 2 cores (bench/README.md says how): a load of 100,101 znodes takes 0.25 s and 127 requests (kazoo's cache:
+Measured on 2 cores (bench/README.md says how): a load of 100,101 znodes takes 0.25 s and 141 requests (kazoo's cache:
 200,205 requests). At 500 updates a second, which are no stream, half of the changes of a tree of 10,001 znodes reach a
 listener within 0.91 ms (kazoo: 1.02), and 99 % within 1.56 ms (kazoo: 1.85). After 20,000 updates at full speed, the
 cache has the last one 21 ms later. Letting events gather in the socket, together with observing refreshes in bulk,
