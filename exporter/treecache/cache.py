@@ -568,15 +568,17 @@ class TreeCache:
         self._replica.detach(time.monotonic())
         old, inbox, self._waiting_connection, self._create_at = self._subscription, self._inbox, None, None
         self._subscribe()
-        if old is not None:
-            old.close()
-        # Only now, since a change that comes before the new subscription is in the old inbox alone. One that comes
-        # before the end of the old subscription is in both.
-        again = set(map(id, list(self._inbox)))
-        heard = [one for one in list(inbox) if isinstance(one, _CONNECTION) and id(one) not in again]
-        if heard and self._inbox and isinstance(heard[-1], Connected):
-            del heard[-1]
-        self._inbox.extendleft(reversed(heard))
+        try:
+            if old is not None:
+                old.close()
+        finally:
+            # Only now, since a change that comes before the new subscription is in the old inbox alone. One that comes
+            # before the end of the old subscription is in both.
+            again = set(map(id, list(self._inbox)))
+            heard = [one for one in list(inbox) if isinstance(one, _CONNECTION) and id(one) not in again]
+            if heard and self._inbox and isinstance(heard[-1], Connected):
+                del heard[-1]
+            self._inbox.extendleft(reversed(heard))
 
     def _on_engine_failure(self, error: BaseException, delay: float) -> None:
         self._initialized.clear()
