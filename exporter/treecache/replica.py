@@ -120,8 +120,10 @@ class Replica:
             jitter,
         )
         self._phases = attachment.phases
-        rest = Rest(attachment.phases, timers, agenda, reconciler, freshness, audit, answers, credibility)
-        self._shortcut = Shortcut(root, options, rest, in_flight, strategies, pace, reconciler, outbox)
+        rest = Rest(attachment.phases, timers, agenda, reconciler, freshness, audit, credibility)
+        self._shortcut = Shortcut(
+            root, options, rest, in_flight, strategies, pace, reconciler, answers.failures, outbox
+        )
         #: The zxid of this connection's last barrier.
         self._barrier_zxid = 0
 

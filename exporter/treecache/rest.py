@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from exporter.treecache.agenda import Agenda
-from exporter.treecache.answers import Answers
 from exporter.treecache.audit import Audit
 from exporter.treecache.credibility import Credibility
 from exporter.treecache.freshness import Freshness
@@ -23,7 +22,6 @@ class Rest:
         reconciler: Reconciler,
         freshness: Freshness,
         audit: Audit,
-        answers: Answers,
         credibility: Credibility,
     ) -> None:
         self._phases = phases
@@ -32,7 +30,6 @@ class Rest:
         self._reconciler = reconciler
         self._freshness = freshness
         self._audit = audit
-        self._answers = answers
         self._credibility = credibility
 
     def __bool__(self) -> bool:
@@ -47,6 +44,4 @@ class Rest:
             or self._reconciler.suspects
             or self._reconciler.recheck_at is not None
             or not self._agenda.is_empty
-            or self._reconciler.contradictions.struck
-            or self._answers.failures.struck
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 
 from exporter.treecache.agenda import NO_LOADS
+from exporter.treecache.backoff import Backoff
 from exporter.treecache.options import CacheOptions
 from exporter.treecache.outcome import Outbox
 from exporter.treecache.reading import SHORT_BYTES, Pace
@@ -33,6 +34,7 @@ class Shortcut:
         strategies: make the read.
         pace: counts the change; while it holds reads back, there is no shortcut.
         reconciler: has the tree.
+        failures: the reads that failed, which an answer may settle.
         outbox: takes the read, the event and so on.
     """
 
@@ -45,6 +47,7 @@ class Shortcut:
         strategies: Strategies,
         pace: Pace,
         reconciler: Reconciler,
+        failures: Backoff,
         outbox: Outbox,
     ) -> None:
         self._root = root
@@ -55,6 +58,7 @@ class Shortcut:
         self._strategies = strategies
         self._pace = pace
         self._reconciler = reconciler
+        self._failures = failures
         self._outbox = outbox
 
     def on_event(self, event: WatchEvent, now: float) -> bool:
@@ -97,6 +101,8 @@ class Shortcut:
     def _renews(self, path: str, record: bytes) -> bool:
         """Applies a record of a leaf that is held and that stays one; returns False, and does nothing, for others."""
         reconciler = self._reconciler
+        if path in self._failures.struck or path in reconciler.contradictions.struck:
+            return False
         held = reconciler.tree.get(path)
         if not isinstance(held, bytes) or held == UNREADABLE or child_count(record):
             return False

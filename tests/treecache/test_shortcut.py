@@ -107,6 +107,21 @@ def test_a_large_answer_does_not_take_it(size: int, number: int) -> None:
     assert harness.shortcuts == number
 
 
+@pytest.mark.parametrize("kind", ["failures", "contradictions"])
+@pytest.mark.parametrize(("struck", "number", "left"), [("/a", 1, 0), ("/b", 2, 1)])
+def test_an_answer_that_settles_something_does_not_take_it(kind: str, struck: str, number: int, left: int) -> None:
+    harness = loaded()
+    answers, reconciler = harness.replica._answers, harness.replica._reconciler
+    backoff = answers.failures if kind == "failures" else reconciler.contradictions
+    backoff.strike(struck, harness.now)
+    harness.is_prompt = True
+    harness.server.set("/app/a", b"new")
+    harness.deliver()
+    harness.server.execute()
+    harness.deliver()
+    assert (harness.shortcuts, len(backoff)) == (number, left)
+
+
 def test_what_an_audit_has_found_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     harness = loaded(audit_interval=30.0)
     monkeypatch.setattr(Findings, "found", 1)
