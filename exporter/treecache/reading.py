@@ -143,7 +143,7 @@ class BatchSize:
 
     A server sends replies of any size, but drops a connection that sends it more than ``jute.maxbuffer`` (1 MiB by
     default, configurable). So batches start small, grow while answers stay small, and are bounded in operations, in
-    bytes of the request and in expected bytes of the answer.
+    names that lists may bring, in bytes of the request and in expected bytes of the answer.
     """
 
     _FIRST_SIZE = 64

@@ -33,7 +33,7 @@ class Rest:
         self._credibility = credibility
 
     def __bool__(self) -> bool:
-        """Whether nothing goes on, apart from requests under way and from what begins at a later time."""
+        """Whether nothing goes on, apart from requests under way and from what the replica's `wake_at` announces."""
         return not (
             self._phases.current is not Phase.LIVE
             or self._reconciler.syncing

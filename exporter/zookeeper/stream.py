@@ -94,9 +94,13 @@ class Stream:
         """Adds a subscription and sends it the greeting, if any, before other messages."""
         with self.lock:
             self.subscriptions.append(subscription)
-            message = greeting()
-            if message is not None:
-                subscription.sink(message)
+            try:
+                message = greeting()
+                if message is not None:
+                    subscription.sink(message)
+            except BaseException:
+                self.remove(subscription)
+                raise
 
     def remove(self, subscription: Subscription) -> bool:
         """Removes a subscription; returns whether it was there."""

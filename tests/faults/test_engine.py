@@ -24,6 +24,7 @@ from exporter.treecache.publication import Publication
 from exporter.treecache.refreshing import Refreshing
 from exporter.treecache.replica import Replica
 from exporter.treecache.stats import CACHE_STATES
+from exporter.zookeeper.session import Session
 from tests.conftest import ZooKeeper
 from tests.faults.size import seeds
 from tests.support import eventually, walk
@@ -131,25 +132,45 @@ def test_a_failed_cache_says_so_until_it_is_complete_again(
     eventually(lambda: [e.event_type for e in events] == [TreeEvent.NODE_ADDED, TreeEvent.INITIALIZED])
 
 
-def test_a_session_that_ends_during_the_recovery_is_not_missed(
-    cache: TreeCache, client: KazooClient, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("fails", ["nothing", "_subscribe", "close"])
+@pytest.mark.parametrize("ends", ["before", "after"])
+def test_a_session_that_ends_during_the_recovery_is_reported_once(
+    cache: TreeCache, client: KazooClient, monkeypatch: pytest.MonkeyPatch, ends: str, fails: str
 ) -> None:
-    subscribe = cache._subscribe
+    if fails == "close":
+        breaks(monkeypatch, cache._subscription, "close").errors = [RuntimeError("of the old subscription")]
+    subscribe = breaks(monkeypatch, cache, "_subscribe")
+    subscribe.errors = [RuntimeError("of the new subscription")] if fails == "_subscribe" else []
 
-    def subscribe_late() -> None:
-        client.stop()
+    def subscribe_at_the_end() -> None:
+        if ends == "before":
+            client.stop()
         subscribe()
+        if ends == "after":
+            client.stop()
 
-    monkeypatch.setattr(cache, "_subscribe", subscribe_late)
+    monkeypatch.setattr(cache, "_subscribe", subscribe_at_the_end)
     events: list[int] = []
     cache.listen(lambda event: events.append(event.event_type))
-    breaks(monkeypatch, cache._replica, "take").errors = [RuntimeError("once")]
+    breaks(monkeypatch, cache._replica, "take").errors = [RuntimeError("of the engine")]
     client.create(f"{ROOT}/new")
     eventually(lambda: TreeEvent.CONNECTION_LOST in events)
     client.start()
     eventually(lambda: is_true_to(cache, client))
     connection = (TreeEvent.CONNECTION_LOST, TreeEvent.CONNECTION_RECONNECTED)
     assert [event for event in events if event in connection] == list(connection)
+
+
+def test_a_subscription_that_cannot_be_greeted_is_gone(
+    cache: TreeCache, client: KazooClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session.attach(client)
+    breaks(monkeypatch, session._inquiries, "connected").errors = [RuntimeError("of the greeting")]
+    breaks(monkeypatch, cache._replica, "take").errors = [RuntimeError("of the engine")]
+    client.create(f"{ROOT}/new")
+    eventually(lambda: cache.stats().engine_restarts == 1)
+    eventually(lambda: is_true_to(cache, client))
+    assert len(session._stream.subscriptions) == 1
 
 
 def test_the_same_error_turn_after_turn_backs_off_and_is_named_once(

@@ -55,6 +55,14 @@ def test_room_is_used_up_by_lists() -> None:
     assert room.operations == 0
 
 
+def test_names_fill_an_answer_even_if_there_may_be_many_operations() -> None:
+    room = grown(10, ceiling=100_000).room(0)
+    room.take(2, 100, names=20_000)
+    assert room.operations > 0
+    room.take(2, 100, names=30_000)
+    assert room.operations == 0
+
+
 def test_what_brings_names_says_nothing_of_the_size_of_records() -> None:
     size = BatchSize(1024)
     for _ in range(3):
